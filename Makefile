@@ -1,0 +1,31 @@
+# Two commands do all the set-up: `make demo` runs the main job, `make test` passes the tests.
+# Needed: Python >= 3.11 with venv, git. Everything else goes into .venv.
+
+PYTHON ?= python3
+STAMP := .venv/.installed
+
+.PHONY: demo test proof check clean
+
+demo: $(STAMP)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
+
+test: $(STAMP) check
+	.venv/bin/python -m pytest
+
+proof: $(STAMP)
+	.venv/bin/python -m pytest tests/proof --long
+
+check: $(STAMP)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "coord needs Python 3.11 or later; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""lease - leases: not there yet."""

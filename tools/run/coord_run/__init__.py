@@ -1,0 +1,1 @@
+"""run - jobs: not there yet."""

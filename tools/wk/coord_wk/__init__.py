@@ -1,0 +1,1 @@
+"""wk - work items: not there yet."""
