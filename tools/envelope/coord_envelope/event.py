@@ -1,0 +1,195 @@
+"""One event, one line: read leniently (`parse`), written strictly (`check`, `build`).
+
+A stored line is never re-serialised: an `Event` is the parsed object *and* the bytes it came from, so
+fields this version does not know survive every hop.
+"""
+
+from __future__ import annotations
+
+from coord_envelope import clock, codec, world
+from coord_envelope.codec import Json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+LIMIT = 65_536
+"""Most bytes of a line, its newline included."""
+KERNEL = ("work", "lease", "msg", "run", "agent", "artifact", "coord")
+"""Namespaces whose types spec/ defines; any other is the user's."""
+MAX_HOPS = 32
+SELF = str("$self")  # noqa: UP018 - an object of its own: compared by identity, so no user's text is taken for it
+"""In a draft's refs: the id this event will get."""
+
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
+_WORD = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
+_ALNUM = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
+_DIRECT = ("agent", "human", "bridge")
+_ADDRESS = (*_DIRECT, "group", "queue", "chan")
+
+
+class Event(Json):
+    """A stored event: a dict of its fields that remembers its line (`raw`, without the newline) and its stream."""
+
+    __slots__ = ("raw", "stream")
+
+    def __init__(self, raw: bytes, fields: Json, stream: str = "") -> None:
+        super().__init__(fields)
+        self.raw, self.stream = raw, stream
+
+    @property
+    def id(self) -> str:
+        return self["event_id"]  # type: ignore[no-any-return]
+
+    def noted(self, **notes: object) -> Event:
+        """The same event with `$` annotations, which are printed and never stored."""
+        marks = {f"${name}": value for name, value in notes.items()}
+        return Event(self.raw[: self.raw.rindex(b"}")] + b"," + codec.dumps(marks)[1:], {**self, **marks}, self.stream)
+
+
+def parse(raw: bytes) -> Event:
+    """The event on a line (no newline). Raises ValueError with the reason it is none; never anything else."""
+    if len(raw) >= LIMIT:
+        raise ValueError(f"longer than {LIMIT} bytes")
+    fields = codec.loads(raw)
+    if not isinstance(fields, dict):
+        raise ValueError("not a JSON object")
+    for name, kind in (("type", str), ("ts", str), ("project", str), ("writer", str), ("body", dict), ("actor", dict)):
+        if not isinstance(fields.get(name), kind):
+            raise ValueError(f"{name} is missing or not {_KINDS[kind]}")
+    if not isinstance(fields["actor"].get("agent_id"), str):
+        raise ValueError("actor.agent_id is missing or not a string")
+    if not clock.valid(fields.get("event_id")):
+        raise ValueError("event_id is missing or no ULID")
+    if type(fields.get("seq")) is not int or fields["seq"] < 1:
+        raise ValueError("seq is missing or no whole number from 1")
+    return Event(raw, fields)
+
+
+_KINDS: dict[type, str] = {str: "a string", dict: "an object", list: "a list"}
+
+
+def name_ok(text: str) -> bool:
+    """Is this an agent's, group's or queue's name? `[a-z0-9][a-z0-9._-]{0,62}`."""
+    return 0 < len(text) <= 63 and text[0] in _ALNUM and _NAME.issuperset(text)
+
+
+def address(text: str, kinds: tuple[str, ...] = _DIRECT) -> str:
+    """The address in full: `claude-07` is short for `agent:claude-07`. Raises ValueError."""
+    kind, colon, name = text.partition(":")
+    if not colon:
+        kind, name = "agent", text
+    if kind not in kinds or not name_ok(name):
+        raise ValueError(f"{text!r} is not {'|'.join(kinds)}:NAME with a NAME of a-z 0-9 . _ - up to 63")
+    return f"{kind}:{name}"
+
+
+def recipient(text: str) -> str:
+    """As `address`, for every kind mail can go to."""
+    return text if text == "all" else address(text, _ADDRESS)
+
+
+def type_fault(text: object) -> str | None:
+    """Why this is no event type: `namespace.verb`, lower case, dots, at most 128 characters."""
+    if not isinstance(text, str):
+        return "type is missing or not a string"
+    words = text.split(".")
+    if len(words) < 2 or len(text) > 128 or not all(w and w[0] in _ALNUM and _WORD.issuperset(w) for w in words):
+        return f"type {text[:140]!r} is not namespace.verb in lower case (a-z 0-9 _ - and dots, up to 128)"
+    return None
+
+
+def _body(value: object) -> str | None:
+    return None if isinstance(value, dict) else "body is not a JSON object"
+
+
+def _refs(value: object) -> str | None:
+    good = isinstance(value, dict) and all(k and isinstance(v, str) and 0 < len(v) <= 256 for k, v in value.items())
+    return None if good else "refs is not an object of strings of 1 to 256 characters"
+
+
+def _to(value: object) -> str | None:
+    if not isinstance(value, list) or not 0 < len(value) <= 64 or not all(isinstance(a, str) for a in value):
+        return "to is not a list of 1 to 64 addresses"
+    for one in value:
+        try:
+            recipient(one)
+        except ValueError as reason:
+            return f"to: {reason}"
+    return None
+
+
+def _ids(value: object) -> str | None:
+    good = isinstance(value, list) and all(map(clock.valid, value))
+    return None if good else "base is not a list of event ids"
+
+
+def _text(name: str) -> Callable[[object], str | None]:
+    def fault(value: object) -> str | None:
+        good = isinstance(value, str) and 0 < len(value) <= 256
+        return None if good else f"{name} is not a string of 1 to 256 characters"
+
+    return fault
+
+
+def _cause(value: object) -> str | None:
+    return None if clock.valid(value) else "cause is not an event id"
+
+
+def _hops(value: object) -> str | None:
+    if type(value) is not int or value < 0:
+        return "hops is not a whole number from 0"
+    return f"hops is {value}, over {MAX_HOPS}: these events set each other off in a loop" if value > MAX_HOPS else None
+
+
+_FIELDS: dict[str, Callable[[object], str | None]] = {
+    "type": type_fault,
+    "on_behalf_of": _text("on_behalf_of"),
+    "refs": _refs,
+    "to": _to,
+    "base": _ids,
+    "idempotency_key": _text("idempotency_key"),
+    "cause": _cause,
+    "hops": _hops,
+    "body": _body,
+}
+"""What a draft may say, and in this order it is written. The rest of the envelope is the journal's to say."""
+
+
+def check(draft: Json) -> None:
+    """Raise ValueError with the first reason why this draft may not be written."""
+    for name in draft:
+        if name not in _FIELDS:
+            raise ValueError(f"field {name!r} is not one a writer sets; put your own data into body")
+    for name, fault in _FIELDS.items():
+        if name in draft or name in ("type", "body"):
+            reason = fault(draft.get(name))
+            if reason:
+                raise ValueError(reason)
+
+
+def build(draft: Json, event_id: str, now_ms: int, project: str, writer: str, seq: int, actor: Json) -> Event:
+    """The event of a checked draft. Raises ValueError if its line would be too long or cannot be UTF-8."""
+    who = {**actor, "on_behalf_of": draft["on_behalf_of"]} if "on_behalf_of" in draft else actor
+    fields: dict[str, Any] = {
+        "event_id": event_id,
+        "type": draft["type"],
+        "ts": world.format_ts(now_ms),
+        "project": project,
+        "writer": writer,
+        "seq": seq,
+        "actor": who,
+    }
+    fields.update((name, draft[name]) for name in _FIELDS if name in draft and name != "on_behalf_of")
+    if "refs" in draft:
+        fields["refs"] = resolve_self(draft["refs"], event_id)
+    raw = codec.dumps(fields)
+    if len(raw) >= LIMIT:
+        raise ValueError(f"the event has {len(raw) + 1:,} bytes, more than {LIMIT:,}; keep the payload in a file")
+    return Event(raw, fields)
+
+
+def resolve_self(refs: Json, event_id: str) -> Json:
+    """refs with `SELF` replaced by the event's own id."""
+    return {name: event_id if value is SELF else value for name, value in refs.items()}

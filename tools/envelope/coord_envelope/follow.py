@@ -1,0 +1,142 @@
+"""Follow: new events as they come, woken by the kernel and not by a poll.
+
+Ends when the reader of stdout is gone, even if no event ever comes, and at SIGINT or SIGTERM, between two
+lines. (A second signal ends it at once.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+
+from coord_envelope.cursor import Cursor
+from coord_envelope.stream import Stream, events, merge, streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from inotify_simple import INotify
+
+    from coord_envelope.event import Event
+    from coord_envelope.filter import Filter
+    from coord_envelope.store import Store
+
+SWEEP_MS = 5_000
+"""A look without a wake-up: for file systems that do not notify (some FUSE, 9p)."""
+POLL_MS = 50
+"""The same where there is no inotify, or no watch left."""
+
+
+class Follower:
+    """Waits for what comes after a cursor. Streams that appear meanwhile are followed from their beginning."""
+
+    def __init__(self, store: Store, after: Cursor, live: bool = True) -> None:
+        self._store, self._begin, self._live = store, after, live
+        self._known: dict[tuple[str, str], Stream] = {}
+        self._bell = _Bell(store.path)
+
+    def reached(self) -> Cursor:
+        """The cursor behind everything that was read, wanted or not."""
+        return Cursor(self._begin | {one.name: one.seq for one in self._known.values() if one.seq})
+
+    def batches(self, wanted: Filter | None = None, also: int | None = None) -> Iterator[Iterator[Event]]:
+        """What is there after the cursor, then what comes: a batch for each wake-up, to be read to its end.
+
+        A batch is sorted by event_id and may be empty; a late arrival comes in a later one with a smaller id.
+        `also` is a descriptor of the caller's that wakes it too.
+        """
+        with _Signals() as caught:
+            poll = select.poll()
+            poll.register(1, 0)  # POLLERR and POLLHUP come unasked: stdout's reader is gone
+            for fd in (caught.fd, self._bell.fd, also):
+                if fd is not None:
+                    poll.register(fd, select.POLLIN)
+            while not caught.signal:
+                pause = self._bell.listen(self._directories())
+                yield self._batch(wanted, caught)
+                ready = dict(poll.poll(pause))
+                if ready.get(1, 0) & (select.POLLERR | select.POLLHUP):
+                    return
+                self._bell.silence()
+        os.kill(os.getpid(), caught.signal)  # die of it, as whoever sent it expects
+
+    def _batch(self, wanted: Filter | None, caught: _Signals) -> Iterator[Event]:
+        for found in merge(map(events, self._streams())):
+            if caught.signal:
+                return
+            if wanted is None or wanted(found):
+                yield found
+
+    def _streams(self) -> list[Stream]:
+        for one in streams(self._store, self._live):
+            if (one.kind, one.name) not in self._known:
+                self._known[one.kind, one.name] = one.after(self._begin.get(one.name, 0))
+        return list(self._known.values())
+
+    def _directories(self) -> Iterator[str]:
+        for kind in ("journal", "live") if self._live else ("journal",):
+            yield kind
+            for name in self._store.listdir(kind):
+                yield f"{kind}/{name}"
+
+
+class _Bell:
+    """Rings when a segment grows or appears. Deaf where the system has no inotify."""
+
+    def __init__(self, root: str) -> None:
+        self._root, self._heard = root, set[str]()
+        self._inotify: INotify | None = None
+        with contextlib.suppress(ImportError, OSError):
+            from inotify_simple import INotify  # ctypes: 20 ms
+
+            self._inotify = INotify()
+        self.fd = self._inotify.fileno() if self._inotify else None
+
+    def listen(self, directories: Iterator[str]) -> int:
+        """Watch these too, before they are read: what is written in between rings. Returns ms to wait at most."""
+        if not self._inotify:
+            return POLL_MS
+        from inotify_simple import flags
+
+        for name in directories:
+            if name not in self._heard:
+                try:
+                    mask = flags.CREATE | flags.MODIFY | flags.MOVED_TO | flags.ONLYDIR
+                    self._inotify.add_watch(os.path.join(self._root, name), mask)
+                except NotADirectoryError:
+                    continue
+                except OSError:  # no watch left for this user
+                    return POLL_MS
+                self._heard.add(name)
+        return SWEEP_MS
+
+    def silence(self) -> None:
+        if self._inotify:
+            self._inotify.read(timeout=0)
+
+
+class _Signals:
+    """While entered: SIGINT and SIGTERM are noted and wake up a poll of `fd`."""
+
+    signal = 0
+
+    def __enter__(self) -> _Signals:
+        self.fd, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wakeup = signal.set_wakeup_fd(self._write)
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.signal = number
+        signal.signal(number, signal.SIG_DFL)
+
+    def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(self._wakeup)
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        os.close(self.fd)
+        os.close(self._write)

@@ -1,0 +1,73 @@
+"""The journal of a store: append to it, replay it, take its tail, follow it."""
+
+from __future__ import annotations
+
+from coord_envelope import append, codec, stream
+from coord_envelope.cursor import Cursor
+from coord_envelope.index import Index
+from coord_envelope.stream import Stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from coord_envelope.append import Drafts
+    from coord_envelope.codec import Json
+    from coord_envelope.errors import Fault
+    from coord_envelope.event import Event
+    from coord_envelope.filter import Filter
+    from coord_envelope.store import Store
+
+MANY = 1 << 21
+"""Journal bytes from which orjson wins back its import: some 5,000 events."""
+
+
+class Journal:
+    """All events of a store, as one order that is the same in every replica with the same events."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.index = Index(store)
+
+    def append(self, actor: Json, drafts: Drafts, allow_secret: bool = False) -> list[Event]:
+        """Write drafts, all or none; see `append.append`."""
+        return append.append(self.store, actor, drafts, self.index, allow_secret)
+
+    def append_each(self, actor: Json, drafts: Drafts, allow_secret: bool = False) -> list[Event | Fault]:
+        """Write drafts, each for itself; see `append.append_each`."""
+        return append.append_each(self.store, actor, drafts, self.index, allow_secret)
+
+    def replay(self, wanted: Filter | None = None, after: Cursor | None = None, live: bool = False) -> Iterator[Event]:
+        """Events in order of event_id, without those that `after` has. Streams: memory grows with their number only."""
+        seen = after or Cursor()
+        merged = stream.merge([stream.events(one.after(seen.get(one.name, 0))) for one in self._streams(live)])
+        return filter(wanted, merged) if wanted else merged
+
+    def tail(self, count: int, wanted: Filter | None = None, until: Cursor | None = None) -> list[Event]:
+        """The newest `count` events that are wanted, oldest first, of those that `until` has.
+
+        Reads back from the end only as far as it must.
+        """
+        newest: list[Event] = []
+        sources = [stream.backwards(one) for one in stream.streams(self.store, live=True)] if count > 0 else []
+        for found in stream.merge(sources, newest_first=True):
+            if (wanted is None or wanted(found)) and (until is None or until.has(found)):
+                newest.append(found)
+            if len(newest) == count:
+                break
+        return newest[::-1]
+
+    def end(self, live: bool = True) -> Cursor:
+        """The cursor behind everything that is there now."""
+        lasts = ((one.name, one.last()) for one in stream.streams(self.store, live))
+        return Cursor({name: last["seq"] for name, last in lasts if last})
+
+    def size(self) -> int:
+        """About how many bytes the durable streams have."""
+        return sum(one.size() for one in stream.streams(self.store))
+
+    def _streams(self, live: bool) -> list[Stream]:
+        found = stream.streams(self.store, live)
+        if self.size() > MANY:
+            codec.bulk()
+        return found

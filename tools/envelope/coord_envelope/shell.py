@@ -1,0 +1,107 @@
+"""Command functions as a Typer application: parsing, help, completion, usage errors.
+
+The only module that imports Typer (73 ms). A command's parameters are annotated with names from its tool's
+`options` module, unresolved until here; so the functions stand alone, and the declarations are written once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import itertools
+import typing
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from coord_envelope import VERSION, tool
+from coord_envelope.errors import Usage
+from coord_envelope.filter import Filter
+
+As = Annotated[str | None, typer.Option("--as", metavar="AGENT", help="Act as AGENT, over $COORD_AGENT.")]
+Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FORM", help="Print as jsonl, table or id.")]
+Errors = Annotated[str | None, typer.Option("--errors", metavar="FORM", help="Say failures as text or json.")]
+
+_Globs = list[str] | None
+FILTER: dict[str, Any] = {
+    "type_": Annotated[_Globs, typer.Option("--type", metavar="GLOB", help="Only this type; repeatable.")],
+    "not_type": Annotated[_Globs, typer.Option("--not-type", metavar="GLOB", help="Not this type; repeatable.")],
+    "agent": Annotated[_Globs, typer.Option("--agent", metavar="AGENT", help="Only by this agent; repeatable.")],
+    "not_agent": Annotated[_Globs, typer.Option("--not-agent", metavar="AGENT", help="Not by this agent; repeatable.")],
+    "work": Annotated[str | None, typer.Option("--work", metavar="ID", help="Only about this work item.")],
+    "thread": Annotated[str | None, typer.Option("--thread", metavar="ID", help="Only of this thread.")],
+    "since": Annotated[str | None, typer.Option("--since", metavar="TIME", help="Only since: a date, or 10m 2h 3d.")],
+}
+"""What a command function's parameter `wanted` is on a command line."""
+COMMON: dict[str, Any] = {"as_": As, "output": Output, "errors": Errors}
+
+
+def run(name: str, about: str, commands: Sequence[tool.Command], options: str, argv: Sequence[str]) -> int:
+    """Parse argv, run the command, return the exit status. Raises Usage, and the command's own failures."""
+    if "--errors=json" in argv or ("--errors", "json") in itertools.pairwise(argv):
+        tool.report_as("json")  # also for what cannot be parsed
+    command = typer.main.get_command(application(name, about, commands, options))
+    try:
+        return command.main(list(argv), prog_name=name, standalone_mode=False) or 0
+    except Exception as error:
+        if hasattr(error, "format_message"):  # click's, wherever this version of typer keeps its click
+            context = getattr(error, "ctx", None)
+            path = context.command_path if context else name
+            raise Usage(error.format_message().rstrip("."), todo=f"see `{path} --help`") from None
+        raise
+
+
+def application(name: str, about: str, commands: Sequence[tool.Command], options: str) -> typer.Typer:
+    """The Typer application of a tool."""
+    app = typer.Typer(
+        name=name,
+        help=about,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+    def version(asked: bool) -> None:
+        if asked:
+            print(f"{name} (coord-kernel) {VERSION}")
+            raise typer.Exit
+
+    asked = typer.Option(False, "--version", is_eager=True, callback=version, help="Say which version.")
+
+    @app.callback()
+    def top(version: bool = asked) -> None: ...
+
+    declared = importlib.import_module(options)
+    for function in commands:
+        app.command(function.__name__.rstrip("_").replace("_", "-"))(_declared(function, declared))
+    return app
+
+
+def _declared(function: tool.Command, options: object) -> Callable[..., int | None]:
+    """The function as Typer wants it: annotations resolved, `wanted` spelled out, and what all commands have behind."""
+    names = {**function.__globals__, "o": options, "Call": tool.Call, "Filter": Filter}
+    hints = typing.get_type_hints(function, names, include_extras=True)
+    own = {n: p for n, p in inspect.signature(function).parameters.items() if n != "call"}
+    filters = own.pop("wanted", None) is not None
+    parameters = [
+        *(p.replace(annotation=hints[n], kind=_KEYWORD) for n, p in own.items()),
+        *(inspect.Parameter(n, _KEYWORD, default=None, annotation=a) for n, a in (FILTER if filters else {}).items()),
+        *(inspect.Parameter(n, _KEYWORD, default=None, annotation=a) for n, a in COMMON.items()),
+    ]
+
+    def command(as_: str | None, output: str | None, errors: str | None, **given: Any) -> int | None:
+        tool.report_as(errors or "text")
+        call = tool.Call(as_, output)
+        if filters:
+            given["wanted"] = call.filter(**{name: given.pop(name) for name in FILTER})
+        return function(call, **given) or call.status
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__doc__ = function.__doc__
+    return command
+
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY

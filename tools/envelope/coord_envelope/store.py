@@ -1,0 +1,189 @@
+"""A store: one `.coord/` directory, one replica of the event set. Opening it, locking it, naming it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+import time
+
+from coord_envelope import world
+from coord_envelope.errors import Fault, Refused, TryAgain, Unreachable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCK_WAIT_S = 10.0
+_WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Store:
+    """An opened store. Every file below it is opened one directory at a time and never through a symbolic link."""
+
+    def __init__(self, path: str, project: str) -> None:
+        """Open the store at `path`. Raises Unreachable if there is none, Refused if it is not safely ours."""
+        self.path, self.project = path, project
+        try:
+            self._root = os.open(path, _WALK)
+        except FileNotFoundError:
+            raise Unreachable("no store here", where=path, todo="make one with `ev init`") from None
+        except NotADirectoryError:
+            raise Refused("is not a directory", where=path, todo="a store is a real directory, no link") from None
+        info = os.fstat(self._root)
+        if info.st_uid != os.geteuid():
+            raise Refused("belongs to another user", where=path, todo="use a store of your own: COORD_DIR, `ev init`")
+        if info.st_mode & stat.S_IWOTH:
+            raise Refused("anyone may write to it", where=path, todo=f"chmod o-w {path}")
+
+    def directory(self, *names: str, make: bool = False) -> int:
+        """A descriptor of a directory below the store; the caller closes it. Raises FileNotFoundError."""
+        fd = os.dup(self._root)
+        for name in names:
+            try:
+                deeper = _enter(fd, name, make)
+            finally:
+                os.close(fd)
+            fd = deeper
+        return fd
+
+    def open(self, *names: str, flags: int = os.O_RDONLY) -> int:
+        """A descriptor of a file below the store; a file it makes is 0600."""
+        fd = self.directory(*names[:-1])
+        try:
+            return os.open(names[-1], flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=fd)
+        finally:
+            os.close(fd)
+
+    def listdir(self, *names: str) -> list[str]:
+        """Sorted names in a directory below the store; none if there is no such directory."""
+        try:
+            fd = self.directory(*names)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        try:
+            return sorted(os.listdir(fd))
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def lock(self, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+        """Hold the store's one lock. The kernel frees it when the process dies. Raises TryAgain after `wait_s`.
+
+        Waiting is a poll of at most 10 ms: it works in any thread and needs no signal.
+        """
+        fd = self.open("local", "lock", flags=os.O_RDWR | os.O_CREAT)
+        try:
+            _take(fd, wait_s)
+            os.pwrite(fd, f"{os.getpid():<10}\n".encode(), 0)
+            yield
+        finally:
+            os.close(fd)
+
+    def save(self, data: bytes, *names: str) -> None:
+        """Replace a small file below the store: after a crash it holds the old bytes or the new, durably."""
+        fd = self.directory(*names[:-1], make=True)
+        try:
+            temporary = f"{names[-1]}.{os.getpid()}.tmp"
+            file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600, dir_fd=fd)
+            try:
+                os.write(file, data)
+                os.fsync(file)
+            finally:
+                os.close(file)
+            os.rename(temporary, names[-1], src_dir_fd=fd, dst_dir_fd=fd)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def load(self, *names: str, most: int = 1 << 20) -> bytes | None:
+        """The bytes of a small file below the store, at most `most`; None if it is not there."""
+        try:
+            fd = self.open(*names)
+        except FileNotFoundError:
+            return None
+        try:
+            return os.read(fd, most)
+        finally:
+            os.close(fd)
+
+    def replica(self) -> str:
+        """This store's replica id on this machine, made at the first call. Under the lock.
+
+        The key is (machine, inode of `local/`): a copied store, a restored backup and a container each write
+        streams of their own. An entry is never replaced; the last line of its file is the id in use.
+        """
+        known = self.load("local", "replica", self._replica_key())
+        ids = known.decode("ascii", "replace").split() if known else []
+        return ids[-1] if ids and len(ids[-1]) == 8 and ids[-1].isalnum() else self.renew_replica()
+
+    def renew_replica(self) -> str:
+        """Take a new replica id from here on. Under the lock."""
+        if not known_local(self.path) and self.load("local", "unsafe-fs") is None:
+            todo = "its locks and syncs cannot be trusted: `ev init --unsafe-fs` if you know better"
+            raise Refused("is on a network file system", where=self.path, todo=todo)
+        number = int.from_bytes(world.entropy(5), "big")
+        replica = "".join("0123456789abcdefghjkmnpqrstvwxyz"[number >> 5 * i & 31] for i in range(8))
+        key = self._replica_key()
+        before = self.load("local", "replica", key) or b""
+        self.save(before + replica.encode() + b"\n", "local", "replica", key)
+        return replica
+
+    def _replica_key(self) -> str:
+        fd = self.directory("local")
+        try:
+            inode = os.fstat(fd).st_ino
+        finally:
+            os.close(fd)
+        machine = "".join(c if c.isalnum() or c in "-." else "_" for c in world.machine())[:80]
+        return f"{machine}-{inode}"
+
+
+def _enter(parent: int, name: str, make: bool) -> int:
+    try:
+        return os.open(name, _WALK, dir_fd=parent)
+    except FileNotFoundError:
+        if not make:
+            raise
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=parent)
+            os.fsync(parent)
+        return os.open(name, _WALK, dir_fd=parent)
+
+
+def _take(fd: int, wait_s: float) -> None:
+    end, pause = time.monotonic() + wait_s, 0.0005
+    while True:
+        try:
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                holder = os.pread(fd, 10, 0).decode("ascii", "replace").strip()
+                what = f"the store is locked by process {holder} for over {wait_s:g} s"
+                raise TryAgain(what, todo="try again, or look what that process does") from None
+            time.sleep(pause)
+            pause = min(2 * pause, 0.01)
+
+
+def known_local(path: str) -> bool:
+    """False if the path lies on a network file system, as far as the kernel's mount table tells."""
+    try:
+        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as table:
+            mounts = [line.split(" ") for line in table]
+    except OSError:
+        return True
+    above = [m for m in mounts if path == m[1] or path.startswith(m[1].rstrip("/") + "/")]
+    return max(above, key=lambda m: len(m[1]))[2] not in _NETWORK if above else True
+
+
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs"}
+
+
+def fault_of(error: OSError, where: str = "") -> Fault:
+    """The one line for an operating system's refusal."""
+    from coord_envelope.errors import DiskFault
+
+    name = where or (os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else "")
+    kind = Refused if isinstance(error, PermissionError) else DiskFault
+    return kind((error.strerror or str(error)).lower(), where=name)

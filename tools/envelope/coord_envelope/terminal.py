@@ -1,0 +1,71 @@
+"""What people see: tables, and nothing that could steer their terminal or hide its own direction."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+from coord_envelope import world
+from coord_envelope.codec import Json
+from coord_envelope.event import Event
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+WIDTHS = {"time": 14, "id": 8, "type": 16, "who": 20}
+
+
+def visible(text: str) -> str:
+    """Control characters and bidirectional marks as `\\u{…}`; the rest as it is."""
+    return _UNSAFE.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", text)
+
+
+def escape_json(raw: bytes) -> bytes:
+    """The same JSON with those characters as \\uXXXX. (Only strings can hold them; a trailing CR goes.)"""
+    text = raw.decode("utf-8", "replace").strip()
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+
+
+def table(rows: list[Json], wide: bool) -> bytes:
+    """Rows under one head, fitted to the terminal, or unfitted where there is none."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = [_event_row(row) if isinstance(row, Event) else _row(row) for row in rows]
+    grid = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for name in dict.fromkeys(name for row in shown for name in row):
+        last = name == "what"
+        grid.add_column(name, no_wrap=True, overflow="ellipsis", min_width=WIDTHS.get(name), ratio=1 if last else None)
+    for row in shown:
+        grid.add_row(*(row.get(str(column.header), "") for column in grid.columns))
+    console = Console(width=None if wide else 1_000, markup=False, emoji=False, highlight=False, soft_wrap=not wide)
+    with console.capture() as capture:
+        console.print(grid)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()).encode()
+
+
+def _row(item: Json) -> dict[str, str]:
+    return {name: visible(value if isinstance(value, str) else _compact(value)) for name, value in item.items()}
+
+
+def _event_row(event: Event) -> dict[str, str]:
+    body = event["body"]
+    words = [body[name] for name in ("subject", "title", "text") if isinstance(body.get(name), str) and body[name]]
+    what = " - ".join(words) or (_compact(body) if body else "")
+    return {
+        "time": _local(event["ts"]),
+        "id": event.id[-8:].lower(),
+        "type": visible(event["type"]),
+        "who": visible(event["actor"]["agent_id"]),
+        "what": visible(what),
+    }
+
+
+def _local(ts: str) -> str:
+    try:
+        return time.strftime("%b %d %H:%M:%S", time.localtime(world.parse_ts(ts) / 1000))
+    except (ValueError, OverflowError):
+        return visible(ts)
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

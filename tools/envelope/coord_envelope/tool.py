@@ -1,0 +1,228 @@
+"""The face all five tools share: who acts, what is printed where, and how a failure ends.
+
+A tool is a list of command functions. Each takes a `Call` and its own options, and returns nothing or an exit
+status. Typer, which serves parsing, help and completion, is imported by `coord_envelope.shell` only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from coord_envelope import VERSION, codec, inputs, world
+from coord_envelope.errors import BadData, DiskFault, Fault, Unreachable, Usage
+from coord_envelope.event import address
+from coord_envelope.filter import Filter
+from coord_envelope.journal import Journal
+from coord_envelope.locate import find
+from coord_envelope.output import FORMS, Output, write
+from coord_envelope.store import fault_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import NoReturn
+
+    from coord_envelope.codec import Json
+    from coord_envelope.event import Event
+
+    Command = Callable[..., int | None]
+
+
+class Call:
+    """One invocation of one tool."""
+
+    def __init__(self, agent: str | None = None, output: str | None = None) -> None:
+        if output not in (None, *FORMS):
+            raise Usage(f"-o {output}: no such form", todo=f"one of {', '.join(FORMS)}")
+        self._agent, self.out, self.status = agent, Output(output), 0
+        self._journal: Journal | None = None
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of this directory's store. Raises Unreachable if there is none."""
+        if self._journal is None:
+            self._journal = Journal(find())
+        return self._journal
+
+    def actor(self) -> Json:
+        """Who acts: `--as`, else `$COORD_AGENT`, else `human:<login>` at a terminal. Raises Usage, BadData."""
+        given = self._agent or world.getenv("COORD_AGENT")
+        if not given and any(map(os.isatty, (0, 1, 2))):
+            given = "human:" + "".join(c if c.isalnum() or c in "._-" else "-" for c in world.login().lower())
+        if not given:
+            raise Usage("who acts?", todo="--as NAME, or set COORD_AGENT")
+        actor = {"agent_id": agent_id(given)}
+        session = world.getenv("COORD_SESSION")
+        return actor | {"session_id": session} if session else actor
+
+    def put(self, items: Iterable[Json]) -> None:
+        """Print items, each as one line (or row), and flush."""
+        for item in items:
+            self.out.put(item)
+        self.out.flush()
+
+    def fail(self, fault: Fault, where: str = "") -> None:
+        """Say it on stderr and go on; the first failure's status is the exit status."""
+        fault.where = where or fault.where
+        self.status = self.status or fault.status
+        self.out.flush()
+        complain(fault)
+
+    def lines(self, asked: bool = False) -> Iterator[list[inputs.Line]]:
+        """Batches of stdin's lines. Raises Usage at a terminal, unless `-` asked for it."""
+        if os.isatty(0) and not asked:
+            raise Usage("nothing to do", todo="give arguments, or JSON lines on stdin; see --help")
+        return inputs.batches()
+
+    def ids(self, given: Sequence[str], *names: str) -> Iterator[list[str]]:
+        """The ids on the command line, else batches of those on stdin: bare, or in the first of these fields."""
+        if given and list(given) != ["-"]:
+            yield list(given)
+            return
+        for batch in self.lines(asked=bool(given)):
+            found = []
+            for number, raw in batch:
+                try:
+                    found.append(inputs.named(raw, *names))
+                except BadData as fault:
+                    self.fail(fault, f"line {number}")
+            yield found
+
+    def event(self, text: str) -> Event | None:
+        """The event a full or short id names. Raises Usage if several could be meant."""
+        index = self.journal.index.refresh()
+        full = index.resolve(text)
+        place = index.by_id(full) if full else None
+        return place.event if place else None
+
+    def resolve(self, text: str) -> str:
+        """A full event id for a short one; the text itself if no event has it (a foreign id)."""
+        return self.journal.index.refresh().resolve(text) or text
+
+    def with_hops(self, draft: Json) -> Json:
+        """The draft, one hop behind its cause if it does not say how many."""
+        if "cause" not in draft or "hops" in draft:
+            return draft
+        parent = self.journal.index.refresh().by_id(str(draft["cause"]))
+        hops = parent.event.get("hops", 0) if parent else 0
+        return draft | {"hops": hops + 1 if isinstance(hops, int) else 1}
+
+    def filter(
+        self,
+        type_: Sequence[str] | None,
+        not_type: Sequence[str] | None,
+        agent: Sequence[str] | None,
+        not_agent: Sequence[str] | None,
+        work: str | None,
+        thread: str | None,
+        since: str | None,
+    ) -> Filter:
+        """The filter that the options every reader has describe."""
+        return Filter(
+            types=type_ or (),
+            not_types=not_type or (),
+            agents=[agent_id(one) for one in agent or ()],
+            not_agents=[agent_id(one) for one in not_agent or ()],
+            work=work and self.resolve(work),
+            thread=thread and self.resolve(thread),
+            since=since and moment(since),
+        )
+
+    def write_each(self, found: Sequence[tuple[str, Json | Fault]], allow_secret: bool = False) -> None:
+        """Append what is good, print it, and complain of the rest: each (where it came from, draft or fault)."""
+        good = [(where, draft) for where, draft in found if not isinstance(draft, Fault)]
+        for where, draft in found:
+            if isinstance(draft, Fault):
+                self.fail(draft, where)
+        try:
+            drafts = [draft for _, draft in good]
+            answers = self.journal.append_each(self.actor(), drafts, allow_secret) if good else []
+        except DiskFault as fault:
+            self.put(fault.accepted)
+            raise
+        for (where, _), answer in zip(good, answers, strict=True):
+            if isinstance(answer, Fault):
+                self.fail(answer, where)
+            else:
+                self.out.put(answer)
+        self.out.flush()
+
+
+def agent_id(text: str) -> str:
+    """The agent's address in full. Raises BadData."""
+    try:
+        return address(text)
+    except ValueError as reason:
+        raise BadData(str(reason)) from None
+
+
+def moment(text: str) -> str:
+    """A stamp for `2026-01-17`, `2026-01-17T12:00:00+01:00`, or how long ago: `90s 10m 2h 3d`. Raises Usage."""
+    unit = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}.get(text[-1:], 0)
+    try:
+        if unit and text[:-1].isdecimal():
+            return world.format_ts(max(0, world.now_ms() - int(text[:-1]) * unit))
+        return world.format_ts(world.parse_ts(text))
+    except (ValueError, OverflowError):
+        raise Usage(f"{text!r} is no time", todo="2026-01-17, 2026-01-17T12:00:00Z, or 90s 10m 2h 3d ago") from None
+
+
+def complain(fault: Fault) -> None:
+    """One line on stderr; an object with `--errors json`."""
+    fields = {"tool": _tool, "status": fault.status, "where": fault.where, "what": fault.what, "todo": fault.todo}
+    if _errors == "json":
+        line = codec.dumps(fields)
+    else:
+        from coord_envelope.terminal import visible
+
+        line = visible(f"{_tool}: {fault}").encode("utf-8", "replace")
+    write(2, line + b"\n")
+
+
+_tool, _errors = "coord", "text"
+
+
+def report_as(errors: str) -> None:
+    """How failures are said from here on: `text` or `json`."""
+    global _errors
+    if errors not in ("text", "json"):
+        raise Usage(f"--errors {errors}: no such form", todo="one of text, json")
+    _errors = errors
+
+
+def main(tool: str, about: str, commands: Sequence[Command], options: str) -> NoReturn:
+    """Run the tool on this process's arguments and exit.
+
+    `options` names the module that declares what the commands' parameters are on a command line.
+    """
+    import signal
+
+    global _tool
+    _tool = tool
+    # The journal survives any kill, so the plain death is the clean one: no traceback, status 128+n. systemd
+    # lets its children inherit an ignored SIGPIPE, which would turn `… | head` into an error.
+    for number in (signal.SIGPIPE, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        from coord_envelope import shell
+
+        sys.exit(shell.run(tool, about, commands, options, sys.argv[1:]))
+    except Fault as fault:
+        complain(fault)
+        sys.exit(fault.status)
+    except OSError as error:
+        complain(refusal := fault_of(error))
+        sys.exit(refusal.status)
+
+
+def not_yet(name: str, what: str) -> NoReturn:
+    """Say in one line that a tool of a later release is not there, and exit 69."""
+    global _tool
+    _tool = name
+    if sys.argv[1:] == ["--version"]:
+        write(1, f"{name} (coord-kernel) {VERSION}\n".encode())
+        sys.exit(0)
+    fault = Unreachable(f"{what} are not there yet", todo="this release has ev and msg")
+    complain(fault)
+    sys.exit(fault.status)

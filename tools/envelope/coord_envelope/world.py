@@ -1,0 +1,70 @@
+"""The one place where time, environment, randomness and the machine enter.
+
+Everything else takes them as arguments or asks here, so a test pins them in one place: `COORD_NOW`
+(RFC 3339) stands still the wall clock of a whole process tree.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+
+def getenv(name: str) -> str | None:
+    """The variable's value; None if unset *or empty* (a set-but-empty `COORD_AGENT` means none)."""
+    return os.environ.get(name) or None
+
+
+def now_ms() -> int:
+    """Wall clock, Unix milliseconds. For people, time-outs and new ids; it never decides an order by itself."""
+    pinned = getenv("COORD_NOW")
+    return parse_ts(pinned) if pinned else time.time_ns() // 1_000_000
+
+
+def entropy(n: int) -> bytes:
+    """n bytes of the kernel's randomness."""
+    return os.urandom(n)
+
+
+def format_ts(ms: int) -> str:
+    """RFC 3339, UTC, milliseconds: `2026-01-17T00:58:12.345Z`."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ms // 1000)) + f".{ms % 1000:03d}Z"
+
+
+def parse_ts(text: str) -> int:
+    """Unix milliseconds of an ISO 8601 date or date-time (no zone: UTC). Raises ValueError."""
+    from datetime import UTC, datetime  # ~2 ms: only for a pinned clock and --since
+
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
+
+
+def login() -> str:
+    """Login name of the effective user, or `uid-N` where there is none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid-{os.geteuid()}"
+
+
+def machine() -> str:
+    """A name for this machine that survives a reboot: systemd's machine id, else the host name."""
+    try:
+        with open("/etc/machine-id", encoding="ascii") as file:
+            text = file.read().strip()
+    except OSError:
+        text = ""
+    return text or os.uname().nodename
+
+
+def boot_id() -> str:
+    """Changes with every boot; empty where the system does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
