@@ -1,0 +1,1 @@
+"""ev - append, read and follow the events of a store."""

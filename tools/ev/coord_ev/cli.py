@@ -1,0 +1,172 @@
+"""The commands of ev: look, decide, append, print."""
+
+from __future__ import annotations
+
+from coord_envelope import BadData, No, Usage, cursor, inputs, tool, world
+from coord_envelope import init as make_store
+from coord_envelope.bodies import check_body
+from coord_envelope.errors import Fault
+from coord_ev import draft, fold
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_envelope import Filter
+    from coord_envelope.codec import Json
+    from coord_envelope.tool import Call
+    from coord_ev import options as o
+
+
+def init(call: Call, unsafe_fs: o.UnsafeFs = False) -> None:
+    """Make the store of this directory.
+
+    In a git repository it stands beside the common .git directory, so all worktrees share one. Calling it
+    again changes nothing. Besides .coord/ it touches .git/info/exclude, and nothing else.
+    """
+    store, warnings = make_store(unsafe_fs)
+    for line in warnings:
+        tool.complain(Fault(line))
+    call.put([{"store": store.path, "project": store.project}])
+
+
+def emit(
+    call: Call,
+    type_: o.Type = None,
+    body: o.Body = None,
+    ref: o.Ref = None,
+    to: o.To = None,
+    key: o.Key = None,
+    cause: o.Cause = None,
+    allow_secret: o.AllowSecret = False,
+) -> None:
+    """Append an event, or those on stdin.
+
+    Prints each event when it is on the disk. Without TYPE it reads JSON lines: partial events with type, body,
+    refs, to, idempotency_key, cause, actor.on_behalf_of; or whole events, from each of which a new one is made.
+    """
+    if type_ in (None, "-"):
+        if body or ref or to or key or cause:
+            raise Usage("options for one event, and no TYPE", todo="give a TYPE, or JSON lines without options")
+        _emit_lines(call, asked=type_ == "-", allow_secret=allow_secret)
+        return
+    refs, origin = draft.references(ref or []), cause and call.resolve(cause)
+    given = {"refs": refs, "to": to, "idempotency_key": key, "cause": origin}
+    one = {"type": type_, "body": {}, **{name: value for name, value in given.items() if value}}
+    if body:
+        one["body"] = inputs.record(inputs.content(body))
+    call.put(call.journal.append(call.actor(), [_checked(call, one)], allow_secret))
+
+
+def _emit_lines(call: Call, asked: bool, allow_secret: bool) -> None:
+    agent = call.actor()["agent_id"]
+    for batch in call.lines(asked):
+        found: list[tuple[str, Json | Fault]] = []
+        for number, raw in batch:
+            try:
+                one: Json | Fault = _checked(call, draft.from_record(inputs.record(raw), agent))
+            except BadData as fault:
+                one = fault
+            found.append((f"line {number}", one))
+        call.write_each(found, allow_secret)
+
+
+def _checked(call: Call, one: Json) -> Json:
+    check_body(str(one.get("type")), one["body"])
+    return call.with_hops(one)
+
+
+def tail(
+    call: Call,
+    wanted: Filter,
+    lines: o.Lines = None,
+    follow: o.Follow = False,
+    cursor_: o.Name = None,
+    ack_fd: o.AckFd = None,
+) -> None:
+    """Print the newest events; with -f, go on.
+
+    With --cursor NAME: everything since NAME was last moved, and NAME moves behind what was printed (a reader
+    that dies loses what it had in its pipe), or with --ack-fd behind the ids that came back (it loses nothing).
+    """
+    from coord_envelope.deliver import deliver
+
+    if ack_fd is not None and not cursor_:
+        raise Usage("--ack-fd moves a cursor", todo="give --cursor NAME too")
+    if cursor_ and lines is None:
+        begin = cursor.load(call.journal.store, cursor_)
+        deliver(call, begin, wanted, follow, cursor_, ack_fd)
+        return
+    end = call.journal.end() if follow or cursor_ else None
+    call.put(call.journal.tail(10 if lines is None else lines, wanted, end))
+    if end is not None:
+        deliver(call, end, wanted, follow, cursor_, ack_fd)
+
+
+def replay(call: Call, wanted: Filter, until: o.Until = None) -> None:
+    """Print the whole history in order.
+
+    The order is that of the event ids, the same in every replica that has the same events, byte for byte.
+    """
+    last = tool.moment(until) if until else None
+    events = call.journal.replay(wanted)
+    call.put(events if last is None else (event for event in events if event["ts"] <= last))
+
+
+def show(call: Call, ids: o.Ids = None) -> None:
+    """Print the events with these ids.
+
+    An id may be short (its last 8 characters, or any unique ending of 4 or more). Exit 1 if one is not there.
+    """
+    for group in call.ids(ids or [], "event_id"):
+        for text in group:
+            try:
+                found = call.event(text)
+            except Usage as ambiguous:
+                call.fail(ambiguous)
+                continue
+            if found:
+                call.put([found])
+            else:
+                call.fail(No("no such event", where=text))
+
+
+def watch(call: Call, wanted: Filter) -> None:
+    """Print events as they come, from now on."""
+    from coord_envelope.deliver import deliver
+
+    deliver(call, call.journal.end(), wanted)
+
+
+def agents(call: Call, active: o.Active = False) -> None:
+    """List who is known, last seen first."""
+    since = tool.moment("30m") if active else ""
+    call.put(one for one in fold.agents(call.journal.replay(live=True)) if one["last_seen"] >= since)
+
+
+def verify(call: Call) -> int:
+    """Check every byte of the journal.
+
+    Prints a line for whatever is no event: file, offset, reason. Exit 1 if there is any. A torn tail (a line
+    that a crash cut, or that is just being written) is reported, and is no damage: the next append ends it.
+    """
+    from coord_ev.check import check
+
+    damaged = False
+    for problem, damage in check(call.journal.store, world.now_ms()):
+        damaged |= damage
+        call.put([problem])
+    return int(damaged)
+
+
+def stats(call: Call) -> None:
+    """Count the events: all, by type, by writer."""
+    store = call.journal.store
+    size = {"streams": len(store.listdir("journal")), "bytes": call.journal.size()}
+    call.put([fold.stats(call.journal.replay()) | size])
+
+
+COMMANDS = (init, emit, tail, replay, show, watch, agents, verify, stats)
+ABOUT = "Append, read and follow the events of a store."
+
+
+def main() -> None:
+    tool.main("ev", ABOUT, COMMANDS, "coord_ev.options")

@@ -1,0 +1,23 @@
+"""What the parameters of ev's commands are on a command line."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Type = Annotated[str | None, typer.Argument(metavar="[TYPE]", help="namespace.verb; none: JSON lines on stdin.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Event ids; none: JSON lines on stdin.")]
+Body = Annotated[str | None, typer.Option("--body", metavar="JSON|@FILE|-", help="The event's body, an object.")]
+Ref = Annotated[list[str] | None, typer.Option("--ref", metavar="K=V", help="What it refers to; repeatable.")]
+To = Annotated[list[str] | None, typer.Option("--to", metavar="ADDRESS", help="Whose mail it is; repeatable.")]
+Key = Annotated[str | None, typer.Option("--key", metavar="KEY", help="Idempotency key: written once, for ever.")]
+Cause = Annotated[str | None, typer.Option("--cause", metavar="ID", help="The event that set this one off.")]
+AllowSecret = Annotated[bool, typer.Option("--allow-secret", help="Write it even if it looks like a credential.")]
+Lines = Annotated[int | None, typer.Option("-n", "--lines", metavar="N", min=0, help="The last N (10).")]
+Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes.")]
+Name = Annotated[str | None, typer.Option("--cursor", metavar="NAME", help="Go on where NAME was, and move it.")]
+AckFd = Annotated[int | None, typer.Option("--ack-fd", metavar="FD", min=0, help="Move it behind ids read here only.")]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only until then.")]
+Active = Annotated[bool, typer.Option("--active", help="Only who was seen in the last 30 minutes.")]
+UnsafeFs = Annotated[bool, typer.Option("--unsafe-fs", help="Even on a network file system.")]
