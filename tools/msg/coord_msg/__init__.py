@@ -1,0 +1,1 @@
+"""msg - mail between agents and people."""
