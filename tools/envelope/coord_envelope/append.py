@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from coord_envelope import clock, event, world
+from coord_envelope import clock, codec, event, world
 from coord_envelope.codec import Json
 from coord_envelope.errors import BadData, DiskFault, Fault
 from coord_envelope.event import Event
@@ -96,7 +96,6 @@ class _Tail:
 
     def write(self, events: Sequence[Event]) -> None:
         """Put the events at the end, segment by segment. Raises DiskFault with those that are on the disk."""
-        os.close(self.store.directory("journal", self.writer, make=True))
         done = 0
         for group, segment in self._segments(events):
             try:
@@ -238,7 +237,7 @@ class _Keys:
             found = place.event
             self._vouched.add(place.file)
         same = all(
-            found.get(name, empty) == value
+            codec.same(found.get(name, empty), value)
             for name, empty, value in (
                 ("body", {}, draft.get("body", {})),
                 ("refs", {}, event.resolve_self(draft.get("refs", {}), found.id)),

@@ -43,6 +43,8 @@ def deliver(
             if acks:
                 acks.expect(event)
         call.out.flush()
+        if acks and not follow:
+            call.out.end()  # so the consumer sees its end, and acks or leaves
         if acks:
             acks.take(until_done=not follow)
         behind = follower.reached().without(acks.pending.values() if acks else ())

@@ -19,6 +19,8 @@ LIMIT = 65_536
 KERNEL = ("work", "lease", "msg", "run", "agent", "artifact", "coord")
 """Namespaces whose types spec/ defines; any other is the user's."""
 MAX_HOPS = 32
+MAX_SEQ = 999_999_999_999
+"""A segment's name has 12 digits."""
 SELF = str("$self")  # noqa: UP018 - an object of its own: compared by identity, so no user's text is taken for it
 """In a draft's refs: the id this event will get."""
 
@@ -62,8 +64,10 @@ def parse(raw: bytes) -> Event:
         raise ValueError("actor.agent_id is missing or not a string")
     if not clock.valid(fields.get("event_id")):
         raise ValueError("event_id is missing or no ULID")
-    if type(fields.get("seq")) is not int or fields["seq"] < 1:
-        raise ValueError("seq is missing or no whole number from 1")
+    if type(fields.get("seq")) is not int or not 1 <= fields["seq"] <= MAX_SEQ:
+        raise ValueError(f"seq is missing or no whole number from 1 to {MAX_SEQ}")
+    if b'"$' in raw and any(name.startswith("$") for name in fields):
+        raise ValueError("holds a $ annotation, which is never stored")
     return Event(raw, fields)
 
 
@@ -114,7 +118,8 @@ def _to(value: object) -> str | None:
         return "to is not a list of 1 to 64 addresses"
     for one in value:
         try:
-            recipient(one)
+            if recipient(one) != one:
+                return f"to: {one!r} is no full address"
         except ValueError as reason:
             return f"to: {reason}"
     return None

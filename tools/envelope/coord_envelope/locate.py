@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from coord_envelope import world
-from coord_envelope.errors import Refused, Unreachable
+from coord_envelope.errors import BadData, Refused, Unreachable
 from coord_envelope.store import Store, fault_of, known_local
 
 EXCLUDE = "/.coord/"
@@ -28,8 +28,7 @@ def place(start: str) -> tuple[str, str | None]:
     if chosen:
         return os.path.abspath(os.path.expanduser(chosen)), common
     if common:
-        beside = os.path.dirname(common) if os.path.basename(common) == ".git" else common
-        return os.path.join(beside, ".coord"), common
+        return os.path.join(_beside(common), ".coord"), common
     here, home = start, os.path.realpath(os.path.expanduser("~"))
     while here != os.path.dirname(here):
         if os.path.lexists(os.path.join(here, ".coord")):
@@ -72,23 +71,32 @@ def _common(git_dir: str) -> str:
 
 
 def project_name(path: str, common: str | None) -> str:
-    """The project's slug: `project` of coord.toml beside the store, else the repository's or directory's name."""
-    parent = os.path.dirname(path)
-    config = os.path.join(parent, "coord.toml")
-    if os.path.exists(config):
-        import tomllib  # 22 ms, only for those who have the file
+    """The project's slug: `project` of coord.toml in the root, else the root's name.
 
-        try:
-            with open(config, "rb") as file:
-                name = tomllib.load(file).get("project")
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
-            from coord_envelope.errors import BadData
+    The root is the repository's main work tree (a bare repository itself), else the directory of the store.
+    """
+    root = os.path.dirname(path) if common is None else _beside(common)
+    config = os.path.join(root, "coord.toml")
+    return slug(_configured(config) or os.path.basename(root).removesuffix(".git"))
 
-            raise BadData(str(reason), where=config, todo="mend the file") from None
-        if isinstance(name, str):
-            return slug(name)
-    bare = common if common and os.path.basename(common) != ".git" else None
-    return slug(os.path.basename(bare or parent).removesuffix(".git"))
+
+def _beside(common: str) -> str:
+    return os.path.dirname(common) if os.path.basename(common) == ".git" else common
+
+
+def _configured(path: str) -> str | None:
+    if not os.path.exists(path):
+        return None
+    import tomllib  # 22 ms, only for those who have the file
+
+    try:
+        with open(path, "rb") as file:
+            name = tomllib.load(file).get("project")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
+        raise BadData(str(reason), where=path, todo="mend the file") from None
+    if name is not None and not isinstance(name, str):
+        raise BadData("project is not a string", where=path, todo="mend the file")
+    return name
 
 
 def slug(text: str) -> str:

@@ -24,6 +24,7 @@ class Output:
         self._waiting: list[bytes] = []
         self._size = 0
         self._rows: list[Json] = []
+        self._head = True
 
     def put(self, item: Json) -> None:
         """An event as the bytes it is stored in; any other object as one line."""
@@ -31,7 +32,9 @@ class Output:
             self._rows.append(item)
             return
         if self.form == "id":
-            line = next((str(v) for k, v in item.items() if k == "id" or k.endswith("_id")), "").encode()
+            line = next((str(value) for name, value in item.items() if name.endswith("_id")), "").encode()
+            if not line:
+                return
         else:
             line = item.raw if isinstance(item, Event) else codec.dumps(item)
             if self.terminal:
@@ -48,15 +51,27 @@ class Output:
         if self._rows:
             from coord_envelope.terminal import table  # Rich: 60 ms, for people only
 
-            self._waiting.append(table(self._rows, self.terminal))
-            self._rows = []
+            self._waiting.append(table(self._rows, self.terminal, self._head))
+            self._rows, self._head = [], False
         if self._waiting:
             write(1, b"\n".join([*self._waiting, b""]))
             self._waiting, self._size = [], 0
 
+    def end(self) -> None:
+        """The reader of stdout sees its end now; nothing may be put after it."""
+        self.flush()
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)
+
 
 def write(fd: int, data: bytes) -> None:
-    """Write it all."""
+    """Write it all, also where another process made the terminal or pipe non-blocking."""
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view) :]
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            import select
+
+            select.select([], [fd], [])

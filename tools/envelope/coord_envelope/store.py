@@ -49,8 +49,8 @@ class Store:
         return fd
 
     def open(self, *names: str, flags: int = os.O_RDONLY) -> int:
-        """A descriptor of a file below the store; a file it makes is 0600."""
-        fd = self.directory(*names[:-1])
+        """A descriptor of a file below the store. With O_CREAT it makes what is missing: 0700, 0600."""
+        fd = self.directory(*names[:-1], make=bool(flags & os.O_CREAT))
         try:
             return os.open(names[-1], flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=fd)
         finally:

@@ -25,13 +25,13 @@ def escape_json(raw: bytes) -> bytes:
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
-def table(rows: list[Json], wide: bool) -> bytes:
-    """Rows under one head, fitted to the terminal, or unfitted where there is none."""
+def table(rows: list[Json], wide: bool, head: bool) -> bytes:
+    """Rows, under a head or going on below one, fitted to the terminal, or unfitted where there is none."""
     from rich.console import Console
     from rich.table import Table
 
     shown = [_event_row(row) if isinstance(row, Event) else _row(row) for row in rows]
-    grid = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    grid = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, show_header=head)
     for name in dict.fromkeys(name for row in shown for name in row):
         last = name == "what"
         grid.add_column(name, no_wrap=True, overflow="ellipsis", min_width=WIDTHS.get(name), ratio=1 if last else None)

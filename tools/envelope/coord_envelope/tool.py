@@ -6,6 +6,7 @@ status. Typer, which serves parsing, help and completion, is imported by `coord_
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -177,7 +178,15 @@ def complain(fault: Fault) -> None:
         from coord_envelope.terminal import visible
 
         line = visible(f"{_tool}: {fault}").encode("utf-8", "replace")
-    write(2, line + b"\n")
+    with contextlib.suppress(OSError):  # a closed stderr hides the words, not the status
+        write(2, line + b"\n")
+
+
+def warn(text: str) -> None:
+    """As `complain`, of what is no failure: status 0."""
+    fault = Fault(text)
+    fault.status = 0
+    complain(fault)
 
 
 _tool, _errors = "coord", "text"
@@ -200,6 +209,7 @@ def main(tool: str, about: str, commands: Sequence[Command], options: str) -> No
 
     global _tool
     _tool = tool
+    _fill_standard_descriptors()
     # The journal survives any kill, so the plain death is the clean one: no traceback, status 128+n. systemd
     # lets its children inherit an ignored SIGPIPE, which would turn `… | head` into an error.
     for number in (signal.SIGPIPE, signal.SIGINT):
@@ -214,6 +224,19 @@ def main(tool: str, about: str, commands: Sequence[Command], options: str) -> No
     except OSError as error:
         complain(refusal := fault_of(error))
         sys.exit(refusal.status)
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        sys.exit(Fault.status)  # a bug; Python's own 1 would say "no"
+
+
+def _fill_standard_descriptors() -> None:
+    # Where one is closed, the next file opened would take its number: and what is printed, its place on the disk.
+    # Opened for reading, so that printing still fails.
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY)
 
 
 def not_yet(name: str, what: str) -> NoReturn:

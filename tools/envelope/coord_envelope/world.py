@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import time
 
+from coord_envelope.errors import Usage
+
 
 def getenv(name: str) -> str | None:
     """The variable's value; None if unset *or empty* (a set-but-empty `COORD_AGENT` means none)."""
@@ -18,7 +20,12 @@ def getenv(name: str) -> str | None:
 def now_ms() -> int:
     """Wall clock, Unix milliseconds. For people, time-outs and new ids; it never decides an order by itself."""
     pinned = getenv("COORD_NOW")
-    return parse_ts(pinned) if pinned else time.time_ns() // 1_000_000
+    if not pinned:
+        return time.time_ns() // 1_000_000
+    try:
+        return parse_ts(pinned)
+    except ValueError:
+        raise Usage(f"COORD_NOW={pinned} is no time", todo="2026-01-17T12:00:00Z, or unset it") from None
 
 
 def entropy(n: int) -> bytes:

@@ -24,7 +24,7 @@ def init(call: Call, unsafe_fs: o.UnsafeFs = False) -> None:
     """
     store, warnings = make_store(unsafe_fs)
     for line in warnings:
-        tool.complain(Fault(line))
+        tool.warn(line)
     call.put([{"store": store.path, "project": store.project}])
 
 
@@ -49,7 +49,7 @@ def emit(
         _emit_lines(call, asked=type_ == "-", allow_secret=allow_secret)
         return
     refs, origin = draft.references(ref or []), cause and call.resolve(cause)
-    given = {"refs": refs, "to": to, "idempotency_key": key, "cause": origin}
+    given = {"refs": refs, "to": draft.addresses(to), "idempotency_key": key, "cause": origin}
     one = {"type": type_, "body": {}, **{name: value for name, value in given.items() if value}}
     if body:
         one["body"] = inputs.record(inputs.content(body))

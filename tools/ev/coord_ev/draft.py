@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from coord_envelope import BadData
+from coord_envelope import BadData, recipient
 from coord_envelope.codec import Json
+from coord_envelope.event import name_ok
 
 JOURNALS = ("ts", "project", "writer", "seq")
 """What only the journal says."""
@@ -35,9 +36,17 @@ def from_record(record: Json, agent_id: str) -> Json:
         behalf = actor.get("on_behalf_of")
     if behalf is not None:
         draft["on_behalf_of"] = behalf
-    if isinstance(draft.get("to"), str):
-        draft["to"] = [draft["to"]]
+    if "to" in draft:
+        draft["to"] = addresses(draft["to"])
     return {"body": {}} | draft
+
+
+def addresses(to: object) -> object:
+    """One address or several, in full; what is no address is left for `check` to refuse."""
+    found = [to] if isinstance(to, str) else to
+    if not isinstance(found, list):
+        return found
+    return [recipient(one) if isinstance(one, str) and name_ok(one) else one for one in found]
 
 
 def references(pairs: list[str]) -> dict[str, str]:
