@@ -1,0 +1,32 @@
+"""Fixtures: a repository with a store in a scratch directory, and the tools as real processes in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support import Shell, git
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the proofs in their long form")
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty git repository as the current directory, and nothing of the caller's identity."""
+    for name in ("COORD_DIR", "COORD_AGENT", "COORD_SESSION", "COORD_NOW"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "acme"
+    path.mkdir()
+    git("init", "-q", cwd=path)
+    monkeypatch.chdir(path)
+    return path
+
+
+@pytest.fixture
+def shell(repo: Path) -> Shell:
+    """A shell in a repository with a store; `agent:tester` acts."""
+    found = Shell(repo)
+    found("ev init")
+    return found

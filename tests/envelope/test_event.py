@@ -1,0 +1,108 @@
+"""Lenient readers, strict writers: the vectors of spec/, and what the vectors cannot say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support import SPEC
+
+from coord_envelope import SELF, codec, event
+from coord_envelope.bodies import check_body
+from coord_envelope.errors import BadData
+
+
+def vectors(name: str) -> list[Any]:
+    found = [json.loads(line) for line in (SPEC / "vectors" / name).read_text().split("\n") if line]
+    return [pytest.param(one, id=one.get("name") or f"{one['type']}-{place}") for place, one in enumerate(found)]
+
+
+@pytest.fixture(params=["stdlib", "orjson"])
+def parser(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.param == "orjson":
+        codec.bulk()
+    yield
+    codec._fast = None
+
+
+@pytest.mark.parametrize("vector", vectors("lines.jsonl"))
+def test_a_reader_takes_the_good_lines_and_no_other(vector: dict[str, Any], parser: None) -> None:
+    raw = bytes.fromhex(vector["hex"])
+    if vector["good"]:
+        assert event.parse(raw).raw == raw
+    else:
+        with pytest.raises(ValueError):
+            event.parse(raw)
+
+
+@pytest.mark.parametrize("vector", vectors("drafts.jsonl"))
+def test_a_writer_takes_the_good_drafts_and_no_other(vector: dict[str, Any]) -> None:
+    if vector["good"]:
+        event.check(vector["draft"])
+    else:
+        with pytest.raises(ValueError):
+            event.check(vector["draft"])
+
+
+@pytest.mark.parametrize("vector", vectors("bodies.jsonl"))
+def test_kernel_bodies_are_what_the_schema_says(vector: dict[str, Any]) -> None:
+    if vector["good"]:
+        check_body(vector["type"], vector["body"])
+    else:
+        with pytest.raises(BadData):
+            check_body(vector["type"], vector["body"])
+
+
+def build(**fields: Any) -> event.Event:
+    draft = {"type": "a.b", "body": {}, **fields}
+    return event.build(draft, "01" + "0" * 24, 0, "acme", "agent.x~00000000", 1, {"agent_id": "agent:x"})
+
+
+def test_a_written_line_begins_with_id_and_type_at_a_fixed_place() -> None:
+    assert build().raw.startswith(
+        b'{"event_id":"01000000000000000000000000","type":"a.b","ts":"1970-01-01T00:00:00.000Z"'
+    )
+
+
+def test_a_written_event_is_a_good_line_and_fits_the_schema() -> None:
+    from jsonschema import Draft202012Validator
+
+    written = build(refs={"work_id": "x"}, to=["all"], idempotency_key="k", on_behalf_of="someone/else", hops=1)
+    assert event.parse(written.raw) == written
+    schema = json.loads((SPEC / "schema/event.schema.json").read_text())
+    Draft202012Validator(schema).validate(dict(written))
+
+
+def test_the_longest_event_is_65536_bytes_with_its_newline() -> None:
+    room = event.LIMIT - 1 - len(build(body={"x": ""}).raw)
+    assert len(build(body={"x": "a" * room}).raw) == event.LIMIT - 1
+    with pytest.raises(ValueError, match="65,537 bytes, more than 65,536"):
+        build(body={"x": "a" * (room + 1)})
+
+
+def test_self_becomes_the_events_own_id_and_no_users_text_does() -> None:
+    assert build(refs={"thread_id": SELF})["refs"] == {"thread_id": "01" + "0" * 24}
+    assert build(refs={"thread_id": str(b"$self", "ascii")})["refs"] == {"thread_id": "$self"}
+
+
+def test_annotations_are_added_to_the_stored_bytes() -> None:
+    one = event.Event(b'{"a": 1, "unknown":[ 2 ]}\r', {"a": 1})
+    assert one.noted(dup=True).raw == b'{"a": 1, "unknown":[ 2 ],"$dup":true}'
+
+
+@pytest.mark.parametrize(
+    ("text", "full"),
+    [("claude-07", "agent:claude-07"), ("human:ada", "human:ada"), ("bridge:s.l_a-ck", "bridge:s.l_a-ck")],
+)
+def test_short_addresses_are_agents(text: str, full: str) -> None:
+    assert event.address(text) == full
+
+
+@pytest.mark.parametrize(
+    "text", ["", "A", "robot:x", "agent:", "agent:-x", "agent:a b", "agent:" + "a" * 64, "é", "a:b:c"]
+)
+def test_other_forms_are_no_addresses(text: str) -> None:
+    with pytest.raises(ValueError):
+        event.address(text)

@@ -1,0 +1,172 @@
+"""The index may be gone, damaged, held by another or from another time: look-ups say what a scan says."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import ME, Json, Shell, drafts, open_journal, open_store
+
+from coord_envelope import Journal, Usage, index
+
+
+def fill(journal: Journal, seed: int, rounds: int = 10) -> None:
+    rng = random.Random(seed)
+    for _ in range(rounds):
+        some: list[Json] = [
+            {"type": rng.choice(["a.b", "a.c"]), "body": {}} | ({"idempotency_key": f"k{key}"} if key else {})
+            for key in rng.choices(range(20), k=rng.randrange(1, 30))
+        ]
+        journal.append({"agent_id": f"agent:a{rng.randrange(4)}"}, some)
+
+
+def check_against_scan(journal: Journal) -> None:
+    found = journal.index.refresh()
+    first: dict[tuple[str, str], str] = {}
+    for event in journal.replay():
+        place = found.by_id(event.id)
+        assert place and place.event.raw == event.raw
+        if "idempotency_key" in event:
+            first.setdefault((event["type"], event["idempotency_key"]), event.id)
+    for kind in ("a.b", "a.c"):
+        for key in range(25):
+            place = found.by_key(kind, f"k{key}")
+            assert (place.event.id if place else None) == first.get((kind, f"k{key}"))
+    assert found.by_id("0" * 26) is None
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def scribble(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[: len(data) // 2] = os.urandom(len(data) // 2)
+    path.write_bytes(data)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def other_version(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE made SET version = version + 1")
+
+
+def other_boot(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE made SET boot = 'before'")
+
+
+def wrong_place(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE place SET start = start + 1")
+        db.execute("DELETE FROM key")
+
+
+def a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [delete, scribble, empty, cut, other_version, other_boot, wrong_place, a_directory],
+    ids=lambda f: f.__name__,
+)
+def test_a_harmed_index_changes_no_answer(shell: Shell, harm: Callable[[Path], None]) -> None:
+    fill(open_journal(shell.cwd), 1)
+    harm(shell.cwd / ".coord/local/index.sqlite")
+    journal = open_journal(shell.cwd)
+    check_against_scan(journal)
+    fill(journal, 2)
+    check_against_scan(journal)
+
+
+def test_answers_are_right_while_another_holds_the_index(shell: Shell) -> None:
+    fill(open_journal(shell.cwd), 3)
+    fd = os.open(shell.cwd / ".coord/local/index.lock", os.O_RDWR)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    journal = open_journal(shell.cwd)
+    fill(journal, 4)
+    check_against_scan(journal)
+    os.close(fd)
+    check_against_scan(journal)
+
+
+def test_answers_are_right_while_another_writes_in_the_database(shell: Shell) -> None:
+    fill(open_journal(shell.cwd), 5)
+    other = sqlite3.connect(shell.cwd / ".coord/local/index.sqlite", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    journal = open_journal(shell.cwd)
+    fill(journal, 6, rounds=2)
+    check_against_scan(journal)
+    other.close()
+
+
+def test_an_index_kept_open_sees_what_others_wrote_and_survives_their_deleting_it(shell: Shell) -> None:
+    mine, other = open_journal(shell.cwd), open_journal(shell.cwd)
+    for seed in range(4):
+        fill(other, seed)
+        check_against_scan(mine)
+    delete(shell.cwd / ".coord/local/index.sqlite")
+    fill(other, 9)
+    check_against_scan(mine)
+    check_against_scan(open_journal(shell.cwd))
+
+
+def test_a_journal_that_lost_its_newest_lines_is_indexed_anew(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    journal.append(ME, drafts(5, idempotency_key="k")[:1] + drafts(4))
+    journal.index.refresh()
+    (path,) = (shell.cwd / ".coord/journal").glob("*/*.jsonl")
+    path.write_bytes(b"\n".join(path.read_bytes().split(b"\n")[:2]) + b"\n")
+    check_against_scan(open_journal(shell.cwd))
+
+
+def test_many_events_are_indexed_in_batches(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "BATCH", 7)
+    journal = open_journal(shell.cwd)
+    fill(journal, 10, rounds=20)
+    check_against_scan(journal)
+
+
+def test_short_ids_resolve_only_if_they_can_mean_one_event(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    events = journal.append(ME, drafts(3))
+    found = journal.index.refresh()
+    for event in events:
+        assert found.resolve(event.id) == found.resolve(event.id.lower()) == event.id
+        assert found.resolve(f"msg-{event.id[-8:].lower()}") == found.resolve(event.id[-8:]) == event.id
+    assert found.resolve("0" * 26) is None
+    assert found.resolve("abc") is None
+    assert found.resolve("%") is None
+
+
+def test_an_ambiguous_short_id_lists_its_candidates(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    from coord_envelope import world
+
+    monkeypatch.setattr(world, "entropy", lambda n: b"\1" * n)
+    journal = open_journal(shell.cwd)
+    one, two = journal.append(ME, drafts(2))
+    with pytest.raises(Usage, match=f"ambiguous: {one.id} {two.id}"):
+        journal.index.refresh().resolve(one.id[-6:])
+
+
+def test_the_index_is_private(shell: Shell) -> None:
+    open_journal(shell.cwd).index.refresh()
+    assert (shell.cwd / ".coord/local/index.sqlite").stat().st_mode & 0o777 == 0o600
+    assert (
+        open_store(shell.cwd).listdir("local")
+        == ["clock", "cursors", "index.lock", "index.sqlite", "lock", "replica"][1:]
+    )

@@ -1,0 +1,200 @@
+"""Where the store is, what making it touches, and whom it trusts."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from support import ME, Shell, drafts, git, open_journal
+
+from coord_envelope import Refused, Unreachable, find, init, locate
+from coord_envelope import store as store_module
+
+
+def tree(path: Path) -> dict[str, bytes]:
+    """Every file below, with its bytes."""
+    return {str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+
+
+def commit(repo: Path) -> None:
+    (repo / "file").write_text("content\n")
+    git("add", "file", cwd=repo)
+    git("commit", "-qm", "Add a file", cwd=repo)
+
+
+def test_init_touches_the_store_and_one_line_of_exclude(repo: Path) -> None:
+    commit(repo)
+    before = tree(repo)
+    init()
+    after = {name: data for name, data in tree(repo).items() if not name.startswith(".coord/")}
+    assert after.pop(".git/info/exclude") == before.pop(".git/info/exclude") + b"/.coord/\n"
+    assert after == before
+    assert git("status", "--porcelain", "--untracked-files=all", cwd=repo) == ""
+
+
+def test_init_twice_changes_nothing(repo: Path) -> None:
+    init()
+    before = tree(repo)
+    init()
+    after = tree(repo)
+    volatile = ".coord/local/lock"
+    assert {**after, volatile: b""} == {**before, volatile: b""}
+
+
+def test_everything_in_a_store_is_private(shell: Shell) -> None:
+    shell("umask 000; ev emit a.b; ev emit a.b --key k; ev tail --cursor c >/dev/null")
+    for path in [shell.cwd / ".coord", *(shell.cwd / ".coord").rglob("*")]:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600), f"{path} is {mode:o}"
+
+
+def test_clean_and_stash_pass_over_the_store(shell: Shell) -> None:
+    commit(shell.cwd)
+    shell("ev emit a.b")
+    git("clean", "-fdxq", cwd=shell.cwd)
+    (shell.cwd / "file").write_text("changed\n")
+    git("stash", "-qa", cwd=shell.cwd)
+    git("stash", "pop", "-q", cwd=shell.cwd)
+    assert len(shell("ev replay").lines) == 1
+
+
+def test_the_stores_own_repository_is_one_to_git(shell: Shell) -> None:
+    assert git("--git-dir", ".coord/.git", "rev-parse", "--is-bare-repository", cwd=shell.cwd) == "true\n"
+    assert git("--git-dir", ".coord/.git", "fsck", cwd=shell.cwd) == ""
+
+
+def test_worktrees_share_the_store_beside_the_common_directory(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(repo)
+    git("worktree", "add", "-q", "../linked", cwd=repo)
+    init()
+    (repo.parent / "linked/deep/er").mkdir(parents=True)
+    monkeypatch.chdir(repo.parent / "linked/deep/er")
+    assert find().path == str(repo / ".coord")
+    assert find().project == "acme"
+
+
+def test_a_bare_repository_has_it_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = tmp_path / "acme.git"
+    git("init", "-q", "--bare", str(bare), cwd=tmp_path)
+    monkeypatch.chdir(bare)
+    monkeypatch.delenv("COORD_DIR", raising=False)
+    store, warnings = init()
+    assert (store.path, store.project, warnings) == (str(bare / ".coord"), "acme", [])
+    monkeypatch.chdir(bare / "refs")
+    assert find().path == store.path
+
+
+def test_two_bare_repositories_side_by_side_and_their_worktrees_keep_apart(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(repo)
+    for name in ("one", "two"):
+        git("clone", "-q", "--bare", str(repo), f"../{name}.git", cwd=repo)
+        git("worktree", "add", "-q", f"../{name}-tree", cwd=repo.parent / f"{name}.git")
+        monkeypatch.chdir(repo.parent / f"{name}-tree")
+        assert init()[0].path == str(repo.parent / f"{name}.git/.coord")
+
+
+def test_a_submodule_has_its_own_inside_its_git_directory(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(repo)
+    outer = repo.parent / "outer"
+    git("init", "-q", str(outer), cwd=repo)
+    git("submodule", "add", "-q", str(repo), "inner", cwd=outer)
+    monkeypatch.chdir(outer / "inner")
+    assert init()[0].path == str(outer / ".git/modules/inner/.coord")
+    monkeypatch.chdir(outer)
+    with pytest.raises(Unreachable):
+        find()
+
+
+def test_without_a_repository_the_nearest_above_counts_but_not_above_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COORD_DIR", raising=False)
+    home = tmp_path / "home"
+    (home / "a/b").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    init()
+    monkeypatch.chdir(home / "a/b")
+    with pytest.raises(Unreachable, match="no store") as raised:
+        find()
+    assert raised.value.todo == "make one with `ev init`"
+    monkeypatch.chdir(home / "a")
+    init()
+    monkeypatch.chdir(home / "a/b")
+    assert find().path == str(home / "a/.coord")
+
+
+def test_a_repository_does_not_look_above_itself(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (repo.parent / ".coord").mkdir()
+    with pytest.raises(Unreachable):
+        find()
+
+
+def test_coord_dir_wins(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COORD_DIR", str(tmp_path / "chosen"))
+    store, _ = init()
+    assert (store.path, store.project) == (str(tmp_path / "chosen"), "acme")
+    assert not (repo / ".coord").exists()
+    assert "/.coord/" not in (repo / ".git/info/exclude").read_text()
+
+
+def test_git_variables_of_a_hook_do_not_lead_astray(shell: Shell, tmp_path: Path) -> None:
+    assert shell("ev emit a.b", GIT_DIR=str(tmp_path), GIT_WORK_TREE=str(tmp_path)).one["seq"] == 1
+
+
+def test_coord_toml_names_the_project(shell: Shell) -> None:
+    (shell.cwd / "coord.toml").write_text('project = "Other Name"\n')
+    assert shell("ev emit a.b").one["project"] == "other-name"
+    (shell.cwd / "coord.toml").write_text("project = \n")
+    assert "coord.toml" in shell("ev emit a.b", expect=65).err
+
+
+def test_an_exclude_that_cannot_be_written_is_a_warning(repo: Path) -> None:
+    exclude = repo / ".git/info/exclude"
+    exclude.unlink()
+    exclude.mkdir()
+    _, warnings = init()
+    assert "add the line /.coord/" in warnings[0]
+    assert open_journal(repo).append(ME, drafts(1))
+
+
+def test_a_store_that_is_a_link_or_open_to_all_is_refused(shell: Shell, tmp_path: Path) -> None:
+    path = shell.cwd / ".coord"
+    path.chmod(0o707)
+    with pytest.raises(Refused, match="anyone may write"):
+        find()
+    path.chmod(0o700)
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Refused, match="not a directory"):
+        find()
+
+
+def test_anothers_store_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(Refused, match="another user"):
+        find()
+
+
+def test_a_network_file_system_is_refused_unless_allowed(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "known_local", lambda path: False)
+    monkeypatch.setattr(locate, "known_local", lambda path: False)
+    with pytest.raises(Refused, match="network file system"):
+        init()
+    init(unsafe_fs=True)
+    assert open_journal(repo).append(ME, drafts(1))
+
+
+def test_the_mount_table_tells_what_is_local() -> None:
+    assert store_module.known_local("/proc/self")
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"), [("Acme Corp", "acme-corp"), ("__x", "x"), ("日本", "project"), ("a" * 99, "a" * 64)]
+)
+def test_a_project_is_a_slug(text: str, slug: str) -> None:
+    assert locate.slug(text) == slug

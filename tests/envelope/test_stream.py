@@ -1,0 +1,170 @@
+"""Reading: every byte is in an event, a reported bad line, or the torn tail; and the order is one."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+from support import ME, Shell, drafts, open_journal, open_store, segment
+
+from coord_envelope import Cursor, Event, stream
+from coord_envelope.stream import Bad, Stream
+
+
+def read(shell: Shell) -> list[Event | Bad]:
+    return [item for one in stream.streams(open_store(shell.cwd)) for item in one.read()]
+
+
+def reasons(shell: Shell) -> list[str]:
+    return [item.reason for item in read(shell) if isinstance(item, Bad)]
+
+
+def numbers(shell: Shell) -> list[int]:
+    return [event["body"]["n"] for event in open_journal(shell.cwd).replay()]
+
+
+def rewrite(shell: Shell, change: dict[int, bytes]) -> None:
+    """Ten events, and some of their lines replaced."""
+    open_journal(shell.cwd).append(ME, drafts(10))
+    path = segment(shell.cwd)
+    lines = path.read_bytes().split(b"\n")
+    for place, line in change.items():
+        lines[place] = line
+    path.write_bytes(b"\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    "line", [b"\0" * 50, b"half a li", b"", b"{}", b"[]", b"\xff", b"x" * 10_000_000, b'{"event_id":"' + b"[" * 9000]
+)
+def test_a_damaged_line_is_reported_once_and_costs_only_itself(shell: Shell, line: bytes) -> None:
+    rewrite(shell, {4: line})
+    assert numbers(shell) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert len(reasons(shell)) == 1
+
+
+def test_what_lies_where_is_told_by_file_and_offset(shell: Shell) -> None:
+    rewrite(shell, {4: b"bad"})
+    (bad,) = [item for item in read(shell) if isinstance(item, Bad)]
+    content = (shell.cwd / ".coord" / bad.file).read_bytes()
+    assert content[bad.offset :].startswith(b"bad\n")
+
+
+def test_crlf_and_u2028_are_no_damage(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    journal.append(ME, [{"type": "a.b", "body": {"n": 0, "x": "a\u2028b\u0085c"}}, *drafts(1)])
+    path = segment(shell.cwd)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert numbers(shell) == [0, 0]
+    assert reasons(shell) == []
+
+
+def test_a_hole_in_seq_is_reported_and_hides_nothing(shell: Shell) -> None:
+    rewrite(shell, {})
+    path = segment(shell.cwd)
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join(lines[:3] + lines[6:]))
+    assert numbers(shell) == [0, 1, 2, 6, 7, 8, 9]
+    assert reasons(shell) == ["seq 7 follows 3: 3 missing before it"]
+
+
+def test_copies_and_anothers_lines_do_not_join(shell: Shell) -> None:
+    rewrite(shell, {})
+    (foreign,) = open_journal(shell.cwd).append({"agent_id": "agent:other"}, drafts(1))
+    path = segment(shell.cwd)
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([*lines[:-1], lines[2], foreign.raw, b""]))
+    assert numbers(shell) == [*range(10), 0]
+    assert len(reasons(shell)) == 2
+
+
+def test_a_fork_is_a_stream_of_its_own(shell: Shell) -> None:
+    rewrite(shell, {})
+    path = segment(shell.cwd)
+    fork = path.parent.with_name(path.parent.name + "!0123abcd")
+    fork.mkdir()
+    (other,) = open_journal(shell.cwd).append(ME, drafts(1))
+    (fork / "000000000011.jsonl").write_bytes(other.raw + b"\n")
+    path.write_bytes(path.read_bytes().replace(other.raw + b"\n", b""))
+    assert numbers(shell) == [*range(10), 0]
+    assert reasons(shell) == []
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "directory"])
+def test_what_is_no_regular_file_is_reported_not_read(shell: Shell, kind: str) -> None:
+    open_journal(shell.cwd).append(ME, drafts(2))
+    path = segment(shell.cwd).with_name("000000000003.jsonl")
+    if kind == "link":
+        path.symlink_to("/etc/passwd")
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    assert numbers(shell) == [0, 1]
+    assert shell("ev verify", expect=1).lines[0]["reason"] == "is no regular file"
+
+
+def test_a_linked_stream_directory_is_not_followed(shell: Shell) -> None:
+    open_journal(shell.cwd).append(ME, drafts(2))
+    path = segment(shell.cwd).parent
+    moved = shell.cwd / "elsewhere"
+    path.rename(moved)
+    path.symlink_to(moved)
+    assert numbers(shell) == []
+
+
+def test_reading_goes_on_where_it_stopped(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    journal.append(ME, drafts(3))
+    (one,) = stream.streams(open_store(shell.cwd))
+    assert len(list(one.read())) == 3
+    assert list(one.read()) == []
+    with segment(shell.cwd).open("ab") as file:
+        file.write(b'{"event_id"')
+    assert list(one.read()) == []
+    assert one.torn()
+    journal.append(ME, drafts(2))
+    assert [type(item) for item in one.read()] == [Bad, Event, Event]
+
+
+def test_the_order_is_that_of_ids_and_each_comes_once(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    rng = random.Random(7)
+    for _ in range(40):
+        journal.append({"agent_id": f"agent:a{rng.randrange(5)}"}, drafts(rng.randrange(1, 4)))
+    ids = [event.id for event in journal.replay()]
+    assert ids == sorted(set(ids))
+    assert [event.id for event in journal.tail(7)] == ids[-7:]
+    assert [event.id for event in journal.tail(10_000)] == ids
+
+
+def test_a_cursor_and_what_comes_after_it_are_everything(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    rng = random.Random(8)
+    everything: list[str] = []
+    seen: list[str] = []
+    cursor = Cursor()
+    for _ in range(30):
+        made = journal.append({"agent_id": f"agent:a{rng.randrange(4)}"}, drafts(rng.randrange(1, 300)))
+        everything += [event.id for event in made]
+        if rng.random() < 0.5:
+            fresh = list(journal.replay(after=cursor))
+            seen += [event.id for event in fresh]
+            cursor = Cursor(cursor | {event.stream: event["seq"] for event in sorted(fresh, key=lambda e: e["seq"])})
+    seen += [event.id for event in journal.replay(after=cursor)]
+    assert seen == everything
+
+
+def test_a_cursor_that_holds_back_pending_events_has_none_of_them() -> None:
+    pending = Event(b"", {"event_id": "x", "seq": 4}, "w")
+    assert Cursor({"w": 9, "v": 2}).without([pending]) == {"w": 3, "v": 2}
+
+
+def test_a_stream_read_after_a_seq_begins_in_its_segment(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    journal.append(ME, [{"type": "a.b", "body": {"n": n, "x": "x" * 30_000}} for n in range(80)])
+    (one,) = stream.streams(open_store(shell.cwd))
+    firsts = one.segments()
+    after = Stream(one.store, one.kind, one.name).after(firsts[1])
+    assert after.segment == firsts[1]
+    assert [event["seq"] for event in stream.events(after)] == list(range(firsts[1] + 1, 81))
