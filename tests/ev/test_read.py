@@ -1,0 +1,190 @@
+"""ev tail, replay, show, watch, agents, verify, stats: what is printed, and how a follow begins and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+from support import ME, Shell, drafts, open_journal, segment
+
+
+def numbers(text: str) -> list[int]:
+    return [json.loads(line)["body"]["n"] for line in text.splitlines()]
+
+
+@pytest.fixture
+def ten(shell: Shell) -> Shell:
+    open_journal(shell.cwd).append(ME, drafts(10))
+    return shell
+
+
+def test_tail_is_the_newest_ten_or_as_asked(shell: Shell) -> None:
+    open_journal(shell.cwd).append(ME, drafts(15))
+    assert numbers(shell("ev tail").out) == list(range(5, 15))
+    assert numbers(shell("ev tail -n 2").out) == [13, 14]
+    assert shell("ev tail -n 0").out == ""
+    assert shell("ev tail -n -1", expect=2).out == ""
+
+
+def test_replay_is_the_stored_bytes_in_order(ten: Shell) -> None:
+    assert ten("ev replay").out.encode() == segment(ten.cwd).read_bytes()
+    assert numbers(ten("ev replay --type 'test.*' --not-type x.y --agent tester").out) == list(range(10))
+    assert ten("ev replay --not-agent tester").out == ""
+
+
+def test_replay_until_and_since(shell: Shell) -> None:
+    for day in (1, 2, 3):
+        shell(f"ev emit a.b --body '{{\"n\":{day}}}'", COORD_NOW=f"2026-01-0{day}T12:00:00Z")
+    assert numbers(shell("ev replay --until 2026-01-02T12:00:00Z").out) == [1, 2]
+    assert numbers(shell("ev replay --since 2026-01-02").out) == [2, 3]
+    assert numbers(shell("ev tail --since 36h", COORD_NOW="2026-01-03T13:00:00Z").out) == [2, 3]
+    assert "is no time" in shell("ev tail --since yesterday", expect=2).err
+
+
+def test_show_takes_full_and_short_ids_and_goes_on_after_a_miss(ten: Shell) -> None:
+    ids = ten("ev replay -o id").out.split()
+    done = ten(f"ev show {ids[3]} 0000 {ids[5][-8:].lower()}", expect=1)
+    assert numbers(done.out) == [3, 5]
+    assert done.err == "ev: 0000: no such event\n"
+    assert numbers(ten("ev replay | head -2 | ev show").out) == [0, 1]
+    assert numbers(ten("ev replay -o id | head -2 | ev show -").out) == [0, 1]
+
+
+def test_a_closed_reader_ends_a_replay_silently(shell: Shell) -> None:
+    open_journal(shell.cwd).append(ME, drafts(3000))
+    done = shell("ev replay | head -1; echo ${PIPESTATUS[0]}")
+    assert done.out.endswith("}\n141\n")
+    assert done.err == ""
+
+
+def test_verify_names_file_offset_and_reason_and_exits_1(ten: Shell) -> None:
+    assert ten("ev verify").out == ""
+    path = segment(ten.cwd)
+    lines = path.read_bytes().split(b"\n")
+    damage = {1: b"\0" * 9, 3: lines[3][:40] + lines[4][60:], 5: b"half", 7: b"y" * 10_000_000}
+    path.write_bytes(b"\n".join(damage.get(place, line) for place, line in enumerate(lines)) + b'{"torn')
+    done = ten("ev verify", expect=1)
+    found = [(report["file"], report["reason"][:12]) for report in done.lines]
+    assert {file for file, _ in found} == {str(path.relative_to(ten.cwd / ".coord"))}
+    assert len(found) == 5
+    assert found[3][1] == "longer than "
+    assert found[4][1] == "torn tail: n"
+    content = path.read_bytes()
+    assert all(content[r["offset"] - 1 : r["offset"]] in (b"\n", b"") for r in done.lines)
+    assert numbers(ten("ev replay").out) == [0, 2, 4, 6, 8, 9]
+
+
+def test_a_torn_tail_alone_is_no_damage(ten: Shell) -> None:
+    with segment(ten.cwd).open("ab") as file:
+        file.write(b'{"event')
+    assert len(ten("ev verify").lines) == 1
+
+
+def test_an_event_from_the_future_is_flagged(shell: Shell) -> None:
+    shell("ev emit a.b", COORD_NOW="2030-01-01T00:00:00Z")
+    assert "in the future" in shell("ev verify", expect=1, COORD_NOW="2029-12-31T23:00:00Z").one["reason"]
+    shell("ev verify", COORD_NOW="2029-12-31T23:56:00Z")
+
+
+def test_agents_and_stats(shell: Shell) -> None:
+    shell("ev emit a.b --as one", COORD_NOW="2026-01-01T00:00:00Z")
+    shell('ev emit agent.registered --body \'{"kind":"human"}\' --as human:ada', COORD_NOW="2026-01-01T01:00:00Z")
+    shell("ev emit a.c --as one", COORD_NOW="2026-01-01T02:00:00Z")
+    one, ada = shell("ev agents").lines
+    assert (one["agent_id"], one["events"], one["last_seen"]) == ("agent:one", 2, "2026-01-01T02:00:00.000Z")
+    assert (ada["agent_id"], ada["kind"]) == ("human:ada", "human")
+    assert shell("ev agents --active", COORD_NOW="2026-01-01T02:29:00Z").one["agent_id"] == "agent:one"
+    stats = shell("ev stats").one
+    assert (stats["events"], stats["streams"]) == (3, 2)
+    assert stats["types"] == {"a.b": 1, "agent.registered": 1, "a.c": 1}
+
+
+def line_of(follower: subprocess.Popen[bytes]) -> int:
+    assert follower.stdout
+    return int(json.loads(follower.stdout.readline())["body"]["n"])
+
+
+def test_follow_prints_what_was_and_what_comes_from_anyone(ten: Shell) -> None:
+    follower = ten.popen("ev tail -f -n 2", stdout=subprocess.PIPE)
+    assert [line_of(follower), line_of(follower)] == [8, 9]
+    for agent in ("tester", "new-one", "new-two", "tester"):
+        ten(f"ev emit a.b --body '{{\"n\":77}}' --as {agent}")
+        assert line_of(follower) == 77
+    follower.send_signal(signal.SIGTERM)
+    assert follower.wait(timeout=20) == -signal.SIGTERM
+
+
+def test_follow_crosses_segments(ten: Shell) -> None:
+    follower = ten.popen("ev tail -f -n 1", stdout=subprocess.PIPE)
+    assert line_of(follower) == 9
+    big = [{"type": "a.b", "body": {"n": n, "x": "x" * 50_000}} for n in range(50)]
+    for n in range(0, 50, 10):
+        open_journal(ten.cwd).append(ME, big[n : n + 10])
+    assert [line_of(follower) for _ in range(50)] == list(range(50))
+    follower.send_signal(signal.SIGINT)
+    assert follower.wait(timeout=20) == -signal.SIGINT
+
+
+def test_follow_ends_when_its_reader_is_gone_even_if_nothing_comes(ten: Shell) -> None:
+    read, write = os.pipe()
+    follower = ten.popen("ev tail -f -n 1", stdout=write)
+    os.close(write)
+    assert b'"n":9' in os.read(read, 65536)
+    os.close(read)
+    assert follower.wait(timeout=20) == 0
+
+
+def test_watch_prints_only_what_comes(ten: Shell) -> None:
+    """Begun is what printed the first event made after it; whatever came before must not be there."""
+    follower = ten.popen("ev watch --type a.go --type test.tick", stdout=subprocess.PIPE)
+    assert follower.stdout
+    os.set_blocking(follower.stdout.fileno(), False)
+    while not (line := follower.stdout.readline()):
+        ten("ev emit a.go --body '{\"n\":1}'")
+    assert json.loads(line)["type"] == "a.go"
+    follower.terminate()
+    follower.communicate(timeout=20)
+
+
+def test_a_named_cursor_goes_on_where_it_was(ten: Shell) -> None:
+    assert numbers(ten("ev tail --cursor c").out) == list(range(10))
+    assert ten("ev tail --cursor c").out == ""
+    open_journal(ten.cwd).append({"agent_id": "agent:late"}, drafts(2))
+    assert numbers(ten("ev tail --cursor c --type test.tick").out) == [0, 1]
+    assert numbers(ten("ev tail --cursor d --agent late").out) == [0, 1]
+    assert ten("ev tail --cursor d").out == ""
+    assert ten("ev tail --cursor ../x", expect=2).out == ""
+
+
+def test_a_damaged_cursor_is_named_and_nothing_is_skipped(ten: Shell) -> None:
+    (ten.cwd / ".coord/local/cursors/c.json").write_text("[]")
+    assert "local/cursors/c.json" in ten("ev tail --cursor c", expect=65).err
+
+
+def test_only_acked_events_move_a_cursor_with_ack_fd(ten: Shell) -> None:
+    script = "mkfifo acks; ev tail --cursor c --ack-fd 3 3<acks | (exec 3>acks; head -4 | jq -r .event_id >&3)"
+    assert ten(script, expect=None).status in (0, 141)
+    assert numbers(ten("ev tail --cursor c -n 0; ev tail --cursor c").out) == [4, 5, 6, 7, 8, 9]
+
+
+def test_acks_out_of_order_do_not_pass_over_a_missing_one(ten: Shell) -> None:
+    consumer = "jq --unbuffered -r 'select(.body.n != 3 and .body.n != 4).event_id'"
+    ten(f"mkfifo acks; ev tail --cursor c --ack-fd 3 3<acks | (exec 3>acks; {consumer} >&3)")
+    assert numbers(ten("ev tail --cursor c").out) == [3, 4, 5, 6, 7, 8, 9]
+
+
+def test_ack_fd_without_cursor_or_closed_is_usage(ten: Shell) -> None:
+    assert "--cursor NAME" in ten("ev tail --ack-fd 3", expect=2).err
+    assert "not open" in ten("ev tail --cursor c --ack-fd 9", expect=2).err
+
+
+def test_completion_is_served_for_each_shell(shell: Shell) -> None:
+    for name in ("bash", "zsh", "fish"):
+        assert "_EV_COMPLETE" in shell("ev", _EV_COMPLETE=f"source_{name}").out
+    assert "emit" in shell("ev", _EV_COMPLETE="complete_bash", COMP_WORDS="ev e", COMP_CWORD="1").out
+    assert "recv" in shell("msg", _MSG_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS="msg r").out
+    shell.env |= {"_TYPER_COMPLETE_ARGS": "ev tail --f", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    assert "--follow" in shell("ev", _EV_COMPLETE="complete_fish").out
