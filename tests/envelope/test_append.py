@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from support import ME, Json, Shell, check_invariants, drafts, open_journal, open_store, segment
 
-from coord_envelope import BadData, DiskFault, Event, Refused, TryAgain, append, clock
+from coord_envelope import BadData, DiskFault, Event, Refused, TryAgain, clock, disk
 from coord_envelope.index import Index
+from coord_envelope.stream import SEGMENT
 
 DAY = 86_400_000
 
@@ -64,7 +65,7 @@ def test_segments_roll_at_a_mebibyte_and_are_named_after_their_first_seq(shell: 
     files = sorted(segment(shell.cwd).parent.glob("*.jsonl"))
     firsts = [int(file.stem) for file in files]
     assert len(files) > 1
-    assert all(file.stat().st_size < append.SEGMENT + 65_536 for file in files)
+    assert all(file.stat().st_size < SEGMENT + 65_536 for file in files)
     assert [file.read_bytes().split(b"\n")[0] for file in files] == [events[first - 1].raw for first in firsts]
     check_invariants(open_store(shell.cwd))
 
@@ -79,7 +80,7 @@ def test_a_torn_tail_in_a_full_segment_is_ended_before_the_next_begins(shell: Sh
     path = segment(shell.cwd)
     with path.open("ab") as file:
         file.write(b"torn")
-    assert path.stat().st_size >= append.SEGMENT
+    assert path.stat().st_size >= SEGMENT
     journal.append(ME, drafts(1))
     assert segment(shell.cwd) != path
     assert path.read_bytes().endswith(b"torn\n")
@@ -107,7 +108,7 @@ def test_a_failed_fdatasync_is_not_retried_and_ends_the_stream(shell: Shell, mon
         calls.append(fd)
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(append, "_fdatasync", fail)
+    monkeypatch.setattr(disk, "fdatasync", fail)
     with pytest.raises(DiskFault, match="unknown") as raised:
         journal.append(ME, drafts(2))
     monkeypatch.undo()
@@ -242,3 +243,95 @@ def test_a_new_inode_of_local_is_a_new_replica(shell: Shell, tmp_path: Path) -> 
     (copied,) = open_journal(copy).append(ME, drafts(1))
     (original,) = open_journal(shell.cwd).append(ME, drafts(1))
     assert copied["writer"] != before["writer"] == original["writer"]
+
+
+def test_a_tail_that_lost_only_its_newline_is_an_event_after_all(shell: Shell) -> None:
+    """History: its seq was given again; the newline then made it valid, and the new, acked event was refused."""
+    journal = open_journal(shell.cwd)
+    first, second = journal.append(ME, drafts(2, idempotency_key="k")[:1] + drafts(1))
+    path = segment(shell.cwd)
+    path.write_bytes(path.read_bytes()[:-1])
+    (third,) = journal.append(ME, drafts(1))
+    assert third["seq"] == 3
+    assert [e.id for e in journal.replay()] == [first.id, second.id, third.id]
+    check_invariants(open_store(shell.cwd))
+
+
+@pytest.mark.parametrize("copied", [1, 2, 4])
+def test_copied_lines_that_fit_each_other_do_not_set_seq_back(shell: Shell, copied: int) -> None:
+    """History: two lines that followed each other at the end were taken for the newest."""
+    journal = open_journal(shell.cwd)
+    journal.append(ME, drafts(5))
+    path = segment(shell.cwd)
+    path.write_bytes(path.read_bytes() + b"\n".join(path.read_bytes().split(b"\n")[:copied]) + b"\n")
+    assert journal.append(ME, drafts(1))[0]["seq"] == 6
+    assert len(list(journal.replay())) == 6
+
+
+def test_a_lock_file_deleted_under_its_holder_still_lets_one_in(shell: Shell) -> None:
+    """History: whoever waited on the deleted file, and whoever made a new one, both went in."""
+    store = open_store(shell.cwd)
+    with store.lock(wait_s=0.01):
+        (shell.cwd / ".coord/local/lock").unlink()
+        with store.lock(wait_s=0.01):
+            pass  # a new file is a new lock; the test is that the next one is not let in by the old file
+    fd = store._lock_file()
+    (shell.cwd / ".coord/local/lock").unlink()
+    assert not store._is_lock(fd)
+    os.close(fd)
+
+
+def test_a_dup_after_a_failed_fdatasync_is_written_again_before_it_is_vouched_for(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """History: a second fdatasync of the same clean page said nothing, and $dup vouched for a lost line."""
+    journal = open_journal(shell.cwd)
+    one = {"type": "a.b", "body": {}, "idempotency_key": "k"}
+
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(disk, "fdatasync", fail)
+    with pytest.raises(DiskFault):
+        journal.append(ME, [one])
+    monkeypatch.undo()
+    written = []
+    pwrite = os.pwrite
+
+    def record(fd: int, data: bytes, offset: int) -> int:
+        written.append(data)
+        return pwrite(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", record)
+    (again,) = journal.append(ME, [one])
+    assert again["$dup"]
+    assert next(journal.replay()).raw in written
+
+
+@pytest.mark.parametrize("content", [b"1" * 5000, b"x" * 500])
+def test_an_overlong_clock_file_is_mended_by_the_next_append(shell: Shell, content: bytes) -> None:
+    path = shell.cwd / ".coord/local/clock"
+    path.write_bytes(content)
+    open_journal(shell.cwd).append(ME, drafts(1))
+    assert len(path.read_bytes()) == 21
+
+
+def test_a_pipe_in_place_of_a_small_file_does_not_hang(shell: Shell) -> None:
+    path = shell.cwd / ".coord/local/clock"
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    assert shell("ev emit a.b", expect=74).err == (
+        "ev: .coord/local/clock: too many levels of symbolic links; a store has no links in it\n"
+    )
+
+
+def test_a_small_file_is_saved_whole_or_not_at_all(shell: Shell) -> None:
+    """History: a short write left half a cursor behind, with status 0."""
+    shell("ev emit a.b; ev tail --cursor c")
+    before = (shell.cwd / ".coord/local/cursors/c.json").read_bytes()
+    shell("ev emit a.b --as another-agent-with-a-long-name; ev replay >/dev/null")
+    limit = "import resource as r, os, sys; r.setrlimit(r.RLIMIT_FSIZE, (20, 20)); os.execvp('ev', sys.argv[1:])"
+    done = shell(f'{sys.executable} -c "{limit}" ev tail --cursor c | cat', expect=74)
+    assert len(done.lines) == 1
+    assert [p.name for p in (shell.cwd / ".coord/local/cursors").iterdir()] == ["c.json"]
+    assert (shell.cwd / ".coord/local/cursors/c.json").read_bytes() == before

@@ -51,3 +51,8 @@ def test_a_filter_is_a_conjunction(passes: bool, options: dict[str, Any]) -> Non
 
 def test_hostile_refs_do_not_raise() -> None:
     assert not Filter(work="w1")(Event(b"", {**EVENT, "refs": ["w1"]}))
+
+
+def test_the_first_event_of_a_thread_needs_no_refs() -> None:
+    bare = {name: value for name, value in EVENT.items() if name != "refs"}
+    assert Filter(thread=ID)(Event(b"", bare))

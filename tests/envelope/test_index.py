@@ -170,3 +170,60 @@ def test_the_index_is_private(shell: Shell) -> None:
         open_store(shell.cwd).listdir("local")
         == ["clock", "cursors", "index.lock", "index.sqlite", "lock", "replica"][1:]
     )
+
+
+def test_a_database_damaged_where_nothing_was_read_yet_is_no_error(shell: Shell) -> None:
+    """History: damage behind the first pages came out of a look-up as a traceback."""
+    journal = open_journal(shell.cwd)
+    for seed in range(8):
+        fill(journal, seed, rounds=20)
+    journal.index.refresh()
+    path = shell.cwd / ".coord/local/index.sqlite"
+    data = bytearray(path.read_bytes())
+    data[6 * 4096 :] = os.urandom(len(data) - 6 * 4096)
+    path.write_bytes(data)
+    check_against_scan(open_journal(shell.cwd))
+
+
+def test_a_line_damaged_after_it_was_indexed_is_not_there(shell: Shell) -> None:
+    """History: show gave the line that stood at the old place, or a parser's traceback."""
+    events = open_journal(shell.cwd).append(ME, drafts(5))
+    journal = open_journal(shell.cwd)
+    journal.index.refresh()
+    (path,) = (shell.cwd / ".coord/journal").glob("*/*.jsonl")
+    path.write_bytes(path.read_bytes().replace(events[1].raw, b"x" * len(events[1].raw)))
+    found = open_journal(shell.cwd).index.refresh()
+    assert found.by_id(events[1].id) is None
+    place = found.by_id(events[2].id)
+    assert place and place.event.raw == events[2].raw
+
+
+def test_an_index_deleted_under_its_user_is_opened_anew(shell: Shell) -> None:
+    """History: a process that kept the deleted file open rebuilt the whole history at every keyed append."""
+    mine = open_journal(shell.cwd)
+    fill(mine, 1)
+    path = shell.cwd / ".coord/local/index.sqlite"
+    path.unlink()
+    fill(open_journal(shell.cwd), 2)
+    inode = path.stat().st_ino
+    fill(mine, 3)
+    assert path.stat().st_ino == inode
+    assert mine.index._file and mine.index._file.st_ino == inode
+
+
+def test_no_room_for_the_index_is_no_error(shell: Shell) -> None:
+    """History: the connection was closed after the failed rebuild, and then asked."""
+    shell("ev emit", "".join(f'{{"type":"a.b","idempotency_key":"k{n}"}}\n' for n in range(300)))
+    (shell.cwd / ".coord/local/index.sqlite").unlink()
+    event = shell("ev tail -n 1").one
+    done = shell(f"ulimit -f 8; ev show {event['event_id']}")
+    assert done.one == event
+
+
+def test_a_linked_index_is_not_followed(shell: Shell, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    path = shell.cwd / ".coord/local/index.sqlite"
+    path.symlink_to(outside)
+    fill(open_journal(shell.cwd), 1)
+    assert not outside.exists()
+    check_against_scan(open_journal(shell.cwd))

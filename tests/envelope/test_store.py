@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import ME, Shell, drafts, git, open_journal
 
-from coord_envelope import Refused, Unreachable, find, init, locate
+from coord_envelope import Refused, Unreachable, disk, find, init, locate
 from coord_envelope import store as store_module
 
 
@@ -190,7 +190,7 @@ def test_a_network_file_system_is_refused_unless_allowed(repo: Path, monkeypatch
 
 
 def test_the_mount_table_tells_what_is_local() -> None:
-    assert store_module.known_local("/proc/self")
+    assert disk.known_local("/proc/self")
 
 
 @pytest.mark.parametrize(

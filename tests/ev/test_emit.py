@@ -227,3 +227,14 @@ def test_short_addresses_become_full_ones(shell: Shell) -> None:
 def test_a_body_that_could_not_be_read_again_is_refused(shell: Shell) -> None:
     deep = '{"x":' * 128 + "0" + "}" * 128
     assert "nested" in shell("ev emit a.b --body -", deep, expect=65).err
+
+
+def test_an_empty_key_is_refused_not_dropped(shell: Shell) -> None:
+    """History: `--key "$UNSET"` was silently not idempotent."""
+    assert "idempotency_key" in shell("ev emit a.b --key ''", expect=65).err
+    assert "--body" in shell("ev emit a.b --body ''", expect=65).err
+
+
+def test_a_full_stderr_or_odd_bytes_do_not_change_the_status(shell: Shell) -> None:
+    shell("ev emit bad 2>/dev/full", expect=65)
+    shell("ev show $'\\xff' --errors json", expect=1)

@@ -167,7 +167,7 @@ def test_a_damaged_cursor_is_named_and_nothing_is_skipped(ten: Shell) -> None:
 def test_only_acked_events_move_a_cursor_with_ack_fd(ten: Shell) -> None:
     script = "mkfifo acks; ev tail --cursor c --ack-fd 3 3<acks | (exec 3>acks; head -4 | jq -r .event_id >&3)"
     assert ten(script, expect=None).status in (0, 141)
-    assert numbers(ten("ev tail --cursor c -n 0; ev tail --cursor c").out) == [4, 5, 6, 7, 8, 9]
+    assert numbers(ten("ev tail --cursor c").out) == [4, 5, 6, 7, 8, 9]
 
 
 def test_acks_out_of_order_do_not_pass_over_a_missing_one(ten: Shell) -> None:
@@ -188,3 +188,60 @@ def test_completion_is_served_for_each_shell(shell: Shell) -> None:
     assert "recv" in shell("msg", _MSG_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS="msg r").out
     shell.env |= {"_TYPER_COMPLETE_ARGS": "ev tail --f", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     assert "--follow" in shell("ev", _EV_COMPLETE="complete_fish").out
+
+
+def drained(shell: Shell, line: str, lines: int) -> list[int]:
+    """Start, read some lines, send SIGTERM, read the rest."""
+    follower = shell.popen(line, stdout=subprocess.PIPE)
+    assert follower.stdout
+    seen = [line_of(follower) for _ in range(lines)]
+    follower.terminate()
+    seen += numbers(follower.stdout.read().decode())
+    assert follower.wait(timeout=20) == -signal.SIGTERM
+    return seen
+
+
+def test_a_follow_ended_in_the_middle_of_a_batch_loses_nothing_behind_its_cursor(shell: Shell) -> None:
+    """History: the cursor was saved behind events that the merge had only read ahead."""
+    for agent in ("one", "two", "three"):
+        open_journal(shell.cwd).append({"agent_id": f"agent:{agent}"}, drafts(2000))
+    everything = shell("ev replay -o id").out.split()
+    first = drained(shell, "ev tail -f --cursor c", 50)
+    rest = numbers(shell("ev tail --cursor c").out)
+    assert len(first) + len(rest) >= len(everything)
+    assert (first + rest)[-2000:] == numbers(shell("ev tail -n 2000").out)
+
+
+def test_a_tail_without_follow_dies_of_a_signal_at_once(ten: Shell) -> None:
+    """History: waiting for acks it noted the first SIGTERM and went on waiting."""
+    os.mkfifo(ten.cwd / "acks")
+    waiting = ten.popen("ev tail --cursor c --ack-fd 3 3<>acks", stdout=subprocess.PIPE)
+    assert waiting.stdout and len(waiting.stdout.read().splitlines()) == 10
+    waiting.terminate()
+    assert waiting.wait(timeout=20) == -signal.SIGTERM
+
+
+def test_tail_with_a_number_and_a_cursor_moves_the_cursor_to_the_end(ten: Shell) -> None:
+    """History: the cursor was saved only when something came after."""
+    assert numbers(ten("ev tail -n 2 --cursor c").out) == [8, 9]
+    assert ten("ev tail --cursor c").out == ""
+
+
+def test_ignored_signals_stay_ignored(ten: Shell) -> None:
+    follower = ten.popen("bash -c 'trap \"\" TERM; exec ev tail -f -n 1'", stdout=subprocess.PIPE)
+    assert follower.stdout and line_of(follower) == 9
+    follower.terminate()
+    ten("ev emit a.b --body '{\"n\":5}'")
+    assert line_of(follower) == 5
+    follower.send_signal(signal.SIGINT)
+    assert follower.wait(timeout=20) == -signal.SIGINT
+
+
+def test_inside_the_store_its_own_repository_is_not_taken_for_the_users(ten: Shell) -> None:
+    """History: there `ev tail` told to make a store within the store."""
+    for place in (".coord/journal", ".coord/.git", ".coord"):
+        assert len(ten(f"cd {place} && ev tail").lines) == 10
+
+
+def test_without_a_command_the_help_is_shown_and_it_is_usage(shell: Shell) -> None:
+    assert "Commands:\n" in shell("ev", expect=2).err

@@ -93,7 +93,7 @@ def test_mail_is_sent_received_and_acked(shell: Shell) -> None:
     assert (ack["type"], ack["refs"]["msg_id"]) == ("msg.acked", sent["event_id"])
     assert shell("msg recv --as qa").out == ""
     assert shell("msg recv --as human:ada").one["body"] == {"subject": "Ready?", "text": "see -"}
-    assert shell(f"msg ack --as qa {sent['event_id']}").one["$dup"] is True
+    assert shell(f"msg ack --as qa {sent['event_id']}").one["type"] == "msg.acked"
 
 
 def test_what_is_not_yours_cannot_be_acked(shell: Shell) -> None:
@@ -161,3 +161,19 @@ def test_no_recipient_or_no_message_is_said(shell: Shell) -> None:
     assert "to is missing" in shell("msg send --subject x", expect=65).err
     assert "--key is for one message" in shell("msg send --key k --to qa", expect=2).err
     assert "who acts" in shell("msg recv", expect=2, COORD_AGENT="").err
+
+
+def test_nobody_else_can_keep_mail_waiting(shell: Shell) -> None:
+    """History: an ack had an idempotency key, and who used it first kept the mail in another's inbox for ever."""
+    sent = shell("msg send --to qa --subject x -o id").out.strip()
+    shell(f'ev emit msg.acked --as mallory --key ack:{sent}:agent:qa --ref msg_id={sent} --body \'{{"kind":"done"}}\'')
+    assert len(shell("msg recv --as qa --ack").lines) == 1
+    assert shell("msg recv --as qa").out == ""
+
+
+def test_short_ids_of_ours_resolve_on_stdin_and_foreign_ones_are_kept(shell: Shell) -> None:
+    thread = shell("msg send --to qa --subject x -o id").out.strip()
+    lines = [{"to": "qa", "thread": f"msg-{thread[-8:].lower()}"}, {"to": "qa", "work": f"bd-{thread[-8:]}"}]
+    one, two = shell("msg send", "\n".join(map(json.dumps, lines))).lines
+    assert one["refs"]["thread_id"] == thread
+    assert two["refs"]["work_id"] == f"bd-{thread[-8:]}"

@@ -34,10 +34,11 @@ def deliver(
     lost to it (at most once). With `ack_fd` it passes only events whose ids came back on that descriptor, one
     a line (at least once). Without `follow` it ends when all is printed, and acked or the descriptor closed.
     """
+    store = call.journal.store
     acks = _Acks(ack_fd) if ack_fd is not None else None
-    follower = Follower(call.journal.store, after, live)
-    saved = Cursor(after)
-    for batch in follower.batches(wanted, also=ack_fd):
+    saved = cursor.load(store, name) if name else None
+    follower = Follower(store, after, live)
+    for batch in follower.batches(wanted, also=ack_fd) if follow else [follower.batch(wanted)]:
         for event in batch:
             call.out.put(event)
             if acks:
@@ -47,10 +48,10 @@ def deliver(
             call.out.end()  # so the consumer sees its end, and acks or leaves
         if acks:
             acks.take(until_done=not follow)
-        behind = follower.reached().without(acks.pending.values() if acks else ())
+        behind = follower.reached.without(acks.pending.values() if acks else ())
         if name and behind != saved:
-            cursor.save(call.journal.store, name, saved := behind)
-        if not follow or (acks and acks.closed):
+            cursor.save(store, name, saved := behind)
+        if acks and acks.closed:
             return
 
 

@@ -47,8 +47,9 @@ class Filter:
 
     def _refers(self, event: Event) -> bool:
         refs = event.get("refs")
+        known = refs if isinstance(refs, dict) else {}
         # An entity's own first event has its id.
-        return isinstance(refs, dict) and all(refs.get(n) == v or event.id == v for n, v in self._refs.items())
+        return all(known.get(name) == value or event.id == value for name, value in self._refs.items())
 
 
 def _any_of(globs: Sequence[str]) -> Test | None:

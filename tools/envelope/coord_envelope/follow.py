@@ -32,49 +32,53 @@ POLL_MS = 50
 
 
 class Follower:
-    """Waits for what comes after a cursor. Streams that appear meanwhile are followed from their beginning."""
+    """Reads what comes after a cursor. Streams that appear meanwhile are read from their beginning.
+
+    `reached` is the cursor behind every event that was handed out and asked to be followed by the next; never
+    behind one that was only read ahead. So it may be saved whenever the reading stops.
+    """
 
     def __init__(self, store: Store, after: Cursor, live: bool = True) -> None:
-        self._store, self._begin, self._live = store, after, live
+        self._store, self._live = store, live
         self._known: dict[tuple[str, str], Stream] = {}
-        self._bell = _Bell(store.path)
+        self.reached = Cursor(after)
 
-    def reached(self) -> Cursor:
-        """The cursor behind everything that was read, wanted or not."""
-        return Cursor(self._begin | {one.name: one.seq for one in self._known.values() if one.seq})
+    def batch(self, wanted: Filter | None = None, caught: _Signals | None = None) -> Iterator[Event]:
+        """What is there and was not read yet, sorted by event_id. A late arrival comes in a later batch."""
+        for found in merge(map(events, self._streams())):
+            if wanted is None or wanted(found):
+                yield found
+            self.reached[found.stream] = max(found["seq"], self.reached.get(found.stream, 0))
+            if caught and caught.signal:
+                return
+        for one in self._known.values():  # and behind what did not come out of the merge: a fork's copies
+            self.reached[one.name] = max(one.seq, self.reached.get(one.name, 0))
 
     def batches(self, wanted: Filter | None = None, also: int | None = None) -> Iterator[Iterator[Event]]:
-        """What is there after the cursor, then what comes: a batch for each wake-up, to be read to its end.
+        """A batch now and one for each wake-up, each to be read to its end; it may be empty.
 
-        A batch is sorted by event_id and may be empty; a late arrival comes in a later one with a smaller id.
         `also` is a descriptor of the caller's that wakes it too.
         """
+        bell = _Bell(self._store.path)
         with _Signals() as caught:
             poll = select.poll()
             poll.register(1, 0)  # POLLERR and POLLHUP come unasked: stdout's reader is gone
-            for fd in (caught.fd, self._bell.fd, also):
+            for fd in (caught.fd, bell.fd, also):
                 if fd is not None:
                     poll.register(fd, select.POLLIN)
             while not caught.signal:
-                pause = self._bell.listen(self._directories())
-                yield self._batch(wanted, caught)
-                ready = dict(poll.poll(pause))
+                pause = bell.listen(self._directories())
+                yield self.batch(wanted, caught)
+                ready = {} if caught.signal else dict(poll.poll(pause))
                 if ready.get(1, 0) & (select.POLLERR | select.POLLHUP):
                     return
-                self._bell.silence()
+                bell.silence()
         os.kill(os.getpid(), caught.signal)  # die of it, as whoever sent it expects
-
-    def _batch(self, wanted: Filter | None, caught: _Signals) -> Iterator[Event]:
-        for found in merge(map(events, self._streams())):
-            if caught.signal:
-                return
-            if wanted is None or wanted(found):
-                yield found
 
     def _streams(self) -> list[Stream]:
         for one in streams(self._store, self._live):
             if (one.kind, one.name) not in self._known:
-                self._known[one.kind, one.name] = one.after(self._begin.get(one.name, 0))
+                self._known[one.kind, one.name] = one.after(self.reached.get(one.name, 0))
         return list(self._known.values())
 
     def _directories(self) -> Iterator[str]:
@@ -127,7 +131,9 @@ class _Signals:
     def __enter__(self) -> _Signals:
         self.fd, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wakeup = signal.set_wakeup_fd(self._write)
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        # Who was started with one ignored (a background job, nohup) goes on ignoring it.
+        heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def _note(self, number: int, _frame: FrameType | None) -> None:

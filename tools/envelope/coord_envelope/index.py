@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 
 from coord_envelope import clock, codec, event, world
 from coord_envelope.errors import Usage
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     Row = tuple[Event, int, int, int]  # an event, its segment, its start and end there
 
 VERSION = 1
+PREFIXES = ("wk", "msg", "run", "ls")
+"""What a short id may begin with, before its dash."""
 BATCH = 5_000
 _TABLES = """
 CREATE TABLE made (version INTEGER, boot TEXT);
@@ -35,20 +38,21 @@ CREATE TABLE segment (no INTEGER PRIMARY KEY, stream TEXT, first INTEGER, UNIQUE
 CREATE TABLE event (id TEXT PRIMARY KEY, segment INTEGER, offset INTEGER) WITHOUT ROWID;
 CREATE TABLE key (type TEXT, key TEXT, id TEXT, PRIMARY KEY (type, key)) WITHOUT ROWID;
 """
+_WHERE = "SELECT stream, first, offset FROM event JOIN segment ON no = segment WHERE id = ?"
 _FIRST_KEY = "INSERT INTO key VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET id = min(id, excluded.id)"
 
 
 class Place:
-    """An event and the file it stands in."""
+    """An event, the file it stands in, and where in it."""
 
-    __slots__ = ("event", "file")
+    __slots__ = ("event", "file", "offset")
 
-    def __init__(self, event: Event, file: tuple[str, ...]) -> None:
-        self.event, self.file = event, file
+    def __init__(self, event: Event, file: tuple[str, ...], offset: int) -> None:
+        self.event, self.file, self.offset = event, file, offset
 
 
 class _StaleError(Exception):
-    """The index says something that the journal does not."""
+    """The index is not there, or says something that the journal does not."""
 
 
 class Index:
@@ -58,6 +62,7 @@ class Index:
         self._store = store
         self._path = os.path.join(store.path, "local", "index.sqlite")
         self._disk: sqlite3.Connection | None = None
+        self._file: os.stat_result | None = None
         self._layers: list[sqlite3.Connection] = []
 
     def refresh(self) -> Index:
@@ -65,18 +70,15 @@ class Index:
         import sqlite3  # 7 ms
 
         try:
-            self._disk = self._disk or self._opened()
-            self._layers = [self._disk]
-            if not self._behind(self._disk):
+            self._layers = [self._opened()]
+            if not self._behind(self._layers[0]):
                 return self
         except (sqlite3.Error, _StaleError):
             self._layers = []
         with self._writing() as ours:
-            if ours:
-                with contextlib.suppress(sqlite3.Error, OSError):
-                    self._layers = [self._mended()]
-                    return self
-        self._layers.append(self._overlay(self._layers))
+            if ours and self._mended():
+                return self
+        self._layers = [*self._layers, self._overlay(self._layers)]
         return self
 
     def by_key(self, kind: str, key: str) -> Place | None:
@@ -86,9 +88,15 @@ class Index:
 
     def by_id(self, event_id: str) -> Place | None:
         """The event with this full id."""
-        sql = "SELECT stream, first, offset FROM event JOIN segment ON no = segment WHERE id = ?"
-        for stream, first, offset in self._query(sql, event_id):
-            return _read(self._store, stream, first, offset)
+        for _ in range(2):
+            for stream, first, offset in self._query(_WHERE, event_id):
+                place = _read(self._store, stream, first, offset)
+                if place and place.event.id == event_id:
+                    return place
+                self._from_nothing()  # the journal was damaged behind our back: look again without memory
+                break
+            else:
+                break
         return None
 
     def resolve(self, text: str) -> str | None:
@@ -96,8 +104,9 @@ class Index:
 
         None if no event's id ends so. Raises Usage with the candidates if several do: never a guess.
         """
-        ending = text.rpartition("-")[2].upper()
-        if len(ending) < 4 or ending.strip(clock.CROCKFORD):
+        prefix, dash, rest = text.rpartition("-")
+        ending = rest.upper()
+        if (dash and prefix not in PREFIXES) or len(ending) < 4 or ending.strip(clock.CROCKFORD):
             return None
         if clock.valid(ending):
             return ending if self.by_id(ending) else None
@@ -107,7 +116,16 @@ class Index:
         return found.pop() if found else None
 
     def _query(self, sql: str, *values: str) -> list[tuple[str, int, int]]:
-        return [row for layer in self._layers for row in layer.execute(sql, values)]
+        import sqlite3
+
+        try:
+            return [row for layer in self._layers for row in layer.execute(sql, values)]
+        except sqlite3.Error:  # damaged in a place that was not looked at before, or held by another now
+            self._from_nothing()
+            return self._layers[0].execute(sql, values).fetchall()
+
+    def _from_nothing(self) -> None:
+        self._layers = [self._overlay([])]
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[bool]:
@@ -126,45 +144,83 @@ class Index:
                 os.close(fd)
 
     def _opened(self) -> sqlite3.Connection:
-        import sqlite3
-
-        db = sqlite3.connect(self._path, timeout=0.2, isolation_level=None)
-        # No fsync: a killed process cannot hurt it, and after a power loss the boot id differs.
-        db.execute("PRAGMA synchronous = OFF")
-        if db.execute("SELECT version, boot FROM made").fetchall() != [(VERSION, world.boot_id())]:
-            db.close()
-            raise _StaleError
-        return db
-
-    def _mended(self) -> sqlite3.Connection:
-        """The index on disk, brought up to date, made anew if it cannot be. Under its lock."""
+        """The database on disk, opened anew if its file is another one. Raises _StaleError, sqlite3.Error."""
         import sqlite3
 
         try:
-            self._disk = self._disk or self._opened()
-            self._fill(self._disk)
-        except (sqlite3.DatabaseError, _StaleError):
-            if self._disk:
-                self._disk.close()
-            self._disk = None
+            here = os.lstat(self._path)
+        except OSError:
+            raise _StaleError from None
+        if self._disk and self._file and os.path.samestat(here, self._file):
+            return self._disk
+        self._close()
+        if not stat.S_ISREG(here.st_mode):
+            raise _StaleError
+        db = sqlite3.connect(self._path, timeout=0.2, isolation_level=None)
+        try:
+            # No fsync: a killed process cannot hurt it, and after a power loss the boot id differs.
+            db.execute("PRAGMA synchronous = OFF")
+            made = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'made'").fetchall()
+            if not made or db.execute("SELECT version, boot FROM made").fetchall() != [(VERSION, world.boot_id())]:
+                raise _StaleError
+        except BaseException:
+            db.close()
+            raise
+        self._disk, self._file = db, here
+        return db
+
+    def _close(self) -> None:
+        if self._disk:
+            self._disk.close()
+        self._disk = None
+
+    def _mended(self) -> bool:
+        """Bring the index on disk up to date, or make it anew if it is damaged. Under its lock. Did it succeed?"""
+        import sqlite3
+
+        for _ in range(2):
+            try:
+                self._layers = [self._opened()]
+                self._fill(self._layers[0])
+                return True
+            except sqlite3.OperationalError:  # busy, full, read-only: not its fault
+                break
+            except (sqlite3.DatabaseError, _StaleError):
+                self._close()
+                if not self._made_anew():
+                    break
+        self._layers = []
+        return False
+
+    def _made_anew(self) -> bool:
+        import sqlite3
+
+        try:
             for suffix in ("", "-journal", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self._path + suffix)
             os.close(self._store.open("local", "index.sqlite", flags=os.O_RDWR | os.O_CREAT))  # 0600, whatever umask
-            _furnish(fresh := sqlite3.connect(self._path, isolation_level=None))
-            fresh.close()
-            self._disk = self._opened()
-            self._fill(self._disk)
-        return self._disk
+            fresh = sqlite3.connect(self._path, isolation_level=None)
+            try:
+                _furnish(fresh)
+            finally:
+                fresh.close()
+        except (OSError, sqlite3.Error):
+            return False
+        return True
 
     def _overlay(self, below: list[sqlite3.Connection]) -> sqlite3.Connection:
+        """What the layers below do not have, in memory."""
         import sqlite3
 
         memory = sqlite3.connect(":memory:", isolation_level=None)
         _furnish(memory)
-        for db in below:
-            memory.executemany("INSERT INTO place VALUES (?,?,?,?,?,?)", db.execute("SELECT * FROM place"))
-        self._fill(memory)
+        try:
+            for db in below:
+                memory.executemany("INSERT INTO place VALUES (?,?,?,?,?,?)", db.execute("SELECT * FROM place"))
+            self._fill(memory)
+        except (sqlite3.Error, _StaleError):
+            return self._overlay([])
         return memory
 
     def _behind(self, db: sqlite3.Connection) -> bool:
@@ -177,11 +233,8 @@ class Index:
         for stream in found:
             if stream.name in places:
                 stream.segment, stream.offset, stream.seq, stream.start, stream.last_id = places.pop(stream.name)
-                try:
-                    last = _read(self._store, stream.name, stream.segment, stream.start).event
-                except (OSError, ValueError):
-                    raise _StaleError from None
-                if last.id != stream.last_id:
+                last = _read(self._store, stream.name, stream.segment, stream.start)
+                if last is None or last.event.id != stream.last_id:
                     raise _StaleError
         if places:
             raise _StaleError
@@ -232,11 +285,15 @@ def _furnish(db: sqlite3.Connection) -> None:
     db.executescript(f"BEGIN;{_TABLES}INSERT INTO made VALUES ({VERSION}, '{world.boot_id()}');COMMIT;")
 
 
-def _read(store: Store, stream: str, first: int, offset: int) -> Place:
+def _read(store: Store, stream: str, first: int, offset: int) -> Place | None:
+    """The event that begins at this place, if one does."""
     file = ("journal", stream, f"{first:012d}{SUFFIX}")
-    fd = store.open(*file)
     try:
-        raw = os.pread(fd, event.LIMIT, offset)
-    finally:
-        os.close(fd)
-    return Place(event.parse(raw[: raw.index(b"\n")]), file)
+        fd = store.open(*file)
+        try:
+            raw = os.pread(fd, event.LIMIT, offset)
+        finally:
+            os.close(fd)
+        return Place(event.parse(raw[: raw.index(b"\n")]), file, offset)
+    except (OSError, ValueError):
+        return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 
 from coord_envelope import codec
@@ -22,7 +24,8 @@ LONGEST = 1 << 20
 def batches(fd: int = 0, size: int = 1 << 20) -> Iterator[list[Line]]:
     """Whole, non-blank lines as they come; the last one may lack its newline. Of an over-long one the beginning."""
     number, held = 0, b""
-    while chunk := os.read(fd, size):
+    _widen(fd, size)
+    while chunk := _read(fd, size):
         *whole, rest = chunk.split(b"\n")
         batch = []
         for part in whole:
@@ -38,26 +41,42 @@ def batches(fd: int = 0, size: int = 1 << 20) -> Iterator[list[Line]]:
         yield [(number + 1, held)]
 
 
+def _widen(fd: int, size: int) -> None:
+    # A pipe gives 64 KiB at a time, and each time costs an fdatasync.
+    with contextlib.suppress(OSError, AttributeError):
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size)
+
+
+def _read(fd: int, size: int) -> bytes:
+    while True:
+        try:
+            return os.read(fd, size)
+        except BlockingIOError:  # another process made it so
+            import select
+
+            select.select([fd], [], [])
+
+
 def content(text: str) -> bytes:
     """What `TEXT|@FILE|-` stands for: itself, a file's bytes, all of stdin. Raises OSError."""
     if text == "-":
-        return b"".join(iter(lambda: os.read(0, 1 << 16), b""))
+        return b"".join(iter(lambda: _read(0, 1 << 16), b""))
     if text.startswith("@"):
         with open(text[1:], "rb") as file:
             return file.read()
     return os.fsencode(text)
 
 
-def record(raw: bytes) -> Json:
+def record(raw: bytes, where: str = "") -> Json:
     """The JSON object on an input line, without `$` annotations. Raises BadData."""
     if len(raw) > LONGEST:
-        raise BadData(f"longer than {LONGEST:,} bytes")
+        raise BadData(f"longer than {LONGEST:,} bytes", where)
     try:
         fields = codec.loads(raw)
     except ValueError as reason:
-        raise BadData(f"not JSON: {reason}") from None
+        raise BadData(f"not JSON: {reason}", where) from None
     if not isinstance(fields, dict):
-        raise BadData("not a JSON object", todo="one object a line")
+        raise BadData("not a JSON object", where, todo="give an object: {…}")
     return {name: value for name, value in fields.items() if not name.startswith("$")}
 
 

@@ -6,8 +6,9 @@ import contextlib
 import os
 
 from coord_envelope import world
+from coord_envelope.disk import fault_of, known_local
 from coord_envelope.errors import BadData, Refused, Unreachable
-from coord_envelope.store import Store, fault_of, known_local
+from coord_envelope.store import Store
 
 EXCLUDE = "/.coord/"
 
@@ -44,6 +45,9 @@ def common_dir(start: str) -> str | None:
     here = os.path.realpath(start)
     while True:
         dot = os.path.join(here, ".git")
+        if _is_store(here):
+            here = os.path.dirname(here)
+            continue
         if os.path.isdir(dot) and _is_repository(dot):
             return _common(dot)
         if os.path.isfile(dot):
@@ -51,11 +55,16 @@ def common_dir(start: str) -> str | None:
                 line = file.readline(4096).strip()
             if line.startswith("gitdir: "):
                 return _common(os.path.join(here, line[8:]))
-        if _is_repository(here):
+        if _is_repository(here) and not _is_store(os.path.dirname(here)):
             return _common(here)
         if here == os.path.dirname(here):
             return None
         here = os.path.dirname(here)
+
+
+def _is_store(path: str) -> bool:
+    # Its .git is ours, and no repository of the user's.
+    return os.path.isdir(os.path.join(path, "local", "replica"))
 
 
 def _is_repository(path: str) -> bool:

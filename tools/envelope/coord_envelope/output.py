@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from coord_envelope import codec
+from coord_envelope.disk import write_all
 from coord_envelope.event import Event
 
 TYPE_CHECKING = False
@@ -32,7 +33,8 @@ class Output:
             self._rows.append(item)
             return
         if self.form == "id":
-            line = next((str(value) for name, value in item.items() if name.endswith("_id")), "").encode()
+            found = (str(value) for name, value in item.items() if name.endswith("_id"))
+            line = (item.id if isinstance(item, Event) else next(found, "")).encode()
             if not line:
                 return
         else:
@@ -54,7 +56,7 @@ class Output:
             self._waiting.append(table(self._rows, self.terminal, self._head))
             self._rows, self._head = [], False
         if self._waiting:
-            write(1, b"\n".join([*self._waiting, b""]))
+            write_all(1, b"\n".join([*self._waiting, b""]))
             self._waiting, self._size = [], 0
 
     def end(self) -> None:
@@ -63,15 +65,3 @@ class Output:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.close(null)
-
-
-def write(fd: int, data: bytes) -> None:
-    """Write it all, also where another process made the terminal or pipe non-blocking."""
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(fd, view) :]
-        except BlockingIOError:
-            import select
-
-            select.select([], [fd], [])

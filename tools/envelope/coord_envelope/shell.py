@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from coord_envelope import VERSION, tool
+from coord_envelope.disk import write_all
 from coord_envelope.errors import Usage
 from coord_envelope.filter import Filter
 
@@ -45,6 +46,9 @@ def run(name: str, about: str, commands: Sequence[tool.Command], options: str, a
     try:
         return command.main(list(argv), prog_name=name, standalone_mode=False) or 0
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            write_all(2, f"{error}\n".encode())
+            return Usage.status
         if hasattr(error, "format_message"):  # click's, wherever this version of typer keeps its click
             context = getattr(error, "ctx", None)
             path = context.command_path if context else name

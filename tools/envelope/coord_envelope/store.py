@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
 import time
 
 from coord_envelope import world
-from coord_envelope.errors import Fault, Refused, TryAgain, Unreachable
+from coord_envelope.disk import known_local, write_all
+from coord_envelope.errors import Refused, TryAgain, Unreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,19 +51,32 @@ class Store:
         return fd
 
     def open(self, *names: str, flags: int = os.O_RDONLY) -> int:
-        """A descriptor of a file below the store. With O_CREAT it makes what is missing: 0700, 0600."""
-        fd = self.directory(*names[:-1], make=bool(flags & os.O_CREAT))
+        """A descriptor of a regular file below the store. With O_CREAT it makes what is missing: 0700, 0600.
+
+        Raises OSError, with the path below the store; its errno is ELOOP for a link, pipe or directory.
+        """
         try:
-            return os.open(names[-1], flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=fd)
-        finally:
+            parent = self.directory(*names[:-1], make=bool(flags & os.O_CREAT))
+            try:
+                fd = os.open(names[-1], flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600, dir_fd=parent)
+            finally:
+                os.close(parent)
+        except OSError as error:
+            irregular = error.errno in (errno.ENXIO, errno.EISDIR)
+            raise _error(errno.ELOOP if irregular else error.errno or errno.EIO, names) from None
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
+            raise _error(errno.ELOOP, names)
+        return fd
 
     def listdir(self, *names: str) -> list[str]:
-        """Sorted names in a directory below the store; none if there is no such directory."""
+        """Sorted names in a directory below the store; none if it is not there."""
         try:
             fd = self.directory(*names)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return []
+        except OSError as error:
+            raise _error(error.errno or errno.EIO, names) from None
         try:
             return sorted(os.listdir(fd))
         finally:
@@ -73,29 +88,48 @@ class Store:
 
         Waiting is a poll of at most 10 ms: it works in any thread and needs no signal.
         """
-        fd = self.open("local", "lock", flags=os.O_RDWR | os.O_CREAT)
+        end = time.monotonic() + wait_s
+        fd = self._lock_file()
         try:
-            _take(fd, wait_s)
+            while not _taken(fd, end) or not self._is_lock(fd):
+                os.close(fd)  # somebody deleted the file while we waited: what we hold is nobody's lock
+                fd = self._lock_file()
             os.pwrite(fd, f"{os.getpid():<10}\n".encode(), 0)
             yield
         finally:
             os.close(fd)
 
+    def _lock_file(self) -> int:
+        return self.open("local", "lock", flags=os.O_RDWR | os.O_CREAT)
+
+    def _is_lock(self, fd: int) -> bool:
+        try:
+            here = self._lock_file()
+        except FileNotFoundError:
+            return False
+        same = os.path.samestat(os.fstat(fd), os.fstat(here))
+        os.close(here)
+        return same
+
     def save(self, data: bytes, *names: str) -> None:
         """Replace a small file below the store: after a crash it holds the old bytes or the new, durably."""
-        fd = self.directory(*names[:-1], make=True)
+        temporary = (*names[:-1], f"{names[-1]}.{os.getpid()}.tmp")
+        parent = self.directory(*names[:-1], make=True)
         try:
-            temporary = f"{names[-1]}.{os.getpid()}.tmp"
-            file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600, dir_fd=fd)
+            file = self.open(*temporary, flags=os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             try:
-                os.write(file, data)
+                write_all(file, data)
                 os.fsync(file)
             finally:
                 os.close(file)
-            os.rename(temporary, names[-1], src_dir_fd=fd, dst_dir_fd=fd)
-            os.fsync(fd)
+            os.rename(temporary[-1], names[-1], src_dir_fd=parent, dst_dir_fd=parent)
+            os.fsync(parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary[-1], dir_fd=parent)
+            raise
         finally:
-            os.close(fd)
+            os.close(parent)
 
     def load(self, *names: str, most: int = 1 << 20) -> bytes | None:
         """The bytes of a small file below the store, at most `most`; None if it is not there."""
@@ -127,7 +161,8 @@ class Store:
         replica = "".join("0123456789abcdefghjkmnpqrstvwxyz"[number >> 5 * i & 31] for i in range(8))
         key = self._replica_key()
         before = self.load("local", "replica", key) or b""
-        self.save(before + replica.encode() + b"\n", "local", "replica", key)
+        ended = before if before.endswith(b"\n") or not before else before + b"\n"
+        self.save(ended + replica.encode() + b"\n", "local", "replica", key)
         return replica
 
     def _replica_key(self) -> str:
@@ -152,38 +187,20 @@ def _enter(parent: int, name: str, make: bool) -> int:
         return os.open(name, _WALK, dir_fd=parent)
 
 
-def _take(fd: int, wait_s: float) -> None:
-    end, pause = time.monotonic() + wait_s, 0.0005
+def _taken(fd: int, end: float) -> bool:
+    pause = 0.0005
     while True:
         try:
-            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
         except BlockingIOError:
             if time.monotonic() >= end:
                 holder = os.pread(fd, 10, 0).decode("ascii", "replace").strip()
-                what = f"the store is locked by process {holder} for over {wait_s:g} s"
+                what = f"the store is locked by process {holder} and stayed so"
                 raise TryAgain(what, todo="try again, or look what that process does") from None
             time.sleep(pause)
             pause = min(2 * pause, 0.01)
 
 
-def known_local(path: str) -> bool:
-    """False if the path lies on a network file system, as far as the kernel's mount table tells."""
-    try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as table:
-            mounts = [line.split(" ") for line in table]
-    except OSError:
-        return True
-    above = [m for m in mounts if path == m[1] or path.startswith(m[1].rstrip("/") + "/")]
-    return max(above, key=lambda m: len(m[1]))[2] not in _NETWORK if above else True
-
-
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs"}
-
-
-def fault_of(error: OSError, where: str = "") -> Fault:
-    """The one line for an operating system's refusal."""
-    from coord_envelope.errors import DiskFault
-
-    name = where or (os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else "")
-    kind = Refused if isinstance(error, PermissionError) else DiskFault
-    return kind((error.strerror or str(error)).lower(), where=name)
+def _error(number: int, names: tuple[str, ...]) -> OSError:
+    return OSError(number, os.strerror(number), "/".join((".coord", *names)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 
 from coord_envelope import event
 from coord_envelope.codec import Json
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from coord_envelope.store import Store
 
 CHUNK = 1 << 16
+SEGMENT = 1 << 20
+"""Bytes after which a new segment begins."""
 SUFFIX = ".jsonl"
 
 
@@ -36,10 +37,6 @@ class Bad:
         return {"file": self.file, "offset": self.offset, "reason": self.reason}
 
 
-class _IrregularError(Exception):
-    """A link, pipe or directory where a segment should be."""
-
-
 class Stream:
     """One writer's events in order of seq, and the place reached in them: reading again goes on from there.
 
@@ -51,7 +48,7 @@ class Stream:
         self.store, self.kind, self.name = store, kind, name
         self.segment, self.offset = segment, offset
         self.seq, self.last_id, self.start, self.behind = 0, "", 0, 0
-        self._lost = 0
+        self._lost, self._irregular = 0, False
         self._writer = name.partition("!")[0]
 
     @property
@@ -60,7 +57,13 @@ class Stream:
 
     def segments(self) -> list[int]:
         """The first seqs of its segments, ascending."""
-        names = self.store.listdir(self.kind, self.name)
+        try:
+            names = self.store.listdir(self.kind, self.name)
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            self._irregular = True
+            return []
         return [int(n[:12]) for n in names if len(n) == 18 and n.endswith(SUFFIX) and n.isascii() and n[:12].isdigit()]
 
     def size(self) -> int:
@@ -81,6 +84,8 @@ class Stream:
         Raises OSError where the disk fails: silence would be a loss.
         """
         firsts = [first for first in self.segments() if first >= self.segment]
+        if self._irregular:
+            yield Bad(f"{self.kind}/{self.name}", 0, "is no directory")
         for place, first in enumerate(firsts):
             if first != self.segment:
                 self._enter(first)
@@ -91,30 +96,32 @@ class Stream:
         at_or_before = [first for first in self.segments() if first <= seq + 1] if seq else []
         if at_or_before:
             self.segment, self.seq, self.behind = at_or_before[-1], at_or_before[-1] - 1, seq
+            rows, newest = self._clean()
+            if newest and newest["seq"] <= seq:
+                self.offset, self.seq, self.last_id = sum(map(len, rows)) + len(rows), newest["seq"], newest.id
         return self
 
     def last(self) -> Event | None:
-        """The newest event, read from the end: two lines that fit each other are enough, else the whole search."""
-        firsts = self.segments()
-        self.segment = firsts[-1] if firsts else 0
-        if not firsts:
-            return None
-        try:
-            before, newest = map(event.parse, self._ends())
-            if newest["seq"] == before["seq"] + 1 and newest["writer"] == before["writer"] == self._writer:
-                newest.stream = self.name
-                return newest
-        except (ValueError, _IrregularError):
-            pass
+        """The newest event."""
         return next(backwards(self), None)
 
-    def _ends(self) -> list[bytes]:
+    def _clean(self) -> tuple[list[bytes], Event | None]:
+        """The segment's whole lines, and the newest event if they can only be its events: one for each seq.
+
+        A line too many or too few (damage, a copy) gives no event; then the segment must be read from its start.
+        """
         fd = self._open()
         try:
-            begin = max(0, os.fstat(fd).st_size - 2 * event.LIMIT)
-            return os.pread(fd, 2 * event.LIMIT, begin).split(b"\n")[-3:-1]
+            rows = os.pread(fd, 4 * SEGMENT, 0).split(b"\n")[:-1]
         finally:
             os.close(fd)
+        try:
+            newest = event.parse(rows[-1])
+        except (ValueError, IndexError):
+            return rows, None
+        fits = newest["writer"] == self._writer and newest["seq"] == self.segment + len(rows) - 1
+        newest.stream = self.name
+        return rows, newest if fits else None
 
     def _enter(self, first: int) -> None:
         if not self.seq and (self.kind == "live" or self.name != self._writer):
@@ -129,15 +136,15 @@ class Stream:
             if sealed and self._chunk(self.offset):
                 self._lost += 1
                 yield Bad(self.file, self.offset, "torn line in a segment that goes on in the next")
-        except _IrregularError:
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            self._irregular = True
             yield Bad(self.file, 0, "is no regular file")
 
     def torn(self) -> bool:
         """Do bytes stand after the last newline? They are a line that does not exist yet."""
-        try:
-            return self.segment > 0 and bool(self._chunk(self.offset))
-        except _IrregularError:
-            return False
+        return self.segment > 0 and not self._irregular and bool(self._chunk(self.offset))
 
     def _chunk(self, position: int) -> bytes:
         # Opened anew for each chunk: 30 µs in 200 events, and no number of streams runs out of descriptors.
@@ -148,15 +155,7 @@ class Stream:
             os.close(fd)
 
     def _open(self) -> int:
-        name = f"{self.segment:012d}{SUFFIX}"
-        try:
-            fd = self.store.open(self.kind, self.name, name, flags=os.O_RDONLY | os.O_NONBLOCK)
-        except OSError as error:
-            raise _IrregularError if error.errno in (errno.ELOOP, errno.ENXIO) else error from None
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            os.close(fd)
-            raise _IrregularError
-        return fd
+        return self.store.open(self.kind, self.name, f"{self.segment:012d}{SUFFIX}")
 
     def _join(self, raw: bytes) -> Iterator[Event | Bad]:
         try:
@@ -227,8 +226,27 @@ def backwards(stream: Stream) -> Iterator[Event]:
     for first in reversed(stream.segments()):
         part = Stream(stream.store, stream.kind, stream.name, first)
         part.seq = first - 1
-        found = part._read_segment(sealed=True)
-        yield from reversed([one for one in found if isinstance(one, Event)])
+        try:
+            rows, newest = part._clean()
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            continue
+        if newest:
+            yield from _parsed(part, reversed(rows))
+        else:
+            yield from reversed([one for one in part._read_segment(sealed=True) if isinstance(one, Event)])
+
+
+def _parsed(stream: Stream, rows: Iterable[bytes]) -> Iterator[Event]:
+    for raw in rows:
+        try:
+            found = event.parse(raw)
+        except ValueError:
+            continue
+        if found["writer"] == stream._writer:
+            found.stream = stream.name
+            yield found
 
 
 def _by_id(found: Event) -> str:

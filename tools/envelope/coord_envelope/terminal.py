@@ -11,7 +11,7 @@ from coord_envelope.codec import Json
 from coord_envelope.event import Event
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-WIDTHS = {"time": 14, "id": 8, "type": 16, "who": 20}
+WIDTHS = {"time": 15, "id": 8, "type": 16, "who": 20}
 
 
 def visible(text: str) -> str:

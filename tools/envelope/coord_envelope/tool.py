@@ -10,14 +10,14 @@ import contextlib
 import os
 import sys
 
-from coord_envelope import VERSION, codec, inputs, world
+from coord_envelope import VERSION, clock, codec, inputs, world
+from coord_envelope.disk import fault_of, write_all
 from coord_envelope.errors import BadData, DiskFault, Fault, Unreachable, Usage
 from coord_envelope.event import address
 from coord_envelope.filter import Filter
 from coord_envelope.journal import Journal
 from coord_envelope.locate import find
-from coord_envelope.output import FORMS, Output, write
-from coord_envelope.store import fault_of
+from coord_envelope.output import FORMS, Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ class Call:
 
     def actor(self) -> Json:
         """Who acts: `--as`, else `$COORD_AGENT`, else `human:<login>` at a terminal. Raises Usage, BadData."""
-        given = self._agent or world.getenv("COORD_AGENT")
+        given, where = self._agent or world.getenv("COORD_AGENT"), "--as" if self._agent else "COORD_AGENT"
         if not given and any(map(os.isatty, (0, 1, 2))):
             given = "human:" + "".join(c if c.isalnum() or c in "._-" else "-" for c in world.login().lower())
         if not given:
             raise Usage("who acts?", todo="--as NAME, or set COORD_AGENT")
-        actor = {"agent_id": agent_id(given)}
+        actor = {"agent_id": agent_id(given, where)}
         session = world.getenv("COORD_SESSION")
         return actor | {"session_id": session} if session else actor
 
@@ -98,8 +98,8 @@ class Call:
         return place.event if place else None
 
     def resolve(self, text: str) -> str:
-        """A full event id for a short one; the text itself if no event has it (a foreign id)."""
-        return self.journal.index.refresh().resolve(text) or text
+        """A full event id for a short one; the text itself if it is full, or no event has it (a foreign id)."""
+        return text if clock.valid(text) else self.journal.index.refresh().resolve(text) or text
 
     def with_hops(self, draft: Json) -> Json:
         """The draft, one hop behind its cause if it does not say how many."""
@@ -123,8 +123,8 @@ class Call:
         return Filter(
             types=type_ or (),
             not_types=not_type or (),
-            agents=[agent_id(one) for one in agent or ()],
-            not_agents=[agent_id(one) for one in not_agent or ()],
+            agents=[agent_id(one, "--agent") for one in agent or ()],
+            not_agents=[agent_id(one, "--not-agent") for one in not_agent or ()],
             work=work and self.resolve(work),
             thread=thread and self.resolve(thread),
             since=since and moment(since),
@@ -150,12 +150,12 @@ class Call:
         self.out.flush()
 
 
-def agent_id(text: str) -> str:
-    """The agent's address in full. Raises BadData."""
+def agent_id(text: str, where: str) -> str:
+    """The agent's address in full. Raises BadData that names the option."""
     try:
         return address(text)
     except ValueError as reason:
-        raise BadData(str(reason)) from None
+        raise BadData(str(reason), where) from None
 
 
 def moment(text: str) -> str:
@@ -171,7 +171,9 @@ def moment(text: str) -> str:
 
 def complain(fault: Fault) -> None:
     """One line on stderr; an object with `--errors json`."""
-    fields = {"tool": _tool, "status": fault.status, "where": fault.where, "what": fault.what, "todo": fault.todo}
+    words = {"where": fault.where, "what": fault.what, "todo": fault.todo}
+    told = {name: text.encode("utf-8", "replace").decode() for name, text in words.items()}
+    fields = {"tool": _tool, "status": fault.status, **told}
     if _errors == "json":
         line = codec.dumps(fields)
     else:
@@ -179,7 +181,7 @@ def complain(fault: Fault) -> None:
 
         line = visible(f"{_tool}: {fault}").encode("utf-8", "replace")
     with contextlib.suppress(OSError):  # a closed stderr hides the words, not the status
-        write(2, line + b"\n")
+        write_all(2, line + b"\n")
 
 
 def warn(text: str) -> None:
@@ -212,8 +214,9 @@ def main(tool: str, about: str, commands: Sequence[Command], options: str) -> No
     _fill_standard_descriptors()
     # The journal survives any kill, so the plain death is the clean one: no traceback, status 128+n. systemd
     # lets its children inherit an ignored SIGPIPE, which would turn `… | head` into an error.
-    for number in (signal.SIGPIPE, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a background job's shell ignores it for a reason
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         from coord_envelope import shell
 
@@ -244,7 +247,7 @@ def not_yet(name: str, what: str) -> NoReturn:
     global _tool
     _tool = name
     if sys.argv[1:] == ["--version"]:
-        write(1, f"{name} (coord-kernel) {VERSION}\n".encode())
+        write_all(1, f"{name} (coord-kernel) {VERSION}\n".encode())
         sys.exit(0)
     fault = Unreachable(f"{what} are not there yet", todo="this release has ev and msg")
     complain(fault)

@@ -35,17 +35,19 @@ def entropy(n: int) -> bytes:
 
 def format_ts(ms: int) -> str:
     """RFC 3339, UTC, milliseconds: `2026-01-17T00:58:12.345Z`."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ms // 1000)) + f".{ms % 1000:03d}Z"
+    t = time.gmtime(ms // 1000)
+    date = f"{t.tm_year:04d}-{t.tm_mon:02d}-{t.tm_mday:02d}"
+    return f"{date}T{t.tm_hour:02d}:{t.tm_min:02d}:{t.tm_sec:02d}.{ms % 1000:03d}Z"
 
 
 def parse_ts(text: str) -> int:
     """Unix milliseconds of an ISO 8601 date or date-time (no zone: UTC). Raises ValueError."""
-    from datetime import UTC, datetime  # ~2 ms: only for a pinned clock and --since
+    from datetime import UTC, datetime, timedelta  # ~2 ms: only for a pinned clock and --since
 
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
 def login() -> str:

@@ -44,15 +44,18 @@ def emit(
     refs, to, idempotency_key, cause, actor.on_behalf_of; or whole events, from each of which a new one is made.
     """
     if type_ in (None, "-"):
-        if body or ref or to or key or cause:
+        if any(option is not None for option in (body, ref, to, key, cause)):
             raise Usage("options for one event, and no TYPE", todo="give a TYPE, or JSON lines without options")
         _emit_lines(call, asked=type_ == "-", allow_secret=allow_secret)
         return
-    refs, origin = draft.references(ref or []), cause and call.resolve(cause)
-    given = {"refs": refs, "to": draft.addresses(to), "idempotency_key": key, "cause": origin}
-    one = {"type": type_, "body": {}, **{name: value for name, value in given.items() if value}}
-    if body:
-        one["body"] = inputs.record(inputs.content(body))
+    given = {
+        "refs": ref and draft.references(ref),
+        "to": to and draft.addresses(to),
+        "idempotency_key": key,
+        "cause": cause and call.resolve(cause),
+        "body": {} if body is None else inputs.record(inputs.content(body), where="--body"),
+    }
+    one = {"type": type_, **{name: value for name, value in given.items() if value is not None}}
     call.put(call.journal.append(call.actor(), [_checked(call, one)], allow_secret))
 
 

@@ -60,7 +60,11 @@ def _drafted(call: Call, raw: bytes, shared: Json) -> Json | Fault:
         record = inputs.record(raw)
         if "event_id" in record:
             return draft.forward(record, shared.get("to", []))
-        return call.with_hops(draft.message(shared | record))
+        fields = shared | record
+        for name in ("thread", "work", "cause"):
+            if "-" in str(fields.get(name)):  # msg-k3f9x2ab; a bare ending may be a foreign id
+                fields[name] = call.resolve(fields[name])
+        return call.with_hops(draft.message(fields))
     except Fault as fault:
         return fault
 
@@ -78,7 +82,7 @@ def recv(call: Call, follow: o.Follow = False, ack: o.Ack = False) -> None:
         mail = inbox.take(world.format_ts(world.now_ms()))
         call.put(mail)
         if ack and mail:
-            call.journal.append(actor, [draft.ack(one.id, actor["agent_id"]) for one in mail])
+            call.journal.append(actor, [draft.ack(one.id) for one in mail])
 
 
 def _followed(call: Call) -> Iterator[Iterable[Event]]:
@@ -103,7 +107,7 @@ def _ack_of(call: Call, text: str, me: str) -> Json | Fault:
         found = call.event(text)
     except Usage as ambiguous:
         return ambiguous
-    return draft.ack(found.id, me) if found and addressed(found, me) else No(f"is no mail of {me}")
+    return draft.ack(found.id) if found and addressed(found, me) else No(f"is no mail of {me}")
 
 
 COMMANDS = (send, recv, ack)

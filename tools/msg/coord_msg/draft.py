@@ -43,10 +43,12 @@ def forward(event: Json, to: list[str]) -> Json:
     return message(fields)
 
 
-def ack(msg_id: str, agent: str) -> Json:
-    """The `msg.acked` that takes a message out of the agent's inbox. Its key makes acking twice acking once."""
-    key = f"ack:{msg_id}:{agent}"
-    return {"type": "msg.acked", "refs": {"msg_id": msg_id}, "idempotency_key": key, "body": {"kind": "done"}}
+def ack(msg_id: str) -> Json:
+    """The `msg.acked` that takes a message out of its writer's inbox.
+
+    Without a key: acking is idempotent by nature, and a key another could use first would keep the mail waiting.
+    """
+    return {"type": "msg.acked", "refs": {"msg_id": msg_id}, "body": {"kind": "done"}}
 
 
 def recipients(to: object) -> list[str]:

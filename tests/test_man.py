@@ -1,0 +1,171 @@
+"""The man pages: every command and option is in its tool's page, and every page is clean roff."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+
+import coord_ev
+import coord_ev.cli
+import coord_msg
+import coord_msg.cli
+from coord_envelope import shell
+
+TOOLS = Path(__file__).parent.parent / "tools"
+PAGES = (TOOLS / "ev/ev.1", TOOLS / "msg/msg.1", TOOLS / "envelope/coord.7")
+SECTIONS = ("NAME", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "ENVIRONMENT", "SEE ALSO")
+MOST = 50
+"""Characters of a help line."""
+
+
+class Tool(NamedTuple):
+    """A tool that has commands, and what is written about it."""
+
+    name: str
+    doc: str
+    about: str
+    functions: Sequence[Callable[..., int | None]]
+    options: str
+
+    @property
+    def path(self) -> Path:
+        return TOOLS / self.name / f"{self.name}.1"
+
+    @property
+    def page(self) -> str:
+        return plain(self.path.read_text(encoding="ascii"))
+
+    @property
+    def app(self) -> Any:
+        """The parser of the tool: a group of commands."""
+        return typer.main.get_command(shell.application(self.name, self.about, self.functions, self.options))
+
+    def commands(self) -> Iterator[tuple[str, Any]]:
+        yield from self.app.commands.items()
+
+    def all_options(self) -> set[str]:
+        """Every spelling of every option, of the tool and of its commands; `-h` too."""
+        parsers = (self.app, *(command for _, command in self.commands()))
+        found = (p for parser in parsers for p in parser.params if p.param_type_name == "option")
+        return {"-h", "--help", *(spelling for p in found for spelling in (*p.opts, *p.secondary_opts))}
+
+
+def described(package: Any, cli: Any, options: str) -> Tool:
+    name, _, _ = package.__doc__.partition(" ")
+    return Tool(name, package.__doc__, cli.ABOUT, cli.COMMANDS, options)
+
+
+EV = described(coord_ev, coord_ev.cli, "coord_ev.options")
+MSG = described(coord_msg, coord_msg.cli, "coord_msg.options")
+each_tool = pytest.mark.parametrize("tool", (EV, MSG), ids=lambda tool: tool.name)
+each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+
+
+def plain(roff: str) -> str:
+    """The text of a page without its fonts and escapes; requests stay at the beginning of their lines."""
+    text = re.sub(r"\\f(?:\[\w*\]|\(\w\w|\w)", "", roff)
+    for escape, character in ((r"\-", "-"), (r"\(dq", '"'), (r"\(aq", "'"), (r"\&", ""), (r"\e", "\\")):
+        text = text.replace(escape, character)
+    return text
+
+
+def tagged(page: str) -> set[str]:
+    """The words of all tag lines, the lines behind a .TP: what the page has an entry for."""
+    tags = re.findall(r"^\.TP.*\n(.+)", page, re.MULTILINE)
+    return {word for tag in tags for word in re.findall(r'[^\s",|]+', tag)}
+
+
+def test_a_tag_is_found_in_whatever_font_it_is() -> None:
+    roff = '.TP\n.BR \\-n ", " \\-\\-lines " \\fIN\\fP"\nThe last.\n.TP\n\\fBemit\\fP [\\fITYPE\\fP]\nAppend.\n'
+    assert tagged(plain(roff)) == {".BR", "-n", "--lines", "N", "emit", "[TYPE]"}
+
+
+@each_tool
+def test_every_command_has_an_entry_and_a_synopsis(tool: Tool) -> None:
+    names = [name for name, _ in tool.commands()]
+    assert names
+    assert set(names) <= tagged(tool.page)
+    assert [name for name in names if not re.search(rf"^\.B {tool.name} {name}\b", tool.page, re.MULTILINE)] == []
+
+
+@each_tool
+def test_every_option_has_an_entry(tool: Tool) -> None:
+    expected = tool.all_options()
+    assert {"--version", "--as", "--output", "-o", "--errors"} <= expected
+    assert expected - tagged(tool.page) == set()
+
+
+@each_tool
+def test_no_option_is_described_that_is_not_there(tool: Tool) -> None:
+    entries = {word for word in tagged(tool.page) if re.fullmatch(r"--?[a-z][a-z-]*", word)}
+    assert entries - tool.all_options() == set()
+
+
+@each_tool
+def test_every_argument_has_the_name_its_help_gives_it(tool: Tool) -> None:
+    arguments = {p.metavar for _, command in tool.commands() for p in command.params if p.param_type_name == "argument"}
+    assert arguments
+    assert [name for name in arguments if not re.search(rf"^\w+ {re.escape(name)}$", tool.page, re.MULTILINE)] == []
+
+
+@each_tool
+def test_the_sections_a_reader_looks_for_are_there(tool: Tool) -> None:
+    assert set(SECTIONS) <= set(re.findall(r"^\.SH (.+)$", tool.page, re.MULTILINE))
+
+
+@each_tool
+def test_the_name_line_is_the_first_line_of_the_package(tool: Tool) -> None:
+    first = tool.doc.splitlines()[0]
+    assert first.endswith(".")
+    assert f".SH NAME\n{first.removesuffix('.')}\n" in tool.page
+
+
+@each_tool
+def test_the_first_line_of_help_is_short_and_imperative(tool: Tool) -> None:
+    for name, command in tool.commands():
+        line = command.help.splitlines()[0]
+        verb = line.partition(" ")[0]
+        assert line.endswith("."), name
+        assert len(line) <= MOST, name
+        assert re.fullmatch(r"[A-Z][a-z]+", verb), name
+        assert not verb.endswith(("ing", "ed")), name
+        assert verb.endswith("ss") or not verb.endswith("s"), name
+
+
+def formatter() -> list[str]:
+    """The command that formats a page and complains of what is wrong in it."""
+    if shutil.which("man"):
+        return ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"]
+    if shutil.which("groff"):
+        return ["groff", "-man", "-ww", "-Tutf8", "-Z"]
+    pytest.skip("neither man nor groff is here to read the pages")
+
+
+@each_page
+def test_the_formatter_has_nothing_to_complain_of(path: Path) -> None:
+    env = {**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80"}
+    done = subprocess.run([*formatter(), str(path)], capture_output=True, text=True, env=env, check=True)
+    assert done.stderr == ""
+    assert done.stdout
+
+
+@each_page
+def test_examples_can_be_copied_and_fit_80_columns(path: Path) -> None:
+    """In roff a bare `'` and `-` come out as typographic ones, which no shell understands."""
+    indent, left = 7, 0
+    in_example = False
+    for line in path.read_text(encoding="ascii").splitlines():
+        left += 4 * ((line == ".RS 4") - (line == ".RE" and left > 0))
+        if in_example and line != ".EE":
+            assert not re.search(r"(?<!\\)[-'`^~]", line), line
+            shown = re.sub(r"\\\(..", "?", line).replace("\\-", "-").replace("\\e", "\\").replace("\\&", "")
+            assert len(shown) + indent + left <= 80, line
+        in_example = line == ".EX" or (in_example and line != ".EE")

@@ -1,0 +1,84 @@
+"""Idempotency keys: (type, key) has one event, for ever, in the whole project."""
+
+from __future__ import annotations
+
+import os
+
+from coord_envelope import codec, disk, event
+from coord_envelope.codec import Json
+from coord_envelope.errors import BadData
+from coord_envelope.event import Event
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from coord_envelope.index import Index, Place
+    from coord_envelope.store import Store
+
+
+def keyed(drafts: Sequence[Json]) -> bool:
+    """Does any of these drafts have a key?"""
+    return any("idempotency_key" in draft for draft in drafts)
+
+
+class Keys:
+    """Idempotency keys of the store and of this batch: (type, key) → its first event."""
+
+    def __init__(self, index: Index, drafts: Sequence[Json]) -> None:
+        self._index = index.refresh() if keyed(drafts) else index
+        self._batch: dict[tuple[str, str], Event] = {}
+        self._vouched: list[Place] = []
+
+    def first(self, draft: Json) -> Event | None:
+        """The event that has this draft's key. Raises BadData if it says something else."""
+        key = draft.get("idempotency_key")
+        if key is None:
+            return None
+        found = self._batch.get((draft["type"], key))
+        if found is None:
+            place = self._index.by_key(draft["type"], key)
+            if place is None:
+                return None
+            found = place.event
+            self._vouched.append(place)
+        same = all(
+            codec.same(found.get(name, empty), value)
+            for name, empty, value in (
+                ("body", {}, draft.get("body", {})),
+                ("refs", {}, event.resolve_self(draft.get("refs", {}), found.id)),
+                ("to", [], draft.get("to", [])),
+            )
+        )
+        if not same:
+            what = f"idempotency key {key!r} was used for another {draft['type']}, {found.id}"
+            raise BadData(what, todo="use a new key")
+        return found
+
+    def remember(self, written: Event) -> None:
+        if "idempotency_key" in written:
+            self._batch[written["type"], written["idempotency_key"]] = written
+
+    def make_durable(self, store: Store) -> None:
+        """What a `$dup` answer vouches for is on the disk first: its writer may have died before its fdatasync.
+
+        Or that may have failed: so each line is written again over itself, which makes its page dirty again.
+        """
+        for file, places in _by_file(self._vouched):
+            fd = store.open(*file, flags=os.O_RDWR)
+            try:
+                for place in places:
+                    os.pwrite(fd, place.event.raw, place.offset)
+                disk.fdatasync(fd)
+            finally:
+                os.close(fd)
+            directory = store.directory(*file[:-1])
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+
+
+def _by_file(places: Sequence[Place]) -> Iterator[tuple[tuple[str, ...], list[Place]]]:
+    for file in {place.file for place in places}:
+        yield file, [place for place in places if place.file == file]
