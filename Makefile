@@ -4,7 +4,7 @@
 PYTHON ?= python3
 STAMP := .venv/.installed
 
-.PHONY: demo test proof check clean
+.PHONY: demo test proof bench check clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -14,6 +14,9 @@ test: $(STAMP) check
 
 proof: $(STAMP)
 	.venv/bin/python -m pytest tests/proof --long
+
+bench: $(STAMP)
+	.venv/bin/python bench/follow_latency.py
 
 check: $(STAMP)
 	.venv/bin/ruff check .

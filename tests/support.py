@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from coord_envelope import Journal, Store
 from coord_envelope.bodies import check_body
@@ -46,6 +49,8 @@ class Shell:
         self.env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "COORD_AGENT": "tester"}
 
     def __call__(self, line: str, stdin: str | bytes = b"", expect: int | None = 0, **env: str) -> Done:
+        if "jq " in line and not shutil.which("jq"):
+            pytest.skip("jq is not installed")
         data = stdin.encode() if isinstance(stdin, str) else stdin
         argv = ["bash", "-o", "pipefail", "-c", line]
         ended = subprocess.run(argv, cwd=self.cwd, input=data, env=self.env | env, capture_output=True, timeout=120)

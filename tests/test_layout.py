@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -121,7 +122,18 @@ def test_every_tool_says_its_version(shell: Shell, tool: str) -> None:
     assert re.fullmatch(rf"{tool} \(coord-kernel\) \d+\.\d+\.\d+\n", shell(f"{tool} --version").out)
 
 
+def test_the_demo_says_that_jq_is_missing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["/bin/bash", str(ROOT / "tests/demo.sh")], capture_output=True, text=True, env={"PATH": str(tmp_path)}
+    )
+    assert done.returncode == 1
+    assert "jq is missing" in done.stderr
+    assert done.stdout == ""
+
+
 def test_the_demo_runs() -> None:
+    if not shutil.which("jq"):
+        pytest.skip("jq is not installed")
     env = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/local/bin", "HOME": "/nonexistent"}
     done = subprocess.run(["bash", str(ROOT / "tests/demo.sh")], capture_output=True, text=True, env=env, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -180,7 +180,7 @@ def test_a_journal_that_is_a_link_is_an_error_and_a_stream_that_is_one_is_report
     journal = shell.cwd / ".coord/journal"
     journal.rename(shell.cwd / "moved")
     journal.symlink_to(shell.cwd / "moved")
-    assert "a store has directories there" in shell("ev verify", expect=74).err
+    assert "is no regular directory" in shell("ev verify", expect=74).err
 
 
 def test_a_seq_beyond_all_segments_is_bad(shell: Shell) -> None:
@@ -220,3 +220,24 @@ def test_the_newest_come_from_many_streams_without_reading_them_whole(
     assert len(journal.tail(3)) == 3
     assert list(journal.replay(after=end)) == []
     assert len(calls) < 40
+
+
+def test_a_forged_event_with_anothers_id_hides_nothing(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    (real,) = journal.append(ME, drafts(1))
+    (forged,) = journal.append({"agent_id": "agent:mallory"}, drafts(1))
+    path = segment(shell.cwd, "agent.mallory")
+    path.write_bytes(path.read_bytes().replace(forged.id.encode(), real.id.encode()))
+    assert [event["actor"]["agent_id"] for event in journal.replay()] == ["agent:mallory", "agent:tester"]
+
+
+def test_a_segment_larger_than_ours_is_read_to_its_end(shell: Shell) -> None:
+    """Another author's bounds are its own: what does not fit in one piece is read from its start."""
+    journal = open_journal(shell.cwd)
+    events = journal.append(ME, [{"type": "a.b", "body": {"n": n, "x": "x" * 60_000}} for n in range(90)])
+    files = sorted(segment(shell.cwd).parent.iterdir())
+    files[0].write_bytes(b"".join(file.read_bytes() for file in files))
+    for file in files[1:]:
+        file.unlink()
+    assert [event.id for event in journal.tail(3)] == [event.id for event in events[-3:]]
+    assert journal.append(ME, drafts(1))[0]["seq"] == 91

@@ -238,3 +238,10 @@ def test_an_empty_key_is_refused_not_dropped(shell: Shell) -> None:
 def test_a_full_stderr_or_odd_bytes_do_not_change_the_status(shell: Shell) -> None:
     shell("ev emit bad 2>/dev/full", expect=65)
     shell("ev show $'\\xff' --errors json", expect=1)
+
+
+def test_failures_are_told_in_the_order_of_the_lines(shell: Shell) -> None:
+    shell("ev emit a.b --key k")
+    lines = '{"type":"a.b","idempotency_key":"k","body":{"n":1}}\nbad\n{"type":"a.b","to":"x:y"}\n'
+    told = shell("ev emit", lines, expect=65).err.splitlines()
+    assert [line[:11] for line in told] == ["ev: line 1:", "ev: line 2:", "ev: line 3:"]

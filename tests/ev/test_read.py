@@ -178,6 +178,7 @@ def test_acks_out_of_order_do_not_pass_over_a_missing_one(ten: Shell) -> None:
 
 def test_ack_fd_without_cursor_or_closed_is_usage(ten: Shell) -> None:
     assert "--cursor NAME" in ten("ev tail --ack-fd 3", expect=2).err
+    assert "-n does not go" in ten("ev tail -n 3 --cursor c --ack-fd 3", expect=2).err
     assert "not open" in ten("ev tail --cursor c --ack-fd 9", expect=2).err
 
 

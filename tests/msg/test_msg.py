@@ -77,10 +77,13 @@ def test_addresses_without_a_mailbox_yet_are_said_to_be_so(to: str) -> None:
 
 def test_a_forwarded_event_keeps_its_refs_and_is_known_by_id_and_recipients() -> None:
     origin = {"event_id": "E", "type": "ci.failed", "refs": {"work_id": "W"}, "body": {"n": 1}, "hops": 2}
-    one, other = draft.forward(origin, ["qa", "dev"]), draft.forward(origin, ["qa"])
+    origin["actor"] = {"agent_id": "agent:ci"}
+    one, other = draft.forward(origin, {"to": ["qa", "dev"]}), draft.forward(origin, {"to": ["qa"]})
     assert one["body"] == {"subject": "ci.failed", "text": '{"n":1}'}
     assert (one["cause"], one["hops"], one["refs"]["work_id"]) == ("E", 3, "W")
-    assert one["idempotency_key"] == draft.forward(origin, ["agent:dev", "agent:qa"])["idempotency_key"]
+    assert one == draft.forward(origin, {"to": ["agent:dev", "agent:qa"]})
+    assert (one["to"], one["on_behalf_of"]) == (["agent:dev", "agent:qa"], "agent:ci")
+    assert draft.forward(origin, {"to": ["qa"], "thread": "T"})["refs"]["thread_id"] == "T"
     assert one["idempotency_key"] != other["idempotency_key"]
 
 

@@ -116,10 +116,11 @@ class _Tail:
         for group, segment in self._segments(events):
             try:
                 self._write_segment(group, segment)
-            except DiskFault as fault:
+            except (DiskFault, OSError) as error:
+                fault = error if isinstance(error, DiskFault) else self._no_room(error, ())
                 fault.accepted = [*events[:done], *fault.accepted]
                 fault.what += f": {len(fault.accepted)} of {len(events)} events were written"
-                raise
+                raise fault from None
             done += len(group)
 
     def _segments(self, events: Sequence[Event]) -> Iterator[tuple[list[Event], int]]:
@@ -140,17 +141,20 @@ class _Tail:
         fd = self._open(segment)
         try:
             begin = os.lseek(fd, 0, os.SEEK_END)
-            failure = ""
+            fault = None
             try:
                 disk.write_all(fd, b"".join([one.raw + b"\n" for one in group]))
             except OSError as error:
-                failure = (error.strerror or str(error)).lower()
-                group = _give_back(fd, begin, group)
+                fault = self._no_room(error, _give_back(fd, begin, group))
             self._sync(fd, new=begin == 0)
         finally:
             os.close(fd)
-        if failure:
-            raise DiskFault(failure, where=self.writer, todo="make room and send the rest again", accepted=group)
+        if fault:
+            raise fault
+
+    def _no_room(self, error: OSError, accepted: Sequence[Event]) -> DiskFault:
+        what = (error.strerror or str(error)).lower()
+        return DiskFault(what, where=self.writer, todo="make room and send the rest again", accepted=accepted)
 
     def _sync(self, fd: int, new: bool) -> None:
         try:

@@ -8,12 +8,16 @@ import os
 from coord_envelope.errors import DiskFault, Fault, Refused
 
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "fuse.rclone", "fuse.s3fs"}
+
+
+class IrregularError(OSError):
+    """A link, a pipe or a directory where a file should be, or no directory where one should be."""
+
+
 _REMEDIES = {
     errno.ENOSPC: "make room and try again",
     errno.EDQUOT: "make room and try again",
     errno.EFBIG: "make room and try again",
-    errno.ELOOP: "a store has no links in it",
-    errno.ENOTDIR: "a store has directories there",
 }
 
 

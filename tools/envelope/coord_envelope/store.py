@@ -10,7 +10,7 @@ import stat
 import time
 
 from coord_envelope import world
-from coord_envelope.disk import known_local, write_all
+from coord_envelope.disk import IrregularError, known_local, write_all
 from coord_envelope.errors import Refused, TryAgain, Unreachable
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ class Store:
     def open(self, *names: str, flags: int = os.O_RDONLY) -> int:
         """A descriptor of a regular file below the store. With O_CREAT it makes what is missing: 0700, 0600.
 
-        Raises OSError, with the path below the store; its errno is ELOOP for a link, pipe or directory.
+        Raises OSError with its path; IrregularError if something else is there.
         """
         try:
             parent = self.directory(*names[:-1], make=bool(flags & os.O_CREAT))
@@ -62,11 +62,10 @@ class Store:
             finally:
                 os.close(parent)
         except OSError as error:
-            irregular = error.errno in (errno.ENXIO, errno.EISDIR)
-            raise _error(errno.ELOOP if irregular else error.errno or errno.EIO, names) from None
+            raise _named(error, names, "file") from None
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
-            raise _error(errno.ELOOP, names)
+            raise _named(OSError(errno.EISDIR, ""), names, "file")
         return fd
 
     def listdir(self, *names: str) -> list[str]:
@@ -76,7 +75,7 @@ class Store:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise _error(error.errno or errno.EIO, names) from None
+            raise _named(error, names, "directory") from None
         try:
             return sorted(os.listdir(fd))
         finally:
@@ -202,5 +201,9 @@ def _taken(fd: int, end: float) -> bool:
             pause = min(2 * pause, 0.01)
 
 
-def _error(number: int, names: tuple[str, ...]) -> OSError:
-    return OSError(number, os.strerror(number), "/".join((".coord", *names)))
+def _named(error: OSError, names: tuple[str, ...], kind: str) -> OSError:
+    """The error with the path below the store."""
+    path = "/".join((".coord", *names))
+    if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENOTDIR):
+        return IrregularError(error.errno, f"is no regular {kind}; put it back, or move it away", path)
+    return OSError(error.errno or errno.EIO, error.strerror or "", path)

@@ -105,9 +105,10 @@ class Call:
         """The draft, one hop behind its cause if it does not say how many."""
         if "cause" not in draft or "hops" in draft:
             return draft
-        parent = self.journal.index.refresh().by_id(str(draft["cause"]))
+        cause = self.resolve(str(draft["cause"]))
+        parent = self.journal.index.refresh().by_id(cause)
         hops = parent.event.get("hops", 0) if parent else 0
-        return draft | {"hops": hops + 1 if isinstance(hops, int) else 1}
+        return draft | {"cause": cause, "hops": hops + 1 if isinstance(hops, int) else 1}
 
     def filter(
         self,
@@ -132,17 +133,14 @@ class Call:
 
     def write_each(self, found: Sequence[tuple[str, Json | Fault]], allow_secret: bool = False) -> None:
         """Append what is good, print it, and complain of the rest: each (where it came from, draft or fault)."""
-        good = [(where, draft) for where, draft in found if not isinstance(draft, Fault)]
-        for where, draft in found:
-            if isinstance(draft, Fault):
-                self.fail(draft, where)
+        drafts = [draft for _, draft in found if not isinstance(draft, Fault)]
         try:
-            drafts = [draft for _, draft in good]
-            answers = self.journal.append_each(self.actor(), drafts, allow_secret) if good else []
+            answers = iter(self.journal.append_each(self.actor(), drafts, allow_secret) if drafts else [])
         except DiskFault as fault:
             self.put(fault.accepted)
             raise
-        for (where, _), answer in zip(good, answers, strict=True):
+        for where, draft in found:
+            answer = draft if isinstance(draft, Fault) else next(answers)
             if isinstance(answer, Fault):
                 self.fail(answer, where)
             else:

@@ -52,7 +52,7 @@ def emit(
         "refs": ref and draft.references(ref),
         "to": to and draft.addresses(to),
         "idempotency_key": key,
-        "cause": cause and call.resolve(cause),
+        "cause": cause,
         "body": {} if body is None else inputs.record(inputs.content(body), where="--body"),
     }
     one = {"type": type_, **{name: value for name, value in given.items() if value is not None}}
@@ -94,6 +94,8 @@ def tail(
 
     if ack_fd is not None and not cursor_:
         raise Usage("--ack-fd moves a cursor", todo="give --cursor NAME too")
+    if ack_fd is not None and lines is not None:
+        raise Usage("-n does not go with --ack-fd", todo="the cursor says where to begin")
     if cursor_ and lines is None:
         begin = cursor.load(call.journal.store, cursor_)
         deliver(call, begin, wanted, follow, cursor_, ack_fd)

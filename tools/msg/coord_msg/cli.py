@@ -59,9 +59,9 @@ def _drafted(call: Call, raw: bytes, shared: Json) -> Json | Fault:
     try:
         record = inputs.record(raw)
         if "event_id" in record:
-            return draft.forward(record, shared.get("to", []))
+            return draft.forward(record, shared)
         fields = shared | record
-        for name in ("thread", "work", "cause"):
+        for name in ("thread", "work"):
             if "-" in str(fields.get(name)):  # msg-k3f9x2ab; a bare ending may be a foreign id
                 fields[name] = call.resolve(fields[name])
         return call.with_hops(draft.message(fields))
@@ -72,8 +72,8 @@ def _drafted(call: Call, raw: bytes, shared: Json) -> Json | Fault:
 def recv(call: Call, follow: o.Follow = False, ack: o.Ack = False) -> None:
     """Print the mail that waits for you; with -f, go on.
 
-    Mail waits until it is acked (`msg ack`, or --ack), however often it is printed: there is no cursor, and
-    nothing is lost if the reader dies.
+    Mail waits until it is acked, however often it is printed: there is no cursor, and nothing is lost if the
+    reader dies before its `msg ack`. With --ack, what it had in its pipe when it died is lost to it.
     """
     actor = call.actor()
     inbox = Inbox(actor["agent_id"])

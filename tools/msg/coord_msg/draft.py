@@ -22,17 +22,19 @@ def message(fields: Json) -> Json:
     return {"type": "msg.sent", "to": recipients(fields.get("to")), "refs": refs, "body": body, **rest}
 
 
-def forward(event: Json, to: list[str]) -> Json:
-    """The message that carries a whole event to `to`, or to whom it was for.
+def forward(event: Json, shared: Json) -> Json:
+    """The message that carries a whole event to `shared["to"]`, or to whom it was for.
 
     Its key comes from the event's id and the recipients, so replaying a pipe sends nothing twice; its cause
     is the event, a hop further, so a loop of pipes ends.
     """
-    addresses = recipients(to or event.get("to"))
-    body, refs = _object(event.get("body", {})), _object(event.get("refs", {}))
+    addresses = sorted(recipients(shared.get("to") or event.get("to")))
+    body, refs, actor = (_object(event.get(name, {})) for name in ("body", "refs", "actor"))
     hops = event.get("hops", 0)
     fields = {
+        **shared,
         "to": addresses,
+        "on_behalf_of": actor.get("on_behalf_of", actor.get("agent_id")),
         "subject": cut(str(body.get("subject") or event.get("type")), SUBJECT_BYTES),
         "text": body["text"] if isinstance(body.get("text"), str) else dumps(body).decode(),
         "refs": {name: value for name, value in refs.items() if name != "msg_id"},
@@ -84,11 +86,11 @@ def _text(name: str, value: object, most: int) -> str:
 
 def _object(value: object) -> Json:
     if not isinstance(value, dict):
-        raise BadData("refs or body is not an object")
+        raise BadData("refs, body or actor is not an object")
     return value
 
 
 def _digest(addresses: list[str]) -> str:
     import hashlib
 
-    return hashlib.sha256(" ".join(sorted(addresses)).encode()).hexdigest()[:16]
+    return hashlib.sha256(" ".join(addresses).encode()).hexdigest()[:16]
