@@ -105,7 +105,7 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
 def test_the_installed_wheel_works_without_the_checkout(wheel: Path, shell: Shell, tmp_path: Path) -> None:
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    run = f"{sys.executable} -c 'import coord_ev.cli as c; print(c.__file__); c.main()'"
+    run = f"{sys.executable} -c 'import coord_ev.cli as c; print(c.__file__, flush=True); c.main()'"
     done = shell(f'{run} emit agent.registered --body \'{{"kind":"ai"}}\'', PYTHONPATH=str(site))
     assert done.out.startswith(str(site))
     assert "'kind' is a required" in shell(f"{run} emit agent.registered", PYTHONPATH=str(site), expect=65).err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,31 +10,33 @@ from pathlib import Path
 from proof.witness import Watched, bytes_of
 from support import Shell
 
-SHARE = 0.002
+SWEEP_S, SHARE = 5, 0.002
+
+
+def wake_ups(pid: int) -> int:
+    """How often the process waited, and so woke. A count: whatever else the machine does, it does not change it."""
+    found = re.search(r"^voluntary_ctxt_switches:\s*(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found
+    return int(found[1])
 
 
 def cpu_s(pid: int) -> float:
-    """CPU time of a process with one thread, to the nanosecond where the kernel keeps it so."""
-    fine = Path(f"/proc/{pid}/schedstat")
-    if fine.exists():
-        return int(fine.read_text().split()[0]) / 1e9
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """CPU time of a process with one thread."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
-def grain_s(pid: int) -> float:
-    return 0.0 if Path(f"/proc/{pid}/schedstat").exists() else 1 / os.sysconf("SC_CLK_TCK")
-
-
-def test_a_follower_takes_no_cpu_while_nothing_happens(shell: Shell, long: bool, say: Callable[[str], None]) -> None:
+def test_a_follower_sleeps_while_nothing_happens(shell: Shell, long: bool, say: Callable[[str], None]) -> None:
     window = 60 if long else 3
     bytes_of(shell, "ev emit proof.made --to agent:reader")
     with Watched(shell, "ev tail -f") as tail, Watched(shell, "msg recv -f --as reader") as recv:
         pids = [one.child.pid for one in (tail, recv) if one.line()]  # both follow, and have said all there is
-        before = [cpu_s(pid) for pid in pids]
-        time.sleep(window)
-        used = [cpu_s(pid) - start for pid, start in zip(pids, before, strict=True)]
-        grain = grain_s(pids[0])
-    shares = [f"{100 * one / window:.3f} %" for one in used]
-    say(f"idle: over {window} s `ev tail -f` took {shares[0]} of a CPU, `msg recv -f` {shares[1]}")
-    assert max(used) < SHARE * window + grain
+        woke, used = [wake_ups(pid) for pid in pids], [cpu_s(pid) for pid in pids]
+        time.sleep(window)  # that nothing happens can only be waited for
+        woke = [wake_ups(pid) - before for pid, before in zip(pids, woke, strict=True)]
+        used = [cpu_s(pid) - before for pid, before in zip(pids, used, strict=True)]
+    say(
+        f"idle: in {window} s `ev tail -f` woke {woke[0]} times, `msg recv -f` {woke[1]}; {1000 * max(used):.1f} ms of CPU"
+    )
+    assert max(woke) <= 2 * (window // SWEEP_S + 1)  # its slow sweep, and a page that had to be waited for
+    if long:
+        assert max(used) < SHARE * window

@@ -121,7 +121,7 @@ def test_no_acked_event_is_lost_to_a_kill(shell: Shell, tmp_path: Path, long: bo
         f"kill -9: {history.kills} kills, {history.hits} while it was writing, {history.torn} tore a line; "
         f"{history.acked:,} acked events and all {history.kills} appends after are there; {history.bad} bad lines"
     )
-    assert history.hits > history.kills / 5, "the kills did not hit"
+    assert history.hits > history.kills / 10, "the kills did not hit"
 
 
 def test_a_key_has_one_event_however_often_its_input_was_killed(
