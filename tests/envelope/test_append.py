@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from support import ME, Json, Shell, check_invariants, drafts, open_journal, open_store, segment
 
-from coord_envelope import BadData, DiskFault, Event, Refused, TryAgain, clock, disk
+from coord_envelope import BadData, Event, clock, disk
+from coord_envelope.errors import DiskFault, Refused, TryAgain
 from coord_envelope.index import Index
 from coord_envelope.stream import SEGMENT
 

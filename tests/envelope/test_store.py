@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from support import ME, Shell, drafts, git, open_journal
 
-from coord_envelope import Refused, Unreachable, disk, find, init, locate
+from coord_envelope import Unreachable, disk, find, init, locate
 from coord_envelope import store as store_module
+from coord_envelope.errors import Refused
 
 
 def tree(path: Path) -> dict[str, bytes]:

@@ -34,9 +34,8 @@ def test_a_follower_sleeps_while_nothing_happens(shell: Shell, long: bool, say: 
         time.sleep(window)  # that nothing happens can only be waited for
         woke = [wake_ups(pid) - before for pid, before in zip(pids, woke, strict=True)]
         used = [cpu_s(pid) - before for pid, before in zip(pids, used, strict=True)]
-    say(
-        f"idle: in {window} s `ev tail -f` woke {woke[0]} times, `msg recv -f` {woke[1]}; {1000 * max(used):.1f} ms of CPU"
-    )
+    spent = f"{1000 * max(used):.1f} ms of CPU"
+    say(f"idle: in {window} s `ev tail -f` woke {woke[0]} times, `msg recv -f` {woke[1]}; {spent}")
     assert max(woke) <= 2 * (window // SWEEP_S + 1)  # its slow sweep, and a page that had to be waited for
     if long:
         assert max(used) < SHARE * window

@@ -1,17 +1,16 @@
 """coord_envelope - the shared library of wk, ev, lease, msg and run.
 
-    find() ──▶ Store ──▶ Journal ──append──▶ segments on disk ──replay, tail──▶ Event …
-                            │                        └─────────Follower───────▶ Event …
-                            └──▶ Index (where an id or a key is)     Filter, Cursor: which of them
+    find() ──▶ Store ──▶ Journal ──append──▶ segments on disk ──replay, tail, follow──▶ Event …
+                            │                                   Filter, Cursor: which of them
+                            └──▶ index: where an id or a key is
 
 A Store is a directory, a Journal its events, an Event one line of it. State is a pure fold over events.
 Command line, output and exit codes are `coord_envelope.tool`; it is not imported here.
 """
 
-from coord_envelope.clock import mint, tick
 from coord_envelope.cursor import Cursor
-from coord_envelope.errors import BadData, DiskFault, Fault, No, Refused, TryAgain, Unreachable, Usage
-from coord_envelope.event import SELF, Event, address, parse, recipient
+from coord_envelope.errors import BadData, Fault, No, Unreachable, Usage
+from coord_envelope.event import SELF, Event
 from coord_envelope.filter import Filter
 from coord_envelope.journal import Journal
 from coord_envelope.locate import find, init
@@ -22,23 +21,15 @@ __all__ = [
     "VERSION",
     "BadData",
     "Cursor",
-    "DiskFault",
     "Event",
     "Fault",
     "Filter",
     "Journal",
     "No",
-    "Refused",
     "Store",
-    "TryAgain",
     "Unreachable",
     "Usage",
-    "address",
     "find",
     "init",
-    "mint",
-    "parse",
-    "recipient",
-    "tick",
 ]
 VERSION = "0.1.0"

@@ -8,7 +8,6 @@ import select
 from coord_envelope import cursor
 from coord_envelope.cursor import Cursor
 from coord_envelope.errors import Usage
-from coord_envelope.follow import Follower
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def deliver(
     store = call.journal.store
     acks = _Acks(ack_fd) if ack_fd is not None else None
     saved = cursor.load(store, name) if name else None
-    follower = Follower(store, after, live)
+    follower = call.journal.follow(after, live)
     for batch in follower.batches(wanted, also=ack_fd) if follow else [follower.batch(wanted)]:
         for event in batch:
             call.out.put(event)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from coord_envelope.errors import Fault
     from coord_envelope.event import Event
     from coord_envelope.filter import Filter
+    from coord_envelope.follow import Follower
     from coord_envelope.store import Store
 
 MANY = 1 << 21
@@ -42,6 +43,12 @@ class Journal:
         seen = after or Cursor()
         merged = stream.merge([stream.events(one.after(seen.get(one.name, 0))) for one in self._streams(live)])
         return filter(wanted, merged) if wanted else merged
+
+    def follow(self, after: Cursor, live: bool = True) -> Follower:
+        """A reader of what is there after the cursor, and of what comes."""
+        from coord_envelope.follow import Follower
+
+        return Follower(self.store, after, live)
 
     def tail(self, count: int, wanted: Filter | None = None, until: Cursor | None = None) -> list[Event]:
         """The newest `count` events that are wanted, oldest first, of those that `until` has.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from coord_envelope import BadData, recipient
+from coord_envelope import BadData
 from coord_envelope.codec import Json
-from coord_envelope.event import name_ok
+from coord_envelope.event import name_ok, recipient
 
 JOURNALS = ("ts", "project", "writer", "seq")
 """What only the journal says."""

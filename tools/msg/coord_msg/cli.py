@@ -8,9 +8,6 @@ from coord_msg.fold import Inbox, addressed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_envelope.tool import Call
     from coord_msg import options as o
@@ -77,18 +74,13 @@ def recv(call: Call, follow: o.Follow = False, ack: o.Ack = False) -> None:
     """
     actor = call.actor()
     inbox = Inbox(actor["agent_id"])
-    for batch in _followed(call) if follow else [call.journal.replay()]:
+    journal = call.journal
+    for batch in journal.follow(Cursor(), live=False).batches() if follow else [journal.replay()]:
         inbox.add(batch)
         mail = inbox.take(world.format_ts(world.now_ms()))
         call.put(mail)
         if ack and mail:
-            call.journal.append(actor, [draft.ack(one.id) for one in mail])
-
-
-def _followed(call: Call) -> Iterator[Iterable[Event]]:
-    from coord_envelope.follow import Follower
-
-    return Follower(call.journal.store, Cursor(), live=False).batches()
+            journal.append(actor, [draft.ack(one.id) for one in mail])
 
 
 def ack(call: Call, ids: o.Ids = None) -> None:

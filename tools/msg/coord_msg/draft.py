@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from coord_envelope import SELF, BadData, Unreachable, recipient
+from coord_envelope import SELF, BadData, Unreachable
 from coord_envelope.codec import Json, dumps
+from coord_envelope.event import recipient
 
 FIELDS = ("to", "subject", "text", "thread", "work", "refs", "idempotency_key", "cause", "hops", "on_behalf_of")
 """What a line on stdin may say of a message; the rest of `msg.sent` comes with the rest of msg."""
