@@ -97,7 +97,7 @@ def test_what_is_too_deep_to_read_is_not_written() -> None:
         value = [value]
     assert codec.loads(codec.dumps(value)) == value
     with pytest.raises(ValueError, match="nested"):
-        codec.dumps([value])
+        codec.refuse_depth(codec.dumps([value]))
 
 
 def test_sameness_is_that_of_json_and_not_of_python() -> None:

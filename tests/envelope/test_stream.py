@@ -241,3 +241,26 @@ def test_a_segment_larger_than_ours_is_read_to_its_end(shell: Shell) -> None:
         file.unlink()
     assert [event.id for event in journal.tail(3)] == [event.id for event in events[-3:]]
     assert journal.append(ME, drafts(1))[0]["seq"] == 91
+
+
+@pytest.mark.parametrize("seq", [b"92", b"4", b"3"])
+@pytest.mark.parametrize("place", [1, 4])
+def test_a_damaged_seq_costs_only_its_own_line(shell: Shell, seq: bytes, place: int) -> None:
+    """History: believed, a seq of 92 hid every later event of its writer, acked ones too."""
+    rewrite(shell, {})
+    path = segment(shell.cwd)
+    path.write_bytes(path.read_bytes().replace(b'"seq":%d,' % (place + 1), b'"seq":%s,' % seq))
+    (after,) = open_journal(shell.cwd).append(ME, [{"type": "test.tick", "body": {"n": 10}}])
+    expected = [n for n in range(11) if n != place or seq == b"%d" % (place + 1)]
+    assert numbers(shell) == expected
+    assert [event["body"]["n"] for event in open_journal(shell.cwd).tail(99)] == expected
+    assert after["seq"] == 11
+
+
+def test_a_damaged_id_costs_only_its_own_line(shell: Shell) -> None:
+    rewrite(shell, {})
+    path = segment(shell.cwd)
+    ids = [event.id for event in open_journal(shell.cwd).replay()]
+    path.write_bytes(path.read_bytes().replace(ids[3].encode(), b"7" + ids[3].encode()[1:]))
+    open_journal(shell.cwd).append(ME, drafts(1))
+    assert numbers(shell) == [0, 1, 2, 4, 5, 6, 7, 8, 9, 0]

@@ -8,7 +8,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from support import Shell, check_invariants, open_store
+from support import ME, Shell, check_invariants, drafts, open_journal, open_store
 
 GOOD = '{"type":"a.b","body":{"n":%d}}\n'
 
@@ -245,3 +245,26 @@ def test_failures_are_told_in_the_order_of_the_lines(shell: Shell) -> None:
     lines = '{"type":"a.b","idempotency_key":"k","body":{"n":1}}\nbad\n{"type":"a.b","to":"x:y"}\n'
     told = shell("ev emit", lines, expect=65).err.splitlines()
     assert [line[:11] for line in told] == ["ev: line 1:", "ev: line 2:", "ev: line 3:"]
+
+
+def test_an_ambiguous_cause_costs_only_its_own_line(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """History: the whole batch was dropped, without a line number."""
+    from coord_envelope import world
+
+    monkeypatch.setattr(world, "entropy", lambda n: b"\1" * n)
+    one, _ = open_journal(shell.cwd).append(ME, drafts(2))
+    lines = f'{GOOD % 1}{{"type":"a.b","cause":"{one.id[-5:]}"}}\n{GOOD % 3}'
+    done = shell("ev emit", lines, expect=2)
+    assert len(done.lines) == 2
+    assert done.err.startswith("ev: line 2: ")
+
+
+@pytest.mark.parametrize(
+    "line", ["ev emit a.b --cause $'\\xff'", "ev emit a.b --body @/dev/zero", "ev emit a.b --key $'\\xff'"]
+)
+def test_odd_options_are_one_line(shell: Shell, line: str) -> None:
+    assert shell(line, expect=65).err.count("\n") == 1
+
+
+def test_a_stub_to_a_full_disk_is_74(shell: Shell) -> None:
+    shell("lease --version >/dev/full", expect=74)

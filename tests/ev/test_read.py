@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 
@@ -246,3 +247,43 @@ def test_inside_the_store_its_own_repository_is_not_taken_for_the_users(ten: She
 
 def test_without_a_command_the_help_is_shown_and_it_is_usage(shell: Shell) -> None:
     assert "Commands:\n" in shell("ev", expect=2).err
+
+
+def test_acks_from_the_far_end_of_a_long_pipe_do_not_block_it(shell: Shell) -> None:
+    """History: with more mail acked at once than a fifo holds, all four processes waited on each other for ever."""
+    open_journal(shell.cwd).append(ME, [{"type": "ci.failed", "body": {"job": str(n)}} for n in range(20_000)])
+    mail = '{to:"agent:fixer", subject:.body.job, cause:.event_id, idempotency_key:.event_id}'
+    tail = "ev tail --cursor ci --type ci.failed --ack-fd 3 3<acks"
+    line = f"{tail} | jq --unbuffered -c '{mail}' | msg send | jq --unbuffered -r .cause"
+    shell(f"mkfifo acks; {line} >acks")
+    assert len(shell("msg recv --as fixer -o id").out.split()) == 20_000
+    assert shell("ev tail --cursor ci --type ci.failed").out == ""
+
+
+def test_a_cursor_is_not_saved_before_what_it_passed_is_on_the_disk(ten: Shell) -> None:
+    """History: readers take no lock, so a cursor could outlive a power loss that an event did not."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    ten("strace -f -e trace=fdatasync,rename,renameat,renameat2 -o trace ev tail --cursor c >/dev/null")
+    calls = [line.split()[1].partition("(")[0] for line in (ten.cwd / "trace").read_text().splitlines() if "(" in line]
+    assert calls[:2] in (["fdatasync", "rename"], ["fdatasync", "renameat"], ["fdatasync", "renameat2"])
+
+
+def test_a_table_cannot_be_forged_by_a_line_separator_nor_cut_in_a_pipe(shell: Shell) -> None:
+    long = "y" * 3000
+    body = json.dumps({"text": f"x\u2028Jan 01 00:00:00  deadbeef  deploy.done  {long}"}, ensure_ascii=False)
+    shell("ev emit a.b --body -", body)
+    _, row = shell("ev tail -o table").out.rstrip("\n").split("\n")
+    assert "\\u{2028}" in row
+    assert row.endswith(long)
+
+
+def test_a_descriptor_of_any_number_serves_for_acks(ten: Shell) -> None:
+    ids = ten("ev replay -o id").out
+    (ten.cwd / "acks").write_text(ids)
+    ten("ulimit -n 4096; exec 2000<acks; ev tail --cursor z --ack-fd 2000 >/dev/null", expect=None)
+    assert "not open for reading" in ten("ev tail --cursor c --ack-fd 3 3>out", expect=2).err
+
+
+def test_ids_may_be_json_strings(ten: Shell) -> None:
+    assert numbers(ten("ev replay | jq .event_id | ev show").out) == list(range(10))

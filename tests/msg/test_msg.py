@@ -163,7 +163,7 @@ def test_follow_prints_what_waits_then_what_comes_each_once(shell: Shell) -> Non
 def test_no_recipient_or_no_message_is_said(shell: Shell) -> None:
     assert "to is missing" in shell("msg send --subject x", expect=65).err
     assert "--key is for one message" in shell("msg send --key k --to qa", expect=2).err
-    assert "who acts" in shell("msg recv", expect=2, COORD_AGENT="").err
+    assert "says who acts" in shell("msg recv", expect=2, COORD_AGENT="").err
 
 
 def test_nobody_else_can_keep_mail_waiting(shell: Shell) -> None:
@@ -180,3 +180,24 @@ def test_short_ids_of_ours_resolve_on_stdin_and_foreign_ones_are_kept(shell: She
     one, two = shell("msg send", "\n".join(map(json.dumps, lines))).lines
     assert one["refs"]["thread_id"] == thread
     assert two["refs"]["work_id"] == f"bd-{thread[-8:]}"
+
+
+def test_a_null_event_id_is_none_and_a_whole_event_needs_a_type(shell: Shell) -> None:
+    """History: two texts were lost, the second as a duplicate of "forward:None"."""
+    lines = '{"event_id":null,"to":"x","text":"a"}\n{"event_id":null,"to":"x","text":"b"}\n'
+    assert [one["body"]["text"] for one in shell("msg send", lines).lines] == ["a", "b"]
+    assert "no type" in shell("msg send", '{"event_id":"x","to":"x"}', expect=65).err
+
+
+@pytest.mark.parametrize("field", ['"thread":-5', '"work":["a-b"]', '"cause":7'])
+def test_fields_of_another_kind_are_one_line(shell: Shell, field: str) -> None:
+    done = shell("msg send", f'{{"to":"a","text":"x",{field}}}\n{{"to":"a","text":"y"}}\n', expect=65)
+    assert len(done.lines) == 1
+    assert done.err.startswith("msg: line 1: ")
+
+
+def test_an_own_ack_is_no_mail_even_if_it_is_addressed_to_its_author() -> None:
+    inbox = Inbox("agent:me")
+    ack = event("2", "msg.acked", "agent:me", refs={"msg_id": "1"}, body={"kind": "done"}, to=ME)
+    inbox.add([event("1", to=ME), ack])
+    assert inbox.take(NOW) == []

@@ -42,15 +42,16 @@ _fast: Callable[[bytes], Any] | None = None
 def bulk() -> None:
     """Parse with orjson from here on. Worth its import from some 5,000 events on."""
     global _fast
-    import re
-
     import orjson
 
-    # Long integers become floats there, and it refuses a lone surrogate even where a duplicate key drops it.
-    doubtful = re.compile(rb"\d{19}|\\u[dD]").search
+    digits = bytes(ord("1") if chr(byte) in "0123456789" else byte for byte in range(256))
+    long_integer = b"1" * 19
 
     def fast(raw: bytes) -> Any:
-        return _strict(raw) if doubtful(raw) else orjson.loads(raw)
+        # Long integers become floats there, and it refuses a lone surrogate even where a duplicate key drops it.
+        # (translate: 0.4 µs a line where a pattern takes 5)
+        doubtful = long_integer in raw.translate(digits) or (b"\\u" in raw and (b"\\ud" in raw or b"\\uD" in raw))
+        return _strict(raw) if doubtful else orjson.loads(raw)
 
     _fast = fast
 
@@ -64,15 +65,13 @@ def _strict(raw: bytes) -> Any:
 
 def loads(raw: bytes) -> Any:
     """The value of one JSON text. Raises ValueError with a reason; never anything else, on any bytes."""
-    _refuse_depth(raw)
+    refuse_depth(raw)
     return _fast(raw) if _fast else _strict(raw)
 
 
 def dumps(value: object) -> bytes:
-    """Compact UTF-8 in the given key order. Raises ValueError on what `loads` would refuse."""
-    raw = _encode(value).encode()
-    _refuse_depth(raw)
-    return raw
+    """Compact UTF-8 in the given key order. Raises ValueError on what JSON or UTF-8 cannot say."""
+    return _encode(value).encode()
 
 
 def same(one: object, other: object) -> bool:
@@ -80,8 +79,11 @@ def same(one: object, other: object) -> bool:
     return _encode_sorted(one) == _encode_sorted(other)
 
 
-def _refuse_depth(raw: bytes) -> None:
-    # Of the text, not of the value: before either parser recurses, and with what a duplicate key drops.
+def refuse_depth(raw: bytes) -> None:
+    """Raise ValueError if the text nests deeper than `loads` takes it.
+
+    Of the text, not of the value: before either parser recurses, and with what a duplicate key drops.
+    """
     if raw.count(b"{") + raw.count(b"[") <= DEPTH:
         return
     import re

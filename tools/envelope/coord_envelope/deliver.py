@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 
@@ -11,8 +12,6 @@ from coord_envelope.errors import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from coord_envelope.event import Event
     from coord_envelope.filter import Filter
     from coord_envelope.tool import Call
@@ -36,6 +35,8 @@ def deliver(
     store = call.journal.store
     acks = _Acks(ack_fd) if ack_fd is not None else None
     saved = cursor.load(store, name) if name else None
+    if acks:
+        call.out.write = acks.write
     follower = call.journal.follow(after, live)
     for batch in follower.batches(wanted, also=ack_fd) if follow else [follower.batch(wanted)]:
         for event in batch:
@@ -49,6 +50,7 @@ def deliver(
             acks.take(until_done=not follow)
         behind = follower.reached.without(acks.pending.values() if acks else ())
         if name and behind != saved:
+            follower.vouch(saved or Cursor())
             cursor.save(store, name, saved := behind)
         if acks and acks.closed:
             return
@@ -59,28 +61,46 @@ class _Acks:
 
     def __init__(self, fd: int) -> None:
         try:
-            os.fstat(fd)
+            readable = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_WRONLY
         except OSError:
-            raise Usage(f"--ack-fd {fd}: not open", todo="open it for reading in the shell: 3<ACKS") from None
+            readable = False
+        if not readable:
+            raise Usage(f"--ack-fd {fd}: not open for reading", todo="open it in the shell: 3<ACKS")
         self._fd, self._held, self.closed = fd, b"", False
         self.pending: dict[str, Event] = {}
 
     def expect(self, event: Event) -> None:
-        """This event was given out. Reads acks meanwhile: a consumer blocked on its acks would block us."""
+        """This event is given out next."""
         self.pending[event.id] = event
-        self.take()
+
+    def write(self, fd: int, data: bytes) -> None:
+        """Write it all, and read acks meanwhile: a consumer that is blocked on its acks would block us for ever.
+
+        A pipe that is ready takes PIPE_BUF bytes without blocking, so no more are given to it at once.
+        """
+        view, poll = memoryview(data), select.poll()
+        poll.register(fd, select.POLLOUT)
+        if not self.closed:
+            poll.register(self._fd, select.POLLIN)
+        while view:
+            ready = dict(poll.poll())
+            if self._fd in ready and not self.closed:
+                self._read()
+                if self.closed:
+                    poll.unregister(self._fd)
+            if fd in ready:
+                view = view[os.write(fd, view[: select.PIPE_BUF]) :]
 
     def take(self, until_done: bool = False) -> None:
         """Read the acks that are there; with `until_done`, wait until none is missing or the consumer closed."""
-        while not self.closed and (self.pending or not until_done) and self._ready(None if until_done else 0):
-            for event_id in self._read():
-                self.pending.pop(event_id.decode("ascii", "replace").strip(), None)
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        while not self.closed and (self.pending or not until_done) and poll.poll(None if until_done else 0):
+            self._read()
 
-    def _ready(self, timeout: float | None) -> bool:
-        return bool(select.select([self._fd], [], [], timeout)[0])
-
-    def _read(self) -> Iterator[bytes]:
+    def _read(self) -> None:
         chunk = os.read(self._fd, 1 << 16)
         self.closed = not chunk
         *whole, self._held = (self._held + chunk).split(b"\n")
-        return iter(whole)
+        for event_id in whole:
+            self.pending.pop(event_id.decode("ascii", "replace").strip(), None)

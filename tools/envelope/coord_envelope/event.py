@@ -190,6 +190,7 @@ def build(draft: Json, event_id: str, now_ms: int, project: str, writer: str, se
     if "refs" in draft:
         fields["refs"] = resolve_self(draft["refs"], event_id)
     raw = codec.dumps(fields)
+    codec.refuse_depth(raw)
     if len(raw) >= LIMIT:
         raise ValueError(f"the event has {len(raw) + 1:,} bytes, more than {LIMIT:,}; keep the payload in a file")
     return Event(raw, fields)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Filter:
     """A conjunction: one of the types, none of the other types, the agent, the work item, the thread, the time.
 
-    `types` are globs in which `*` also matches dots (`audit.*` is everything below audit). `since` and `until`
-    are RFC 3339 stamps in UTC with milliseconds and are compared with `ts`: for people, not for cursors.
+    `types` are globs in which `*` also matches dots (`audit.*` is everything below audit). `since` is an
+    RFC 3339 stamp in UTC with milliseconds and is compared with `ts`: for people, not for cursors.
     """
 
     def __init__(
@@ -27,12 +27,11 @@ class Filter:
         work: str | None = None,
         thread: str | None = None,
         since: str | None = None,
-        until: str | None = None,
     ) -> None:
         self._types, self._not_types = _any_of(types), _any_of(not_types)
         self._agents, self._not_agents = frozenset(agents), frozenset(not_agents)
         self._refs = {name: value for name, value in (("work_id", work), ("thread_id", thread)) if value}
-        self._since, self._until = since or "", until or "\x7f"
+        self._since = since or ""
 
     def __call__(self, event: Event) -> bool:
         kind, agent = event["type"], event["actor"]["agent_id"]
@@ -41,7 +40,7 @@ class Filter:
             and not (self._not_types and self._not_types(kind))
             and (not self._agents or agent in self._agents)
             and agent not in self._not_agents
-            and self._since <= event["ts"] <= self._until
+            and self._since <= event["ts"]
             and (not self._refs or self._refers(event))
         )
 

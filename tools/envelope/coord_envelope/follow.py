@@ -75,6 +75,12 @@ class Follower:
                 bell.silence()
         os.kill(os.getpid(), caught.signal)  # die of it, as whoever sent it expects
 
+    def vouch(self, since: Cursor) -> None:
+        """Make durable what was read after this cursor: one that outlives a crash must not be behind what does not."""
+        for one in self._known.values():
+            if one.segment and self.reached.get(one.name, 0) > since.get(one.name, 0):
+                one.make_durable()
+
     def _streams(self) -> list[Stream]:
         for one in streams(self._store, self._live):
             if (one.kind, one.name) not in self._known:

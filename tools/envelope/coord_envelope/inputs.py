@@ -58,13 +58,33 @@ def _read(fd: int, size: int) -> bytes:
 
 
 def content(text: str) -> bytes:
-    """What `TEXT|@FILE|-` stands for: itself, a file's bytes, all of stdin. Raises OSError."""
+    """What `TEXT|@FILE|-` stands for: itself, a file's bytes, all of stdin. Raises OSError, BadData if too long."""
     if text == "-":
-        return b"".join(iter(lambda: _read(0, 1 << 16), b""))
-    if text.startswith("@"):
-        with open(text[1:], "rb") as file:
-            return file.read()
-    return os.fsencode(text)
+        return _all(0, "standard input")
+    if not text.startswith("@"):
+        return os.fsencode(text)
+    fd = os.open(text[1:] or ".", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return _all(fd, text[1:])
+    finally:
+        os.close(fd)
+
+
+def _all(fd: int, where: str) -> bytes:
+    data = b""
+    while chunk := _read(fd, 1 << 16):
+        data += chunk
+        if len(data) > LONGEST:
+            raise BadData(f"longer than {LONGEST:,} bytes", where, todo="say where to find it instead")
+    return data
+
+
+def text(given: str, where: str) -> str:
+    """As `content`, as text. Raises BadData."""
+    try:
+        return content(given).decode()
+    except UnicodeDecodeError as reason:
+        raise BadData(f"not UTF-8 at byte {reason.start}", where) from None
 
 
 def record(raw: bytes, where: str = "") -> Json:
@@ -83,7 +103,7 @@ def record(raw: bytes, where: str = "") -> Json:
 def named(raw: bytes, *names: str) -> str:
     """The id an input line gives: the line itself if it is bare, else its first field of these names (a.b: in a)."""
     if not raw.lstrip().startswith(b"{"):
-        return raw.strip().decode("utf-8", "replace")
+        return raw.strip().strip(b'"').decode("utf-8", "replace")
     fields = record(raw)
     for name in names:
         value: object = fields

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 FORMS = ("jsonl", "table", "id")
 FULL = 1 << 16
+ROWS = 500
+"""Rows fitted together: a longer table goes on with widths of its own, and needs no more memory."""
 
 
 class Output:
@@ -26,11 +28,14 @@ class Output:
         self._size = 0
         self._rows: list[Json] = []
         self._head = True
+        self.write = write_all
 
     def put(self, item: Json) -> None:
         """An event as the bytes it is stored in; any other object as one line."""
         if self.form == "table":
             self._rows.append(item)
+            if len(self._rows) == ROWS:
+                self.flush()
             return
         if self.form == "id":
             found = (str(value) for name, value in item.items() if name.endswith("_id"))
@@ -56,7 +61,7 @@ class Output:
             self._waiting.append(table(self._rows, self.terminal, self._head))
             self._rows, self._head = [], False
         if self._waiting:
-            write_all(1, b"\n".join([*self._waiting, b""]))
+            self.write(1, b"\n".join([*self._waiting, b""]))
             self._waiting, self._size = [], 0
 
     def end(self) -> None:

@@ -88,15 +88,16 @@ class Store:
         Waiting is a poll of at most 10 ms: it works in any thread and needs no signal.
         """
         end = time.monotonic() + wait_s
-        fd = self._lock_file()
-        try:
-            while not _taken(fd, end) or not self._is_lock(fd):
-                os.close(fd)  # somebody deleted the file while we waited: what we hold is nobody's lock
-                fd = self._lock_file()
-            os.pwrite(fd, f"{os.getpid():<10}\n".encode(), 0)
-            yield
-        finally:
-            os.close(fd)
+        while True:
+            fd = self._lock_file()
+            try:
+                _take(fd, end)
+                if self._is_lock(fd):  # else somebody deleted the file while we waited: this is nobody's lock
+                    os.pwrite(fd, f"{os.getpid():<10}\n".encode(), 0)
+                    yield
+                    return
+            finally:
+                os.close(fd)
 
     def _lock_file(self) -> int:
         return self.open("local", "lock", flags=os.O_RDWR | os.O_CREAT)
@@ -186,12 +187,11 @@ def _enter(parent: int, name: str, make: bool) -> int:
         return os.open(name, _WALK, dir_fd=parent)
 
 
-def _taken(fd: int, end: float) -> bool:
+def _take(fd: int, end: float) -> None:
     pause = 0.0005
     while True:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= end:
                 holder = os.pread(fd, 10, 0).decode("ascii", "replace").strip()

@@ -11,7 +11,7 @@ import os
 
 from coord_envelope import event
 from coord_envelope.codec import Json
-from coord_envelope.disk import IrregularError
+from coord_envelope.disk import IrregularError, fdatasync
 from coord_envelope.event import Event
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ class Stream:
         self.store, self.kind, self.name = store, kind, name
         self.segment, self.offset = segment, offset
         self.seq, self.last_id, self.start, self.behind = 0, "", 0, 0
-        self._lost, self._irregular = 0, False
+        self._lost, self._irregular, self._unread = 0, False, False
         self._writer = name.partition("!")[0]
 
     @property
@@ -129,20 +129,34 @@ class Stream:
         self.segment, self.offset = first, 0
 
     def _read_segment(self, sealed: bool) -> Iterator[Event | Bad]:
+        # A line is given when the next one agrees with it. If that one follows what came before, and not this
+        # one, this one's seq or id is damaged: believed, it would hide everything after it.
+        waiting: tuple[int, int, Event] | None = None
         try:
             for start, end, raw in lines(self._chunk, self.offset):
-                self.start, self.offset = start, end
-                yield from self._join(raw)
+                found = self._parsed(raw)
+                if waiting and isinstance(found, Event) and self._refutes(found, waiting[2]):
+                    yield self._bad(*waiting[:2], "its seq or event_id does not fit the lines around it")
+                elif waiting:
+                    yield from self._give(*waiting)
+                misfit = found if isinstance(found, str) else self._misfit(found)
+                waiting = None
+                if misfit:
+                    yield self._bad(start, end, misfit)
+                elif isinstance(found, Event):
+                    waiting = (start, end, found)
+            if waiting:
+                yield from self._give(*waiting)
             if sealed and self._chunk(self.offset):
                 self._lost += 1
                 yield Bad(self.file, self.offset, "torn line in a segment that goes on in the next")
         except IrregularError:
-            self._irregular = True
+            self._unread = True
             yield Bad(self.file, 0, "is no regular file")
 
     def torn(self) -> bool:
         """Do bytes stand after the last newline? They are a line that does not exist yet."""
-        return self.segment > 0 and not self._irregular and bool(self._chunk(self.offset))
+        return self.segment > 0 and not self._unread and bool(self._chunk(self.offset))
 
     def _chunk(self, position: int, most: int = CHUNK) -> bytes:
         # Opened anew for each chunk: 30 µs in 200 events, and no number of streams runs out of descriptors.
@@ -152,28 +166,48 @@ class Stream:
         finally:
             os.close(fd)
 
-    def _join(self, raw: bytes) -> Iterator[Event | Bad]:
+    def _parsed(self, raw: bytes) -> Event | str:
+        """The event on the line, or the reason why there is none of this stream."""
         try:
             found = event.parse(raw)
-            self._place(found)
         except ValueError as reason:
-            self._lost += 1
-            yield Bad(self.file, self.start, str(reason))
-            return
+            return str(reason)
+        if found["writer"] != self._writer:
+            return f"belongs to writer {found['writer'][:80]!r}, not to this stream"
+        return found
+
+    def _misfit(self, found: Event) -> str | None:
+        if found["seq"] <= self.seq:
+            return f"seq {found['seq']} follows {self.seq}: a copy or a fork"
+        return None if found.id > self.last_id else f"event_id {found.id} is not after {self.last_id}"
+
+    def _refutes(self, found: Event, before: Event) -> bool:
+        """Does this line follow what came before the other, and not it, which alone is out of step?"""
+        if self._misfit(found) or (found["seq"] > before["seq"] and found.id > before.id):
+            return False
+        return bool(before["seq"] > self.seq + self._lost + 1 or found["seq"] > before["seq"])
+
+    def _bad(self, start: int, end: int, reason: str) -> Bad:
+        self.start, self.offset = start, end
+        self._lost += 1
+        return Bad(self.file, start, reason)
+
+    def _give(self, start: int, end: int, found: Event) -> Iterator[Event | Bad]:
+        self.start, self.offset = start, end
         missing = found["seq"] - self.seq - 1
         if missing > self._lost:
-            yield Bad(self.file, self.start, f"seq {found['seq']} follows {self.seq}: {missing} missing before it")
+            yield Bad(self.file, start, f"seq {found['seq']} follows {self.seq}: {missing} missing before it")
         self.seq, self.last_id, self._lost = found["seq"], found.id, 0
         found.stream = self.name
         yield found
 
-    def _place(self, found: Event) -> None:
-        if found["writer"] != self._writer:
-            raise ValueError(f"belongs to writer {found['writer'][:80]!r}, not to this stream")
-        if found["seq"] <= self.seq:
-            raise ValueError(f"seq {found['seq']} follows {self.seq}: a copy or a fork")
-        if found.id <= self.last_id:
-            raise ValueError(f"event_id {found.id} is not after {self.last_id}")
+    def make_durable(self) -> None:
+        """fdatasync the segment reached: its author may not have come to it."""
+        fd = self.store.open(self.kind, self.name, f"{self.segment:012d}{SUFFIX}")
+        try:
+            fdatasync(fd)
+        finally:
+            os.close(fd)
 
 
 def lines(read: Callable[[int], bytes], offset: int = 0) -> Iterator[tuple[int, int, bytes]]:
@@ -226,19 +260,19 @@ def backwards(stream: Stream) -> Iterator[Event]:
         part.seq = first - 1
         rows, newest = part._clean()
         if newest:
-            yield from _parsed(part, reversed(rows))
+            yield from _clean_rows(part, rows)
         else:
             yield from reversed([one for one in part._read_segment(sealed=True) if isinstance(one, Event)])
 
 
-def _parsed(stream: Stream, rows: Iterable[bytes]) -> Iterator[Event]:
-    for raw in rows:
-        try:
-            found = event.parse(raw)
-        except ValueError:
-            continue
-        if found["writer"] == stream._writer:
-            found.stream = stream.name
+def _clean_rows(part: Stream, rows: list[bytes]) -> Iterator[Event]:
+    newer = ""
+    for place in range(len(rows) - 1, -1, -1):
+        found = part._parsed(rows[place])
+        fits = isinstance(found, Event) and found["seq"] == part.segment + place
+        if isinstance(found, Event) and fits and (not newer or found.id < newer):
+            newer = found.id
+            found.stream = part.name
             yield found
 
 

@@ -10,7 +10,7 @@ from coord_envelope import world
 from coord_envelope.codec import Json
 from coord_envelope.event import Event
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 WIDTHS = {"time": 15, "id": 8, "type": 16, "who": 20}
 
 
@@ -27,20 +27,24 @@ def escape_json(raw: bytes) -> bytes:
 
 def table(rows: list[Json], wide: bool, head: bool) -> bytes:
     """Rows, under a head or going on below one, fitted to the terminal, or unfitted where there is none."""
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
 
     shown = [_event_row(row) if isinstance(row, Event) else _row(row) for row in rows]
-    grid = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, show_header=head)
-    for name in dict.fromkeys(name for row in shown for name in row):
-        last = name == "what"
-        grid.add_column(name, no_wrap=True, overflow="ellipsis", min_width=WIDTHS.get(name), ratio=1 if last else None)
+    names = list(dict.fromkeys(name for row in shown for name in row))
+    grid, widest = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, show_header=head), 0
+    for name in names:
+        least, ratio = WIDTHS.get(name, len(name)), 1 if name == "what" else None
+        grid.add_column(name, no_wrap=True, overflow="ellipsis", min_width=least, ratio=ratio)
+        widest += max(least, *(cell_len(row.get(name, "")) for row in shown)) + 2
     for row in shown:
-        grid.add_row(*(row.get(str(column.header), "") for column in grid.columns))
-    console = Console(width=None if wide else 1_000, markup=False, emoji=False, highlight=False, soft_wrap=not wide)
+        grid.add_row(*(row.get(name, "") for name in names))
+    width = None if wide else max(80, widest)
+    console = Console(width=width, markup=False, emoji=False, highlight=False, soft_wrap=not wide)
     with console.capture() as capture:
         console.print(grid)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()).encode()
+    return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n")).encode()
 
 
 def _row(item: Json) -> dict[str, str]:

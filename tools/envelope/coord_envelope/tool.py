@@ -52,7 +52,7 @@ class Call:
         if not given and any(map(os.isatty, (0, 1, 2))):
             given = "human:" + "".join(c if c.isalnum() or c in "._-" else "-" for c in world.login().lower())
         if not given:
-            raise Usage("who acts?", todo="--as NAME, or set COORD_AGENT")
+            raise Usage("nothing says who acts", todo="--as NAME, or set COORD_AGENT")
         actor = {"agent_id": agent_id(given, where)}
         session = world.getenv("COORD_SESSION")
         return actor | {"session_id": session} if session else actor
@@ -140,12 +140,15 @@ class Call:
             self.put(fault.accepted)
             raise
         for where, draft in found:
-            answer = draft if isinstance(draft, Fault) else next(answers)
-            if isinstance(answer, Fault):
-                self.fail(answer, where)
-            else:
-                self.out.put(answer)
+            self.tell(where, draft if isinstance(draft, Fault) else next(answers))
         self.out.flush()
+
+    def tell(self, where: str, answer: Event | Fault) -> None:
+        """Print the event, or complain of what came from there."""
+        if isinstance(answer, Fault):
+            self.fail(answer, where)
+        else:
+            self.out.put(answer)
 
 
 def agent_id(text: str, where: str) -> str:
@@ -205,6 +208,28 @@ def main(tool: str, about: str, commands: Sequence[Command], options: str) -> No
 
     `options` names the module that declares what the commands' parameters are on a command line.
     """
+
+    def run() -> int:
+        from coord_envelope import shell
+
+        return shell.run(tool, about, commands, options, sys.argv[1:])
+
+    _end(tool, run)
+
+
+def not_yet(name: str, what: str) -> NoReturn:
+    """Say in one line that a tool of a later release is not there, and exit 69."""
+
+    def run() -> int:
+        if sys.argv[1:] != ["--version"]:
+            raise Unreachable(f"{what} are not there yet", todo="this release has ev and msg")
+        write_all(1, f"{name} (coord-kernel) {VERSION}\n".encode())
+        return 0
+
+    _end(name, run)
+
+
+def _end(tool: str, run: Callable[[], int]) -> NoReturn:
     import signal
 
     global _tool
@@ -216,9 +241,7 @@ def main(tool: str, about: str, commands: Sequence[Command], options: str) -> No
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a background job's shell ignores it for a reason
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        from coord_envelope import shell
-
-        sys.exit(shell.run(tool, about, commands, options, sys.argv[1:]))
+        sys.exit(run())
     except Fault as fault:
         complain(fault)
         sys.exit(fault.status)
@@ -238,15 +261,3 @@ def _fill_standard_descriptors() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDONLY)
-
-
-def not_yet(name: str, what: str) -> NoReturn:
-    """Say in one line that a tool of a later release is not there, and exit 69."""
-    global _tool
-    _tool = name
-    if sys.argv[1:] == ["--version"]:
-        write_all(1, f"{name} (coord-kernel) {VERSION}\n".encode())
-        sys.exit(0)
-    fault = Unreachable(f"{what} are not there yet", todo="this release has ev and msg")
-    complain(fault)
-    sys.exit(fault.status)

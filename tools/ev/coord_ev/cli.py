@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_envelope import BadData, No, Usage, cursor, inputs, tool, world
+from coord_envelope import No, Usage, cursor, inputs, tool, world
 from coord_envelope import init as make_store
 from coord_envelope.bodies import check_body
 from coord_envelope.errors import Fault
@@ -66,7 +66,7 @@ def _emit_lines(call: Call, asked: bool, allow_secret: bool) -> None:
         for number, raw in batch:
             try:
                 one: Json | Fault = _checked(call, draft.from_record(inputs.record(raw), agent))
-            except BadData as fault:
+            except Fault as fault:
                 one = fault
             found.append((f"line {number}", one))
         call.write_each(found, allow_secret)

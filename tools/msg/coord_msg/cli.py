@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_envelope import BadData, Cursor, Fault, No, Usage, inputs, tool, world
+from coord_envelope import Cursor, Fault, No, Usage, inputs, tool, world
 from coord_msg import draft
 from coord_msg.fold import Inbox, addressed
 
@@ -34,16 +34,9 @@ def send(
             raise Usage("--key is for one message, and there is none", todo="give --subject or --body")
         _send_lines(call, {name: value for name, value in shared.items() if value}, allow_secret)
         return
-    given = {**shared, "subject": subject, "text": body and _utf8(inputs.content(body)), "idempotency_key": key}
+    given = {**shared, "subject": subject, "text": body and inputs.text(body, "--body"), "idempotency_key": key}
     one = draft.message({name: value for name, value in given.items() if value is not None})
     call.put(call.journal.append(call.actor(), [one], allow_secret))
-
-
-def _utf8(text: bytes) -> str:
-    try:
-        return text.decode()
-    except UnicodeDecodeError as reason:
-        raise BadData(f"--body: not UTF-8 at byte {reason.start}", todo="send where to find it") from None
 
 
 def _send_lines(call: Call, shared: Json, allow_secret: bool) -> None:
@@ -55,11 +48,14 @@ def _send_lines(call: Call, shared: Json, allow_secret: bool) -> None:
 def _drafted(call: Call, raw: bytes, shared: Json) -> Json | Fault:
     try:
         record = inputs.record(raw)
-        if "event_id" in record:
+        if record.get("event_id") is not None:
             return draft.forward(record, shared)
+        record.pop("event_id", None)
         fields = shared | record
         for name in ("thread", "work"):
-            if "-" in str(fields.get(name)):  # msg-k3f9x2ab; a bare ending may be a foreign id
+            if (
+                isinstance(fields.get(name), str) and "-" in fields[name]
+            ):  # msg-k3f9x2ab; a bare ending may be a foreign id
                 fields[name] = call.resolve(fields[name])
         return call.with_hops(draft.message(fields))
     except Fault as fault:

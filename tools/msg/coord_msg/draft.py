@@ -29,6 +29,8 @@ def forward(event: Json, shared: Json) -> Json:
     Its key comes from the event's id and the recipients, so replaying a pipe sends nothing twice; its cause
     is the event, a hop further, so a loop of pipes ends.
     """
+    if not isinstance(event.get("type"), str):
+        raise BadData("has an event_id and no type", todo="send a whole event, or a message without event_id")
     addresses = sorted(recipients(shared.get("to") or event.get("to")))
     body, refs, actor = (_object(event.get(name, {})) for name in ("body", "refs", "actor"))
     hops = event.get("hops", 0)

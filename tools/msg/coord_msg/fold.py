@@ -24,10 +24,10 @@ class Inbox:
     def add(self, events: Iterable[Event]) -> None:
         """Take in events, in any order, each any number of times."""
         for event in events:
-            if addressed(event, self._agent) and event["body"].get("ack") != "none":
-                self._mail[event.id] = event
-            elif self._acks(event):
+            if self._acks(event):
                 self._acked.add(event["refs"]["msg_id"])
+            elif addressed(event, self._agent) and event["body"].get("ack") != "none":
+                self._mail[event.id] = event
 
     def take(self, now: str) -> list[Event]:
         """What waits at `now` (an RFC 3339 stamp) and was not taken yet, oldest first."""
