@@ -24,7 +24,6 @@ def deliver(
     follow: bool = True,
     name: str | None = None,
     ack_fd: int | None = None,
-    live: bool = True,
 ) -> None:
     """Print what comes after the cursor; with `follow`, what comes later too.
 
@@ -37,12 +36,12 @@ def deliver(
     saved = cursor.load(store, name) if name else None
     if acks:
         call.out.write = acks.write
-    follower = call.journal.follow(after, live)
+    follower = call.journal.follow(after)
     for batch in follower.batches(wanted, also=ack_fd) if follow else [follower.batch(wanted)]:
         for event in batch:
-            call.out.put(event)
             if acks:
                 acks.expect(event)
+            call.out.put(event)
         call.out.flush()
         if acks and not follow:
             call.out.end()  # so the consumer sees its end, and acks or leaves
