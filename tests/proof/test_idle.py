@@ -36,6 +36,7 @@ def test_a_follower_sleeps_while_nothing_happens(shell: Shell, long: bool, say: 
         used = [cpu_s(pid) - before for pid, before in zip(pids, used, strict=True)]
     spent = f"{1000 * max(used):.1f} ms of CPU"
     say(f"idle: in {window} s `ev tail -f` woke {woke[0]} times, `msg recv -f` {woke[1]}; {spent}")
-    assert max(woke) <= 2 * (window // SWEEP_S + 1)  # its slow sweep, and a page that had to be waited for
+    # A few for each slow sweep, which may have to wait for a page; a poll of 50 ms would wake 20 times a second.
+    assert max(woke) <= 4 * (window // SWEEP_S + 1)
     if long:
         assert max(used) < SHARE * window
