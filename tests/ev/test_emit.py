@@ -181,6 +181,17 @@ def test_a_person_at_a_terminal_is_known_and_gets_a_table(shell: Shell) -> None:
     assert "\u202e" not in text
 
 
+def test_no_column_vanishes_on_a_narrow_terminal(shell: Shell) -> None:
+    """History: fitted into 80 columns, a long row lost its id and kept its text."""
+    event = shell("ev emit a.b --body -", json.dumps({"text": "x" * 500})).one
+    _, text = on_terminal(shell, ["ev", "tail"])
+    rows = text.splitlines()
+    assert all(word in rows[0] for word in ("time", "id", "type", "who", "what"))
+    assert f"  {event['event_id'][-8:].lower()}  a.b " in rows[1]
+    assert len(rows) == 2
+    assert len(rows[1]) <= 120
+
+
 def on_terminal(shell: Shell, argv: list[str]) -> tuple[int, str]:
     """Run a command on a pseudo terminal; its status and all it showed."""
     import pty

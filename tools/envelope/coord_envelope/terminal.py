@@ -26,22 +26,23 @@ def escape_json(raw: bytes) -> bytes:
 
 
 def table(rows: list[Json], wide: bool, head: bool) -> bytes:
-    """Rows, under a head or going on below one, fitted to the terminal, or unfitted where there is none."""
+    """Rows, under a head or going on below one; cut at the terminal's width, whole where there is none."""
     from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
 
     shown = [_event_row(row) if isinstance(row, Event) else _row(row) for row in rows]
     names = list(dict.fromkeys(name for row in shown for name in row))
-    grid, widest = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, show_header=head), 0
+    grid = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, show_header=head)
+    grid.width = -2  # two blanks between columns, none behind the last
     for name in names:
-        least, ratio = WIDTHS.get(name, len(name)), 1 if name == "what" else None
-        grid.add_column(name, no_wrap=True, overflow="ellipsis", min_width=least, ratio=ratio)
-        widest += max(least, *(cell_len(row.get(name, "")) for row in shown)) + 2
+        width = max(WIDTHS.get(name, 0), *(cell_len(text) for text in (name, *(row.get(name, "") for row in shown))))
+        grid.add_column(name, no_wrap=True, width=width)
+        grid.width += width + 2
     for row in shown:
         grid.add_row(*(row.get(name, "") for name in names))
-    width = None if wide else max(80, widest)
-    console = Console(width=width, markup=False, emoji=False, highlight=False, soft_wrap=not wide)
+    # Laid out as wide as it is, then cut: fitted by rich, columns in the middle may vanish.
+    console = Console(width=None if wide else grid.width, markup=False, emoji=False, highlight=False)
     with console.capture() as capture:
         console.print(grid)
     return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n")).encode()
