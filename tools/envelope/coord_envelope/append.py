@@ -160,11 +160,7 @@ class _Tail:
         try:
             disk.fdatasync(fd)
             if new:
-                directory = self.store.directory("journal", self.writer)
-                try:
-                    os.fsync(directory)
-                finally:
-                    os.close(directory)
+                self.store.sync_directory("journal", self.writer)
         except OSError as error:
             # Never retried on this file: the kernel may have dropped the pages and then report success.
             # (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020)

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     Row = tuple[Event, int, int, int]  # an event, its segment, its start and end there
 
 BATCH = 5_000
-_CAREFUL = "OFF" if world.boot_id() else "NORMAL"
-"""No fsync: a killed process cannot hurt the file, and after a power loss the boot id differs, where there is one."""
 _TABLES = """
 CREATE TABLE made (version TEXT, boot TEXT);
 CREATE TABLE place (stream TEXT PRIMARY KEY, segment INTEGER, offset INTEGER, seq INTEGER, start INTEGER, last_id TEXT);
@@ -140,7 +138,7 @@ class Derived:
             raise _StaleError
         db = sqlite3.connect(self._path, timeout=0.2, isolation_level=None)
         try:
-            db.execute(f"PRAGMA synchronous = {_CAREFUL}")
+            _spare_fsync(db)
             made = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'made'").fetchall()
             if not made or db.execute("SELECT version, boot FROM made").fetchall() != [
                 (self._version, world.boot_id())
@@ -182,12 +180,11 @@ class Derived:
             for suffix in ("", "-journal", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self._path + suffix)
-            os.close(
-                self._store.open("local", f"{self._name}.sqlite", flags=os.O_RDWR | os.O_CREAT)
-            )  # 0600, whatever umask
+            # Made here, so that it is 0600 and no link, and only then opened by SQLite.
+            os.close(self._store.open("local", f"{self._name}.sqlite", flags=os.O_RDWR | os.O_CREAT))
             fresh = sqlite3.connect(self._path, isolation_level=None)
-            fresh.execute(f"PRAGMA synchronous = {_CAREFUL}")
             try:
+                _spare_fsync(fresh)
                 self._furnish(fresh)
             finally:
                 fresh.close()
@@ -260,6 +257,11 @@ class Derived:
         db.executescript(f"BEGIN;{_TABLES}{self.tables}{made}COMMIT;")
 
 
+def _spare_fsync(db: sqlite3.Connection) -> None:
+    # A killed process cannot hurt the file, and after a power loss the boot id differs, where there is one.
+    db.execute(f"PRAGMA synchronous = {'OFF' if world.boot_id() else 'NORMAL'}")
+
+
 def _segment_no(db: sqlite3.Connection, stream: str, first: int) -> int:
     db.execute("INSERT OR IGNORE INTO segment (stream, first) VALUES (?, ?)", (stream, first))
     row = db.execute("SELECT no FROM segment WHERE stream = ? AND first = ?", (stream, first)).fetchone()
@@ -270,11 +272,7 @@ def _read(store: Store, stream: str, first: int, offset: int) -> Place | None:
     """The event that begins at this place, if one does."""
     file = ("journal", stream, f"{first:012d}{SUFFIX}")
     try:
-        fd = store.open(*file)
-        try:
-            raw = os.pread(fd, event.LIMIT, offset)
-        finally:
-            os.close(fd)
+        raw = store.pread(event.LIMIT, offset, *file)
         return Place(event.parse(raw[: raw.index(b"\n")]), file, offset)
     except (OSError, ValueError):
         return None

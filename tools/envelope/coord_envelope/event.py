@@ -162,6 +162,13 @@ _FIELDS: dict[str, Callable[[object], str | None]] = {
 """What a draft may say, and in this order it is written. The rest of the envelope is the journal's to say."""
 
 
+def caused_by(origin: Json, actor: Json) -> Json:
+    """What a draft says of the whole event, written by `actor`, that set it off: its cause, a hop more, for whom."""
+    hops, behalf = origin.get("hops", 0), actor.get("on_behalf_of", actor.get("agent_id"))
+    said = {"cause": origin["event_id"], "hops": hops + 1 if isinstance(hops, int) else hops}
+    return said if behalf is None else said | {"on_behalf_of": behalf}
+
+
 def check(draft: Json) -> None:
     """Raise ValueError with the first reason why this draft may not be written."""
     for name in draft:

@@ -75,6 +75,6 @@ class Journal:
 
     def _streams(self, live: bool) -> list[Stream]:
         found = stream.streams(self.store, live)
-        if self.size() > MANY:
+        if sum(one.size() for one in found) > MANY:
             codec.bulk()
         return found

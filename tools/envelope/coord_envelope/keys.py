@@ -73,11 +73,7 @@ class Keys:
                 disk.fdatasync(fd)
             finally:
                 os.close(fd)
-            directory = store.directory(*file[:-1])
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            store.sync_directory(*file[:-1])
 
 
 def _by_file(places: Sequence[Place]) -> Iterator[tuple[tuple[str, ...], list[Place]]]:

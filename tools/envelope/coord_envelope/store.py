@@ -134,11 +134,23 @@ class Store:
     def load(self, *names: str, most: int = 1 << 20) -> bytes | None:
         """The bytes of a small file below the store, at most `most`; None if it is not there."""
         try:
-            fd = self.open(*names)
+            return self.pread(most, 0, *names)
         except FileNotFoundError:
             return None
+
+    def pread(self, most: int, offset: int, *names: str) -> bytes:
+        """At most so many bytes from a place in a file below the store. Raises OSError as `open`."""
+        fd = self.open(*names)
         try:
-            return os.read(fd, most)
+            return os.pread(fd, most, offset)
+        finally:
+            os.close(fd)
+
+    def sync_directory(self, *names: str) -> None:
+        """Make durable which files a directory below the store has."""
+        fd = self.directory(*names)
+        try:
+            os.fsync(fd)
         finally:
             os.close(fd)
 

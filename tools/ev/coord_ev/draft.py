@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coord_envelope import BadData
 from coord_envelope.codec import Json
-from coord_envelope.event import name_ok, recipient
+from coord_envelope.event import caused_by, name_ok, recipient
 
 JOURNALS = ("ts", "project", "writer", "seq")
 """What only the journal says."""
@@ -20,22 +20,18 @@ def from_record(record: Json, agent_id: str) -> Json:
     actor = draft.pop("actor", {})
     if not isinstance(actor, dict):
         raise BadData("actor is not an object")
-    origin = draft.pop("event_id", None)
-    if origin is not None:
+    if draft.pop("event_id", None) is not None:
         for name in JOURNALS:
             draft.pop(name, None)
-        hops = record.get("hops", 0)
-        draft |= {"cause": origin, "hops": hops + 1 if isinstance(hops, int) else hops}
-        behalf = actor.get("on_behalf_of", actor.get("agent_id"))
+        draft |= caused_by(record, actor)
     else:
         for name in JOURNALS:
             if name in draft:
                 raise BadData(f"{name} is set by the journal", todo="put your own into body")
         if actor.get("agent_id", agent_id) != agent_id:
             raise BadData(f"actor.agent_id is not {agent_id}, who writes", todo="use --as, or actor.on_behalf_of")
-        behalf = actor.get("on_behalf_of")
-    if behalf is not None:
-        draft["on_behalf_of"] = behalf
+        if actor.get("on_behalf_of") is not None:
+            draft["on_behalf_of"] = actor["on_behalf_of"]
     if "to" in draft:
         draft["to"] = addresses(draft["to"])
     return {"body": {}} | draft

@@ -53,10 +53,9 @@ def _drafted(call: Call, raw: bytes, shared: Json) -> Json | Fault:
         record.pop("event_id", None)
         fields = shared | record
         for name in ("thread", "work"):
-            if (
-                isinstance(fields.get(name), str) and "-" in fields[name]
-            ):  # msg-k3f9x2ab; a bare ending may be a foreign id
-                fields[name] = call.resolve(fields[name])
+            given = fields.get(name)
+            if isinstance(given, str) and "-" in given:  # msg-k3f9x2ab; a bare ending may be a foreign id
+                fields[name] = call.resolve(given)
         return call.with_hops(draft.message(fields))
     except Fault as fault:
         return fault

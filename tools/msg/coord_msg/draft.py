@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coord_envelope import SELF, BadData, Unreachable
 from coord_envelope.codec import Json, dumps
-from coord_envelope.event import recipient
+from coord_envelope.event import caused_by, recipient
 
 FIELDS = ("to", "subject", "text", "thread", "work", "refs", "idempotency_key", "cause", "hops", "on_behalf_of")
 """What a line on stdin may say of a message; the rest of `msg.sent` comes with the rest of msg."""
@@ -33,17 +33,14 @@ def forward(event: Json, shared: Json) -> Json:
         raise BadData("has an event_id and no type", todo="send a whole event, or a message without event_id")
     addresses = sorted(recipients(shared.get("to") or event.get("to")))
     body, refs, actor = (_object(event.get(name, {})) for name in ("body", "refs", "actor"))
-    hops = event.get("hops", 0)
     fields = {
         **shared,
+        **caused_by(event, actor),
         "to": addresses,
-        "on_behalf_of": actor.get("on_behalf_of", actor.get("agent_id")),
         "subject": cut(str(body.get("subject") or event.get("type")), SUBJECT_BYTES),
         "text": body["text"] if isinstance(body.get("text"), str) else dumps(body).decode(),
         "refs": {name: value for name, value in refs.items() if name != "msg_id"},
         "idempotency_key": f"forward:{event['event_id']}:{_digest(addresses)}",
-        "cause": event["event_id"],
-        "hops": hops + 1 if isinstance(hops, int) else hops,
     }
     return message(fields)
 
