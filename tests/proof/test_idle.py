@@ -27,9 +27,12 @@ def cpu_s(pid: int) -> float:
 
 def test_a_follower_sleeps_while_nothing_happens(shell: Shell, long: bool, say: Callable[[str], None]) -> None:
     window = 60 if long else 3
-    bytes_of(shell, "ev emit proof.made --to agent:reader")
+    emit = "ev emit proof.made --to agent:reader"
+    bytes_of(shell, emit)
     with Watched(shell, "ev tail -f") as tail, Watched(shell, "msg recv -f --as reader") as recv:
-        pids = [one.child.pid for one in (tail, recv) if one.line()]  # both follow, and have said all there is
+        pids = [one.child.pid for one in (tail, recv) if one.line()]
+        bytes_of(shell, emit)
+        assert tail.line() == recv.line()  # tail prints what was there before it follows; this came to a follower
         woke, used = [wake_ups(pid) for pid in pids], [cpu_s(pid) for pid in pids]
         time.sleep(window)  # that nothing happens can only be waited for
         woke = [wake_ups(pid) - before for pid, before in zip(pids, woke, strict=True)]
