@@ -17,10 +17,12 @@ import coord_ev
 import coord_ev.cli
 import coord_msg
 import coord_msg.cli
+import coord_wk
+import coord_wk.cli
 from coord_envelope import shell
 
 TOOLS = Path(__file__).parent.parent / "tools"
-PAGES = (TOOLS / "ev/ev.1", TOOLS / "msg/msg.1", TOOLS / "envelope/coord.7")
+PAGES = (TOOLS / "wk/wk.1", TOOLS / "ev/ev.1", TOOLS / "msg/msg.1", TOOLS / "envelope/coord.7")
 SECTIONS = ("NAME", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "ENVIRONMENT", "SEE ALSO")
 MOST = 50
 """Characters of a help line."""
@@ -63,9 +65,10 @@ def described(package: Any, cli: Any, options: str) -> Tool:
     return Tool(name, package.__doc__, cli.ABOUT, cli.COMMANDS, options)
 
 
+WK = described(coord_wk, coord_wk.cli, "coord_wk.options")
 EV = described(coord_ev, coord_ev.cli, "coord_ev.options")
 MSG = described(coord_msg, coord_msg.cli, "coord_msg.options")
-each_tool = pytest.mark.parametrize("tool", (EV, MSG), ids=lambda tool: tool.name)
+each_tool = pytest.mark.parametrize("tool", (WK, EV, MSG), ids=lambda tool: tool.name)
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 
 
@@ -113,7 +116,8 @@ def test_no_option_is_described_that_is_not_there(tool: Tool) -> None:
 def test_every_argument_has_the_name_its_help_gives_it(tool: Tool) -> None:
     arguments = {p.metavar for _, command in tool.commands() for p in command.params if p.param_type_name == "argument"}
     assert arguments
-    assert [name for name in arguments if not re.search(rf"^\w+ {re.escape(name)}$", tool.page, re.MULTILINE)] == []
+    shown = (rf"^\w+ (?:.+ )?{re.escape(name)}$" for name in arguments)
+    assert [entry for entry in shown if not re.search(entry, tool.page, re.MULTILINE)] == []
 
 
 @each_tool

@@ -2,8 +2,8 @@
 
 One file is one shell session in a fresh repository named acme. Output is stdout and stderr as a terminal
 would interleave them; a status other than 0 is written `[exit N]`. What differs from run to run is masked:
-ids [ID], short ids [SHORT], stamps [TIME], replica ids [REPLICA], the scratch directory [DIR]; `[..]` stands
-for anything within a line.
+ids [ID], short ids [SHORT] or wk-[SHORT], stamps [TIME], replica ids [REPLICA], the scratch directory [DIR];
+`[..]` stands for anything within a line.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ MASKS = [
     (r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b", "[ID]"),
     (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "[TIME]"),
     (r"\b[A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d  [0-9a-hjkmnp-tv-z]{8}\b", "[WHEN]           [SHORT] "),
+    (r"\bwk-[0-9a-hjkmnp-tv-z]{8}\b", "wk-[SHORT]"),
     (r"(?<=~)[0-9a-hjkmnp-tv-z]{8}\b", "[REPLICA]"),
 ]
 

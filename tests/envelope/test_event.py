@@ -83,8 +83,15 @@ def test_the_longest_event_is_65536_bytes_with_its_newline() -> None:
 
 
 def test_self_becomes_the_events_own_id_and_no_users_text_does() -> None:
-    assert build(refs={"thread_id": SELF})["refs"] == {"thread_id": "01" + "0" * 24}
-    assert build(refs={"thread_id": str(b"$self", "ascii")})["refs"] == {"thread_id": "$self"}
+    draft = {"refs": {"mine": SELF, "yours": str(b"$self", "ascii")}, "body": {"x": "$self"}}
+    assert event.filled(draft, {}, "ID") == {"refs": {"mine": "ID", "yours": "$self"}, "body": {"x": "$self"}}
+
+
+def test_what_the_same_append_made_is_known_by_its_name_and_nothing_else_is() -> None:
+    draft = {"base": [event.Made("a")], "body": {"deps": [{"to": event.Made("a")}, "a"]}}
+    assert event.filled(draft, {"a": "ID"}, "OWN") == {"base": ["ID"], "body": {"deps": [{"to": "ID"}, "a"]}}
+    with pytest.raises(ValueError, match="b is not made"):
+        event.filled({"base": [event.Made("b")]}, {"a": "ID"}, "OWN")
 
 
 def test_annotations_are_added_to_the_stored_bytes() -> None:

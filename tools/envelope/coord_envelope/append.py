@@ -188,14 +188,18 @@ class _Numbering:
     def __init__(self, store: Store, actor: Json, tail: _Tail, now: int, keys: Keys, allow_secret: bool) -> None:
         self.stamp, self.seq, self.keys = _last_stamp(store, tail, now), tail.seq, keys
         self.fresh: list[Event] = []
+        self._made: dict[str, str] = {}
         self._store, self._actor, self._writer, self._now = store, actor, tail.writer, now
         self._allow_secret = allow_secret
 
     def answer(self, draft: Json, whole: bool) -> Event | Fault:
         try:
             event.check(draft)
-            first = self.keys.first(draft)
-            return first.noted(dup=True) if first else self._write(draft)
+            first = self.keys.first(draft, self._made)
+            found = first or self._write(draft)
+            if "$as" in draft:
+                self._made[draft["$as"]] = found.id
+            return found.noted(dup=True) if first else found
         except ValueError as reason:
             fault: Fault = BadData(str(reason))
         except Fault as refusal:
@@ -207,7 +211,8 @@ class _Numbering:
     def _write(self, draft: Json) -> Event:
         stamp = clock.tick(self.stamp, self._now)
         event_id = clock.mint(stamp, world.entropy(8))
-        new = event.build(draft, event_id, self._now, self._store.project, self._writer, self.seq + 1, self._actor)
+        filled = event.filled(draft, self._made, event_id)
+        new = event.build(filled, event_id, self._now, self._store.project, self._writer, self.seq + 1, self._actor)
         if not self._allow_secret:
             refuse_secret(new.raw)
         self.stamp, self.seq = stamp, self.seq + 1

@@ -21,8 +21,20 @@ KERNEL = ("work", "lease", "msg", "run", "agent", "artifact", "coord")
 MAX_HOPS = 32
 MAX_SEQ = 999_999_999_999
 """A segment's name has 12 digits."""
-SELF = str("$self")  # noqa: UP018 - an object of its own: compared by identity, so no user's text is taken for it
-"""In a draft's refs: the id this event will get."""
+
+
+class Made(str):
+    """In a draft's refs, base or body: the id of an event that the same append makes, by its draft's `$as`.
+
+    A type of its own, so that no user's text is ever taken for one.
+    """
+
+    __slots__ = ()
+
+
+SELF = Made("$self")
+"""The id of the event itself."""
+
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 _WORD = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
@@ -126,7 +138,7 @@ def _to(value: object) -> str | None:
 
 
 def _ids(value: object) -> str | None:
-    good = isinstance(value, list) and all(map(clock.valid, value))
+    good = isinstance(value, list) and all(isinstance(one, Made) or clock.valid(one) for one in value)
     return None if good else "base is not a list of event ids"
 
 
@@ -172,7 +184,7 @@ def caused_by(origin: Json, actor: Json) -> Json:
 def check(draft: Json) -> None:
     """Raise ValueError with the first reason why this draft may not be written."""
     for name in draft:
-        if name not in _FIELDS:
+        if name not in _FIELDS and name != "$as":
             raise ValueError(f"field {name!r} is not one a writer sets; put your own data into body")
     for name, fault in _FIELDS.items():
         if name in draft or name in ("type", "body"):
@@ -194,8 +206,6 @@ def build(draft: Json, event_id: str, now_ms: int, project: str, writer: str, se
         "actor": who,
     }
     fields.update((name, draft[name]) for name in _FIELDS if name in draft and name != "on_behalf_of")
-    if "refs" in draft:
-        fields["refs"] = resolve_self(draft["refs"], event_id)
     raw = codec.dumps(fields)
     codec.refuse_depth(raw)
     if len(raw) >= LIMIT:
@@ -203,6 +213,19 @@ def build(draft: Json, event_id: str, now_ms: int, project: str, writer: str, se
     return Event(raw, fields)
 
 
-def resolve_self(refs: Json, event_id: str) -> Json:
-    """refs with `SELF` replaced by the event's own id."""
-    return {name: event_id if value is SELF else value for name, value in refs.items()}
+def resolved(value: Any, made: dict[str, str]) -> Any:
+    """The value with every `Made` replaced by its id. Raises ValueError for one that is not made."""
+    if isinstance(value, Made):
+        if value not in made:
+            raise ValueError(f"{value} is not made before it is used")
+        return made[value]
+    if isinstance(value, dict):
+        return {name: resolved(inner, made) for name, inner in value.items()}
+    return [resolved(inner, made) for inner in value] if isinstance(value, list) else value
+
+
+def filled(draft: Json, made: dict[str, str], own_id: str) -> Json:
+    """The draft with ids for what it says of itself in refs, and of the drafts before it anywhere."""
+    if made:
+        return resolved(draft, made | {SELF: own_id})  # type: ignore[no-any-return]
+    return {**draft, "refs": resolved(draft["refs"], {SELF: own_id})} if "refs" in draft else draft

@@ -64,6 +64,12 @@ class Journal:
                 break
         return newest[::-1]
 
+    def last_seen(self, agent: str) -> str | None:
+        """The `ts` of the agent's newest event, in any of its streams; None if it has none."""
+        mine = agent.replace(":", ".", 1) + "~"
+        lasts = (one.last() for one in stream.streams(self.store, live=True) if one.name.startswith(mine))
+        return max((last["ts"] for last in lasts if last), default=None)
+
     def end(self, live: bool = True) -> Cursor:
         """The cursor behind everything that is there now."""
         lasts = ((one.name, one.last()) for one in stream.streams(self.store, live))

@@ -31,7 +31,7 @@ class Keys:
         self._batch: dict[tuple[str, str], Event] = {}
         self._vouched: list[Place] = []
 
-    def first(self, draft: Json) -> Event | None:
+    def first(self, draft: Json, made: dict[str, str]) -> Event | None:
         """The event that has this draft's key. Raises BadData if it says something else."""
         key = draft.get("idempotency_key")
         if key is None:
@@ -43,12 +43,13 @@ class Keys:
                 return None
             found = place.event
             self._vouched.append(place)
+        said = event.filled(draft, made, found.id)
         same = all(
             codec.same(found.get(name, empty), value)
             for name, empty, value in (
-                ("body", {}, draft.get("body", {})),
-                ("refs", {}, event.resolve_self(draft.get("refs", {}), found.id)),
-                ("to", [], draft.get("to", [])),
+                ("body", {}, said.get("body", {})),
+                ("refs", {}, said.get("refs", {})),
+                ("to", [], said.get("to", [])),
             )
         )
         if not same:

@@ -29,6 +29,8 @@ class Output:
         self._rows: list[Json] = []
         self._head = True
         self.write = write_all
+        self.id_ref: str | None = None
+        """Of which ref `-o id` is the value, where an event has it; else it is the event's own id."""
 
     def put(self, item: Json) -> None:
         """An event as the bytes it is stored in; any other object as one line."""
@@ -39,7 +41,8 @@ class Output:
             return
         if self.form == "id":
             found = (str(value) for name, value in item.items() if name.endswith("_id"))
-            line = (item.id if isinstance(item, Event) else next(found, "")).encode()
+            named = item.get("refs", {}).get(self.id_ref) if self.id_ref else None
+            line = (named or (item.id if isinstance(item, Event) else next(found, ""))).encode()
             if not line:
                 return
         else:

@@ -1,1 +1,1 @@
-"""wk - work items: not there yet."""
+"""wk - work items: find, claim, do and close them."""

@@ -1,0 +1,81 @@
+"""wk apply: many operations, one lock, one write; each sees what the ones before it made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from support import Json, Shell
+
+
+def apply(shell: Shell, *operations: Json, expect: int = 0) -> tuple[list[Json], str]:
+    done = shell("wk apply", "\n".join(map(json.dumps, operations)), expect=expect)
+    return done.lines, done.err
+
+
+NEW = [{"op": "new", "as": f"${name}", "title": name} for name in "abc"]
+
+
+def test_what_as_names_stands_for_the_id_from_then_on(shell: Shell) -> None:
+    a, b, dep, said, closed = apply(
+        shell,
+        *NEW[:2],
+        {"op": "dep", "id": "$b", "to": "$a"},
+        {"op": "comment", "id": "$a", "text": "hm"},
+        {"op": "close", "id": "$a", "note": "done"},
+    )[0]
+    assert dep["refs"]["work_id"] == b["event_id"]
+    assert dep["body"]["add"]["deps"] == [{"rel": "blocked_by", "to": a["event_id"]}]
+    assert (said["base"], closed["base"]) == ([a["event_id"]], [said["event_id"]])
+    assert shell("wk ready -o id").out.split() == [b["event_id"]]
+
+
+def test_a_bad_operation_is_named_and_the_others_are_done(shell: Shell) -> None:
+    done, err = apply(
+        shell,
+        NEW[0],
+        {"op": "frobnicate"},
+        {"op": "close", "id": "$nobody"},
+        {"op": "comment", "id": "$a"},
+        {"op": "update", "id": "$a", "set": {"priority": 0}},
+        {"op": "update", "id": "$a"},
+        NEW[0],
+        expect=65,
+    )
+    assert [one["type"] for one in done] == ["work.created", "work.updated"]
+    assert [line.split(": ")[1] for line in err.splitlines()] == ["line 2", "line 3", "line 4", "line 6", "line 7"]
+
+
+def test_with_keys_a_second_run_writes_nothing(shell: Shell) -> None:
+    operations = [
+        NEW[0] | {"idempotency_key": "a"},
+        NEW[1] | {"idempotency_key": "b"},
+        {"op": "dep", "id": "$b", "to": "$a", "idempotency_key": "dep"},
+    ]
+    first, _ = apply(shell, *operations)
+    again, _ = apply(shell, *operations)
+    assert [one | {"$dup": True} for one in first] == again
+    assert len(shell("ev replay").lines) == 3
+
+
+@pytest.mark.parametrize("last", [("$a", "$c"), ("$a", "$a"), ("$b", "$c")])
+def test_a_circle_within_the_batch_is_refused(shell: Shell, last: tuple[str, str]) -> None:
+    chain = [{"op": "dep", "id": one, "to": to} for one, to in (("$b", "$a"), ("$c", "$b"), last)]
+    done, err = apply(shell, *NEW, *chain, expect=65)
+    assert len(done) == 5
+    assert err.startswith("wk: line 6: ")
+
+
+def test_a_circle_with_what_was_there_before_is_refused(shell: Shell) -> None:
+    a, b = (shell(f"wk new {title} -o id").out.strip() for title in "ab")
+    shell(f"wk dep {a} {b}")
+    assert apply(shell, {"op": "dep", "id": b, "to": a}, expect=65)[0] == []
+
+
+def test_it_is_one_write(shell: Shell) -> None:
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    lines = "\n".join(json.dumps({"op": "new", "title": str(n)}) for n in range(300))
+    shell("strace -f -e trace=fdatasync -o trace wk apply >/dev/null", lines)
+    assert (shell.cwd / "trace").read_text().count("fdatasync(") == 1
