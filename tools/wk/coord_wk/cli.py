@@ -9,6 +9,7 @@ from coord_wk import draft, fold
 from coord_wk.apply import Batch
 from coord_wk.change import artifact, claim, close, comment, dep, release, reopen, update
 from coord_wk.items import conflicts as conflicts_of
+from coord_wk.transfer import export, import_
 from coord_wk.work import WORK, Work
 
 TYPE_CHECKING = False
@@ -227,7 +228,7 @@ def watch(call: Call) -> None:
 
 COMMANDS = (
     *(new, ls, ready, show, claim, release, close, reopen, update, comment, artifact, dep),
-    *(tree, mine, status, apply, watch),
+    *(tree, mine, status, apply, import_, export, watch),
 )
 ABOUT = "Work items: find, claim, do and close them."
 
