@@ -340,7 +340,7 @@ def children(shell: Shell, lines: list[str]) -> Iterator[tuple[int, bytes]]:
 
 
 WRITER = """export COORD_AGENT=w{n}
-for n in 1 2 3 4; do i=$(wk new $n -o id); wk claim $i -o id; wk close $i -o id; done"""
+for n in 1 2 3 4; do wk new $n | wk claim | wk close; done"""
 READER = "for n in 1 2 3 4; do wk ls --all; wk ready; done"
 
 
@@ -348,14 +348,14 @@ def test_eight_readers_and_four_writers_at_once_see_what_is_there(filled: Shell)
     before = {one["work_id"] for one in filled("wk ls --all").lines}
     ended = list(children(filled, [WRITER.replace("{n}", str(n)) for n in range(4)] + [READER] * 8))
     assert [status for status, _ in ended] == [0] * 12
-    acked = [line for _, out in ended[:4] for line in out.decode().split()]
-    assert len(acked) == len(set(acked)) == 32  # of 16 items a claim and a close each
+    closed = [json.loads(line)["refs"]["work_id"] for _, out in ended[:4] for line in out.splitlines()]
+    assert len(closed) == len(set(closed)) == 16
     for _, out in ended[4:]:
         rows = [json.loads(line) for line in out.splitlines()]
         assert before <= {row["work_id"] for row in rows}
     after = {one["work_id"]: one["status"] for one in filled("wk ls --all").lines}
-    assert len(after) == len(before) + 16
-    assert all(after[one] == "done" for one in after.keys() - before)
+    assert set(closed) == after.keys() - before
+    assert {after[one] for one in closed} == {"done"}
     check_output(filled)
 
 

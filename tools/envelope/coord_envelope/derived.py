@@ -10,24 +10,33 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
+import heapq
 import os
 import stat
+import time
 
 from coord_envelope import codec, event, world
 from coord_envelope.event import Event
-from coord_envelope.stream import SUFFIX, Bad, Stream, streams
+from coord_envelope.stream import SUFFIX, Stream, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, Self
 
     from coord_envelope.store import Store
 
-    Row = tuple[Event, int, int, int]  # an event, its segment, its start and end there
+    Row = tuple[str, str, int, int, int, Event]  # event_id, stream, segment, start and end there, the event
 
-BATCH = 5_000
+BATCH = 20_000
+"""Events to a transaction."""
+MUCH = 1 << 22
+"""Bytes from which it is cheaper to wait for who reads them already than to read them oneself."""
+LONG = 1 << 25
+"""Bytes from which a person is shown how far it is."""
+WAIT_S = 10.0
 _TABLES = """
 CREATE TABLE made (version TEXT, boot TEXT);
 CREATE TABLE place (stream TEXT PRIMARY KEY, segment INTEGER, offset INTEGER, seq INTEGER, start INTEGER, last_id TEXT);
@@ -66,7 +75,10 @@ class Derived:
         self._layers: list[sqlite3.Connection] = []
 
     def add(self, db: sqlite3.Connection, found: list[tuple[Event, int, int]]) -> None:
-        """Take in events, each with the number of its segment and its place there. In a transaction of `db`."""
+        """Take in events, in order of event_id, each with its segment's number and its place there.
+
+        In a transaction of `db`. An event may come twice: from a writer's stream and from its fork.
+        """
         raise NotImplementedError
 
     def refresh(self) -> Self:
@@ -75,11 +87,12 @@ class Derived:
 
         try:
             self._layers = [self._opened()]
-            if not self._behind(self._layers[0]):
+            behind = self._behind(self._layers[0])
+            if not behind:
                 return self
         except (sqlite3.Error, _StaleError):
-            self._layers = []
-        with self._writing() as ours:
+            self._layers, behind = [], sum(stream.size() for stream in streams(self._store))
+        with self._writing(WAIT_S if behind >= MUCH else 0) as ours:
             if ours and self._mended():
                 return self
         self._overlay()
@@ -97,10 +110,14 @@ class Derived:
             self.from_nothing()
             return self._layers[0].execute(sql, values).fetchall()
 
-    def read(self, stream: str, first: int, offset: int, event_id: str) -> Place | None:
-        """The event with this id, if it stands there."""
-        place = _read(self._store, stream, first, offset)
-        return place if place and place.event.id == event_id else None
+    def read(self, stream: str, first: int, offset: int) -> Place | None:
+        """The event that begins at this place, if one does."""
+        file = ("journal", stream, f"{first:012d}{SUFFIX}")
+        try:
+            raw = self._store.pread(event.LIMIT, offset, *file)
+            return Place(event.parse(raw[: raw.index(b"\n")]), file, offset)
+        except (OSError, ValueError):
+            return None
 
     def from_nothing(self) -> None:
         """Forget everything and read the whole history into memory: something was damaged behind our back."""
@@ -108,12 +125,14 @@ class Derived:
         self._overlay()
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[bool]:
-        # Tried, never waited for: who loses reads the difference into memory. It also covers the deletion of a
-        # damaged file, so that no two processes write two files of one name, and one's journal.
-        fd = None
+    def _writing(self, wait_s: float) -> Iterator[bool]:
+        # Who does not get it reads the difference into memory. It also covers the deletion of a damaged file, so
+        # that no two processes write two files of one name, and one's journal.
+        fd, end = None, time.monotonic() + wait_s
         try:
             fd = self._store.open("local", f"{self._name}.lock", flags=os.O_RDWR | os.O_CREAT)
+            while not _taken(fd) and time.monotonic() < end:
+                time.sleep(0.01)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             yield False
@@ -201,13 +220,21 @@ class Derived:
         self._layers = [*below, memory]
         try:
             for db in below:
-                memory.executemany("INSERT INTO place VALUES (?,?,?,?,?,?)", db.execute("SELECT * FROM place"))
+                db.execute("BEGIN")  # as it is now, while it is read
+                for table, marks in (("place", "?,?,?,?,?,?"), ("segment", "?,?,?")):
+                    memory.executemany(f"INSERT INTO {table} VALUES ({marks})", db.execute(f"SELECT * FROM {table}"))
             self._fill(memory)
+            for db in below:
+                db.execute("COMMIT")
         except (sqlite3.Error, _StaleError):
+            self._close()
             self.from_nothing()
 
-    def _behind(self, db: sqlite3.Connection) -> bool:
-        return any(isinstance(one, Event) for stream in self._resumed(db) for one in stream.read())
+    def _behind(self, db: sqlite3.Connection) -> int:
+        """About how many bytes of the journal it has not read; 0 if there is no event in them."""
+        found = self._resumed(db)
+        ahead = sum(stream.size() for stream in found)
+        return ahead if any(isinstance(one, Event) for stream in found for one in stream.read()) else 0
 
     def _resumed(self, db: sqlite3.Connection) -> list[Stream]:
         """All streams, each at its place. Raises _StaleError if the journal is not what was indexed."""
@@ -216,7 +243,7 @@ class Derived:
         for stream in found:
             if stream.name in places:
                 stream.segment, stream.offset, stream.seq, stream.start, stream.last_id = places.pop(stream.name)
-                last = _read(self._store, stream.name, stream.segment, stream.start)
+                last = self.read(stream.name, stream.segment, stream.start)
                 if last is None or last.event.id != stream.last_id:
                     raise _StaleError
         if places:
@@ -224,28 +251,32 @@ class Derived:
         return found
 
     def _fill(self, db: sqlite3.Connection) -> None:
-        for stream in self._resumed(db):
+        found = self._resumed(db)
+        ahead = sum(stream.size() for stream in found)
+        with _undisturbed(), _shown(self._name, ahead) as advance:
+            if ahead > codec.MANY:
+                codec.bulk()
             rows: list[Row] = []
-            for one in stream.read():
-                if isinstance(one, Bad):
-                    continue
-                rows.append((one, stream.segment, stream.start, stream.offset))
+            for row in heapq.merge(*map(_rows, found)):
+                rows.append(row)
                 if len(rows) == BATCH:
-                    codec.bulk()
-                    self._add(db, stream, rows)
+                    self._add(db, rows)
+                    advance(sum(end - start for _, _, _, start, end, _ in rows))
                     rows.clear()
             if rows:
-                self._add(db, stream, rows)
+                self._add(db, rows)
 
-    def _add(self, db: sqlite3.Connection, stream: Stream, rows: list[Row]) -> None:
-        """One transaction: rows and the place after them, or neither."""
+    def _add(self, db: sqlite3.Connection, rows: list[Row]) -> None:
+        """One transaction: rows and the places after them, or neither."""
         db.execute("BEGIN IMMEDIATE")
         try:
-            numbers = {first: _segment_no(db, stream.name, first) for first in {row[1] for row in rows}}
-            self.add(db, [(one, numbers[first], start) for one, first, start, _ in rows])
-            last, first, start, end = rows[-1]
-            place = (stream.name, first, end, last["seq"], start, last.id)
-            db.execute("INSERT OR REPLACE INTO place VALUES (?,?,?,?,?,?)", place)
+            numbers = {file: _segment_no(db, *file) for file in {row[1:3] for row in rows}}
+            self.add(db, [(one, numbers[stream, first], start) for _, stream, first, start, _, one in rows])
+            last = {row[1]: row for row in rows}
+            places = [
+                (name, first, end, one["seq"], start, one.id) for _, name, first, start, end, one in last.values()
+            ]
+            db.executemany("INSERT OR REPLACE INTO place VALUES (?,?,?,?,?,?)", places)
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
@@ -257,6 +288,43 @@ class Derived:
         db.executescript(f"BEGIN;{_TABLES}{self.tables}{made}COMMIT;")
 
 
+def _taken(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _rows(stream: Stream) -> Iterator[Row]:
+    for one in stream.read():
+        if isinstance(one, Event):
+            yield one.id, stream.name, stream.segment, stream.start, stream.offset, one
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    # Events are trees: the collector finds nothing in them, and looks at all of them again and again for it.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def _shown(name: str, size: int) -> Iterator[Callable[[int], object]]:
+    if size < LONG or not os.isatty(2):
+        yield lambda _: None
+        return
+    from coord_envelope.terminal import progress
+
+    with progress(f"reading the journal into {name}", size) as advance:
+        yield advance
+
+
 def _spare_fsync(db: sqlite3.Connection) -> None:
     # A killed process cannot hurt the file, and after a power loss the boot id differs, where there is one.
     db.execute(f"PRAGMA synchronous = {'OFF' if world.boot_id() else 'NORMAL'}")
@@ -266,13 +334,3 @@ def _segment_no(db: sqlite3.Connection, stream: str, first: int) -> int:
     db.execute("INSERT OR IGNORE INTO segment (stream, first) VALUES (?, ?)", (stream, first))
     row = db.execute("SELECT no FROM segment WHERE stream = ? AND first = ?", (stream, first)).fetchone()
     return int(row[0])
-
-
-def _read(store: Store, stream: str, first: int, offset: int) -> Place | None:
-    """The event that begins at this place, if one does."""
-    file = ("journal", stream, f"{first:012d}{SUFFIX}")
-    try:
-        raw = store.pread(event.LIMIT, offset, *file)
-        return Place(event.parse(raw[: raw.index(b"\n")]), file, offset)
-    except (OSError, ValueError):
-        return None

@@ -78,7 +78,7 @@ def parse(raw: bytes) -> Event:
         raise ValueError("event_id is missing or no ULID")
     if type(fields.get("seq")) is not int or not 1 <= fields["seq"] <= MAX_SEQ:
         raise ValueError(f"seq is missing or no whole number from 1 to {MAX_SEQ}")
-    if b'"$' in raw and any(name.startswith("$") for name in fields):
+    if b"$" in raw and any(name.startswith("$") for name in fields):
         raise ValueError("holds a $ annotation, which is never stored")
     return Event(raw, fields)
 

@@ -56,9 +56,8 @@ class Index(Derived):
         return found
 
     def _standing(self, event_id: str) -> Place | None:
-        for stream, first, offset in self.query(_WHERE, event_id):
-            return self.read(stream, first, offset, event_id)
-        return None
+        found = (self.read(*row) for row in self.query(_WHERE, event_id))
+        return next((place for place in found if place and place.event.id == event_id), None)
 
     def resolve(self, text: str) -> str | None:
         """The full id for a full id, a short one (`wk-k3f9x2ab`) or any unique ending of 4 characters or more.

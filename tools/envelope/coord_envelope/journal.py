@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from coord_envelope.follow import Follower
     from coord_envelope.store import Store
 
-MANY = 1 << 21
-"""Journal bytes from which orjson wins back its import: some 5,000 events."""
-
 
 class Journal:
     """All events of a store, as one order that is the same in every replica with the same events."""
@@ -81,6 +78,6 @@ class Journal:
 
     def _streams(self, live: bool) -> list[Stream]:
         found = stream.streams(self.store, live)
-        if sum(one.size() for one in found) > MANY:
+        if sum(one.size() for one in found) > codec.MANY:
             codec.bulk()
         return found

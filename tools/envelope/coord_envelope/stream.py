@@ -68,8 +68,8 @@ class Stream:
         return [int(n[:12]) for n in names if len(n) == 18 and n.endswith(SUFFIX) and n.isascii() and n[:12].isdigit()]
 
     def size(self) -> int:
-        """About how many bytes it holds: its sealed segments are 1 MiB each."""
-        firsts = self.segments()
+        """About how many bytes lie ahead of the place reached: its sealed segments are 1 MiB each."""
+        firsts = [first for first in self.segments() if first >= self.segment]
         if not firsts:
             return 0
         directory = self.store.directory(self.kind, self.name)
@@ -77,7 +77,7 @@ class Stream:
             last = os.stat(f"{firsts[-1]:012d}{SUFFIX}", dir_fd=directory, follow_symlinks=False).st_size
         finally:
             os.close(directory)
-        return last + (len(firsts) - 1 << 20)
+        return last + (len(firsts) - 1) * SEGMENT - (self.offset if firsts[0] == self.segment else 0)
 
     def read(self) -> Iterator[Event | Bad]:
         """What came since the last read. `start` and `offset` bound the line just given.
@@ -138,7 +138,9 @@ class Stream:
                 if waiting and isinstance(found, Event) and self._refutes(found, waiting[2]):
                     yield self._bad(*waiting[:2], "its seq or event_id does not fit the lines around it")
                 elif waiting:
-                    yield from self._give(*waiting)
+                    if hole := self._join(*waiting):
+                        yield hole
+                    yield waiting[2]
                 misfit = found if isinstance(found, str) else self._misfit(found)
                 waiting = None
                 if misfit:
@@ -146,7 +148,9 @@ class Stream:
                 elif isinstance(found, Event):
                     waiting = (start, end, found)
             if waiting:
-                yield from self._give(*waiting)
+                if hole := self._join(*waiting):
+                    yield hole
+                yield waiting[2]
             if sealed and self._chunk(self.offset):
                 self._lost += 1
                 yield Bad(self.file, self.offset, "torn line in a segment that goes on in the next")
@@ -179,7 +183,7 @@ class Stream:
 
     def _refutes(self, found: Event, before: Event) -> bool:
         """Does this line follow what came before the other, and not it, which alone is out of step?"""
-        if self._misfit(found) or (found["seq"] > before["seq"] and found.id > before.id):
+        if (found["seq"] > before["seq"] and found.id > before.id) or self._misfit(found):
             return False
         return bool(before["seq"] > self.seq + self._lost + 1 or found["seq"] > before["seq"])
 
@@ -188,14 +192,15 @@ class Stream:
         self._lost += 1
         return Bad(self.file, start, reason)
 
-    def _give(self, start: int, end: int, found: Event) -> Iterator[Event | Bad]:
+    def _join(self, start: int, end: int, found: Event) -> Bad | None:
+        """Take the event in as the stream's last; the hole before it, if there is one."""
         self.start, self.offset = start, end
         missing = found["seq"] - self.seq - 1
-        if missing > self._lost:
-            yield Bad(self.file, start, f"seq {found['seq']} follows {self.seq}: {missing} missing before it")
+        hole = missing > self._lost
+        about = f"seq {found['seq']} follows {self.seq}: {missing} missing before it" if hole else ""
         self.seq, self.last_id, self._lost = found["seq"], found.id, 0
         found.stream = self.name
-        yield found
+        return Bad(self.file, start, about) if hole else None
 
     def make_durable(self) -> None:
         """fdatasync the segment reached: its author may not have come to it."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 
+from coord_envelope import codec
 from coord_envelope.derived import Derived
 
 TYPE_CHECKING = False
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
     from coord_envelope.store import Store
+
+    Found = tuple[Event, int, int]
 
     class Fold(Protocol):
         """What a tool says of its entities. Pure and total. Another `version` makes the view anew."""
@@ -36,21 +39,18 @@ if TYPE_CHECKING:
 
 
 PAGE = 500
-_PLACES = "SELECT stream, first, offset, id FROM touch JOIN segment ON no = segment WHERE entity = ?"
 _PAGE = """SELECT value, entity FROM facet WHERE name = ? AND value < ? AND (value, entity) > (?, ?)
            ORDER BY value, entity LIMIT ?"""
-_SAVE = "INSERT OR REPLACE INTO state VALUES (?, ?, ?)"
+_SAVED = "SELECT last, places, json FROM state WHERE entity = ?"
+_SEGMENT = "SELECT stream, first FROM segment WHERE no = ?"
 
 
 class View(Derived):
     """The entities of a store, as of the last `refresh`."""
 
     tables = """
-    CREATE TABLE touch (entity TEXT, id TEXT, segment INTEGER, offset INTEGER,
-                        PRIMARY KEY (entity, id, segment)) WITHOUT ROWID;
-    CREATE TABLE state (entity TEXT PRIMARY KEY, last TEXT, json TEXT) WITHOUT ROWID;
+    CREATE TABLE state (entity TEXT PRIMARY KEY, last TEXT, places TEXT, json BLOB);
     CREATE TABLE facet (name TEXT, value TEXT, entity TEXT, PRIMARY KEY (name, value, entity)) WITHOUT ROWID;
-    CREATE INDEX facet_entity ON facet (entity);
     """
 
     def __init__(self, store: Store, fold: Fold) -> None:
@@ -59,72 +59,75 @@ class View(Derived):
 
     def get(self, entity: str) -> Json | None:
         """The entity's state; None if no event is about it."""
-        for (state,) in self.query("SELECT json FROM state WHERE entity = ?", entity):
-            return json.loads(state)  # type: ignore[no-any-return]
+        for (state,) in reversed(self.query("SELECT json FROM state WHERE entity = ?", entity)):
+            return codec.unpack(state)  # type: ignore[no-any-return]
         return None
 
     def find(self, name: str, begin: str = "", end: str = "\U0010ffff") -> Iterator[tuple[str, str]]:
         """(value, entity) of the entities with such a facet, begin <= value < end, in order of value."""
         after = (begin, "")
-        while page := self.query(_PAGE, name, end, *after, PAGE):
-            yield from page
+        while page := sorted(set(self.query(_PAGE, name, end, *after, PAGE)))[:PAGE]:
+            yield from (row for row in page if self._stands(name, row))
             after = page[-1]
 
     def entities(self) -> Iterator[str]:
         """All entities."""
         after = ""
         while page := self.query("SELECT entity FROM state WHERE entity > ? ORDER BY entity LIMIT ?", after, PAGE):
-            yield from (row[0] for row in page)
-            after = page[-1][0]
+            found = sorted({row[0] for row in page})[:PAGE]
+            yield from found
+            after = found[-1]
 
-    def add(self, db: sqlite3.Connection, found: list[tuple[Event, int, int]]) -> None:
-        touched: dict[str, list[Event]] = {}
-        places = []
-        for one, segment, offset in found:
-            for entity in self._fold.entities(one):
+    def add(self, db: sqlite3.Connection, found: list[Found]) -> None:
+        touched: dict[str, list[Found]] = {}
+        for one in found:
+            for entity in self._fold.entities(one[0]):
                 touched.setdefault(entity, []).append(one)
-                places.append((entity, one.id, segment, offset))
-        db.executemany("INSERT OR IGNORE INTO touch VALUES (?,?,?,?)", places)
-        states = [(entity, *self._folded(db, entity, new)) for entity, new in touched.items()]
-        db.executemany("DELETE FROM facet WHERE entity = ?", [(entity,) for entity in touched])
-        db.executemany(_SAVE, [(entity, last, json.dumps(state)) for entity, last, state in states])
-        facets = [(name, value, entity) for entity, _, state in states for name, value in self._fold.facets(state)]
-        db.executemany("INSERT OR IGNORE INTO facet VALUES (?, ?, ?)", facets)
+        states, gone, come = [], list[tuple[str, ...]](), list[tuple[str, ...]]()
+        for entity, new in touched.items():
+            last, places, state, was = self._folded(entity, new)
+            facets = set(self._fold.facets(state))
+            gone += [(*facet, entity) for facet in was - facets]
+            come += [(*facet, entity) for facet in facets - was]
+            states.append((entity, last, json.dumps(places), codec.pack(state)))
+        db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)", states)
+        db.executemany("DELETE FROM facet WHERE name = ? AND value = ? AND entity = ?", gone)
+        db.executemany("INSERT OR IGNORE INTO facet VALUES (?, ?, ?)", come)
 
-    def _folded(self, db: sqlite3.Connection, entity: str, new: list[Event]) -> tuple[str, Json]:
-        """The entity's last event id, and its state after these events."""
-        new.sort(key=_order)
-        known = db.execute("SELECT last, json FROM state WHERE entity = ?", (entity,)).fetchone()
-        state: Json | None = None
-        if known and known[0] < new[0].id:
-            state = json.loads(known[1])
-        elif known:
-            places = [self.read(*row) for row in db.execute(f"{_PLACES} ORDER BY id, stream", (entity,)).fetchall()]
-            new = [place.event for place in places if place] or new
-        for event in new:
-            state = self._fold.step(state, event)
-        return new[-1].id, state or {}
+    def _folded(self, entity: str, new: list[Found]) -> tuple[str, list[int], Json, set[tuple[str, str]]]:
+        """The entity's last event id, the places of its events, its state, and the facets the top layer has of it."""
+        last, places, state, was = "", list[int](), None, set[tuple[str, str]]()
+        saved = [(layer, row) for layer in self._layers for row in layer.execute(_SAVED, (entity,))]
+        if saved:
+            layer, (last, known, packed) = saved[-1]
+            places, state = json.loads(known), codec.unpack(packed)
+            was = set(self._fold.facets(state)) if layer is self._layers[-1] else was
+        places += [number for _, *place in new for number in place]
+        events = [one for one, *_ in new]
+        if events[0].id <= last:
+            events, state = self._again(places) or events, None
+        raw = b""
+        for event in events:
+            if event.raw != raw:  # else a fork's copy
+                state = self._fold.step(state, event)
+            raw = event.raw
+        return max(last, events[-1].id), places, state or {}, was
 
-    def _overlay(self) -> None:
-        """A copy in memory, brought up to date: a state cannot be half in one layer and half in another."""
-        import sqlite3
+    def _again(self, places: list[int]) -> list[Event]:
+        """The events that stand there, in the order of a replay, also where a forged one has another's id."""
+        found = [
+            self.read(stream, first, offset)
+            for segment, offset in zip(places[::2], places[1::2], strict=True)
+            for stream, first in self._layers[-1].execute(_SEGMENT, (segment,))
+        ]
+        return [place.event for place in sorted(filter(None, found), key=lambda place: (place.event.id, place.file))]
 
-        below, memory = self._layers, sqlite3.connect(":memory:", isolation_level=None)
-        try:
-            if below:
-                below[0].backup(memory)
-            else:
-                self._furnish(memory)
-            self._layers = [memory]
-            self._fill(memory)
-        except Exception:
-            if not below:
-                raise
-            self.from_nothing()
-
-
-def _order(event: Event) -> tuple[str, str]:
-    return event.id, event.stream  # as in a replay, also where a forged event has another's id
+    def _stands(self, name: str, row: tuple[str, str]) -> bool:
+        """Does the topmost layer that knows the entity have the facet? What is below it is of the past."""
+        *below, top = self._layers
+        known = below and top.execute("SELECT 1 FROM state WHERE entity = ?", (row[1],)).fetchone()
+        sql = "SELECT 1 FROM facet WHERE name = ? AND value = ? AND entity = ?"
+        return not known or top.execute(sql, (name, *row)).fetchone() is not None
 
 
 class Snapshot:
