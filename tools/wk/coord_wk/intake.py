@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 
-from coord_envelope import BadData, Fault, codec, tool
+from coord_envelope import BadData, codec, tool
 from coord_envelope.disk import write_all
-from coord_envelope.errors import Refused
+from coord_envelope.errors import DiskFault, Refused
 from coord_envelope.event import Made
 from coord_envelope.secrets import refuse_secret
 from coord_wk import fold, foreign
@@ -85,12 +85,17 @@ class _Intake:
             return [foreign.created(one) for one in fresh]
 
         self._append(fresh, under_lock)
-        index = self._call.journal.index.refresh()
+        self._call.journal.index.refresh()
         self._created |= {one.key for one in fresh}
         for one in batch:
-            place = index.by_key("work.created", one.key)
-            if place:
-                self._items[one.key] = self._ids[one.name or ""] = place.event.id
+            item = self._made_of(one.key)
+            if item:
+                self._items[one.key] = item
+                self._ids |= {one.name: item} if one.name else {}
+
+    def _made_of(self, key: str) -> str | None:
+        place = self._call.journal.index.by_key("work.created", key)
+        return next(iter(fold.entities(place.event)), None) if place else None
 
     def _follow(self, batch: list[Foreign]) -> None:
         told: list[Foreign] = []
@@ -126,8 +131,7 @@ class _Intake:
         for edge in (*one.edges, *then.edges):
             for name in (edge[0], edge[2]):
                 if name not in self._ids:
-                    place = self._call.journal.index.by_key("work.created", f"{one.source}:{name}")
-                    found = place.event.id if place else self._made_here(name)
+                    found = self._made_of(f"{one.source}:{name}") or self._made_here(name)
                     if found:
                         self._ids[name] = found
                     elif edge in one.edges:
@@ -135,10 +139,14 @@ class _Intake:
 
     def _append(self, ones: list[Foreign], drafts: Callable[[Index], list[Json]]) -> None:
         # A credential is said, not refused: in the other program's file it stands already.
-        answers = self._call.journal.append_each(self._call.actor(), drafts, allow_secret=True)
+        try:
+            answers = self._call.journal.append_each(self._call.actor(), drafts, allow_secret=True)
+        except DiskFault as fault:
+            self._call.put(fault.accepted)
+            raise
         for one, answer in zip(ones, answers, strict=True):
-            if isinstance(answer, Fault):
-                self._call.fail(answer, one.where)
+            self._call.tell(one.where, answer)
+        self._call.out.flush()
 
 
 class _Drafts:
@@ -185,5 +193,5 @@ def _said(ones: list[Foreign], file: str) -> Iterator[str]:
 
 
 def _progress(text: str) -> None:
-    if os.isatty(2):
+    if os.isatty(2) and not os.isatty(1):  # there the events show it
         write_all(2, f"\r\x1b[K{text}".encode())

@@ -127,7 +127,7 @@ def _now(items: Items, item: str) -> Json:
     """The item as beads' records tell of it."""
     state, detail = items.known(item), items.detail(item)
     closed, parent = fold.value(state, "closed"), fold.value(state, "parent")
-    status = "closed" if closed else {"active": "in_progress", "held": "blocked"}.get(detail["status"], "open")
+    begun = "in_progress" if "owner" in detail else "blocked" if "hold" in detail else "open"
     reason = detail["closed"].get("note") or detail["closed"]["resolution"] if closed else None
     deps = [(rel, _name(items, to)) for rel, _, to in (dep.partition(" ") for dep in fold.present(state, "deps"))]
     ever = [(rel, _name(items, to)) for rel, _, to in (dep.partition(" ") for dep in state["sets"].get("deps", {}))]
@@ -135,7 +135,7 @@ def _now(items: Items, item: str) -> Json:
     return {
         "alias": _name(items, item),
         **{name: detail.get(name) for name in ("title", "desc", "kind", "priority", "defer_until", "labels")},
-        "status": status,
+        "status": "closed" if closed else begun,
         "when": {"closed_at": detail["closed"]["ts"], "close_reason": reason} if closed else {},
         "assignee": who.removeprefix("agent:"),
         "deps": [*deps, ("parent", _name(items, parent))] if isinstance(parent, str) else deps,
