@@ -592,6 +592,23 @@ def test_a_tbd_file_can_be_made_again_from_its_events() -> None:
         assert kept(one) == [one.record]
 
 
+def test_a_dependency_that_ended_in_tbd_ends_here(wk: Transfer) -> None:
+    def issue(name: str, *targets: str) -> None:
+        deps = [{"type": "blocks", "target": target} for target in targets]
+        head = json.dumps({"id": name, "title": name, "status": "open", "dependencies": deps})
+        (wk.cwd / "issues" / f"{name}.md").write_text(f"---\n{head}\n---\n")
+
+    (wk.cwd / "issues").mkdir()
+    issue("is-a", "is-b", "is-c")
+    issue("is-b")
+    issue("is-c")
+    wk.take("issues", "tbd")
+    assert wk.item("is-b")["blockers"] == wk.item("is-c")["blockers"] == [wk.item("is-a")["work_id"]]
+    issue("is-a", "is-c")
+    assert "0 created, 1 changed, 2 as before" in wk.take("issues", "tbd").err
+    assert [wk.item(name)["status"] for name in ("is-b", "is-c")] == ["ready", "blocked"]
+
+
 # ---- export
 
 
