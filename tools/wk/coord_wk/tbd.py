@@ -6,8 +6,9 @@ import re
 
 import yaml
 
-from coord_envelope import BadData, codec, world
-from coord_wk.foreign import Foreign, cut, given, name_of, odd_labels
+from coord_envelope import BadData, codec
+from coord_wk import foreign
+from coord_wk.foreign import Foreign, brief, cut
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,37 +16,15 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
 
-NAMES = {"alias": "id", "title": "title", "desc": "(text)", "kind": "kind", "priority": "priority", "labels": "labels"}
-"""The text below the front matter is the record's `(text)`."""
 HELD = ("blocked", "deferred")
-OPEN = ("open", "in_progress")
 FIELDS = frozenset(
-    [
-        "type",
-        "id",
-        "title",
-        "kind",
-        "status",
-        "priority",
-        "version",
-        "labels",
-        "dependencies",
-        "created_at",
-        "updated_at",
-        "closed_at",
-        "close_reason",
-        "assignee",
-        "created_by",
-        "parent_id",
-        "child_order_hints",
-        "due_date",
-        "deferred_until",
-        "spec_path",
-        "external_issue_url",
-        "extensions",
-        "(text)",
-    ]
+    (
+        *("type", "id", "title", "kind", "status", "priority", "version", "labels", "dependencies", "created_at"),
+        *("updated_at", "closed_at", "close_reason", "assignee", "created_by", "parent_id", "child_order_hints"),
+        *("due_date", "deferred_until", "spec_path", "external_issue_url", "extensions", "(text)"),
+    )
 )
+"""The text below the front matter is the record's `(text)`."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -101,13 +80,11 @@ def _record(content: bytes) -> Json:
 def item(record: Json, where: str = "") -> Foreign:
     """What the record says, in our words."""
     words = (record.get(name) for name in ("title", "(text)", "kind", "priority", "labels"))
-    one = Foreign("tbd", name_of(record.get("id")), where, record, NAMES, given(*words))
-    one.notes += [f"field {name!r} is unknown, kept" for name in record if name not in FIELDS]
-    one.notes += odd_labels(record.get("labels"))
-    if "kind" in record and record["kind"] != one.given.get("kind"):
-        one.notes.append(f"kind {record['kind']!r} is none of ours, taken for task, kept")
+    one = Foreign("tbd", foreign.name_of(record.get("id")), where, record, foreign.given(*words))
+    one.notes += [f"field {brief(name)} is unknown, kept" for name in record if name not in FIELDS]
+    foreign.odd(one, "kind", record.get("labels"))
     _status(one)
-    _defer(one)
+    foreign.defer(one, "deferred_until")
     one.edges = list(_edges(one)) if one.name else []
     return one
 
@@ -118,18 +95,10 @@ def _status(one: Foreign) -> None:
         one.closed = {"resolution": "done", **({"note": cut(reason, 4 * 1024)} if isinstance(reason, str) else {})}
     elif status in HELD:
         one.given["hold"] = f"{status} in tbd"
-    elif status not in OPEN:
-        one.reports.append(f"status {status!r} is unknown, taken for open")
-
-
-def _defer(one: Foreign) -> None:
-    until = one.record.get("deferred_until")
-    if until is None:
-        return
-    try:
-        one.given["defer_until"] = world.format_ts(world.parse_ts(until))
-    except (ValueError, OverflowError, TypeError, AttributeError):
-        one.reports.append(f"deferred_until {until!r} is no time, kept")
+    elif status == "in_progress":
+        one.notes.append("status in_progress: nobody holds it here, so it is open")
+    elif status != "open":
+        one.reports.append(f"status {brief(status)} is unknown, taken for open")
 
 
 def _edges(one: Foreign) -> Iterator[tuple[str, str, str]]:
@@ -143,5 +112,5 @@ def _edges(one: Foreign) -> Iterator[tuple[str, str, str]]:
         if dep.get("type") == "blocks":
             yield dep["target"], "blocked_by", name
             continue
-        one.reports.append(f"dependency {dep.get('type')!r} is unknown, taken for relates_to")
+        one.reports.append(f"dependency {brief(dep.get('type'))} is unknown, taken for relates_to")
         yield name, "relates_to", dep["target"]

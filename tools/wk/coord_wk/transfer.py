@@ -4,174 +4,50 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import BadData, Fault, Usage, tool
-from coord_envelope.disk import write_all
+from coord_envelope import BadData, Usage, tool
 from coord_wk import fold
 from coord_wk.work import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import TypeVar
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_envelope.tool import Call
     from coord_wk import options as o
-    from coord_wk.foreign import Foreign
     from coord_wk.items import Items
 
-    T = TypeVar("T")
 
-BATCH = 1_000
-"""Events in one append."""
-
-
-def import_(call: Call, file: o.File, from_: o.From, allow_secret: o.AllowSecret = False) -> None:
+def import_(call: Call, file: o.File, from_: o.From) -> None:
     """Import the work items of another program.
 
-    Every field is kept, and the ids there are known here. What was imported before stays as it is.
+    Every field is kept, and the ids there are known here. Again, it takes over what changed there, and what was
+    changed here stays.
     """
     if from_ not in ("beads", "tbd"):
         raise Usage(f"--from {from_}: no such program", todo="one of beads, tbd")
-    from coord_wk import beads, foreign
+    from coord_wk import intake
 
-    read = beads.read
     if from_ == "tbd":
-        from coord_wk.tbd import read  # yaml: 20 ms
-
-    found = list(read(_files(file)))
-    for fault in found:
-        if isinstance(fault, BadData):
-            call.fail(fault)
-    records = [one for one in found if not isinstance(one, BadData)]
-    _Import(call, allow_secret).run(foreign.once(records), len(records), file)
-
-
-def _files(path: str) -> list[tuple[str, bytes]]:
-    if os.path.isdir(path):
-        paths = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(".md")]
+        from coord_wk.tbd import item, read  # yaml: 20 ms
     else:
-        paths = [path]
+        from coord_wk.beads import item, read
+    intake.take(call, list(read(_files(file, from_ == "tbd"))), item, file)
+
+
+def _files(path: str, several: bool) -> list[tuple[str, bytes]]:
+    paths = [path]
+    if several and os.path.isdir(path):
+        paths = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(".md")]
+        if not paths:
+            raise BadData("has no Markdown file", path)
     return [(one, _content(one)) for one in paths]
 
 
 def _content(path: str) -> bytes:
     with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
         return file.read()
-
-
-class _Import:
-    """First every item is made; with their ids known, what else happened to each follows, one round after another."""
-
-    def __init__(self, call: Call, allow_secret: bool) -> None:
-        self._call, self._allow_secret = call, allow_secret
-        self._ids: dict[str, str] = {}
-        self._done, self._there, self._reported = 0, 0, 0
-
-    def run(self, ones: list[Foreign], records: int, file: str) -> None:
-        over = self._create(ones)
-        named = {one.name: self._ids[one.key] for one in ones if one.name and one.key in self._ids}
-        deps = self._deps(ones, named)
-        self._follow({one.key: one for one in ones if one.key in over}, over, deps)
-        _progress("")
-        self._say(ones, file)
-        made = f"{len(self._ids) - self._there} created, {self._there} already there"
-        tool.warn(f"import: {records} records, {made}, {self._reported} reported")
-
-    def _create(self, ones: list[Foreign]) -> dict[str, list[Json]]:
-        """Make the items; what is too long for their lines, by key."""
-        from coord_wk import foreign
-
-        over = {}
-        for batch in _batches(ones):
-            drafts = [foreign.created(one) for one in batch]
-            for one, (draft, more), answer in zip(batch, drafts, self._append([d for d, _ in drafts]), strict=True):
-                if isinstance(answer, Fault):
-                    self._refused(one, draft, answer)
-                    continue
-                self._ids[one.key], over[one.key] = answer.id, more
-                self._there += "$dup" in answer
-        return over
-
-    def _refused(self, one: Foreign, draft: Json, fault: Fault) -> None:
-        place = self._call.journal.index.refresh().by_key("work.created", draft["idempotency_key"])
-        if place:
-            self._ids[one.key] = place.event.id
-            self._there += 1
-            fault = BadData("is not as it was when it was imported", todo="what is here stays; change it with wk")
-        self._call.fail(fault, one.where)
-
-    def _deps(self, ones: list[Foreign], named: dict[str, str]) -> dict[str, list[tuple[str, str]]]:
-        """(relation, id) of what each item depends on, by the item's id; what is not in the file is reported."""
-        deps: dict[str, list[tuple[str, str]]] = {}
-        names = {one.name for one in ones}
-        for one in ones:
-            for src, relation, dst in one.edges:
-                if src in named and dst in named:
-                    deps.setdefault(named[src], []).append((relation, named[dst]))
-                else:
-                    missing = dst if src in named else src
-                    why = "was not imported" if missing in names else "is not in the file"
-                    one.reports.append(f"{src} {relation} {dst}: {missing} {why}, kept in its origin only")
-        return deps
-
-    def _follow(
-        self, ones: dict[str, Foreign], over: dict[str, list[Json]], deps: dict[str, list[tuple[str, str]]]
-    ) -> None:
-        from coord_wk import foreign
-
-        last = {key: self._ids[key] for key in ones}
-        queues = {
-            key: foreign.followed(one, last[key], over[key], deps.get(last[key], [])) for key, one in ones.items()
-        }
-        while queues := {key: queue for key, queue in queues.items() if queue}:
-            for batch in _batches(list(queues)):
-                drafts = [queues[key].pop(0) | {"base": [last[key]]} for key in batch]
-                for key, answer in zip(batch, self._append(drafts), strict=True):
-                    if isinstance(answer, Fault):
-                        self._call.fail(answer, ones[key].where)
-                    else:
-                        last[key] = answer.id
-
-    def _append(self, drafts: list[Json]) -> list[Event | Fault]:
-        answers = self._call.journal.append_each(self._call.actor(), drafts, self._allow_secret)
-        self._done += len(drafts)
-        _progress(f"import: {self._done} events")
-        return answers
-
-    def _say(self, ones: list[Foreign], file: str) -> None:
-        from coord_wk import foreign
-
-        every = [one for first in ones for one in (first, *first.also)]
-        notes: dict[str, list[str]] = {}
-        for one in every:
-            for note in one.notes:
-                notes.setdefault(note, []).append(one.where)
-        waits: dict[str, list[str]] = {one.name: [] for one in ones if one.name}
-        for src, relation, dst in (edge for one in ones for edge in one.edges if edge[0] in waits and edge[2] in waits):
-            if relation == "blocked_by":
-                waits[src].append(dst)
-            elif relation == "parent":
-                waits[dst].append(src)
-        said = [f"{one.where}: {what}" for one in every for what in one.reports]
-        said += [f"{file}: cycle: {' → '.join(way)}" for way in foreign.circles(waits)]
-        said += [
-            f"{where[0]}: {note}" + (f" ({len(where)} times)" if where[1:] else "") for note, where in notes.items()
-        ]
-        for line in said:
-            tool.warn(f"import: {line}")
-        self._reported += len(said)
-
-
-def _progress(text: str) -> None:
-    if os.isatty(2):
-        write_all(2, f"\r\x1b[K{text}".encode())
-
-
-def _batches(found: list[T]) -> Iterator[list[T]]:
-    for begin in range(0, len(found), BATCH):
-        yield found[begin : begin + BATCH]
 
 
 def export(call: Call, to: o.To, dir_: o.Dir = None) -> None:
@@ -200,15 +76,12 @@ def _export_files(call: Call, items: Items, path: str) -> None:
     try:
         written = []
         for item in items.everything():
-            name = markdown.file_name(items.row(item), _first_title(call, items.known(item)))
+            place = call.journal.index.by_id(items.known(item)["created"]["id"])
+            name = markdown.file_name(items.row(item), str(place.event["body"].get("title", "")) if place else "")
             written.append(_put_file(directory, name, markdown.text(items.detail(item)).encode()))
     finally:
         os.close(directory)
     tool.warn(f"export: {len(written)} items, {sum(written)} files written")
-
-
-def _first_title(call: Call, state: Json) -> str:
-    return str(_body(call, state["created"]["id"]).get("title", ""))
 
 
 def _put_file(directory: int, name: str, content: bytes) -> bool:
@@ -231,35 +104,38 @@ def _records(call: Call, items: Items) -> Iterator[Json]:
     from coord_wk import beads, foreign
 
     for item in items.everything():
-        body = _body(call, items.known(item)["created"]["id"])
-        said = [(one, _body(call, one["event_id"])) for one in items.known(item)["comments"]]
-        now = _now(items, item) | {"said": [_said(items, item, one) for one, told in said if "origin" not in told]}
-        if foreign.came_from("beads", body):
-            first, *others = foreign.restored(body, [told for _, told in said], beads.NAMES)
-            yield beads.changed(first, now)
-            yield from others
+        events = [place.event for each in items.known(item)["dag"] if (place := call.journal.index.by_id(each))]
+        if _copy(call, events, item):
+            continue
+        _, records = foreign.restored("beads", (event["body"] for event in events))
+        if records:
+            first = foreign.once(map(beads.item, records))[0]
+            yield beads.changed(first, _now(items, item))
+            yield from records[1:]
         else:
-            yield beads.made_here(now)
+            yield beads.made_here(_now(items, item))
 
 
-def _body(call: Call, event: str) -> Json:
-    place = call.journal.index.by_id(event)
-    return place.event["body"] if place else {}
+def _copy(call: Call, events: list[Event], item: str) -> bool:
+    """Was another item, older, made with the same key in another store?"""
+    keys = [event["idempotency_key"] for event in events if event.id == item and "idempotency_key" in event]
+    places = [call.journal.index.by_key("work.created", key) for key in keys]
+    return any(place and place.event.id != item for place in places)
 
 
 def _now(items: Items, item: str) -> Json:
     """The item as beads' records tell of it."""
     state, detail = items.known(item), items.detail(item)
     closed, parent = fold.value(state, "closed"), fold.value(state, "parent")
-    status = "closed" if closed else {"active": "in_progress", "held": "blocked"}.get(detail["status"], "open")
+    begun = "in_progress" if "owner" in detail else "blocked" if "hold" in detail else "open"
     reason = detail["closed"].get("note") or detail["closed"]["resolution"] if closed else None
     deps = [(rel, _name(items, to)) for rel, _, to in (dep.partition(" ") for dep in fold.present(state, "deps"))]
     ever = [(rel, _name(items, to)) for rel, _, to in (dep.partition(" ") for dep in state["sets"].get("deps", {}))]
     who = detail.get("owner") or detail.get("assignee") or ""
     return {
         "alias": _name(items, item),
-        **{name: detail.get(name) for name in ("title", "desc", "kind", "priority", "labels")},
-        "status": status,
+        **{name: detail.get(name) for name in ("title", "desc", "kind", "priority", "defer_until", "labels")},
+        "status": "closed" if closed else begun,
         "when": {"closed_at": detail["closed"]["ts"], "close_reason": reason} if closed else {},
         "assignee": who.removeprefix("agent:"),
         "deps": [*deps, ("parent", _name(items, parent))] if isinstance(parent, str) else deps,
@@ -267,6 +143,7 @@ def _now(items: Items, item: str) -> Json:
         "updated_at": detail["last"]["ts"],
         "created_at": detail["created"]["ts"],
         "created_by": detail["created"]["by"].removeprefix("agent:"),
+        "said": [_said(items, item, one) for one in state["comments"]],
     }
 
 
