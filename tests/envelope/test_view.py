@@ -221,7 +221,7 @@ def shown(shell: Shell, *at: str) -> list[str]:
     """What wk prints of everything."""
     ids = shell("ev replay --type work.created").lines[:3]
     which = " ".join(one["event_id"] for one in ids)
-    lines = ("wk ls --all", "wk ready", f"wk show {which}", "wk ready --explain", "wk ls")
+    lines = ("wk ls --all", f"wk show {which}", "wk ready --explain")
     return [shell(" ".join((line, *at)), COORD_NOW=NOW).out for line in lines]
 
 
