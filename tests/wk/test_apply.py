@@ -14,7 +14,7 @@ def apply(shell: Shell, *operations: Json, expect: int = 0) -> tuple[list[Json],
     return done.lines, done.err
 
 
-NEW = [{"op": "new", "as": f"${name}", "title": name} for name in "abc"]
+NEW: list[Json] = [{"op": "new", "as": f"${name}", "title": name} for name in "abc"]
 
 
 def test_what_as_names_stands_for_the_id_from_then_on(shell: Shell) -> None:
@@ -71,6 +71,43 @@ def test_a_circle_with_what_was_there_before_is_refused(shell: Shell) -> None:
     a, b = (shell(f"wk new {title} -o id").out.strip() for title in "ab")
     shell(f"wk dep {a} {b}")
     assert apply(shell, {"op": "dep", "id": b, "to": a}, expect=65)[0] == []
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"op": "dep", "id": "$a", "to": "$c"},
+        {"op": "update", "id": "$b", "add": {"deps": [{"rel": "blocked_by", "to": "$a"}]}},
+        {"op": "update", "id": "$a", "set": {"parent": "$b"}},
+        {"op": "new", "title": "d", "parent": "$a", "deps": [{"rel": "blocked_by", "to": "$c"}]},
+    ],
+)
+def test_a_circle_through_a_whole_and_its_parts_is_refused(shell: Shell, last: Json) -> None:
+    """b is a part of a, c waits on a: of each, one half of a circle was once taken."""
+    operations: list[Json] = [*NEW[:1], NEW[1] | {"parent": "$a"}, NEW[2], {"op": "dep", "id": "$c", "to": "$a"}]
+    done, err = apply(shell, *operations, last, expect=65)
+    assert len(done) == 4
+    assert err.startswith("wk: line 5: ")
+    assert "for ever" in err
+
+
+def test_it_asks_who_holds_what_it_closes_and_cites_its_own_claim(shell: Shell) -> None:
+    mine, theirs = (shell(f"wk new {title} -o id").out.strip() for title in "ab")
+    claim = shell(f"wk claim {mine}").one
+    shell(f"wk claim {theirs} --as other")
+    operations: list[Json] = [
+        {"op": "update", "id": theirs, "set": {"parent": mine[-8:]}},
+        {"op": "close", "id": theirs},
+        {"op": "close", "id": mine},
+        {"op": "close", "id": mine},
+        {"op": "reopen", "id": mine},
+        {"op": "reopen", "id": mine},
+    ]
+    done, err = apply(shell, *operations, expect=1)
+    assert [one["type"] for one in done] == ["work.updated", "work.closed", "work.reopened"]
+    assert done[0]["body"] == {"set": {"parent": mine}}
+    assert done[1]["body"] == {"resolution": "done", "claim": claim["event_id"]}
+    assert [line.split(": ")[1] for line in err.splitlines()] == ["line 2", "line 4", "line 6"]
 
 
 def test_it_is_one_write(shell: Shell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import subprocess
@@ -9,6 +10,10 @@ from datetime import datetime, timedelta
 
 import pytest
 from support import Json, Shell, check_invariants, open_store
+
+from coord_envelope.tool import Call
+from coord_envelope.view import View
+from coord_wk.work import Work
 
 FULL = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}\n")
 
@@ -29,12 +34,16 @@ def show(shell: Shell, item: str, now: str = "") -> Json:
 
 def refused(shell: Shell, line: str, status: int, *words: str, stdin: str = "", **env: str) -> None:
     """It ends so, with one line on stderr that has these words, and the store is what it was."""
-    before = shell("ev replay").out
+    before = journal(shell)
     done = shell(line, stdin, expect=status, **env)
     assert re.fullmatch(r"wk: [^\n]+\n", done.err), done.err
     assert all(word in done.err for word in words), done.err
     assert done.out == ""
-    assert shell("ev replay").out == before
+    assert journal(shell) == before
+
+
+def journal(shell: Shell) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in (shell.cwd / ".coord/journal").glob("*/*")}
 
 
 def later(ts: str, **more: float) -> str:
@@ -99,15 +108,14 @@ def test_many_ids_go_on_after_a_failure_and_end_with_the_first_ones_status(shell
     assert done.err.startswith("wk: line 2: has no work_id")
 
 
-@pytest.mark.parametrize(
-    "verb", ["show", "claim", "release", "close", "reopen", "tree", "update -p 1", "comment X=text"]
-)
-@pytest.mark.parametrize("item", ["wk-00000000", "0" * 26, "nonsense", "''", "$'\\xff'", "'%'"])
-def test_an_item_that_is_not_there_is_exit_1(shell: Shell, verb: str, item: str) -> None:
+@pytest.mark.parametrize("item", ["wk-00000000", "0" * 26, "''", "$'\\xff'", "'%'"])
+def test_an_item_that_is_not_there_is_exit_1(shell: Shell, item: str) -> None:
     new(shell)
-    name, _, rest = verb.partition(" ")
-    rest = "hello" if "=" in rest else rest
-    refused(shell, f"wk {name} {item} {rest}", 1, "no such work item")
+    verbs = ("show", "claim", "release", "close", "reopen", "tree", "update -p 1", "comment X")
+    lines = [verb.replace(" ", f" {item} ", 1) if " " in verb else f"{verb} {item}" for verb in verbs]
+    done = shell("".join(f"wk {line} <&-; echo $?\n" for line in lines))
+    assert done.out.split() == ["1"] * len(verbs)
+    assert done.err.count("no such work item\n") == done.err.count("\n") == len(verbs)
 
 
 def test_an_event_that_is_about_no_item_is_none(shell: Shell) -> None:
@@ -135,6 +143,8 @@ def test_an_id_is_that_items_even_if_another_has_it_as_its_alias(shell: Shell) -
     foreign = new(shell, "foreign", "--field alias=bd-17")
     assert show(shell, "bd-17")["work_id"] == foreign
     new(shell, "foreign, too", "--field alias=bd-17")
+    new(shell, "posing", f"--field alias={short(item)}")
+    assert show(shell, short(item))["title"] == "mine"
     refused(shell, "wk show bd-17", 2, "ambiguous", foreign)
 
 
@@ -193,6 +203,78 @@ def test_what_was_done_on_a_stolen_claim_is_kept_even_if_the_thief_has_closed(sh
     assert "done" in done.err
 
 
+def test_who_gave_it_back_was_not_robbed(shell: Shell) -> None:
+    """A claim that was given back, before another was stolen, once turned a refused close into a comment."""
+    item = new(shell)
+    shell(f"wk claim {item} && wk release {item} && wk claim {item} --as other")
+    shell(f"wk claim {item} --as third --steal --reason late --force")
+    refused(shell, f"wk close {item} --note x", 1, "agent:third")
+
+
+def test_what_is_closed_or_given_back_again_with_the_same_words_is_there_already(shell: Shell) -> None:
+    item = new(shell)
+    shell(f"wk claim {item}")
+    back = shell(f"wk release {item} --reason tired").one
+    assert shell(f"wk release {item} --reason tired").one == back | {"$dup": True}
+    refused(shell, f"wk release {item} --reason bored", 1, "nobody")
+    shell(f"wk claim {item} --as other")
+    assert shell(f"wk release {item} --reason tired").one == back | {"$dup": True}
+    shell(f"wk release {item} --as other && wk claim {item}")
+    closed = shell(f"wk close {item} --note fixed").one
+    assert shell(f"wk close {item} --note fixed").one == closed | {"$dup": True}
+    refused(shell, f"wk close {item} --note 'fixed twice'", 1, "done already", "wk comment")
+    refused(shell, f"wk close {item} --note fixed --as other", 1, "done already")
+    assert [one["type"] for one in shell(f"ev replay --work {item} --type work.closed").lines] == ["work.closed"]
+
+
+def test_a_rebuild_is_over_before_the_lock_is_taken(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A view that was deleted was once made anew while every other writer waited."""
+    new(shell)
+    held: list[bool] = []
+    monkeypatch.setattr(View, "add", lambda view, db, found: held.append(is_locked(shell)))
+    work = Work(Call("tester"))
+    assert work.change(lambda items: held.append(is_locked(shell)) or []) == []  # type: ignore[func-returns-value]
+    assert held == [False, True]
+
+
+def is_locked(shell: Shell) -> bool:
+    with (shell.cwd / ".coord/local/lock").open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("claim {item} --reason x", ["--steal", "--resume"]),
+        ("claim {item} --steal", ["--reason"]),
+        ("ready --claim -n 1", ["--claim"]),
+        ("ready --claim --at 1h", ["--claim"]),
+        ("ready --claim --explain", ["--claim"]),
+        ("ls --status redy", ["redy", "ready active"]),
+        ("ls --kind bgu", ["bgu", "task bug"]),
+        ("close {item} --resolution done --dup-of {item}", ["--dup-of"]),
+        ("comment - -", ["standard input"]),
+        ("new -l x </dev/null", ["options for one item"]),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(shell: Shell, line: str, words: list[str]) -> None:
+    refused(shell, f"wk {line.format(item=new(shell))}", 2, *words)
+
+
+def test_what_looks_like_a_credential_is_refused_wherever_text_is_taken(shell: Shell) -> None:
+    item, token = new(shell), "AKIA" + "A" * 16
+    lines = (f"new {token}", f"update {item} --desc {token}", f"comment {item} {token}", f"close {item} --note {token}")
+    for line in (*lines, f"artifact {item} --uri {token}"):
+        refused(shell, f"wk {line}", 77, "--allow-secret")
+        shell(f"wk {line} --allow-secret")
+    shell("wk new --allow-secret", json.dumps({"title": token}))
+    shell("wk apply --allow-secret", json.dumps({"op": "new", "title": token}))
+
+
 def test_what_another_session_holds_is_held_until_it_is_resumed(shell: Shell) -> None:
     item = new(shell)
     shell(f"wk claim {item}", COORD_SESSION="s1")
@@ -246,11 +328,12 @@ def test_what_is_deferred_is_held_until_then(shell: Shell) -> None:
 def test_a_closed_item_is_reopened_or_left_alone(shell: Shell) -> None:
     item, other = new(shell), new(shell)
     refused(shell, f"wk reopen {item}", 1, "not closed")
-    shell(f"wk close {item} --resolution duplicate --dup-of {short(other)}")
+    refused(shell, f"wk close {item} --dup-of {item}", 65, "itself")
+    assert shell(f"wk close {item} --dup-of {short(other)}").one["body"]["resolution"] == "duplicate"
     assert show(shell, item)["closed"]["dup_of"] == other
     for line in ("close", "claim", "claim --force", "update -p 1"):
         verb, _, rest = line.partition(" ")
-        refused(shell, f"wk {verb} {item} {rest}", 1, "duplicate")
+        refused(shell, f"wk {verb} {item} {rest}", 1, "duplicate", "wk comment" if verb == "close" else "wk reopen")
     assert shell(f"wk update {item} -p 1 --force").one["body"] == {"set": {"priority": 1}}
     assert shell(f"wk reopen {item} --reason 'no, it is not'").one["type"] == "work.reopened"
     found = show(shell, item)
@@ -276,59 +359,61 @@ def test_an_update_sets_adds_and_takes_away(shell: Shell) -> None:
     check_invariants(open_store(shell.cwd))
 
 
-@pytest.mark.parametrize(
-    ("status", "options"),
-    [
-        (65, "--kind nonsense"),
-        (65, f"--title {'x' * 201}"),
-        (65, "--title ''"),
-        (65, "--label ''"),
-        (65, f"--label {'x' * 65}"),
-        (65, "--assignee 'No Name'"),
-        (65, "--field novalue"),
-        (65, f"--field n={'9' * 5000}"),
-        (2, "-p 5"),
-        (2, "-p high"),
-        (2, "--nonsense"),
-        (1, "--parent wk-00000000"),
-    ],
-)
-def test_what_an_item_may_not_have_is_refused_in_new_and_update(shell: Shell, status: int, options: str) -> None:
+def test_what_an_item_may_not_have_is_refused_in_new_and_update(shell: Shell) -> None:
     item = new(shell)
-    refused(shell, f"wk update {item} {options}", status)
-    if "--title" not in options:
-        refused(shell, f"wk new x {options}", status)
+    options = {
+        "--kind nonsense": 65,
+        f"--title {'x' * 201}": 65,
+        "--title ''": 65,
+        "--label ''": 65,
+        f"--label {'x' * 65}": 65,
+        "--assignee 'No Name'": 65,
+        "--field novalue": 65,
+        f"--field n={'9' * 5000}": 65,
+        "-p 5": 2,
+        "-p high": 2,
+        "--nonsense": 2,
+        "--parent wk-00000000": 1,
+    }
+    asked = [(f"wk update {item} {option}", status) for option, status in options.items()]
+    asked += [(f"wk new x {option}", status) for option, status in options.items() if "--title" not in option]
+    done = shell("".join(f"{line}; echo $?\n" for line, _ in asked))
+    assert [int(status) for status in done.out.split()] == [status for _, status in asked]
+    assert done.err.count("\n") == len(asked)
+    assert len(shell("ev replay").lines) == 1
+    assert new(shell, "x", f"--label {'x' * 64}")
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "{}",
-        "[]",
-        "nonsense",
-        '{"title":""}',
-        '{"title":5}',
-        '{"title":"x","nonsense":1}',
-        '{"title":"x","labels":5}',
-        '{"title":"x","labels":"abc"}',
-        '{"title":"x","labels":[5]}',
-        '{"title":"x","deps":"abc"}',
-        '{"title":"x","deps":[{"rel":"nonsense","to":"y"}]}',
-        '{"title":"x","deps":["y"]}',
-        '{"title":"x","parent":5}',
-        '{"title":"x","priority":true}',
-        '{"title":"x","priority":"high"}',
-        '{"title":"x","kind":["bug"]}',
-        '{"title":"x","fields":3}',
-        '{"title":"x","assignee":5}',
-        '{"title":"x","defer_until":5}',
-        '{"title":"x","idempotency_key":5}',
-    ],
-)
-def test_a_bad_line_is_refused_and_the_others_are_made(shell: Shell, line: str) -> None:
-    done = shell("wk new", f'{{"title":"one"}}\n{line}\n{{"title":"two"}}\n', expect=65)
-    assert [one["body"]["title"] for one in done.lines] == ["one", "two"]
-    assert re.fullmatch(r"wk: line 2: [^\n]+\n", done.err), done.err
+BAD_LINES = [
+    "{}",
+    "[]",
+    "nonsense",
+    '{"title":""}',
+    '{"title":5}',
+    '{"title":"x","nonsense":1}',
+    '{"title":"x","labels":5}',
+    '{"title":"x","labels":"abc"}',
+    '{"title":"x","labels":[5]}',
+    '{"title":"x","deps":"abc"}',
+    '{"title":"x","deps":[{"rel":"nonsense","to":"y"}]}',
+    '{"title":"x","deps":["y"]}',
+    '{"title":"x","parent":5}',
+    '{"title":"x","priority":true}',
+    '{"title":"x","priority":"high"}',
+    '{"title":"x","kind":["bug"]}',
+    '{"title":"x","fields":3}',
+    '{"title":"x","assignee":5}',
+    '{"title":"x","defer_until":5}',
+    '{"title":"x","idempotency_key":5}',
+]
+
+
+def test_a_bad_line_is_refused_and_the_others_are_made(shell: Shell) -> None:
+    lines = [text for line in BAD_LINES for text in (line, '{"title":"good"}')]
+    done = shell("wk new", "\n".join(lines), expect=65)
+    assert [one["body"]["title"] for one in done.lines] == ["good"] * len(BAD_LINES)
+    assert re.findall("^wk: line ([0-9]+): .", done.err, re.M) == [str(n) for n in range(1, len(lines), 2)]
+    assert done.err.count("\n") == len(BAD_LINES)
     check_invariants(open_store(shell.cwd))
 
 
@@ -368,6 +453,12 @@ def test_a_circle_through_parts_is_refused_too(shell: Shell) -> None:
     refused(shell, f"wk update {waits} --parent {whole}", 65)
     other = new(shell, "other", f"--blocked-by {part}")
     refused(shell, f"wk dep {whole} {other}", 65)
+    refused(shell, f"wk new x --parent {whole} --blocked-by {waits}", 65)
+    lone = new(shell, "lone")
+    shell(f"wk dep {waits} {lone}")
+    refused(
+        shell, f"wk update {lone} --parent {waits} && wk dep {whole} {lone} && wk update {lone} --parent {part}", 65
+    )
     assert all("cycle" not in one for one in shell("wk ls -o id | wk show").lines)
 
 

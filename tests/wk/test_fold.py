@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from support import Json
 
 from coord_envelope import Event, codec
+from coord_envelope.terminal import table
 from coord_envelope.view import Snapshot
 from coord_wk import fold
 from coord_wk.items import Items, conflicts
@@ -288,6 +290,49 @@ def test_an_event_that_came_late_is_folded_where_it_belongs() -> None:
     assert len({str(folded(*order)) for order in itertools.permutations(said)}) == 1
 
 
+@pytest.mark.parametrize("resolution", ["moot", "ready", None, 5, [], "done"])
+def test_a_resolution_of_a_later_release_is_done(resolution: object) -> None:
+    """`ready` was once shown as the status of a closed item."""
+    items = Items(Snapshot(fold, [event(*NEW), event("2", "closed", "1", {"resolution": resolution})]), NOW)
+    assert items.status(ITEM) == "done"
+
+
+@pytest.mark.parametrize("priority", [True, "1", 1.0, -1, 5, None, [1]])
+def test_a_priority_is_a_number_from_0_to_4_or_the_middle_one(priority: object) -> None:
+    """True was once the priority 1, and `open` began with it."""
+    assert fold.priority(folded(NEW, ("2", "updated", "1", {"set": {"priority": priority}}))) == 2
+
+
+def test_what_makes_no_sense_as_a_value_leaves_what_was_there() -> None:
+    odd = {"title": 5, "parent": 7, "hold": {}, "labels": {}, "deps": [[]], "kind": []}
+    assert fold.value(folded(NEW, ("2", "updated", "1", {"set": odd, "add": odd, "rm": odd})), "title") == "first"
+
+
+def test_what_is_about_an_item_without_a_name_is_about_none() -> None:
+    """Items of the id \"\" were once listed, and nothing could be said of them."""
+    assert list(fold.entities(event("1", "created", "", {}, refs={"work_id": ""}))) == []
+    assert list(fold.entities(event("1", "created", "", {}, refs={}))) == [name("1")]
+
+
+def test_a_base_names_the_newest_of_very_many_heads_and_the_claim() -> None:
+    """An item with thousands of events by hand, which name no base, could once not be written of any more."""
+    said: list[Said] = [NEW, ("2", "claimed", "1", CLAIM)]
+    said += [(f"{number}", "commented", "", {}) for number in range(1_000, 4_000)]
+    base = fold.heads(folded(*said))
+    assert base[0] == name("2")
+    assert base[1:] == [name(str(number)) for number in range(4_000 - len(base) + 1, 4_000)]
+    assert len(base) * 29 < 16 * 1024
+
+
+def test_an_artifact_can_be_removed_in_whatever_order_that_comes() -> None:
+    added = Event(b"", event("3", "x", "1", {"uri": "u"}) | {"type": "artifact.added"})
+    for number in "25":
+        about = {"type": "artifact.removed", "refs": {"work_id": ITEM, "artifact_id": name("3")}}
+        removed = Event(b"", event(number, "x", "1", {}) | about)
+        events = sorted([event(*NEW), added, removed], key=lambda one: one.id)
+        assert "artifacts" not in Items(Snapshot(fold, events), NOW).detail(ITEM)
+
+
 KEYS = ["title", "desc", "kind", "priority", "parent", "assignee", "hold", "defer_until", "labels", "deps", "fields"]
 KEYS += ["set", "add", "rm", "gen", "steal", "claim", "resolution", "dup_of", "note", "text", "rel", "to", "alias"]
 SCALARS = (
@@ -299,7 +344,8 @@ ANY = st.recursive(
     max_leaves=12,
 )
 BODY = st.dictionaries(st.sampled_from(KEYS), ANY, max_size=6)
-TYPES = ["created", "updated", "claimed", "released", "conceded", "closed", "reopened", "commented", "nonsense"]
+TYPES = [f"work.{verb}" for verb in ("created", "updated", "claimed", "released", "conceded", "confirmed", "closed")]
+TYPES += ["work.reopened", "work.commented", "work.nonsense", "artifact.added", "artifact.removed"]
 EVENTS = st.lists(
     st.builds(
         lambda kind, body, base, refs: (kind, body, base, refs),
@@ -312,14 +358,17 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
-@given(EVENTS)
-def test_no_body_base_or_refs_makes_it_fail(found: list[tuple[str, Json, object, object]]) -> None:
+@settings(max_examples=200, deadline=None)
+@given(EVENTS, ANY, st.randoms(use_true_random=False))
+def test_no_body_base_or_refs_makes_it_fail(
+    found: list[tuple[str, Json, object, object]], session: object, chance: random.Random
+) -> None:
     events = [event(*NEW)]
     for number, (kind, body, base, refs) in enumerate(found, 2):
-        events.append(event(str(number), kind, "", body, base=base, refs=refs))
+        actor = {"agent_id": chance.choice(["agent:a", "", " ", "agent:a x"]), "session_id": session}
+        events.append(event(str(number), "", "", body, base=base, refs=refs, type=kind, actor=actor))
         assert all(isinstance(one, str) for one in fold.entities(events[-1]))
-        events[-1]["refs"] = {"work_id": ITEM}
+        events[-1]["refs"] = {"work_id": ITEM, "artifact_id": refs}
     snapshot = Snapshot(fold, copy.deepcopy(events))
     items = Items(snapshot, NOW)
     state = items.known(ITEM)
@@ -331,8 +380,10 @@ def test_no_body_base_or_refs_makes_it_fail(found: list[tuple[str, Json, object,
     assert open_ or items.status(ITEM) in ("done", "cancelled", "duplicate")
     assert type(items.row(ITEM)["priority"]) is int
     assert [value[0] for which, value in facets if which == "open"] == [str(fold.priority(state))] * open_
+    assert fold.heads(state)
     codec.dumps(items.row(ITEM))
     codec.dumps(items.detail(ITEM))
+    table([items.row(ITEM), items.detail(ITEM)], False, True)
 
 
 def test_a_generation_too_long_to_count_on_is_passed_over() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterable
 
@@ -179,6 +180,65 @@ def test_a_part_that_waits_on_its_whole_is_not_stuck() -> None:
 def test_of_two_edges_of_one_event_only_the_one_in_the_circle_is_passed_over() -> None:
     world = World().new("A", "B", "C").waits("B", "A").waits("A", "B", "C")
     assert seen(world) == {"A": "blocked C", "B": "blocked A", "C": "ready"}
+
+
+def test_what_is_closed_is_not_walked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question once cost the whole history of closed work."""
+    closed = [f"A{number:03d}" for number in range(100)]
+    world = World().new("A", "B", "P", *closed).waits("A", closed[0], "B").part("A", "P")
+    for one, other in itertools.pairwise(closed):
+        world.waits(one, other).part(one, "P")
+    world.close(*closed)
+    items, asked = world.items(), set[str]()
+    get = items._source.get
+
+    def counted(item: str) -> Json | None:
+        asked.add(item)
+        return get(item)
+
+    monkeypatch.setattr(items._source, "get", counted)
+    assert items.status(name("P")) == "blocked"
+    assert short(items.blockers(name("P"))) == ["A"]
+    assert short(items.blockers(name("A"))) == ["B"]
+    assert asked == {name("A"), name("B"), name("P"), name(closed[0])}
+
+
+def test_a_circle_through_what_is_closed_is_none_until_it_is_reopened() -> None:
+    world = World().new("A", "B").waits("A", "B").close("B").waits("B", "A")
+    assert seen(world) == {"A": "ready", "B": "done"}
+    assert not any(cyclic(world).values())
+    world.say("reopened", "B", {})
+    assert seen(world) == {"A": "blocked B", "B": "ready"}
+    assert cyclic(world)["B"] == ["A"]
+
+
+def test_a_chain_of_thousands_is_seen_through_once() -> None:
+    chain = [f"{number:05d}" for number in range(2_000)]
+    world = World().new("P", *chain)
+    for one, other in itertools.pairwise(chain):
+        world.waits(one, other)
+    items = world.items()
+    assert [items.status(name(one)) for one in chain] == ["blocked"] * 1_999 + ["ready"]
+    assert len(items._graph._out) == 2_000
+
+
+@pytest.mark.parametrize(
+    ("tops", "world"),
+    [
+        ("A B", World().new("A", "B")),
+        ("P", World().new("A", "P").part("A", "P")),
+        # a parent that is closed, not there, itself, or a part of its part hides nothing
+        ("A", World().new("A", "P").part("A", "P").close("P")),
+        ("G", World().new("A", "P", "G").part("A", "P").part("P", "G").close("P")),
+        ("A", World().new("A").part("A", "Z")),
+        ("A", World().new("A").part("A", "A")),
+        ("A", World().new(*"ABC").part("A", "B").part("B", "A").part("C", "B")),
+        ("B", World().new(*"ABC").part("A", "B").part("B", "A").part("C", "B").close("A")),
+    ],
+)
+def test_a_tree_begins_at_what_has_nothing_open_above_it(tops: str, world: World) -> None:
+    items = world.items()
+    assert sorted(short(filter(items.top, items.ranked("open")))) == tops.split()
 
 
 EDGE = st.tuples(st.sampled_from(["waits", "part", "hold", "close", "claim"]), *[st.sampled_from("ABCDEFGZ")] * 2)

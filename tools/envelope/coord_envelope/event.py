@@ -86,9 +86,9 @@ def parse(raw: bytes) -> Event:
 _KINDS: dict[type, str] = {str: "a string", dict: "an object", list: "a list"}
 
 
-def name_ok(text: str) -> bool:
-    """Is this an agent's, group's or queue's name? `[a-z0-9][a-z0-9._-]{0,62}`."""
-    return 0 < len(text) <= 63 and text[0] in _ALNUM and _NAME.issuperset(text)
+def name_ok(text: str, most: int = 63) -> bool:
+    """Is this an agent's, group's or queue's name? `[a-z0-9][a-z0-9._-]{0,62}`. A slug has one more."""
+    return 0 < len(text) <= most and text[0] in _ALNUM and _NAME.issuperset(text)
 
 
 def address(text: str, kinds: tuple[str, ...] = _DIRECT) -> str:

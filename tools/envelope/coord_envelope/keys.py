@@ -62,19 +62,24 @@ class Keys:
             self._batch[written["type"], written["idempotency_key"]] = written
 
     def make_durable(self, store: Store) -> None:
-        """What a `$dup` answer vouches for is on the disk first: its writer may have died before its fdatasync.
+        """What a `$dup` answer vouches for is on the disk first."""
+        make_durable(store, self._vouched)
 
-        Or that may have failed: so each line is written again over itself, which makes its page dirty again.
-        """
-        for file, places in _by_file(self._vouched):
-            fd = store.open(*file, flags=os.O_RDWR)
-            try:
-                for place in places:
-                    os.pwrite(fd, place.event.raw, place.offset)
-                disk.fdatasync(fd)
-            finally:
-                os.close(fd)
-            store.sync_directory(*file[:-1])
+
+def make_durable(store: Store, places: Sequence[Place]) -> None:
+    """Put on the disk what may not be there: its writer may have died before its fdatasync.
+
+    Or that may have failed: so each line is written again over itself, which makes its page dirty again.
+    """
+    for file, standing in _by_file(places):
+        fd = store.open(*file, flags=os.O_RDWR)
+        try:
+            for place in standing:
+                os.pwrite(fd, place.event.raw, place.offset)
+            disk.fdatasync(fd)
+        finally:
+            os.close(fd)
+        store.sync_directory(*file[:-1])
 
 
 def _by_file(places: Sequence[Place]) -> Iterator[tuple[tuple[str, ...], list[Place]]]:

@@ -12,11 +12,11 @@ from coord_envelope import BadData, No, event
 from coord_envelope.bodies import check_body
 from coord_envelope.event import Made
 from coord_wk import draft, fold
-from coord_wk.graph import Graph
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from coord_envelope.codec import Json
     from coord_wk.items import Items
@@ -38,23 +38,25 @@ class Batch:
     def __init__(self, items: Items, resolve: Callable[[str], str], mine: Callable[[Json], bool]) -> None:
         """`mine` says whether a claim is this session's."""
         self._items, self._resolve, self._mine = items, resolve, mine
-        self._closed = set[str]()
+        self._closed: dict[str, bool] = {}
         self._heads: dict[str, list[str]] = {}
-        self._waits: dict[str, list[tuple[str, str]]] = {}
         self._count = 0
 
     def draft(self, operation: Json) -> Json:
         """The draft of an operation. Raises BadData, No, Usage: why there is none."""
+        self._count += 1
+        label = Made(operation.get("as") or f"operation {self._count}")
         found = self._draft(operation)
-        made = dict.fromkeys((*self._heads, str(operation.get("as"))), "0" * 26) | {event.SELF: "0" * 26}
+        made = dict.fromkeys((*self._heads, label), "0" * 26) | {event.SELF: "0" * 26}
         check_body(found["type"], event.resolved(found["body"], made))
+        item = label if operation["op"] == "new" else found["refs"]["work_id"]
+        self._items.suppose(item, *draft.waits(found["body"]))
+        if operation["op"] in ("close", "reopen"):
+            self._closed[item] = operation["op"] == "close"
         if "idempotency_key" in operation:
             found["idempotency_key"] = operation["idempotency_key"]
-        self._count += 1
-        item = found["refs"]["work_id"]
-        label = str(operation.get("as", f"operation {self._count}"))
-        self._heads[label if operation["op"] == "new" else item] = [Made(label)]
-        return found | {"$as": label}
+        self._heads[item] = [label]
+        return found | {"$as": str(label)}
 
     def _draft(self, operation: Json) -> Json:
         kind = operation.get("op")
@@ -74,50 +76,51 @@ class Batch:
         if name is not None and (not isinstance(name, str) or not name.startswith("$") or name in self._heads):
             raise BadData(f"as {name!r} is no new name that begins with $")
         given = {key: value for key, value in operation.items() if key not in ("op", "as")}
-        if "parent" in given:
-            given["parent"] = self._id(given, "parent")
-        if "deps" in given:
-            given["deps"] = [self._dep(one) for one in given["deps"]] if isinstance(given["deps"], list) else []
-            waits = [("", dep["to"]) for dep in given["deps"] if dep["rel"] == "blocked_by"]
-            self._waits[Made(name or "")] = waits
-        return draft.created(given)
+        return draft.created(self._linked(given))
 
     def _body(self, kind: str, item: str, operation: Json) -> tuple[Json, str]:
         given = {name: operation[name] for name in OPERATIONS[kind][1:] if operation.get(name) is not None}
         if kind == "dep":
-            dep = self._dep({"rel": given.get("rel", "blocked_by"), "to": given.get("to")})
-            self._no_circle(item, dep)
-            return {"add": {"deps": [dep]}}, "updated"
-        if kind in ("close", "update"):
-            self._open(item)
+            deps = [{"rel": given.get("rel", "blocked_by"), "to": given.get("to")}]
+            return {"add": self._linked({"deps": deps})}, "updated"
         if kind in ("update", "comment") and not given:
             raise BadData(f"{kind} has nothing to say", todo=f"give {' or '.join(OPERATIONS[kind][1:])}")
+        if kind == "update":
+            self._refuse_closed(item)
+            return {name: self._linked(part) for name, part in given.items()}, "updated"
         if kind == "close":
-            given.setdefault("resolution", "done")
-            self._closed.add(item)
-        if kind == "reopen":
-            self._closed.discard(item)
+            self._refuse_closed(item)
+            given = {"resolution": "done", **given, **self._own_claim(item)}
+        if kind == "reopen" and not self._is_closed(item):
+            raise No(f"{item} is not closed")
         draft.check(given)
-        return given, {"update": "updated", "comment": "commented", "close": "closed", "reopen": "reopened"}[kind]
+        return given, {"comment": "commented", "close": "closed", "reopen": "reopened"}[kind]
 
-    def _open(self, item: str) -> None:
-        state = None if isinstance(item, Made) else self._items.known(item)
-        if item in self._closed or (state and item not in self._heads and fold.value(state, "closed")):
+    def _is_closed(self, item: str) -> bool:
+        state = self._items.state(item)
+        return self._closed.get(item, bool(state and fold.value(state, "closed")))
+
+    def _refuse_closed(self, item: str) -> None:
+        if self._is_closed(item):
             raise No(f"{item} is closed", todo="reopen it first")
-        holder = state and fold.owner(state)
+
+    def _own_claim(self, item: str) -> Json:
+        state = self._items.state(item)
+        holder = fold.owner(state) if state and item not in self._closed else None
         if holder and not self._mine(holder):
             raise No(f"{item} is held by {holder['agent']}")
+        return {"claim": holder["id"]} if holder else {}
 
-    def _no_circle(self, item: str, dep: Json) -> None:
-        if dep["rel"] != "blocked_by":
-            return
-        if item == dep["to"] or Graph(self._edges).reaches(dep["to"], item):
-            raise BadData(f"{dep['to']} waits on {item} already")
-        self._waits.setdefault(item, []).append(("", dep["to"]))
-
-    def _edges(self, item: str) -> list[tuple[str, str]]:
-        known = [] if isinstance(item, Made) else self._items.edges(item)
-        return known + self._waits.get(item, [])
+    def _linked(self, given: Any) -> Any:
+        """The same with full ids for the short ones and names it may have as a parent and in deps."""
+        if not isinstance(given, dict):
+            return given
+        found = dict(given)
+        if found.get("parent") is not None:
+            found["parent"] = self._id(found, "parent")
+        if isinstance(found.get("deps"), list):
+            found["deps"] = [self._dep(one) for one in found["deps"]]
+        return found
 
     def _dep(self, given: object) -> Json:
         if not isinstance(given, dict) or given.get("rel") not in draft.RELATIONS:

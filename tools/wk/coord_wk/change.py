@@ -27,59 +27,82 @@ def claim(
     resume: o.Resume = False,
     reason: o.Reason = None,
     force: o.Force = False,
+    allow_secret: o.AllowSecret = False,
 ) -> None:
     """Claim work items: you do them, nobody else.
 
     One of those who claim at once wins; the others exit 1 and learn who. What you hold already is yours, exit 0.
-    --force claims what is held or blocked, too.
+    --force claims what is held or blocked, too, and with --steal what is not silent.
     """
     if steal and not reason:
         raise Usage("--steal needs a --reason")
-    work = Work(call)
+    if reason and not (steal or resume):
+        raise Usage("--reason says why you take it over", todo="give --steal or --resume, too")
+    work = Work(call, allow_secret)
 
-    def take(text: str) -> Iterable[Event]:
-        kept: list[Event] = []
-
-        def decide(items: Items) -> list[Json]:
-            item = work.resolve(text, items)
-            state, status, holder = items.known(item), items.status(item), fold.owner(items.known(item))
-            if holder and work.mine(holder):
-                found = call.event(holder["id"])
-                kept.extend([found.noted(dup=True)] if found else [])
-                return []
-            if holder and not (steal or (resume and holder["agent"] == call.actor()["agent_id"])):
-                todo = "wait, or once its owner is silent for 30 minutes: --steal --reason WHY"
-                raise No(f"is held by {holder['agent']} since {holder['ts']}", where=text, todo=todo)
-            if holder and steal and not (force or work.silent(holder["agent"])):
+    def decide(text: str, items: Items) -> list[Json]:
+        item = work.resolve(text, items)
+        state, status = items.known(item), items.status(item)
+        holder = fold.owner(state) if status == "active" else None
+        if holder and work.mine(holder):
+            mine = call.event(holder["id"])
+            return [mine] if mine else []
+        if holder:
+            ours = holder["agent"] == call.actor()["agent_id"]
+            if not (steal or (resume and ours)):
+                raise _held(text, holder, ours)
+            if not (force or (resume and ours) or work.silent(holder["agent"])):
                 what = f"{holder['agent']} was heard of in the last 30 minutes"
                 raise No(what, where=text, todo="--force, if you must")
-            if not holder and status != "ready" and not force:
-                why = f" by {' '.join(items.blockers(item))}" if status == "blocked" else ""
-                raise No(f"is {status}{why}", where=text, todo="--force claims what is held or blocked")
-            if not holder and status in draft.RESOLUTIONS:
-                raise No(f"is {status}", where=text, todo="`wk reopen` it first")
-            why_taken = reason or ("resumed" if holder else None)
-            return [draft.claimed(item, state, steal=holder is not None, reason=why_taken)]
+        elif status in draft.RESOLUTIONS:
+            raise No(f"is {status}", where=text, todo="`wk reopen` it first")
+        elif status != "ready" and not force:
+            why = f" by {' '.join(items.blockers(item))}" if status == "blocked" else ""
+            raise No(f"is {status}{why}", where=text, todo="--force claims what is held or blocked")
+        return [draft.claimed(item, state, steal=holder is not None, reason=reason or "resumed")]
 
-        return [event.noted(level="local") for event in work.change(decide)] + kept
+    def take(text: str) -> Iterable[Event]:
+        taken = work.change(lambda items: decide(text, items))
+        return [one if "$dup" in one else one.noted(level="local") for one in taken]
 
     work.each(call.ids(ids or [], *WORK), take)
 
 
-def release(call: Call, ids: o.Ids = None, reason: o.Reason = None, force: o.Force = False) -> None:
-    """Give back what you claimed."""
-    work = Work(call)
+def _held(text: str, holder: Json, ours: bool) -> No:
+    todo = "wait, or once its owner is silent for 30 minutes: --steal --reason WHY"
+    what = f"is held by {holder['agent']} since {holder['ts']}"
+    return No(what, where=text, todo="it is your other session's: --resume" if ours else todo)
+
+
+def release(
+    call: Call,
+    ids: o.Ids = None,
+    reason: o.Reason = None,
+    force: o.Force = False,
+    allow_secret: o.AllowSecret = False,
+) -> None:
+    """Give back what you claimed.
+
+    To give it back again is no failure: the first event is printed.
+    """
+    work = Work(call, allow_secret)
 
     def decide(text: str, items: Items) -> list[Json]:
         item = work.resolve(text, items)
-        holder = fold.owner(items.known(item))
+        state, holder = items.known(item), fold.owner(items.known(item))
+
+        def given_back(claim_id: str, how: str) -> Json:
+            body = {"claim": claim_id, "reason": how, **({"note": reason} if reason else {})}
+            return draft.change("released", item, state, body)
+
+        if holder and (force or work.mine(holder)):
+            return [given_back(holder["id"], "released" if work.mine(holder) else "forced")]
+        mine = max((one for one, claim in state["claims"].items() if work.mine(claim)), default="")
+        if mine in state["ended"] and (again := work.again(state["ended"][mine], given_back(mine, "released"))):
+            return again
         if holder is None:
             raise No("is held by nobody", where=text)
-        if not (work.mine(holder) or force):
-            raise No(f"is held by {holder['agent']}", where=text, todo="--force, if you must")
-        how = "released" if work.mine(holder) else "forced"
-        body = {"claim": holder["id"], "reason": how, **({"note": reason} if reason else {})}
-        return [draft.change("released", item, items.known(item), body)]
+        raise No(f"is held by {holder['agent']}", where=text, todo="--force, if you must")
 
     _change_each(call, work, ids, decide)
 
@@ -87,37 +110,46 @@ def release(call: Call, ids: o.Ids = None, reason: o.Reason = None, force: o.For
 def close(
     call: Call,
     ids: o.Ids = None,
-    resolution: o.Resolution = "done",
+    resolution: o.Resolution = None,
     dup_of: o.DupOf = None,
     note: o.Note = None,
     force: o.Force = False,
+    allow_secret: o.AllowSecret = False,
 ) -> None:
     """Close work items: what you hold, or nobody does.
 
     If your claim was taken over meanwhile, the item stays as it is, your note is kept as a comment, and it is exit 1.
+    To close again with the same words is no failure: the first event is printed.
     """
-    work = Work(call)
+    if dup_of is not None and resolution not in (None, "duplicate"):
+        raise Usage(f"--dup-of is a duplicate's, not of what is {resolution}", todo="leave one of them out")
+    work = Work(call, allow_secret)
+    body: Json = {"resolution": resolution or ("done" if dup_of is None else "duplicate")}
+    body |= {"note": note} if note else {}
 
     def finish(text: str) -> Iterable[Event]:
         lost: list[No] = []
 
         def decide(items: Items) -> list[Json]:
             item = work.resolve(text, items)
-            state, holder = items.known(item), fold.owner(items.known(item))
-            if items.status(item) in draft.RESOLUTIONS:
-                raise No(f"is {items.status(item)} already", where=text)
-            if holder and not work.mine(holder) and not force:
+            state, status, holder = items.known(item), items.status(item), fold.owner(items.known(item))
+            said = body | _duplicate(work, items, item, dup_of)
+            robbed = any(work.mine(claim) and fold.stolen(state, one) for one, claim in state["claims"].items())
+            if status in draft.RESOLUTIONS:
+                fault = No(f"is {status} already", where=text, todo="`wk comment` adds to it")
+                last = max(state["registers"]["closed"])
+                if not robbed and (again := work.again(last, draft.change("closed", item, state, said))):
+                    return again
+            elif holder and not force and not work.mine(holder):
                 fault = No(f"is held by {holder['agent']}", where=text, todo="--force, if you must")
-                stolen = [one for one, how in state["ended"].items() if how == "stolen"]
-                if not any(work.mine(state["claims"][one]) for one in stolen if one in state["claims"]):
-                    raise fault
-                lost.append(fault)
-                said = note or f"closed as {resolution} after its claim was taken over"
-                return [draft.change("commented", item, state, {"text": said})]
-            body: Json = {"resolution": resolution, **({"note": note} if note else {})}
-            body |= {"claim": holder["id"]} if holder else {}
-            body |= {"dup_of": work.resolve(dup_of, items)} if dup_of else {}
-            return [draft.change("closed", item, state, body)]
+            else:
+                cited = {"claim": holder["id"]} if holder else {}
+                return [draft.change("closed", item, state, said | cited)]
+            if not robbed:
+                raise fault
+            lost.append(fault)
+            kept = note or f"closed as {said['resolution']} after its claim was taken over"
+            return [draft.change("commented", item, state, {"text": kept})]
 
         done = work.change(decide)
         for fault in lost:
@@ -128,9 +160,18 @@ def close(
     work.each(call.ids(ids or [], *WORK), finish)
 
 
-def reopen(call: Call, ids: o.Ids = None, reason: o.Reason = None) -> None:
+def _duplicate(work: Work, items: Items, item: str, dup_of: str | None) -> Json:
+    if dup_of is None:
+        return {}
+    other = work.resolve(dup_of, items)
+    if other == item:
+        raise BadData("is no duplicate of itself")
+    return {"dup_of": other}
+
+
+def reopen(call: Call, ids: o.Ids = None, reason: o.Reason = None, allow_secret: o.AllowSecret = False) -> None:
     """Open closed work items again."""
-    work = Work(call)
+    work = Work(call, allow_secret)
 
     def decide(text: str, items: Items) -> list[Json]:
         item = work.resolve(text, items)
@@ -156,43 +197,40 @@ def update(
     defer_until: o.Defer = None,
     field: o.Field = None,
     force: o.Force = False,
+    allow_secret: o.AllowSecret = False,
 ) -> None:
     """Change work items. An empty value takes it away."""
     given: Json = {"desc": desc and inputs.text(desc, "--desc"), "kind": kind, "priority": priority, "hold": hold}
     given |= {"title": title, "assignee": assignee and tool.agent_id(assignee, "--assignee")}
     given["defer_until"] = defer_until and tool.moment(defer_until)
     given |= {f"fields.{name}": what for name, what in draft.fields(field or []).items()}
-    work = Work(call)
+    work = Work(call, allow_secret)
 
     def decide(text: str, items: Items) -> list[Json]:
         item = work.resolve(text, items)
         if items.status(item) in draft.RESOLUTIONS and not force:
             raise No(f"is {items.status(item)}", where=text, todo="--force, or `wk reopen` it")
-        new_parent = work.resolve(parent, items) if parent else parent
-        if new_parent and (new_parent == item or item in items.ancestors(new_parent)):
-            raise BadData(f"{new_parent} is a part of it", where=text)
-        if new_parent and items.waits(item, new_parent):
-            raise BadData(f"it waits on {new_parent}, which would wait on its part", where=text)
-        written = {
-            name: None if what == "" else what
-            for name, what in (given | {"parent": new_parent}).items()
-            if what is not None
-        }
+        said = given | {"parent": work.resolve(parent, items) if parent else parent}
+        written = {name: None if what == "" else what for name, what in said.items() if what is not None}
         body: Json = {"set": written} if written else {}
         body |= {"add": {"labels": label}} if label else {}
         body |= {"rm": {"labels": rm_label}} if rm_label else {}
         if not body:
             raise Usage("nothing to change", todo="see `wk update --help`")
         check_body("work.updated", body)
+        draft.check({name: what for name, what in written.items() if what is not None})
+        items.suppose(item, *draft.waits(body))
         return [draft.change("updated", item, items.known(item), body)]
 
     _change_each(call, work, ids, decide)
 
 
-def comment(call: Call, id_: o.OneId, text: o.Said) -> None:
+def comment(call: Call, id_: o.OneId, text: o.Said, allow_secret: o.AllowSecret = False) -> None:
     """Say something about a work item."""
-    work = Work(call)
+    if id_ == text == "-":
+        raise Usage("ID and TEXT cannot both be read from standard input")
     said = inputs.text(text, "TEXT")
+    work = Work(call, allow_secret)
 
     def decide(which: str, items: Items) -> list[Json]:
         item = work.resolve(which, items)
@@ -201,7 +239,14 @@ def comment(call: Call, id_: o.OneId, text: o.Said) -> None:
     _change_each(call, work, [id_], decide)
 
 
-def artifact(call: Call, id_: o.OneId, kind: o.ArtifactKind = "url", uri: o.Uri = None, name: o.Name = None) -> None:
+def artifact(
+    call: Call,
+    id_: o.OneId,
+    kind: o.ArtifactKind = "url",
+    uri: o.Uri = None,
+    name: o.Name = None,
+    allow_secret: o.AllowSecret = False,
+) -> None:
     """Add what came out of a work item.
 
     A commit, a branch, a log, a link: it is kept as a reference.
@@ -210,14 +255,15 @@ def artifact(call: Call, id_: o.OneId, kind: o.ArtifactKind = "url", uri: o.Uri 
         raise BadData(f"{kind!r} is none of {' '.join(draft.ARTIFACTS)}", where="--kind")
     if not uri:
         raise Usage("--uri is missing", todo="say where it is")
-    work = Work(call)
+    work = Work(call, allow_secret)
+    about: Json = {"uri": uri, **({"name": name} if name else {})}
+    draft.check(about)
 
     def decide(which: str, items: Items) -> list[Json]:
         item = work.resolve(which, items)
-        body = {"kind": kind, "on": item, "uri": uri, **({"name": name} if name else {})}
-        return [
-            {"type": "artifact.added", "refs": {"work_id": item}, "base": fold.heads(items.known(item)), "body": body}
-        ]
+        base = fold.heads(items.known(item))
+        body = {"kind": kind, "on": item, **about}
+        return [{"type": "artifact.added", "refs": {"work_id": item}, "base": base, "body": body}]
 
     _change_each(call, work, [id_], decide)
 
@@ -232,11 +278,10 @@ def dep(call: Call, id_: o.OneId, to: o.OneId, rel: o.Rel = "blocked_by", rm: o.
     work = Work(call)
 
     def decide(which: str, items: Items) -> list[Json]:
-        item, other = work.resolve(which, items), work.resolve(to, items)
-        if rel == "blocked_by" and not rm and (item == other or items.waits(other, item)):
-            raise BadData(f"{to} waits on it already: they would wait on each other for ever", where=which)
-        deps = {"deps": [{"rel": rel, "to": other}]}
-        return [draft.change("updated", item, items.known(item), {"rm" if rm else "add": deps})]
+        item = work.resolve(which, items)
+        body: Json = {"rm" if rm else "add": {"deps": [{"rel": rel, "to": work.resolve(to, items)}]}}
+        items.suppose(item, *draft.waits(body))
+        return [draft.change("updated", item, items.known(item), body)]
 
     _change_each(call, work, [id_], decide)
 

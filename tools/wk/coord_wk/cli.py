@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope import BadData, Fault, Filter, No, Usage, inputs, tool
+from coord_envelope import SELF, Fault, Filter, No, Usage, inputs, tool
 from coord_wk import draft, fold
 from coord_wk.apply import Batch
 from coord_wk.change import artifact, claim, close, comment, dep, release, reopen, update
@@ -36,13 +36,14 @@ def new(
     assignee: o.Assignee = None,
     field: o.Field = None,
     key: o.Key = None,
+    allow_secret: o.AllowSecret = False,
 ) -> None:
     """Make a work item, or those on stdin.
 
     Without TITLE it reads JSON lines: {"title", "desc", "kind", "priority", "labels", "deps", "parent", "assignee",
-    "fields", "idempotency_key"}.
+    "hold", "defer_until", "fields", "idempotency_key"}.
     """
-    work = Work(call)
+    work = Work(call, allow_secret)
     if title in (None, "-"):
         if any(
             option is not None for option in (desc, kind, priority, label, parent, blocked_by, assignee, field, key)
@@ -51,25 +52,28 @@ def new(
         for batch in call.lines(asked=title == "-"):
             _apply(work, batch, {"op": "new"})
         return
-    items = work.items()
-    waits = [{"rel": "blocked_by", "to": work.resolve(one, items)} for one in blocked_by or ()]
-    above = parent and work.resolve(parent, items)
-    for wait in waits:
-        if above and (wait["to"] == above or items.waits(wait["to"], above)):
-            raise BadData(f"{above} would wait on its part, which waits on it", where="--parent")
     given = {
         "title": title,
         "desc": desc and inputs.text(desc, "--desc"),
         "kind": kind,
         "priority": priority,
         "labels": label,
-        "deps": waits or None,
-        "parent": above,
-        "assignee": assignee and tool.agent_id(assignee, "--assignee"),
+        "assignee": None if assignee is None else tool.agent_id(assignee, "--assignee"),
         "fields": draft.fields(field or []) or None,
         **({} if key is None else {"idempotency_key": key}),
     }
-    call.put(call.journal.append(call.actor(), [draft.created(given)]))
+
+    def decide(items: Items) -> list[Json]:
+        waits = [{"rel": "blocked_by", "to": work.resolve(one, items)} for one in blocked_by or ()]
+        links = {"deps": waits or None, "parent": None if parent is None else work.resolve(parent, items)}
+        made = draft.created(given | links)
+        items.suppose(SELF, *draft.waits(made["body"]))
+        return [made]
+
+    if blocked_by or parent is not None:
+        call.put(work.change(decide))
+    else:
+        call.put(call.journal.append(call.actor(), [draft.created(given)], allow_secret))
 
 
 def ls(
@@ -87,6 +91,11 @@ def ls(
 
     Open ones; with --all, or a --status that is closed, those too, oldest first.
     """
+    for given, words, what in ((status, draft.STATUSES, "status"), ([kind] if kind else [], draft.KINDS, "kind")):
+        for word in given or ():
+            if word not in words:
+                raise Usage(f"--{what} {word}: no such {what}", todo=f"one of {' '.join(words)}")
+    who = None if assignee is None else tool.agent_id(assignee, "--assignee")
     items = Work(call).items(at)
     closed = all_ or set(status or ()) & set(draft.RESOLUTIONS)
     rows = map(items.row, items.everything() if closed else items.ranked("open"))
@@ -96,7 +105,7 @@ def ls(
         if (not status or row["status"] in status)
         and set(label or ()) <= set(row.get("labels", ()))
         and (not kind or row["kind"] == kind)
-        and (not assignee or row.get("assignee") == tool.agent_id(assignee, "--assignee"))
+        and (not who or row.get("assignee") == who)
         and (not conflicts or conflicts_of(items.known(row["work_id"])))
     )
     call.put(islice(wanted, lines))
@@ -115,27 +124,30 @@ def ready(
     With --claim: take the first, under one lock; exit 1 if there is none. With --explain: the open items that are
     not ready, and why.
     """
-    work = Work(call)
+    if claim and (explain or lines is not None or at is not None):
+        raise Usage("--claim takes the first that is ready now", todo="leave out --explain, -n and --at")
+    work, wanted = Work(call), set(label or ())
     if claim:
-        call.put(event.noted(level="local") for event in work.change(lambda items: [_first(items, label or [])]))
+        call.put(event.noted(level="local") for event in work.change(lambda items: [_first(items, wanted)]))
         return
     items = work.items(at)
-    if explain:
-        rows = map(items.row, items.ranked("open"))
-        call.put(islice((row | _why(items, row) for row in rows if row["status"] != "ready"), lines))
-        return
-    call.put(islice(map(items.row, _ready(items, label or [])), lines))
+    found = _waiting(items) if explain else map(items.row, _ready(items))
+    call.put(islice((row for row in found if wanted <= set(row.get("labels", ()))), lines))
 
 
-def _ready(items: Items, labels: list[str]) -> Iterator[str]:
-    for item in items.ranked("free"):
-        if items.status(item) == "ready" and set(labels) <= fold.present(items.known(item), "labels").keys():
-            yield item
+def _ready(items: Items) -> Iterator[str]:
+    return (item for item in items.ranked("free") if items.status(item) == "ready")
 
 
-def _first(items: Items, labels: list[str]) -> Json:
-    for item in _ready(items, labels):
-        return draft.claimed(item, items.known(item), steal=False, reason=None)
+def _waiting(items: Items) -> Iterator[Json]:
+    rows = map(items.row, items.ranked("open"))
+    return (row | _why(items, row) for row in rows if row["status"] != "ready")
+
+
+def _first(items: Items, labels: set[str]) -> Json:
+    for item in _ready(items):
+        if labels <= fold.present(items.known(item), "labels").keys():
+            return draft.claimed(item, items.known(item), steal=False, reason=None)
     raise No("nothing is ready")
 
 
@@ -167,17 +179,19 @@ def tree(call: Call, id_: o.MaybeId = None, at: o.At = None) -> None:
     """List work items with their parts below them."""
     work = Work(call)
     items = work.items(at)
-    tops = [work.resolve(id_, items)] if id_ else [one for one in items.ranked("open") if not items.ancestors(one)]
+    tops = filter(items.top, items.ranked("open")) if id_ is None else [work.resolve(id_, items)]
+    call.put(row for top in tops for row in _below(items, top, "  " if call.out.form == "table" else ""))
 
-    def below(item: str, depth: int, above: tuple[str, ...]) -> Iterator[Json]:
+
+def _below(items: Items, top: str, indent: str) -> Iterator[Json]:
+    todo, seen = [(top, 0)], {top}
+    while todo:
+        item, depth = todo.pop()
         row = items.row(item)
-        indent = "  " * depth if call.out.form == "table" else ""
-        yield {"depth": depth, **row, "title": f"{indent}{row['title']}"}
-        for child in items.children(item):
-            if child not in above:
-                yield from below(child, depth + 1, (*above, item))
-
-    call.put(row for top in tops for row in below(top, 0, ()))
+        yield {"depth": depth, **row, "title": f"{indent * depth}{row['title']}"}
+        parts = [one for one in items.children(item) if one not in seen]
+        seen.update(parts)
+        todo += [(one, depth + 1) for one in reversed(parts)]
 
 
 def mine(call: Call) -> None:
@@ -195,13 +209,13 @@ def status(call: Call, at: o.At = None) -> None:
     call.put([counts])
 
 
-def apply(call: Call) -> None:
+def apply(call: Call, allow_secret: o.AllowSecret = False) -> None:
     """Make many changes at once, from JSON lines.
 
     {"op": "new", "as": "$a", "title": …}, then $a in place of an id in {"op": "dep", "id": "$a", "to": …}, and in
     update, comment, close, reopen. One lock, one write; what is bad is named by its line, the others are done.
     """
-    _apply(Work(call), [line for batch in call.lines() for line in batch], {})
+    _apply(Work(call, allow_secret), [line for batch in call.lines() for line in batch], {})
 
 
 def _apply(work: Work, lines: list[inputs.Line], given: Json) -> None:

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from coord_envelope import Event
     from coord_envelope.codec import Json
 
-REGISTERS = ("title", "desc", "kind", "priority", "parent", "assignee", "hold", "defer_until")
+TEXTS = ("title", "desc", "kind", "parent", "assignee", "hold", "defer_until")
+REGISTERS = (*TEXTS, "priority")
 SETS = ("labels", "deps")
-name, version = "work", "1"
+RESOLUTIONS = ("done", "cancelled", "duplicate")
+name, version = "work", "2"
+
+_HEADS = 256
+"""A base names no more of them: a line has an end. The next writes name the others."""
 
 
 def entities(event: Event) -> Iterable[str]:
@@ -28,111 +33,182 @@ def entities(event: Event) -> Iterable[str]:
     found = refs.get("work_id") if isinstance(refs, dict) else None
     if event["type"] == "work.created" and found is None:
         found = event.id
-    return (found,) if isinstance(found, str) else ()
+    return (found,) if found and isinstance(found, str) else ()
 
 
 def step(state: Json | None, event: Event) -> Json:
     """The state after one event more, taken in order of event_id."""
     if state is None:
-        state = {"dag": {}, "registers": {}, "sets": {}, "claims": {}, "ended": {}, "closes": []}
-        state |= {"comments": [], "artifacts": {}}
-    base = event.get("base")
-    known = [one for one in base if isinstance(one, str)] if isinstance(base, list) else []
-    state["dag"][event.id] = known
-    if known and max(known) > event.id:
-        state["inverted"] = True  # its writer knew of an event from a clock that ran ahead
-    state["last"] = {"ts": event["ts"], "by": event["actor"]["agent_id"]}
-    body = event["body"]
-    match event["type"]:
-        case "work.created":
-            _created(state, event, body)
-        case "work.updated":
-            _updated(state, event, body)
-        case "work.closed":
-            state["closes"].append(event.id)
-            closed = {"resolution": body.get("resolution", "done"), "by": event["actor"]["agent_id"], "ts": event["ts"]}
-            _write(state, event, "closed", closed | {k: body[k] for k in ("note", "dup_of") if k in body})
-        case "work.reopened":
-            _write(state, event, "closed", None)
-        case "work.claimed":
-            _claimed(state, event, body)
-        case "work.released" | "work.conceded":
-            state["ended"][str(body.get("claim"))] = event["type"]
-        case "work.commented":
-            said = {"by": event["actor"]["agent_id"], "ts": event["ts"], "text": str(body.get("text", ""))}
-            state["comments"].append({"event_id": event.id, **said})
-        case "artifact.added":
-            state["artifacts"][event.id] = body
+        state = {"dag": {}, "heads": [], "early": [], "registers": {}, "sets": {}, "claims": {}, "ended": {}}
+        state |= {"steals": [], "closes": [], "comments": [], "artifacts": {}}
+    at = event.id
+    _know(state, at, event.get("base"))
+    said = {"by": event["actor"]["agent_id"], "ts": event["ts"]}
+    state["last"] = said
+    change = _CHANGES.get(event["type"])
+    if change:
+        change(state, at, said, event["body"], event)
+    if at in state["early"]:  # what an event before it knew of is known of only now
+        _prune(state)
     return state
 
 
-def _created(state: Json, event: Event, body: Json) -> None:
-    state.setdefault("created", {"id": event.id, "by": event["actor"]["agent_id"], "ts": event["ts"]})
+def _know(state: Json, at: str, base: object) -> None:
+    """Take in what the event's writer knew of. Heads are the events that no other knew of."""
+    dag, heads, early = state["dag"], state["heads"], state["early"]
+    if base == heads and at not in dag and at not in early:  # it saw everything: mostly so
+        dag[at], state["heads"] = base, [at]
+        return
+    named = [one for one in base if isinstance(one, str)] if isinstance(base, list) else []
+    # A circle would have no head, and nobody could write past it.
+    known = [one for one in named if one != at and not (at in early and precedes(state, at, one))]
+    early += [one for one in known if one > at]  # from a clock that ran ahead
+    dag[at] = [*dag.get(at, ()), *known]
+    if known:
+        state["heads"] = heads = [one for one in heads if one not in known]
+    if at not in early and at not in heads:
+        heads.append(at)
+
+
+def _prune(state: Json) -> None:
+    for register, values in state["registers"].items():
+        kept = [one for one in values if not any(precedes(state, one, other) for other in values)]
+        state["registers"][register] = {one: values[one] for one in kept}
+
+
+def _created(state: Json, at: str, said: Json, body: Json, _: Event) -> None:
+    state.setdefault("created", {"id": at, **said})
     for register in REGISTERS:
         if register in body:
-            _write(state, event, register, body[register])
+            _write(state, at, register, body[register])
     for key, value in _dict(body.get("fields")).items():
-        _write(state, event, f"fields.{key}", value)
-    for which in SETS:
-        for member in _members(which, body.get(which)):
-            _member(state, event, which, member, "add")
+        _write(state, at, f"fields.{key}", value)
+    _members(state, at, "add", body)
 
 
-def _updated(state: Json, event: Event, body: Json) -> None:
+def _updated(state: Json, at: str, _said: Json, body: Json, _: Event) -> None:
     for register, value in _dict(body.get("set")).items():
         if register in REGISTERS or register.startswith("fields."):
-            _write(state, event, register, value)
+            _write(state, at, register, value)
     for how in ("add", "rm"):
-        for which in SETS:
-            for member in _members(which, _dict(body.get(how)).get(which)):
-                _member(state, event, which, member, how)
+        _members(state, at, how, _dict(body.get(how)))
 
 
-def _claimed(state: Json, event: Event, body: Json) -> None:
-    actor = event["actor"]
-    state["claims"][event.id] = {
-        "agent": actor["agent_id"],
-        "session": actor.get("session_id"),
+def _closed(state: Json, at: str, said: Json, body: Json, _: Event) -> None:
+    state["closes"].append(at)
+    how = body.get("resolution")
+    more = {name: body[name] for name in ("note", "dup_of") if isinstance(body.get(name), str)}
+    _write(state, at, "closed", {"resolution": how if how in RESOLUTIONS else "done", **said, **more})
+
+
+def _reopened(state: Json, at: str, _said: Json, _body: Json, _: Event) -> None:
+    _write(state, at, "closed", None)
+
+
+def _claimed(state: Json, at: str, said: Json, body: Json, event: Event) -> None:
+    gen = body.get("gen")
+    state["claims"][at] = {
+        "agent": said["by"],
+        "session": event["actor"].get("session_id"),
         "replica": event["writer"].rpartition("~")[2],
-        "gen": body["gen"] if type(body.get("gen")) is int else 1,
-        "ts": event["ts"],
+        "gen": gen if type(gen) is int and 0 < gen < 1 << 53 else 1,
+        "ts": said["ts"],
     }
     if body.get("steal") is True:
-        for other in state["claims"]:
-            if other != event.id and precedes(state, other, event.id):
-                state["ended"].setdefault(other, "stolen")
+        state["steals"].append(at)
 
 
-def _write(state: Json, event: Event, register: str, value: object) -> None:
-    values = state["registers"].get(register, {})
-    if any(precedes(state, event.id, other) for other in values):
+def _released(state: Json, at: str, _said: Json, body: Json, _: Event) -> None:
+    if isinstance(body.get("claim"), str):
+        state["ended"].setdefault(body["claim"], at)
+
+
+def _commented(state: Json, at: str, said: Json, body: Json, _: Event) -> None:
+    text = body.get("text")
+    state["comments"].append({"event_id": at, **said, "text": text if isinstance(text, str) else ""})
+
+
+def _added(state: Json, at: str, _said: Json, body: Json, _: Event) -> None:
+    state["artifacts"].setdefault(at, body)
+
+
+def _removed(state: Json, _at: str, _said: Json, _body: Json, event: Event) -> None:
+    removed = event["refs"].get("artifact_id")
+    if isinstance(removed, str):
+        state["artifacts"][removed] = None
+
+
+_CHANGES = {
+    "work.created": _created,
+    "work.updated": _updated,
+    "work.closed": _closed,
+    "work.reopened": _reopened,
+    "work.claimed": _claimed,
+    "work.released": _released,
+    "work.conceded": _released,
+    "work.commented": _commented,
+    "artifact.added": _added,
+    "artifact.removed": _removed,
+}
+
+
+def _write(state: Json, at: str, register: str, value: object) -> None:
+    if value is not None and not _fits(register, value):
         return
-    kept = {other: old for other, old in values.items() if not precedes(state, other, event.id)}
-    state["registers"][register] = kept | {event.id: value}
+    values = state["registers"].get(register)
+    if not values or state["heads"] == [at]:  # it knew of everything before it
+        state["registers"][register] = {at: value}
+    elif not any(precedes(state, at, other) for other in values):
+        kept = {other: old for other, old in values.items() if not precedes(state, other, at)}
+        state["registers"][register] = kept | {at: value}
 
 
-def _member(state: Json, event: Event, which: str, member: str, how: str) -> None:
-    state["sets"].setdefault(which, {}).setdefault(member, {"add": [], "rm": []})[how].append(event.id)
+def _fits(register: str, value: object) -> bool:
+    if register == "priority":
+        return type(value) is int and 0 <= value <= 4
+    return register not in TEXTS or isinstance(value, str)
+
+
+def _members(state: Json, at: str, how: str, given: Json) -> None:
+    for which in SETS:
+        for one in given[which] if isinstance(given.get(which), list) else ():
+            member = _member(which, one)
+            if member:
+                members = state["sets"].setdefault(which, {})
+                members.setdefault(member, {"add": [], "rm": []})[how].append(at)
+
+
+def _member(which: str, given: object) -> str | None:
+    if which == "labels":
+        return given if isinstance(given, str) else None
+    relation, to = _dict(given).get("rel"), _dict(given).get("to")
+    known = isinstance(relation, str) and " " not in relation and isinstance(to, str)
+    return f"{relation} {to}" if known else None
 
 
 def precedes(state: Json, one: str, other: str) -> bool:
     """Did the writer of `other` know of `one`?"""
-    todo, seen = list(state["dag"].get(other, ())), set[str]()
+    dag, early = state["dag"], state["early"]
+    todo, seen = list(dag.get(other, ())), set[str]()
     while todo:
         at = todo.pop()
         if at == one:
             return True
         # Where no id is smaller than one its writer knew, what is older than `one` leads nowhere.
-        if (at > one or "inverted" in state) and at not in seen:
+        if (at > one or early) and at not in seen:
             seen.add(at)
-            todo += state["dag"].get(at, ())
+            todo += dag.get(at, ())
     return False
 
 
 def heads(state: Json) -> list[str]:
-    """The item's latest events: those that no other knew of. A new event's `base`."""
-    known = {one for base in state["dag"].values() for one in base}
-    return sorted(state["dag"].keys() - known)
+    """The item's latest events: those that no other knew of. A new event's `base`.
+
+    Of very many the newest, and the claims: who takes one over must have seen it.
+    """
+    found: list[str] = state["heads"]
+    claims = [one for one in found[:-_HEADS] if one in state["claims"]]
+    return [*claims[:_HEADS], *found[-_HEADS:]]
 
 
 def value(state: Json, register: str) -> object:
@@ -153,49 +229,44 @@ def present(state: Json, which: str) -> dict[str, str]:
 
 def owner(state: Json) -> Json | None:
     """The claim that holds the item: of those not ended, the one with the smallest id. With its id and token."""
-    for claim_id in sorted(state["claims"]):
+    for claim_id in sorted(state["claims"].keys() - state["ended"].keys()):
         closed = any(not precedes(state, close, claim_id) for close in state["closes"])
-        if claim_id not in state["ended"] and not closed:
+        if not closed and not stolen(state, claim_id):
             return {"id": claim_id, **state["claims"][claim_id]}
     return None
 
 
+def stolen(state: Json, claim_id: str) -> bool:
+    """Was the claim taken over, by one who had seen it, and not given back before?"""
+    return claim_id not in state["ended"] and any(precedes(state, claim_id, steal) for steal in state["steals"])
+
+
 def facets(state: Json) -> Iterable[tuple[str, str]]:
-    """By what an item is found: open or closed, free, whose, what it waits on, its parent, its foreign id."""
+    """By what an item is found: open or closed, free, whose, its parent, its id's ending, its foreign id."""
     if "created" not in state:
         return
     created = state["created"]["id"]
     rank = f"{priority(state)}{created}"
-    if value(state, "closed"):
-        yield "closed", created
-    else:
-        holder = owner(state)
-        yield "open", rank
-        yield ("owner", f"{holder['agent']} {rank}") if holder else ("free", rank)
-    for dep in present(state, "deps"):
-        relation, _, to = dep.partition(" ")
-        if relation == "blocked_by":
-            yield "waits", to
-    parent = value(state, "parent")
-    if isinstance(parent, str):
-        yield "child", parent
-    alias = value(state, "fields.alias")
+    parent, alias = value(state, "parent"), value(state, "fields.alias")
+    yield "end", created[::-1]
     if isinstance(alias, str):
         yield "alias", alias
+    if isinstance(parent, str):
+        yield "child", parent
+    if value(state, "closed"):
+        yield "closed", created
+        return
+    holder = owner(state)
+    yield "open", rank
+    yield ("owner", f"{holder['agent']} {rank}") if holder else ("free", rank)
+    if isinstance(parent, str):
+        yield "part", parent
 
 
 def priority(state: Json) -> int:
     """0 is the most urgent; 2 where none is given."""
     found = value(state, "priority")
-    return found if isinstance(found, int) and 0 <= found <= 4 else 2
-
-
-def _members(which: str, given: object) -> list[str]:
-    if not isinstance(given, list):
-        return []
-    if which == "labels":
-        return [one for one in given if isinstance(one, str)]
-    return [f"{one['rel']} {one['to']}" for one in given if isinstance(one, dict) and {"rel", "to"} <= one.keys()]
+    return found if isinstance(found, int) else 2
 
 
 def _dict(value: object) -> Json:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from coord_wk import fold, graph
+from itertools import islice
+
+from coord_envelope import BadData, clock
+from coord_wk import fold
+from coord_wk.graph import Graph
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Protocol
 
     from coord_envelope.codec import Json
@@ -25,7 +29,9 @@ class Items:
     def __init__(self, source: Source, now: str) -> None:
         self._source, self._now = source, now
         self._states: dict[str, Json | None] = {}
-        self._graph = graph.Graph(self.edges)
+        self._graph = Graph(self._edges)
+        self._supposed_waits: dict[str, list[str]] = {}
+        self._supposed_parent: dict[str, str] = {}
 
     def state(self, item: str) -> Json | None:
         """The folded state; None if there is no such item."""
@@ -46,7 +52,8 @@ class Items:
 
     def owned(self, agent: str) -> Iterator[str]:
         """The items an agent holds."""
-        return (item for _, item in self._source.find("owner", f"{agent} ", f"{agent}!"))
+        found = (item for _, item in self._source.find("owner", f"{agent} ", f"{agent}!"))
+        return (item for item in found if (fold.owner(self.known(item)) or {}).get("agent") == agent)
 
     def everything(self) -> Iterator[str]:
         """Every item, oldest first."""
@@ -56,6 +63,14 @@ class Items:
         """The items that came with this foreign id."""
         return [item for _, item in self._source.find("alias", foreign, foreign + "\0")]
 
+    def ending(self, text: str) -> list[str]:
+        """The items whose id is `wk-` and this, or ends so, in either case: of 4 characters or more; at most 9."""
+        prefix, dash, rest = text.rpartition("-")
+        ending = rest.upper()
+        if (dash and prefix != "wk") or not rest.isascii() or len(ending) < 4 or ending.strip(clock.CROCKFORD):
+            return []
+        return [item for _, item in islice(self._source.find("end", ending[::-1], ending[::-1] + "~"), 9)]
+
     def children(self, item: str) -> list[str]:
         """The items whose parent it is, oldest first."""
         return [child for _, child in self._source.find("child", item, item + "\0")]
@@ -63,19 +78,29 @@ class Items:
     def ancestors(self, item: str) -> list[str]:
         """Its parent, that one's parent, and so on, as far as they are there and no circle closes."""
         found: list[str] = []
-        while state := self.state(found[-1] if found else item):
-            parent = fold.value(state, "parent")
-            if not isinstance(parent, str) or parent in found or parent == item:
-                break
+        parent = self._parent(item)
+        while parent and parent not in found and parent != item:
             found.append(parent)
+            parent = self._parent(parent)
         return found
+
+    def _parent(self, item: str) -> str | None:
+        state = self.state(item)
+        parent = fold.value(state, "parent") if state else None
+        return self._supposed_parent.get(item) or (parent if isinstance(parent, str) else None)
+
+    def top(self, item: str) -> bool:
+        """Is nothing above it open? In a circle of parents the oldest is the top."""
+        above = self.ancestors(item)
+        around = bool(above) and item in self.ancestors(above[-1])
+        return not any(self.is_open(one) and (one < item or not around) for one in above)
 
     def status(self, item: str) -> str:
         """done | cancelled | duplicate, else active, held, blocked, ready: the first that is so."""
         state = self.known(item)
         closed = fold.value(state, "closed")
         if isinstance(closed, dict):
-            return str(closed.get("resolution"))
+            return str(closed["resolution"])
         if fold.owner(state):
             return "active"
         if any(self.holds(one) for one in (item, *self.ancestors(item))):
@@ -90,34 +115,74 @@ class Items:
         until = fold.value(state, "defer_until")
         return fold.value(state, "hold") is not None or (isinstance(until, str) and until > self._now)
 
+    def is_open(self, item: str) -> bool:
+        """Is it there, and not closed?"""
+        return self.state(item) is not None and not self._done(item)
+
     def blockers(self, item: str) -> list[str]:
         """What it waits on: open or missing items, through its own or an ancestor's blocked_by, and its children."""
-        waits = [to for edge, to in self.edges(item) if self._open(to) and edge not in self._graph.skipped(item)]
-        return list(dict.fromkeys(waits))
+        skipped = self._graph.skipped(item)
+        return list(dict.fromkeys(to for add, to in self._graph.out(item) if (add, item, to) not in skipped))
 
     def cyclic(self, item: str) -> list[str]:
         """What it would wait on if that did not close a circle."""
-        return sorted({to for edge, to in self.edges(item) if edge in self._graph.skipped(item)})
+        return sorted({to for _, src, to in self._graph.skipped(item) if src == item})
 
-    def waits(self, item: str, on: str) -> bool:
-        """Would `item` wait on `on`, directly or through others?"""
-        return self._graph.reaches(item, on)
+    def suppose(self, item: str, waits: Sequence[str], parent: str | None) -> None:
+        """Go on as if the item, which may be a new one, waited on these, too, or had this parent.
 
-    def _open(self, item: str) -> bool:
-        state = self.state(item)
-        return state is None or not fold.value(state, "closed")
+        Raises BadData if a circle of waiting closed with that.
+        """
+        if not waits and not parent:
+            return
+        whole = self._whole(item)
+        above = [parent, *self.ancestors(parent)] if parent else []
+        inherited = [to for one in above for _, to in self._blocked_by(one)]
+        if parent and (item in above or self._leads(item, {parent})):
+            raise BadData(f"it and {parent} would wait on each other for ever")
+        for goal in (*waits, *inherited):
+            if self._leads(goal, whole | {*above[:1]} if goal in waits else whole):
+                raise BadData(f"it and {goal} would wait on each other for ever")
+        self._supposed_waits.setdefault(item, []).extend(waits)
+        if parent:
+            self._supposed_parent[item] = parent
+        self._graph = Graph(self._edges)
 
-    def edges(self, item: str) -> list[tuple[str, str]]:
-        """What it waits on, open or not: (the event that made it so and the other item, the other item)."""
-        found = []
-        for one in (item, *self.ancestors(item)):
-            deps = fold.present(self.state(one) or {"sets": {}}, "deps")
-            waits = [(add, dep.partition(" ")[2]) for dep, add in deps.items() if dep.startswith("blocked_by ")]
-            found += [(f"{add} {to}", to) for add, to in waits]
-        for child in self.children(item):
-            values = self.known(child)["registers"]["parent"] if self.state(child) else {}
-            found.append((f"{max(values, default='')} {child}", child))
+    def _leads(self, start: str, goals: set[str]) -> bool:
+        return start in goals or not goals.isdisjoint(self._graph.reachable(start))
+
+    def _whole(self, item: str) -> set[str]:
+        """It and its parts, their parts, and so on, as far as they are open: what it waits on, they all wait on."""
+        found, todo = {item}, [item]
+        while todo:
+            parts = [part for part, _ in self._parts(todo.pop()) if part not in found]
+            found.update(parts)
+            todo += parts
         return found
+
+    def _done(self, item: str) -> bool:
+        state = self.state(item)
+        return state is not None and bool(fold.value(state, "closed"))
+
+    def _edges(self, item: str) -> list[tuple[str, str]]:
+        """What it waits on, in one step: (the event that made it so, the other item). Nothing closed waits."""
+        if self._done(item):
+            return []
+        waits = [edge for one in (item, *self.ancestors(item)) for edge in self._blocked_by(one)]
+        return waits + [(event, part) for part, event in self._parts(item)]
+
+    def _blocked_by(self, item: str) -> list[tuple[str, str]]:
+        deps = fold.present(self.state(item) or {"sets": {}}, "deps")
+        waits = [(add, dep.partition(" ")[2]) for dep, add in deps.items() if dep.startswith("blocked_by ")]
+        waits += [("", to) for to in self._supposed_waits.get(item, ())]
+        return [(add, to) for add, to in waits if not self._done(to)]
+
+    def _parts(self, item: str) -> list[tuple[str, str]]:
+        """Its open children, oldest first, each with the event that made it one."""
+        parts = [part for _, part in self._source.find("part", item, item + "\0")]
+        found = [(part, max(self.known(part)["registers"]["parent"])) for part in parts if self.state(part)]
+        moved = self._supposed_parent
+        return [one for one in found if one[0] not in moved] + [(one, "") for one in moved if moved[one] == item]
 
     def row(self, item: str) -> Json:
         """The item in a line."""
@@ -139,6 +204,7 @@ class Items:
         """Everything about the item."""
         state = self.known(item)
         registers = state["registers"]
+        artifacts = [(one, body) for one, body in state["artifacts"].items() if body is not None]
         given = {
             "desc": fold.value(state, "desc"),
             "hold": fold.value(state, "hold"),
@@ -152,7 +218,7 @@ class Items:
             "closed": fold.value(state, "closed"),
             "conflicts": conflicts(state),
             "comments": state["comments"],
-            "artifacts": [{"artifact_id": found, **body} for found, body in state["artifacts"].items()],
+            "artifacts": [{"artifact_id": one} | body | {"artifact_id": one} for one, body in artifacts],
         }
         some = {name: what for name, what in given.items() if what}
         return {**self.row(item), **some, "created": state["created"], "last": state["last"]}
