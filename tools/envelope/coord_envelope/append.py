@@ -1,4 +1,6 @@
-"""Append: the only place that writes durable events (`live` writes the others). One lock, one check, one write, one fdatasync; then it is said.
+"""Append: the only place that writes durable events. One lock, one check, one write, one fdatasync; then it is said.
+
+(`live` writes the others, by the same means but the fdatasync.)
 
 The order of the steps is the guarantee:
 
@@ -186,9 +188,7 @@ def _give_back(fd: int, begin: int, group: Sequence[Event]) -> Sequence[Event]:
 class Numbering:
     """Gives each draft its id and seq, or the event that already has its key."""
 
-    def __init__(
-        self, store: Store, actor: Json, tail: Tail, now: int, keys: Keys, allow_secret: bool = False
-    ) -> None:
+    def __init__(self, store: Store, actor: Json, tail: Tail, now: int, keys: Keys, allow_secret: bool = False) -> None:
         self.stamp, self.seq, self.keys = _last_stamp(store, tail, now), tail.seq, keys
         self.fresh: list[Event] = []
         self._made: dict[str, str] = {}

@@ -16,7 +16,7 @@ from coord_envelope.stream import Stream, events, merge, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from types import FrameType
 
     from inotify_simple import INotify
@@ -56,7 +56,7 @@ class Follower:
 
     def batches(
         self, wanted: Filter | None = None, also: int | None = None, within: Callable[[], float] | None = None
-    ) -> Iterator[Iterator[Event]]:
+    ) -> Generator[Iterator[Event], None, None]:
         """A batch now and one for each wake-up, each to be read to its end; it may be empty.
 
         `also` is a descriptor of the caller's that wakes it too; `within` says how many ms it may sleep now.

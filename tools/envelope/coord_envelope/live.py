@@ -7,6 +7,7 @@ power loss may. It is never synced, and its old segments are pruned.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 
 from coord_envelope import world
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from coord_envelope.event import Event
     from coord_envelope.store import Store
 
+    Decide = Callable[[], Sequence[Json]]
+
 KEPT_MS = 7 * 24 * 60 * 60 * 1000
 
 
-def append(
-    store: Store, actor: Json, decide: Callable[[], Sequence[Json]], wait_s: float = LOCK_WAIT_S
-) -> list[Event]:
+def append(store: Store, actor: Json, decide: Decide, wait_s: float = LOCK_WAIT_S) -> list[Event]:
     """Write what `decide` says under the store's lock, all or none, as live events of `actor`, and return them.
 
     No idempotency keys: those are for what is kept. Raises as `append.append`, and TryAgain after `wait_s`.
@@ -57,7 +58,7 @@ def prune(store: Store, writer: str, needed: Callable[[], int]) -> None:
         return
     directory = store.directory("live", writer)
     try:
-        for first, following in zip(firsts, firsts[1:], strict=False):
+        for first, following in itertools.pairwise(firsts):
             name = f"{first:012d}{SUFFIX}"
             age = world.now_ms() - os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime_ns // 1_000_000
             if age < KEPT_MS or following > needed():
