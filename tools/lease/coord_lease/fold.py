@@ -48,10 +48,11 @@ def step(state: Json | None, event: Event) -> Json:
         new |= {name: body.get(name) for name in ("resources", "mode", "holder", "token", "pin")}
         new |= {"lease_id": event.id, "agent": event["actor"]["agent_id"], "since": event["ts"]}
         new |= {"session": event["actor"].get("session_id"), "stream": event.stream, "seq": event["seq"]}
-    if event["type"] in BEGINS and at >= new.get("at", 0):
-        new |= {"at": at, "ttl_ms": body["ttl_ms"]}
-    if event["type"] in ENDS and at <= new.get("ended_at", at):
-        new |= {"ended": event["type"].partition(".")[2], "ended_at": at, "why": body.get("reason")}
+    if event["type"] in BEGINS and (at, event.id) > (new.get("at", 0), new.get("by", "")):
+        new |= {"at": at, "by": event.id, "ttl_ms": body["ttl_ms"]}
+    if event["type"] in ENDS and ("ended" not in new or (at, event.id) < (new["ended_at"], new["ended_by"])):
+        how = event["type"].partition(".")[2]
+        new |= {"ended": how, "ended_at": at, "ended_by": event.id, "why": body.get("reason")}
     return new
 
 

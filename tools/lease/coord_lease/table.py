@@ -92,7 +92,7 @@ class Table:
             return self.get(ending)
         found = [row[0] for row in self._rows("SELECT id FROM lease WHERE id LIKE ? ORDER BY id", f"%{ending}")]
         if len(found) > 1:
-            raise Usage(f"{text} is ambiguous: {' '.join(found[:9])}", todo="give more characters")
+            raise Usage(f"is ambiguous: {' '.join(found[:9])}", where=text, todo="give more characters")
         return self.get(found[0]) if found else None
 
     def open_ones(self) -> Iterator[Json]:
