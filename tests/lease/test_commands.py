@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -248,12 +249,17 @@ def test_a_bad_mirror_is_said(lease: Clock, text: str) -> None:
     assert "coord.toml" in lease("lease ls", expect=65).err
 
 
-HARMS = {
+def linked(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+
+
+HARMS: dict[str, Callable[[Path], object]] = {
     "deleted": lambda path: path.unlink(),
     "empty": lambda path: path.write_bytes(b""),
     "no database": lambda path: path.write_bytes(b"x" * 9000),
     "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
-    "a link": lambda path: (path.unlink(), path.symlink_to("/etc/passwd")),
+    "a link": linked,
     "of another version": lambda path: sqlite3.connect(path).execute("UPDATE made SET version = 0").connection.commit(),
     "behind": lambda path: sqlite3.connect(path).execute("DELETE FROM place").connection.commit(),
 }
