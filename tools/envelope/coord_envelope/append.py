@@ -1,4 +1,6 @@
-"""Append: the only place that writes events. One lock, one check, one write, one fdatasync; then it is said.
+"""Append: the only place that writes durable events. One lock, one check, one write, one fdatasync; then it is said.
+
+(`live` writes the others, by the same means but the fdatasync.)
 
 The order of the steps is the guarantee:
 
@@ -64,30 +66,30 @@ def _append(
         index.refresh()  # a long way to go (a first time, a rebuild) is gone before the lock is taken
     with store.lock():
         now = world.now_ms()
-        tail = _Tail(store, actor["agent_id"].replace(":", ".", 1), now)
+        tail = Tail(store, actor["agent_id"].replace(":", ".", 1), now)
         chosen = list(drafts(index.refresh()) if callable(drafts) else drafts)
-        numbering = _Numbering(store, actor, tail, now, Keys(index, chosen), allow_secret)
+        numbering = Numbering(store, actor, tail, now, Keys(index, chosen), allow_secret)
         answers = [numbering.answer(draft, whole) for draft in chosen]
         numbering.keys.make_durable(store)
         if numbering.fresh:
-            _write_clock(store, numbering.stamp)
+            write_clock(store, numbering.stamp)
             tail.write(numbering.fresh)
     return answers
 
 
-class _Tail:
-    """The end of the stream that this agent writes on this replica."""
+class Tail:
+    """The end of the stream that this agent writes on this replica: the durable one, or the live one."""
 
-    def __init__(self, store: Store, agent: str, now: int) -> None:
-        self.store = store
+    def __init__(self, store: Store, agent: str, now: int, live: bool = False) -> None:
+        self.store, self.live, self.kind = store, live, "live" if live else "journal"
         self._find(f"{agent}~{store.replica()}")
         if self.last_id and clock.ahead(clock.stamp_of(self.last_id), now):
             # Our clock ran ahead and was mended: its ids must not hold back the right ones for ever.
             self._find(f"{agent}~{store.renew_replica()}")
 
     def _find(self, writer: str) -> None:
-        self.writer, self.seq, self.last_id = writer, 0, ""
-        stream = Stream(self.store, "journal", writer)
+        self.writer, self.seq, self.last_id = f"{writer}+live" if self.live else writer, 0, ""
+        stream = Stream(self.store, self.kind, self.writer)
         self.segment = max(stream.segments(), default=0)
         self.size = self._end_torn_line()
         last = stream.last()
@@ -135,7 +137,7 @@ class _Tail:
         yield group, segment
 
     def _open(self, segment: int) -> int:
-        return self.store.open("journal", self.writer, f"{segment:012d}{SUFFIX}", flags=os.O_RDWR | os.O_CREAT)
+        return self.store.open(self.kind, self.writer, f"{segment:012d}{SUFFIX}", flags=os.O_RDWR | os.O_CREAT)
 
     def _write_segment(self, group: Sequence[Event], segment: int) -> None:
         fd = self._open(segment)
@@ -146,7 +148,8 @@ class _Tail:
                 disk.write_all(fd, b"".join([one.raw + b"\n" for one in group]))
             except OSError as error:
                 fault = self._no_room(error, _give_back(fd, begin, group))
-            self._sync(fd, new=begin == 0)
+            if not self.live:
+                self._sync(fd, new=begin == 0)
         finally:
             os.close(fd)
         if fault:
@@ -182,10 +185,10 @@ def _give_back(fd: int, begin: int, group: Sequence[Event]) -> Sequence[Event]:
     return group[:count]
 
 
-class _Numbering:
+class Numbering:
     """Gives each draft its id and seq, or the event that already has its key."""
 
-    def __init__(self, store: Store, actor: Json, tail: _Tail, now: int, keys: Keys, allow_secret: bool) -> None:
+    def __init__(self, store: Store, actor: Json, tail: Tail, now: int, keys: Keys, allow_secret: bool = False) -> None:
         self.stamp, self.seq, self.keys = _last_stamp(store, tail, now), tail.seq, keys
         self.fresh: list[Event] = []
         self._made: dict[str, str] = {}
@@ -221,7 +224,7 @@ class _Numbering:
         return new
 
 
-def _last_stamp(store: Store, tail: _Tail, now: int) -> int:
+def _last_stamp(store: Store, tail: Tail, now: int) -> int:
     """The greatest stamp this store accepted. Without a clock file the streams' tails say it."""
     saved = (store.load("local", "clock") or b"")[:20]
     own = clock.stamp_of(tail.last_id) if tail.last_id else 0
@@ -233,7 +236,7 @@ def _last_stamp(store: Store, tail: _Tail, now: int) -> int:
     return max((stamp for stamp in known if not clock.ahead(stamp, now)), default=0)
 
 
-def _write_clock(store: Store, stamp: int) -> None:
+def write_clock(store: Store, stamp: int) -> None:
     fd = store.open("local", "clock", flags=os.O_WRONLY | os.O_CREAT)
     try:
         os.pwrite(fd, b"%020d\n" % stamp, 0)

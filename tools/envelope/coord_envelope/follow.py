@@ -16,7 +16,7 @@ from coord_envelope.stream import Stream, events, merge, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator
     from types import FrameType
 
     from inotify_simple import INotify
@@ -54,10 +54,12 @@ class Follower:
         for one in self._known.values():  # and behind what did not come out of the merge: a fork's copies
             self.reached[one.name] = max(one.seq, self.reached.get(one.name, 0))
 
-    def batches(self, wanted: Filter | None = None, also: int | None = None) -> Iterator[Iterator[Event]]:
+    def batches(
+        self, wanted: Filter | None = None, also: int | None = None, within: Callable[[], float] | None = None
+    ) -> Generator[Iterator[Event], None, None]:
         """A batch now and one for each wake-up, each to be read to its end; it may be empty.
 
-        `also` is a descriptor of the caller's that wakes it too.
+        `also` is a descriptor of the caller's that wakes it too; `within` says how many ms it may sleep now.
         """
         bell = _Bell(self._store.path)
         with _Signals() as caught:
@@ -69,7 +71,7 @@ class Follower:
             while not caught.signal:
                 pause = bell.listen(self._directories())
                 yield self.batch(wanted, caught)
-                ready = {} if caught.signal else dict(poll.poll(pause))
+                ready = {} if caught.signal else dict(poll.poll(min(pause, within()) if within else pause))
                 if ready.get(1, 0) & (select.POLLERR | select.POLLHUP):
                     return
                 bell.silence()

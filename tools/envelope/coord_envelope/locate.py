@@ -11,6 +11,7 @@ from coord_envelope.errors import BadData, Refused, Unreachable
 from coord_envelope.store import Store
 
 EXCLUDE = "/.coord/"
+CONFIG = "coord.toml"
 
 
 def find() -> Store:
@@ -20,7 +21,9 @@ def find() -> Store:
     submodule) inside it, so all worktrees share one; else the nearest `.coord/` upwards, not past `$HOME`.
     """
     path, common = place(os.getcwd())
-    return Store(path, project_name(path, common))
+    store = Store(path, project_name(path, common))
+    store.mirrors = mirrors(path, common)
+    return store
 
 
 def place(start: str) -> tuple[str, str | None]:
@@ -84,28 +87,42 @@ def project_name(path: str, common: str | None) -> str:
 
     The root is the repository's main work tree (a bare repository itself), else the directory of the store.
     """
-    root = os.path.dirname(path) if common is None else _beside(common)
-    config = os.path.join(root, "coord.toml")
-    return slug(_configured(config) or os.path.basename(root).removesuffix(".git"))
+    root = _root(path, common)
+    name = _settings(root).get("project")
+    if name is not None and not isinstance(name, str):
+        raise BadData("project is not a string", where=os.path.join(root, CONFIG), todo="mend the file")
+    return slug(name or os.path.basename(root).removesuffix(".git"))
+
+
+def mirrors(path: str, common: str | None) -> tuple[str, ...]:
+    """`mirror` of coord.toml: globs of the types that are kept in the journal though they would be live events."""
+    root = _root(path, common)
+    globs = _settings(root).get("mirror", [])
+    if not isinstance(globs, list) or not all(isinstance(one, str) for one in globs):
+        what = "mirror is not a list of strings"
+        raise BadData(what, where=os.path.join(root, CONFIG), todo='mend the file: mirror = ["lease.*"]')
+    return tuple(globs)
+
+
+def _root(path: str, common: str | None) -> str:
+    return os.path.dirname(path) if common is None else _beside(common)
 
 
 def _beside(common: str) -> str:
     return os.path.dirname(common) if os.path.basename(common) == ".git" else common
 
 
-def _configured(path: str) -> str | None:
+def _settings(root: str) -> dict[str, object]:
+    path = os.path.join(root, CONFIG)
     if not os.path.exists(path):
-        return None
+        return {}
     import tomllib  # 22 ms, only for those who have the file
 
     try:
         with open(path, "rb") as file:
-            name = tomllib.load(file).get("project")
+            return tomllib.load(file)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
         raise BadData(str(reason), where=path, todo="mend the file") from None
-    if name is not None and not isinstance(name, str):
-        raise BadData("project is not a string", where=path, todo="mend the file")
-    return name
 
 
 def slug(text: str) -> str:

@@ -15,7 +15,7 @@ from coord_envelope.errors import Refused, TryAgain, Unreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 LOCK_WAIT_S = 10.0
 _WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -23,6 +23,9 @@ _WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 class Store:
     """An opened store. Every file below it is opened one directory at a time and never through a symbolic link."""
+
+    mirrors: Sequence[str] = ()
+    """Globs of the types that go to the journal, not to the live streams."""
 
     def __init__(self, path: str, project: str) -> None:
         """Open the store at `path`. Raises Unreachable if there is none, Refused if it is not safely ours."""

@@ -1,7 +1,7 @@
 """The one place where time, environment, randomness and the machine enter.
 
 Everything else takes them as arguments or asks here, so a test pins them in one place: `COORD_NOW`
-(RFC 3339) stands still the wall clock of a whole process tree.
+(RFC 3339) stands still the wall clock of a whole process tree, `COORD_BOOT` (ID:MS) its boot and boot clock.
 """
 
 from __future__ import annotations
@@ -26,6 +26,20 @@ def now_ms() -> int:
         return parse_ts(pinned)
     except ValueError:
         raise Usage(f"COORD_NOW={pinned} is no time", todo="2026-01-17T12:00:00Z, or unset it") from None
+
+
+def boot_ns() -> int:
+    """Nanoseconds since boot, sleep included. No setting of the wall clock moves it; it starts anew with `boot_id`."""
+    pinned = getenv("COORD_BOOT")
+    if not pinned:
+        return time.clock_gettime_ns(_BOOT_CLOCK)
+    ms = pinned.rpartition(":")[2]
+    if not ms.isdecimal():
+        raise Usage(f"COORD_BOOT={pinned} is no boot and time", todo="ID:MILLISECONDS, or unset it")
+    return int(ms) * 1_000_000
+
+
+_BOOT_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def entropy(n: int) -> bytes:
@@ -72,6 +86,9 @@ def machine() -> str:
 
 def boot_id() -> str:
     """Changes with every boot; empty where the system does not say."""
+    pinned = getenv("COORD_BOOT")
+    if pinned:
+        return pinned.rpartition(":")[0]
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()

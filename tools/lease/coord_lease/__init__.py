@@ -1,1 +1,1 @@
-"""lease - leases: not there yet."""
+"""lease - hold files, environments, ports for a time."""

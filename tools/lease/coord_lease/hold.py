@@ -1,0 +1,213 @@
+"""`lease with`: a command that runs only while its lease is held.
+
+    lease with ── renews, passes on signals ──▶ CMD, in a process group of its own, holds the pin too
+         └── how long, by a pipe ──▶ the sentinel: kills that group when the time is up or `lease with` is gone
+
+The sentinel is what keeps the promise if `lease with` itself is stopped or killed. CMD alone is killed by the
+kernel, too, when its parent dies (PR_SET_PDEATHSIG), should both be killed at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+
+from coord_envelope import tool, world
+from coord_envelope.errors import Fault, No, TryAgain
+from coord_lease import pin
+from coord_lease.local import TakenError, short
+from coord_lease.wait import acquired
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType
+    from typing import NoReturn
+
+    from coord_envelope import Event
+    from coord_envelope.tool import Call
+    from coord_lease.scope import Scope, Wanted
+
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+FIRED = 1
+"""The sentinel's exit status when it killed because the time was up."""
+_PR_SET_PDEATHSIG = 1
+
+
+def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: int) -> int:
+    """Acquire, run argv, release; its exit status. Raises TryAgain if the lease was not acquired: argv never ran."""
+    store = call.journal.store
+    wanted.pin, fd = pin.make(store)
+    try:
+        lease = acquired(call, scope, wanted, wait_ms)
+    except TakenError as taken:
+        pin.remove(store, wanted.pin)
+        raise TryAgain(taken.what, taken.where, todo=taken.todo) from None
+    status, lost = _Command(scope, lease, argv).ended()
+    os.close(fd)
+    status = _given_back(scope, lease, status, lost)
+    pin.remove(store, wanted.pin)
+    return status
+
+
+def _given_back(scope: Scope, lease: Event, status: int, lost: str | None) -> int:
+    try:
+        if not lost:
+            scope.release(lease.id, "done")
+    except No as fault:
+        lost = fault.what
+    except Fault as fault:
+        tool.warn(f"not released, so free once its time is over: {fault}")
+    if not lost:
+        return status
+    with contextlib.suppress(Fault):
+        scope.lose(lease.id, lost)
+    raise TryAgain(f"was lost while the command ran: {lost}", short({"lease_id": lease.id}), todo="look what it did")
+
+
+class _Command:
+    """The command, started; and the sentinel."""
+
+    def __init__(self, scope: Scope, lease: Event, argv: Sequence[str]) -> None:
+        self._scope, self._lease, self._ttl = scope, lease, lease["body"]["ttl_ms"] * 1_000_000
+        self._lost: str | None = None
+        self._caught: list[int] = []
+        self._wake, ring = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        environment = {**os.environ, "LEASE_ID": lease.id, "LEASE_TOKEN": str(lease["body"]["token"])}
+        dies_with_parent = _parent_death_signal()
+        # Before the child: what comes between is passed on, not lost.
+        for number in (signal.SIGCHLD, *PASSED_ON):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._note)
+        signal.set_wakeup_fd(ring)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the sentinel may be gone
+        parent, self._child = os.getpid(), os.fork()
+        if not self._child:
+            _become(argv, environment, parent, dies_with_parent)
+        with contextlib.suppress(OSError):  # the child does it too: whoever is first
+            os.setpgid(self._child, self._child)
+        reader, self._pipe = os.pipe2(os.O_CLOEXEC)
+        self._renewed_at(lease)
+        self._sentinel = os.fork()
+        if not self._sentinel:
+            _watch_over(self._child, reader)
+        os.close(reader)
+
+    def ended(self) -> tuple[int, str | None]:
+        """Wait for its end, renewing every third of the time to live: its status, and why the lease was lost."""
+        while os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+            if not self._lost and world.boot_ns() >= self._next:
+                self._renew()
+            poll = select.poll()
+            poll.register(self._wake, select.POLLIN)
+            if poll.poll(max(0.0, (self._next - world.boot_ns()) / 1e6) if not self._lost else None):
+                os.read(self._wake, 4096)
+            while self._caught:
+                self._signal(self._caught.pop(0))
+        # The sentinel before the child: once that is waited for, its number may be another's.
+        os.kill(self._sentinel, signal.SIGKILL)
+        if os.waitstatus_to_exitcode(os.waitpid(self._sentinel, 0)[1]) == FIRED:
+            self._lost = self._lost or "not renewed in time"
+        code = os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
+        return (128 - code if code < 0 else code), self._lost
+
+    def _renew(self) -> None:
+        now = world.boot_ns()
+        try:
+            self._renewed_at(self._scope.renew(self._lease.id, wait_s=self._ttl / 12e9))
+        except No as lost:
+            self._give_up(lost.what, now)
+        except (Fault, OSError) as trouble:
+            self._next = now + self._ttl // 12
+            if now >= self._since + self._ttl * 2 // 3:
+                self._give_up(f"not renewed in time ({trouble})", now)
+
+    def _renewed_at(self, event: Event) -> None:
+        self._since = event["body"]["boot_ns"]
+        self._next = self._since + self._ttl // 3
+        self._tell(self._since + self._ttl * 5 // 6)
+
+    def _give_up(self, why: str, now: int) -> None:
+        self._lost = why
+        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGCONT)
+        self._tell(min(now + self._ttl // 6, self._since + self._ttl * 5 // 6))
+
+    def _tell(self, until: int) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it has fired
+            os.write(self._pipe, b"%d\n" % until)
+
+    def _signal(self, number: int) -> None:
+        if number != signal.SIGCHLD:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child, number)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._caught.append(number)
+
+
+def _parent_death_signal() -> Callable[[], object]:
+    try:
+        from ctypes import CDLL  # 20 ms, and here so that the child need not import
+
+        prctl = CDLL(None).prctl
+    except (ImportError, AttributeError, OSError):
+        return lambda: None  # no Linux: the sentinel alone
+    return lambda: prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
+def _become(
+    argv: Sequence[str], environment: dict[str, str], parent: int, dies_with_parent: Callable[[], object]
+) -> NoReturn:
+    """In the child: be the command. 127 if it is not there, 126 if it cannot be run."""
+    try:
+        os.setpgid(0, 0)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ours, and Python's own, to ignore
+            signal.signal(number, signal.SIG_DFL)
+        for number in (signal.SIGCHLD, *PASSED_ON):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+        dies_with_parent()
+        if os.getppid() != parent:
+            os._exit(128 + signal.SIGKILL)
+        os.execvpe(argv[0], list(argv), environment)
+    except OSError as error:
+        tool.complain(Fault((error.strerror or str(error)).lower(), where=argv[0]))
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+    finally:
+        os._exit(Fault.status)
+
+
+def _watch_over(group: int, pipe: int) -> NoReturn:
+    """In the sentinel: kill the group when its time is up, or when nobody holds the other end of the pipe."""
+    try:
+        os.setsid()  # what is sent to the terminal's or the wrapper's group does not reach it
+        signal.set_wakeup_fd(-1)
+        for number in PASSED_ON:
+            signal.signal(number, signal.SIG_IGN)
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(pipe, 3)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        os.closerange(4, os.sysconf("SC_OPEN_MAX"))  # the pin above all
+        status = _time_is_up(3)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+        os._exit(status)
+    finally:
+        os._exit(Fault.status)
+
+
+def _time_is_up(pipe: int) -> int:
+    """FIRED when the time read last has come, 0 at the pipe's end. It looks each second: timers stop in a sleep."""
+    until = world.boot_ns() + 1_000_000_000
+    while (left := (until - world.boot_ns()) / 1e9) > 0:
+        if select.select([pipe], [], [], min(left, 1.0))[0]:
+            said = os.read(pipe, 4096)
+            if not said:
+                return 0
+            until = int(said.split()[-1])
+    return FIRED

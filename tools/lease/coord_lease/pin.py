@@ -1,0 +1,76 @@
+"""Pins: how a dead holder is told from a slow one.
+
+A pin is a file that `lease with` holds an flock on and that its command inherits. While one of them lives the lock
+is held; the kernel frees it when the last is gone. A pin can only end a lease before its time, never prolong it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+
+from coord_envelope import world
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_envelope import Store
+
+_WHERE = ("local", "pins")
+
+
+def make(store: Store) -> tuple[str, int]:
+    """A new pin, held: its name, and its descriptor, which children inherit."""
+    name = world.entropy(8).hex()
+    fd = store.open(*_WHERE, name, flags=os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    os.set_inheritable(fd, True)
+    return name, fd
+
+
+def dropped(store: Store, name: str) -> bool:
+    """Is nobody left who holds it? No, if it cannot be told: then the time to live decides."""
+    fd = _open(store, name)
+    if fd is None:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who ask do not take each other for the holder
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(fd)
+
+
+def await_drop(store: Store, name: str, wake: int) -> None:
+    """Write a byte to `wake` when nobody holds it any more. Blocks."""
+    fd = _open(store, name)
+    if fd is not None:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        os.close(fd)
+        with contextlib.suppress(OSError):
+            os.write(wake, b"\n")
+
+
+def remove(store: Store, name: str) -> None:
+    """Forget it: its lease has ended."""
+    with contextlib.suppress(OSError):
+        parent = store.directory(*_WHERE)
+        try:
+            os.unlink(_checked(name), dir_fd=parent)
+        finally:
+            os.close(parent)
+
+
+def _open(store: Store, name: str) -> int | None:
+    try:
+        return store.open(*_WHERE, _checked(name))
+    except OSError:
+        return None
+
+
+def _checked(name: str) -> str:
+    if not name.isalnum():  # it comes from an event, which anyone may have written
+        raise FileNotFoundError(name)
+    return name

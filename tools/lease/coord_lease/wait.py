@@ -1,0 +1,78 @@
+"""Waiting until somebody lets go: woken by their event, by the end of their time, or by their death."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from coord_envelope import world
+from coord_lease import pin
+from coord_lease.local import TakenError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from coord_envelope import Event, Store
+    from coord_envelope.tool import Call
+    from coord_lease.scope import Scope, Wanted
+
+
+def acquired(call: Call, scope: Scope, wanted: Wanted, wait_ms: int) -> Event:
+    """The lease, as soon as it is free within `wait_ms`. There is no queue: of those who wait, any may be next.
+
+    Raises the last TakenError.
+    """
+    until = world.boot_ns() + wait_ms * 1_000_000
+    try:
+        return scope.acquire(wanted)
+    except TakenError as taken:
+        last = taken
+    if not wait_ms:
+        raise last
+    bell = _Deaths(call.journal.store)
+
+    def within() -> float:
+        return max(0.0, (min(until, last.until) - world.boot_ns()) / 1e6 + 1)
+
+    follower = call.journal.follow(call.journal.end())
+    with contextlib.closing(follower.batches(also=bell.fd, within=within)) as batches:
+        for number, batch in enumerate(batches):
+            news = [one for one in batch if one["type"].startswith("lease.")]
+            now = world.boot_ns()
+            if not (news or bell.rang() or now >= min(until, last.until)) and number:
+                continue
+            try:
+                return scope.acquire(wanted)
+            except TakenError as taken:
+                last = taken
+            if now >= until:
+                break
+            bell.listen(last.pins)
+    raise last
+
+
+class _Deaths:
+    """Rings when a pin drops. A thread waits for each in the kernel; a thread that waits ends with the process."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._heard = store, set[str]()
+        self.fd, self._ring = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def listen(self, pins: list[str]) -> None:
+        for name in self._unheard(pins):
+            from threading import Thread
+
+            Thread(target=pin.await_drop, args=(self._store, name, self._ring), daemon=True).start()
+
+    def rang(self) -> bool:
+        try:
+            return bool(os.read(self.fd, 4096))
+        except BlockingIOError:
+            return False
+
+    def _unheard(self, pins: list[str]) -> Iterator[str]:
+        for name in pins:
+            if name not in self._heard:
+                self._heard.add(name)
+                yield name
