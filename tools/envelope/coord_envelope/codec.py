@@ -47,13 +47,16 @@ def bulk() -> None:
     global _fast
     import orjson
 
-    digits = bytes(ord("1") if chr(byte) in "0123456789" else byte for byte in range(256))
+    # One pass for both: a digit is a 1, what opens is a [. (0.4 µs a line where a pattern takes 5)
+    table = bytes.maketrans(b"023456789{", b"111111111[")
     long_integer = b"1" * 19
 
     def fast(raw: bytes) -> Any:
         # Long integers become floats there, and it refuses a lone surrogate even where a duplicate key drops it.
-        # (translate: 0.4 µs a line where a pattern takes 5)
-        doubtful = long_integer in raw.translate(digits) or (b"\\" in raw and (b"\\ud" in raw or b"\\uD" in raw))
+        shape = raw.translate(table)
+        if shape.count(b"[") > DEPTH:
+            refuse_depth(raw)
+        doubtful = long_integer in shape or (b"\\" in raw and (b"\\ud" in raw or b"\\uD" in raw))
         return _strict(raw) if doubtful else orjson.loads(raw)
 
     _fast = fast
@@ -68,8 +71,10 @@ def _strict(raw: bytes) -> Any:
 
 def loads(raw: bytes) -> Any:
     """The value of one JSON text. Raises ValueError with a reason; never anything else, on any bytes."""
+    if _fast:
+        return _fast(raw)
     refuse_depth(raw)
-    return _fast(raw) if _fast else _strict(raw)
+    return _strict(raw)
 
 
 def dumps(value: object) -> bytes:
@@ -89,7 +94,10 @@ def pack(value: object) -> bytes:
 
 def unpack(raw: bytes) -> Any:
     """The value that `pack` packed."""
-    return _fast(raw) if _fast else json.loads(raw)
+    if _fast:
+        with contextlib.suppress(ValueError):  # deeper than a line may be
+            return _fast(raw)
+    return json.loads(raw)
 
 
 def same(one: object, other: object) -> bool:

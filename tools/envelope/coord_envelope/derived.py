@@ -299,7 +299,7 @@ def _taken(fd: int) -> bool:
 def _rows(stream: Stream) -> Iterator[Row]:
     for one in stream.read():
         if isinstance(one, Event):
-            yield one.id, stream.name, stream.segment, stream.start, stream.offset, one
+            yield one["event_id"], stream.name, stream.segment, stream.start, stream.offset, one
 
 
 @contextlib.contextmanager

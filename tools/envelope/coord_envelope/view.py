@@ -102,8 +102,9 @@ class View(Derived):
             layer, (last, known, packed) = saved[-1]
             places, state = json.loads(known), codec.unpack(packed)
             was = set(self._fold.facets(state)) if layer is self._layers[-1] else was
-        places += [number for _, *place in new for number in place]
-        events = [one for one, *_ in new]
+        for _, segment, offset in new:
+            places += segment, offset
+        events = [one for one, _, _ in new]
         if events[0].id <= last:
             events, state = self._again(places) or events, None
         raw = b""
