@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
 import re
 import select
 import signal
@@ -53,6 +54,25 @@ def test_the_status_of_the_command_passes_through(shell: Shell, command: str, st
     assert shell("lease ls").out == ""
     assert types(shell) == ["lease.acquired", "lease.released"]
     assert list((shell.cwd / ".coord/local/pins").iterdir()) == []
+
+
+def test_a_caller_who_ignores_its_children_gets_the_status_too(shell: Shell) -> None:
+    """History: with SIGCHLD ignored the kernel keeps no status, and the wait for it failed."""
+    shell("trap '' CHLD; exec lease with env:a -- sh -c 'exit 3'", expect=3)
+
+
+def test_pins_of_long_ago_are_swept_but_for_those_that_are_held(shell: Shell) -> None:
+    with Watched(shell, "lease with env:a -- sh -c 'echo; sleep 1000'") as held:
+        held.line()
+        pins = shell.cwd / ".coord/local/pins"
+        (pins / "0123456789abcdef").touch()
+        (recent := pins / "fedcba9876543210").touch()
+        for pin in pins.iterdir():
+            if pin != recent:
+                os.utime(pin, (0, 0))
+        shell("lease with env:b -- true")
+        assert len(list(pins.iterdir())) == 2
+        shell("lease acquire env:a", expect=1)
 
 
 def test_the_command_knows_its_lease_and_has_all_of_its_words(shell: Shell) -> None:
@@ -183,3 +203,58 @@ def test_watch_prints_an_expiry_when_it_happens_and_once(shell: Shell) -> None:
         assert b'"type":"lease.expired"' in seen[-1]
         shell(f"lease acquire {first['body']['resources'][0]} --as bob")
         assert b"agent:bob" in watch.line()
+
+
+class Terminal:
+    """A shell with job control on a terminal of its own."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.pid, self.fd = pty.fork()
+        if not self.pid:
+            os.chdir(shell.cwd)
+            os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], shell.env | {"PS1": "", "TERM": "dumb"})
+        self.seen = b""
+
+    def type(self, text: str) -> None:
+        os.write(self.fd, text.encode())
+
+    def see(self, text: str) -> None:
+        """Wait until it was printed, after what was seen before."""
+        while text.encode() not in self.seen:
+            assert select.select([self.fd], [], [], PATIENCE_S)[0], self.seen
+            self.seen += os.read(self.fd, 4096)
+        self.seen = self.seen.partition(text.encode())[2]
+
+    def close(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+@pytest.fixture
+def terminal(shell: Shell) -> Iterator[Terminal]:
+    found = Terminal(shell)
+    yield found
+    found.close()
+
+
+def test_the_command_reads_the_terminal_and_is_interrupted_there(terminal: Terminal) -> None:
+    terminal.type("lease with env:a -- sh -c 'echo rea\"\"dy; read x; echo got-$x; exec sleep 1000'; echo ended:$?\n")
+    terminal.see("ready")
+    terminal.type("words\n")
+    terminal.see("got-words")
+    terminal.type("\x03")
+    terminal.see("ended:130")
+    terminal.type("lease ls | wc -l | sed s/^/count:/\n")
+    terminal.see("count:0")
+
+
+def test_the_command_is_stopped_and_goes_on_with_its_job(terminal: Terminal) -> None:
+    terminal.type("lease with env:a -- sh -c 'echo rea\"\"dy; read x; echo got-$x'; echo ended:$?\n")
+    terminal.see("ready")
+    terminal.type("\x1a")
+    terminal.see("Stopped")
+    terminal.type("fg\n")
+    terminal.see("lease with")
+    terminal.type("words\n")
+    terminal.see("got-words")

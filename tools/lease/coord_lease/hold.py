@@ -17,6 +17,7 @@ import signal
 from coord_envelope import tool, world
 from coord_envelope.errors import Fault, No, TryAgain
 from coord_lease import pin
+from coord_lease.foreground import Foreground
 from coord_lease.local import TakenError, short
 from coord_lease.wait import acquired
 
@@ -79,15 +80,17 @@ class _Command:
         dies_with_parent = _parent_death_signal()
         # Before the child: what comes between is passed on, not lost.
         for number in (signal.SIGCHLD, *PASSED_ON):
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if number == signal.SIGCHLD or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._note)
         signal.set_wakeup_fd(ring)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the sentinel may be gone
+        self._terminal = Foreground()
         parent, self._child = os.getpid(), os.fork()
         if not self._child:
-            _become(argv, environment, parent, dies_with_parent)
-        with contextlib.suppress(OSError):  # the child does it too: whoever is first
+            _become(argv, environment, self._terminal, parent, dies_with_parent)
+        with contextlib.suppress(OSError):  # the child does both too: whoever is first
             os.setpgid(self._child, self._child)
+        self._terminal.lend(self._child)
         reader, self._pipe = os.pipe2(os.O_CLOEXEC)
         self._renewed_at(lease)
         self._sentinel = os.fork()
@@ -97,7 +100,7 @@ class _Command:
 
     def ended(self) -> tuple[int, str | None]:
         """Wait for its end, renewing every third of the time to live: its status, and why the lease was lost."""
-        while os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        while not self._has_ended():
             if not self._lost and world.boot_ns() >= self._next:
                 self._renew()
             poll = select.poll()
@@ -110,8 +113,18 @@ class _Command:
         os.kill(self._sentinel, signal.SIGKILL)
         if os.waitstatus_to_exitcode(os.waitpid(self._sentinel, 0)[1]) == FIRED:
             self._lost = self._lost or "not renewed in time"
+        self._terminal.take_back()
         code = os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
         return (128 - code if code < 0 else code), self._lost
+
+    def _has_ended(self) -> bool:
+        changed = os.waitid(os.P_PID, self._child, os.WEXITED | os.WSTOPPED | os.WNOWAIT | os.WNOHANG)
+        if changed and changed.si_code == os.CLD_STOPPED:
+            with contextlib.suppress(ChildProcessError):  # it ended meanwhile
+                os.waitid(os.P_PID, self._child, os.WSTOPPED | os.WNOHANG)
+            self._terminal.stop_with(self._child)
+            return False
+        return changed is not None
 
     def _renew(self) -> None:
         now = world.boot_ns()
@@ -159,11 +172,16 @@ def _parent_death_signal() -> Callable[[], object]:
 
 
 def _become(
-    argv: Sequence[str], environment: dict[str, str], parent: int, dies_with_parent: Callable[[], object]
+    argv: Sequence[str],
+    environment: dict[str, str],
+    terminal: Foreground,
+    parent: int,
+    dies_with_parent: Callable[[], object],
 ) -> NoReturn:
     """In the child: be the command. 127 if it is not there, 126 if it cannot be run."""
     try:
         os.setpgid(0, 0)
+        terminal.lend(os.getpgrp())
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ours, and Python's own, to ignore
             signal.signal(number, signal.SIG_DFL)
