@@ -281,6 +281,20 @@ def test_the_table_may_be_harmed_at_any_time(lease: Clock, harm: str) -> None:
     assert lease("lease acquire env:b", at=2).one["body"]["token"] == 3
 
 
+def test_a_table_that_another_keeps_locked_changes_no_answer(lease: Clock) -> None:
+    """A process that was stopped in the middle of reading it must be in nobody's way."""
+    lease("lease acquire env:a")
+    for how in ("SHARED", "EXCLUSIVE"):
+        other = sqlite3.connect(lease.cwd / ".coord/local/leases.sqlite", isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE" if how == "EXCLUSIVE" else "BEGIN")
+        other.execute("SELECT * FROM made").fetchall()
+        lease("lease acquire env:a", expect=1)
+        lease(f"lease acquire env:{how}")
+        assert f"env:{how}" in lease("lease ls").out
+        other.close()
+    assert [row["token"] for row in lease("lease ls").lines] == [1, 2, 3]
+
+
 def test_streams_that_are_cut_back_are_read_again(lease: Clock) -> None:
     """A restored backup: what the table remembers beyond it is no more."""
     lease("lease acquire env:a")

@@ -10,6 +10,7 @@ kernel, too, when its parent dies (PR_SET_PDEATHSIG), should both be killed at o
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -46,11 +47,12 @@ def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: 
     except TakenError as taken:
         pin.remove(store, wanted.pin)
         raise TryAgain(taken.what, taken.where, todo=taken.todo) from None
-    status, lost = _Command(scope, lease, argv).ended()
-    os.close(fd)
-    status = _given_back(scope, lease, status, lost)
-    pin.remove(store, wanted.pin)
-    return status
+    status, lost = _Command(scope, lease, argv, fd).ended()
+    try:
+        return _given_back(scope, lease, status, lost)
+    finally:
+        pin.remove(store, wanted.pin)  # not before: who waits would take it for a death
+        os.close(fd)
 
 
 def _given_back(scope: Scope, lease: Event, status: int, lost: str | None) -> int:
@@ -71,7 +73,7 @@ def _given_back(scope: Scope, lease: Event, status: int, lost: str | None) -> in
 class _Command:
     """The command, started; and the sentinel."""
 
-    def __init__(self, scope: Scope, lease: Event, argv: Sequence[str]) -> None:
+    def __init__(self, scope: Scope, lease: Event, argv: Sequence[str], pinned: int) -> None:
         self._scope, self._lease, self._ttl = scope, lease, lease["body"]["ttl_ms"] * 1_000_000
         self._lost: str | None = None
         self._caught: list[int] = []
@@ -95,7 +97,7 @@ class _Command:
         self._renewed_at(lease)
         self._sentinel = os.fork()
         if not self._sentinel:
-            _watch_over(self._child, reader)
+            _watch_over(self._child, reader, pinned)
         os.close(reader)
 
     def ended(self) -> tuple[int, str | None]:
@@ -199,18 +201,20 @@ def _become(
         os._exit(Fault.status)
 
 
-def _watch_over(group: int, pipe: int) -> NoReturn:
-    """In the sentinel: kill the group when its time is up, or when nobody holds the other end of the pipe."""
+def _watch_over(group: int, pipe: int, pinned: int) -> NoReturn:
+    """In the sentinel: kill the group when its time is up, or when nobody holds the other end of the pipe.
+
+    It holds the pin until then: of the group's processes some may have closed theirs.
+    """
     try:
         os.setsid()  # what is sent to the terminal's or the wrapper's group does not reach it
         signal.set_wakeup_fd(-1)
         for number in PASSED_ON:
             signal.signal(number, signal.SIG_IGN)
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(pipe, 3)
-        for fd in (0, 1, 2):
-            os.dup2(null, fd)
-        os.closerange(4, os.sysconf("SC_OPEN_MAX"))  # the pin above all
+        kept = [os.open(os.devnull, os.O_RDWR)] * 3 + [pipe, pinned]
+        for place, fd in enumerate([fcntl.fcntl(fd, fcntl.F_DUPFD, len(kept)) for fd in kept]):
+            os.dup2(fd, place)
+        os.closerange(len(kept), os.sysconf("SC_OPEN_MAX"))  # or who reads CMD's output would wait for us
         status = _time_is_up(3)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
