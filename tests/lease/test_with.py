@@ -62,6 +62,14 @@ def test_a_caller_who_ignores_its_children_gets_the_status_too(shell: Shell) -> 
     shell("trap '' CHLD; exec lease with env:a -- sh -c 'exit 3'", expect=3)
 
 
+def test_a_release_that_fails_leaves_it_to_the_pin(shell: Shell) -> None:
+    """The command's status passes through all the same."""
+    done = shell("lease with env:a --ttl 1h -- sh -c 'cd .coord/local; rm lock; mkdir lock; exit 3'", expect=3)
+    assert re.fullmatch(r"lease: not released: .*/lock: is no regular file.*; it is free as soon as .*\n", done.err)
+    shell("rmdir .coord/local/lock")
+    assert shell("lease acquire env:a").one["body"]["token"] == 2
+
+
 def test_pins_of_long_ago_are_swept_but_for_those_that_are_held(shell: Shell) -> None:
     with Watched(shell, "lease with env:a -- sh -c 'echo; sleep 1000'") as held:
         held.line()

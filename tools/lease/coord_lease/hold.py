@@ -16,6 +16,7 @@ import select
 import signal
 
 from coord_envelope import tool, world
+from coord_envelope.disk import fault_of
 from coord_envelope.errors import Fault, No, TryAgain
 from coord_lease import pin
 from coord_lease.foreground import Foreground
@@ -49,25 +50,29 @@ def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: 
         raise TryAgain(taken.what, taken.where, todo=taken.todo) from None
     status, lost = _Command(scope, lease, argv, fd).ended()
     try:
-        return _given_back(scope, lease, status, lost)
+        lost = _given_back(scope, lease, lost)
+        pin.remove(store, wanted.pin)
+    except (Fault, OSError) as trouble:
+        fault = trouble if isinstance(trouble, Fault) else fault_of(trouble)
+        tool.warn(f"not released: {fault}; it is free as soon as nobody holds its pin")
     finally:
-        pin.remove(store, wanted.pin)  # not before: who waits would take it for a death
-        os.close(fd)
+        os.close(fd)  # not before: who waits would take it for a death
+    if not lost:
+        return status
+    raise TryAgain(f"was lost while the command ran: {lost}", short({"lease_id": lease.id}), todo="look what it did")
 
 
-def _given_back(scope: Scope, lease: Event, status: int, lost: str | None) -> int:
+def _given_back(scope: Scope, lease: Event, lost: str | None) -> str | None:
+    """Release it, or say that it was lost; why it was."""
     try:
         if not lost:
             scope.release(lease.id, "done")
     except No as fault:
         lost = fault.what
-    except Fault as fault:
-        tool.warn(f"not released, so free once its time is over: {fault}")
-    if not lost:
-        return status
-    with contextlib.suppress(Fault):
-        scope.lose(lease.id, lost)
-    raise TryAgain(f"was lost while the command ran: {lost}", short({"lease_id": lease.id}), todo="look what it did")
+    if lost:
+        with contextlib.suppress(No):  # forgotten already
+            scope.lose(lease.id, lost)
+    return lost
 
 
 class _Command:
