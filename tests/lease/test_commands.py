@@ -74,6 +74,11 @@ def test_the_wall_clock_set_back_or_forward_changes_nothing(lease: Clock, wall: 
     assert lease("lease acquire env:a", at=70, COORD_NOW="2026-01-17T12:00:00Z").one["body"]["token"] == 3
 
 
+@pytest.mark.parametrize("pinned", ["soon", "b:", "b:1.5", "b:-1"])
+def test_a_boot_clock_that_is_none_is_said(shell: Shell, pinned: str) -> None:
+    assert "COORD_BOOT" in shell("lease acquire env:a", expect=2, COORD_BOOT=pinned).err
+
+
 def test_a_reboot_frees_everything_and_tokens_go_on(lease: Clock) -> None:
     first = lease("lease acquire env:a --ttl 1h", at=100).one["body"]["token"]
     assert lease("lease ls", at=1, boot="next").out == ""

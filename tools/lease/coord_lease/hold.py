@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 FIRED = 1
 """The sentinel's exit status when it killed because the time was up."""
+SELDOM_NS = 20_000_000_000
+"""The longest without a renewal, however long the time to live: so a theft is soon noticed."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -106,7 +108,7 @@ class _Command:
         os.close(reader)
 
     def ended(self) -> tuple[int, str | None]:
-        """Wait for its end, renewing every third of the time to live: its status, and why the lease was lost."""
+        """Wait for its end, renewing in good time: its status, and why the lease was lost."""
         while not self._has_ended():
             if not self._lost and world.boot_ns() >= self._next:
                 self._renew()
@@ -146,7 +148,7 @@ class _Command:
 
     def _renewed_at(self, event: Event) -> None:
         self._since = event["body"]["boot_ns"]
-        self._next = self._since + self._ttl // 3
+        self._next = self._since + min(self._ttl // 3, SELDOM_NS)
         self._tell(self._since + self._ttl * 5 // 6)
 
     def _give_up(self, why: str, now: int) -> None:
