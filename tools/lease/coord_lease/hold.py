@@ -10,13 +10,16 @@ kernel, too, when its parent dies (PR_SET_PDEATHSIG), should both be killed at o
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
 
 from coord_envelope import tool, world
+from coord_envelope.disk import fault_of
 from coord_envelope.errors import Fault, No, TryAgain
 from coord_lease import pin
+from coord_lease.foreground import Foreground
 from coord_lease.local import TakenError, short
 from coord_lease.wait import acquired
 
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 FIRED = 1
 """The sentinel's exit status when it killed because the time was up."""
+SELDOM_NS = 20_000_000_000
+"""The longest without a renewal, however long the time to live: so a theft is soon noticed."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -45,32 +50,37 @@ def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: 
     except TakenError as taken:
         pin.remove(store, wanted.pin)
         raise TryAgain(taken.what, taken.where, todo=taken.todo) from None
-    status, lost = _Command(scope, lease, argv).ended()
-    os.close(fd)
-    status = _given_back(scope, lease, status, lost)
-    pin.remove(store, wanted.pin)
-    return status
+    status, lost = _Command(scope, lease, argv, fd).ended()
+    try:
+        lost = _given_back(scope, lease, lost)
+        pin.remove(store, wanted.pin)
+    except (Fault, OSError) as trouble:
+        fault = trouble if isinstance(trouble, Fault) else fault_of(trouble)
+        tool.warn(f"not released: {fault}; it is free as soon as nobody holds its pin")
+    finally:
+        os.close(fd)  # not before: who waits would take it for a death
+    if not lost:
+        return status
+    raise TryAgain(f"was lost while the command ran: {lost}", short({"lease_id": lease.id}), todo="look what it did")
 
 
-def _given_back(scope: Scope, lease: Event, status: int, lost: str | None) -> int:
+def _given_back(scope: Scope, lease: Event, lost: str | None) -> str | None:
+    """Release it, or say that it was lost; why it was."""
     try:
         if not lost:
             scope.release(lease.id, "done")
     except No as fault:
         lost = fault.what
-    except Fault as fault:
-        tool.warn(f"not released, so free once its time is over: {fault}")
-    if not lost:
-        return status
-    with contextlib.suppress(Fault):
-        scope.lose(lease.id, lost)
-    raise TryAgain(f"was lost while the command ran: {lost}", short({"lease_id": lease.id}), todo="look what it did")
+    if lost:
+        with contextlib.suppress(No):  # forgotten already
+            scope.lose(lease.id, lost)
+    return lost
 
 
 class _Command:
     """The command, started; and the sentinel."""
 
-    def __init__(self, scope: Scope, lease: Event, argv: Sequence[str]) -> None:
+    def __init__(self, scope: Scope, lease: Event, argv: Sequence[str], pinned: int) -> None:
         self._scope, self._lease, self._ttl = scope, lease, lease["body"]["ttl_ms"] * 1_000_000
         self._lost: str | None = None
         self._caught: list[int] = []
@@ -79,25 +89,27 @@ class _Command:
         dies_with_parent = _parent_death_signal()
         # Before the child: what comes between is passed on, not lost.
         for number in (signal.SIGCHLD, *PASSED_ON):
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if number == signal.SIGCHLD or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._note)
         signal.set_wakeup_fd(ring)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the sentinel may be gone
+        self._terminal = Foreground()
         parent, self._child = os.getpid(), os.fork()
         if not self._child:
-            _become(argv, environment, parent, dies_with_parent)
-        with contextlib.suppress(OSError):  # the child does it too: whoever is first
+            _become(argv, environment, self._terminal, parent, dies_with_parent)
+        with contextlib.suppress(OSError):  # the child does both too: whoever is first
             os.setpgid(self._child, self._child)
+        self._terminal.lend(self._child)
         reader, self._pipe = os.pipe2(os.O_CLOEXEC)
         self._renewed_at(lease)
         self._sentinel = os.fork()
         if not self._sentinel:
-            _watch_over(self._child, reader)
+            _watch_over(self._child, reader, pinned)
         os.close(reader)
 
     def ended(self) -> tuple[int, str | None]:
-        """Wait for its end, renewing every third of the time to live: its status, and why the lease was lost."""
-        while os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        """Wait for its end, renewing in good time: its status, and why the lease was lost."""
+        while not self._has_ended():
             if not self._lost and world.boot_ns() >= self._next:
                 self._renew()
             poll = select.poll()
@@ -110,8 +122,18 @@ class _Command:
         os.kill(self._sentinel, signal.SIGKILL)
         if os.waitstatus_to_exitcode(os.waitpid(self._sentinel, 0)[1]) == FIRED:
             self._lost = self._lost or "not renewed in time"
+        self._terminal.take_back()
         code = os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
         return (128 - code if code < 0 else code), self._lost
+
+    def _has_ended(self) -> bool:
+        changed = os.waitid(os.P_PID, self._child, os.WEXITED | os.WSTOPPED | os.WNOWAIT | os.WNOHANG)
+        if changed and changed.si_code == os.CLD_STOPPED:
+            with contextlib.suppress(ChildProcessError):  # it ended meanwhile
+                os.waitid(os.P_PID, self._child, os.WSTOPPED | os.WNOHANG)
+            self._terminal.stop_with(self._child)
+            return False
+        return changed is not None
 
     def _renew(self) -> None:
         now = world.boot_ns()
@@ -126,7 +148,7 @@ class _Command:
 
     def _renewed_at(self, event: Event) -> None:
         self._since = event["body"]["boot_ns"]
-        self._next = self._since + self._ttl // 3
+        self._next = self._since + min(self._ttl // 3, SELDOM_NS)
         self._tell(self._since + self._ttl * 5 // 6)
 
     def _give_up(self, why: str, now: int) -> None:
@@ -159,11 +181,16 @@ def _parent_death_signal() -> Callable[[], object]:
 
 
 def _become(
-    argv: Sequence[str], environment: dict[str, str], parent: int, dies_with_parent: Callable[[], object]
+    argv: Sequence[str],
+    environment: dict[str, str],
+    terminal: Foreground,
+    parent: int,
+    dies_with_parent: Callable[[], object],
 ) -> NoReturn:
     """In the child: be the command. 127 if it is not there, 126 if it cannot be run."""
     try:
         os.setpgid(0, 0)
+        terminal.lend(os.getpgrp())
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ours, and Python's own, to ignore
             signal.signal(number, signal.SIG_DFL)
@@ -181,18 +208,20 @@ def _become(
         os._exit(Fault.status)
 
 
-def _watch_over(group: int, pipe: int) -> NoReturn:
-    """In the sentinel: kill the group when its time is up, or when nobody holds the other end of the pipe."""
+def _watch_over(group: int, pipe: int, pinned: int) -> NoReturn:
+    """In the sentinel: kill the group when its time is up, or when nobody holds the other end of the pipe.
+
+    It holds the pin until then: of the group's processes some may have closed theirs.
+    """
     try:
         os.setsid()  # what is sent to the terminal's or the wrapper's group does not reach it
         signal.set_wakeup_fd(-1)
         for number in PASSED_ON:
             signal.signal(number, signal.SIG_IGN)
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(pipe, 3)
-        for fd in (0, 1, 2):
-            os.dup2(null, fd)
-        os.closerange(4, os.sysconf("SC_OPEN_MAX"))  # the pin above all
+        kept = [os.open(os.devnull, os.O_RDWR)] * 3 + [pipe, pinned]
+        for place, fd in enumerate([fcntl.fcntl(fd, fcntl.F_DUPFD, len(kept)) for fd in kept]):
+            os.dup2(fd, place)
+        os.closerange(len(kept), os.sysconf("SC_OPEN_MAX"))  # or who reads CMD's output would wait for us
         status = _time_is_up(3)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)

@@ -11,6 +11,7 @@ import fcntl
 import os
 
 from coord_envelope import world
+from coord_lease.scope import LONGEST_MS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ _WHERE = ("local", "pins")
 
 def make(store: Store) -> tuple[str, int]:
     """A new pin, held: its name, and its descriptor, which children inherit."""
+    _sweep(store)
     name = world.entropy(8).hex()
     fd = store.open(*_WHERE, name, flags=os.O_RDWR | os.O_CREAT | os.O_EXCL)
     fcntl.flock(fd, fcntl.LOCK_EX)
@@ -61,6 +63,17 @@ def remove(store: Store, name: str) -> None:
             os.unlink(_checked(name), dir_fd=parent)
         finally:
             os.close(parent)
+
+
+def _sweep(store: Store) -> None:
+    """Remove what those left who died before they had a lease. One that lives is held, however old."""
+    for name in store.listdir(*_WHERE):
+        fd = _open(store, name)
+        if fd is not None:
+            age_ms = world.now_ms() - os.fstat(fd).st_mtime_ns // 1_000_000
+            os.close(fd)
+            if age_ms > LONGEST_MS and dropped(store, name):
+                remove(store, name)
 
 
 def _open(store: Store, name: str) -> int | None:
