@@ -15,6 +15,8 @@ import typer
 
 import coord_ev
 import coord_ev.cli
+import coord_lease
+import coord_lease.cli
 import coord_msg
 import coord_msg.cli
 import coord_wk
@@ -22,7 +24,7 @@ import coord_wk.cli
 from coord_envelope import shell
 
 TOOLS = Path(__file__).parent.parent / "tools"
-PAGES = (TOOLS / "wk/wk.1", TOOLS / "ev/ev.1", TOOLS / "msg/msg.1", TOOLS / "envelope/coord.7")
+PAGES = (TOOLS / "wk/wk.1", TOOLS / "ev/ev.1", TOOLS / "lease/lease.1", TOOLS / "msg/msg.1", TOOLS / "envelope/coord.7")
 SECTIONS = ("NAME", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "ENVIRONMENT", "SEE ALSO")
 MOST = 50
 """Characters of a help line."""
@@ -67,8 +69,9 @@ def described(package: Any, cli: Any, options: str) -> Tool:
 
 WK = described(coord_wk, coord_wk.cli, "coord_wk.options")
 EV = described(coord_ev, coord_ev.cli, "coord_ev.options")
+LEASE = described(coord_lease, coord_lease.cli, "coord_lease.options")
 MSG = described(coord_msg, coord_msg.cli, "coord_msg.options")
-each_tool = pytest.mark.parametrize("tool", (WK, EV, MSG), ids=lambda tool: tool.name)
+each_tool = pytest.mark.parametrize("tool", (WK, EV, LEASE, MSG), ids=lambda tool: tool.name)
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 
 
