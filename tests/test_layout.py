@@ -155,5 +155,6 @@ def test_the_demo_runs() -> None:
     done = subprocess.run(["bash", str(ROOT / "tests/demo.sh")], capture_output=True, text=True, env=env, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    assert "fixed: test_checkout failed - a comma went astray" in done.stdout
+    assert "done: Write the parser - see src/parser.py" in done.stdout
+    assert "builder got 75; the file is grammar" in done.stdout
     assert '"$dup":true' in done.stdout
