@@ -122,7 +122,7 @@ class _Intake:
             found += [(item, "updated", body) for body in foreign.origins(one, version + 1)]
         for n, (whom, what, body) in enumerate(found):
             digest = hashlib.sha256(codec.dumps(body)).hexdigest()[:16]
-            drafts.add(items, whom, what, body, f"import:{item}:{version + 1}.{n}:{digest}")
+            drafts.add(items, whom, what, body, f"import:{one.key}:{version + 1}.{n}:{digest}")
         if found:
             self._changed.add(one.key)
 
