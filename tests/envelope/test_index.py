@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import ME, Json, Shell, drafts, open_journal, open_store
 
-from coord_envelope import Journal, Usage
+from coord_envelope import Journal, Usage, fill
 
 
 def fill(journal: Journal, seed: int, rounds: int = 10) -> None:
