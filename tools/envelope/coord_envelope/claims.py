@@ -28,6 +28,9 @@ TOKENS = 1 << 53
 """A token is less: every JSON reader has it exactly."""
 
 
+_VERBS = frozenset(("claimed", "closed", "completed", "released", "conceded", "confirmed"))
+
+
 def nothing() -> Json:
     """The state before the first event: claims, and who knew of what."""
     return {**causal.nothing(), "claims": {}, "ended": {}, "steals": [], "closes": [], "confirmed": {}}
@@ -36,6 +39,8 @@ def nothing() -> Json:
 def take(state: Json, event: Event) -> None:
     """Take in an event, after `causal.know` did."""
     verb, body = event["type"].rpartition(".")[2], event["body"]
+    if verb not in _VERBS:
+        return
     if verb == "claimed":
         state["claims"][event.id] = {
             "agent": event["actor"]["agent_id"],

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Self
 
-    from coord_envelope.event import Event
-    from coord_envelope.fill import Place
+    from coord_envelope.fill import Found, Place
     from coord_envelope.store import Store
 
 MUCH = 1 << 22
@@ -49,7 +48,7 @@ class Derived:
         self._file: os.stat_result | None = None
         self._layers: list[sqlite3.Connection] = []
 
-    def add(self, db: sqlite3.Connection, found: list[tuple[Event, int, int]]) -> None:
+    def add(self, db: sqlite3.Connection, found: Iterator[Found]) -> None:
         """Take in events, in order of event_id, each with its segment's number and its place there.
 
         In a transaction of `db`. An event may come twice: from a writer's stream and from its fork.
@@ -173,6 +172,7 @@ class Derived:
             os.close(self._store.open("local", f"{self._name}.sqlite", flags=os.O_RDWR | os.O_CREAT))
             fresh = sqlite3.connect(self._path, isolation_level=None)
             try:
+                fresh.execute("PRAGMA page_size = 16384")  # a state of 2 KB would leave half a page of 4 KB empty
                 _spare_fsync(fresh)
                 self._furnish(fresh)
             finally:

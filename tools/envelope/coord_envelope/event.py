@@ -69,8 +69,8 @@ def parse(raw: bytes) -> Event:
     fields = codec.loads(raw)
     if not isinstance(fields, dict):
         raise ValueError("not a JSON object")
-    for name, kind in (("type", str), ("ts", str), ("project", str), ("writer", str), ("body", dict), ("actor", dict)):
-        if not isinstance(fields.get(name), kind):
+    for name, kind in _NEEDED:
+        if type(fields.get(name)) is not kind:
             raise ValueError(f"{name} is missing or not {_KINDS[kind]}")
     if not isinstance(fields["actor"].get("agent_id"), str):
         raise ValueError("actor.agent_id is missing or not a string")
@@ -83,6 +83,7 @@ def parse(raw: bytes) -> Event:
     return Event(raw, fields)
 
 
+_NEEDED = (("type", str), ("ts", str), ("project", str), ("writer", str), ("body", dict), ("actor", dict))
 _KINDS: dict[type, str] = {str: "a string", dict: "an object", list: "a list"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import heapq
+import itertools
 import os
 
 from coord_envelope import codec, event
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from coord_envelope.store import Store
 
     Row = tuple[str, str, int, int, int, Event]  # event_id, stream, segment, start and end there, the event
-    Add = Callable[[sqlite3.Connection, list[tuple[Event, int, int]]], None]
+    Found = tuple[Event, int, int]  # an event, its segment's number, its start there
+    Add = Callable[[sqlite3.Connection, Iterator[Found]], None]
 
 BATCH = 20_000
 """Events to a transaction."""
@@ -69,16 +71,10 @@ def fill(store: Store, db: sqlite3.Connection, add: Add, name: str) -> None:
     ahead = sum(stream.size() for stream in found)
     if ahead > codec.MANY:
         codec.bulk()
+    rows = heapq.merge(*map(_rows, found))
     with _undisturbed(), _shown(name, ahead) as advance:
-        rows: list[Row] = []
-        for row in heapq.merge(*map(_rows, found)):
-            rows.append(row)
-            if len(rows) == BATCH:
-                _commit(db, add, rows)
-                advance(sum(end - start for _, _, _, start, end, _ in rows))
-                rows.clear()
-        if rows:
-            _commit(db, add, rows)
+        for first in rows:
+            advance(_commit(db, add, itertools.chain((first,), itertools.islice(rows, BATCH - 1))))
 
 
 def _resumed(store: Store, db: sqlite3.Connection) -> list[Stream]:
@@ -102,20 +98,32 @@ def _rows(stream: Stream) -> Iterator[Row]:
             yield one["event_id"], stream.name, stream.segment, stream.start, stream.offset, one
 
 
-def _commit(db: sqlite3.Connection, add: Add, rows: list[Row]) -> None:
-    """One transaction: rows and the places after them, or neither."""
+def _commit(db: sqlite3.Connection, add: Add, rows: Iterator[Row]) -> int:
+    """One transaction: rows and the places after them, or neither. Returns how many bytes they are."""
+    ends: dict[str, Row] = {}
+    size, at, number = 0, ("", 0), 0
+
+    def found() -> Iterator[Found]:  # an event is given and forgotten: kept ones would take new memory each time
+        nonlocal size, at, number
+        for row in rows:
+            _, stream, first, start, end, one = row
+            if first != at[1] or stream != at[0]:
+                at, number = (stream, first), _segment_no(db, stream, first)
+            ends[stream] = row
+            size += end - start
+            yield one, number, start
+
     db.execute("BEGIN IMMEDIATE")
     try:
-        numbers = {file: _segment_no(db, *file) for file in {row[1:3] for row in rows}}
-        add(db, [(one, numbers[stream, first], start) for _, stream, first, start, _, one in rows])
-        ends = {row[1]: row for row in rows}.values()
-        places = [(stream, first, end, one["seq"], start, one.id) for _, stream, first, start, end, one in ends]
+        add(db, found())
+        places = [(name, first, end, one["seq"], start, one.id) for _, name, first, start, end, one in ends.values()]
         db.executemany("INSERT OR REPLACE INTO place VALUES (?,?,?,?,?,?)", places)
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+    return size
 
 
 def _segment_no(db: sqlite3.Connection, stream: str, first: int) -> int:

@@ -9,9 +9,9 @@ from coord_envelope.errors import Usage
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
-    from coord_envelope.event import Event
-    from coord_envelope.fill import Place
+    from coord_envelope.fill import Found, Place
     from coord_envelope.store import Store
 
 VERSION = "2"
@@ -32,11 +32,15 @@ class Index(Derived):
     def __init__(self, store: Store) -> None:
         super().__init__(store, "index", VERSION)
 
-    def add(self, db: sqlite3.Connection, found: list[tuple[Event, int, int]]) -> None:
+    def add(self, db: sqlite3.Connection, found: Iterator[Found]) -> None:
         """OR IGNORE: the same event may stand in two streams, a writer's and its fork's."""
-        db.executemany("INSERT OR IGNORE INTO event VALUES (?, ?, ?)", [(one.id, *place) for one, *place in found])
-        keyed = [(one["type"], one["idempotency_key"], one.id) for one, *_ in found if "idempotency_key" in one]
-        db.executemany(_FIRST_KEY, [row for row in keyed if isinstance(row[1], str)])
+        ids, keys = [], []
+        for one, segment, offset in found:
+            ids.append((one.id, segment, offset))
+            if isinstance(one.get("idempotency_key"), str):
+                keys.append((one["type"], one["idempotency_key"], one.id))
+        db.executemany("INSERT OR IGNORE INTO event VALUES (?, ?, ?)", ids)
+        db.executemany(_FIRST_KEY, keys)
 
     def by_key(self, kind: str, key: str) -> Place | None:
         """The first event (by event_id) that has this type and idempotency key."""

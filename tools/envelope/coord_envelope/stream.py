@@ -135,9 +135,18 @@ class Stream:
         try:
             for start, end, raw in lines(self._chunk, self.offset):
                 found = self._parsed(raw)
-                if waiting and isinstance(found, Event) and self._refutes(found, waiting[2]):
-                    yield self._bad(*waiting[:2], "its seq or event_id does not fit the lines around it")
-                elif waiting:
+                if waiting and isinstance(found, Event):
+                    before = waiting[2]
+                    if found["seq"] == before["seq"] + 1 and found["event_id"] > before["event_id"]:  # mostly so
+                        if hole := self._join(*waiting):
+                            yield hole
+                        yield before
+                        waiting = (start, end, found)
+                        continue
+                    if self._refutes(found, before):
+                        yield self._bad(*waiting[:2], "its seq or event_id does not fit the lines around it")
+                        waiting = None
+                if waiting:
                     if hole := self._join(*waiting):
                         yield hole
                     yield waiting[2]

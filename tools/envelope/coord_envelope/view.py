@@ -11,7 +11,6 @@ folds its entity again from the beginning; no other is touched. So the arrival o
 from __future__ import annotations
 
 import bisect
-import json
 
 from coord_envelope import codec
 from coord_envelope.derived import Derived
@@ -19,14 +18,15 @@ from coord_envelope.derived import Derived
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Protocol
 
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
+    from coord_envelope.fill import Found
     from coord_envelope.store import Store
 
-    Found = tuple[Event, int, int]
+    Step = Callable[[Json | None, Event], Json]
 
     class Fold(Protocol):
         """What a tool says of its entities. Pure and total. Another `version` makes the view anew."""
@@ -50,7 +50,7 @@ class View(Derived):
     """The entities of a store, as of the last `refresh`."""
 
     tables = """
-    CREATE TABLE state (entity TEXT PRIMARY KEY, last TEXT, places TEXT, json BLOB);
+    CREATE TABLE state (entity TEXT PRIMARY KEY, last TEXT, places BLOB, json BLOB);
     CREATE TABLE facet (name TEXT, value TEXT, entity TEXT, PRIMARY KEY (name, value, entity)) WITHOUT ROWID;
     """
 
@@ -79,41 +79,35 @@ class View(Derived):
             yield from found
             after = found[-1]
 
-    def add(self, db: sqlite3.Connection, found: list[Found]) -> None:
-        touched: dict[str, list[Found]] = {}
-        for one in found:
-            for entity in self._fold.entities(one[0]):
-                touched.setdefault(entity, []).append(one)
+    def add(self, db: sqlite3.Connection, found: Iterator[Found]) -> None:
+        touched: dict[str, _Entity] = {}
+        entities, step = self._fold.entities, self._fold.step
+        for event, segment, offset in found:
+            for entity in entities(event):
+                one = touched.get(entity)
+                if one is None:
+                    one = touched[entity] = self._saved(entity)
+                one.take(event, segment, offset, step)
         states, gone, come = [], list[tuple[str, ...]](), list[tuple[str, ...]]()
-        for entity, new in touched.items():
-            last, places, state, was = self._folded(entity, new)
-            facets = set(self._fold.facets(state))
-            gone += [(*facet, entity) for facet in was - facets]
-            come += [(*facet, entity) for facet in facets - was]
-            states.append((entity, last, json.dumps(places), codec.pack(state)))
+        for entity, one in touched.items():
+            if one.late:
+                one.fold(self._again(one.places), step)
+            facets = set(self._fold.facets(one.state or {}))
+            gone += [(*facet, entity) for facet in one.was - facets]
+            come += [(*facet, entity) for facet in facets - one.was]
+            states.append((entity, one.last, codec.pack(one.places), codec.pack(one.state)))
         db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)", states)
         db.executemany("DELETE FROM facet WHERE name = ? AND value = ? AND entity = ?", gone)
         db.executemany("INSERT OR IGNORE INTO facet VALUES (?, ?, ?)", come)
 
-    def _folded(self, entity: str, new: list[Found]) -> tuple[str, list[int], Json, set[tuple[str, str]]]:
-        """The entity's last event id, the places of its events, its state, and the facets the top layer has of it."""
-        last, places, state, was = "", list[int](), None, set[tuple[str, str]]()
-        saved = [(layer, row) for layer in self._layers for row in layer.execute(_SAVED, (entity,))]
-        if saved:
-            layer, (last, known, packed) = saved[-1]
-            places, state = json.loads(known), codec.unpack(packed)
-            was = set(self._fold.facets(state)) if layer is self._layers[-1] else was
-        for _, segment, offset in new:
-            places += segment, offset
-        events = [one for one, _, _ in new]
-        if events[0].id <= last:
-            events, state = self._again(places) or events, None
-        raw = b""
-        for event in events:
-            if event.raw != raw:  # else a fork's copy
-                state = self._fold.step(state, event)
-            raw = event.raw
-        return max(last, events[-1].id), places, state or {}, was
+    def _saved(self, entity: str) -> _Entity:
+        rows = [(layer, row) for layer in self._layers for row in layer.execute(_SAVED, (entity,))]
+        if not rows:
+            return _Entity("", [], None, set())
+        layer, (last, places, packed) = rows[-1]
+        state = codec.unpack(packed)
+        was = set(self._fold.facets(state)) if layer is self._layers[-1] else set()
+        return _Entity(last, codec.unpack(places), state, was)
 
     def _again(self, places: list[int]) -> list[Event]:
         """The events that stand there, in the order of a replay, also where a forged one has another's id."""
@@ -130,6 +124,33 @@ class View(Derived):
         known = below and top.execute("SELECT 1 FROM state WHERE entity = ?", (row[1],)).fetchone()
         sql = "SELECT 1 FROM facet WHERE name = ? AND value = ? AND entity = ?"
         return not known or top.execute(sql, (name, *row)).fetchone() is not None
+
+
+class _Entity:
+    """An entity while events come in."""
+
+    __slots__ = ("last", "late", "places", "raw", "state", "was")
+
+    def __init__(self, last: str, places: list[int], state: Json | None, was: set[tuple[str, str]]) -> None:
+        """Its last event's id, where its events stand, its state, and the facets that the top layer has of it."""
+        self.last, self.places, self.state, self.was = last, places, state, was
+        self.raw, self.late = b"", False
+
+    def take(self, event: Event, segment: int, offset: int, step: Step) -> None:
+        """One step more, or the discovery that it is not the last: then what stands at its places is to be folded."""
+        self.places += segment, offset
+        at: str = event["event_id"]
+        if at > self.last:
+            self.state, self.last, self.raw = step(self.state, event), at, event.raw
+        elif event.raw != self.raw:  # else a fork's copy
+            self.late = True
+
+    def fold(self, events: list[Event], step: Step) -> None:
+        self.state, self.raw = None, b""
+        for event in events:
+            if event.raw != self.raw:
+                self.state, self.raw = step(self.state, event), event.raw
+            self.last = event.id
 
 
 class Snapshot:

@@ -28,13 +28,13 @@ name, version = "work", "3"
 
 def entities(event: Event) -> Iterable[str]:
     """The item a work event is about."""
-    if not event["type"].startswith(("work.", "artifact.")):
-        return ()
-    refs = event.get("refs")
+    refs, kind = event.get("refs"), event["type"]
     found = refs.get("work_id") if isinstance(refs, dict) else None
-    if event["type"] == "work.created" and found is None:
-        found = event.id
-    return (found,) if found and isinstance(found, str) else ()
+    if kind == "work.created" and found is None:
+        return (event.id,)
+    if not found or not isinstance(found, str) or not kind.startswith(("work.", "artifact.")):
+        return ()
+    return (found,)
 
 
 def step(state: Json | None, event: Event) -> Json:
