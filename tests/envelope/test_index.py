@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import ME, Json, Shell, drafts, open_journal, open_store
 
-from coord_envelope import Journal, Usage, derived
+from coord_envelope import Journal, Usage
 
 
 def fill(journal: Journal, seed: int, rounds: int = 10) -> None:
@@ -135,7 +135,7 @@ def test_a_journal_that_lost_its_newest_lines_is_indexed_anew(shell: Shell) -> N
 
 
 def test_many_events_are_indexed_in_batches(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(derived, "BATCH", 7)
+    monkeypatch.setattr("coord_envelope.fill.BATCH", 7)
     journal = open_journal(shell.cwd)
     fill(journal, 10, rounds=20)
     check_against_scan(journal)

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import Json, Shell, open_journal, open_store
 
-from coord_envelope import Journal, Store, clock, derived, event
+from coord_envelope import Journal, Store, clock, event, fill
 from coord_envelope.view import Snapshot, View
 from coord_wk import fold
 
@@ -126,7 +126,7 @@ def check_against_fold(view: View, journal: Journal) -> None:
 def test_the_order_of_arrival_changes_no_answer(shell: Shell, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Kept open, opened anew, or made at the end: with duplicates, late arrivals, and batches of any size."""
     chance = random.Random(seed)
-    monkeypatch.setattr(derived, "BATCH", chance.choice([1, 3, 5_000]))
+    monkeypatch.setattr(fill, "BATCH", chance.choice([1, 3, 5_000]))
     journal, history = open_journal(shell.cwd), History(chance, 80)
     kept = View(journal.store, fold)
     while history.waiting():
@@ -230,14 +230,14 @@ def check_output(shell: Shell) -> None:
     assert shown(shell) == shown(shell, "--at", NOW)
 
 
-def fill(shell: Shell, seed: int, count: int = 150, items: int = 25) -> None:
+def furnish(shell: Shell, seed: int, count: int = 150, items: int = 25) -> None:
     History(random.Random(seed), count, items).all(open_store(shell.cwd))
 
 
 @pytest.fixture
 def filled(shell: Shell) -> Shell:
     shell.env["COORD_NOW"] = NOW
-    fill(shell, 1)
+    furnish(shell, 1)
     check_output(shell)
     return shell
 
@@ -298,7 +298,7 @@ def test_output_is_right_while_another_reads_the_database_for_long(filled: Shell
 
 
 def test_output_is_right_after_rebuilds_that_were_killed(shell: Shell) -> None:
-    fill(shell, 2, 6_000, 200)
+    furnish(shell, 2, 6_000, 200)
     whole = shown(shell, "--at", NOW)
     database, hits = shell.cwd / ".coord/local/work.sqlite", 0
     for part in (1, 4, 10, 40, 80):

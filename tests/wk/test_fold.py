@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import Json
 
-from coord_envelope import Event, codec
+from coord_envelope import Event, claims, codec
 from coord_envelope.terminal import table
 from coord_envelope.view import Snapshot
 from coord_wk import fold
@@ -121,7 +121,7 @@ def test_a_base_that_no_writer_could_have_does_not_freeze_a_field(odd: list[Said
     said: list[Said] = [NEW, *odd]
     state = folded(*said)
     for number in "2345":
-        said.append((number, "updated", " ".join(one.lstrip("0") for one in fold.heads(state)), title(number)))
+        said.append((number, "updated", " ".join(one.lstrip("0") for one in claims.base(state)), title(number)))
         state = folded(*said)
         assert fold.value(state, "title") == number
 
@@ -233,7 +233,7 @@ STOLEN: Held = ("3", "claimed", "2", steal(2), "b")
     ],
 )
 def test_the_owner_is_the_smallest_claim_that_is_not_ended(holds: str | None, said: list[Held]) -> None:
-    owner = fold.owner(folded(NEW, *said))
+    owner = claims.owner(folded(NEW, *said))
     assert (owner and f"{owner['id'].lstrip('0')} {owner['agent'].partition(':')[2]}") == holds
 
 
@@ -261,14 +261,14 @@ def test_a_change_and_a_concurrent_close_both_apply() -> None:
     state = folded(NEW, ("2", "closed", "1", {}), ("3", "updated", "1", title("b")))
     assert fold.value(state, "closed")
     assert fold.value(state, "title") == "b"
-    assert fold.heads(state) == [name("2"), name("3")]
+    assert claims.base(state) == [name("2"), name("3")]
 
 
 def test_the_heads_are_what_nobody_has_seen() -> None:
-    assert fold.heads(folded(NEW)) == [name("1")]
-    assert fold.heads(folded(NEW, ("2", "commented", "1", {}), ("3", "commented", "1", {}))) == [name("2"), name("3")]
-    assert fold.heads(folded(NEW, ("2", "commented", "1", {}), ("3", "commented", "1 2", {}))) == [name("3")]
-    assert fold.heads(folded(NEW, ("2", "commented", "1 77", {}))) == [name("2")]
+    assert claims.base(folded(NEW)) == [name("1")]
+    assert claims.base(folded(NEW, ("2", "commented", "1", {}), ("3", "commented", "1", {}))) == [name("2"), name("3")]
+    assert claims.base(folded(NEW, ("2", "commented", "1", {}), ("3", "commented", "1 2", {}))) == [name("3")]
+    assert claims.base(folded(NEW, ("2", "commented", "1 77", {}))) == [name("2")]
 
 
 def test_an_artifact_is_the_items() -> None:
@@ -318,7 +318,7 @@ def test_a_base_names_the_newest_of_very_many_heads_and_the_claim() -> None:
     """An item with thousands of events by hand, which name no base, could once not be written of any more."""
     said: list[Said] = [NEW, ("2", "claimed", "1", CLAIM)]
     said += [(f"{number}", "commented", "", {}) for number in range(1_000, 4_000)]
-    base = fold.heads(folded(*said))
+    base = claims.base(folded(*said))
     assert base[0] == name("2")
     assert base[1:] == [name(str(number)) for number in range(4_000 - len(base) + 1, 4_000)]
     assert len(base) * 29 < 16 * 1024
@@ -380,7 +380,7 @@ def test_no_body_base_or_refs_makes_it_fail(
     assert open_ or items.status(ITEM) in ("done", "cancelled", "duplicate")
     assert type(items.row(ITEM)["priority"]) is int
     assert [value[0] for which, value in facets if which == "open"] == [str(fold.priority(state))] * open_
-    assert fold.heads(state)
+    assert claims.base(state)
     codec.dumps(items.row(ITEM))
     codec.dumps(items.detail(ITEM))
     table([items.row(ITEM), items.detail(ITEM)], False, True)
@@ -388,6 +388,6 @@ def test_no_body_base_or_refs_makes_it_fail(
 
 def test_a_generation_too_long_to_count_on_is_passed_over() -> None:
     """Python writes no integer of more than 4,300 digits: one more than the greatest it reads cannot be a token."""
-    owner = fold.owner(folded(NEW, ("2", "claimed", "1", {"gen": 10**4300 - 1}, "a")))
+    owner = claims.owner(folded(NEW, ("2", "claimed", "1", {"gen": 10**4300 - 1}, "a")))
     assert owner is not None
     codec.dumps({"gen": owner["gen"] + 1})

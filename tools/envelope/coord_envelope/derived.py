@@ -10,51 +10,26 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import gc
-import heapq
 import os
 import stat
 import time
 
-from coord_envelope import codec, event, world
-from coord_envelope.event import Event
-from coord_envelope.stream import SUFFIX, Stream, streams
+from coord_envelope import fill, world
+from coord_envelope.stream import streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any, Self
 
+    from coord_envelope.event import Event
+    from coord_envelope.fill import Place
     from coord_envelope.store import Store
 
-    Row = tuple[str, str, int, int, int, Event]  # event_id, stream, segment, start and end there, the event
-
-BATCH = 20_000
-"""Events to a transaction."""
 MUCH = 1 << 22
 """Bytes from which it is cheaper to wait for who reads them already than to read them oneself."""
-LONG = 1 << 25
-"""Bytes from which a person is shown how far it is."""
 WAIT_S = 10.0
-_TABLES = """
-CREATE TABLE made (version TEXT, boot TEXT);
-CREATE TABLE place (stream TEXT PRIMARY KEY, segment INTEGER, offset INTEGER, seq INTEGER, start INTEGER, last_id TEXT);
-CREATE TABLE segment (no INTEGER PRIMARY KEY, stream TEXT, first INTEGER, UNIQUE (stream, first));
-"""
-
-
-class Place:
-    """An event, the file it stands in, and where in it."""
-
-    __slots__ = ("event", "file", "offset")
-
-    def __init__(self, event: Event, file: tuple[str, ...], offset: int) -> None:
-        self.event, self.file, self.offset = event, file, offset
-
-
-class _StaleError(Exception):
-    """The file is not there, or says something that the journal does not."""
 
 
 class Derived:
@@ -87,10 +62,10 @@ class Derived:
 
         try:
             self._layers = [self._opened()]
-            behind = self._behind(self._layers[0])
+            behind = fill.behind(self._store, self._layers[0])
             if not behind:
                 return self
-        except (sqlite3.Error, _StaleError):
+        except (sqlite3.Error, fill.StaleError):
             self._layers, behind = [], sum(stream.size() for stream in streams(self._store))
         with self._writing(WAIT_S if behind >= MUCH else 0) as ours:
             if ours and self._mended():
@@ -112,12 +87,7 @@ class Derived:
 
     def read(self, stream: str, first: int, offset: int) -> Place | None:
         """The event that begins at this place, if one does."""
-        file = ("journal", stream, f"{first:012d}{SUFFIX}")
-        try:
-            raw = self._store.pread(event.LIMIT, offset, *file)
-            return Place(event.parse(raw[: raw.index(b"\n")]), file, offset)
-        except (OSError, ValueError):
-            return None
+        return fill.read(self._store, stream, first, offset)
 
     def from_nothing(self) -> None:
         """Forget everything and read the whole history into memory: something was damaged behind our back."""
@@ -143,18 +113,18 @@ class Derived:
                 os.close(fd)
 
     def _opened(self) -> sqlite3.Connection:
-        """The database on disk, opened anew if its file is another one. Raises _StaleError, sqlite3.Error."""
+        """The database on disk, opened anew if its file is another one. Raises fill.StaleError, sqlite3.Error."""
         import sqlite3
 
         try:
             here = os.lstat(self._path)
         except OSError:
-            raise _StaleError from None
+            raise fill.StaleError from None
         if self._disk and self._file and os.path.samestat(here, self._file):
             return self._disk
         self._close()
         if not stat.S_ISREG(here.st_mode):
-            raise _StaleError
+            raise fill.StaleError
         db = sqlite3.connect(self._path, timeout=0.2, isolation_level=None)
         try:
             _spare_fsync(db)
@@ -162,7 +132,7 @@ class Derived:
             if not made or db.execute("SELECT version, boot FROM made").fetchall() != [
                 (self._version, world.boot_id())
             ]:
-                raise _StaleError
+                raise fill.StaleError
         except BaseException:
             db.close()
             raise
@@ -185,7 +155,7 @@ class Derived:
                 return True
             except sqlite3.OperationalError:  # busy, full, read-only: not its fault
                 break
-            except (sqlite3.DatabaseError, _StaleError):
+            except (sqlite3.DatabaseError, fill.StaleError):
                 self._close()
                 if not self._made_anew():
                     break
@@ -226,66 +196,16 @@ class Derived:
             self._fill(memory)
             for db in below:
                 db.execute("COMMIT")
-        except (sqlite3.Error, _StaleError):
+        except (sqlite3.Error, fill.StaleError):
             self._close()
             self.from_nothing()
 
-    def _behind(self, db: sqlite3.Connection) -> int:
-        """About how many bytes of the journal it has not read; 0 if there is no event in them."""
-        found = self._resumed(db)
-        ahead = sum(stream.size() for stream in found)
-        return ahead if any(isinstance(one, Event) for stream in found for one in stream.read()) else 0
-
-    def _resumed(self, db: sqlite3.Connection) -> list[Stream]:
-        """All streams, each at its place. Raises _StaleError if the journal is not what was indexed."""
-        places = {row[0]: row[1:] for row in db.execute("SELECT * FROM place")}
-        found = streams(self._store)
-        for stream in found:
-            if stream.name in places:
-                stream.segment, stream.offset, stream.seq, stream.start, stream.last_id = places.pop(stream.name)
-                last = self.read(stream.name, stream.segment, stream.start)
-                if last is None or last.event.id != stream.last_id:
-                    raise _StaleError
-        if places:
-            raise _StaleError
-        return found
-
     def _fill(self, db: sqlite3.Connection) -> None:
-        found = self._resumed(db)
-        ahead = sum(stream.size() for stream in found)
-        with _undisturbed(), _shown(self._name, ahead) as advance:
-            if ahead > codec.MANY:
-                codec.bulk()
-            rows: list[Row] = []
-            for row in heapq.merge(*map(_rows, found)):
-                rows.append(row)
-                if len(rows) == BATCH:
-                    self._add(db, rows)
-                    advance(sum(end - start for _, _, _, start, end, _ in rows))
-                    rows.clear()
-            if rows:
-                self._add(db, rows)
-
-    def _add(self, db: sqlite3.Connection, rows: list[Row]) -> None:
-        """One transaction: rows and the places after them, or neither."""
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            numbers = {file: _segment_no(db, *file) for file in {row[1:3] for row in rows}}
-            self.add(db, [(one, numbers[stream, first], start) for _, stream, first, start, _, one in rows])
-            last = {row[1]: row for row in rows}
-            places = [
-                (name, first, end, one["seq"], start, one.id) for _, name, first, start, end, one in last.values()
-            ]
-            db.executemany("INSERT OR REPLACE INTO place VALUES (?,?,?,?,?,?)", places)
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
+        fill.fill(self._store, db, self.add, self._name)
 
     def _furnish(self, db: sqlite3.Connection) -> None:
         made = f"INSERT INTO made VALUES ('{self._version}', '{world.boot_id()}');"
-        db.executescript(f"BEGIN;{_TABLES}{self.tables}{made}COMMIT;")
+        db.executescript(f"BEGIN;{fill.TABLES}{self.tables}{made}COMMIT;")
 
 
 def _taken(fd: int) -> bool:
@@ -296,41 +216,6 @@ def _taken(fd: int) -> bool:
     return True
 
 
-def _rows(stream: Stream) -> Iterator[Row]:
-    for one in stream.read():
-        if isinstance(one, Event):
-            yield one["event_id"], stream.name, stream.segment, stream.start, stream.offset, one
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    # Events are trees: the collector finds nothing in them, and looks at all of them again and again for it.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
-
-
-@contextlib.contextmanager
-def _shown(name: str, size: int) -> Iterator[Callable[[int], object]]:
-    if size < LONG or not os.isatty(2):
-        yield lambda _: None
-        return
-    from coord_envelope.terminal import progress
-
-    with progress(f"reading the journal into {name}", size) as advance:
-        yield advance
-
-
 def _spare_fsync(db: sqlite3.Connection) -> None:
     # A killed process cannot hurt the file, and after a power loss the boot id differs, where there is one.
     db.execute(f"PRAGMA synchronous = {'OFF' if world.boot_id() else 'NORMAL'}")
-
-
-def _segment_no(db: sqlite3.Connection, stream: str, first: int) -> int:
-    db.execute("INSERT OR IGNORE INTO segment (stream, first) VALUES (?, ?)", (stream, first))
-    row = db.execute("SELECT no FROM segment WHERE stream = ? AND first = ?", (stream, first)).fetchone()
-    return int(row[0])

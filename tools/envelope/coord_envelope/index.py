@@ -10,8 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
 
-    from coord_envelope.derived import Place
     from coord_envelope.event import Event
+    from coord_envelope.fill import Place
     from coord_envelope.store import Store
 
 VERSION = "2"

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from coord_envelope.derived import Place
+    from coord_envelope.fill import Place
     from coord_envelope.index import Index
     from coord_envelope.store import Store
 

@@ -10,6 +10,7 @@ folds its entity again from the beginning; no other is touched. So the arrival o
 
 from __future__ import annotations
 
+import bisect
 import json
 
 from coord_envelope import codec
@@ -141,13 +142,17 @@ class Snapshot:
             for entity in fold.entities(event):
                 self._states[entity] = fold.step(self._states.get(entity), event)
         found = ((facet, entity) for entity, state in self._states.items() for facet in fold.facets(state))
-        self._facets = sorted({(name, value, entity) for (name, value), entity in found})
+        self._facets: list[tuple[str, ...]] = sorted({(name, value, entity) for (name, value), entity in found})
 
     def get(self, entity: str) -> Json | None:
         return self._states.get(entity)
 
     def find(self, name: str, begin: str = "", end: str = "\U0010ffff") -> Iterator[tuple[str, str]]:
-        return ((value, entity) for which, value, entity in self._facets if which == name and begin <= value < end)
+        at = bisect.bisect_left(self._facets, (name, begin))
+        while at < len(self._facets) and self._facets[at] < (name, end):
+            _, value, entity = self._facets[at]
+            yield value, entity
+            at += 1
 
     def entities(self) -> Iterator[str]:
         return iter(sorted(self._states))

@@ -8,7 +8,7 @@ What `as` names can be used by the operations after it, wherever an id is.
 
 from __future__ import annotations
 
-from coord_envelope import BadData, No, event
+from coord_envelope import BadData, No, claims, event
 from coord_envelope.bodies import check_body
 from coord_envelope.event import Made
 from coord_wk import draft, fold
@@ -106,7 +106,7 @@ class Batch:
 
     def _own_claim(self, item: str) -> Json:
         state = self._items.state(item)
-        holder = fold.owner(state) if state and item not in self._closed else None
+        holder = claims.owner(state) if state and item not in self._closed else None
         if holder and not self._mine(holder):
             raise No(f"{item} is held by {holder['agent']}")
         return {"claim": holder["id"]} if holder else {}
@@ -138,4 +138,4 @@ class Batch:
         return Made(text)
 
     def _base(self, item: str) -> list[str]:
-        return self._heads.get(item) or fold.heads(self._items.known(item))
+        return self._heads.get(item) or claims.base(self._items.known(item))

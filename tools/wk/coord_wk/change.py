@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from coord_envelope import BadData, No, Usage, inputs, tool
+from coord_envelope import BadData, No, Usage, claims, inputs, tool
 from coord_envelope.bodies import check_body
-from coord_wk import draft, fold
+from coord_wk import draft
 from coord_wk.work import WORK, Work
 
 TYPE_CHECKING = False
@@ -43,7 +43,7 @@ def claim(
     def decide(text: str, items: Items) -> list[Json]:
         item = work.resolve(text, items)
         state, status = items.known(item), items.status(item)
-        holder = fold.owner(state) if status == "active" else None
+        holder = claims.owner(state) if status == "active" else None
         if holder and work.mine(holder):
             mine = call.event(holder["id"])
             return [mine] if mine else []
@@ -89,7 +89,7 @@ def release(
 
     def decide(text: str, items: Items) -> list[Json]:
         item = work.resolve(text, items)
-        state, holder = items.known(item), fold.owner(items.known(item))
+        state, holder = items.known(item), claims.owner(items.known(item))
 
         def given_back(claim_id: str, how: str) -> Json:
             body = {"claim": claim_id, "reason": how, **({"note": reason} if reason else {})}
@@ -132,9 +132,9 @@ def close(
 
         def decide(items: Items) -> list[Json]:
             item = work.resolve(text, items)
-            state, status, holder = items.known(item), items.status(item), fold.owner(items.known(item))
+            state, status, holder = items.known(item), items.status(item), claims.owner(items.known(item))
             said = body | _duplicate(work, items, item, dup_of)
-            robbed = any(work.mine(claim) and fold.stolen(state, one) for one, claim in state["claims"].items())
+            robbed = any(work.mine(claim) and claims.stolen(state, one) for one, claim in state["claims"].items())
             if status in draft.RESOLUTIONS:
                 fault = No(f"is {status} already", where=text, todo="`wk comment` adds to it")
                 last = max(state["registers"]["closed"])
@@ -261,7 +261,7 @@ def artifact(
 
     def decide(which: str, items: Items) -> list[Json]:
         item = work.resolve(which, items)
-        base = fold.heads(items.known(item))
+        base = claims.base(items.known(item))
         body = {"kind": kind, "on": item, **about}
         return [{"type": "artifact.added", "refs": {"work_id": item}, "base": base, "body": body}]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_envelope import SELF, BadData
+from coord_envelope import SELF, BadData, claims
 from coord_envelope.codec import Json
 from coord_envelope.event import name_ok
 from coord_wk import fold
@@ -35,13 +35,12 @@ def created(given: Json) -> Json:
 def change(kind: str, item: str, state: Json, body: Json) -> Json:
     """An event about an item, from one who has seen the state. Raises BadData."""
     check(body)
-    return {"type": f"work.{kind}", "refs": {"work_id": item}, "base": fold.heads(state), "body": body}
+    return {"type": f"work.{kind}", "refs": {"work_id": item}, "base": claims.base(state), "body": body}
 
 
 def claimed(item: str, state: Json, steal: bool, reason: str | None) -> Json:
     """A claim, with the next generation as its token."""
-    generations = (claim["gen"] for claim in state["claims"].values())
-    body: Json = {"gen": max(generations, default=0) + 1}
+    body: Json = {"gen": claims.next_gen(state)}
     if steal:
         body |= {"steal": True, "reason": reason}
     return change("claimed", item, state, body)

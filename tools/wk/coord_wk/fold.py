@@ -3,10 +3,14 @@
 Registers (title, priority, …, closed): the value is set by the causally latest event. Of concurrent ones the
 greatest id wins, and the losers are its conflicts until the next write, which saw them. Sets (labels, deps): an
 add wins over a remove that did not see it (Shapiro et al., "Conflict-free Replicated Data Types", 2011, OR-set;
-causality in place of tags). One event precedes another if it is reachable from it through `base`.
+causality in place of tags). Who holds the item is the rule of all claims (`coord_envelope.claims`).
 """
 
 from __future__ import annotations
+
+from coord_envelope import causal, claims
+from coord_envelope.causal import precedes
+from coord_envelope.claims import owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,10 +23,7 @@ TEXTS = ("title", "desc", "kind", "parent", "assignee", "hold", "defer_until")
 REGISTERS = (*TEXTS, "priority")
 SETS = ("labels", "deps")
 RESOLUTIONS = ("done", "cancelled", "duplicate")
-name, version = "work", "2"
-
-_HEADS = 256
-"""A base names no more of them: a line has an end. The next writes name the others."""
+name, version = "work", "3"
 
 
 def entities(event: Event) -> Iterable[str]:
@@ -39,35 +40,25 @@ def entities(event: Event) -> Iterable[str]:
 def step(state: Json | None, event: Event) -> Json:
     """The state after one event more, taken in order of event_id."""
     if state is None:
-        state = {"dag": {}, "heads": [], "early": [], "registers": {}, "sets": {}, "claims": {}, "ended": {}}
-        state |= {"steals": [], "closes": [], "comments": [], "artifacts": {}}
-    at = event.id
-    _know(state, at, event.get("base"))
-    said = {"by": event["actor"]["agent_id"], "ts": event["ts"]}
+        state = {**claims.nothing(), "registers": {}, "sets": {}, "comments": [], "artifacts": {}, "keys": {}}
+    early = causal.know(state, event)
+    at, said = event.id, {"by": event["actor"]["agent_id"], "ts": event["ts"]}
     state["last"] = said
+    claims.take(state, event)
     change = _CHANGES.get(event["type"])
-    if change:
+    if change and _first(state, event):
         change(state, at, said, event["body"], event)
-    if at in state["early"]:  # what an event before it knew of is known of only now
+    if early:  # what an event before it knew of is known of only now
         _prune(state)
     return state
 
 
-def _know(state: Json, at: str, base: object) -> None:
-    """Take in what the event's writer knew of. Heads are the events that no other knew of."""
-    dag, heads, early = state["dag"], state["heads"], state["early"]
-    if base == heads and at not in dag and at not in early:  # it saw everything: mostly so
-        dag[at], state["heads"] = base, [at]
-        return
-    named = [one for one in base if isinstance(one, str)] if isinstance(base, list) else []
-    # A circle would have no head, and nobody could write past it.
-    known = [one for one in named if one != at and not (at in early and precedes(state, at, one))]
-    early += [one for one in known if one > at]  # from a clock that ran ahead
-    dag[at] = [*dag.get(at, ()), *known]
-    if known:
-        state["heads"] = heads = [one for one in heads if one not in known]
-    if at not in early and at not in heads:
-        heads.append(at)
+def _first(state: Json, event: Event) -> bool:
+    """Is it the first with its idempotency key? The others are aliases of it."""
+    key = event.get("idempotency_key")
+    if not isinstance(key, str):
+        return True
+    return state["keys"].setdefault(f"{event['type']} {key}", event.id) == event.id  # type: ignore[no-any-return]
 
 
 def _prune(state: Json) -> None:
@@ -76,8 +67,10 @@ def _prune(state: Json) -> None:
         state["registers"][register] = {one: values[one] for one in kept}
 
 
-def _created(state: Json, at: str, said: Json, body: Json, _: Event) -> None:
+def _created(state: Json, at: str, said: Json, body: Json, event: Event) -> None:
     state.setdefault("created", {"id": at, **said})
+    if isinstance(event.get("idempotency_key"), str):
+        state.setdefault("key", event["idempotency_key"])
     for register in REGISTERS:
         if register in body:
             _write(state, at, register, body[register])
@@ -95,7 +88,6 @@ def _updated(state: Json, at: str, _said: Json, body: Json, _: Event) -> None:
 
 
 def _closed(state: Json, at: str, said: Json, body: Json, _: Event) -> None:
-    state["closes"].append(at)
     how = body.get("resolution")
     more = {name: body[name] for name in ("note", "dup_of") if isinstance(body.get(name), str)}
     _write(state, at, "closed", {"resolution": how if how in RESOLUTIONS else "done", **said, **more})
@@ -103,24 +95,6 @@ def _closed(state: Json, at: str, said: Json, body: Json, _: Event) -> None:
 
 def _reopened(state: Json, at: str, _said: Json, _body: Json, _: Event) -> None:
     _write(state, at, "closed", None)
-
-
-def _claimed(state: Json, at: str, said: Json, body: Json, event: Event) -> None:
-    gen = body.get("gen")
-    state["claims"][at] = {
-        "agent": said["by"],
-        "session": event["actor"].get("session_id"),
-        "replica": event["writer"].rpartition("~")[2],
-        "gen": gen if type(gen) is int and 0 < gen < 1 << 53 else 1,
-        "ts": said["ts"],
-    }
-    if body.get("steal") is True:
-        state["steals"].append(at)
-
-
-def _released(state: Json, at: str, _said: Json, body: Json, _: Event) -> None:
-    if isinstance(body.get("claim"), str):
-        state["ended"].setdefault(body["claim"], at)
 
 
 def _commented(state: Json, at: str, said: Json, body: Json, _: Event) -> None:
@@ -143,9 +117,6 @@ _CHANGES = {
     "work.updated": _updated,
     "work.closed": _closed,
     "work.reopened": _reopened,
-    "work.claimed": _claimed,
-    "work.released": _released,
-    "work.conceded": _released,
     "work.commented": _commented,
     "artifact.added": _added,
     "artifact.removed": _removed,
@@ -186,29 +157,25 @@ def _member(which: str, given: object) -> str | None:
     return f"{relation} {to}" if known else None
 
 
-def precedes(state: Json, one: str, other: str) -> bool:
-    """Did the writer of `other` know of `one`?"""
-    dag, early = state["dag"], state["early"]
-    todo, seen = list(dag.get(other, ())), set[str]()
-    while todo:
-        at = todo.pop()
-        if at == one:
-            return True
-        # Where no id is smaller than one its writer knew, what is older than `one` leads nowhere.
-        if (at > one or early) and at not in seen:
-            seen.add(at)
-            todo += dag.get(at, ())
-    return False
-
-
-def heads(state: Json) -> list[str]:
-    """The item's latest events: those that no other knew of. A new event's `base`.
-
-    Of very many the newest, and the claims: who takes one over must have seen it.
-    """
-    found: list[str] = state["heads"]
-    claims = [one for one in found[:-_HEADS] if one in state["claims"]]
-    return [*claims[:_HEADS], *found[-_HEADS:]]
+def united(states: list[Json]) -> Json:
+    """The state of items that are one: made with one key in stores that had not met. The oldest first."""
+    whole = {**states[0], **claims.united(states), "registers": {}, "sets": {}}
+    for state in states:
+        for register, values in state["registers"].items():
+            whole["registers"][register] = whole["registers"].get(register, {}) | values
+        for which, members in state["sets"].items():
+            known = whole["sets"].setdefault(which, {})
+            for member, by in members.items():
+                before = known.get(member, {"add": [], "rm": []})
+                known[member] = {how: sorted(before[how] + by[how]) for how in ("add", "rm")}
+    _prune(whole)
+    keys = sorted(one for state in states for one in state["keys"].items())
+    again = {at for (key, at), (before, _) in zip(keys[1:], keys, strict=False) if key == before}
+    comments = (one for state in states for one in state["comments"] if one["event_id"] not in again)
+    whole["comments"] = sorted(comments, key=lambda one: str(one["event_id"]))
+    whole["artifacts"] = {at: body for state in states for at, body in state["artifacts"].items() if at not in again}
+    whole["last"] = max((state["last"] for state in states), key=lambda last: str(last["ts"]))
+    return whole
 
 
 def value(state: Json, register: str) -> object:
@@ -227,20 +194,6 @@ def present(state: Json, which: str) -> dict[str, str]:
     return found
 
 
-def owner(state: Json) -> Json | None:
-    """The claim that holds the item: of those not ended, the one with the smallest id. With its id and token."""
-    for claim_id in sorted(state["claims"].keys() - state["ended"].keys()):
-        closed = any(not precedes(state, close, claim_id) for close in state["closes"])
-        if not closed and not stolen(state, claim_id):
-            return {"id": claim_id, **state["claims"][claim_id]}
-    return None
-
-
-def stolen(state: Json, claim_id: str) -> bool:
-    """Was the claim taken over, by one who had seen it, and not given back before?"""
-    return claim_id not in state["ended"] and any(precedes(state, claim_id, steal) for steal in state["steals"])
-
-
 def facets(state: Json) -> Iterable[tuple[str, str]]:
     """By what an item is found: open or closed, free, whose, its parent, its id's ending, its foreign id."""
     if "created" not in state:
@@ -251,6 +204,8 @@ def facets(state: Json) -> Iterable[tuple[str, str]]:
     yield "end", created[::-1]
     if isinstance(alias, str):
         yield "alias", alias
+    if "key" in state:
+        yield "key", state["key"]
     if isinstance(parent, str):
         yield "child", parent
     if value(state, "closed"):

@@ -15,7 +15,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 
-from coord_envelope import codec, event, world
+from coord_envelope import claims, codec, event, world
 from coord_wk import draft, fold
 
 TYPE_CHECKING = False
@@ -197,7 +197,7 @@ def steps(new: Foreign, then: Foreign, item: str, states: Mapping[str, Json], id
 
 
 def _closing(new: Foreign, then: Foreign, state: Json) -> Iterator[tuple[str, Json]]:
-    holder, here = fold.owner(state), bool(fold.value(state, "closed"))
+    holder, here = claims.owner(state), bool(fold.value(state, "closed"))
     if bool(new.closed) == bool(then.closed) or bool(new.closed) == here:
         return
     if not new.closed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 
-from coord_envelope import BadData, codec, tool
+from coord_envelope import BadData, claims, codec, tool
 from coord_envelope.disk import write_all
 from coord_envelope.errors import DiskFault, Refused
 from coord_envelope.event import Made
@@ -122,7 +122,7 @@ class _Intake:
             found += [(item, "updated", body) for body in foreign.origins(one, version + 1)]
         for n, (whom, what, body) in enumerate(found):
             digest = hashlib.sha256(codec.dumps(body)).hexdigest()[:16]
-            drafts.add(items, whom, what, body, f"import:{item}:{version + 1}.{n}:{digest}")
+            drafts.add(items, whom, what, body, f"import:{one.key}:{version + 1}.{n}:{digest}")
         if found:
             self._changed.add(one.key)
 
@@ -158,7 +158,7 @@ class _Drafts:
 
     def add(self, items: Items, item: str, what: str, body: Json, key: str) -> None:
         label = str(len(self.made))
-        base = [self._last[item]] if item in self._last else fold.heads(items.known(item))
+        base = [self._last[item]] if item in self._last else claims.base(items.known(item))
         self._last[item] = Made(label)
         draft = {"type": f"work.{what}", "refs": {"work_id": item}, "base": base, "body": body, "idempotency_key": key}
         self.made.append(draft | {"$as": label})

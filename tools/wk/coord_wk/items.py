@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope import BadData, clock
+from coord_envelope import BadData, claims, clock
 from coord_wk import fold
 from coord_wk.graph import Graph
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Protocol
 
     from coord_envelope.codec import Json
@@ -29,6 +29,7 @@ class Items:
     def __init__(self, source: Source, now: str) -> None:
         self._source, self._now = source, now
         self._states: dict[str, Json | None] = {}
+        self._twins: dict[str, list[str]] = {}
         self._graph = Graph(self._edges)
         self._supposed_waits: dict[str, list[str]] = {}
         self._supposed_parent: dict[str, str] = {}
@@ -36,9 +37,35 @@ class Items:
     def state(self, item: str) -> Json | None:
         """The folded state; None if there is no such item."""
         if item not in self._states:
-            found = self._source.get(item)
-            self._states[item] = found if found and "created" in found else None
+            self._look(item)
         return self._states[item]
+
+    def _look(self, item: str) -> None:
+        found = self._source.get(item)
+        if not found or "created" not in found:
+            self._states[item] = None
+            return
+        key = found.get("key")
+        twins = [one for _, one in self._source.find("key", key, key + "\0")] if key else [item]
+        if len(twins) > 1:
+            found = fold.united([state for state in map(self._source.get, twins) if state])
+        for one in twins:
+            self._states[one], self._twins[one] = found, twins
+
+    def name(self, item: str) -> str:
+        """Its id. Of items made with one key in stores that had not met the oldest's: it stands for all."""
+        return self._twins[item][0] if self.state(item) else item
+
+    def _named(self, found: Iterable[str]) -> Iterator[str]:
+        seen = set[str]()
+        for name in (self.name(one) for one in found if self.state(one)):
+            if name not in seen:
+                seen.add(name)
+                yield name
+
+    def _about(self, facet: str, item: str) -> Iterator[str]:
+        same = self._twins[item] if self.state(item) else [item]
+        return self._named(found for one in same for _, found in self._source.find(facet, one, one + "\0"))
 
     def known(self, item: str) -> Json:
         """The state of an item that is there."""
@@ -48,20 +75,20 @@ class Items:
 
     def ranked(self, facet: str) -> Iterator[str]:
         """Items with a facet, most urgent and then oldest first."""
-        return (item for _, item in self._source.find(facet))
+        return self._named(item for _, item in self._source.find(facet))
 
     def owned(self, agent: str) -> Iterator[str]:
         """The items an agent holds."""
-        found = (item for _, item in self._source.find("owner", f"{agent} ", f"{agent}!"))
-        return (item for item in found if (fold.owner(self.known(item)) or {}).get("agent") == agent)
+        found = self._named(item for _, item in self._source.find("owner", f"{agent} ", f"{agent}!"))
+        return (item for item in found if (claims.owner(self.known(item)) or {}).get("agent") == agent)
 
     def everything(self) -> Iterator[str]:
         """Every item, oldest first."""
-        return (item for item in self._source.entities() if self.state(item))
+        return self._named(self._source.entities())
 
     def aliased(self, foreign: str) -> list[str]:
         """The items that came with this foreign id."""
-        return [item for _, item in self._source.find("alias", foreign, foreign + "\0")]
+        return list(self._named(item for _, item in self._source.find("alias", foreign, foreign + "\0")))
 
     def ending(self, text: str) -> list[str]:
         """The items whose id is `wk-` and this, or ends so, in either case: of 4 characters or more; at most 9."""
@@ -69,11 +96,12 @@ class Items:
         ending = rest.upper()
         if (dash and prefix != "wk") or not rest.isascii() or len(ending) < 4 or ending.strip(clock.CROCKFORD):
             return []
-        return [item for _, item in islice(self._source.find("end", ending[::-1], ending[::-1] + "~"), 9)]
+        found = islice(self._source.find("end", ending[::-1], ending[::-1] + "~"), 9)
+        return list(self._named(item for _, item in found))
 
     def children(self, item: str) -> list[str]:
         """The items whose parent it is, oldest first."""
-        return [child for _, child in self._source.find("child", item, item + "\0")]
+        return list(self._about("child", item))
 
     def ancestors(self, item: str) -> list[str]:
         """Its parent, that one's parent, and so on, as far as they are there and no circle closes."""
@@ -87,7 +115,7 @@ class Items:
     def _parent(self, item: str) -> str | None:
         state = self.state(item)
         parent = fold.value(state, "parent") if state else None
-        return self._supposed_parent.get(item) or (parent if isinstance(parent, str) else None)
+        return self._supposed_parent.get(item) or (self.name(parent) if isinstance(parent, str) else None)
 
     def top(self, item: str) -> bool:
         """Is nothing above it open? In a circle of parents the oldest is the top."""
@@ -101,7 +129,7 @@ class Items:
         closed = fold.value(state, "closed")
         if isinstance(closed, dict):
             return str(closed["resolution"])
-        if fold.owner(state):
+        if claims.owner(state):
             return "active"
         if any(self.holds(one) for one in (item, *self.ancestors(item))):
             return "held"
@@ -172,28 +200,36 @@ class Items:
         return waits + [(event, part) for part, event in self._parts(item)]
 
     def _blocked_by(self, item: str) -> list[tuple[str, str]]:
-        deps = fold.present(self.state(item) or {"sets": {}}, "deps")
-        waits = [(add, dep.partition(" ")[2]) for dep, add in deps.items() if dep.startswith("blocked_by ")]
+        waits = [(add, to) for (rel, to), add in self._deps(item).items() if rel == "blocked_by"]
         waits += [("", to) for to in self._supposed_waits.get(item, ())]
         return [(add, to) for add, to in waits if not self._done(to)]
 
+    def _deps(self, item: str) -> dict[tuple[str, str], str]:
+        """How it depends on what, each with the event that made it so."""
+        found = dict[tuple[str, str], str]()
+        for dep, add in fold.present(self.state(item) or {"sets": {}}, "deps").items():
+            rel, _, to = dep.partition(" ")
+            about = (rel, self.name(to))
+            found[about] = min(add, found.get(about, add))
+        return found
+
     def _parts(self, item: str) -> list[tuple[str, str]]:
         """Its open children, oldest first, each with the event that made it one."""
-        parts = [part for _, part in self._source.find("part", item, item + "\0")]
-        found = [(part, max(self.known(part)["registers"]["parent"])) for part in parts if self.state(part)]
+        parts = [part for part in self._about("part", item) if self.is_open(part)]
+        found = [(part, max(self.known(part)["registers"]["parent"])) for part in parts]
         moved = self._supposed_parent
         return [one for one in found if one[0] not in moved] + [(one, "") for one in moved if moved[one] == item]
 
     def row(self, item: str) -> Json:
         """The item in a line."""
         state = self.known(item)
-        holder = fold.owner(state)
+        holder = claims.owner(state)
         given = {
             "kind": fold.value(state, "kind") or "task",
             "title": fold.value(state, "title") or "(no title)",
             "owner": holder and holder["agent"],
             "assignee": fold.value(state, "assignee"),
-            "parent": fold.value(state, "parent"),
+            "parent": self._parent(item),
             "labels": sorted(fold.present(state, "labels")),
         }
         some = {name: what for name, what in given.items() if what}
@@ -210,11 +246,11 @@ class Items:
             "hold": fold.value(state, "hold"),
             "defer_until": fold.value(state, "defer_until"),
             "fields": {name[7:]: fold.value(state, name) for name in registers if name.startswith("fields.")},
-            "deps": [dict(zip(("rel", "to"), dep.split(" ", 1), strict=True)) for dep in fold.present(state, "deps")],
+            "deps": [{"rel": rel, "to": to} for rel, to in self._deps(item)],
             "blockers": self.blockers(item) if self.status(item) == "blocked" else [],
             "cycle": self.cyclic(item),
             "children": self.children(item),
-            "claim": fold.owner(state),
+            "claim": claims.owner(state),
             "closed": fold.value(state, "closed"),
             "conflicts": conflicts(state),
             "comments": state["comments"],

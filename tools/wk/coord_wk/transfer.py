@@ -12,7 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_envelope.tool import Call
     from coord_wk import options as o
@@ -105,8 +104,6 @@ def _records(call: Call, items: Items) -> Iterator[Json]:
 
     for item in items.everything():
         events = [place.event for each in items.known(item)["dag"] if (place := call.journal.index.by_id(each))]
-        if _copy(call, events, item):
-            continue
         _, records = foreign.restored("beads", (event["body"] for event in events))
         if records:
             first = foreign.once(map(beads.item, records))[0]
@@ -116,20 +113,13 @@ def _records(call: Call, items: Items) -> Iterator[Json]:
             yield beads.made_here(_now(items, item))
 
 
-def _copy(call: Call, events: list[Event], item: str) -> bool:
-    """Was another item, older, made with the same key in another store?"""
-    keys = [event["idempotency_key"] for event in events if event.id == item and "idempotency_key" in event]
-    places = [call.journal.index.by_key("work.created", key) for key in keys]
-    return any(place and place.event.id != item for place in places)
-
-
 def _now(items: Items, item: str) -> Json:
     """The item as beads' records tell of it."""
     state, detail = items.known(item), items.detail(item)
-    closed, parent = fold.value(state, "closed"), fold.value(state, "parent")
+    closed, parent = fold.value(state, "closed"), detail.get("parent")
     begun = "in_progress" if "owner" in detail else "blocked" if "hold" in detail else "open"
     reason = detail["closed"].get("note") or detail["closed"]["resolution"] if closed else None
-    deps = [(rel, _name(items, to)) for rel, _, to in (dep.partition(" ") for dep in fold.present(state, "deps"))]
+    deps = [(dep["rel"], _name(items, dep["to"])) for dep in detail.get("deps", ())]
     ever = [(rel, _name(items, to)) for rel, _, to in (dep.partition(" ") for dep in state["sets"].get("deps", {}))]
     who = detail.get("owner") or detail.get("assignee") or ""
     return {
@@ -138,7 +128,7 @@ def _now(items: Items, item: str) -> Json:
         "status": "closed" if closed else begun,
         "when": {"closed_at": detail["closed"]["ts"], "close_reason": reason} if closed else {},
         "assignee": who.removeprefix("agent:"),
-        "deps": [*deps, ("parent", _name(items, parent))] if isinstance(parent, str) else deps,
+        "deps": [*deps, ("parent", _name(items, parent))] if parent else deps,
         "ever": {*ever, *([("parent", "")] if "parent" in state["registers"] else [])},
         "updated_at": detail["last"]["ts"],
         "created_at": detail["created"]["ts"],

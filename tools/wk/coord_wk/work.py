@@ -78,7 +78,7 @@ class Work:
         An id is that item's, whatever is another's alias; an alias stands over the bare ending of an id.
         """
         if items.state(text):
-            return text
+            return items.name(text)
         short = text.startswith("wk-")
         found = items.ending(text) if short else items.aliased(text)
         found = found or (items.aliased(text) if short else items.ending(text))

@@ -1,0 +1,144 @@
+"""Claims: who holds an item, a job, a message. One rule for all of them, as a fold of the entity's events.
+
+    claimed     I take it; with `steal`: from those whose claims I have seen
+    confirmed   the arbiter's word, in its order: this claim has the token n
+    released | conceded | closed | completed    that claim is over
+
+The owner is the last confirmed claim that is not over; if there is none, the tentative one with the smallest id.
+A claim is over if it was released or conceded, if the entity was closed by an event that did not precede it, or if
+one who had seen it took it away: a claim that is confirmed itself, or any where the one taken away is not confirmed.
+What is over stays so whatever events come later, but for a forged one: so the arbiter's compare-and-swap suffices
+to keep at most one confirmed claim open (`verdict`).
+"""
+
+from __future__ import annotations
+
+from coord_envelope import causal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_envelope.codec import Json
+    from coord_envelope.event import Event
+
+ENTITY = {"work": "work_id", "run": "run_id", "lease": "lease_id", "msg": "msg_id"}
+"""The namespaces whose entities can be claimed, and the field of `refs` that names the entity."""
+HEADS = 256
+"""A base names no more of them: a line has an end. The next writes name the others."""
+TOKENS = 1 << 53
+"""A token is less: every JSON reader has it exactly."""
+
+
+def nothing() -> Json:
+    """The state before the first event: claims, and who knew of what."""
+    return {**causal.nothing(), "claims": {}, "ended": {}, "steals": [], "closes": [], "confirmed": {}}
+
+
+def take(state: Json, event: Event) -> None:
+    """Take in an event, after `causal.know` did."""
+    verb, body = event["type"].rpartition(".")[2], event["body"]
+    if verb == "claimed":
+        state["claims"][event.id] = {
+            "agent": event["actor"]["agent_id"],
+            "session": event["actor"].get("session_id"),
+            "replica": event["writer"].rpartition("~")[2],
+            "gen": _token(body.get("gen")),
+            "ts": event["ts"],
+        }
+        if body.get("steal") is True:
+            state["steals"].append(event.id)
+    elif verb in ("closed", "completed"):
+        state["closes"].append(event.id)
+    elif verb in ("released", "conceded") and isinstance(body.get("claim"), str):
+        state["ended"].setdefault(body["claim"], event.id)
+    elif verb == "confirmed" and isinstance(body.get("claim"), str) and is_arbiter(event["writer"]):
+        agent = body.get("agent_id")
+        said = {"n": _token(body.get("n")), "agent": agent if isinstance(agent, str) else "?", "ts": event["ts"]}
+        state["confirmed"].setdefault(body["claim"], said)
+
+
+def base(state: Json) -> list[str]:
+    """The entity's heads: the `base` of a new event.
+
+    Of very many the newest, and the claims: who takes one away must have seen it.
+    """
+    heads: list[str] = state["heads"]
+    claimed = [one for one in heads[:-HEADS] if one in state["claims"]]
+    return [*claimed[:HEADS], *heads[-HEADS:]]
+
+
+def is_arbiter(writer: str) -> bool:
+    """Is this a stream of what the shared remote confirmed?"""
+    return writer.startswith("arbiter.main~")
+
+
+def owner(state: Json) -> Json | None:
+    """The claim that holds the entity, with its id and token `n` (None: not confirmed); None if nobody holds it.
+
+    A confirmed claim whose own event has not come yet holds it, too: of that only the agent is known.
+    """
+    confirmed = [one for one in state["confirmed"] if not over(state, one)]
+    tentative = (one for one in sorted(state["claims"].keys() - state["ended"].keys()) if not over(state, one))
+    found = confirmed[-1] if confirmed else next(tentative, None)
+    if found is None:
+        return None
+    said = state["confirmed"].get(found, {"n": None})
+    claim = state["claims"].get(found, {"agent": None, "session": None, "replica": None, "gen": 1})
+    return {"id": found, **claim, **({} if found in state["claims"] else said), "n": said["n"]}
+
+
+def over(state: Json, claim: str) -> bool:
+    """Can this claim hold the entity no more?"""
+    return claim in state["ended"] or _closed(state, claim) or stolen(state, claim)
+
+
+def stolen(state: Json, claim: str) -> bool:
+    """Was the claim taken away by one who had seen it, and not given back before?"""
+    if claim in state["ended"]:
+        return False
+    firm = claim in state["confirmed"]
+    steals = (one for one in state["steals"] if not firm or one in state["confirmed"])
+    return any(causal.precedes(state, claim, one) for one in steals)
+
+
+def _closed(state: Json, claim: str) -> bool:
+    # While something it knew of has not come, nor can it be said that it did not know of a closing.
+    later = any(not causal.precedes(state, close, claim) for close in state["closes"])
+    return later and causal.complete(state, claim)
+
+
+def verdict(state: Json, claim: str) -> str:
+    """What a store may do about its own claim, given all that the arbiter holds: confirm | concede | nothing."""
+    if claim in state["confirmed"] or over(state, claim):
+        return "nothing"
+    held = [one for one in state["confirmed"] if not over(state, one)]
+    if all(claim in state["steals"] and causal.precedes(state, one, claim) for one in held):
+        return "confirm"
+    return "concede"
+
+
+def token(state: Json, claim: str) -> int:
+    """The token to confirm it with: greater than all before, the local counts included."""
+    after = (said["n"] + 1 for said in state["confirmed"].values())
+    counts: list[int] = [state["claims"][claim]["gen"], *after]
+    return max(counts)
+
+
+def next_gen(state: Json) -> int:
+    """The local count that a new claim has."""
+    counts = [claim["gen"] for claim in state["claims"].values()]
+    return max([*counts, *(said["n"] for said in state["confirmed"].values())], default=0) + 1
+
+
+def united(states: list[Json]) -> Json:
+    """The claims of entities that are one."""
+    whole = {**causal.united(states), "steals": [], "closes": []}
+    for name in ("steals", "closes"):
+        whole[name] = sorted(one for state in states for one in state[name])
+    for name in ("claims", "ended", "confirmed"):
+        whole[name] = {one: said for state in states for one, said in state[name].items()}
+    whole["confirmed"] = dict(sorted(whole["confirmed"].items(), key=lambda one: one[1]["n"]))
+    return whole
+
+
+def _token(found: object) -> int:
+    return found if type(found) is int and 0 < found < TOKENS else 1
