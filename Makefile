@@ -1,4 +1,5 @@
 # Two commands do all the set-up: `make demo` runs the main job, `make test` passes the tests.
+# `make proof` and `make bench` take minutes.
 # Needed: Python >= 3.11 with venv, git. Everything else goes into .venv.
 
 PYTHON ?= python3
@@ -17,6 +18,7 @@ proof: $(STAMP)
 
 bench: $(STAMP)
 	.venv/bin/python bench/follow_latency.py
+	.venv/bin/python bench/leases.py
 
 check: $(STAMP)
 	.venv/bin/ruff check .
