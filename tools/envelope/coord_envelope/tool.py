@@ -222,7 +222,7 @@ def not_yet(name: str, what: str) -> NoReturn:
 
     def run() -> int:
         if sys.argv[1:] != ["--version"]:
-            raise Unreachable(f"{what} are not there yet", todo="this release has wk, ev and msg")
+            raise Unreachable(f"{what} are not there yet", todo="this release has wk, ev, lease and msg")
         write_all(1, f"{name} (coord-kernel) {VERSION}\n".encode())
         return 0
 
