@@ -231,7 +231,7 @@ def test_a_rebuild_is_over_before_the_lock_is_taken(shell: Shell, monkeypatch: p
     """A view that was deleted was once made anew while every other writer waited."""
     new(shell)
     held: list[bool] = []
-    monkeypatch.setattr(View, "add", lambda view, db, found: held.append(is_locked(shell)))
+    monkeypatch.setattr(View, "add", lambda view, db, found: [*found, held.append(is_locked(shell))])  # type: ignore[func-returns-value]
     work = Work(Call("tester"))
     assert work.change(lambda items: held.append(is_locked(shell)) or []) == []  # type: ignore[func-returns-value]
     assert held == [False, True]

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from support import DATA, Done, Json, Shell
+from support import DATA, ME, Done, Json, Shell, open_journal
 
 from coord_envelope import codec
 from coord_wk import beads, foreign, markdown, tbd
@@ -698,8 +698,8 @@ def test_an_event_that_only_looks_imported_is_no_error(wk: Transfer) -> None:
         {"from": "beads", "without": 7, "record": {}},
     ]
     lines = [{"type": "work.created", "body": {"title": "x", "origin": origin}} for origin in made]
-    wk("ev emit", stdin="".join(json.dumps(line) + "\n" for line in lines))
-    refs = {"work_id": wk.events()[-1]["event_id"]}
+    journal = open_journal(wk.cwd)
+    refs = {"work_id": journal.append(ME, lines)[-1].id}
     said: list[object] = [
         {"over": 1},
         {"comment": {}},
@@ -710,5 +710,5 @@ def test_an_event_that_only_looks_imported_is_no_error(wk: Transfer) -> None:
     ]
     said += [{"over": 1, "of": 0, "json": "{"}]
     lines = [{"type": "work.commented", "refs": refs, "body": {"text": "x", "origin": origin}} for origin in said]
-    wk("ev emit", stdin="".join(json.dumps(line) + "\n" for line in lines))
+    journal.append(ME, lines)
     assert len(wk.give()) == 5
