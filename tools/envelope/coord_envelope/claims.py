@@ -17,6 +17,8 @@ from coord_envelope import causal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
 
@@ -29,6 +31,32 @@ TOKENS = 1 << 53
 
 
 _VERBS = frozenset(("claimed", "closed", "completed", "released", "conceded", "confirmed"))
+
+
+name, version = "claims", "1"  # of the fold that sync keeps a view of
+
+
+def entities(event: Event) -> Iterable[str]:
+    """`NAMESPACE ID` of what the event is about, if that can be claimed."""
+    kind = event["type"].partition(".")[0]
+    refs = event.get("refs")
+    found = refs.get(ENTITY[kind]) if kind in ENTITY and isinstance(refs, dict) else None
+    return (f"{kind} {found}",) if found and isinstance(found, str) else ()
+
+
+def step(state: Json | None, event: Event) -> Json:
+    """The claims after one event more, taken in order of event_id."""
+    state = nothing() if state is None else state
+    causal.know(state, event)
+    take(state, event)
+    return state
+
+
+def facets(state: Json) -> Iterable[tuple[str, str]]:
+    """`tentative`: claims that are open and not confirmed, by replica."""
+    for claim, said in state["claims"].items():
+        if claim not in state["confirmed"] and not over(state, claim):
+            yield "tentative", f"{said['replica']} {claim}"
 
 
 def nothing() -> Json:

@@ -7,7 +7,7 @@ import fcntl
 import os
 
 from coord_envelope import codec
-from coord_envelope.errors import BadData
+from coord_envelope.errors import BadData, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LONGEST = 1 << 20
 """Bytes of an input line; white space may make it longer than its event, but not without bound."""
+WEEK_MS = 7 * 86_400_000
+_UNITS = (("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000))
 
 
 def batches(fd: int = 0, size: int = 1 << 20) -> Iterator[list[Line]]:
@@ -112,3 +114,12 @@ def named(raw: bytes, *names: str) -> str:
         if isinstance(value, str):
             return value
     raise BadData(f"has no {' or '.join(names)}")
+
+
+def span(text: str, where: str, least: int = 1, most: int = WEEK_MS) -> int:
+    """Milliseconds of `500ms`, `60s`, `10m`, `2h` or `1d`. Raises Usage."""
+    for unit, ms in _UNITS:
+        count = text.removesuffix(unit)
+        if count != text and count.isascii() and count.isdigit() and least <= int(count[:15]) * ms <= most:
+            return int(count) * ms
+    raise Usage(f"{where} {text}: is no time from {least} ms to {most // 86_400_000} d", todo="500ms 60s 10m 2h 1d")

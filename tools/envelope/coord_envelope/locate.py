@@ -104,6 +104,15 @@ def mirrors(path: str, common: str | None) -> tuple[str, ...]:
     return tuple(globs)
 
 
+def section(path: str, common: str | None, name: str) -> dict[str, object]:
+    """A table of coord.toml; empty where there is none. Raises BadData."""
+    root = _root(path, common)
+    found = _settings(root).get(name, {})
+    if not isinstance(found, dict):
+        raise BadData(f"{name} is no table", where=os.path.join(root, CONFIG), todo=f"mend the file: [{name}]")
+    return found
+
+
 def _root(path: str, common: str | None) -> str:
     return os.path.dirname(path) if common is None else _beside(common)
 

@@ -157,14 +157,18 @@ class Store:
         finally:
             os.close(fd)
 
+    def replicas(self) -> list[str]:
+        """All ids this store has had on this machine, the one in use last."""
+        known = self.load("local", "replica", self._replica_key())
+        return known.decode("ascii", "replace").split() if known else []
+
     def replica(self) -> str:
         """This store's replica id on this machine, made at the first call. Under the lock.
 
         The key is (machine, inode of `local/`): a copied store, a restored backup and a container each write
         streams of their own. An entry is never replaced; the last line of its file is the id in use.
         """
-        known = self.load("local", "replica", self._replica_key())
-        ids = known.decode("ascii", "replace").split() if known else []
+        ids = self.replicas()
         return ids[-1] if ids and len(ids[-1]) == 8 and ids[-1].isalnum() else self.renew_replica()
 
     def renew_replica(self) -> str:
@@ -172,8 +176,7 @@ class Store:
         if not known_local(self.path) and self.load("local", "unsafe-fs") is None:
             todo = "its locks and syncs cannot be trusted: `ev init --unsafe-fs` if you know better"
             raise Refused("is on a network file system", where=self.path, todo=todo)
-        number = int.from_bytes(world.entropy(5), "big")
-        replica = "".join("0123456789abcdefghjkmnpqrstvwxyz"[number >> 5 * i & 31] for i in range(8))
+        replica = fresh_id()
         key = self._replica_key()
         before = self.load("local", "replica", key) or b""
         ended = before if before.endswith(b"\n") or not before else before + b"\n"
@@ -188,6 +191,12 @@ class Store:
             os.close(fd)
         machine = "".join(c if c.isalnum() or c in "-." else "_" for c in world.machine())[:80]
         return f"{machine}-{inode}"
+
+
+def fresh_id() -> str:
+    """A new replica id: 8 random characters of Crockford's alphabet, lower case."""
+    number = int.from_bytes(world.entropy(5), "big")
+    return "".join("0123456789abcdefghjkmnpqrstvwxyz"[number >> 5 * i & 31] for i in range(8))
 
 
 def _enter(parent: int, name: str, make: bool) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from coord_envelope import BadData, No, Usage, tool
+from coord_envelope import BadData, No, Usage, inputs, tool
 from coord_lease.resource import all_parsed, of_path, overlap
-from coord_lease.scope import Wanted, span
+from coord_lease.scope import Wanted
 from coord_lease.scope import scope as chosen
 
 TYPE_CHECKING = False
@@ -45,7 +45,7 @@ def acquire(
         return
     from coord_lease.wait import acquired
 
-    call.put([acquired(call, held, wanted, span(wait, "--wait"))])
+    call.put([acquired(call, held, wanted, inputs.span(wait, "--wait"))])
 
 
 def renew(call: Call, ids: o.Ids = None, ttl: o.NewTtl = None) -> None:
@@ -53,7 +53,7 @@ def renew(call: Call, ids: o.Ids = None, ttl: o.NewTtl = None) -> None:
 
     Exit 1 if one is lost: expired, released, stolen.
     """
-    leases, ms = chosen(call), ttl and span(ttl, "--ttl")
+    leases, ms = chosen(call), ttl and inputs.span(ttl, "--ttl")
     _each(call, ids, lambda text: leases.renew(text, ms or None))
 
 
@@ -112,7 +112,7 @@ def with_(
 
     resources, argv = _split(words)
     held, wanted = chosen(call, scope, require), _wanted(resources, shared, ttl, SHORTEST_WITH_MS)
-    return run(call, held, wanted, argv, span(wait, "--wait") if wait else 0)
+    return run(call, held, wanted, argv, inputs.span(wait, "--wait") if wait else 0)
 
 
 def guard(call: Call, paths: o.Paths = None) -> None:
@@ -143,7 +143,7 @@ def watch(call: Call) -> None:
 
 
 def _wanted(resources: list[str], shared: bool, ttl: str, least: int = 1) -> Wanted:
-    return Wanted(all_parsed(resources), "s" if shared else "x", span(ttl, "--ttl", least))
+    return Wanted(all_parsed(resources), "s" if shared else "x", inputs.span(ttl, "--ttl", least))
 
 
 def _reason(text: str) -> str:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 STRENGTH = {"local": 0, "git": 1, "relay": 1, "nats": 1, "redis": 1}
 LONGEST_MS = 7 * 24 * 60 * 60 * 1000
 """As long as live events are kept."""
-_UNITS = (("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000))
 
 
 class Wanted:
@@ -57,12 +56,3 @@ def scope(call: Call, name: str = "local", require: str | None = None) -> Scope:
     from coord_lease.local import Local
 
     return Local(call)
-
-
-def span(text: str, where: str, least: int = 1, most: int = LONGEST_MS) -> int:
-    """Milliseconds of `500ms`, `60s`, `10m`, `2h` or `1d`. Raises Usage."""
-    for unit, ms in _UNITS:
-        count = text.removesuffix(unit)
-        if count != text and count.isascii() and count.isdigit() and least <= int(count[:15]) * ms <= most:
-            return int(count) * ms
-    raise Usage(f"{where} {text}: is no time from {least} ms to {most // 86_400_000} d", todo="500ms 60s 10m 2h 1d")

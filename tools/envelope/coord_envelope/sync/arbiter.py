@@ -1,0 +1,84 @@
+"""The shared ref that says which claims are confirmed: one stream of events, moved by compare-and-swap only.
+
+    compare-and-swap   git push --force-with-lease=REF:OLD: the server's, one winner
+    the decision       claims.verdict, over everything that the fetched refs hold
+
+A tip that is gone, or is not a descendant of the last one seen here, is an accident: what is lost of it is pushed
+again before anything is added; two that diverged are for a person to mend (`ev sync --repair-arbiter`).
+"""
+
+from __future__ import annotations
+
+from coord_envelope import claims, clock, event, world
+from coord_envelope.store import fresh_id
+from coord_envelope.stream import SEGMENT, SUFFIX
+from coord_envelope.sync import tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from git import Repo
+
+    from coord_envelope.codec import Json
+    from coord_envelope.event import Event
+    from coord_envelope.store import Store
+
+
+def extended(store: Store, repo: Repo, tip: str, drafts: Sequence[Json]) -> str:
+    """Write the commit that adds these events to the arbiter at `tip` ("": a new one); its id.
+
+    Raises ValueError if what is there is no arbiter's stream that can be continued.
+    """
+    holding = tree.holding(repo, tip) if tip else tree.Holding()
+    paths = sorted(path for path in holding.files if claims.is_arbiter(path.split("/")[1]))
+    if paths:
+        writer, data = paths[-1].split("/")[1], tree.read(repo, holding.files[paths[-1]][0])
+        last = event.parse(data.split(b"\n")[-2])
+    elif tip:
+        raise ValueError("holds no arbiter's stream")
+    else:
+        writer, data, last = f"arbiter.main~{fresh_id()}", b"", None
+    if len(data) >= SEGMENT or not paths:
+        data, path = b"", f"journal/{writer}/{last['seq'] + 1 if last else 1:012d}{SUFFIX}"
+    else:
+        path = paths[-1]
+    for one in drafts:
+        last = _next(store, writer, last, one)
+        data += last.raw + b"\n"
+    files = {name: tree.regular(oid) for name, (oid, _) in holding.files.items()} | dict(holding.others)
+    files[path] = tree.regular(tree.write(repo, "blob", data))
+    return tree.write_commit(repo, tree.write_tree(repo, files), [tip] if tip else [], "coord: arbiter")
+
+
+def _next(store: Store, writer: str, last: Event | None, draft: Json) -> Event:
+    now = world.now_ms()
+    saved = (store.load("local", "clock") or b"")[:20]
+    known = int(saved) if saved.isdigit() else 0
+    stamp = clock.tick(max(known, clock.stamp_of(last.id) if last else 0), now)
+    actor = {"agent_id": draft["body"]["agent_id"]}
+    seq = last["seq"] + 1 if last else 1
+    return event.build(draft, clock.mint(stamp, world.entropy(8)), now, store.project, writer, seq, actor)
+
+
+def united(repo: Repo, tip: str, other: str) -> str:
+    """Write the commit that goes on from `tip` and has both in its past; its id."""
+    holding = tree.holding(repo, tip)
+    files = {name: tree.regular(oid) for name, (oid, _) in holding.files.items()} | dict(holding.others)
+    return tree.write_commit(repo, tree.write_tree(repo, files), [tip, other], "coord: one arbiter again")
+
+
+def confirmation(entity: str, claim: str, state: Json) -> Json:
+    """The event that confirms a claim on an entity (`NAMESPACE ID`)."""
+    kind, _, about = entity.partition(" ")
+    said = {"claim": claim, "n": claims.token(state, claim), "agent_id": state["claims"][claim]["agent"]}
+    return {"type": f"{kind}.confirmed", "refs": {claims.ENTITY[kind]: about}, "base": [claim], "body": said}
+
+
+def concession(entity: str, claim: str, state: Json) -> Json:
+    """The event by which the loser of a claim learns of it, as mail."""
+    kind, _, about = entity.partition(" ")
+    holder = claims.owner(state) or {}
+    body = {"claim": claim, "reason": "conceded", "winner": holder.get("agent")}
+    refs, to = {claims.ENTITY[kind]: about}, [state["claims"][claim]["agent"]]
+    return {"type": f"{kind}.conceded", "refs": refs, "base": claims.base(state), "to": to, "body": body}

@@ -1,0 +1,114 @@
+"""Which remote a store syncs with. Nothing is pushed unless one is configured."""
+
+from __future__ import annotations
+
+import os
+
+from coord_envelope import codec, locate
+from coord_envelope.errors import BadData, Unreachable
+from coord_envelope.sync.git import Git, run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coord_envelope.codec import Json
+    from coord_envelope.store import Store
+
+NAMESPACE = "refs/coord"
+_CONFIG = r"^(credential|http|https|ssh|url|protocol)\.|^core\.(sshcommand|askpass|gitproxy)$"
+"""Of the user's repository: how to reach a remote, and nothing else."""
+
+
+class Remote:
+    """Where to, under which refs, and what git must be told to get there."""
+
+    def __init__(self, name: str, url: str, push_url: str, config: Sequence[tuple[str, str]]) -> None:
+        self.name, self.url, self.push_url, self.config = name, url, push_url, config
+        self.namespace, self.own = NAMESPACE, ""
+        self.fetch: tuple[str, ...] = ()
+
+
+def name(store: Store) -> str | None:
+    """The configured remote: what `ev sync --remote` was told here, else `[sync] remote` of coord.toml."""
+    told = store.load("local", "remote")
+    if told:
+        return told.decode("utf-8", "replace").strip()
+    found = _settings(store).get("remote")
+    if found is not None and not isinstance(found, str):
+        raise BadData("[sync] remote is not a string", where=locate.CONFIG, todo="mend the file")
+    return found
+
+
+def required(store: Store, asked: str | None) -> str:
+    """The remote that was asked for, else the configured one. Raises Unreachable if there is none."""
+    found = asked or name(store)
+    if not found:
+        raise Unreachable("no remote is configured", todo="`ev sync --remote NAME`, or [sync] remote in coord.toml")
+    return found
+
+
+def last(store: Store) -> Json:
+    """What the last sync left: its `ts` (None: there was none), and the `end` of the journal that it published."""
+    saved = store.load("local", "synced")
+    try:
+        found = codec.loads(saved) if saved else {}
+    except ValueError:
+        found = {}
+    end = found.get("end") if isinstance(found, dict) else None
+    return {"ts": found.get("ts"), "end": end} if isinstance(end, dict) else {"ts": None, "end": {}}
+
+
+def remember(store: Store, remote: str) -> None:
+    """Sync with it from here on."""
+    if name(store) != remote:
+        store.save(f"{remote}\n".encode(), "local", "remote")
+
+
+def remote(store: Store, asked: str) -> Remote:
+    """The remote of this name in the user's repository, or at this path or URL. Raises Unreachable, BadData."""
+    _, common = locate.place(os.getcwd())
+    found = _of_repository(asked, common) if common else None
+    if found is None:
+        if not os.path.isdir(asked) and ":" not in asked:
+            raise Unreachable(f"no remote {asked!r} here", todo="`git remote -v` lists them; a path or URL does, too")
+        url = os.path.abspath(asked) if os.path.isdir(asked) else asked
+        found = Remote(asked, url, url, ())
+    given = _settings(store)
+    found.namespace = _text(given, "namespace", NAMESPACE)
+    found.own = _text(given, "push", "")
+    patterns = given.get("fetch", [])
+    if not isinstance(patterns, list) or not all(isinstance(one, str) for one in patterns):
+        raise BadData("[sync] fetch is not a list of refs", where=locate.CONFIG, todo="mend the file")
+    found.fetch = tuple(patterns)
+    return found
+
+
+def _of_repository(asked: str, common: str) -> Remote | None:
+    git = (*Git.PROGRAM, f"--git-dir={common}")
+    urls = []
+    for how in ((), ("--push",)):
+        status, out, _ = run([*git, "remote", "get-url", *how, "--", asked], seconds=10)
+        if status:
+            return None
+        urls.append(_absolute(out.decode("utf-8", "surrogateescape").splitlines()[0], common))
+    status, out, _ = run([*git, "config", "--local", "-z", "--get-regexp", _CONFIG], seconds=10)
+    pairs = [one.partition("\n") for one in out.decode("utf-8", "surrogateescape").split("\0") if one]
+    return Remote(asked, urls[0], urls[1], [(key, value) for key, _, value in pairs])
+
+
+def _absolute(url: str, common: str) -> str:
+    local = "://" not in url and ":" not in url.partition("/")[0]
+    root = os.path.dirname(common) if os.path.basename(common) == ".git" else common
+    return os.path.normpath(os.path.join(root, url)) if local else url
+
+
+def _settings(store: Store) -> dict[str, object]:
+    return locate.section(store.path, locate.place(os.getcwd())[1], "sync")
+
+
+def _text(given: dict[str, object], key: str, default: str) -> str:
+    found = given.get(key, default)
+    if not isinstance(found, str) or (found and not found.startswith("refs/")):
+        raise BadData(f"[sync] {key} is no ref (refs/…)", where=locate.CONFIG, todo="mend the file")
+    return found.rstrip("/")

@@ -1,0 +1,34 @@
+"""Two stores on one disk, made equal without a remote between them."""
+
+from __future__ import annotations
+
+from coord_envelope.sync import publish, tree
+from coord_envelope.sync.intake import Held, Intake, whole
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_envelope.store import Store
+
+
+def union(one: Store, other: Store) -> tuple[int, int, list[str]]:
+    """Both have what either had: lines that came to `one`, lines that came to `other`, and what was odd."""
+    came, odd = _taken(one, other)
+    went, odder = _taken(other, one)
+    return came, went, odd + odder
+
+
+def _taken(to: Store, source: Store) -> tuple[int, list[str]]:
+    there, held = Held(source), Held(to)
+    paths = {oid: path for path in publish.paths(source) if (oid := there.oid(path))}
+    with to.lock():
+        own = to.replica()
+
+    def read(oid: str) -> bytes:
+        path = paths[oid]
+        return whole(source.load(*path.split("/"), most=tree.SEGMENT_BYTES) or b"", path)
+
+    intake = Intake(to, held, lambda name: name.partition("!")[0].endswith(f"~{own}"))
+    intake.take({path: oid for oid, path in paths.items()}, read, source.path)
+    intake.finish()
+    held.save()
+    return sum(intake.sources.values()), intake.odd

@@ -1,0 +1,114 @@
+"""ev sync: exchange events with a remote, or with another store beside this one."""
+
+from __future__ import annotations
+
+import os
+
+from coord_envelope import Fault, Store, Usage, inputs, tool, world
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_envelope.codec import Json
+    from coord_envelope.sync.exchange import Exchange
+    from coord_envelope.tool import Call
+    from coord_ev import options as o
+
+INTERVAL = "30s"
+
+
+def sync(
+    call: Call,
+    remote: o.Remote = None,
+    with_: o.With = None,
+    watch: o.Watch = False,
+    interval: o.Interval = INTERVAL,
+    budget: o.Budget = "60s",
+    status: o.SyncStatus = False,
+    repair_arbiter: o.Repair = False,
+) -> None:
+    """Exchange events with a remote.
+
+    Nothing is pushed unasked: a remote is configured by [sync] remote in coord.toml, or by --remote, once. It goes
+    through refs of its own; nothing of the user's repository is written. Prints what came and went.
+    """
+    if sum(map(bool, (with_, watch, status, repair_arbiter))) > 1:
+        raise Usage("--with, --watch, --status and --repair-arbiter are one at a time")
+    seconds, pause = inputs.span(budget, "--budget") / 1000, inputs.span(interval, "--interval") / 1000
+    if status:
+        call.put([_status(call)])
+    elif with_:
+        call.put([_with(call, with_)])
+    elif repair_arbiter:
+        call.put([_repair(call, remote, seconds)])
+    elif watch:
+        _watch(call, remote, seconds, pause)
+    else:
+        _once(call, remote, seconds)
+
+
+def _once(call: Call, remote: str | None, seconds: float) -> None:
+    from coord_envelope.sync.exchange import sync as exchange
+
+    call.put([_said(exchange(call.journal, remote, seconds))])
+
+
+def _watch(call: Call, remote: str | None, seconds: float, pause: float) -> None:
+    import time
+
+    while True:
+        try:
+            _once(call, remote, seconds)
+        except Fault as fault:
+            call.fail(fault)
+            call.status = 0  # the next round may do better
+        time.sleep(pause)
+
+
+def _said(done: Exchange) -> Json:
+    """The summary of a sync; what was odd goes to stderr."""
+    for line in done.odd:
+        tool.warn(line)
+    some = {"confirmed": done.confirmed, "conceded": done.conceded, "from": done.received}
+    counts = {"remote": done.remote.name, "received": sum(done.received.values()), "sent": done.sent}
+    return counts | {name: what for name, what in some.items() if what}
+
+
+def _repair(call: Call, remote: str | None, seconds: float) -> Json:
+    from coord_envelope.sync import settings
+    from coord_envelope.sync.exchange import Exchange
+
+    name = settings.required(call.journal.store, remote)
+    done = Exchange(call.journal, settings.remote(call.journal.store, name), seconds)
+    return {"remote": name, "repaired": done.repair()}
+
+
+def _with(call: Call, directory: str) -> Json:
+    """Both stores have what either had."""
+    from coord_envelope.sync.union import union
+
+    path = directory if os.path.basename(directory.rstrip("/")) == ".coord" else os.path.join(directory, ".coord")
+    mine = call.journal.store
+    received, sent, odd = union(mine, Store(path, mine.project))
+    for line in odd:
+        tool.warn(line)
+    return {"with": path, "received": received, "sent": sent}
+
+
+def _status(call: Call) -> Json:
+    """What a sync would give, when the last one was, and what came from whom."""
+    from coord_envelope.sync import settings
+
+    store = call.journal.store
+    done = settings.last(store)
+    own = {f"~{replica}" for replica in store.replicas()}
+    end, unpushed = call.journal.end(live=False), 0
+    for name, seq in end.items():
+        if name[-9:] in own:
+            unpushed += max(seq - done["end"].get(name, 0), 0)
+    others: dict[str, int] = {}
+    for name, seq in end.items():
+        if name[-9:] not in own:
+            replica = name.partition("!")[0].rpartition("~")[2]
+            others[replica] = others.get(replica, 0) + seq
+    at = {"synced": done["ts"], "ago_s": (world.now_ms() - world.parse_ts(done["ts"])) // 1000} if done["ts"] else {}
+    return {"remote": settings.name(store), "unpushed": unpushed, **at, "from": others}
