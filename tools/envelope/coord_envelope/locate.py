@@ -113,6 +113,17 @@ def section(path: str, common: str | None, name: str) -> dict[str, object]:
     return found
 
 
+def remote(store: Store) -> str | None:
+    """The configured remote: what `ev sync --remote` was told here, else `[sync] remote` of coord.toml."""
+    told = store.load("local", "remote")
+    if told:
+        return told.decode("utf-8", "replace").strip()
+    found = section(store.path, common_dir(os.getcwd()), "sync").get("remote")
+    if found is not None and not isinstance(found, str):
+        raise BadData("[sync] remote is not a string", where=CONFIG, todo="mend the file")
+    return found
+
+
 def _root(path: str, common: str | None) -> str:
     return os.path.dirname(path) if common is None else _beside(common)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import Fault, Store, Usage, inputs, tool, world
+from coord_envelope import Fault, No, Store, Usage, inputs, locate, tool, world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ def sync(
 def _once(call: Call, remote: str | None, seconds: float) -> None:
     from coord_envelope.sync.exchange import sync as exchange
 
-    call.put([_said(exchange(call.journal, remote, seconds))])
+    done = exchange(call.journal, remote, seconds)
+    call.put([_said(done)])
+    for claim in done.conceded:
+        call.fail(No("the claim is another's, who was confirmed first", where=claim, todo="`msg recv` says whose"))
 
 
 def _watch(call: Call, remote: str | None, seconds: float, pause: float) -> None:
@@ -111,4 +114,4 @@ def _status(call: Call) -> Json:
             replica = name.partition("!")[0].rpartition("~")[2]
             others[replica] = others.get(replica, 0) + seq
     at = {"synced": done["ts"], "ago_s": (world.now_ms() - world.parse_ts(done["ts"])) // 1000} if done["ts"] else {}
-    return {"remote": settings.name(store), "unpushed": unpushed, **at, "from": others}
+    return {"remote": locate.remote(store), "unpushed": unpushed, **at, "from": others}

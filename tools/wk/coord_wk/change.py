@@ -5,6 +5,7 @@ from __future__ import annotations
 from coord_envelope import BadData, No, Usage, claims, inputs, tool
 from coord_envelope.bodies import check_body
 from coord_wk import draft
+from coord_wk.confirm import Confirm
 from coord_wk.work import WORK, Work
 
 TYPE_CHECKING = False
@@ -27,18 +28,22 @@ def claim(
     resume: o.Resume = False,
     reason: o.Reason = None,
     force: o.Force = False,
+    require: o.Require = None,
+    no_sync: o.NoSync = False,
     allow_secret: o.AllowSecret = False,
 ) -> None:
     """Claim work items: you do them, nobody else.
 
     One of those who claim at once wins; the others exit 1 and learn who. What you hold already is yours, exit 0.
-    --force claims what is held or blocked, too, and with --steal what is not silent.
+    --force claims what is held or blocked, too, and with --steal what is not silent. With a remote, its arbiter
+    confirms the claim; if it cannot be reached, the claim is tentative.
     """
     if steal and not reason:
         raise Usage("--steal needs a --reason")
     if reason and not (steal or resume):
         raise Usage("--reason says why you take it over", todo="give --steal or --resume, too")
     work = Work(call, allow_secret)
+    confirm = Confirm(call, work, require, no_sync)
 
     def decide(text: str, items: Items) -> list[Json]:
         item = work.resolve(text, items)
@@ -62,8 +67,7 @@ def claim(
         return [draft.claimed(item, state, steal=holder is not None, reason=reason or "resumed")]
 
     def take(text: str) -> Iterable[Event]:
-        taken = work.change(lambda items: decide(text, items))
-        return [one if "$dup" in one else one.noted(level="local") for one in taken]
+        return [confirm.settle(one, text) for one in work.change(lambda items: decide(text, items))]
 
     work.each(call.ids(ids or [], *WORK), take)
 
@@ -91,14 +95,12 @@ def release(
         item = work.resolve(text, items)
         state, holder = items.known(item), claims.owner(items.known(item))
 
-        def given_back(claim_id: str, how: str) -> Json:
-            body = {"claim": claim_id, "reason": how, **({"note": reason} if reason else {})}
-            return draft.change("released", item, state, body)
-
         if holder and (force or work.mine(holder)):
-            return [given_back(holder["id"], "released" if work.mine(holder) else "forced")]
+            how = "released" if work.mine(holder) else "forced"
+            return [draft.given_back(item, state, holder["id"], how, reason)]
         mine = max((one for one, claim in state["claims"].items() if work.mine(claim)), default="")
-        if mine in state["ended"] and (again := work.again(state["ended"][mine], given_back(mine, "released"))):
+        given = draft.given_back(item, state, mine, note=reason)
+        if mine in state["ended"] and (again := work.again(state["ended"][mine], given)):
             return again
         if holder is None:
             raise No("is held by nobody", where=text)

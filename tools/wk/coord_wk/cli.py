@@ -8,6 +8,7 @@ from coord_envelope import SELF, Fault, Filter, No, Usage, inputs, tool
 from coord_wk import draft, fold
 from coord_wk.apply import Batch
 from coord_wk.change import artifact, claim, close, comment, dep, release, reopen, update
+from coord_wk.confirm import Confirm
 from coord_wk.items import conflicts as conflicts_of
 from coord_wk.transfer import export, import_
 from coord_wk.work import WORK, Work
@@ -16,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_envelope.tool import Call
     from coord_wk import options as o
@@ -118,6 +120,8 @@ def ready(
     explain: o.Explain = False,
     lines: o.Most = None,
     at: o.At = None,
+    require: o.Require = None,
+    no_sync: o.NoSync = False,
 ) -> None:
     """List what can be begun, the most urgent first.
 
@@ -126,9 +130,11 @@ def ready(
     """
     if claim and (explain or lines is not None or at is not None):
         raise Usage("--claim takes the first that is ready now", todo="leave out --explain, -n and --at")
+    if not claim and (require or no_sync):
+        raise Usage("--require and --no-sync are of a claim", todo="give --claim, too")
     work, wanted = Work(call), set(label or ())
     if claim:
-        call.put(event.noted(level="local") for event in work.change(lambda items: [_first(items, wanted)]))
+        call.put([_taken(work, wanted, Confirm(call, work, require, no_sync))])
         return
     items = work.items(at)
     found = _waiting(items) if explain else map(items.row, _ready(items))
@@ -142,6 +148,16 @@ def _ready(items: Items) -> Iterator[str]:
 def _waiting(items: Items) -> Iterator[Json]:
     rows = map(items.row, items.ranked("open"))
     return (row | _why(items, row) for row in rows if row["status"] != "ready")
+
+
+def _taken(work: Work, labels: set[str], confirm: Confirm) -> Event:
+    """The claim on the first that nobody elsewhere turns out to hold."""
+    while True:
+        (claim,) = work.change(lambda items: [_first(items, labels)])
+        try:
+            return confirm.settle(claim, claim["refs"]["work_id"])
+        except No:
+            continue  # conceded: it is not ready any more
 
 
 def _first(items: Items, labels: set[str]) -> Json:

@@ -46,6 +46,11 @@ def claimed(item: str, state: Json, steal: bool, reason: str | None) -> Json:
     return change("claimed", item, state, body)
 
 
+def given_back(item: str, state: Json, claim: str, how: str = "released", note: str | None = None) -> Json:
+    """The end of a claim."""
+    return change("released", item, state, {"claim": claim, "reason": how, **({"note": note} if note else {})})
+
+
 def waits(body: Json) -> tuple[list[str], str | None]:
     """What an item waits on from here on, and its parent, as a `work.created` or `work.updated` says it."""
     deps = [*body.get("deps", ()), *body.get("add", {}).get("deps", ())]

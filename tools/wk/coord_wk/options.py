@@ -51,3 +51,5 @@ Dir = Annotated[_Text, typer.Argument(metavar="[DIR]", help="For md: where the f
 From = Annotated[str, typer.Option("--from", metavar="PROGRAM", help="What wrote it: beads or tbd.")]
 To = Annotated[str, typer.Option("--to", metavar="FORM", help="beads (JSON lines on stdout) or md (files in DIR).")]
 AllowSecret = Annotated[bool, typer.Option("--allow-secret", help="Write it even if it looks like a credential.")]
+Require = Annotated[_Text, typer.Option("--require", metavar="LEVEL", help="local, confirmed: else give it back, 69.")]
+NoSync = Annotated[bool, typer.Option("--no-sync", help="Do not ask the remote: tentative.")]

@@ -29,20 +29,9 @@ class Remote:
         self.fetch: tuple[str, ...] = ()
 
 
-def name(store: Store) -> str | None:
-    """The configured remote: what `ev sync --remote` was told here, else `[sync] remote` of coord.toml."""
-    told = store.load("local", "remote")
-    if told:
-        return told.decode("utf-8", "replace").strip()
-    found = _settings(store).get("remote")
-    if found is not None and not isinstance(found, str):
-        raise BadData("[sync] remote is not a string", where=locate.CONFIG, todo="mend the file")
-    return found
-
-
 def required(store: Store, asked: str | None) -> str:
     """The remote that was asked for, else the configured one. Raises Unreachable if there is none."""
-    found = asked or name(store)
+    found = asked or locate.remote(store)
     if not found:
         raise Unreachable("no remote is configured", todo="`ev sync --remote NAME`, or [sync] remote in coord.toml")
     return found
@@ -61,7 +50,7 @@ def last(store: Store) -> Json:
 
 def remember(store: Store, remote: str) -> None:
     """Sync with it from here on."""
-    if name(store) != remote:
+    if locate.remote(store) != remote:
         store.save(f"{remote}\n".encode(), "local", "remote")
 
 

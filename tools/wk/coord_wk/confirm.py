@@ -1,0 +1,64 @@
+"""How strong a claim is: local, or with a remote confirmed by its arbiter, or tentative until that is asked."""
+
+from __future__ import annotations
+
+from coord_envelope import Fault, No, Unreachable, Usage, claims, locate, tool
+from coord_wk import draft
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_envelope import Event
+    from coord_envelope.codec import Json
+    from coord_envelope.tool import Call
+    from coord_wk.work import Work
+
+BUDGET_S = 10.0
+"""As long as a claim may wait for the remote."""
+
+
+class Confirm:
+    """What the options of a claiming command ask for."""
+
+    def __init__(self, call: Call, work: Work, require: str | None, no_sync: bool) -> None:
+        if require not in (None, "local", "confirmed"):
+            raise Usage(f"--require {require}: no such strength", todo="local or confirmed")
+        if require == "confirmed" and no_sync:
+            raise Usage("--require confirmed needs the remote", todo="leave out --no-sync")
+        self._call, self._work, self._no_sync = call, work, no_sync
+        self._firm = require == "confirmed"
+
+    def settle(self, claim: Event, where: str) -> Event:
+        """The claim with its `$level` and `$token`. Raises No if another was first, Unreachable if too weak."""
+        remote = locate.remote(self._call.journal.store)
+        if remote is None and not self._firm:
+            return claim.noted(level="local", token=claim["body"].get("gen"))
+        item = claim["refs"]["work_id"]
+        state = self._state(item)
+        if claim.id not in state["confirmed"] and not self._no_sync:
+            reason = self._sync()
+            state = self._state(item)
+            if reason and self._firm:
+                self._work.change(lambda items: [draft.given_back(item, items.known(item), claim.id)])
+                what = f"is not confirmed: {reason}; it was released"
+                raise Unreachable(what, where=where, todo="leave out --require to hold it tentatively")
+        holder = claims.owner(state)
+        if holder is None or holder["id"] != claim.id:
+            raise No(f"is held by {holder['agent']}" if holder else "is held by nobody any more", where=where)
+        level = "tentative" if holder["n"] is None else "confirmed"
+        return claim.noted(level=level, token=holder["n"])
+
+    def _state(self, item: str) -> Json:
+        return self._work.items().known(item)
+
+    def _sync(self) -> Fault | None:
+        """Ask the arbiter; why that was not possible."""
+        try:
+            from coord_envelope.sync.exchange import sync
+
+            done = sync(self._call.journal, seconds=BUDGET_S)
+        except Fault as fault:
+            tool.warn(str(fault))
+            return fault
+        for line in done.odd:
+            tool.warn(line)
+        return None
