@@ -69,7 +69,7 @@ def _watch(call: Call, remote: str | None, seconds: float, pause: float) -> None
 
 def _said(done: Exchange) -> Json:
     """The summary of a sync; what was odd goes to stderr."""
-    for line in done.odd:
+    for line in dict.fromkeys(done.odd):
         tool.warn(line)
     some = {"confirmed": done.confirmed, "conceded": done.conceded, "from": done.received}
     counts = {"remote": done.remote.name, "received": sum(done.received.values()), "sent": done.sent}
@@ -106,12 +106,12 @@ def _status(call: Call) -> Json:
     own = {f"~{replica}" for replica in store.replicas()}
     end, unpushed = call.journal.end(live=False), 0
     for name, seq in end.items():
-        if name[-9:] in own:
+        if name.partition("!")[0][-9:] in own:
             unpushed += max(seq - done["end"].get(name, 0), 0)
     others: dict[str, int] = {}
     for name, seq in end.items():
-        if name[-9:] not in own:
-            replica = name.partition("!")[0].rpartition("~")[2]
+        replica = name.partition("!")[0].rpartition("~")[2]
+        if f"~{replica}" not in own:
             others[replica] = others.get(replica, 0) + seq
     at = {"synced": done["ts"], "ago_s": (world.now_ms() - world.parse_ts(done["ts"])) // 1000} if done["ts"] else {}
     return {"remote": locate.remote(store), "unpushed": unpushed, **at, "from": others}
