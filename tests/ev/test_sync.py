@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import BIN, Done, Shell, git
 
 NS = "refs/coord"
+
+Files = dict[str, tuple[int, bytes | str]]
+"""Of a tree: path → mode, and the bytes or the object's id."""
 
 
 @pytest.fixture
@@ -501,10 +506,10 @@ def tree(hub: Path, rows: list[tuple[int, str, str]]) -> str:
     return put(hub, "tree", data)
 
 
-def commit(hub: Path, files: dict[str, tuple[int, bytes | str]]) -> str:
+def commit(hub: Path, files: Files) -> str:
     """A commit of path → (mode, bytes or object id). The paths are taken as they are."""
 
-    def made(level: dict[str, tuple[int, bytes | str]]) -> str:
+    def made(level: Files) -> str:
         rows, below = list[tuple[int, str, str]](), dict[str, dict[str, tuple[int, bytes | str]]]()
         for path, (mode, what) in level.items():
             name, slash, rest = path.partition("/")
@@ -566,3 +571,279 @@ def test_a_hostile_path_is_named_in_one_line_and_nothing_is_written(
     assert not (one.cwd / ".coord/journal/agent.x~aaaaaaaa").exists() or says == ""
     assert own(one) in refs(hub)
     assert one("ev sync").err == ""  # said once
+
+
+def test_a_tip_that_is_no_commit_and_a_segment_too_early_cost_only_themselves(
+    hub: Path, one: Shell, two: Shell
+) -> None:
+    git("update-ref", f"{NS}/replica/bbbbbbbb", put(hub, "blob", b"x"), cwd=hub)
+    early = commit(hub, {f"{STREAM}/000000000009.jsonl": (0o100644, b"x\n")})
+    git("update-ref", EVIL, early, cwd=hub)
+    git("update-ref", f"{NS}/unknown/dddddddd", early, cwd=hub)
+    emit(one, 1)
+    assert sorted(one("ev sync --remote origin").err.splitlines()) == [
+        f"ev: aaaaaaaa: {STREAM}/000000000009.jsonl: what comes before it is missing, it waits",
+        "ev: bbbbbbbb: its tip is no commit with a tree, not taken",
+    ]
+    sync(two)
+    assert seen(two) == [1]
+
+
+def test_a_segment_follows_what_another_ref_holds_whichever_is_looked_at_first(hub: Path, one: Shell) -> None:
+    """History: what came early was never looked at again unless its ref moved."""
+
+    def line(n: int) -> bytes:
+        head = f'{{"event_id":"01KAJ3Q8ZK000{n}V7M2C4D9T6RX","type":"a.b","ts":"2026-01-17T00:58:12.345Z",'
+        tail = f'"project":"x","writer":"agent.x~aaaaaaaa","seq":{n},"actor":{{"agent_id":"agent:x"}},'
+        return f'{head}{tail}"body":{{"n":{n}}}}}\n'.encode()
+
+    def give(ref: str, n: int) -> None:
+        file = f"{STREAM}/{n:012d}.jsonl"
+        git("update-ref", f"{NS}/replica/{ref}", commit(hub, {file: (0o100644, line(n))}), cwd=hub)
+
+    give("bbbbbbbb", 4)
+    give("cccccccc", 2)
+    give("dddddddd", 1)
+    assert "000000000004.jsonl: what comes before it is missing" in one("ev sync --remote origin").err
+    assert seen(one) == [1, 2]
+    give("eeeeeeee", 3)
+    assert one("ev sync").err == ""
+    assert seen(one) == [1, 2, 3, 4]
+
+
+def test_a_ref_that_cannot_be_fetched_holds_up_no_other(hub: Path, one: Shell, two: Shell) -> None:
+    """History: all refs came by one fetch, so one with a malformed tree ended every sync of every store."""
+    git("update-ref", EVIL, committed(hub, put(hub, "tree", b"100644 x\0short")), cwd=hub)
+    emit(one, 1)
+    for shell in (one, two):
+        done = shell("ev sync --remote origin")
+        assert done.err.startswith("ev: aaaaaaaa: cannot be fetched (")
+        assert done.err.count("\n") == 1
+    assert seen(two) == [1]
+
+
+def test_trees_that_stand_for_more_files_than_there_can_be_are_not_walked(hub: Path, one: Shell) -> None:
+    """2,048 writers that share a tree of 1,024 segments: 120 KiB to push, and two million files."""
+    blob = put(hub, "blob", b"x\n")
+    segments = tree(hub, [(0o100644, f"{n:012d}.jsonl", blob) for n in range(1, 1025)])
+    writers = tree(hub, [(0o40000, f"agent.x{n:05d}~aaaaaaaa", segments) for n in range(2048)])
+    git("update-ref", EVIL, committed(hub, tree(hub, [(0o40000, "journal", writers)])), cwd=hub)
+    done = one("ev sync --remote origin")
+    assert "has more than 262,144 entries, not taken" in done.err
+    assert not list((one.cwd / ".coord/journal").glob("agent.x*"))
+
+
+def test_100_megabytes_in_one_blob_are_not_taken_and_not_held_in_memory(hub: Path, one: Shell) -> None:
+    large = bytes(100_000_000)
+    files: Files = {
+        f"{STREAM}/000000000001.jsonl": (0o100644, put(hub, "blob", large)),
+        BLOB: (0o100644, put(hub, "blob", large)),
+    }
+    git("update-ref", EVIL, commit(hub, files), cwd=hub)
+    done = one("ulimit -v 1000000; ev sync --remote origin")
+    assert sorted(done.err.splitlines()) == [
+        f"ev: aaaaaaaa: {BLOB} has 100,000,000 bytes, not taken",
+        f"ev: aaaaaaaa: {STREAM} has 100,000,000 bytes, not taken",
+    ]
+    assert sum(path.stat().st_size for path in (one.cwd / ".coord").rglob("*") if path.is_file()) < 5_000_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"garbage\n" * 1_000, b"\0" * 4_096 + b"\n", b"x" * 10_000_000 + b"\n", b"no newline", b"\n" * 300_000],
+    ids=["garbage", "NULs", "a line of 10 MB", "no newline", "empty lines"],
+)
+def test_a_journal_of_garbage_is_kept_as_it_is_and_is_no_event(hub: Path, one: Shell, two: Shell, data: bytes) -> None:
+    writer: Files = {f"{STREAM}/000000000001.jsonl": (0o100644, data), BLOB: (0o100644, b"x")}
+    git("update-ref", EVIL, commit(hub, writer), cwd=hub)
+    emit(one, 1)
+    sync(one, two, one)
+    assert seen(one) == seen(two) == [1]
+    assert alike(one, two)
+    assert (one.cwd / ".coord" / BLOB).read_bytes() == b"x"
+    assert bool(one("ev verify | head -n 1", expect=None).out) == (b"\n" in data)
+
+
+def test_a_line_under_another_writers_name_is_no_event_of_its(hub: Path, one: Shell, two: Shell) -> None:
+    emit(one, 1)
+    sync(one)
+    (file,) = (one.cwd / ".coord/journal").glob("agent.one~*/*.jsonl")
+    git("update-ref", EVIL, commit(hub, {f"{STREAM}/{file.name}": (0o100644, file.read_bytes())}), cwd=hub)
+    sync(two)
+    assert seen(two) == [1]
+    assert "belongs to writer 'agent.one~" in two("ev verify", expect=1).out
+
+
+def test_a_forged_history_of_a_writer_is_kept_beside_the_true_one(hub: Path, one: Shell, two: Shell) -> None:
+    """History: two lines of one id came in the order of their streams, which is not the same in every store."""
+    emit(one, 1)
+    sync(one)
+    (file,) = (one.cwd / ".coord/journal").glob("agent.one~*/*.jsonl")
+    name = str(file.relative_to(one.cwd / ".coord"))
+    forged = file.read_bytes().replace(b'{"n":1}', b'{"n":7}')
+    git("update-ref", EVIL, commit(hub, {name: (0o100644, forged)}), cwd=hub)
+    sync(two, one, two)
+    assert seen(one) == seen(two) == [1, 7]
+    assert alike(one, two)
+    emit(one, 2)
+    sync(one, two)
+    assert alike(one, two)
+
+
+# ---- two stores on one disk
+
+
+def test_with_another_store_both_have_what_either_had(one: Shell, two: Shell) -> None:
+    emit(one, 1)
+    emit(two, 2)
+    done = one("ev sync --with ../two").one
+    assert (done["received"], done["sent"]) == (1, 1)
+    assert alike(one, two)
+    assert seen(one) == [1, 2]
+    again = two("ev sync --with ../one/.coord").one
+    assert (again["received"], again["sent"]) == (0, 0)
+    with_itself = one("ev sync --with .").one
+    assert (with_itself["received"], with_itself["sent"]) == (0, 0)
+    assert "no store here" in one("ev sync --with /tmp/none", expect=69).err
+
+
+def test_what_came_with_another_store_is_given_on(hub: Path, one: Shell, two: Shell) -> None:
+    emit(one, 1)
+    two("ev sync --with ../one")
+    sync(two)
+    three = clone(hub, "three")
+    sync(three)
+    assert seen(three) == [1]
+
+
+# ---- the command
+
+
+def test_status_says_what_a_sync_would_give_and_what_came(one: Shell, two: Shell) -> None:
+    assert one("ev sync --status").one == {"remote": None, "unpushed": 0, "from": {}}
+    emit(one, 1)
+    emit(two, 2)
+    sync(two, one)
+    emit(one, 3)
+    emit(one, 4)
+    said = one("ev sync --status").one
+    assert said["unpushed"] == 2
+    assert said["from"] == {replica(two): 1}
+    assert one("ev sync --status --watch", expect=2).out == ""
+    assert "no remote is configured" in clone(one.cwd.parent / "hub.git", "four")("ev sync", expect=69).err
+
+
+@pytest.fixture
+def watching(hub: Path, one: Shell) -> Iterator[subprocess.Popen[bytes]]:
+    emit(one, 1)
+    child = one.popen("ev sync --remote origin --watch --interval 1h", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    yield child
+    child.kill()
+    child.communicate()
+
+
+def test_watch_prints_each_round_and_a_signal_ends_it(watching: subprocess.Popen[bytes], hub: Path, one: Shell) -> None:
+    assert watching.stdout
+    assert b'"sent":1' in watching.stdout.readline()
+    watching.send_signal(signal.SIGTERM)
+    assert watching.wait(timeout=20) == -signal.SIGTERM
+    assert watching.communicate() == (b"", b"")
+    assert one("ev sync").one["sent"] == 0
+
+
+def test_a_quiet_sync_makes_no_commit_and_no_push(hub: Path, one: Shell, two: Shell) -> None:
+    emit(one, 1)
+    sync(one, two, one, two)
+    (hub / "hooks/pre-receive").write_text(f"#!/bin/sh\ntouch {hub.parent}/pushed\n")
+    (hub / "hooks/pre-receive").chmod(0o755)
+    before = [listing(shell.cwd / ".coord/.git/objects") for shell in (one, two)]
+    sync(one, two)
+    assert not (hub.parent / "pushed").exists()
+    assert [listing(shell.cwd / ".coord/.git/objects") for shell in (one, two)] == before
+
+
+def test_a_sync_writes_as_many_objects_with_50_mb_of_history_as_with_none(hub: Path, one: Shell) -> None:
+    emit(one, 0)
+    sync(one)
+    counts = []
+    for lines in (0, 50):
+        batch = "".join('{"type":"c.d","body":{"x":"%s"}}\n' % (f"{n:05d}" * 12_000) for n in range(lines * 17))
+        one("ev emit | tail -n 1", batch)
+        emit(one, 1)
+        sync(one)
+        before = len(listing(one.cwd / ".coord/.git/objects"))
+        emit(one, 2)
+        sync(one)
+        counts.append(len(listing(one.cwd / ".coord/.git/objects")) - before)
+    assert sum(path.stat().st_size for path in (one.cwd / ".coord/journal").rglob("*.jsonl")) > 50_000_000
+    assert counts == [5, 5]  # a segment, three trees, a commit
+
+
+def test_what_a_later_version_put_into_the_own_ref_is_carried_over(hub: Path, one: Shell) -> None:
+    emit(one, 1)
+    sync(one)
+    later = {"later/thing": (0o100755, b"x"), "journal/service.x~aaaaaaaa/1.log": (0o100644, b"y")}
+    (file,) = (one.cwd / ".coord/journal").glob("agent.one~*/*.jsonl")
+    mine = {str(file.relative_to(one.cwd / ".coord")): (0o100644, file.read_bytes())}
+    git("update-ref", own(one), commit(hub, {**later, **mine}), cwd=hub)
+    emit(one, 2)
+    sync(one)
+    listed = git("ls-tree", "-r", "--format=%(objectmode) %(path)", own(one), cwd=hub).splitlines()
+    assert {"100755 later/thing", "100644 journal/service.x~aaaaaaaa/1.log"} <= set(listed)
+    assert len(listed) == 3
+
+
+# ---- the store's own repository
+
+
+@pytest.mark.parametrize("how", ["gone", "empty", "no HEAD", "corrupt", "missing", "locked"])
+def test_the_stores_own_repository_mends_itself(hub: Path, one: Shell, two: Shell, how: str) -> None:
+    """History: a lock file that a killed git had left stopped every later sync."""
+    sync(one, two)
+    item, _ = claimed(one)
+    emit(two, 1)
+    emit(one, 2)
+    sync(two, one)
+    home = one.cwd / ".coord/.git"
+    files = [path for path in (home / "objects").rglob("*") if path.is_file()]
+    if how in ("gone", "empty"):
+        shutil.rmtree(home)
+    if how == "empty":
+        home.mkdir()
+    if how == "no HEAD":
+        (home / "HEAD").write_text("")
+    for path in files if how in ("corrupt", "missing") else ():
+        path.chmod(0o600)
+        path.write_bytes(b"x" * 40) if how == "corrupt" else path.unlink()
+    if how == "locked":
+        for name in ("coord/replica", "coord"):
+            for path in (home / "refs/seen" / name).glob("*"):
+                path.with_name(f"{path.name}.lock").touch() if path.is_file() else None
+    emit(one, 3)
+    done = one("ev sync")
+    assert done.one["sent"] >= 1
+    sync(two)
+    assert seen(two) == [1, 2, 3]
+    assert alike(one, two)
+    assert one(f"wk show {item}").one["status"] == "active"
+    assert one("ev sync").err == ""
+    assert "error" not in one("git --git-dir=.coord/.git fsck 2>&1").out
+
+
+def test_loose_objects_are_packed_after_a_push(hub: Path, one: Shell) -> None:
+    """History: they piled up for ever, for git's own tidying is off."""
+    emit(one, 1)
+    sync(one)
+    home = one.cwd / ".coord/.git"
+    made, n = 0, 0
+    while made < 9:  # git guesses from one directory of 256 how many there are
+        data = b"%d" % (n := n + 1)
+        if hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest().startswith("17"):
+            made += bool(put(home, "blob", data))
+    sync(one)
+    assert not list((home / "objects/pack").glob("*.pack"))  # nothing was pushed
+    emit(one, 2)
+    assert one("ev sync").err == ""
+    assert list((home / "objects/pack").glob("*.pack"))
+    emit(one, 3)
+    assert one("ev sync").one["sent"] == 1

@@ -252,15 +252,23 @@ def events(stream: Stream) -> Iterator[Event]:
 def merge(sources: Iterable[Iterable[Event]], newest_first: bool = False) -> Iterator[Event]:
     """All events by event_id, each once (Knuth's k-way merge: memory grows with the streams, not the events).
 
-    Two that differ and have one id (a forgery) both come: neither can hide the other.
+    Two that differ and have one id (a forgery) both come, in the order of their bytes: neither can hide the other,
+    and it is the same whichever stream has which.
     """
     import heapq
 
-    last = b""
+    held: list[Event] = []
     for found in heapq.merge(*sources, key=_by_id, reverse=newest_first):
-        if found.raw != last:
-            yield found
-        last = found.raw
+        if held and found["event_id"] != held[0]["event_id"]:
+            yield from held if len(held) == 1 else _distinct(held, newest_first)
+            held = []
+        held.append(found)
+    yield from _distinct(held, newest_first)
+
+
+def _distinct(same: list[Event], newest_first: bool) -> list[Event]:
+    found = {one.raw: one for one in same}
+    return [found[raw] for raw in sorted(found, reverse=newest_first)]
 
 
 def backwards(stream: Stream) -> Iterator[Event]:

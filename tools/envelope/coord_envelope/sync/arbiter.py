@@ -33,7 +33,7 @@ def extended(store: Store, objects: GitDB, tip: str, drafts: Sequence[Json]) -> 
     holding = tree.holding(objects, tip) if tip else tree.Holding()
     paths = sorted(path for path in holding.files if claims.is_arbiter(path.split("/")[1]))
     if paths:
-        writer, data = paths[-1].split("/")[1], tree.read(objects, holding.files[paths[-1]][0])
+        writer, data = paths[-1].split("/")[1], tree.read(objects, holding.files[paths[-1]])
         last = event.parse(data.split(b"\n")[-2])
     elif tip:
         raise ValueError("holds no arbiter's stream")
@@ -46,7 +46,7 @@ def extended(store: Store, objects: GitDB, tip: str, drafts: Sequence[Json]) -> 
     for one in drafts:
         last = _next(store, writer, last, one)
         data += last.raw + b"\n"
-    files = {name: tree.regular(oid) for name, (oid, _) in holding.files.items()} | dict(holding.others)
+    files = {name: tree.regular(oid) for name, oid in holding.files.items()} | dict(holding.others)
     files[path] = tree.regular(tree.write(objects, "blob", data))
     return tree.write_commit(objects, tree.write_tree(objects, files), [tip] if tip else [], "coord: arbiter")
 
@@ -64,7 +64,7 @@ def _next(store: Store, writer: str, last: Event | None, draft: Json) -> Event:
 def united(objects: GitDB, tip: str, other: str) -> str:
     """Write the commit that goes on from `tip` and has both in its past; its id."""
     holding = tree.holding(objects, tip)
-    files = {name: tree.regular(oid) for name, (oid, _) in holding.files.items()} | dict(holding.others)
+    files = {name: tree.regular(oid) for name, oid in holding.files.items()} | dict(holding.others)
     return tree.write_commit(objects, tree.write_tree(objects, files), [tip, other], "coord: one arbiter again")
 
 

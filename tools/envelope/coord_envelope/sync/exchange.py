@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from coord_envelope.sync.settings import Remote
 
 BUDGET_S = 60.0
-SAID = 5
-"""Of what is not as it should be in one ref, so much is said."""
 TRIES = 12
 """Times that a sync is beaten to the arbiter before it says so."""
 
@@ -176,30 +174,28 @@ class Exchange:
     def _take(self, objects: GitDB, refs: dict[str, str]) -> None:
         held = Held(self.store)
         intake = Intake(self.store, held)
-        noted = dict[str, str]()
-        for ref, tip in sorted(refs.items()):
-            holding, name = tree.holding(objects, tip), self._name(ref)
-            self._report(name, holding.refused)
+        noted, found = dict[str, str](), {ref: tree.holding(objects, tip) for ref, tip in sorted(refs.items())}
+        for ref, holding in found.items():
+            name = self._name(ref)
+            self.odd += holding.report(name)
             if ref == self._own() and holding.root is None:  # no push can go on from it, and it is never forced
                 with self.store.lock():
                     self.store.renew_replica()
-            if ref != self._arbiter or (holding.root and self.wire.descends(tip, self.wire.seen().get(ref, ""))):
-                noted[ref] = tip
-            intake.take(
-                {path: oid for path, (oid, _) in holding.files.items()}, lambda oid: tree.read(objects, oid), name
-            )
+            if ref != self._arbiter or (holding.root and self.wire.descends(refs[ref], self.wire.seen().get(ref, ""))):
+                noted[ref] = refs[ref]
+        todo, came = list(found), -1
+        while todo and came < sum(intake.sources.values()):  # what came early in one may follow what is in another
+            came = sum(intake.sources.values())
+            for ref in todo:
+                intake.take(found[ref].files, lambda oid, most: tree.read(objects, oid, most), self._name(ref))
+            todo = [ref for ref in todo if self._name(ref) in intake.early]
         intake.finish()
+        self.odd += intake.early.values()
         held.save()
         self.odd += intake.odd
         for writer, lines in intake.sources.items():
             self.received[writer] = self.received.get(writer, 0) + lines
-        self.wire.note(noted)
-
-    def _report(self, name: str, refused: dict[str, str]) -> None:
-        some = list(refused.items())[:SAID]
-        self.odd += [f"{name}: {path or 'its tip'} {why}, not taken" for path, why in some]
-        if len(refused) > len(some):
-            self.odd.append(f"{name}: and {len(refused) - len(some):,} more like these, not taken")
+        self.wire.note({ref: tip for ref, tip in noted.items() if ref not in todo})
 
     def _own(self) -> str:
         return self.remote.own or f"{self.remote.namespace}/replica/{self._replica()}"

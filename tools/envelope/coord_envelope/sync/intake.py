@@ -20,7 +20,7 @@ from coord_envelope.sync import tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from coord_envelope.event import Event
     from coord_envelope.store import Store
@@ -88,20 +88,35 @@ class Intake:
         self.stamp = 0
         self.odd: list[str] = []
         """What was not as it should be, in sentences."""
+        self.early: dict[str, str] = {}
+        """Of a source with a segment that came before the one it follows: what to say, if that does not come."""
         self.sources: dict[str, int] = {}
         """Lines by writer."""
 
-    def take(self, files: dict[str, str], read: Callable[[str], bytes], where: str) -> None:
-        """Take in files of the layout, path → blob id; `read` gives a blob's bytes, `where` names the source."""
+    def take(self, files: dict[str, str], read: Callable[[str, int], bytes], where: str) -> None:
+        """Take in files of the layout, path → blob id; `where` names the source.
+
+        `read` gives a blob's bytes, at most so many; it raises ValueError where it cannot.
+        """
+        self.early.pop(where, None)
         streams: dict[str, Segments] = {}
         for path, oid in sorted(files.items()):
             found = tree.JOURNAL.fullmatch(path)
             if found:
                 streams.setdefault(found[1], []).append((int(found[2]), oid))
             elif self._held.oid(path) is None:
-                self._blob(path, read(oid), where)
+                with self._told(where, path):
+                    self._blob(path, read(oid, tree.BLOB_BYTES), where)
         for name, segments in streams.items():
-            self._stream(name, segments, read, where)
+            with self._told(where, f"journal/{name}"):
+                self._stream(name, segments, read, where)
+
+    @contextlib.contextmanager
+    def _told(self, where: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as reason:
+            self.odd.append(f"{where}: {path} {reason}, not taken")
 
     def finish(self) -> None:
         """Let our clock know of the newest id, unless that came from a clock far ahead."""
@@ -111,21 +126,21 @@ class Intake:
             if saved and self.stamp > known and not clock.ahead(self.stamp, world.now_ms()):
                 write_clock(self._store, self.stamp)
 
-    def _stream(self, name: str, segments: Segments, read: Callable[[str], bytes], where: str) -> None:
+    def _stream(self, name: str, segments: Segments, read: Callable[[str, int], bytes], where: str) -> None:
         path = f"journal/{name}"
         follows = "!" in name  # a fork begins anywhere
         for at, (first, oid) in enumerate(segments):
             file = f"{path}/{first:012d}{SUFFIX}"
             ours = self._held.oid(file)
             if ours != oid:
-                data = whole(read(oid), file)
+                data = whole(read(oid, tree.SEGMENT_BYTES), file)
                 have = whole(self._bytes(file), file) if ours else b""
                 if not have.startswith(data):
                     if not data.startswith(have) or (ours and self._sealed(name, first)):
                         self._fork(name, data, have, segments[at + 1 :], read, where)
                         return
                     if not (follows or ours or first == self._next(name)):
-                        self.odd.append(f"{where}: {file}: what comes before it is missing, it waits")
+                        self.early[where] = f"{where}: {file}: what comes before it is missing, it waits"
                         return
                     self._append(name, file, have, data, where)
             follows = True
@@ -138,7 +153,7 @@ class Intake:
         return last["seq"] + 1 if last else 1
 
     def _fork(
-        self, name: str, data: bytes, have: bytes, later: Segments, read: Callable[[str], bytes], where: str
+        self, name: str, data: bytes, have: bytes, later: Segments, read: Callable[[str, int], bytes], where: str
     ) -> None:
         rest = data[_same(data, have) :]
         digest = hashlib.sha256(rest[: rest.find(b"\n")]).hexdigest()[:8]

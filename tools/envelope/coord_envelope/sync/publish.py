@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from coord_envelope.stream import SUFFIX
 from coord_envelope.sync import tree
 from coord_envelope.sync.intake import Held, whole
@@ -24,7 +26,7 @@ def files(
     `others` are the holdings of all other refs by replica (`arbiter` is one), `before` is what our ref holds: what
     of that is not ours to know (a later version's) is carried over.
     """
-    found = {path: what for path, what in before.others.items() if path not in before.refused}
+    found = dict(before.others)
     for path in paths(store):
         oid = held.oid(path)
         if oid and not _given(path, oid, replica, others):
@@ -36,9 +38,11 @@ def lines(objects: GitDB, files: dict[str, tuple[int, str]], before: Holding) ->
     """How many lines of events these are more than before. Reads only what has changed."""
     count = 0
     for path, (_, oid) in files.items():
-        old = before.files.get(path, ("", 0))[0]
+        old = before.files.get(path)
         if old != oid and tree.JOURNAL.fullmatch(path):
-            count += tree.read(objects, oid).count(b"\n") - (tree.read(objects, old).count(b"\n") if old else 0)
+            count += tree.read(objects, oid).count(b"\n")
+            with contextlib.suppress(ValueError):
+                count -= tree.read(objects, old).count(b"\n") if old else 0
     return count
 
 
@@ -64,7 +68,7 @@ def _given(path: str, oid: str, replica: str, others: dict[str, Holding]) -> boo
     author = path.split("/")[1].partition("!")[0].rpartition("~")[2]
     if author == replica:
         return False
-    by = {name for name, one in others.items() if one.files.get(path, ("", 0))[0] == oid}
+    by = {name for name, one in others.items() if one.files.get(path) == oid}
     return author in by or "arbiter" in by or any(name < replica for name in by)
 
 

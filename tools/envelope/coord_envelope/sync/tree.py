@@ -19,8 +19,9 @@ _DIRECTORY = re.compile(rf"journal|blobs|blobs/sha256|blobs/sha256/[0-9a-f]{{2}}
 SEGMENT_BYTES = 1 << 26
 BLOB_BYTES = 1 << 20
 _TREE_BYTES = 1 << 24
-_MOST = 1 << 20
+_MOST = 1 << 18
 """Entries of a ref: a few trees that name each other could stand for any number of files."""
+_SAID = 5
 _UNSAFE = frozenset(("", ".", "..", ".git"))
 _FILE, _TREE = 0o100644, 0o040000
 
@@ -35,14 +36,24 @@ class DamagedError(Unreachable):
 
 
 class Holding:
-    """What a ref holds: files of the layout as path → (blob, bytes), what is to be carried as path → (mode, object)."""
+    """What a ref holds: files of the layout as path → object, what is to be carried as path → (mode, object).
+
+    That a file is a blob, and how large, is known when it is read: so a look costs the trees alone.
+    """
 
     def __init__(self) -> None:
         self.root: str | None = None
-        self.files: dict[str, tuple[str, int]] = {}
+        self.files: dict[str, str] = {}
         self.others: dict[str, tuple[int, str]] = {}
         self.refused: dict[str, str] = {}
         """What should be of the layout and is not: path → why."""
+
+    def report(self, name: str) -> list[str]:
+        """What was refused of the ref, in a few sentences, however much it is."""
+        some = list(self.refused.items())[:_SAID]
+        said = [f"{name}: {path or 'its tip'} {why}, not taken" for path, why in some]
+        more = len(self.refused) - len(some)
+        return [*said, f"{name}: and {more:,} more like these, not taken"] if more else said
 
 
 def holding(objects: GitDB, tip: str) -> Holding:
@@ -55,39 +66,35 @@ def holding(objects: GitDB, tip: str) -> Holding:
         above, oid = todo.pop()
         rows = _entries(_load(objects, oid, "tree", _TREE_BYTES))
         count += len(rows or ())
-        if rows is None or count > _MOST:
-            found.refused[above] = "is no tree" if rows is None else f"has more than {_MOST:,} entries"
-            if count > _MOST:
-                return found  # without a root: nothing of it is taken
-            continue
-        for mode, name, sha in rows:
+        if rows is None:
+            found.refused[above] = "is no tree"
+        if count > _MOST:
+            nothing = Holding()
+            nothing.refused[above] = f"has more than {_MOST:,} entries"
+            return nothing
+        for mode, name, sha in rows or ():
             path = f"{above}/{name}" if above else name
             if mode == _TREE and _DIRECTORY.fullmatch(path):
                 todo.append((path, sha))
             else:
-                _sort(objects, found, path, mode, sha)
+                _sort(found, path, mode, sha)
     if root is None:
         found.refused[""] = "is no commit with a tree"
     found.root = root
     return found
 
 
-def _sort(objects: GitDB, found: Holding, path: str, mode: int, sha: str) -> None:
-    blob = BLOB.fullmatch(path)
-    if not blob and not JOURNAL.fullmatch(path):
+def _sort(found: Holding, path: str, mode: int, sha: str) -> None:
+    if not BLOB.fullmatch(path) and not JOURNAL.fullmatch(path):
         safe = _UNSAFE.isdisjoint(path.lower().split("/"))
         if not safe or path.startswith(("journal/", "blobs/")):
             found.refused[path] = "is no place of a store"
         if safe:  # a later version may know it
             found.others[path] = (mode, sha)
-        return
-    kind, size = _about(objects, sha) if mode == _FILE else ("", 0)
-    if mode != _FILE or kind != "blob":
-        found.refused[path] = f"has mode {mode:o}" if mode != _FILE else f"is a {kind}"
-    elif size > limit(path):
-        found.refused[path] = f"has {size:,} bytes"
+    elif mode == _FILE:
+        found.files[path] = sha
     else:
-        found.files[path] = (sha, size)
+        found.refused[path] = f"has mode {mode:o}"
 
 
 def _tree_of(objects: GitDB, tip: str) -> str | None:
@@ -137,10 +144,12 @@ def _load(objects: GitDB, oid: str, kind: str, most: int) -> bytes | None:
     return data
 
 
-def read(objects: GitDB, oid: str) -> bytes:
-    """The bytes of a blob of a `Holding`. Raises DamagedError."""
-    data = _load(objects, oid, "blob", SEGMENT_BYTES)
-    assert data is not None
+def read(objects: GitDB, oid: str, most: int = SEGMENT_BYTES) -> bytes:
+    """The bytes of a file of a `Holding`. Raises ValueError if it is no blob of at most so many; DamagedError."""
+    data = _load(objects, oid, "blob", most)
+    if data is None:
+        kind, size = _about(objects, oid)
+        raise ValueError(f"has {size:,} bytes" if kind == "blob" else f"is a {kind}")
     return data
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_envelope.sync import publish, tree
+from coord_envelope.sync import publish
 from coord_envelope.sync.intake import Held, Intake, whole
 
 TYPE_CHECKING = False
@@ -21,11 +21,11 @@ def _taken(to: Store, source: Store) -> tuple[int, list[str]]:
     there, held = Held(source), Held(to)
     paths = {oid: path for path in publish.paths(source) if (oid := there.oid(path))}
 
-    def read(oid: str) -> bytes:
+    def read(oid: str, most: int) -> bytes:
         path = paths[oid]
-        return whole(source.load(*path.split("/"), most=tree.SEGMENT_BYTES) or b"", path)
+        return whole(source.load(*path.split("/"), most=most) or b"", path)
 
     intake = Intake(to, held)
     intake.take({path: oid for oid, path in paths.items()}, read, source.path)
     intake.finish()
-    return sum(intake.sources.values()), intake.odd
+    return sum(intake.sources.values()), [*intake.odd, *intake.early.values()]

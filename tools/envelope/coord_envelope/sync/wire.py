@@ -80,7 +80,12 @@ class Wire:
 
     def descends(self, tip: str, of: str) -> bool:
         """Is `of` in the history of `tip`? ("", no commit, is in that of all.)"""
-        return not of or (bool(tip) and self.git.attempt("merge-base", "--is-ancestor", of, tip)[0] == 0)
+        if not of or not tip:
+            return not of
+        status, _, error = self.git.attempt("merge-base", "--is-ancestor", of, tip)
+        if status > 1 and not self.sound():
+            raise tree.DamagedError(reason(error))
+        return status == 0
 
     def seen(self) -> dict[str, str]:
         """The tips that were taken in."""
