@@ -110,6 +110,7 @@ def test_a_follower_ends_with_its_reader_though_no_event_comes(
     with Watched(shell, command) as follower, Watched(shell, "ev tail -f") as other:
         bytes_of(shell, "ev emit proof.made --to agent:reader")
         other.line()
+        follower.line()
         follower.child.stdout.close()  # type: ignore[union-attr]
         began = time.monotonic()
         assert follower.child.wait(SOON_S) == 0
