@@ -28,3 +28,4 @@ Interval = Annotated[str, typer.Option("--interval", metavar="TIME", help="How l
 Budget = Annotated[str, typer.Option("--budget", metavar="TIME", help="How long it may take (60s).")]
 SyncStatus = Annotated[bool, typer.Option("--status", help="Say what is unpushed and what came from whom.")]
 Repair = Annotated[bool, typer.Option("--repair-arbiter", help="Make one of two histories of what is confirmed.")]
+Archive = Annotated[bool, typer.Option("--archive", help="Take over the refs of who was silent for 30 days.")]

@@ -14,7 +14,7 @@ from coord_envelope.errors import TryAgain, Unreachable
 from coord_envelope.stream import Stream
 from coord_envelope.sync import arbiter, publish, settings, tree
 from coord_envelope.sync.git import jitter
-from coord_envelope.sync.intake import Held, Intake
+from coord_envelope.sync.intake import Held, Intake, newest
 from coord_envelope.sync.wire import Wire
 from coord_envelope.view import View
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from coord_envelope.sync.settings import Remote
 
 BUDGET_S = 60.0
+SILENT_MS = 30 * 86_400_000
+"""After this long without an event a replica's ref may be taken over."""
 TRIES = 12
 """Times that a sync is beaten to the arbiter before it says so."""
 
@@ -77,6 +79,24 @@ class Exchange:
             self.wire.note({self._arbiter: both})
             return True
 
+    def archive(self) -> list[str]:
+        """Take over what replicas hold that were silent for 30 days, and delete their refs; which those were.
+
+        Ours holds it all before theirs go, each from the tip that was read only. Who comes back pushes anew.
+        """
+        with self._locked():
+            refs, replica, repo = self._fetched(), self._replica(), self.wire.objects()
+            own, since = self._own(replica), world.now_ms() - SILENT_MS
+            silent = {ref: oid for ref, oid in refs.items() if ref not in (own, self._arbiter)}
+            silent = {ref: oid for ref, oid in silent.items() if newest(repo, tree.holding(repo, oid)) < since}
+            rest = {ref: oid for ref, oid in refs.items() if ref not in silent}
+            commits = self._commit(repo, rest, own, replica) if silent else {}
+            if self.wire.push(commits, {}) != commits.keys():
+                raise Unreachable("the remote refuses what this store has", where=self.remote.name)
+            gone = self.wire.push(dict.fromkeys(silent, ""), silent)
+            self.wire.note(commits)
+            return sorted(self._name(ref) for ref in gone)
+
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         from filelock import FileLock, Timeout
@@ -98,13 +118,13 @@ class Exchange:
         tip = self._sound(refs)
         wishes = self._settled() if tip is not None else []
         replica = self._replica()
-        own = self.remote.own or f"{self.remote.namespace}/replica/{replica}"
+        own = self._own(replica)
         repo, olds = self.wire.objects(), dict[str, str]()
         commits = self._commit(repo, refs, own, replica)
         if wishes and tip is not None:
             commits[self._arbiter] = self._extended(repo, tip, wishes)
             olds[self._arbiter] = tip
-        moved = self.wire.push(commits, olds) if commits else set[str]()
+        moved = self.wire.push(commits, olds)
         if self._arbiter in moved:
             self._take(repo, {self._arbiter: commits[self._arbiter]})
             self.confirmed += [claim for claim, _ in wishes]
@@ -200,6 +220,9 @@ class Exchange:
             return {}
         self.sent += publish.lines(repo, files, before)
         return {own: tree.write_commit(repo, root, [tip] if tip else [], f"coord: {replica}")}
+
+    def _own(self, replica: str) -> str:
+        return self.remote.own or f"{self.remote.namespace}/replica/{replica}"
 
     def _name(self, ref: str) -> str:
         return ref.removeprefix(f"{self.remote.namespace}/").removeprefix("replica/")

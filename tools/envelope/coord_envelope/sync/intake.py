@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from git import Repo
+
     from coord_envelope.event import Event
     from coord_envelope.store import Store
 
@@ -185,6 +187,16 @@ class Intake:
 def whole(data: bytes, path: str) -> bytes:
     """A segment's whole lines: what follows the last newline is not written yet. Of a blob all of it."""
     return data[: data.rfind(b"\n") + 1] if path.startswith("journal/") else data
+
+
+def newest(repo: Repo, holding: tree.Holding) -> int:
+    """The time of the newest event that a ref holds, by its id, in ms; 0 if it holds none."""
+    ends: dict[str, str] = {}
+    for path, (oid, _) in sorted(holding.files.items()):
+        if tree.JOURNAL.fullmatch(path):
+            ends[path.split("/")[1]] = oid
+    last = (_events(tree.read(repo, oid))[-1:] for oid in ends.values())
+    return max((clock.stamp_of(one.id) >> 16 for found in last for one in found), default=0)
 
 
 def _same(one: bytes, other: bytes) -> int:
