@@ -20,13 +20,16 @@ from coord_envelope.view import View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from git import Repo
 
     from coord_envelope.codec import Json
     from coord_envelope.journal import Journal
     from coord_envelope.sync.settings import Remote
+
+    Wishes = list[tuple[str, Json]]  # each an event for the arbiter's stream, and the id of what it confirms
+    Settle = Callable[[], Wishes]
 
 BUDGET_S = 60.0
 SILENT_MS = 30 * 86_400_000
@@ -38,8 +41,11 @@ TRIES = 12
 class Exchange:
     """A sync of a store with a remote, and what became of it."""
 
-    def __init__(self, journal: Journal, remote: Remote, seconds: float = BUDGET_S) -> None:
-        self.journal, self.store, self.remote = journal, journal.store, remote
+    def __init__(
+        self, journal: Journal, remote: Remote, seconds: float = BUDGET_S, settle: Settle | None = None
+    ) -> None:
+        """`settle` may wish for more than claims: it is asked when everything fetched was taken in."""
+        self.journal, self.store, self.remote, self._settle = journal, journal.store, remote, settle
         self.wire = Wire(journal.store, remote, seconds)
         self._arbiter = f"{remote.namespace}/arbiter"
         self.received, self.sent = dict[str, int](), 0
@@ -116,7 +122,7 @@ class Exchange:
         """All steps. False if another moved the arbiter meanwhile."""
         refs = self._fetched()
         tip = self._sound(refs)
-        wishes = self._settled() if tip is not None else []
+        wishes = self._settled() + (self._settle() if self._settle else []) if tip is not None else []
         replica = self._replica()
         own = self._own(replica)
         repo, olds = self.wire.objects(), dict[str, str]()
@@ -179,7 +185,7 @@ class Exchange:
         self.odd.append("the arbiter has two histories, so nothing is confirmed; `ev sync --repair-arbiter`")
         return None
 
-    def _settled(self) -> list[tuple[str, Json]]:
+    def _settled(self) -> Wishes:
         """Decide each tentative claim of this store: concede it here, or give the event that would confirm it."""
         view = View(self.store, claims).refresh()
         wishes: dict[str, tuple[str, Json]] = {}
@@ -196,7 +202,7 @@ class Exchange:
                     self.conceded.append(claim)
         return list(wishes.values())
 
-    def _extended(self, repo: Repo, tip: str, wishes: list[tuple[str, Json]]) -> str:
+    def _extended(self, repo: Repo, tip: str, wishes: Wishes) -> str:
         try:
             return arbiter.extended(self.store, repo, tip, [draft for _, draft in wishes])
         except (ValueError, IndexError) as reason:
@@ -238,13 +244,15 @@ def _make_durable(stream: Stream) -> None:
         stream.make_durable()
 
 
-def sync(journal: Journal, asked: str | None = None, seconds: float = BUDGET_S) -> Exchange:
+def sync(
+    journal: Journal, asked: str | None = None, seconds: float = BUDGET_S, settle: Settle | None = None
+) -> Exchange:
     """Sync with the remote that was asked for, and remember it; else with the configured one.
 
     Raises Unreachable if there is none, and as `Exchange.run`.
     """
     name = settings.required(journal.store, asked)
-    found = Exchange(journal, settings.remote(journal.store, name), seconds)
+    found = Exchange(journal, settings.remote(journal.store, name), seconds, settle)
     if asked:
         settings.remember(journal.store, asked)
     found.run()
