@@ -22,8 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from git import Repo
-
     from coord_envelope.codec import Json
     from coord_envelope.journal import Journal
     from coord_envelope.sync.settings import Remote
@@ -65,7 +63,6 @@ class Exchange:
             for attempt in range(TRIES):
                 time.sleep(min(jitter(attempt), max(self.wire.git.left(), 0)) if attempt else 0)
                 if self._once():
-                    self._remember()
                     return
         raise TryAgain(f"others were faster {TRIES} times", where=self.remote.name, todo="try again")
 
@@ -96,7 +93,7 @@ class Exchange:
             silent = {ref: oid for ref, oid in refs.items() if ref not in (own, self._arbiter)}
             silent = {ref: oid for ref, oid in silent.items() if newest(repo, tree.holding(repo, oid)) < since}
             rest = {ref: oid for ref, oid in refs.items() if ref not in silent}
-            commits = self._commit(repo, rest, own, replica) if silent else {}
+            commits = self._commit(rest, own, replica) if silent else {}
             if self.wire.push(commits, {}) != commits.keys():
                 raise Unreachable("the remote refuses what this store has", where=self.remote.name)
             gone = self.wire.push(dict.fromkeys(silent, ""), silent)
@@ -125,19 +122,27 @@ class Exchange:
         wishes = self._settled() + (self._settle() if self._settle else []) if tip is not None else []
         replica = self._replica()
         own = self._own(replica)
-        repo, olds = self.wire.objects(), dict[str, str]()
-        commits = self._commit(repo, refs, own, replica)
+        end, last = self.journal.end(live=False), settings.last(self.store)
+        quiet = (refs, end, self.remote.name) == (last["refs"], last["end"], last["remote"])
+        commits = {} if quiet else self._commit(refs, own, replica)
+        olds: dict[str, str] = {}
         if wishes and tip is not None:
-            commits[self._arbiter] = self._extended(repo, tip, wishes)
+            commits[self._arbiter] = self._extended(tip, wishes)
             olds[self._arbiter] = tip
-        moved = self.wire.push(commits, olds)
+        try:
+            moved = self.wire.push(commits, olds)
+        except Unreachable:
+            if wishes and self.wire.git.left() > 1:
+                return False  # the reply was lost: what became of it stands there
+            raise
         if self._arbiter in moved:
-            self._take(repo, {self._arbiter: commits[self._arbiter]})
+            self._take({self._arbiter: commits[self._arbiter]})
             self.confirmed += [claim for claim, _ in wishes]
         self.wire.note({ref: commit for ref, commit in commits.items() if ref in moved})
         if own in commits.keys() - moved:
             what = "the remote refuses what this store has"
             raise Unreachable(what, where=self.remote.name, todo="may you push there? what it has was taken in")
+        self._remember(refs | {ref: commits[ref] for ref in moved}, end)
         return commits.keys() == moved
 
     # ---- in
@@ -148,11 +153,11 @@ class Exchange:
         new = [ref for ref, oid in refs.items() if seen.get(ref) != oid]
         if new:
             refs |= self.wire.fetch(new)
-            self._take(self.wire.objects(), {ref: refs[ref] for ref in new})
+            self._take({ref: refs[ref] for ref in new})
         return refs
 
-    def _take(self, repo: Repo, refs: dict[str, str]) -> None:
-        held, own = Held(self.store), self._replica()
+    def _take(self, refs: dict[str, str]) -> None:
+        repo, held, own = self.wire.objects(), Held(self.store), self._replica()
         intake = Intake(self.store, held, lambda name: name.partition("!")[0].endswith(f"~{own}"))
         for ref, tip in sorted(refs.items()):
             holding, name = tree.holding(repo, tip), self._name(ref)
@@ -202,21 +207,21 @@ class Exchange:
                     self.conceded.append(claim)
         return list(wishes.values())
 
-    def _extended(self, repo: Repo, tip: str, wishes: Wishes) -> str:
+    def _extended(self, tip: str, wishes: Wishes) -> str:
         try:
-            return arbiter.extended(self.store, repo, tip, [draft for _, draft in wishes])
+            return arbiter.extended(self.store, self.wire.objects(), tip, [draft for _, draft in wishes])
         except (ValueError, IndexError) as reason:
             what = f"the arbiter cannot be read: {reason}"
             raise Unreachable(what, where=self.remote.name, todo="put back the ref it was before") from None
 
     # ---- out
 
-    def _commit(self, repo: Repo, refs: dict[str, str], own: str, replica: str) -> dict[str, str]:
+    def _commit(self, refs: dict[str, str], own: str, replica: str) -> dict[str, str]:
         """The commit of our ref, if it must move."""
         for name in self.store.listdir("journal"):
             if name.endswith(f"~{replica}"):
                 _make_durable(Stream(self.store, "journal", name))
-        tip, held = refs.get(own), Held(self.store)
+        repo, tip, held = self.wire.objects(), refs.get(own), Held(self.store)
         others = {self._name(ref): tree.holding(repo, oid) for ref, oid in refs.items() if ref != own}
         before = tree.holding(repo, tip) if tip else tree.Holding()
         files = publish.files(self.store, repo, held, replica, others, before)
@@ -233,8 +238,10 @@ class Exchange:
     def _name(self, ref: str) -> str:
         return ref.removeprefix(f"{self.remote.namespace}/").removeprefix("replica/")
 
-    def _remember(self) -> None:
-        done = {"remote": self.remote.name, "ts": world.format_ts(world.now_ms()), "end": self.journal.end(live=False)}
+    def _remember(self, refs: dict[str, str], end: Json) -> None:
+        """What the remote holds now, and how far the journal went when it was read: for `--status`, and to be quiet."""
+        at = world.format_ts(world.now_ms())
+        done = {"remote": self.remote.name, "ts": at, "end": end, "refs": refs}
         self.store.save(codec.dumps(done), "local", "synced")
 
 
