@@ -248,4 +248,6 @@ ABOUT = "Work items: find, claim, do and close them."
 
 
 def main() -> None:
-    tool.main("wk", ABOUT, COMMANDS, "coord_wk.options")
+    from coord_wk.argv import TABLE
+
+    tool.main("wk", ABOUT, COMMANDS, "coord_wk.options", TABLE)
