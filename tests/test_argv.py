@@ -89,10 +89,9 @@ def test_what_a_shell_asks_for_completion_is_left_to_typer(shell: Shell) -> None
 
 def command_lines(options: argv.Options, arguments: argv.Arguments, required: Sequence[str]) -> Lines:
     """What must be given, and other words, many of them options that are known; in any order."""
-    spellings = st.sampled_from(sorted(options))
-    pairs = spellings.flatmap(
-        lambda one: st.tuples(st.just(one), WORDS if isinstance(options[one][1], str) else NUMBERS)
-    )
+    counts = [one for one, (_, kind) in options.items() if isinstance(kind, tuple)]
+    spellings = st.sampled_from(sorted(options) + counts * 4)
+    pairs = spellings.flatmap(lambda one: st.tuples(st.just(one), NUMBERS if one in counts else WORDS))
     alone = (spellings | WORDS).map(lambda word: [word])
     least = [["x"] for _ in arguments] + [[one, "y"] for one in options if options[one][0] in required]
     parts = st.lists(pairs.map(list) | pairs.map(lambda pair: ["=".join(pair)]) | alone, max_size=4)
