@@ -175,4 +175,6 @@ ABOUT = "Append, read and follow the events of a store."
 
 
 def main() -> None:
-    tool.main("ev", ABOUT, COMMANDS, "coord_ev.options")
+    from coord_ev.argv import TABLE
+
+    tool.main("ev", ABOUT, COMMANDS, "coord_ev.options", TABLE)

@@ -174,6 +174,8 @@ ABOUT = "Hold files, environments, ports for a time."
 
 
 def main() -> None:
+    from coord_lease.argv import TABLE
+
     if sys.argv[1:2] == ["with"] and "--" in sys.argv:
         sys.argv.insert(sys.argv.index("--"), "--")  # the parser takes one away, and with it what divides the words
-    tool.main("lease", ABOUT, COMMANDS, "coord_lease.options")
+    tool.main("lease", ABOUT, COMMANDS, "coord_lease.options", TABLE)

@@ -102,4 +102,6 @@ ABOUT = "Mail between agents and people."
 
 
 def main() -> None:
-    tool.main("msg", ABOUT, COMMANDS, "coord_msg.options")
+    from coord_msg.argv import TABLE
+
+    tool.main("msg", ABOUT, COMMANDS, "coord_msg.options", TABLE)

@@ -1,0 +1,68 @@
+"""What `coord_envelope.argv` knows of lease's command line. Made by `make table`, not by hand."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_envelope.argv import Table
+
+# fmt: off
+TABLE: Table = (
+{'acquire': ({'--shared': ('shared', 'flag'),
+              '--ttl': ('ttl', 'one'),
+              '--wait': ('wait', 'one'),
+              '--scope': ('scope', 'one'),
+              '--require': ('require', 'one'),
+              '--as': ('as_', 'one'),
+              '--output': ('output', 'one'),
+              '-o': ('output', 'one'),
+              '--errors': ('errors', 'one')},
+             [('resources', 'many')], ['resources']),
+ 'renew': ({'--ttl': ('ttl', 'one'),
+            '--as': ('as_', 'one'),
+            '--output': ('output', 'one'),
+            '-o': ('output', 'one'),
+            '--errors': ('errors', 'one')},
+           [('ids', 'many')], []),
+ 'release': ({'--reason': ('reason', 'one'),
+              '--as': ('as_', 'one'),
+              '--output': ('output', 'one'),
+              '-o': ('output', 'one'),
+              '--errors': ('errors', 'one')},
+             [('ids', 'many')], []),
+ 'ls': ({'--as': ('as_', 'one'), '--output': ('output', 'one'), '-o': ('output', 'one'), '--errors': ('errors', 'one')},
+        [('resources', 'many')], []),
+ 'show': ({'--as': ('as_', 'one'),
+           '--output': ('output', 'one'),
+           '-o': ('output', 'one'),
+           '--errors': ('errors', 'one')},
+          [('ids', 'many')], []),
+ 'steal': ({'--reason': ('reason', 'one'),
+            '--shared': ('shared', 'flag'),
+            '--ttl': ('ttl', 'one'),
+            '--as': ('as_', 'one'),
+            '--output': ('output', 'one'),
+            '-o': ('output', 'one'),
+            '--errors': ('errors', 'one')},
+           [('resources', 'many')], ['resources']),
+ 'with': ({'--shared': ('shared', 'flag'),
+           '--ttl': ('ttl', 'one'),
+           '--wait': ('wait', 'one'),
+           '--scope': ('scope', 'one'),
+           '--require': ('require', 'one'),
+           '--as': ('as_', 'one'),
+           '--output': ('output', 'one'),
+           '-o': ('output', 'one'),
+           '--errors': ('errors', 'one')},
+          [('words', 'many')], ['words']),
+ 'guard': ({'--as': ('as_', 'one'),
+            '--output': ('output', 'one'),
+            '-o': ('output', 'one'),
+            '--errors': ('errors', 'one')},
+           [('paths', 'many')], []),
+ 'watch': ({'--as': ('as_', 'one'),
+            '--output': ('output', 'one'),
+            '-o': ('output', 'one'),
+            '--errors': ('errors', 'one')},
+           [], [])}
+)
