@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "coord needs Python 3.11 or later; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip  # old ones write scripts that import re: 4 ms a call
+	-.venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip  # an old one's scripts import re: 4 ms a call
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
