@@ -85,7 +85,7 @@ class Model:
         self.clocks, self.acts, self.accidents, self.late = ahead_ms, acts, accidents, late
         self.lines: list[Line] = []
         self._numbers: dict[tuple[bytes, Chain], int] = {}
-        self._by, self._claims = dict[str, int](), dict[str, int]()
+        self.by, self._claims = dict[str, int](), dict[str, int]()
         for name in ("view", "_acted", "_decide"):  # all of them pure
             setattr(self, name, cache(getattr(self, name)))
         first = {"type": "work.created", "refs": {"work_id": ITEM}, "body": {"title": "x"}}
@@ -116,14 +116,14 @@ class Model:
             about = self._claims.setdefault(made.id if verb == "claimed" else made["body"].get("claim", ""), number)
             self.lines.append(Line(made, verb, about, seen, chain))
             for name in (made["writer"], verb):
-                self._by[name] = self._by.get(name, 0) | 1 << number
+                self.by[name] = self.by.get(name, 0) | 1 << number
         return number
 
     def _make(self, who: int, held: int, said: Json, chain: Chain | None = None) -> int:
         """The number of the line that this clone writes: the next of its own, or of the arbiter's entries."""
         now, writer, behind = NOW + self.clocks[who], own(who), 0
         stamps = [clock.stamp_of(line.event.id) for _, line in self.of(held)]
-        seq = (held & self._by.get(writer, 0)).bit_count() + 1
+        seq = (held & self.by.get(writer, 0)).bit_count() + 1
         if chain is not None:
             writer, seq = ARBITER, len(chain) + 1
             behind = max([clock.stamp_of(self.lines[one].event.id) + 1 for one in chain[-1:]], default=0)
@@ -147,7 +147,7 @@ class Model:
                 yield name, self._tidy(state._replace(arbiter=left, accidents=state.accidents + 1))
 
     def _by_agents(self) -> int:
-        return reduce(int.__or__, (self._by.get(verb, 0) for verb in ("claimed", "released", "closed", "reopened")))
+        return reduce(int.__or__, (self.by.get(verb, 0) for verb in ("claimed", "released", "closed", "reopened")))
 
     def _of_clone(self, state: State, who: int, clone: Clone, more: bool) -> Iterator[tuple[str, Clone, Json]]:
         for name, held in self._acted(who, clone.held) if more else ():
@@ -200,14 +200,14 @@ class Model:
 
     def _learn(self, clone: Clone, arbiter: Chain) -> Clone:
         held, tip = clone.held | bits(arbiter), clone.tip
-        for number, line in self.of(held & self._by.get(ARBITER, 0)):
+        for number, line in self.of(held & self.by.get(ARBITER, 0)):
             if begins(tip, line.chain) and not bits(line.chain) & ~held:
                 tip = (*line.chain, number)
         return clone._replace(held=held, tip=tip)
 
     def _decide(self, who: int, clone: Clone) -> Clone:
         held, chain = clone.held, clone.found
-        strange = held & self._by.get(ARBITER, 0) & ~bits(chain)  # lines of the arbiter's that it lacks
+        strange = held & self.by.get(ARBITER, 0) & ~bits(chain)  # lines of the arbiter's that it lacks
         for claim in sorted(self.view(held)["claims"]):
             seen = self.view(held | bits(chain))
             word = claims.verdict(seen, claim) if seen["claims"][claim]["replica"] == f"{who:08}" else ""
@@ -221,7 +221,7 @@ class Model:
         if begins(chain, clone.tip):  # what it lost is put back before anything new
             chain = clone.tip
         swap = (clone.found, chain) if chain != clone.found else None
-        sent = held & self._by.get(own(who), 0) | strange
+        sent = held & self.by.get(own(who), 0) | strange
         return clone._replace(held=held, phase="sent", found=(), sent=sent, swap=swap)
 
     def union(self, state: State) -> int:
@@ -231,7 +231,7 @@ class Model:
     def confirmed(self, held: int) -> dict[int, list[Chain]]:
         """The claims the arbiter confirmed, and where: its entries up to there."""
         found: dict[int, list[Chain]] = {}
-        for number, line in self.of(held & self._by.get(ARBITER, 0)):
+        for number, line in self.of(held & self.by.get(ARBITER, 0)):
             found.setdefault(line.about, []).append((*line.chain, number))
         return found
 

@@ -3,8 +3,8 @@
 In all lines together, and in the view of each clone:
 
 1. At most one confirmed claim is open: of all, or where an accident left two arbiters, in each of them.
-2. A confirmed claim is over only by a release, a concession, a closing that it did not know of or a confirmed steal
-   by one who knew of it: as the rule says from the lines, so it is by what their writers really knew.
+2. A confirmed claim is over only by a release, a closing that it did not know of or a confirmed steal by one who
+   knew of it: as the rule says from the lines, so it is by what their writers really knew. None is conceded.
 3. Tokens rise in the arbiter's order, and who knew of an entry never wrote one beside it.
 4. When nobody does anything but sync, all come to hold the same lines, no claim is left tentative, and what was
    confirmed to anybody is what the arbiter holds.
@@ -82,8 +82,10 @@ class Proof:
             tokens = [self._model.lines[one].event["body"]["n"] for one in chain]
             if tokens != sorted(set(tokens)):
                 raise Violation(f"tokens {tokens}")
-            if self._model.lines[chain[-1]].seen & self._model._by[ARBITER] & ~bits(chain):
+            if self._model.lines[chain[-1]].seen & self._model.by[ARBITER] & ~bits(chain):
                 raise Violation("one who knew of an entry wrote one beside it")
+        if any(line.verb == "conceded" and line.about in confirmed for _, line in self._model.of(held)):
+            raise Violation("a claim was confirmed and is conceded")
         held_now = [claim for claim, name in names.items() if held >> claim & 1 and not claims.over(state, name)]
         for one, other in combinations(held_now, 2):
             if any(begins(a, b) or begins(b, a) for a in confirmed[one] for b in confirmed[other]):
