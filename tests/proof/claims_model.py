@@ -199,7 +199,7 @@ class Model:
         return self._learn(clone._replace(held=held, phase="fetched", found=state.arbiter), state.arbiter)
 
     def _learn(self, clone: Clone, arbiter: Chain) -> Clone:
-        held, tip = clone.held | bits(arbiter), clone.tip
+        held, tip = clone.held | bits(arbiter), arbiter if begins(clone.tip, arbiter) else clone.tip
         for number, line in self.of(held & self.by.get(ARBITER, 0)):
             if begins(tip, line.chain) and not bits(line.chain) & ~held:
                 tip = (*line.chain, number)
