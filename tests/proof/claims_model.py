@@ -207,7 +207,8 @@ class Model:
 
     def _decide(self, who: int, clone: Clone) -> Clone:
         held, chain = clone.held, clone.found
-        strange = held & self.by.get(ARBITER, 0) & ~bits(chain)  # lines of the arbiter's that it lacks
+        entries = held & self.by.get(ARBITER, 0)
+        strange = entries & ~bits(chain)  # the arbiter lacks them: carried, with those before them
         for claim in sorted(self.view(held)["claims"]):
             seen = self.view(held | bits(chain))
             word = claims.verdict(seen, claim) if seen["claims"][claim]["replica"] == f"{who:08}" else ""
@@ -221,7 +222,7 @@ class Model:
         if begins(chain, clone.tip):  # what it lost is put back before anything new
             chain = clone.tip
         swap = (clone.found, chain) if chain != clone.found else None
-        sent = held & self.by.get(own(who), 0) | strange
+        sent = held & self.by.get(own(who), 0) | (entries if strange else 0)
         return clone._replace(held=held, phase="sent", found=(), sent=sent, swap=swap)
 
     def union(self, state: State) -> int:

@@ -4,7 +4,8 @@ In all lines together, and in the view of each clone:
 
 1. At most one confirmed claim is open: of all, or where an accident left two arbiters, in each of them.
 2. A confirmed claim is over only by a release, a closing that it did not know of or a confirmed steal by one who
-   knew of it: as the rule says from the lines, so it is by what their writers really knew. None is conceded.
+   knew of it: as the rule says from the lines, so it is by what their writers really knew. None is conceded, but
+   for one that an accident let be confirmed long after its store gave up, and that its agent was never told of.
 3. Tokens rise in the arbiter's order, and who knew of an entry never wrote one beside it.
 4. When nobody does anything but sync, all come to hold the same lines, no claim is left tentative, and what was
    confirmed to anybody is what the arbiter holds.
@@ -62,8 +63,8 @@ class Proof:
         """Raise Violation if something does not hold."""
         union = self._model.union(state)
         self._check_view(union)
-        if not state.accidents and self._forked(state):
-            raise Violation("the arbiter is forked")
+        if not state.accidents:
+            self._check_arbiter(union, state)
         for clone in state.clones:
             self._check_view(clone.held)
         idle = (clone._replace(phase="idle", found=(), sent=0, swap=None) for clone in state.clones)
@@ -73,7 +74,7 @@ class Proof:
         """What holds for whoever has these lines: the rule says what is so, or that it cannot know yet."""
         state, confirmed = self._model.view(held), self._model.confirmed(held)
         names = {claim: self._model.lines[claim].event.id for claim in confirmed}
-        whole = all(held >> claim & 1 for claim in confirmed)
+        whole = not any((self._model.lines[claim].seen | 1 << claim) & ~held for claim in confirmed)
         for claim, name in names.items():
             found, really = claims.over(state, name), self._ended(held, claim)
             if found != really and (found or whole):  # else what it knew of may come yet
@@ -84,12 +85,21 @@ class Proof:
                 raise Violation(f"tokens {tokens}")
             if self._model.lines[chain[-1]].seen & self._model.by[ARBITER] & ~bits(chain):
                 raise Violation("one who knew of an entry wrote one beside it")
-        if any(line.verb == "conceded" and line.about in confirmed for _, line in self._model.of(held)):
-            raise Violation("a claim was confirmed and is conceded")
+        conceded = [line for _, line in self._model.of(held) if line.verb == "conceded"]
+        if any(line.about in self._model.confirmed(line.seen) for line in conceded):
+            raise Violation("one who knew that its claim is confirmed conceded it")
         held_now = [claim for claim, name in names.items() if held >> claim & 1 and not claims.over(state, name)]
         for one, other in combinations(held_now, 2):
             if any(begins(a, b) or begins(b, a) for a in confirmed[one] for b in confirmed[other]):
                 raise Violation(f"{names[one]} and {names[other]} are confirmed and open")
+
+    def _check_arbiter(self, union: int, state: State) -> None:
+        """What holds of an arbiter that never lost anything."""
+        if self._forked(state):
+            raise Violation("the arbiter is forked")
+        confirmed = self._model.confirmed(union)
+        if any(line.verb == "conceded" and line.about in confirmed for _, line in self._model.of(union)):
+            raise Violation("a claim is both confirmed and conceded")
 
     def _ended(self, held: int, claim: int) -> bool:
         """Is this claim over? Said from what the writers really knew, not from what the lines say of it."""
