@@ -7,7 +7,7 @@ import fcntl
 import os
 
 from coord_envelope import codec
-from coord_envelope.errors import BadData
+from coord_envelope.errors import BadData, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LONGEST = 1 << 20
 """Bytes of an input line; white space may make it longer than its event, but not without bound."""
+LONGEST_MS = 366 * 86_400_000
 
 
 def batches(fd: int = 0, size: int = 1 << 20) -> Iterator[list[Line]]:
@@ -85,6 +86,18 @@ def text(given: str, where: str) -> str:
         return content(given).decode()
     except UnicodeDecodeError as reason:
         raise BadData(f"not UTF-8 at byte {reason.start}", where) from None
+
+
+def span(text: str, where: str, least: int = 1, most: int = LONGEST_MS) -> int:
+    """Milliseconds of `500ms`, `60s`, `10m`, `2h` or `1d`. Raises Usage."""
+    for unit, ms in _UNITS:
+        count = text.removesuffix(unit)
+        if count != text and count.isascii() and count.isdigit() and least <= int(count[:15]) * ms <= most:
+            return int(count) * ms
+    raise Usage(f"{where} {text}: is no time from {least} ms to {most // 86_400_000} d", todo="500ms 60s 10m 2h 1d")
+
+
+_UNITS = (("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000))
 
 
 def record(raw: bytes, where: str = "") -> Json:
