@@ -63,6 +63,7 @@ def made(*numbers: int) -> bytes:
 
 
 def read_mail(shell: Shell) -> Watched:
+    bytes_of(shell, "msg join --as reader")
     return Watched(shell, "msg recv --follow --as reader")
 
 
@@ -123,6 +124,7 @@ def test_a_restarted_pipeline_loses_nothing_and_sends_nothing_twice(
     shell: Shell, long: bool, say: Callable[[str], None]
 ) -> None:
     chance, stops = random.Random(3), 60 if long else 8
+    bytes_of(shell, "msg join --as reader")
     for number in range(stops):
         fill_pipes(open_journal(shell.cwd))
         how = signal.SIGKILL if number % 4 == 3 else signal.SIGTERM

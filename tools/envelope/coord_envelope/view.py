@@ -64,6 +64,12 @@ class View(Derived):
             return codec.unpack(state)  # type: ignore[no-any-return]
         return None
 
+    def event(self, entity: str) -> Event | None:
+        """The event whose id is the entity's, as it is stored."""
+        for _, places, _ in reversed(self.query(_SAVED, entity)):
+            return next((one for one in self._again(codec.unpack(places)) if one.id == entity), None)
+        return None
+
     def find(self, name: str, begin: str = "", end: str = "\U0010ffff") -> Iterator[tuple[str, str]]:
         """(value, entity) of the entities with such a facet, begin <= value < end, in order of value."""
         after = (begin, "")

@@ -6,7 +6,7 @@ import sys
 
 from coord_envelope import BadData, No, Usage, inputs, tool
 from coord_lease.resource import all_parsed, of_path, overlap
-from coord_lease.scope import Wanted
+from coord_lease.scope import LONGEST_MS, Wanted
 from coord_lease.scope import scope as chosen
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ def renew(call: Call, ids: o.Ids = None, ttl: o.NewTtl = None) -> None:
 
     Exit 1 if one is lost: expired, released, stolen.
     """
-    leases, ms = chosen(call), ttl and inputs.span(ttl, "--ttl")
+    leases, ms = chosen(call), ttl and inputs.span(ttl, "--ttl", most=LONGEST_MS)
     _each(call, ids, lambda text: leases.renew(text, ms or None))
 
 
@@ -143,7 +143,7 @@ def watch(call: Call) -> None:
 
 
 def _wanted(resources: list[str], shared: bool, ttl: str, least: int = 1) -> Wanted:
-    return Wanted(all_parsed(resources), "s" if shared else "x", inputs.span(ttl, "--ttl", least))
+    return Wanted(all_parsed(resources), "s" if shared else "x", inputs.span(ttl, "--ttl", least, LONGEST_MS))
 
 
 def _reason(text: str) -> str:
