@@ -201,3 +201,35 @@ def test_after_a_sync_was_killed_the_next_completes(
         f"sync, kill -9: alone {kills[False]} times, {kills[True]} with the git it had started: "
         "the next completed each time, every event once, each claim confirmed once"
     )
+
+
+def test_the_lock_of_a_ref_that_a_killed_git_left_is_not_in_the_way(repo: Path, tmp_path: Path) -> None:
+    # Found by killing git -9 in the midst of update-ref: each sync after it ended with 69, for ever.
+    here, there = Hub(tmp_path, 2).clones
+    here("ev emit proof.met")
+    here("ev sync")
+    there("ev sync")
+    for name in ("seen", "fetched"):
+        refs = there.cwd / ".coord/.git/refs" / name
+        for ref in [path for path in refs.rglob("*") if path.is_file()]:
+            ref.with_name(f"{ref.name}.lock").touch()
+        here("ev emit proof.met")
+        here("ev sync")
+        assert there("ev sync").one["received"] == 1
+
+
+def test_a_push_that_arrives_after_its_sync_was_killed_is_built_upon(repo: Path, tmp_path: Path) -> None:
+    # Found by killing a sync, not its git: the next was rejected, and told the user that he may not push.
+    hub = Hub(tmp_path, 1)
+    (here,) = hub.clones
+    here("ev emit proof.met")
+    here("ev sync")
+    (ref,) = git("for-each-ref", "--format=%(refname)", "refs/coord/replica", cwd=hub.path).split()
+    late = git("commit-tree", "-p", ref, "-m", "late", f"{ref}^{{tree}}", cwd=hub.path).strip()
+    hook = hub.path / "hooks/pre-receive"
+    hook.write_text(f"#!/bin/sh\nrm $0\nunset GIT_QUARANTINE_PATH\ngit update-ref {ref} {late}\n")
+    hook.chmod(0o755)
+    acked = here("ev emit proof.met").out
+    assert here("ev sync").one["sent"] >= 1
+    assert git("merge-base", "--is-ancestor", late, ref, cwd=hub.path) == ""
+    assert hub.settle()[-1].decode() == acked.strip()
