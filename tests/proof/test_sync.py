@@ -195,7 +195,6 @@ def test_after_a_sync_was_killed_the_next_completes(
     stored = Counter(json.loads(line)["event_id"] for line in lines)
     assert all(stored[one] == 1 for one in ids)
     assert len(events(lines, "work.confirmed")) == rounds + 1
-    assert hub.rejected() == []
     assert kills.total() > rounds / 2, "the kills did not hit"
     say(
         f"sync, kill -9: alone {kills[False]} times, {kills[True]} with the git it had started: "
@@ -204,7 +203,7 @@ def test_after_a_sync_was_killed_the_next_completes(
 
 
 def test_the_lock_of_a_ref_that_a_killed_git_left_is_not_in_the_way(repo: Path, tmp_path: Path) -> None:
-    # Found by killing git -9 in the midst of update-ref: each sync after it ended with 69, for ever.
+    # Found by reading, shown by laying the lock there: each sync after it ended with 69, for ever.
     here, there = Hub(tmp_path, 2).clones
     here("ev emit proof.met")
     here("ev sync")
@@ -219,7 +218,7 @@ def test_the_lock_of_a_ref_that_a_killed_git_left_is_not_in_the_way(repo: Path, 
 
 
 def test_a_push_that_arrives_after_its_sync_was_killed_is_built_upon(repo: Path, tmp_path: Path) -> None:
-    # Found by killing a sync, not its git: the next was rejected, and told the user that he may not push.
+    # Found by reading, shown by a ref that moves during the push: it ended with 69 and doubted the right to push.
     hub = Hub(tmp_path, 1)
     (here,) = hub.clones
     here("ev emit proof.met")
