@@ -111,6 +111,7 @@ class Exchange:
         except Timeout:
             raise TryAgain("another sync of this store is at work", todo="try again, or --budget SECONDS") from None
         try:
+            self.wire.git.sweep()
             yield
         finally:
             lock.release()
@@ -140,6 +141,8 @@ class Exchange:
             self.confirmed += [claim for claim, _ in wishes]
         self.wire.note({ref: commit for ref, commit in commits.items() if ref in moved})
         if own in commits.keys() - moved:
+            if self.wire.look().get(own) != refs.get(own):
+                return False  # a push of a sync that was killed arrived only now
             what = "the remote refuses what this store has"
             raise Unreachable(what, where=self.remote.name, todo="may you push there? what it has was taken in")
         self._remember(refs | {ref: commits[ref] for ref in moved}, end)
