@@ -16,7 +16,7 @@ from pathlib import Path
 from proof.witness import PATIENCE_S, Watched, bytes_of, replayed
 from support import Json, Shell
 
-CONSUMERS, VISIBILITY = 8, "2s"
+CONSUMERS, VISIBILITY = 8, "10s"
 CONSUMER = """
 import json, os, subprocess, sys
 follower = subprocess.Popen(["msg", "recv", "queue:q", "-f", "--visibility", sys.argv[1]], stdout=subprocess.PIPE)
