@@ -248,15 +248,9 @@ def hook(call: Call, program: o.Program, event: o.Event = None) -> None:
     It prints the JSON that hooks of claude and codex answer with: ids, senders and subjects, the newest first, each
     once a session; {} if there is nothing new. Always exit 0.
     """
-    from coord_msg.hook import PROGRAMS, forgiven, notice
+    from coord_msg.hook import answer
 
-    try:
-        if program not in PROGRAMS:
-            raise Usage(f"{program}: no such program", todo=f"one of {' '.join(PROGRAMS)}")
-        notice(call, Post(call), event)
-    except Exception as error:  # whatever it is: a hook that fails stands in the agent's way
-        tool.complain(forgiven(error))
-        call.out.write(1, b"{}\n")
+    answer(call, program, event)
 
 
 COMMANDS = (
