@@ -96,7 +96,7 @@ class Call:
         index = self.journal.index.refresh()
         full = index.resolve(text)
         place = index.by_id(full) if full else None
-        return place.event if place else None
+        return self.journal.shown(place.event) if place else None
 
     def resolve(self, text: str) -> str:
         """A full event id for a short one; the text itself if it is full, or no event has it (a foreign id)."""
