@@ -40,6 +40,7 @@ TABLE: Table = (
  'steal': ({'--reason': ('reason', 'one'),
             '--shared': ('shared', 'flag'),
             '--ttl': ('ttl', 'one'),
+            '--scope': ('scope', 'one'),
             '--as': ('as_', 'one'),
             '--output': ('output', 'one'),
             '-o': ('output', 'one'),
