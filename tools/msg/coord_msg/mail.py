@@ -129,13 +129,12 @@ class Mail:
         """The message in a line."""
         mail, claim = state["mail"], fold.delivery(state)
         given = {
-            "subject": mail["subject"],
             "waits_for": fold.waits_for(state),
             "deliveries": claim and claim["n"],
             "holder": claim and self.held(state) and claim["agent"],
             "reason": claim and state.get("nacks", {}).get(claim["id"], {}).get("reason"),
         }
         some = {name: what for name, what in given.items() if what}
-        short, status = f"msg-{mail['id'][-8:].lower()}", self.status(state)
-        head = {"id": short, "msg_id": mail["id"], "status": status, "from": mail["from"], "to": mail["to"]}
-        return {**head, **some, "ts": mail["ts"]}
+        head = {"id": f"msg-{mail['id'][-8:].lower()}", "status": self.status(state)}
+        said = {name: mail[name] for name in ("from", "to", "subject", "ts")}
+        return {**head, **said, "msg_id": mail["id"], **some}  # what a person looks for stands left
