@@ -177,15 +177,22 @@ def _furnish(store: Store, unsafe_fs: bool) -> None:
         os.close(store.directory(*names, make=True))
     if unsafe_fs:
         store.save(b"", "local", "unsafe-fs")
-    # A repository of its own, made without git: where sync keeps objects, and the reason why `git clean -fdx`
-    # and `git stash -a` of the user's repository pass over the store.
+    repository(store)
+    with store.lock():
+        store.replica()
+
+
+def repository(store: Store) -> None:
+    """Make the store's own repository, or what is missing of it, without git.
+
+    There sync keeps its objects; and because of it `git clean -fdx` and `git stash -a` of the user's repository pass
+    over the store.
+    """
     for names in ((".git", "objects"), (".git", "refs")):
         os.close(store.directory(*names, make=True))
     if store.load(".git", "HEAD") is None:
         store.save(b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n", ".git", "config")
         store.save(b"ref: refs/heads/main\n", ".git", "HEAD")
-    with store.lock():
-        store.replica()
 
 
 def _exclude(common: str) -> list[str]:

@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_envelope.sync.exchange import Exchange
+    from coord_envelope.sync.upkeep import Upkeep
     from coord_envelope.tool import Call
     from coord_ev import options as o
 
@@ -40,10 +41,10 @@ def sync(
     elif with_:
         call.put([_with(call, with_)])
     elif repair_arbiter:
-        done = _exchange(call, remote, seconds)
+        done = _upkeep(call, remote, seconds)
         call.put([{"remote": done.remote.name, "repaired": done.repair()}])
     elif archive:
-        done = _exchange(call, remote, seconds)
+        done = _upkeep(call, remote, seconds)
         call.put([{"remote": done.remote.name, "archived": done.archive()}])
     elif watch:
         _watch(call, remote, seconds, pause)
@@ -74,19 +75,19 @@ def _watch(call: Call, remote: str | None, seconds: float, pause: float) -> None
 
 def _said(done: Exchange) -> Json:
     """The summary of a sync; what was odd goes to stderr."""
-    for line in done.odd:
+    for line in dict.fromkeys(done.odd):
         tool.warn(line)
     some = {"confirmed": done.confirmed, "conceded": done.conceded, "from": done.received}
     counts = {"remote": done.remote.name, "received": sum(done.received.values()), "sent": done.sent}
     return counts | {name: what for name, what in some.items() if what}
 
 
-def _exchange(call: Call, remote: str | None, seconds: float) -> Exchange:
+def _upkeep(call: Call, remote: str | None, seconds: float) -> Upkeep:
     from coord_envelope.sync import settings
-    from coord_envelope.sync.exchange import Exchange
+    from coord_envelope.sync.upkeep import Upkeep
 
     store = call.journal.store
-    return Exchange(call.journal, settings.remote(store, settings.required(store, remote)), seconds)
+    return Upkeep(call.journal, settings.remote(store, settings.required(store, remote)), seconds)
 
 
 def _with(call: Call, directory: str) -> Json:
@@ -110,12 +111,12 @@ def _status(call: Call) -> Json:
     own = {f"~{replica}" for replica in store.replicas()}
     end, unpushed = call.journal.end(live=False), 0
     for name, seq in end.items():
-        if name[-9:] in own:
+        if name.partition("!")[0][-9:] in own:
             unpushed += max(seq - done["end"].get(name, 0), 0)
     others: dict[str, int] = {}
     for name, seq in end.items():
-        if name[-9:] not in own:
-            replica = name.partition("!")[0].rpartition("~")[2]
+        replica = name.partition("!")[0].rpartition("~")[2]
+        if f"~{replica}" not in own:
             others[replica] = others.get(replica, 0) + seq
     at = {"synced": done["ts"], "ago_s": (world.now_ms() - world.parse_ts(done["ts"])) // 1000} if done["ts"] else {}
     return {"remote": locate.remote(store), "unpushed": unpushed, **at, "from": others}

@@ -18,22 +18,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from git import Repo
+    from git.db import GitDB
 
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
     from coord_envelope.store import Store
 
 
-def extended(store: Store, repo: Repo, tip: str, drafts: Sequence[Json]) -> str:
+def extended(store: Store, objects: GitDB, tip: str, drafts: Sequence[Json]) -> str:
     """Write the commit that adds these events to the arbiter at `tip` ("": a new one); its id.
 
     Raises ValueError if what is there is no arbiter's stream that can be continued.
     """
-    holding = tree.holding(repo, tip) if tip else tree.Holding()
+    holding = tree.holding(objects, tip) if tip else tree.Holding()
     paths = sorted(path for path in holding.files if claims.is_arbiter(path.split("/")[1]))
     if paths:
-        writer, data = paths[-1].split("/")[1], tree.read(repo, holding.files[paths[-1]][0])
+        writer, data = paths[-1].split("/")[1], tree.read(objects, holding.files[paths[-1]][0])
         last = event.parse(data.split(b"\n")[-2])
     elif tip:
         raise ValueError("holds no arbiter's stream")
@@ -47,8 +47,8 @@ def extended(store: Store, repo: Repo, tip: str, drafts: Sequence[Json]) -> str:
         last = _next(store, writer, last, one)
         data += last.raw + b"\n"
     files = {name: tree.regular(oid) for name, (oid, _) in holding.files.items()} | dict(holding.others)
-    files[path] = tree.regular(tree.write(repo, "blob", data))
-    return tree.write_commit(repo, tree.write_tree(repo, files), [tip] if tip else [], "coord: arbiter")
+    files[path] = tree.regular(tree.write(objects, "blob", data))
+    return tree.write_commit(objects, tree.write_tree(objects, files), [tip] if tip else [], "coord: arbiter")
 
 
 def _next(store: Store, writer: str, last: Event | None, draft: Json) -> Event:
@@ -61,11 +61,11 @@ def _next(store: Store, writer: str, last: Event | None, draft: Json) -> Event:
     return event.build(draft, clock.mint(stamp, world.entropy(8)), now, store.project, writer, seq, actor)
 
 
-def united(repo: Repo, tip: str, other: str) -> str:
+def united(objects: GitDB, tip: str, other: str) -> str:
     """Write the commit that goes on from `tip` and has both in its past; its id."""
-    holding = tree.holding(repo, tip)
+    holding = tree.holding(objects, tip)
     files = {name: tree.regular(oid) for name, (oid, _) in holding.files.items()} | dict(holding.others)
-    return tree.write_commit(repo, tree.write_tree(repo, files), [tip, other], "coord: one arbiter again")
+    return tree.write_commit(objects, tree.write_tree(objects, files), [tip, other], "coord: one arbiter again")
 
 
 def confirmation(entity: str, claim: str, state: Json) -> Json:

@@ -9,18 +9,20 @@ import contextlib
 import os
 import time
 
-from coord_envelope import append, claims, codec, world
+from coord_envelope import append, claims, codec, locate, world
 from coord_envelope.errors import TryAgain, Unreachable
 from coord_envelope.stream import Stream
 from coord_envelope.sync import arbiter, publish, settings, tree
 from coord_envelope.sync.git import jitter
-from coord_envelope.sync.intake import Held, Intake, newest
+from coord_envelope.sync.intake import Held, Intake
 from coord_envelope.sync.wire import Wire
 from coord_envelope.view import View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from git.db import GitDB
 
     from coord_envelope.codec import Json
     from coord_envelope.journal import Journal
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     Settle = Callable[[], Wishes]
 
 BUDGET_S = 60.0
-SILENT_MS = 30 * 86_400_000
-"""After this long without an event a replica's ref may be taken over."""
+SAID = 5
+"""Of what is not as it should be in one ref, so much is said."""
 TRIES = 12
 """Times that a sync is beaten to the arbiter before it says so."""
 
@@ -52,6 +54,8 @@ class Exchange:
         self.conceded: list[str] = []
         self.odd: list[str] = []
         """What was not as it should be, in sentences."""
+        self._unsound: Unreachable | None = None  # why nothing can be confirmed
+        self._refused: dict[str, str] = {}  # refs that could not be moved, and from which tip
 
     def run(self) -> None:
         """Exchange everything, and settle this store's claims.
@@ -60,45 +64,25 @@ class Exchange:
         if another sync of this store holds its lock all the time, or others were always faster at the arbiter.
         """
         with self._locked():
-            for attempt in range(TRIES):
-                time.sleep(min(jitter(attempt), max(self.wire.git.left(), 0)) if attempt else 0)
-                if self._once():
-                    return
+            locate.repository(self.store)
+            try:
+                self._exchange()
+            except Unreachable as fault:
+                if isinstance(fault, tree.DamagedError):
+                    self.wire.anew()
+                elif not self.wire.mended():
+                    raise
+                self.odd.append("the store's own repository was damaged, and was mended")
+                self._exchange()
+        if self._unsound:
+            raise self._unsound
+
+    def _exchange(self) -> None:
+        for attempt in range(TRIES):
+            time.sleep(min(jitter(attempt), max(self.wire.git.left(), 0)) if attempt else 0)
+            if self._once():
+                return self.wire.tidy()
         raise TryAgain(f"others were faster {TRIES} times", where=self.remote.name, todo="try again")
-
-    def repair(self) -> bool:
-        """Make one arbiter of two histories of it: theirs goes on, and both are its past. Was there anything to do?
-
-        What only ours had confirmed is tentative again; the next sync confirms it anew, or concedes it.
-        """
-        with self._locked():
-            theirs, ours = self._fetched().get(self._arbiter, ""), self.wire.seen().get(self._arbiter, "")
-            if self.wire.descends(theirs, ours) or self.wire.descends(ours, theirs):
-                return False
-            repo = self.wire.objects()
-            both = arbiter.united(repo, theirs, ours)
-            if not self.wire.push({self._arbiter: both}, {self._arbiter: theirs}):
-                raise TryAgain("the arbiter moved meanwhile", where=self.remote.name, todo="try again")
-            self.wire.note({self._arbiter: both})
-            return True
-
-    def archive(self) -> list[str]:
-        """Take over what replicas hold that were silent for 30 days, and delete their refs; which those were.
-
-        Ours holds it all before theirs go, each from the tip that was read only. Who comes back pushes anew.
-        """
-        with self._locked():
-            refs, replica, repo = self._fetched(), self._replica(), self.wire.objects()
-            own, since = self._own(replica), world.now_ms() - SILENT_MS
-            silent = {ref: oid for ref, oid in refs.items() if ref not in (own, self._arbiter)}
-            silent = {ref: oid for ref, oid in silent.items() if newest(repo, tree.holding(repo, oid)) < since}
-            rest = {ref: oid for ref, oid in refs.items() if ref not in silent}
-            commits = self._commit(rest, own, replica) if silent else {}
-            if self.wire.push(commits, {}) != commits.keys():
-                raise Unreachable("the remote refuses what this store has", where=self.remote.name)
-            gone = self.wire.push(dict.fromkeys(silent, ""), silent)
-            self.wire.note(commits)
-            return sorted(self._name(ref) for ref in gone)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -119,62 +103,102 @@ class Exchange:
     def _once(self) -> bool:
         """All steps. False if another moved the arbiter meanwhile."""
         refs = self._fetched()
+        if self._put_back(refs):
+            return False
         tip = self._sound(refs)
         wishes = self._settled() + (self._settle() if self._settle else []) if tip is not None else []
-        replica = self._replica()
-        own = self._own(replica)
         end, last = self.journal.end(live=False), settings.last(self.store)
         quiet = (refs, end, self.remote.name) == (last["refs"], last["end"], last["remote"])
-        commits = {} if quiet else self._commit(refs, own, replica)
-        olds: dict[str, str] = {}
+        if quiet and not wishes:
+            return True
+        objects, olds = self.wire.objects(), dict[str, str]()
+        commits = self._commit(objects, refs, self._own(), self._replica())
         if wishes and tip is not None:
-            commits[self._arbiter] = self._extended(tip, wishes)
+            grown = self._extended(objects, tip, wishes)
+            commits |= {self._arbiter: grown} if grown else {}
             olds[self._arbiter] = tip
         try:
-            moved = self.wire.push(commits, olds)
+            moved = self._pushed(refs, commits, olds)
         except Unreachable:
-            if wishes and self.wire.git.left() > 1:
-                return False  # the reply was lost: what became of it stands there
-            raise
+            if not wishes or self.wire.git.left() < 1 or self._refused:
+                raise
+            return False  # the reply may be lost: what became of it stands there
         if self._arbiter in moved:
-            self._take({self._arbiter: commits[self._arbiter]})
+            self._take(objects, {self._arbiter: commits[self._arbiter]})
             self.confirmed += [claim for claim, _ in wishes]
-        self.wire.note({ref: commit for ref, commit in commits.items() if ref in moved})
-        if own in commits.keys() - moved:
-            if self.wire.look().get(own) != refs.get(own):
-                return False  # a push of a sync that was killed arrived only now
-            what = "the remote refuses what this store has"
-            raise Unreachable(what, where=self.remote.name, todo="may you push there? what it has was taken in")
         self._remember(refs | {ref: commits[ref] for ref in moved}, end)
         return commits.keys() == moved
+
+    def _pushed(self, refs: dict[str, str], commits: dict[str, str], olds: dict[str, str]) -> set[str]:
+        """Those of the refs that were moved. Raises Unreachable if one is refused though nobody else moved it."""
+        if not commits:
+            return set()
+        moved = self.wire.push(commits, olds)
+        self.wire.note({ref: commits[ref] for ref in moved if ref != self._arbiter})  # that is when it was taken in
+        for ref in commits.keys() - moved:
+            if self._refused.get(ref) == refs.get(ref, ""):
+                todo = "may you push there? what the remote has was taken in"
+                raise Unreachable(f"the remote refuses {ref}", where=self.remote.name, todo=todo)
+            self._refused[ref] = refs.get(ref, "")
+        return moved
 
     # ---- in
 
     def _fetched(self) -> dict[str, str]:
         """The remote's refs, after what is new in them was taken in."""
         refs, seen = self.wire.look(), self.wire.seen()
-        new = [ref for ref, oid in refs.items() if seen.get(ref) != oid]
-        if new:
-            refs |= self.wire.fetch(new)
-            self._take({ref: refs[ref] for ref in new})
-        return refs
+        lost = Held(self.store).lost(publish.paths(self.store))  # what was taken in is not there any more
+        new = [ref for ref, oid in refs.items() if lost or seen.get(ref) != oid]
+        got = self._got(new) if new else {}
+        self._take(self.wire.objects(), got)
+        known = seen | got  # of what cannot be fetched, what was seen before
+        return {ref: known[ref] for ref in refs if ref in known}
 
-    def _take(self, refs: dict[str, str]) -> None:
-        repo, held, own = self.wire.objects(), Held(self.store), self._replica()
-        intake = Intake(self.store, held, lambda name: name.partition("!")[0].endswith(f"~{own}"))
+    def _got(self, refs: list[str]) -> dict[str, str]:
+        """These refs, fetched; one that cannot be holds up no other. Raises Unreachable if that is not its fault."""
+        with contextlib.suppress(Unreachable):
+            return self.wire.fetch(refs)
+        found = dict[str, str]()
+        for ref in refs:
+            try:
+                found |= self.wire.fetch([ref])
+            except Unreachable as fault:
+                self.odd.append(f"{self._name(ref)}: cannot be fetched ({fault.what}), not taken")
+        self.wire.look()
+        if len(found) < len(refs) and not self.wire.sound():
+            raise tree.DamagedError("the store's own repository is damaged")
+        return found
+
+    def _take(self, objects: GitDB, refs: dict[str, str]) -> None:
+        held = Held(self.store)
+        intake = Intake(self.store, held)
+        noted = dict[str, str]()
         for ref, tip in sorted(refs.items()):
-            holding, name = tree.holding(repo, tip), self._name(ref)
-            self.odd += [f"{name}: {path or 'its tip'} {why}, not taken" for path, why in holding.refused.items()]
-            intake.take({path: oid for path, (oid, _) in holding.files.items()}, lambda oid: tree.read(repo, oid), name)
+            holding, name = tree.holding(objects, tip), self._name(ref)
+            self._report(name, holding.refused)
+            if ref == self._own() and holding.root is None:  # no push can go on from it, and it is never forced
+                with self.store.lock():
+                    self.store.renew_replica()
+            if ref != self._arbiter or (holding.root and self.wire.descends(tip, self.wire.seen().get(ref, ""))):
+                noted[ref] = tip
+            intake.take(
+                {path: oid for path, (oid, _) in holding.files.items()}, lambda oid: tree.read(objects, oid), name
+            )
         intake.finish()
         held.save()
         self.odd += intake.odd
         for writer, lines in intake.sources.items():
             self.received[writer] = self.received.get(writer, 0) + lines
-        before = self.wire.seen().get(self._arbiter, "")
-        self.wire.note(
-            {ref: tip for ref, tip in refs.items() if ref != self._arbiter or self.wire.descends(tip, before)}
-        )
+        self.wire.note(noted)
+
+    def _report(self, name: str, refused: dict[str, str]) -> None:
+        some = list(refused.items())[:SAID]
+        self.odd += [f"{name}: {path or 'its tip'} {why}, not taken" for path, why in some]
+        if len(refused) > len(some):
+            self.odd.append(f"{name}: and {len(refused) - len(some):,} more like these, not taken")
+
+    def _own(self) -> str:
+        return self.remote.own or f"{self.remote.namespace}/replica/{self._replica()}"
 
     def _replica(self) -> str:
         with self.store.lock():
@@ -182,16 +206,25 @@ class Exchange:
 
     # ---- claims
 
+    def _put_back(self, refs: dict[str, str]) -> bool:
+        """Was the arbiter gone, or put back to what it was before? Then it is given what we saw of it."""
+        seen, found = self.wire.seen().get(self._arbiter, ""), refs.get(self._arbiter, "")
+        if found == seen or not self.wire.descends(seen, found):
+            return False
+        self._pushed(refs, {self._arbiter: seen}, {self._arbiter: found})
+        self.odd.append("the arbiter was gone or put back: it was given what had been confirmed")
+        return True
+
     def _sound(self, refs: dict[str, str]) -> str | None:
         """The arbiter's tip, to build on ("" where there never was one); None if nothing may be confirmed now."""
         seen, found = self.wire.seen().get(self._arbiter, ""), refs.get(self._arbiter, "")
-        if found == seen or (found and self.wire.descends(found, seen)):
+        if self.wire.descends(found, seen):
             return found
-        if self.wire.descends(seen, found):  # it is gone, or was put back: what we saw of it stands
-            self.odd.append("the arbiter was gone or put back: it is given what was confirmed")
-            return seen if self.wire.push({self._arbiter: seen}, {self._arbiter: found}) else None
-        self.odd.append("the arbiter has two histories, so nothing is confirmed; `ev sync --repair-arbiter`")
+        self._confirm_nothing("the arbiter has two histories, so nothing is confirmed", "`ev sync --repair-arbiter`")
         return None
+
+    def _confirm_nothing(self, what: str, todo: str) -> None:
+        self._unsound = Unreachable(what, where=self.remote.name, todo=todo)
 
     def _settled(self) -> Wishes:
         """Decide each tentative claim of this store: concede it here, or give the event that would confirm it."""
@@ -210,33 +243,31 @@ class Exchange:
                     self.conceded.append(claim)
         return list(wishes.values())
 
-    def _extended(self, tip: str, wishes: Wishes) -> str:
+    def _extended(self, objects: GitDB, tip: str, wishes: Wishes) -> str | None:
         try:
-            return arbiter.extended(self.store, self.wire.objects(), tip, [draft for _, draft in wishes])
+            return arbiter.extended(self.store, objects, tip, [draft for _, draft in wishes])
         except (ValueError, IndexError) as reason:
-            what = f"the arbiter cannot be read: {reason}"
-            raise Unreachable(what, where=self.remote.name, todo="put back the ref it was before") from None
+            what = f"the arbiter cannot be read ({reason}), so nothing is confirmed"
+            self._confirm_nothing(what, f"put {self._arbiter} back to what it was")
+            return None
 
     # ---- out
 
-    def _commit(self, refs: dict[str, str], own: str, replica: str) -> dict[str, str]:
+    def _commit(self, objects: GitDB, refs: dict[str, str], own: str, replica: str) -> dict[str, str]:
         """The commit of our ref, if it must move."""
         for name in self.store.listdir("journal"):
             if name.endswith(f"~{replica}"):
                 _make_durable(Stream(self.store, "journal", name))
-        repo, tip, held = self.wire.objects(), refs.get(own), Held(self.store)
-        others = {self._name(ref): tree.holding(repo, oid) for ref, oid in refs.items() if ref != own}
-        before = tree.holding(repo, tip) if tip else tree.Holding()
-        files = publish.files(self.store, repo, held, replica, others, before)
+        tip, held = refs.get(own), Held(self.store)
+        others = {self._name(ref): tree.holding(objects, oid) for ref, oid in refs.items() if ref != own}
+        before = tree.holding(objects, tip) if tip else tree.Holding()
+        files = publish.files(self.store, objects, held, replica, others, before)
         held.save()
-        root = tree.write_tree(repo, files)
+        root = tree.write_tree(objects, files)
         if root == before.root or not (files or tip):
             return {}
-        self.sent += publish.lines(repo, files, before)
-        return {own: tree.write_commit(repo, root, [tip] if tip else [], f"coord: {replica}")}
-
-    def _own(self, replica: str) -> str:
-        return self.remote.own or f"{self.remote.namespace}/replica/{replica}"
+        self.sent += publish.lines(objects, files, before)
+        return {own: tree.write_commit(objects, root, [tip] if tip else [], f"coord: {replica}")}
 
     def _name(self, ref: str) -> str:
         return ref.removeprefix(f"{self.remote.namespace}/").removeprefix("replica/")
@@ -264,6 +295,6 @@ def sync(
     name = settings.required(journal.store, asked)
     found = Exchange(journal, settings.remote(journal.store, name), seconds, settle)
     if asked:
-        settings.remember(journal.store, asked)
+        settings.remember(journal.store, found.remote.name)
     found.run()
     return found

@@ -20,47 +20,58 @@ from coord_envelope.sync import tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from git import Repo
+    from collections.abc import Callable, Iterable
 
     from coord_envelope.event import Event
     from coord_envelope.store import Store
 
     Segments = list[tuple[int, str]]  # first seq and blob id of each, ascending
 
-_PLACE = ("local", "oids")
+_PLACE = (".git", "held")
+"""Beside the tips that were taken in: it is with those that a journal put back from a backup does not agree."""
 
 
 class Held:
-    """The blob ids of the files held, each read only when it has grown. Files only grow: so size is its key."""
+    """The blob ids of the files held, each read only when it has changed: its size, or the time its inode says."""
 
     def __init__(self, store: Store) -> None:
         from coord_envelope import codec
 
         self._store = store
         self._known: Json = {}
+        self._rewritten = False
         with contextlib.suppress(ValueError):
-            self._known = codec.loads(store.load(*_PLACE, most=1 << 26) or b"{}")
+            saved = codec.loads(store.load(*_PLACE, most=1 << 26) or b"{}")
+            self._known = saved if isinstance(saved, dict) else {}
 
     def oid(self, path: str) -> str | None:
-        """Of its whole lines; None if there is no such file."""
+        """Of its whole lines; None if there is no such file, or it is too large to be synced."""
         data = b""
         try:
             fd = self._store.open(*path.split("/"))
         except OSError:
             return None
         try:
-            size = os.fstat(fd).st_size
+            info = os.fstat(fd)
+            if info.st_size > tree.limit(path):
+                return None
+            key = [info.st_size, info.st_ctime_ns]  # the size alone: a file put back may have grown to the same
             known = self._known.get(path)
-            if isinstance(known, list) and known[0] == size:
-                return str(known[1])
-            data = os.pread(fd, size, 0)
+            if isinstance(known, list) and known[:2] == key:
+                return str(known[2])
+            data = os.pread(fd, info.st_size, 0)
+            if isinstance(known, list) and tree.blob_id(whole(data[: known[0]], path)) != known[2]:
+                self._rewritten = True
         finally:
             os.close(fd)
         found = tree.blob_id(whole(data, path))
-        self._known[path] = [size, found]
+        self._known[path] = [*key, found]
         return found
+
+    def lost(self, paths: Iterable[str]) -> bool:
+        """Is less here than there was, these being the paths that are? Then the journal was put back to an old one."""
+        here = {path for path in paths if self.oid(path)}
+        return self._rewritten or not here >= self._known.keys()
 
     def save(self) -> None:
         """Remember them for the next sync; forgotten, they are read again."""
@@ -72,9 +83,8 @@ class Held:
 class Intake:
     """What came in by one exchange."""
 
-    def __init__(self, store: Store, held: Held, own: Callable[[str], bool]) -> None:
-        """`own` says whether a writer's stream is this replica's: who holds more of it than we does is our past."""
-        self._store, self._held, self._own = store, held, own
+    def __init__(self, store: Store, held: Held) -> None:
+        self._store, self._held = store, held
         self.stamp = 0
         self.odd: list[str] = []
         """What was not as it should be, in sentences."""
@@ -131,11 +141,13 @@ class Intake:
         self, name: str, data: bytes, have: bytes, later: Segments, read: Callable[[str], bytes], where: str
     ) -> None:
         rest = data[_same(data, have) :]
-        events = _events(rest)
         digest = hashlib.sha256(rest[: rest.find(b"\n")]).hexdigest()[:8]
         fork = f"{name.partition('!')[0]}!{digest}"
-        if events:
-            file = f"journal/{fork}/{events[0]['seq']:012d}{SUFFIX}"
+        first = _first(rest)
+        if first is None:
+            self.odd.append(f"{where}: journal/{name}: does not continue what is held and has no event, not taken")
+        else:
+            file = f"journal/{fork}/{first['seq']:012d}{SUFFIX}"
             there = whole(self._bytes(file), file)
             if rest.startswith(there) and len(rest) > len(there):
                 self._append(fork, file, there, rest, where)
@@ -147,19 +159,19 @@ class Intake:
         """Make the file `data`, of which it holds `have`. Durably, under the store's lock."""
         names = file.split("/")
         with self._store.lock():
-            if self._own(name):
+            if name.partition("!")[0].endswith(f"~{self._store.replica()}"):  # who holds more of it is our past
                 self._store.renew_replica()  # nobody writes this stream any more
                 self.odd.append(f"{where}: {file}: holds more of this store than it: a new replica id from here on")
             fd = self._store.open(*names, flags=os.O_RDWR | os.O_CREAT)
             try:
-                size = os.fstat(fd).st_size
-                if whole(os.pread(fd, size, 0), file) != have:
+                there = os.pread(fd, os.fstat(fd).st_size, 0)
+                if whole(there, file) != have:
                     return  # it has grown meanwhile: the next sync compares again
-                new = data[len(have) :]
-                if size > len(have):  # a torn tail of ours: what is appended begins a line of its own
-                    new = b"\n" + new
+                if not data.startswith(there):
+                    os.ftruncate(fd, len(have))  # half a line is none yet; ended with a newline it would fork the copy
+                    there = have
                 os.lseek(fd, 0, os.SEEK_END)
-                disk.write_all(fd, new)
+                disk.write_all(fd, data[len(there) :])
                 disk.fdatasync(fd)
             finally:
                 os.close(fd)
@@ -170,9 +182,9 @@ class Intake:
         lines = data.count(b"\n")
         writer = name.partition("!")[0]
         self.sources[writer] = self.sources.get(writer, 0) + lines
-        last = _events(data[data.rfind(b"\n", 0, -1) + 1 :])
+        last = _first(data[data.rfind(b"\n", 0, -1) + 1 :])
         if last:
-            self.stamp = max(self.stamp, clock.stamp_of(last[-1].id))
+            self.stamp = max(self.stamp, clock.stamp_of(last.id))
 
     def _blob(self, path: str, data: bytes, where: str) -> None:
         if hashlib.sha256(data).hexdigest() != path.removeprefix("blobs/sha256/").replace("/", ""):
@@ -189,29 +201,24 @@ def whole(data: bytes, path: str) -> bytes:
     return data[: data.rfind(b"\n") + 1] if path.startswith("journal/") else data
 
 
-def newest(repo: Repo, holding: tree.Holding) -> int:
-    """The time of the newest event that a ref holds, by its id, in ms; 0 if it holds none."""
-    ends: dict[str, str] = {}
-    for path, (oid, _) in sorted(holding.files.items()):
-        if tree.JOURNAL.fullmatch(path):
-            ends[path.split("/")[1]] = oid
-    last = (_events(tree.read(repo, oid))[-1:] for oid in ends.values())
-    return max((clock.stamp_of(one.id) >> 16 for found in last for one in found), default=0)
-
-
 def _same(one: bytes, other: bytes) -> int:
     """Bytes of the whole lines that both begin with."""
-    end = 0
-    for mine, theirs in zip(one.split(b"\n"), other.split(b"\n"), strict=False):
-        if mine != theirs or end + len(mine) >= min(len(one), len(other)):
-            break
-        end += len(mine) + 1
-    return end
+    low, high = 0, min(len(one), len(other))
+    while low < high:  # of equal beginnings, the longest
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return one.rfind(b"\n", 0, low) + 1
 
 
-def _events(data: bytes) -> list[Event]:
-    found = []
-    for line in data.split(b"\n"):
-        with contextlib.suppress(ValueError):
-            found.append(event.parse(line))
-    return found
+def _first(data: bytes) -> Event | None:
+    """The first event of these lines."""
+    start = 0
+    while (end := data.find(b"\n", start)) >= 0:
+        if end - start < event.LIMIT:
+            with contextlib.suppress(ValueError):
+                return event.parse(data[start:end])
+        start = end + 1
+    return None

@@ -10,14 +10,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from git import Repo
+    from git.db import GitDB
 
     from coord_envelope.store import Store
     from coord_envelope.sync.tree import Holding
 
 
 def files(
-    store: Store, repo: Repo, held: Held, replica: str, others: dict[str, Holding], before: Holding
+    store: Store, objects: GitDB, held: Held, replica: str, others: dict[str, Holding], before: Holding
 ) -> dict[str, tuple[int, str]]:
     """What is to be in this replica's ref, as `tree.write_tree` takes it; its blobs are written.
 
@@ -28,17 +28,17 @@ def files(
     for path in paths(store):
         oid = held.oid(path)
         if oid and not _given(path, oid, replica, others):
-            found[path] = tree.regular(_stored(store, repo, path, oid))
+            found[path] = tree.regular(_stored(store, objects, path, oid))
     return found
 
 
-def lines(repo: Repo, files: dict[str, tuple[int, str]], before: Holding) -> int:
+def lines(objects: GitDB, files: dict[str, tuple[int, str]], before: Holding) -> int:
     """How many lines of events these are more than before. Reads only what has changed."""
     count = 0
     for path, (_, oid) in files.items():
         old = before.files.get(path, ("", 0))[0]
         if old != oid and tree.JOURNAL.fullmatch(path):
-            count += tree.read(repo, oid).count(b"\n") - (tree.read(repo, old).count(b"\n") if old else 0)
+            count += tree.read(objects, oid).count(b"\n") - (tree.read(objects, old).count(b"\n") if old else 0)
     return count
 
 
@@ -68,8 +68,8 @@ def _given(path: str, oid: str, replica: str, others: dict[str, Holding]) -> boo
     return author in by or "arbiter" in by or any(name < replica for name in by)
 
 
-def _stored(store: Store, repo: Repo, path: str, oid: str) -> str:
-    if repo.odb.has_object(bytes.fromhex(oid)):
+def _stored(store: Store, objects: GitDB, path: str, oid: str) -> str:
+    if objects.has_object(bytes.fromhex(oid)):
         return oid
     data = store.load(*path.split("/"), most=tree.SEGMENT_BYTES) or b""
-    return tree.write(repo, "blob", whole(data, path))
+    return tree.write(objects, "blob", whole(data, path))

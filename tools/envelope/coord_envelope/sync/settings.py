@@ -51,7 +51,7 @@ def last(store: Store) -> Json:
 def remember(store: Store, remote: str) -> None:
     """Sync with it from here on."""
     if locate.remote(store) != remote:
-        store.save(f"{remote}\n".encode(), "local", "remote")
+        store.save(f"{remote}\n".encode("utf-8", "surrogateescape"), "local", "remote")
 
 
 def remote(store: Store, asked: str) -> Remote:
@@ -59,10 +59,13 @@ def remote(store: Store, asked: str) -> Remote:
     _, common = locate.place(os.getcwd())
     found = _of_repository(asked, common) if common else None
     if found is None:
-        if not os.path.isdir(asked) and ":" not in asked:
+        # a path is the caller's, or coord.toml's
+        paths = (os.path.join(base, asked) for base in (os.getcwd(), os.path.dirname(store.path)))
+        path = next((os.path.normpath(path) for path in paths if os.path.isdir(path)), None)
+        if path is None and ":" not in asked:
             raise Unreachable(f"no remote {asked!r} here", todo="`git remote -v` lists them; a path or URL does, too")
-        url = os.path.abspath(asked) if os.path.isdir(asked) else asked
-        found = Remote(asked, url, url, ())
+        url = path or asked
+        found = Remote(url, url, url, ())
     given = _settings(store)
     found.namespace = _text(given, "namespace", NAMESPACE)
     found.own = _text(given, "push", "")
@@ -81,7 +84,7 @@ def _of_repository(asked: str, common: str) -> Remote | None:
         if status:
             return None
         urls.append(_absolute(out.decode("utf-8", "surrogateescape").splitlines()[0], common))
-    status, out, _ = run([*git, "config", "--local", "-z", "--get-regexp", _CONFIG], seconds=10)
+    status, out, _ = run([*git, "config", "--local", "--includes", "-z", "--get-regexp", _CONFIG], seconds=10)
     pairs = [one.partition("\n") for one in out.decode("utf-8", "surrogateescape").split("\0") if one]
     return Remote(asked, urls[0], urls[1], [(key, value) for key, _, value in pairs])
 

@@ -6,12 +6,11 @@ import io
 import re
 
 from coord_envelope import world
+from coord_envelope.errors import Unreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from git import Repo
+    from git.db import GitDB
 
 _WRITER = r"journal/((?:agent|human|bridge|arbiter)\.[a-z0-9][a-z0-9._-]{0,62}~[0-9a-z]{8}(?:![0-9a-f]{8})?)"
 JOURNAL = re.compile(rf"{_WRITER}/([0-9]{{12}})\.jsonl")
@@ -20,108 +19,153 @@ _DIRECTORY = re.compile(rf"journal|blobs|blobs/sha256|blobs/sha256/[0-9a-f]{{2}}
 SEGMENT_BYTES = 1 << 26
 BLOB_BYTES = 1 << 20
 _TREE_BYTES = 1 << 24
+_MOST = 1 << 20
+"""Entries of a ref: a few trees that name each other could stand for any number of files."""
+_UNSAFE = frozenset(("", ".", "..", ".git"))
 _FILE, _TREE = 0o100644, 0o040000
 
 
+def limit(path: str) -> int:
+    """Most bytes of a file that is synced."""
+    return BLOB_BYTES if path.startswith("blobs/") else SEGMENT_BYTES
+
+
+class DamagedError(Unreachable):
+    """An object of the store's repository is missing, or is not what its id says."""
+
+
 class Holding:
-    """What a ref holds: files of the layout as path → (blob, bytes), everything else as path → (mode, object)."""
+    """What a ref holds: files of the layout as path → (blob, bytes), what is to be carried as path → (mode, object)."""
 
     def __init__(self) -> None:
         self.root: str | None = None
         self.files: dict[str, tuple[str, int]] = {}
         self.others: dict[str, tuple[int, str]] = {}
         self.refused: dict[str, str] = {}
-        """Of the others, what looks like the layout's and is not: path → why."""
+        """What should be of the layout and is not: path → why."""
 
 
-def holding(repo: Repo, tip: str) -> Holding:
-    """Read the tree of a commit. Total on any tree: no path of it is ever opened as a file."""
+def holding(objects: GitDB, tip: str) -> Holding:
+    """Read the tree of a commit. Total on any tree: no path of it is ever opened as a file. Raises DamagedError."""
     found = Holding()
-    found.root = root = _tree_of(repo, tip)
-    if root is None:
-        found.refused[""] = "is no commit with a tree"
-        return found
-    todo = [("", root)]
+    root = _tree_of(objects, tip)
+    todo = [] if root is None else [("", root)]
+    count = 0
     while todo:
         above, oid = todo.pop()
-        for mode, name, sha in _entries(repo, oid):
+        rows = _entries(_load(objects, oid, "tree", _TREE_BYTES))
+        count += len(rows or ())
+        if rows is None or count > _MOST:
+            found.refused[above] = "is no tree" if rows is None else f"has more than {_MOST:,} entries"
+            if count > _MOST:
+                return found  # without a root: nothing of it is taken
+            continue
+        for mode, name, sha in rows:
             path = f"{above}/{name}" if above else name
             if mode == _TREE and _DIRECTORY.fullmatch(path):
                 todo.append((path, sha))
             else:
-                _sort(repo, found, path, mode, sha)
+                _sort(objects, found, path, mode, sha)
+    if root is None:
+        found.refused[""] = "is no commit with a tree"
+    found.root = root
     return found
 
 
-def _sort(repo: Repo, found: Holding, path: str, mode: int, sha: str) -> None:
+def _sort(objects: GitDB, found: Holding, path: str, mode: int, sha: str) -> None:
     blob = BLOB.fullmatch(path)
     if not blob and not JOURNAL.fullmatch(path):
-        found.others[path] = (mode, sha)
+        safe = _UNSAFE.isdisjoint(path.lower().split("/"))
+        if not safe or path.startswith(("journal/", "blobs/")):
+            found.refused[path] = "is no place of a store"
+        if safe:  # a later version may know it
+            found.others[path] = (mode, sha)
         return
-    size = repo.odb.info(bytes.fromhex(sha)).size if mode == _FILE else 0
-    if mode != _FILE:
-        reason = f"has mode {mode:o}"
-    elif size > (BLOB_BYTES if blob else SEGMENT_BYTES):
-        reason = f"has {size:,} bytes"
+    kind, size = _about(objects, sha) if mode == _FILE else ("", 0)
+    if mode != _FILE or kind != "blob":
+        found.refused[path] = f"has mode {mode:o}" if mode != _FILE else f"is a {kind}"
+    elif size > limit(path):
+        found.refused[path] = f"has {size:,} bytes"
     else:
         found.files[path] = (sha, size)
-        return
-    found.refused[path] = reason
-    found.others[path] = (mode, sha)
 
 
-def _tree_of(repo: Repo, tip: str) -> str | None:
-    from git.exc import BadObject
+def _tree_of(objects: GitDB, tip: str) -> str | None:
+    head = _load(objects, tip, "commit", _TREE_BYTES)
+    return head[5:45].decode() if head and head.startswith(b"tree ") else None
 
+
+def _entries(data: bytes | None) -> list[tuple[int, str, str]] | None:
+    """Mode, name and object of each entry of a tree; None if these bytes are none.
+
+    Read here and not by GitPython, some of whose releases raise on a name like `..`, and then on the whole tree.
+    """
+    if data is None:
+        return None
+    found, at = [], 0
+    while at < len(data):
+        blank, end = data.find(b" ", at), data.find(b"\0", at)
+        mode = data[at:blank]
+        if not at < blank < end <= len(data) - 21 or mode.strip(b"01234567") or len(mode) > 6:
+            return None
+        name = data[blank + 1 : end].decode("utf-8", "surrogateescape")
+        found.append((int(mode, 8), name, data[end + 1 : end + 21].hex()))
+        at = end + 21
+    return found
+
+
+def _about(objects: GitDB, oid: str) -> tuple[str, int]:
+    """An object's kind and size. Raises DamagedError."""
     try:
-        stream = repo.odb.stream(bytes.fromhex(tip))
-    except (BadObject, ValueError, KeyError):
+        info = objects.info(bytes.fromhex(oid))
+        return info.type.decode(), info.size
+    except Exception as reason:  # gitdb's, zlib's, mmap's: each of many means the same
+        raise DamagedError(f"object {oid} cannot be read") from reason
+
+
+def _load(objects: GitDB, oid: str, kind: str, most: int) -> bytes | None:
+    """An object's bytes; None if it is of another kind, or has more. Raises DamagedError."""
+    found, size = _about(objects, oid)
+    if found != kind or size > most:
         return None
-    if stream.type != b"commit" or stream.size > _TREE_BYTES:
-        return None
-    line = bytes(stream.read(46))
-    return line[5:45].decode() if line.startswith(b"tree ") else None
+    try:
+        data = bytes(objects.stream(bytes.fromhex(oid)).read())
+    except Exception as reason:  # as above
+        raise DamagedError(f"object {oid} cannot be read") from reason
+    if _id(kind, data) != oid:
+        raise DamagedError(f"object {oid} is not what its id says")
+    return data
 
 
-def _entries(repo: Repo, oid: str) -> Iterator[tuple[int, str, str]]:
-    from git.objects.fun import tree_entries_from_data
-
-    stream = repo.odb.stream(bytes.fromhex(oid))
-    if stream.type != b"tree" or stream.size > _TREE_BYTES:
-        return
-    for sha, mode, name in tree_entries_from_data(stream.read()):
-        if isinstance(name, str):
-            yield mode, name, sha.hex()
+def read(objects: GitDB, oid: str) -> bytes:
+    """The bytes of a blob of a `Holding`. Raises DamagedError."""
+    data = _load(objects, oid, "blob", SEGMENT_BYTES)
+    assert data is not None
+    return data
 
 
-def read(repo: Repo, oid: str) -> bytes:
-    """The bytes of a blob."""
-    return bytes(repo.odb.stream(bytes.fromhex(oid)).read())
-
-
-def write(repo: Repo, kind: str, data: bytes) -> str:
+def write(objects: GitDB, kind: str, data: bytes) -> str:
     """Store an object, if it is not there yet; its id."""
-    import hashlib
-
-    from git.db import GitDB
     from gitdb import IStream
 
-    oid = hashlib.sha1(b"%s %d\0" % (kind.encode(), len(data)) + data).digest()
-    odb = repo.odb
-    assert isinstance(odb, GitDB)
-    if not odb.has_object(oid):
-        odb.store(IStream(kind.encode(), len(data), io.BytesIO(data)))
-    return oid.hex()
+    oid = _id(kind, data)
+    if not objects.has_object(bytes.fromhex(oid)):
+        objects.store(IStream(kind.encode(), len(data), io.BytesIO(data)))
+    return oid
+
+
+def _id(kind: str, data: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha1(b"%s %d\0" % (kind.encode(), len(data)) + data).hexdigest()
 
 
 def blob_id(data: bytes) -> str:
     """The id that git gives a blob of these bytes."""
-    import hashlib
-
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+    return _id("blob", data)
 
 
-def write_tree(repo: Repo, files: dict[str, tuple[int, str]]) -> str:
+def write_tree(objects: GitDB, files: dict[str, tuple[int, str]]) -> str:
     """Store a tree of path → (mode, object), with all the trees below it; its id."""
     below: dict[str, dict[str, tuple[int, str]]] = {}
     here: dict[str, tuple[int, str]] = {}
@@ -131,28 +175,30 @@ def write_tree(repo: Repo, files: dict[str, tuple[int, str]]) -> str:
             below.setdefault(name, {})[rest] = what
         else:
             here[name] = what
-    here |= {name: (_TREE, write_tree(repo, inside)) for name, inside in below.items()}
+    here |= {name: (_TREE, write_tree(objects, inside)) for name, inside in below.items()}
     ordered = sorted(here.items(), key=lambda one: one[0].encode() + b"/" * (one[1][0] == _TREE))
     rows = (
         b"%o %s\0" % (mode, name.encode("utf-8", "surrogateescape")) + bytes.fromhex(oid)
         for name, (mode, oid) in ordered
     )
-    return write(repo, "tree", b"".join(rows))
+    return write(objects, "tree", b"".join(rows))
 
 
-def write_commit(repo: Repo, tree: str, parents: list[str], why: str) -> str:
+def write_commit(objects: GitDB, tree: str, parents: list[str], why: str) -> str:
     """Store a commit; its id. By nobody in particular: who did what stands in the events."""
     who = f"coord <coord@localhost> {world.now_ms() // 1000} +0000"
     head = [f"tree {tree}", *(f"parent {one}" for one in parents), f"author {who}", f"committer {who}"]
-    return write(repo, "commit", "\n".join([*head, "", why, ""]).encode())
+    return write(objects, "commit", "\n".join([*head, "", why, ""]).encode())
 
 
-def opened(path: str) -> Repo:
-    """The repository's objects: loose ones and packs, read in this process."""
-    from git import Repo
+def opened(path: str) -> GitDB:
+    """A repository's objects: loose ones and packs, read in this process.
+
+    Not by way of a `git.Repo`, which heeds GIT_OBJECT_DIRECTORY: in a hook that is the user's repository.
+    """
     from git.db import GitDB
 
-    return Repo(path, odbt=GitDB)
+    return GitDB(f"{path}/objects")
 
 
 def regular(oid: str) -> tuple[int, str]:

@@ -20,15 +20,12 @@ def union(one: Store, other: Store) -> tuple[int, int, list[str]]:
 def _taken(to: Store, source: Store) -> tuple[int, list[str]]:
     there, held = Held(source), Held(to)
     paths = {oid: path for path in publish.paths(source) if (oid := there.oid(path))}
-    with to.lock():
-        own = to.replica()
 
     def read(oid: str) -> bytes:
         path = paths[oid]
         return whole(source.load(*path.split("/"), most=tree.SEGMENT_BYTES) or b"", path)
 
-    intake = Intake(to, held, lambda name: name.partition("!")[0].endswith(f"~{own}"))
+    intake = Intake(to, held)
     intake.take({path: oid for oid, path in paths.items()}, read, source.path)
     intake.finish()
-    held.save()
     return sum(intake.sources.values()), intake.odd

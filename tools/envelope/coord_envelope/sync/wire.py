@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+from fnmatch import fnmatchcase
+
+from coord_envelope import locate
 from coord_envelope.errors import Unreachable
 from coord_envelope.sync import tree
 from coord_envelope.sync.git import Git, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from git import Repo
+    from git.db import GitDB
 
     from coord_envelope.store import Store
     from coord_envelope.sync.settings import Remote
@@ -22,17 +28,30 @@ class Wire:
     """The refs of one remote, for so many seconds."""
 
     def __init__(self, store: Store, remote: Remote, seconds: float) -> None:
-        self.git, self.remote = Git(store, remote, seconds), remote
+        self.git, self.remote, self._store = Git(store, remote, seconds), remote, store
+        self._reached = self._grown = False
 
     def look(self) -> dict[str, str]:
         """The remote's refs of ours, as they are now; none is not the same as no answer. Raises Unreachable."""
-        patterns = [f"{self.remote.namespace}/*", *self.remote.fetch]
+        space = self.remote.namespace
+        patterns = [
+            f"{space}/arbiter",
+            f"{space}/replica/????????",
+            *self.remote.fetch,
+            *filter(None, [self.remote.own]),
+        ]
         out = self.git.run("ls-remote", "--refs", "--end-of-options", self.remote.url, *patterns)
-        rows = (line.split("\t") for line in out.decode("utf-8", "replace").splitlines())
-        return {row[1]: row[0] for row in rows if len(row) == 2 and len(row[0]) == 40}
+        self._reached = True
+        rows = (line.split("\t") for line in out.decode("utf-8", "replace").split("\n"))
+        found = {row[1]: row[0] for row in rows if len(row) == 2 and len(row[0]) == 40}
+        # ls-remote looks at the end of a name only: a mirror of ours somewhere below is not asked for
+        return {ref: oid for ref, oid in found.items() if any(fnmatchcase(ref, one) for one in patterns)}
 
     def fetch(self, refs: list[str]) -> dict[str, str]:
-        """Get these refs with all they hold, never a part of it; their tips, which may be newer than `look` said."""
+        """Get these refs with all they hold, never a part of it; their tips, which may be newer than `look` said.
+
+        Raises Unreachable.
+        """
         wanted = [f"+{ref}:{_FETCHED}{ref.removeprefix('refs/')}" for ref in refs]
         quiet = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--refmap=", "--stdin")
         self.git.run("fetch", *quiet, "--end-of-options", self.remote.url, stdin="\n".join(wanted).encode())
@@ -57,7 +76,9 @@ class Wire:
                 told[rest.split("\t")[0].partition(":")[2]] = flag in " *=+"
         if status and not told:
             raise Unreachable(reason(error) or "the push failed", where=self.remote.name, todo="try again later")
-        return {ref for ref in commits if told.get(ref, not status)}
+        moved = {ref for ref in commits if told.get(ref, not status)}
+        self._grown = self._grown or bool(moved)
+        return moved
 
     def descends(self, tip: str, of: str) -> bool:
         """Is `of` in the history of `tip`? ("", no commit, is in that of all.)"""
@@ -73,7 +94,41 @@ class Wire:
         if lines:
             self.git.run("update-ref", "--stdin", stdin="".join(lines).encode())
 
-    def objects(self) -> Repo:
+    def mended(self) -> bool:
+        """Was it our own repository that failed, and is it well again? At worst it is made anew, and all is fetched.
+
+        Under the sync's lock, so nobody else is at work in it, and a lock file is one of a process that was killed.
+        """
+        locks = [os.path.join(above, one) for above, _, files in os.walk(self.git.path) for one in files]
+        locks = [path for path in locks if path.endswith(".lock")]
+        for path in locks:
+            os.unlink(path)
+        if locks:
+            return True
+        if self.sound():
+            return False
+        self.anew()
+        return True
+
+    def sound(self) -> bool:
+        """Is all there that the repository of the store should have? (If the remote was not reached: is it one?)"""
+        check = ("fsck", "--no-dangling", "--no-progress") if self._reached else ("rev-parse", "--git-dir")
+        return self.git.attempt(*check)[0] == 0
+
+    def anew(self) -> None:
+        """Make the store's repository anew. What is lost with it: which tip of the arbiter was seen here last."""
+        shutil.rmtree(self.git.path)
+        locate.repository(self._store)
+
+    def tidy(self) -> None:
+        """Pack what a few hundred syncs left, if they did. For the rest of the time; that it failed is no matter."""
+        if not self._grown:
+            return
+        often = ("-c", "gc.auto=2000", "-c", "gc.autoDetach=false")
+        with contextlib.suppress(Unreachable):
+            self.git.attempt(*often, "gc", "--auto", "--quiet")
+
+    def objects(self) -> GitDB:
         """The objects that are here now; anew after each fetch, whose pack it would not see."""
         return tree.opened(self.git.path)
 
