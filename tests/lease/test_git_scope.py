@@ -206,6 +206,23 @@ def test_a_release_without_the_remote_is_told_later(pair: tuple[Clone, Clone]) -
     bob(f"{ACQUIRE} env:db")
 
 
+def test_who_waits_gets_it_when_it_is_over(pair: tuple[Clone, Clone]) -> None:
+    ada, bob = pair
+    made = ada(f"{ACQUIRE} env:db -o id").out.strip()
+    ada(f"{ACQUIRE} env:db --wait 1ms", expect=1)
+    bob.shell.env |= bob.env(0)
+    waiting = bob.shell.popen(f"{ACQUIRE} env:db --wait 2m", stdout=subprocess.PIPE)
+    try:
+        bob("until ev replay --type lease.confirmed | grep -q .; do sleep 0.1; done")  # it is blocked, having looked
+        ada(f"lease release {made}")
+        out, _ = waiting.communicate(timeout=120)
+        assert waiting.returncode == 0
+        assert json.loads(out)["$token"] > 1
+    finally:
+        waiting.kill()
+        waiting.wait()
+
+
 @pytest.mark.parametrize("command", ["acquire env:a", "steal env:a --reason x", "with env:a"])
 def test_a_short_time_is_refused_with_a_remedy(pair: tuple[Clone, Clone], command: str) -> None:
     tail = " -- true" if command.startswith("with") else ""
