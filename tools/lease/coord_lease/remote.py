@@ -73,7 +73,7 @@ class Remote:
 
         try:
             odd = self._sync(settle, BUDGET_S)
-        except Fault:
+        except (Fault, OSError):
             self._give_up(made, "not confirmed")
             raise
         state = self._state(made[0].id) if made else {}
