@@ -34,7 +34,9 @@ Wait = Annotated[_Text, typer.Option("--wait", metavar="TIME", help="Wait so lon
 Most = Annotated[int | None, typer.Option("--max", metavar="N", min=1, help="At most N messages.")]
 Ack = Annotated[bool, typer.Option("--ack", help="Ack each one after it was printed.")]
 Cursor = Annotated[_Text, typer.Option("--cursor", metavar="NAME", help="The place in a channel (one an agent).")]
-AckFd = Annotated[int | None, typer.Option("--ack-fd", metavar="FD", help="Move the cursor behind ids read here.")]
+AckFd = Annotated[
+    int | None, typer.Option("--ack-fd", metavar="FD", min=0, help="Move the cursor behind ids read here.")
+]
 AsText = Annotated[bool, typer.Option("--text", help="Print as text, each message inside a fence.")]
 Delay = Annotated[_Text, typer.Option("--delay", metavar="TIME", help="Not again before then.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, up to 500 bytes.")]

@@ -126,8 +126,10 @@ class Exchange:
         if self._arbiter in moved:
             self._take(objects, {self._arbiter: commits[self._arbiter]})
             self.confirmed += [claim for claim, _ in wishes]
-        self._remember(refs | {ref: commits[ref] for ref in moved}, end)
-        return commits.keys() == moved
+        if commits.keys() != moved:
+            return False
+        self._remember(refs | commits, end)
+        return True
 
     def _pushed(self, refs: dict[str, str], commits: dict[str, str], olds: dict[str, str]) -> set[str]:
         """Those of the refs that were moved. Raises Unreachable if one is refused though nobody else moved it."""
