@@ -133,8 +133,6 @@ class Exchange:
 
     def _pushed(self, refs: dict[str, str], commits: dict[str, str], olds: dict[str, str]) -> set[str]:
         """Those of the refs that were moved. Raises Unreachable if one is refused though nobody else moved it."""
-        if not commits:
-            return set()
         moved = self.wire.push(commits, olds)
         self.wire.note({ref: commits[ref] for ref in moved if ref != self._arbiter})  # that is when it was taken in
         for ref in commits.keys() - moved:
