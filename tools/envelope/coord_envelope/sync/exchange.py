@@ -48,12 +48,10 @@ class Exchange:
         self.journal, self.store, self.remote, self._settle = journal, journal.store, remote, settle
         self.wire = Wire(journal.store, remote, seconds)
         self._arbiter = f"{remote.namespace}/arbiter"
-        self.received, self.sent = dict[str, int](), 0
-        """Lines that came in, by writer, and lines that the remote has of us now and had not."""
+        self.received, self.sent = dict[str, int](), 0  # lines that came, by writer; lines that went and were not there
         self.confirmed: list[str] = []
         self.conceded: list[str] = []
-        self.odd: list[str] = []
-        """What was not as it should be, in sentences."""
+        self.odd: list[str] = []  # what was not as it should be, in sentences
         self._unsound: Unreachable | None = None  # why nothing can be confirmed
         self._refused: dict[str, str] = {}  # refs that could not be moved, and from which tip
 
@@ -101,7 +99,7 @@ class Exchange:
             lock.release()
 
     def _once(self) -> bool:
-        """All steps. False if another moved the arbiter meanwhile."""
+        """All steps. False if they must be done again: another moved a ref, or the arbiter was mended."""
         refs = self._fetched()
         if self._put_back(refs):
             return False
@@ -113,6 +111,9 @@ class Exchange:
             return True
         objects, olds = self.wire.objects(), dict[str, str]()
         commits = self._commit(objects, refs, self._own(), self._replica())
+        if wishes and tip is not None and (lost := arbiter.lost(self.store, objects, tip)):
+            self._pushed(refs, {self._arbiter: arbiter.restored(objects, tip, lost)}, {self._arbiter: tip})
+            return False  # confirmed beside what it lacked, two claims could be open
         if wishes and tip is not None:
             grown = self._extended(objects, tip, wishes)
             commits |= {self._arbiter: grown} if grown else {}
@@ -126,10 +127,9 @@ class Exchange:
         if self._arbiter in moved:
             self._take(objects, {self._arbiter: commits[self._arbiter]})
             self.confirmed += [claim for claim, _ in wishes]
-        if commits.keys() != moved:
-            return False
-        self._remember(refs | commits, end)
-        return True
+        if commits.keys() == moved:
+            self._remember(refs | commits, end)
+        return commits.keys() == moved
 
     def _pushed(self, refs: dict[str, str], commits: dict[str, str], olds: dict[str, str]) -> set[str]:
         """Those of the refs that were moved. Raises Unreachable if one is refused though nobody else moved it."""
@@ -137,8 +137,8 @@ class Exchange:
         self.wire.note({ref: commits[ref] for ref in moved if ref != self._arbiter})  # that is when it was taken in
         for ref in commits.keys() - moved:
             if self._refused.get(ref) == refs.get(ref, ""):
-                todo = "may you push there? what the remote has was taken in"
-                raise Unreachable(f"the remote refuses {ref}", where=self.remote.name, todo=todo)
+                what, todo = f"the remote refuses {ref}", "may you push there? what the remote has was taken in"
+                raise Unreachable(what, where=self.remote.name, todo=todo)
             self._refused[ref] = refs.get(ref, "")
         return moved
 
@@ -218,7 +218,7 @@ class Exchange:
     def _sound(self, refs: dict[str, str]) -> str | None:
         """The arbiter's tip, to build on ("" where there never was one); None if nothing may be confirmed now."""
         seen, found = self.wire.seen().get(self._arbiter, ""), refs.get(self._arbiter, "")
-        if self.wire.descends(found, seen):
+        if self.wire.descends(found, seen) or (found and not arbiter.lost(self.store, self.wire.objects(), found)):
             return found
         self._confirm_nothing("the arbiter has two histories, so nothing is confirmed", "`ev sync --repair-arbiter`")
         return None

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-
-from coord_envelope import clock, event, locate, world
+from coord_envelope import locate, world
 from coord_envelope.errors import TryAgain
 from coord_envelope.sync import arbiter, tree
 from coord_envelope.sync.exchange import Exchange
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from git.db import GitDB
-
-    from coord_envelope.sync.tree import Holding
-
 SILENT_MS = 30 * 86_400_000
-"""After this long without an event a replica's ref may be taken over."""
+"""After this long without a push a replica's ref may be taken over."""
 
 
 class Upkeep(Exchange):
@@ -48,23 +40,9 @@ class Upkeep(Exchange):
             refs, objects = self._fetched(), self.wire.objects()
             own, since = self._own(), world.now_ms() - SILENT_MS
             silent = {ref: oid for ref, oid in refs.items() if ref not in (own, self._arbiter)}
-            silent = {ref: oid for ref, oid in silent.items() if newest(objects, tree.holding(objects, oid)) < since}
+            silent = {ref: oid for ref, oid in silent.items() if tree.written_ms(objects, oid) < since}
             rest = {ref: oid for ref, oid in refs.items() if ref not in silent}
             commits = self._commit(objects, rest, own, self._replica()) if silent else {}
             if self._pushed(refs, commits, {}) != commits.keys():
                 raise TryAgain("our ref moved meanwhile", where=self.remote.name, todo="try again")
             return sorted(self._name(ref) for ref in self.wire.push(dict.fromkeys(silent, ""), silent))
-
-
-def newest(objects: GitDB, holding: Holding) -> int:
-    """The time of the newest event that a ref holds, by its id, in ms; 0 if it holds none."""
-    ends: dict[str, str] = {}
-    for path, (oid, _) in sorted(holding.files.items()):
-        if tree.JOURNAL.fullmatch(path):
-            ends[path.split("/")[1]] = oid
-    found = 0
-    for oid in ends.values():
-        for line in tree.read(objects, oid).split(b"\n"):
-            with contextlib.suppress(ValueError):
-                found = max(found, clock.stamp_of(event.parse(line).id) >> 16)
-    return found
