@@ -239,8 +239,8 @@ def test_an_event_arrives_with_its_own_bytes(shell: Shell, make: Callable[[Path]
     made = make(shell.cwd).publish(tick(1))
     odd = made.raw[:-1] + ', "later" : 1.50, "event":{"stream":"é"} }'.encode()
     segment(shell.cwd).write_bytes(odd + b"\n")
-    (one,) = Taken(make(shell.cwd).snapshot(None, Cursor())).events
-    assert (one.raw, one.stream) == (odd, made["writer"])
+    found = {one.raw: one.stream for one in Taken(make(shell.cwd).snapshot(None, Cursor())).events}
+    assert found[odd] == made["writer"]  # over git the line as it was comes back beside it, as a fork
 
 
 @each_backend

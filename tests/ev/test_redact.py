@@ -54,6 +54,7 @@ def test_what_an_event_belongs_to_stays_and_what_a_user_wrote_goes(shell: Shell)
 
 
 def test_mail_is_printed_as_a_tombstone_and_can_be_acked(shell: Shell) -> None:
+    shell("msg join --as qa")
     sent = shell(f"msg send --to qa --subject s --body {SECRET}").one["event_id"]
     shell(f"ev redact {sent} --reason x")
     (mail,) = shell("msg recv --as qa").lines
