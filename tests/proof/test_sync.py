@@ -66,7 +66,8 @@ class Life:
     def _sync(self, agent: str) -> None:
         done = self.clone("ev sync", expect=None, FLAKY=FLAKY, COORD_AGENT=f"{self.clone.name}-{agent}")
         assert done.status in (0, 69), f"exit {done.status}: {done.err}"
-        assert len(done.err.splitlines()) == bool(done.status), done.err
+        told = [line for line in done.err.splitlines() if "cannot be fetched" not in line]  # the others went on
+        assert len(told) == bool(done.status), done.err
         self.ends[done.status] += 1
 
     def _user(self, chance: random.Random) -> None:
