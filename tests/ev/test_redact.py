@@ -118,6 +118,17 @@ def test_a_follow_that_runs_notices_it_too(shell: Shell, target: str) -> None:
     assert {one["event_id"]: one["body"].get("redacted") for one in seen}[later] is True
 
 
+def test_what_is_read_after_the_look_is_looked_for_again(shell: Shell) -> None:
+    # Redactions were looked for, then events read; one that came with its redaction in between was shown.
+    journal = open_journal(shell.cwd)
+    later = journal.append(ME, drafts(2))
+    read = journal.replay()
+    come = journal.append(ME, [{"type": "note.made", "body": {"text": SECRET}}])[0]
+    journal.append(ME, [{"type": redacted.TYPE, "body": {"target": come.id, "reason": "x"}}])
+    assert [one["body"].get("redacted") for one in read] == [None, None, True, None]
+    assert len(later) == 2
+
+
 def test_the_cache_changes_no_output(shell: Shell, target: str) -> None:
     shell(f"ev redact {target} --reason x")
     shown = shell("ev replay").out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
@@ -109,9 +110,13 @@ def test_a_follower_ends_with_its_reader_though_no_event_comes(
     shell: Shell, command: str, say: Callable[[str], None]
 ) -> None:
     with Watched(shell, command) as follower, Watched(shell, "ev tail -f") as other:
-        bytes_of(shell, "ev emit proof.made --to agent:reader")
-        other.line()
-        follower.line()
+        event = "ev emit proof.made --to agent:reader -o id"
+        last = bytes_of(shell, event)
+        while not select.select([follower.out], [], [], 0.2)[0]:  # who follows does not say from when on
+            last = bytes_of(shell, event)
+        for one in (follower, other):
+            while last.strip() not in one.line():
+                pass
         follower.child.stdout.close()  # type: ignore[union-attr]
         began = time.monotonic()
         assert follower.child.wait(SOON_S) == 0

@@ -46,7 +46,7 @@ class Follower:
 
     def batch(self, wanted: Filter | None = None, caught: _Signals | None = None) -> Iterator[Event]:
         """What is there and was not read yet, sorted by event_id. A late arrival comes in a later batch."""
-        for found in self._redactions.refresh().all(merge(map(events, self._streams()))):
+        for found in self._redactions.all(merge(map(events, self._streams()))):
             if wanted is None or wanted(found):
                 yield found
             self.reached[found.stream] = max(found["seq"], self.reached.get(found.stream, 0))

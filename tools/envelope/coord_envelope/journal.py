@@ -44,7 +44,7 @@ class Journal:
         """Events in order of event_id, without those that `after` has. Streams: memory grows with their number only."""
         seen = after or Cursor()
         merged = stream.merge([stream.events(one.after(seen.get(one.name, 0))) for one in self._streams(live)])
-        shown = iter(self.redactions.refresh().all(merged))
+        shown = self.redactions.all(merged)
         return filter(wanted, shown) if wanted else shown
 
     def follow(self, after: Cursor, live: bool = True) -> Follower:
@@ -64,7 +64,7 @@ class Journal:
         """
         newest: list[Event] = []
         sources = [stream.backwards(one) for one in stream.streams(self.store, live=True)] if count > 0 else []
-        for found in self.redactions.refresh().all(stream.merge(sources, newest_first=True)):
+        for found in self.redactions.all(stream.merge(sources, newest_first=True)):
             if (wanted is None or wanted(found)) and (until is None or until.has(found)):
                 newest.append(found)
             if len(newest) == count:

@@ -8,6 +8,7 @@ remembers what was found and how far each stream was read; deleted, it is made a
 from __future__ import annotations
 
 import contextlib
+import itertools
 
 from coord_envelope import claims, clock, codec, event, world
 from coord_envelope.disk import IrregularError
@@ -16,7 +17,7 @@ from coord_envelope.stream import SUFFIX, Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Self
 
     from coord_envelope.codec import Json
@@ -26,6 +27,8 @@ TYPE = "coord.redacted"
 CHUNK = 1 << 20
 MUCH = 1 << 20
 """Bytes after which it is cheaper to remember that they were read than to read them again."""
+FEW, MANY = 16, 1024
+"""Events between two looks, at first and at last."""
 _FILE = ("local", "redacted")
 _MARK = TYPE.encode()
 _STAYS = ("event_id", "type", "ts", "project", "writer", "seq", "actor", "to", "base", "cause", "hops")
@@ -62,9 +65,12 @@ class Redactions:
         by, reason = self.by[one.id]
         return tombstone(one, by, "" if by in self.by else reason)
 
-    def all(self, events: Iterable[Event]) -> Iterable[Event]:
-        """As `shown`, each."""
-        return map(self.shown, events) if self.by else events
+    def all(self, events: Iterable[Event]) -> Iterator[Event]:
+        """As `shown`, each. Looks after it has read: what comes together with its redaction is never shown."""
+        rest, size = iter(events), FEW
+        while read := list(itertools.islice(rest, size)):
+            yield from map(self.shown, read) if self.refresh().by else read
+            size = min(2 * size, MANY)
 
     def _load(self) -> None:
         self._read = {}
