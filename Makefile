@@ -1,11 +1,11 @@
 # Two commands do all the set-up: `make demo` runs the main job, `make test` passes the tests.
-# `make proof` and `make bench` take minutes.
+# `make proof` and `make bench` take minutes. `make table` after a command or option was changed.
 # Needed: Python >= 3.11 with venv, git. Everything else goes into .venv.
 
 PYTHON ?= python3
 STAMP := .venv/.installed
 
-.PHONY: demo test proof bench check clean
+.PHONY: demo test proof bench check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -19,6 +19,7 @@ proof: $(STAMP)
 bench: $(STAMP)
 	.venv/bin/python bench/follow_latency.py
 	.venv/bin/python bench/leases.py
+	.venv/bin/python bench/startup.py
 
 check: $(STAMP)
 	.venv/bin/ruff check .
@@ -29,8 +30,12 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "coord needs Python 3.11 or later; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
+	-.venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip  # an old one's scripts import re: 4 ms a call
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
+
+table: $(STAMP)
+	.venv/bin/python tools/table.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

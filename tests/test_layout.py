@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import Shell
+from support import BIN, Shell
 
 ROOT = Path(__file__).parent.parent
 TOOLS = ("wk", "ev", "lease", "msg", "run")
-SOURCES = sorted((ROOT / "tools").glob("*/coord_*/*.py"))
+SOURCES = sorted((ROOT / "tools").glob("*/coord_*/**/*.py"))
 HEAVY = {
     *("typer", "rich", "pydantic", "orjson", "ulid", "filelock", "git", "jsonschema", "jinja2", "inotify_simple"),
     "yaml",
@@ -36,7 +36,7 @@ def imports(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_tool_imports_the_envelope_and_itself_and_the_envelope_no_tool(path: Path) -> None:
     ours = {name.partition(".")[0] for name in imports(path) if name.startswith("coord_")}
-    assert ours <= {"coord_envelope", path.parent.name}
+    assert ours <= {"coord_envelope", path.relative_to(ROOT / "tools").parts[1]}
 
 
 def test_files_and_functions_are_short() -> None:
@@ -48,41 +48,41 @@ def test_files_and_functions_are_short() -> None:
     assert statistics.median(functions) <= 12
 
 
-CALLS = {
-    "emit": "coord_ev.cli.emit(Call(), 'a.b', body='{\"n\":1}', to=['agent:qa'])",
-    "tail": "coord_ev.cli.tail(Call(), Filter(types=['a.b']), 3)",
-    "send": "coord_msg.cli.send(Call(), to=['qa'], subject='x', body='y')",
-    "recv": "coord_msg.cli.recv(Call('qa'))",
-    "emit --key": "coord_ev.cli.emit(Call(), 'a.b', key='k')",
-    "new": "coord_wk.cli.new(Call(), 'x', priority=1, label=['y'], desc='z')",
-    "new --parent, show": "coord_wk.cli.new(Call(), 'y', parent=made()); coord_wk.cli.show(Call(), [made()])",
-    "ready": "coord_wk.cli.ready(Call()), coord_wk.cli.ready(Call(), claim=True)",
-    "claim, close": "coord_wk.cli.claim(Call(), [made()]); coord_wk.cli.close(Call(), [made()], note='x')",
-    "acquire": "coord_lease.cli.acquire(Call(), ['file:src/**', 'env:a'])",
-    "lease ls": "coord_lease.cli.ls(Call(), ['file:src/a.py'])",
-    "renew": "coord_lease.cli.renew(Call(), ['0000'])",
-    "release": "coord_lease.cli.release(Call(), ['0000'])",
-}
+CALLS = (
+    "ev emit a.b --body '{\"n\":1}' --to agent:qa",
+    "ev emit a.b --key k",
+    "ev tail --type a.b -n 3",
+    "msg send --to tester --subject x --body y",
+    "msg recv",
+    "msg ack $MAIL",
+    "wk new x -p 1 --label y --desc z",
+    "wk new x --parent $ITEM",
+    "wk show $ITEM",
+    "wk ready",
+    "wk ready --claim",
+    "wk claim $ITEM",
+    "wk close $ITEM --note x",
+    "lease acquire 'file:src/**' env:a",
+    "lease ls file:src/a.py",
+    "lease renew $LEASE",
+    "lease release $LEASE",
+)
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_a_hot_command_without_its_parser_loads_nothing_heavy(shell: Shell, name: str) -> None:
-    """What Typer's declarations cost is paid by `shell` alone; so a table of argv can replace it (DESIGN 15)."""
-    item = shell("wk new x -o id").out.strip()
-    code = f"""
-import sys
-bare = set(sys.modules)
-import coord_ev.cli, coord_lease.cli, coord_msg.cli, coord_wk.cli
-from coord_envelope import Filter
-from coord_envelope.tool import Call
-made = lambda: "{item}"
-{CALLS[name]}
-print(*sorted(({{name.partition('.')[0] for name in set(sys.modules) - bare}})), file=sys.stderr)
-"""
-    (shell.cwd / "hot.py").write_text(code)
-    loaded = shell(f"{sys.executable} -S hot.py", PYTHONPATH=":".join(map(str, (ROOT / "tools").iterdir()))).err.split()
-    assert "coord_envelope" in loaded
-    assert not HEAVY & set(loaded)
+@pytest.mark.parametrize("line", CALLS)
+def test_a_hot_command_loads_nothing_heavy(shell: Shell, line: str) -> None:
+    """From the start of the process to its end: what a module costs, the user waits for."""
+    shell.env |= {
+        "ITEM": shell("wk new x -o id").out.strip(),
+        "LEASE": shell("lease acquire env:b -o id").out.strip(),
+        "MAIL": shell("msg send --to tester --subject x -o id").out.strip(),
+    }
+    traced = f"{sys.executable} -X importtime"
+    bare = shell(f"{traced} -c pass").err
+    done = shell(f"{traced} {BIN}/{line}")
+    loaded, before = (set(re.findall(r"\| +([\w.]+)$", text, re.MULTILINE)) for text in (done.err, bare))
+    assert {"coord_envelope.tool", "coord_envelope.argv"} <= loaded
+    assert not HEAVY & {name.partition(".")[0] for name in loaded - before}
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +107,7 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
     packaged = {
         name for name in names if name.startswith("coord_") and ".dist-info" not in name and ".data" not in name
     }
-    expected = {f"{path.parent.name}/{path.name}" for path in SOURCES}
+    expected = {str(path.relative_to(ROOT / "tools")).partition("/")[2] for path in SOURCES}
     assert packaged == expected | {f"coord_envelope/schema/{n}.schema.json" for n in ("bodies", "event")}
     shared = {name.partition(".data/data/")[2] for name in names if ".data/data/" in name}
     assert shared == {

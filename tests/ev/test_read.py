@@ -255,7 +255,7 @@ def test_acks_from_the_far_end_of_a_long_pipe_do_not_block_it(shell: Shell) -> N
     mail = '{to:"agent:fixer", subject:.body.job, cause:.event_id, idempotency_key:.event_id}'
     tail = "ev tail --cursor ci --type ci.failed --ack-fd 3 3<acks"
     line = f"{tail} | jq --unbuffered -c '{mail}' | msg send | jq --unbuffered -r .cause"
-    shell(f"mkfifo acks; {line} >acks")
+    shell(f"msg join --as fixer; mkfifo acks; {line} >acks")
     assert len(shell("msg recv --as fixer -o id").out.split()) == 20_000
     assert shell("ev tail --cursor ci --type ci.failed").out == ""
 

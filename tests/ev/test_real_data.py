@@ -28,7 +28,7 @@ def test_a_real_fleets_week_is_kept_and_twice_is_once(shell: Shell) -> None:
 
 
 def test_a_pipe_of_mail_run_twice_sends_once(shell: Shell) -> None:
-    shell(f"jq -c '{EVENT}' {SOURCE} | ev emit")
+    shell(f"msg join --as qa; jq -c '{EVENT}' {SOURCE} | ev emit")
     for _ in range(2):
         assert len(shell(f"ev replay --type 'audit.closed' | jq -c '{MAIL}' | msg send").lines) == 788
     assert len(shell("msg recv --as qa").lines) == 788

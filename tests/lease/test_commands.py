@@ -217,8 +217,8 @@ def test_what_cannot_be_done_is_said_in_one_line(lease: Clock, argv: str, status
     assert lease("lease ls").out == ""
 
 
-def test_scope_git_says_that_it_needs_sync(lease: Clock) -> None:
-    said = "lease: scope git needs `ev sync`, which is not there yet; --scope local\n"
+def test_scope_git_needs_a_remote(lease: Clock) -> None:
+    said = "lease: no remote is configured; `ev sync --remote NAME`, or [sync] remote in coord.toml\n"
     assert lease("lease acquire env:a --scope git", expect=69).err == said
 
 

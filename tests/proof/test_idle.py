@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -32,7 +33,8 @@ def test_a_follower_sleeps_while_nothing_happens(shell: Shell, long: bool, say: 
     with Watched(shell, "ev tail -f") as tail, Watched(shell, "msg recv -f --as reader") as recv:
         pids = [one.child.pid for one in (tail, recv) if one.line()]
         bytes_of(shell, emit)
-        assert tail.line() == recv.line()  # tail prints what was there before it follows; this came to a follower
+        # tail prints what was there before it follows; this came to a follower
+        assert json.loads(tail.line())["event_id"] == json.loads(recv.line())["event_id"]
         woke, used = [wake_ups(pid) for pid in pids], [cpu_s(pid) for pid in pids]
         time.sleep(window)  # that nothing happens can only be waited for
         woke = [wake_ups(pid) - before for pid, before in zip(pids, woke, strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
@@ -63,6 +64,7 @@ def made(*numbers: int) -> bytes:
 
 
 def read_mail(shell: Shell) -> Watched:
+    bytes_of(shell, "msg join --as reader")
     return Watched(shell, "msg recv --follow --as reader")
 
 
@@ -108,8 +110,13 @@ def test_a_follower_ends_with_its_reader_though_no_event_comes(
     shell: Shell, command: str, say: Callable[[str], None]
 ) -> None:
     with Watched(shell, command) as follower, Watched(shell, "ev tail -f") as other:
-        bytes_of(shell, "ev emit proof.made --to agent:reader")
-        other.line()
+        event = "ev emit proof.made --to agent:reader -o id"
+        last = bytes_of(shell, event)
+        while not select.select([follower.out], [], [], 0.2)[0]:  # who follows does not say from when on
+            last = bytes_of(shell, event)
+        for one in (follower, other):
+            while last.strip() not in one.line():
+                pass
         follower.child.stdout.close()  # type: ignore[union-attr]
         began = time.monotonic()
         assert follower.child.wait(SOON_S) == 0
@@ -122,6 +129,7 @@ def test_a_restarted_pipeline_loses_nothing_and_sends_nothing_twice(
     shell: Shell, long: bool, say: Callable[[str], None]
 ) -> None:
     chance, stops = random.Random(3), 60 if long else 8
+    bytes_of(shell, "msg join --as reader")
     for number in range(stops):
         fill_pipes(open_journal(shell.cwd))
         how = signal.SIGKILL if number % 4 == 3 else signal.SIGTERM

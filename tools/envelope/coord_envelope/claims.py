@@ -134,9 +134,11 @@ def stolen(state: Json, claim: str) -> bool:
 
 
 def _closed(state: Json, claim: str) -> bool:
-    # While something it knew of has not come, nor can it be said that it did not know of a closing.
-    later = any(not causal.precedes(state, close, claim) for close in state["closes"])
-    return later and causal.complete(state, claim)
+    later = [close for close in state["closes"] if not causal.precedes(state, close, claim)]
+    if any(causal.precedes(state, claim, close) for close in later):
+        return True
+    # While something it knew of has not come, nor can it be said that it did not know of the others.
+    return bool(later) and causal.complete(state, claim)
 
 
 def verdict(state: Json, claim: str) -> str:

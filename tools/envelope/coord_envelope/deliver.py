@@ -12,6 +12,8 @@ from coord_envelope.errors import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from coord_envelope.event import Event
     from coord_envelope.filter import Filter
     from coord_envelope.tool import Call
@@ -24,8 +26,10 @@ def deliver(
     follow: bool = True,
     name: str | None = None,
     ack_fd: int | None = None,
+    shown: Callable[[Event], Event] | None = None,
+    most: int | None = None,
 ) -> None:
-    """Print what comes after the cursor; with `follow`, what comes later too.
+    """Print what comes after the cursor, at most so many events, each as `shown` makes it; with `follow`, go on.
 
     The cursor `name` is saved after the lines were written: what a reader had in its pipe when it died is
     lost to it (at most once). With `ack_fd` it passes only events whose ids came back on that descriptor, one
@@ -36,22 +40,26 @@ def deliver(
     saved = cursor.load(store, name) if name else None
     if acks:
         call.out.write = acks.write
-    follower = call.journal.follow(after)
+    follower, left = call.journal.follow(after), most
     for batch in follower.batches(wanted, also=ack_fd) if follow else [follower.batch(wanted)]:
         for event in batch:
+            if left == 0:
+                break  # only now is the reader behind the one before
+            left = None if left is None else left - 1
             if acks:
                 acks.expect(event)
-            call.out.put(event)
+            call.out.put(shown(event) if shown else event)
         call.out.flush()
-        if acks and not follow:
+        last = left == 0 or not follow
+        if acks and last:
             call.out.end()  # so the consumer sees its end, and acks or leaves
         if acks:
-            acks.take(until_done=not follow)
+            acks.take(until_done=last)
         behind = follower.reached.without(acks.pending.values() if acks else ())
         if name and behind != saved:
             follower.vouch(saved or Cursor())
             cursor.save(store, name, saved := behind)
-        if acks and acks.closed:
+        if left == 0 or (acks and acks.closed):
             return
 
 

@@ -40,6 +40,12 @@ class BadData(Fault):
     status = 65
 
 
+class NoAddressee(Fault):
+    """Nobody of that name is known; nothing was sent."""
+
+    status = 67
+
+
 class Unreachable(Fault):
     """A store, remote or feature that is not there."""
 

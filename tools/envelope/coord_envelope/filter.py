@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from coord_envelope.codec import Json
+
     Test = Callable[[str], bool]
 
 
@@ -28,6 +30,11 @@ class Filter:
         thread: str | None = None,
         since: str | None = None,
     ) -> None:
+        given = {"types": types, "not_types": not_types, "agents": agents, "not_agents": not_agents}
+        lists = {name: list(values) for name, values in given.items() if values}
+        one = {name: value for name, value in (("work", work), ("thread", thread), ("since", since)) if value}
+        self.said: Json = lists | one
+        """Its arguments as JSON, for another process."""
         self._types, self._not_types = _any_of(types), _any_of(not_types)
         self._agents, self._not_agents = frozenset(agents), frozenset(not_agents)
         self._refs = {name: value for name, value in (("work_id", work), ("thread_id", thread)) if value}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from coord_envelope.event import Event
     from coord_envelope.filter import Filter
+    from coord_envelope.redacted import Redactions
     from coord_envelope.store import Store
 
 SWEEP_MS = 5_000
@@ -38,14 +39,14 @@ class Follower:
     behind one that was only read ahead. So it may be saved whenever the reading stops.
     """
 
-    def __init__(self, store: Store, after: Cursor, live: bool = True) -> None:
-        self._store, self._live = store, live
+    def __init__(self, store: Store, after: Cursor, redactions: Redactions, live: bool = True) -> None:
+        self._store, self._redactions, self._live = store, redactions, live
         self._known: dict[tuple[str, str], Stream] = {}
         self.reached = Cursor(after)
 
     def batch(self, wanted: Filter | None = None, caught: _Signals | None = None) -> Iterator[Event]:
         """What is there and was not read yet, sorted by event_id. A late arrival comes in a later batch."""
-        for found in merge(map(events, self._streams())):
+        for found in self._redactions.all(merge(map(events, self._streams()))):
             if wanted is None or wanted(found):
                 yield found
             self.reached[found.stream] = max(found["seq"], self.reached.get(found.stream, 0))

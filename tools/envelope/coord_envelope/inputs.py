@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LONGEST = 1 << 20
 """Bytes of an input line; white space may make it longer than its event, but not without bound."""
-WEEK_MS = 7 * 86_400_000
+LONGEST_MS = 366 * 86_400_000
 _UNITS = (("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000))
 
 
@@ -89,6 +89,15 @@ def text(given: str, where: str) -> str:
         raise BadData(f"not UTF-8 at byte {reason.start}", where) from None
 
 
+def span(text: str, where: str, least: int = 1, most: int = LONGEST_MS) -> int:
+    """Milliseconds of `500ms`, `60s`, `10m`, `2h` or `1d`. Raises Usage."""
+    for unit, ms in _UNITS:
+        count = text.removesuffix(unit)
+        if count != text and count.isascii() and count.isdigit() and least <= int(count[:15]) * ms <= most:
+            return int(count) * ms
+    raise Usage(f"{where} {text}: is no time from {least} ms to {most // 86_400_000} d", todo="500ms 60s 10m 2h 1d")
+
+
 def record(raw: bytes, where: str = "") -> Json:
     """The JSON object on an input line, without `$` annotations. Raises BadData."""
     if len(raw) > LONGEST:
@@ -114,12 +123,3 @@ def named(raw: bytes, *names: str) -> str:
         if isinstance(value, str):
             return value
     raise BadData(f"has no {' or '.join(names)}")
-
-
-def span(text: str, where: str, least: int = 1, most: int = WEEK_MS) -> int:
-    """Milliseconds of `500ms`, `60s`, `10m`, `2h` or `1d`. Raises Usage."""
-    for unit, ms in _UNITS:
-        count = text.removesuffix(unit)
-        if count != text and count.isascii() and count.isdigit() and least <= int(count[:15]) * ms <= most:
-            return int(count) * ms
-    raise Usage(f"{where} {text}: is no time from {least} ms to {most // 86_400_000} d", todo="500ms 60s 10m 2h 1d")

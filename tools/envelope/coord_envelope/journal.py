@@ -5,6 +5,7 @@ from __future__ import annotations
 from coord_envelope import append, codec, stream
 from coord_envelope.cursor import Cursor
 from coord_envelope.index import Index
+from coord_envelope.redacted import Redactions
 from coord_envelope.stream import Stream
 
 TYPE_CHECKING = False
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
 
 
 class Journal:
-    """All events of a store, as one order that is the same in every replica with the same events."""
+    """All events of a store, as one order that is the same in every replica with the same events.
+
+    Who reads a redacted event here gets its tombstone.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.index = Index(store)
+        self.redactions = Redactions(store)
 
     def append(self, actor: Json, drafts: Drafts, allow_secret: bool = False) -> list[Event]:
         """Write drafts, all or none; see `append.append`."""
@@ -39,13 +44,18 @@ class Journal:
         """Events in order of event_id, without those that `after` has. Streams: memory grows with their number only."""
         seen = after or Cursor()
         merged = stream.merge([stream.events(one.after(seen.get(one.name, 0))) for one in self._streams(live)])
-        return filter(wanted, merged) if wanted else merged
+        shown = self.redactions.all(merged)
+        return filter(wanted, shown) if wanted else shown
 
     def follow(self, after: Cursor, live: bool = True) -> Follower:
         """A reader of what is there after the cursor, and of what comes."""
         from coord_envelope.follow import Follower
 
-        return Follower(self.store, after, live)
+        return Follower(self.store, after, self.redactions, live)
+
+    def shown(self, found: Event) -> Event:
+        """The event, or its tombstone if it was redacted."""
+        return self.redactions.refresh().shown(found)
 
     def tail(self, count: int, wanted: Filter | None = None, until: Cursor | None = None) -> list[Event]:
         """The newest `count` events that are wanted, oldest first, of those that `until` has.
@@ -54,7 +64,7 @@ class Journal:
         """
         newest: list[Event] = []
         sources = [stream.backwards(one) for one in stream.streams(self.store, live=True)] if count > 0 else []
-        for found in stream.merge(sources, newest_first=True):
+        for found in self.redactions.all(stream.merge(sources, newest_first=True)):
             if (wanted is None or wanted(found)) and (until is None or until.has(found)):
                 newest.append(found)
             if len(newest) == count:

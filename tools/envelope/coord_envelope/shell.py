@@ -79,7 +79,7 @@ def application(name: str, about: str, commands: Sequence[tool.Command], options
 
     declared = importlib.import_module(options)
     for function in commands:
-        app.command(function.__name__.rstrip("_").replace("_", "-"))(_declared(function, declared))
+        app.command(tool.name_of(function))(_declared(function, declared))
     return app
 
 
@@ -88,19 +88,15 @@ def _declared(function: tool.Command, options: object) -> Callable[..., int | No
     names = {**function.__globals__, "o": options, "Call": tool.Call, "Filter": Filter}
     hints = typing.get_type_hints(function, names, include_extras=True)
     own = {n: p for n, p in inspect.signature(function).parameters.items() if n != "call"}
-    filters = own.pop("wanted", None) is not None
+    filters = FILTER if own.pop("wanted", None) else {}
     parameters = [
         *(p.replace(annotation=hints[n], kind=_KEYWORD) for n, p in own.items()),
-        *(inspect.Parameter(n, _KEYWORD, default=None, annotation=a) for n, a in (FILTER if filters else {}).items()),
+        *(inspect.Parameter(n, _KEYWORD, default=None, annotation=a) for n, a in filters.items()),
         *(inspect.Parameter(n, _KEYWORD, default=None, annotation=a) for n, a in COMMON.items()),
     ]
 
-    def command(as_: str | None, output: str | None, errors: str | None, **given: Any) -> int | None:
-        tool.report_as(errors or "text")
-        call = tool.Call(as_, output)
-        if filters:
-            given["wanted"] = call.filter(**{name: given.pop(name) for name in FILTER})
-        return function(call, **given) or call.status
+    def command(**values: Any) -> int:
+        return tool.perform(function, values)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}

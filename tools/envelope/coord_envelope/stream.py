@@ -203,13 +203,12 @@ class Stream:
 
     def _join(self, start: int, end: int, found: Event) -> Bad | None:
         """Take the event in as the stream's last; the hole before it, if there is one."""
-        self.start, self.offset = start, end
-        missing = found["seq"] - self.seq - 1
-        hole = missing > self._lost
-        about = f"seq {found['seq']} follows {self.seq}: {missing} missing before it" if hole else ""
-        self.seq, self.last_id, self._lost = found["seq"], found.id, 0
-        found.stream = self.name
-        return Bad(self.file, start, about) if hole else None
+        before, lost, found.stream = self.seq, self._lost, self.name
+        self.start, self.offset, self.seq, self.last_id, self._lost = start, end, found["seq"], found["event_id"], 0
+        missing = self.seq - before - 1
+        if missing <= lost:
+            return None
+        return Bad(self.file, start, f"seq {self.seq} follows {before}: {missing} missing before it")
 
     def make_durable(self) -> None:
         """fdatasync the segment reached: its author may not have come to it."""
@@ -228,14 +227,14 @@ def lines(read: Callable[[int], bytes], offset: int = 0) -> Iterator[tuple[int, 
     """
     start, position, held = offset, offset, b""
     while chunk := read(position):
-        begin = 0
-        while (stop := chunk.find(b"\n", begin)) >= 0:
-            yield start, position + stop + 1, held + chunk[begin:stop]
-            begin, held = stop + 1, b""
-            start = position + begin
-        position += len(chunk)
+        *whole, rest = chunk.split(b"\n")
+        for line in whole:
+            position += len(line) + 1
+            yield start, position, held + line
+            start, held = position, b""
+        position += len(rest)
         if len(held) <= event.LIMIT:
-            held += chunk[begin:]
+            held += rest
 
 
 def streams(store: Store, live: bool = False) -> list[Stream]:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 
-from coord_envelope import VERSION, clock, codec, inputs, world
+from coord_envelope import VERSION, argv, clock, codec, inputs, world
 from coord_envelope.disk import fault_of, write_all
 from coord_envelope.errors import BadData, DiskFault, Fault, Unreachable, Usage
 from coord_envelope.event import address
@@ -22,11 +22,12 @@ from coord_envelope.output import FORMS, Output
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
 
+    Values = dict[str, Any]
     Command = Callable[..., int | None]
 
 
@@ -95,7 +96,7 @@ class Call:
         index = self.journal.index.refresh()
         full = index.resolve(text)
         place = index.by_id(full) if full else None
-        return place.event if place else None
+        return self.journal.shown(place.event) if place else None
 
     def resolve(self, text: str) -> str:
         """A full event id for a short one; the text itself if it is full, or no event has it (a foreign id)."""
@@ -203,18 +204,41 @@ def report_as(errors: str) -> None:
     _errors = errors
 
 
-def main(tool: str, about: str, commands: Sequence[Command], options: str) -> NoReturn:
+def main(tool: str, about: str, commands: Sequence[Command], options: str, table: argv.Table) -> NoReturn:
     """Run the tool on this process's arguments and exit.
 
-    `options` names the module that declares what the commands' parameters are on a command line.
+    `options` names the module that declares what the commands' parameters are on a command line; `table` is what
+    `make table` made of them.
     """
 
     def run() -> int:
+        asked = f"_{tool.upper()}_COMPLETE" in os.environ  # by a shell, for what could come next
+        plain = None if asked else argv.parse(table, sys.argv[1:])
+        if plain:
+            name, values = plain
+            return perform(next(command for command in commands if name_of(command) == name), values)
         from coord_envelope import shell
 
         return shell.run(tool, about, commands, options, sys.argv[1:])
 
     _end(tool, run)
+
+
+def name_of(command: Command) -> str:
+    """What a command function is called on a command line."""
+    return command.__name__.rstrip("_").replace("_", "-")
+
+
+def perform(command: Command, values: Values) -> int:
+    """Run a command with the values of its parameters, and of those all have; the exit status."""
+    report_as(values.pop("errors", None) or "text")
+    call = Call(values.pop("as_", None), values.pop("output", None))
+    if "wanted" in command.__annotations__:
+        values["wanted"] = call.filter(**{name: values.pop(name, None) for name in FILTERS})
+    return command(call, **values) or call.status
+
+
+FILTERS = ("type_", "not_type", "agent", "not_agent", "work", "thread", "since")
 
 
 def not_yet(name: str, what: str) -> NoReturn:

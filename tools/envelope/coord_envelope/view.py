@@ -6,6 +6,8 @@
 
 An event with a greater id than all of its entity's is one step more. A late arrival (a partitioned writer's)
 folds its entity again from the beginning; no other is touched. So the arrival order cannot matter.
+
+A fold never sees what was redacted, only its tombstone. A view that was made before the redaction is made anew.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ import bisect
 
 from coord_envelope import codec
 from coord_envelope.derived import Derived
+from coord_envelope.redacted import Redactions, digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Protocol
+    from typing import Protocol, Self
 
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
@@ -56,12 +59,26 @@ class View(Derived):
 
     def __init__(self, store: Store, fold: Fold) -> None:
         super().__init__(store, fold.name, fold.version)
-        self._fold = fold
+        self._fold, self._redactions = fold, Redactions(store)
+
+    def refresh(self) -> Self:
+        known = self._redactions.refresh().by
+        version = f"{self._fold.version} {digest(codec.dumps(sorted(known.items())))}" if known else self._fold.version
+        if version != self._version:
+            self._version = version
+            self._close()
+        return super().refresh()
 
     def get(self, entity: str) -> Json | None:
         """The entity's state; None if no event is about it."""
         for (state,) in reversed(self.query("SELECT json FROM state WHERE entity = ?", entity)):
             return codec.unpack(state)  # type: ignore[no-any-return]
+        return None
+
+    def event(self, entity: str) -> Event | None:
+        """The event whose id is the entity's, as it is stored."""
+        for _, places, _ in reversed(self.query(_SAVED, entity)):
+            return next((one for one in self._again(codec.unpack(places)) if one.id == entity), None)
         return None
 
     def find(self, name: str, begin: str = "", end: str = "\U0010ffff") -> Iterator[tuple[str, str]]:
@@ -82,7 +99,8 @@ class View(Derived):
     def add(self, db: sqlite3.Connection, found: Iterator[Found]) -> None:
         touched: dict[str, _Entity] = {}
         entities, step = self._fold.entities, self._fold.step
-        for event, segment, offset in found:
+        for told, segment, offset in found:
+            event = self._redactions.shown(told)
             for entity in entities(event):
                 one = touched.get(entity)
                 if one is None:
@@ -116,7 +134,8 @@ class View(Derived):
             for segment, offset in zip(places[::2], places[1::2], strict=True)
             for stream, first in self._layers[-1].execute(_SEGMENT, (segment,))
         ]
-        return [place.event for place in sorted(filter(None, found), key=lambda place: (place.event.id, place.file))]
+        there = sorted(filter(None, found), key=lambda place: (place.event.id, place.file))
+        return [self._redactions.shown(place.event) for place in there]
 
     def _stands(self, name: str, row: tuple[str, str]) -> bool:
         """Does the topmost layer that knows the entity have the facet? What is below it is of the past."""

@@ -7,6 +7,7 @@ from coord_envelope import init as make_store
 from coord_envelope.bodies import check_body
 from coord_envelope.errors import Fault
 from coord_ev import draft, fold
+from coord_ev.redact import redact
 from coord_ev.sync import sync
 
 TYPE_CHECKING = False
@@ -170,9 +171,11 @@ def stats(call: Call) -> None:
     call.put([fold.stats(call.journal.replay()) | size])
 
 
-COMMANDS = (init, emit, tail, replay, show, watch, sync, agents, verify, stats)
+COMMANDS = (init, emit, tail, replay, show, watch, sync, agents, redact, verify, stats)
 ABOUT = "Append, read and follow the events of a store."
 
 
 def main() -> None:
-    tool.main("ev", ABOUT, COMMANDS, "coord_ev.options")
+    from coord_ev.argv import TABLE
+
+    tool.main("ev", ABOUT, COMMANDS, "coord_ev.options", TABLE)

@@ -8,6 +8,8 @@ import typer
 
 Type = Annotated[str | None, typer.Argument(metavar="[TYPE]", help="namespace.verb; none: JSON lines on stdin.")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Event ids; none: JSON lines on stdin.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="An event's id; it may be short.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, up to 200 bytes; all may read it.")]
 Body = Annotated[str | None, typer.Option("--body", metavar="JSON|@FILE|-", help="The event's body, an object.")]
 Ref = Annotated[list[str] | None, typer.Option("--ref", metavar="K=V", help="What it refers to; repeatable.")]
 To = Annotated[list[str] | None, typer.Option("--to", metavar="ADDRESS", help="Whose mail it is; repeatable.")]
@@ -28,3 +30,4 @@ Interval = Annotated[str, typer.Option("--interval", metavar="TIME", help="How l
 Budget = Annotated[str, typer.Option("--budget", metavar="TIME", help="How long it may take (60s).")]
 SyncStatus = Annotated[bool, typer.Option("--status", help="Say what is unpushed and what came from whom.")]
 Repair = Annotated[bool, typer.Option("--repair-arbiter", help="Make one of two histories of what is confirmed.")]
+Archive = Annotated[bool, typer.Option("--archive", help="Take over the refs of who was silent for 30 days.")]

@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_envelope.sync.exchange import Exchange
+    from coord_envelope.sync.upkeep import Upkeep
     from coord_envelope.tool import Call
     from coord_ev import options as o
 
@@ -24,6 +25,7 @@ def sync(
     interval: o.Interval = INTERVAL,
     budget: o.Budget = "60s",
     status: o.SyncStatus = False,
+    archive: o.Archive = False,
     repair_arbiter: o.Repair = False,
 ) -> None:
     """Exchange events with a remote.
@@ -31,15 +33,19 @@ def sync(
     Nothing is pushed unasked: a remote is configured by [sync] remote in coord.toml, or by --remote, once. It goes
     through refs of its own; nothing of the user's repository is written. Prints what came and went.
     """
-    if sum(map(bool, (with_, watch, status, repair_arbiter))) > 1:
-        raise Usage("--with, --watch, --status and --repair-arbiter are one at a time")
+    if sum(map(bool, (with_, watch, status, archive, repair_arbiter))) > 1:
+        raise Usage("--with, --watch, --status, --archive and --repair-arbiter are one at a time")
     seconds, pause = inputs.span(budget, "--budget") / 1000, inputs.span(interval, "--interval") / 1000
     if status:
         call.put([_status(call)])
     elif with_:
         call.put([_with(call, with_)])
     elif repair_arbiter:
-        call.put([_repair(call, remote, seconds)])
+        done = _upkeep(call, remote, seconds)
+        call.put([{"remote": done.remote.name, "repaired": done.repair()}])
+    elif archive:
+        done = _upkeep(call, remote, seconds)
+        call.put([{"remote": done.remote.name, "archived": done.archive()}])
     elif watch:
         _watch(call, remote, seconds, pause)
     else:
@@ -76,13 +82,12 @@ def _said(done: Exchange) -> Json:
     return counts | {name: what for name, what in some.items() if what}
 
 
-def _repair(call: Call, remote: str | None, seconds: float) -> Json:
+def _upkeep(call: Call, remote: str | None, seconds: float) -> Upkeep:
     from coord_envelope.sync import settings
-    from coord_envelope.sync.exchange import Exchange
+    from coord_envelope.sync.upkeep import Upkeep
 
-    name = settings.required(call.journal.store, remote)
-    done = Exchange(call.journal, settings.remote(call.journal.store, name), seconds)
-    return {"remote": name, "repaired": done.repair()}
+    store = call.journal.store
+    return Upkeep(call.journal, settings.remote(store, settings.required(store, remote)), seconds)
 
 
 def _with(call: Call, directory: str) -> Json:

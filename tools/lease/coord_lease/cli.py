@@ -6,7 +6,7 @@ import sys
 
 from coord_envelope import BadData, No, Usage, inputs, tool
 from coord_lease.resource import all_parsed, of_path, overlap
-from coord_lease.scope import Wanted
+from coord_lease.scope import LONGEST_MS, Wanted, knowing, scopes
 from coord_lease.scope import scope as chosen
 
 TYPE_CHECKING = False
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_envelope.tool import Call
     from coord_lease import options as o
+    from coord_lease.scope import Scope
 
 LEASE = ("lease_id", "refs.lease_id")
 """Where a line on stdin has a lease's id."""
@@ -28,7 +29,7 @@ def acquire(
     call: Call,
     resources: o.Resources,
     shared: o.Shared = False,
-    ttl: o.Ttl = "60s",
+    ttl: o.Ttl = None,
     wait: o.Wait = None,
     scope: o.Scope = "local",
     require: o.Require = None,
@@ -39,7 +40,8 @@ def acquire(
     released, or when its time is over.
     """
     call.out.id_ref = "lease_id"
-    held, wanted = chosen(call, scope, require), _wanted(resources, shared, ttl)
+    held = chosen(call, scope, require)
+    wanted = _wanted(held, resources, shared, ttl)
     if wait is None:
         call.put([held.acquire(wanted)])
         return
@@ -53,8 +55,8 @@ def renew(call: Call, ids: o.Ids = None, ttl: o.NewTtl = None) -> None:
 
     Exit 1 if one is lost: expired, released, stolen.
     """
-    leases, ms = chosen(call), ttl and inputs.span(ttl, "--ttl")
-    _each(call, ids, lambda text: leases.renew(text, ms or None))
+    leases, ms = scopes(call), ttl and inputs.span(ttl, "--ttl", most=LONGEST_MS)
+    _each(call, ids, lambda text: knowing(leases, text).renew(text, ms or None))
 
 
 def release(call: Call, ids: o.Ids = None, reason: o.Reason = "done") -> None:
@@ -62,14 +64,14 @@ def release(call: Call, ids: o.Ids = None, reason: o.Reason = "done") -> None:
 
     Twice is once. Exit 1 if one was lost before.
     """
-    leases, why = chosen(call), _reason(reason)
-    _each(call, ids, lambda text: leases.release(text, why))
+    leases, why = scopes(call), _reason(reason)
+    _each(call, ids, lambda text: knowing(leases, text).release(text, why))
 
 
 def ls(call: Call, resources: o.MaybeResources = None) -> None:
     """List what is held, and by whom."""
-    leases = chosen(call)
-    call.put(map(leases.row, leases.held(all_parsed(resources or []))))
+    wanted = all_parsed(resources or [])
+    call.put(leases.row(state) for leases in scopes(call) for state in leases.held(wanted))
 
 
 def show(call: Call, ids: o.Ids = None) -> None:
@@ -77,12 +79,22 @@ def show(call: Call, ids: o.Ids = None) -> None:
 
     Exit 1 if one is not known.
     """
-    leases = chosen(call)
-    _each(call, ids, lambda text: leases.row(leases.known(text)))
+    found = scopes(call)
+
+    def row(text: str) -> Json:
+        leases = knowing(found, text)
+        return leases.row(leases.known(text))
+
+    _each(call, ids, row)
 
 
 def steal(
-    call: Call, resources: o.Resources, reason: o.Reason = "", shared: o.Shared = False, ttl: o.Ttl = "60s"
+    call: Call,
+    resources: o.Resources,
+    reason: o.Reason = "",
+    shared: o.Shared = False,
+    ttl: o.Ttl = None,
+    scope: o.Scope = "local",
 ) -> None:
     """Take resources from whoever holds them.
 
@@ -91,14 +103,15 @@ def steal(
     call.out.id_ref = "lease_id"
     if not reason:
         raise Usage("to steal takes a reason", todo="--reason WHY")
-    call.put([chosen(call).acquire(_wanted(resources, shared, ttl), _reason(reason))])
+    held = chosen(call, scope)
+    call.put([held.acquire(_wanted(held, resources, shared, ttl), _reason(reason))])
 
 
 def with_(
     call: Call,
     words: o.Words,
     shared: o.Shared = False,
-    ttl: o.Ttl = "60s",
+    ttl: o.Ttl = None,
     wait: o.Wait = None,
     scope: o.Scope = "local",
     require: o.Require = None,
@@ -111,7 +124,8 @@ def with_(
     from coord_lease.hold import run
 
     resources, argv = _split(words)
-    held, wanted = chosen(call, scope, require), _wanted(resources, shared, ttl, SHORTEST_WITH_MS)
+    held = chosen(call, scope, require)
+    wanted = _wanted(held, resources, shared, ttl, SHORTEST_WITH_MS)
     return run(call, held, wanted, argv, inputs.span(wait, "--wait") if wait else 0)
 
 
@@ -123,27 +137,29 @@ def guard(call: Call, paths: o.Paths = None) -> None:
     """
     from coord_lease import guard as files
 
-    leases, store = chosen(call), call.journal.store.path
+    store = call.journal.store.path
     found = [files.from_root(path, store) for path in paths] if paths else files.staged()
     resources = [of_path(path) for path in found]
-    held = [state for state in leases.held(resources) if state["mode"] == "x" and not leases.mine(state)]
-    for path, resource in zip(found, resources, strict=True):
-        for state in held:
-            globs = [one for one in state["resources"] if overlap(one, resource)]
-            if globs:
-                what = f"is held by {state['holder']} as {' '.join(globs)} ({leases.row(state)['lease_id']})"
-                call.fail(No(what, where=path, todo="wait until it is released"))
+    for leases in scopes(call):
+        held = [state for state in leases.held(resources) if state["mode"] == "x" and not leases.mine(state)]
+        for path, resource in zip(found, resources, strict=True):
+            for state in held:
+                globs = [one for one in state["resources"] if overlap(one, resource)]
+                if globs:
+                    what = f"is held by {state['holder']} as {' '.join(globs)} ({state['lease_id']})"
+                    call.fail(No(what, where=path, todo="wait until it is released"))
 
 
 def watch(call: Call) -> None:
     """Print lease events, and expiries, as they come."""
     from coord_lease.watch import watch as follow
 
-    follow(call, chosen(call))
+    follow(call, scopes(call))
 
 
-def _wanted(resources: list[str], shared: bool, ttl: str, least: int = 1) -> Wanted:
-    return Wanted(all_parsed(resources), "s" if shared else "x", inputs.span(ttl, "--ttl", least))
+def _wanted(held: Scope, resources: list[str], shared: bool, ttl: str | None, least: int = 1) -> Wanted:
+    ms = inputs.span(ttl or held.usual_ttl, "--ttl", least, LONGEST_MS)
+    return Wanted(all_parsed(resources), "s" if shared else "x", ms)
 
 
 def _reason(text: str) -> str:
@@ -174,6 +190,8 @@ ABOUT = "Hold files, environments, ports for a time."
 
 
 def main() -> None:
+    from coord_lease.argv import TABLE
+
     if sys.argv[1:2] == ["with"] and "--" in sys.argv:
         sys.argv.insert(sys.argv.index("--"), "--")  # the parser takes one away, and with it what divides the words
-    tool.main("lease", ABOUT, COMMANDS, "coord_lease.options")
+    tool.main("lease", ABOUT, COMMANDS, "coord_lease.options", TABLE)

@@ -20,7 +20,7 @@ from coord_envelope.disk import fault_of
 from coord_envelope.errors import Fault, No, TryAgain
 from coord_lease import pin
 from coord_lease.foreground import Foreground
-from coord_lease.local import TakenError, short
+from coord_lease.scope import TakenError, short
 from coord_lease.wait import acquired
 
 TYPE_CHECKING = False
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 FIRED = 1
 """The sentinel's exit status when it killed because the time was up."""
-SELDOM_NS = 20_000_000_000
-"""The longest without a renewal, however long the time to live: so a theft is soon noticed."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -47,9 +45,11 @@ def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: 
     wanted.pin, fd = pin.make(store)
     try:
         lease = acquired(call, scope, wanted, wait_ms)
-    except TakenError as taken:
+    except Fault as refusal:
         pin.remove(store, wanted.pin)
-        raise TryAgain(taken.what, taken.where, todo=taken.todo) from None
+        if isinstance(refusal, TakenError):
+            raise TryAgain(refusal.what, refusal.where, todo=refusal.todo) from None
+        raise
     status, lost = _Command(scope, lease, argv, fd).ended()
     try:
         lost = _given_back(scope, lease, lost)
@@ -85,7 +85,8 @@ class _Command:
         self._lost: str | None = None
         self._caught: list[int] = []
         self._wake, ring = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        environment = {**os.environ, "LEASE_ID": lease.id, "LEASE_TOKEN": str(lease["body"]["token"])}
+        token = lease.get("$token", lease["body"]["token"])
+        environment = {**os.environ, "LEASE_ID": lease.id, "LEASE_TOKEN": str(token)}
         dies_with_parent = _parent_death_signal()
         # Before the child: what comes between is passed on, not lost.
         for number in (signal.SIGCHLD, *PASSED_ON):
@@ -147,8 +148,8 @@ class _Command:
                 self._give_up(f"not renewed in time ({trouble})", now)
 
     def _renewed_at(self, event: Event) -> None:
-        self._since = event["body"]["boot_ns"]
-        self._next = self._since + min(self._ttl // 3, SELDOM_NS)
+        self._since = self._scope.began(event)
+        self._next = self._since + min(self._ttl // 3, self._scope.seldom_ns)
         self._tell(self._since + self._ttl * 5 // 6)
 
     def _give_up(self, why: str, now: int) -> None:

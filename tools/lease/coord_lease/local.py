@@ -11,6 +11,7 @@ from coord_envelope.errors import No
 from coord_envelope.event import SELF
 from coord_envelope.store import LOCK_WAIT_S
 from coord_lease import fold, pin
+from coord_lease.scope import TakenError, short
 from coord_lease.table import Table
 
 TYPE_CHECKING = False
@@ -28,23 +29,11 @@ RESERVED = 1000
 """How many tokens one durable write allows."""
 
 
-class TakenError(No):
-    """Somebody holds what was wanted. `until` is the boot-clock time at which the first of them expires."""
-
-    def __init__(self, blockers: Sequence[Json], wanted: Wanted) -> None:
-        first = blockers[0]
-        left = (fold.over_at(first) - world.boot_ns()) // 1_000_000_000
-        more = f", and {len(blockers) - 1} more in the way" if len(blockers) > 1 else ""
-        what = f"is held by {first['holder']} for {max(0, left)} s more ({short(first)}{more})"
-        super().__init__(what, where=" ".join(wanted.resources), todo="wait with --wait, or `lease steal --reason WHY`")
-        self.pins = [state["pin"] for state in blockers if state["pin"]]
-        self.until = min(map(fold.over_at, blockers))
-
-
 class Local:
     """The leases of a store, for one who acts on it."""
 
-    level = "local"
+    name, level, usual_ttl = "local", "local", "60s"
+    seldom_ns = 20_000_000_000
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -74,7 +63,9 @@ class Local:
                     blockers.append(state)
                 gone.append(state)
             if blockers:
-                raise TakenError(blockers, wanted)
+                left = (fold.over_at(blockers[0]) - now) // 1_000_000
+                until = min(map(fold.over_at, blockers))
+                raise TakenError(blockers, wanted, left, until, "lease steal --reason WHY")
             return [*drafts, self._acquired(wanted, now)]
 
         *_, made = self._append(decide)
@@ -134,6 +125,10 @@ class Local:
         """Is it held by this session of this agent?"""
         actor = self._call.actor()
         return bool((state["agent"], state["session"]) == (actor["agent_id"], actor.get("session_id")))
+
+    def began(self, event: Event) -> int:
+        """The boot-clock time of its `lease.acquired` or `lease.renewed`."""
+        return int(event["body"]["boot_ns"])
 
     def _over(self, state: Json, now: int) -> str | None:
         """Why it is held no more, though no event ended it."""
@@ -197,11 +192,6 @@ class Local:
             return list(decide())
 
         return append.append(self._store, self._call.actor(), under_lock, self._call.journal.index)
-
-
-def short(state: Json) -> str:
-    """The lease's short id."""
-    return f"ls-{state['lease_id'][-8:].lower()}"
 
 
 def _found(table: Table, text: str) -> Json:

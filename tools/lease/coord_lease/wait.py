@@ -7,7 +7,7 @@ import os
 
 from coord_envelope import world
 from coord_lease import pin
-from coord_lease.local import TakenError
+from coord_lease.scope import TakenError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def acquired(call: Call, scope: Scope, wanted: Wanted, wait_ms: int) -> Event:
     follower = call.journal.follow(call.journal.end())
     with contextlib.closing(follower.batches(also=bell.fd, within=within)) as batches:
         for number, batch in enumerate(batches):
-            news = [one for one in batch if one["type"].startswith("lease.")]
+            news = [one for one in batch if _concerns(one, scope)]
             now = world.boot_ns()
             if not (news or bell.rang() or now >= min(until, last.until)) and number:
                 continue
@@ -50,6 +50,10 @@ def acquired(call: Call, scope: Scope, wanted: Wanted, wait_ms: int) -> Event:
                 break
             bell.listen(last.pins)
     raise last
+
+
+def _concerns(event: Event, scope: Scope) -> bool:
+    return bool(event["type"].startswith("lease.") and event["body"].get("scope", "local") == scope.name)
 
 
 class _Deaths:

@@ -1,26 +1,55 @@
-"""From what a user hands to `msg send` to the draft of a message. Pure."""
+"""From what a user says to the draft of a message, an ack, a claim. Pure."""
 
 from __future__ import annotations
 
-from coord_envelope import SELF, BadData, Unreachable
+from coord_envelope import SELF, BadData, world
 from coord_envelope.codec import Json, dumps
 from coord_envelope.event import caused_by, recipient
 
-FIELDS = ("to", "subject", "text", "thread", "work", "refs", "idempotency_key", "cause", "hops", "on_behalf_of")
-"""What a line on stdin may say of a message; the rest of `msg.sent` comes with the rest of msg."""
-TEXT_BYTES, SUBJECT_BYTES = 32 * 1024, 200
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_envelope import Event
+
+ENVELOPE = ("idempotency_key", "cause", "hops", "on_behalf_of")
+LIMITS = ("ack", "expires_at", "vis_ms", "max_deliveries")
+FIELDS = ("to", "subject", "text", "thread", "work", "refs", *LIMITS, *ENVELOPE)
+"""What a line on stdin may say of a message."""
+TEXT_BYTES, SUBJECT_BYTES, REASON_BYTES = 32 * 1024, 200, 500
 
 
-def message(fields: Json) -> Json:
-    """The `msg.sent` of `{"to", "subject", "text", "thread", "work", …}`. Raises BadData, Unreachable."""
+def message(fields: Json, attach: list[Json] | None = None) -> Json:
+    """The `msg.sent` of `{"to", "subject", "text", "thread", "work", …}`. Raises BadData."""
     for name in fields:
         if name not in FIELDS:
             raise BadData(f"field {name!r} is none of a message's", todo=f"it has {', '.join(FIELDS)}")
-    body = {name: _text(name, fields[name], most) for name, most in _BODY if fields.get(name) is not None}
+    body: Json = {name: _text(name, fields[name], most) for name, most in _BODY if fields.get(name) is not None}
+    body |= {name: _limit(name, fields[name]) for name in LIMITS if fields.get(name) is not None}
+    body |= {"attach": attach} if attach else {}
     refs = {"thread_id": SELF, **_object(fields.get("refs", {}))}
     refs |= {f"{name}_id": fields[name] for name in ("thread", "work") if fields.get(name) is not None}
-    rest = {name: fields[name] for name in FIELDS[6:] if fields.get(name) is not None}
+    rest = {name: fields[name] for name in ENVELOPE if fields.get(name) is not None}
     return {"type": "msg.sent", "to": recipients(fields.get("to")), "refs": refs, "body": body, **rest}
+
+
+def reply(to: Event, fields: Json, attach: list[Json]) -> Json:
+    """The answer to a message: to its sender, in its thread, about its work."""
+    refs, subject = to.get("refs"), to["body"].get("subject")
+    known = refs if isinstance(refs, dict) else {}
+    kept = {name: known[f"{name}_id"] for name in ("thread", "work") if isinstance(known.get(f"{name}_id"), str)}
+    title = {"subject": subject} if isinstance(subject, str) else {}
+    given = {"to": to["actor"]["agent_id"], "thread": to.id, **kept, **title, **fields}
+    one = message(given, attach)
+    return one | {"body": {**one["body"], "re": to.id}}
+
+
+def requeued(dead: Event, queues: list[str], claim: str) -> list[Json]:
+    """A dead message sent anew, once, and the end of the old one."""
+    body = {name: value for name, value in dead["body"].items() if name != "re"}
+    fresh = {"refs": dead.get("refs", {}), "body": body, **caused_by(dead, dead["actor"])}
+    return [
+        {"type": "msg.sent", "to": queues, "idempotency_key": f"requeue:{dead.id}", **fresh},
+        ack(dead.id, claim, result="fail", note="requeued"),
+    ]
 
 
 def forward(event: Json, shared: Json) -> Json:
@@ -45,27 +74,35 @@ def forward(event: Json, shared: Json) -> Json:
     return message(fields)
 
 
-def ack(msg_id: str) -> Json:
-    """The `msg.acked` that takes a message out of its writer's inbox.
+def ack(msg_id: str, claim: str | None = None, kind: str = "done", **more: str) -> Json:
+    """The `msg.acked` that takes a message out of its writer's inbox, or with `claim` out of its queue.
 
     Without a key: acking is idempotent by nature, and a key another could use first would keep the mail waiting.
     """
-    return {"type": "msg.acked", "refs": {"msg_id": msg_id}, "body": {"kind": "done"}}
+    cited = {"claim": claim} if claim else {}
+    return {"type": "msg.acked", "refs": {"msg_id": msg_id}, "body": {"kind": kind, **cited, **more}}
+
+
+def claimed(msg_id: str, n: int, vis_ms: int) -> Json:
+    """The `msg.claimed` that hides a message from the other consumers of its queue."""
+    return {"type": "msg.claimed", "refs": {"msg_id": msg_id}, "body": {"n": n, "vis_ms": vis_ms}}
+
+
+def nacked(msg_id: str, claim: str, delay_ms: int, reason: str) -> Json:
+    """The `msg.nacked` that gives a message back to its queue."""
+    body = {"claim": claim, "delay_ms": delay_ms, "reason": _text("reason", reason, REASON_BYTES)}
+    return {"type": "msg.nacked", "refs": {"msg_id": msg_id}, "body": body}
 
 
 def recipients(to: object) -> list[str]:
-    """Addresses in full, each once. Raises BadData, and Unreachable for kinds that come with the rest of msg."""
+    """Addresses in full, each once. Raises BadData."""
     given = [to] if isinstance(to, str) else to
     if not isinstance(given, list) or not given or not all(isinstance(one, str) for one in given):
-        raise BadData("to is missing or no address or list of addresses", todo="agent:NAME, human:NAME or bridge:NAME")
+        raise BadData("to is missing or no address or list of addresses", todo="agent:NAME, human:NAME, queue:NAME, …")
     try:
-        found = list(dict.fromkeys(map(recipient, given)))
+        return list(dict.fromkeys(map(recipient, given)))
     except ValueError as reason:
         raise BadData(f"to: {reason}") from None
-    for one in found:
-        if one.partition(":")[0] not in ("agent", "human", "bridge"):
-            raise Unreachable(f"to: {one}: only agent, human and bridge have mailboxes yet")
-    return found
 
 
 def cut(text: str, most: int) -> str:
@@ -80,7 +117,20 @@ def _text(name: str, value: object, most: int) -> str:
     if not isinstance(value, str):
         raise BadData(f"{name} is not a string")
     if len(value.encode("utf-8", "surrogatepass")) > most:
-        raise BadData(f"{name} is longer than {most:,} bytes", todo="send where to find it")
+        raise BadData(f"{name} is longer than {most:,} bytes", todo="send it with --attach, or where to find it")
+    return value
+
+
+def _limit(name: str, value: object) -> object:
+    if name == "ack" and value not in ("none", "required"):
+        raise BadData("ack is neither none nor required")
+    if name in ("vis_ms", "max_deliveries") and (type(value) is not int or value < (name == "max_deliveries")):
+        raise BadData(f"{name} is no whole number from {int(name == 'max_deliveries')}")
+    if name == "expires_at":
+        try:
+            return world.format_ts(world.parse_ts(str(value)))  # as it is compared: UTC, milliseconds
+        except (ValueError, OverflowError):
+            raise BadData(f"expires_at: {str(value)[:80]!r} is no time", todo="2026-01-17T12:00:00Z") from None
     return value
 
 

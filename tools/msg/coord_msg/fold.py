@@ -1,56 +1,206 @@
-"""Whose mail is waiting. Pure and total."""
+"""Mail as a fold of its events. Pure and total: what makes no sense is passed over.
+
+A message is any event with addresses in `to`; `msg.claimed`, `msg.acked` and `msg.nacked` are about one, and never
+mail themselves. An agent is an entity for its groups' sake.
+
+    mail      what the message says of itself
+    acks      who said what became of it
+    claims    deliveries from a queue, ordered by (n, id); the newest one counts
+    nacks     deliveries that were given back
+"""
 
 from __future__ import annotations
 
+from coord_envelope import causal, world
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from coord_envelope import Event
+    from coord_envelope.codec import Json
+
+name, version = "mail", "1"
+DIRECT = ("agent:", "human:", "bridge:")
+VISIBILITY_MS, DELIVERIES = 600_000, 5
+"""What a message in a queue has that says nothing else: how long a claim hides it, and how often it is given out."""
+LONGEST_MS = 366 * 86_400_000
+BORN = "1970-01-01T00:00:00.000Z"
 
 
-class Inbox:
-    """One agent's mail: any event addressed to it that wants an ack and has none of its own.
-
-    Sessions of one agent share it. `read` and `delivered` acks are news for the sender, and change nothing here.
-    """
-
-    def __init__(self, agent: str) -> None:
-        self._agent = agent
-        self._mail: dict[str, Event] = {}
-        self._acked: set[str] = set()
-        self._taken: set[str] = set()
-
-    def add(self, events: Iterable[Event]) -> None:
-        """Take in events, in any order, each any number of times."""
-        for event in events:
-            if self._acks(event):
-                self._acked.add(event["refs"]["msg_id"])
-            elif addressed(event, self._agent) and event["body"].get("ack") != "none":
-                self._mail[event.id] = event
-
-    def take(self, now: str) -> list[Event]:
-        """What waits at `now` (an RFC 3339 stamp) and was not taken yet, oldest first."""
-        fresh = self._mail.keys() - self._acked - self._taken
-        mail = [self._mail[event_id] for event_id in sorted(fresh) if not _expired(self._mail[event_id], now)]
-        self._taken |= fresh
-        for event_id in self._acked | self._taken:
-            self._mail.pop(event_id, None)
-        return mail
-
-    def _acks(self, event: Event) -> bool:
-        if event["type"] != "msg.acked" or event["actor"]["agent_id"] != self._agent:
-            return False
+def entities(event: Event) -> Iterable[str]:
+    """The message an event is, or is about; of `agent.updated` the agent."""
+    kind = event["type"]
+    if kind in _ABOUT:
         refs = event.get("refs")
-        return event["body"].get("kind") == "done" and isinstance(refs, dict) and isinstance(refs.get("msg_id"), str)
+        about = refs.get("msg_id") if isinstance(refs, dict) else None
+        return (about,) if about and isinstance(about, str) else ()
+    if kind == "agent.updated":
+        return (event["actor"]["agent_id"],)
+    return (event.id,) if recipients(event) else ()
 
 
-def addressed(event: Event, agent: str) -> bool:
-    """Is this mail for the agent?"""
+def step(state: Json | None, event: Event) -> Json:
+    """The state after one event more, taken in order of event_id."""
+    state = {} if state is None else state
+    _STEPS.get(event["type"], _sent)(state, event, event["body"])
+    return state
+
+
+def recipients(event: Event) -> list[str]:
+    """Whom it is addressed to."""
     to = event.get("to")
-    return isinstance(to, list) and agent in to
+    return [one for one in to if isinstance(one, str)] if isinstance(to, list) else []
 
 
-def _expired(event: Event, now: str) -> bool:
-    expires = event["body"].get("expires_at")
-    return isinstance(expires, str) and expires <= now
+def _sent(state: Json, event: Event, body: Json) -> None:
+    refs, key, expires = event.get("refs"), event.get("idempotency_key"), body.get("expires_at")
+    thread = refs.get("thread_id") if isinstance(refs, dict) else None
+    subject = body.get("subject")
+    state["mail"] = {
+        "id": event.id,
+        "type": event["type"],
+        "from": event["actor"]["agent_id"],
+        "ts": event["ts"],
+        "to": recipients(event),
+        "wants": body.get("ack") != "none",
+        "thread": thread if isinstance(thread, str) else event.id,
+        "subject": subject if isinstance(subject, str) else event["type"],
+        "vis_ms": _number(body.get("vis_ms"), VISIBILITY_MS, LONGEST_MS),
+        "max": max(1, _number(body.get("max_deliveries"), DELIVERIES, 1 << 31)),
+        **({"expires": expires} if isinstance(expires, str) else {}),
+        **({"key": f"{event['type']} {key}"} if isinstance(key, str) else {}),
+    }
+
+
+def _acked(state: Json, event: Event, body: Json) -> None:
+    said = {name: body[name] for name in ("kind", "claim", "result", "note") if isinstance(body.get(name), str)}
+    session = event["actor"].get("session_id")
+    by = {"agent": event["actor"]["agent_id"], "ts": event["ts"], "session": session}
+    state.setdefault("acks", {})[event.id] = by | said
+
+
+def _claimed(state: Json, event: Event, body: Json) -> None:
+    state.setdefault("claims", {})[event.id] = {
+        "n": max(1, _number(body.get("n"), 1, 1 << 31)),
+        "agent": event["actor"]["agent_id"],
+        "ts": event["ts"],
+        "vis_ms": _number(body.get("vis_ms"), VISIBILITY_MS, LONGEST_MS),
+    }
+
+
+def _nacked(state: Json, event: Event, body: Json) -> None:
+    if isinstance(body.get("claim"), str):
+        said = {"ts": event["ts"], "delay_ms": _number(body.get("delay_ms"), 0, LONGEST_MS)}
+        why = {"reason": body["reason"]} if isinstance(body.get("reason"), str) else {}
+        state.setdefault("nacks", {}).setdefault(body["claim"], said | why)
+
+
+def _updated(state: Json, event: Event, body: Json) -> None:
+    if "groups" not in state:
+        state.update(causal.nothing(), groups={})
+    causal.know(state, event)
+    for how in ("add", "rm"):
+        given = body.get(how)
+        names = given.get("groups") if isinstance(given, dict) else None
+        for group in names if isinstance(names, list) else ():
+            if isinstance(group, str):
+                state["groups"].setdefault(group, {})[event.id] = how
+
+
+_ABOUT = ("msg.acked", "msg.claimed", "msg.nacked")
+_STEPS: dict[str, Callable[[Json, Event, Json], None]] = {
+    "msg.acked": _acked,
+    "msg.claimed": _claimed,
+    "msg.nacked": _nacked,
+    "agent.updated": _updated,
+}
+
+
+def _number(found: object, default: int, most: int) -> int:
+    return min(found, most) if type(found) is int and found >= 0 else default
+
+
+def united(states: list[Json]) -> Json:
+    """The state of messages that are one: sent with one key in stores that had not met. The oldest first."""
+    parts = ("acks", "claims", "nacks")
+    return states[0] | {part: {k: v for one in states for k, v in one.get(part, {}).items()} for part in parts}
+
+
+def groups(state: Json) -> Iterable[str]:
+    """The groups an agent is in: a join wins over a leave that did not know of it."""
+    for group, writes in state.get("groups", {}).items():
+        last = (how for at, how in writes.items() if not any(causal.precedes(state, at, other) for other in writes))
+        if "add" in last:
+            yield group
+
+
+def done_by(state: Json) -> set[str]:
+    """Who said that it is done."""
+    return {ack["agent"] for ack in state.get("acks", {}).values() if ack.get("kind") == "done"}
+
+
+def processed(state: Json) -> bool:
+    """Is its delivery from a queue done? A late ack counts, too."""
+    return any(ack.get("kind") == "done" and "claim" in ack for ack in state.get("acks", {}).values())
+
+
+def delivery(state: Json, agent: str | None = None) -> Json | None:
+    """The newest claim (of this agent), with its id; None if there is none."""
+    found = [(one["n"], at) for at, one in state.get("claims", {}).items() if agent in (None, one["agent"])]
+    return {"id": max(found)[1], **state["claims"][max(found)[1]]} if found else None
+
+
+def hidden_until(state: Json) -> str:
+    """When a queue gives it out again: the end of its claim, or of the delay it was given back with."""
+    claim = delivery(state)
+    if claim is None:
+        return BORN
+    nack = state.get("nacks", {}).get(claim["id"])
+    try:
+        since = world.parse_ts(nack["ts"] if nack else claim["ts"])
+        return world.format_ts(since + (nack["delay_ms"] if nack else claim["vis_ms"]))
+    except (ValueError, OverflowError):
+        return BORN
+
+
+def exhausted(state: Json) -> bool:
+    """Was it given out as often as it may be?"""
+    claim = delivery(state)
+    return claim is not None and claim["n"] >= state["mail"]["max"]
+
+
+def waits_for(state: Json) -> list[str]:
+    """The addresses at which it is not done with."""
+    mail, done = state["mail"], done_by(state)
+    if not mail["wants"]:
+        return []
+    direct = [one for one in mail["to"] if one.startswith(DIRECT) and one not in done]
+    return direct + [one for one in mail["to"] if one.startswith("queue:") and not processed(state)]
+
+
+def facets(state: Json) -> Iterable[tuple[str, str]]:
+    """By what mail is found: addressee, sender, thread, key; where it waits, and in a queue from when on."""
+    yield from (("member", group) for group in groups(state))
+    if "mail" not in state:
+        return
+    mail = state["mail"]
+    at = mail["id"]
+    yield from (("to", f"{one} {at}") for one in mail["to"])
+    yield "from", f"{mail['from']} {at}"
+    yield "id", at
+    yield "thread", f"{mail['thread']} {at}"
+    if "key" in mail:
+        yield "key", mail["key"]
+    waiting = waits_for(state)
+    if waiting:
+        yield "open", at
+    for one in waiting:
+        if not one.startswith("queue:"):
+            yield "wait", f"{one} {at}"
+            continue
+        claim = delivery(state)
+        how = "fresh" if claim is None else "last" if exhausted(state) else "again"
+        yield how, f"{one} {hidden_until(state) if claim else mail['ts']} {at}"
+        if claim:
+            yield "claimed", f"{one} {claim['ts']} {at}"

@@ -264,4 +264,6 @@ ABOUT = "Work items: find, claim, do and close them."
 
 
 def main() -> None:
-    tool.main("wk", ABOUT, COMMANDS, "coord_wk.options")
+    from coord_wk.argv import TABLE
+
+    tool.main("wk", ABOUT, COMMANDS, "coord_wk.options", TABLE)

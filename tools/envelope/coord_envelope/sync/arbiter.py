@@ -61,6 +61,31 @@ def _next(store: Store, writer: str, last: Event | None, draft: Json) -> Event:
     return event.build(draft, clock.mint(stamp, world.entropy(8)), now, store.project, writer, seq, actor)
 
 
+def lost(store: Store, objects: GitDB, tip: str) -> dict[str, str]:
+    """What of the arbiter's lines this store holds and the arbiter at `tip` does not: path → blob id, written.
+
+    They came by a replica's ref that took them over. Forks are not among them: those are for `united`.
+    """
+    files = tree.holding(objects, tip).files if tip else {}
+    found = {}
+    for name in store.listdir("journal"):
+        for file in store.listdir("journal", name) if claims.is_arbiter(name) and "!" not in name else ():
+            path = f"journal/{name}/{file}"
+            data = store.load("journal", name, file, most=tree.SEGMENT_BYTES) or b""
+            theirs = tree.read(objects, files[path][0]) if path in files else b""
+            if len(data) > len(theirs) and data.startswith(theirs):
+                found[path] = tree.write(objects, "blob", data)
+    return found
+
+
+def restored(objects: GitDB, tip: str, files: dict[str, str]) -> str:
+    """Write the commit that gives the arbiter at `tip` these files; its id."""
+    holding = tree.holding(objects, tip) if tip else tree.Holding()
+    kept = {name: tree.regular(oid) for name, (oid, _) in holding.files.items()} | dict(holding.others)
+    whole = kept | {path: tree.regular(oid) for path, oid in files.items()}
+    return tree.write_commit(objects, tree.write_tree(objects, whole), [tip] if tip else [], "coord: arbiter again")
+
+
 def united(objects: GitDB, tip: str, other: str) -> str:
     """Write the commit that goes on from `tip` and has both in its past; its id."""
     holding = tree.holding(objects, tip)

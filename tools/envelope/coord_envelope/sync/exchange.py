@@ -20,13 +20,16 @@ from coord_envelope.view import View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from git.db import GitDB
 
     from coord_envelope.codec import Json
     from coord_envelope.journal import Journal
     from coord_envelope.sync.settings import Remote
+
+    Wishes = list[tuple[str, Json]]  # each an event for the arbiter's stream, and the id of what it confirms
+    Settle = Callable[[], Wishes]
 
 BUDGET_S = 60.0
 TRIES = 12
@@ -36,19 +39,19 @@ TRIES = 12
 class Exchange:
     """A sync of a store with a remote, and what became of it."""
 
-    def __init__(self, journal: Journal, remote: Remote, seconds: float = BUDGET_S) -> None:
-        self.journal, self.store, self.remote = journal, journal.store, remote
+    def __init__(
+        self, journal: Journal, remote: Remote, seconds: float = BUDGET_S, settle: Settle | None = None
+    ) -> None:
+        """`settle` may wish for more than claims: it is asked when everything fetched was taken in."""
+        self.journal, self.store, self.remote, self._settle = journal, journal.store, remote, settle
         self.wire = Wire(journal.store, remote, seconds)
         self._arbiter = f"{remote.namespace}/arbiter"
-        self.received, self.sent = dict[str, int](), 0
-        """Lines that came in, by writer, and lines that the remote has of us now and had not."""
+        self.received, self.sent = dict[str, int](), 0  # lines that came, by writer; lines that went and were not there
         self.confirmed: list[str] = []
         self.conceded: list[str] = []
-        self.odd: list[str] = []
-        """What was not as it should be, in sentences."""
+        self.odd: list[str] = []  # what was not as it should be, in sentences
         self._unsound: Unreachable | None = None  # why nothing can be confirmed
         self._refused: dict[str, str] = {}  # refs that could not be moved, and from which tip
-        self._end: Json = {}  # of the journal, before it was given
 
     def run(self) -> None:
         """Exchange everything, and settle this store's claims.
@@ -74,26 +77,8 @@ class Exchange:
         for attempt in range(TRIES):
             time.sleep(min(jitter(attempt), max(self.wire.git.left(), 0)) if attempt else 0)
             if self._once():
-                self._remember()
                 return self.wire.tidy()
         raise TryAgain(f"others were faster {TRIES} times", where=self.remote.name, todo="try again")
-
-    def repair(self) -> bool:
-        """Make one arbiter of two histories of it: theirs goes on, and both are its past. Was there anything to do?
-
-        What only ours had confirmed is tentative again; the next sync confirms it anew, or concedes it.
-        """
-        with self._locked():
-            locate.repository(self.store)
-            theirs, ours = self._fetched().get(self._arbiter, ""), self.wire.seen().get(self._arbiter, "")
-            if self.wire.descends(theirs, ours) or self.wire.descends(ours, theirs):
-                return False
-            objects = self.wire.objects()
-            both = arbiter.united(objects, theirs, ours) if tree.holding(objects, theirs).root else ours
-            if not self.wire.push({self._arbiter: both}, {self._arbiter: theirs}):
-                raise TryAgain("the arbiter moved meanwhile", where=self.remote.name, todo="try again")
-            self.wire.note({self._arbiter: both})
-            return True
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -106,41 +91,52 @@ class Exchange:
         except Timeout:
             raise TryAgain("another sync of this store is at work", todo="try again, or --budget SECONDS") from None
         try:
+            self.wire.git.sweep()
             yield
         finally:
             lock.release()
 
     def _once(self) -> bool:
-        """All steps. False if another moved the arbiter meanwhile."""
+        """All steps. False if they must be done again: another moved a ref, or the arbiter was mended."""
         refs = self._fetched()
         if self._put_back(refs):
             return False
         tip = self._sound(refs)
-        wishes = self._settled() if tip is not None else []
-        replica = self._replica()
-        own = self._own()
+        wishes = self._settled() + (self._settle() if self._settle else []) if tip is not None else []
+        end, last = self.journal.end(live=False), settings.last(self.store)
+        quiet = (refs, end, self.remote.name) == (last["refs"], last["end"], last["remote"])
+        if quiet and not wishes:
+            return True
         objects, olds = self.wire.objects(), dict[str, str]()
-        commits = self._commit(objects, refs, own, replica)
+        commits = self._commit(objects, refs, self._own(), self._replica())
+        if wishes and tip is not None and (lost := arbiter.lost(self.store, objects, tip)):
+            self._pushed(refs, {self._arbiter: arbiter.restored(objects, tip, lost)}, {self._arbiter: tip})
+            return False  # confirmed beside what it lacked, two claims could be open
         if wishes and tip is not None:
             grown = self._extended(objects, tip, wishes)
             commits |= {self._arbiter: grown} if grown else {}
             olds[self._arbiter] = tip
-        moved = self._pushed(refs, commits, olds)
+        try:
+            moved = self._pushed(refs, commits, olds)
+        except Unreachable:
+            if not wishes or self.wire.git.left() < 1 or self._refused:
+                raise
+            return False  # the reply may be lost: what became of it stands there
         if self._arbiter in moved:
             self._take(objects, {self._arbiter: commits[self._arbiter]})
             self.confirmed += [claim for claim, _ in wishes]
+        if commits.keys() == moved:
+            self._remember(refs | commits, end)
         return commits.keys() == moved
 
     def _pushed(self, refs: dict[str, str], commits: dict[str, str], olds: dict[str, str]) -> set[str]:
         """Those of the refs that were moved. Raises Unreachable if one is refused though nobody else moved it."""
-        if not commits:
-            return set()
         moved = self.wire.push(commits, olds)
         self.wire.note({ref: commits[ref] for ref in moved if ref != self._arbiter})  # that is when it was taken in
         for ref in commits.keys() - moved:
             if self._refused.get(ref) == refs.get(ref, ""):
-                todo = "may you push there? what the remote has was taken in"
-                raise Unreachable(f"the remote refuses {ref}", where=self.remote.name, todo=todo)
+                what, todo = f"the remote refuses {ref}", "may you push there? what the remote has was taken in"
+                raise Unreachable(what, where=self.remote.name, todo=todo)
             self._refused[ref] = refs.get(ref, "")
         return moved
 
@@ -218,7 +214,7 @@ class Exchange:
     def _sound(self, refs: dict[str, str]) -> str | None:
         """The arbiter's tip, to build on ("" where there never was one); None if nothing may be confirmed now."""
         seen, found = self.wire.seen().get(self._arbiter, ""), refs.get(self._arbiter, "")
-        if self.wire.descends(found, seen):
+        if self.wire.descends(found, seen) or (found and not arbiter.lost(self.store, self.wire.objects(), found)):
             return found
         self._confirm_nothing("the arbiter has two histories, so nothing is confirmed", "`ev sync --repair-arbiter`")
         return None
@@ -226,7 +222,7 @@ class Exchange:
     def _confirm_nothing(self, what: str, todo: str) -> None:
         self._unsound = Unreachable(what, where=self.remote.name, todo=todo)
 
-    def _settled(self) -> list[tuple[str, Json]]:
+    def _settled(self) -> Wishes:
         """Decide each tentative claim of this store: concede it here, or give the event that would confirm it."""
         view = View(self.store, claims).refresh()
         wishes: dict[str, tuple[str, Json]] = {}
@@ -243,7 +239,7 @@ class Exchange:
                     self.conceded.append(claim)
         return list(wishes.values())
 
-    def _extended(self, objects: GitDB, tip: str, wishes: list[tuple[str, Json]]) -> str | None:
+    def _extended(self, objects: GitDB, tip: str, wishes: Wishes) -> str | None:
         try:
             return arbiter.extended(self.store, objects, tip, [draft for _, draft in wishes])
         except (ValueError, IndexError) as reason:
@@ -258,7 +254,6 @@ class Exchange:
         for name in self.store.listdir("journal"):
             if name.endswith(f"~{replica}"):
                 _make_durable(Stream(self.store, "journal", name))
-        self._end = self.journal.end(live=False)
         tip, held = refs.get(own), Held(self.store)
         others = {self._name(ref): tree.holding(objects, oid) for ref, oid in refs.items() if ref != own}
         before = tree.holding(objects, tip) if tip else tree.Holding()
@@ -273,8 +268,10 @@ class Exchange:
     def _name(self, ref: str) -> str:
         return ref.removeprefix(f"{self.remote.namespace}/").removeprefix("replica/")
 
-    def _remember(self) -> None:
-        done = {"remote": self.remote.name, "ts": world.format_ts(world.now_ms()), "end": self._end}
+    def _remember(self, refs: dict[str, str], end: Json) -> None:
+        """What the remote holds now, and how far the journal went when it was read: for `--status`, and to be quiet."""
+        at = world.format_ts(world.now_ms())
+        done = {"remote": self.remote.name, "ts": at, "end": end, "refs": refs}
         self.store.save(codec.dumps(done), "local", "synced")
 
 
@@ -284,13 +281,15 @@ def _make_durable(stream: Stream) -> None:
         stream.make_durable()
 
 
-def sync(journal: Journal, asked: str | None = None, seconds: float = BUDGET_S) -> Exchange:
+def sync(
+    journal: Journal, asked: str | None = None, seconds: float = BUDGET_S, settle: Settle | None = None
+) -> Exchange:
     """Sync with the remote that was asked for, and remember it; else with the configured one.
 
     Raises Unreachable if there is none, and as `Exchange.run`.
     """
     name = settings.required(journal.store, asked)
-    found = Exchange(journal, settings.remote(journal.store, name), seconds)
+    found = Exchange(journal, settings.remote(journal.store, name), seconds, settle)
     if asked:
         settings.remember(journal.store, found.remote.name)
     found.run()

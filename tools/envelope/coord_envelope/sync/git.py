@@ -55,6 +55,14 @@ class Git:
         """Seconds left of the budget."""
         return self._end - time.monotonic()
 
+    def sweep(self) -> None:
+        """Remove the locks of refs that a killed git left. Only while nobody else syncs this store."""
+        for above, _, files in os.walk(os.path.join(self.path, "refs")):
+            for name in files:
+                if name.endswith(".lock"):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(os.path.join(above, name))
+
     def run(self, *args: str, stdin: bytes = b"", expect: Sequence[int] = (0,)) -> bytes:
         """What the command prints. Raises Unreachable if it ends with another status, or not in time."""
         status, out, error = self.attempt(*args, stdin=stdin)

@@ -38,14 +38,14 @@ def required(store: Store, asked: str | None) -> str:
 
 
 def last(store: Store) -> Json:
-    """What the last sync left: its `ts` (None: there was none), and the `end` of the journal that it published."""
-    saved = store.load("local", "synced")
+    """What the last sync left: `remote`, `ts` (None: there was none), the `end` it published, the `refs` it saw."""
+    nothing: Json = {"remote": None, "ts": None, "end": {}, "refs": {}}
     try:
-        found = codec.loads(saved) if saved else {}
+        found = codec.loads(store.load("local", "synced") or b"{}")
     except ValueError:
-        found = {}
-    end = found.get("end") if isinstance(found, dict) else None
-    return {"ts": found.get("ts"), "end": end} if isinstance(end, dict) else {"ts": None, "end": {}}
+        return nothing
+    sound = isinstance(found, dict) and all(isinstance(found.get(name), dict) for name in ("end", "refs"))
+    return nothing | found if sound else nothing
 
 
 def remember(store: Store, remote: str) -> None:

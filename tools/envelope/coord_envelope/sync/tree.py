@@ -102,6 +102,13 @@ def _tree_of(objects: GitDB, tip: str) -> str | None:
     return head[5:45].decode() if head and head.startswith(b"tree ") else None
 
 
+def written_ms(objects: GitDB, tip: str) -> int:
+    """When the commit says it was made, Unix milliseconds; 0 if it does not say."""
+    head = bytes(objects.stream(bytes.fromhex(tip)).read()).partition(b"\n\n")[0]
+    found = re.search(rb"^committer .*> ([0-9]{1,12}) ", head, re.MULTILINE)
+    return int(found[1]) * 1000 if found else 0
+
+
 def _entries(data: bytes | None) -> list[tuple[int, str, str]] | None:
     """Mode, name and object of each entry of a tree; None if these bytes are none.
 

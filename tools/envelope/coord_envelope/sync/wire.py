@@ -59,10 +59,12 @@ class Wire:
         return {ref: found[ref] for ref in refs if ref in found}
 
     def push(self, commits: dict[str, str], olds: dict[str, str]) -> set[str]:
-        """Move refs to these commits; those that were moved. One with an old tip ("": none) moves from that only.
+        """Move refs to these commits ("": delete it); those that were moved. One with an old tip moves from that only.
 
         Not --atomic: each for itself. Raises Unreachable where it cannot be known: then look again.
         """
+        if not commits:
+            return set()
         leases = [f"--force-with-lease={ref}:{old}" for ref, old in olds.items()]
         specs = [f"{commit}:{ref}" for ref, commit in commits.items()]
         quiet = ("--porcelain", "--quiet", "--no-verify", "--no-signed")

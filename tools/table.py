@@ -1,0 +1,77 @@
+"""Write each tool's `argv.py` anew, out of its Typer application: `make table`, after a change of its options."""
+
+from __future__ import annotations
+
+import importlib
+import pprint
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from coord_envelope import shell
+from coord_envelope.argv import DIGITS
+
+if TYPE_CHECKING:
+    from coord_envelope.argv import Arguments, Options, Table
+
+TOOLS = ("wk", "ev", "lease", "msg")
+HEAD = '''"""What `coord_envelope.argv` knows of {tool}'s command line. Made by `make table`, not by hand."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_envelope.argv import Table
+
+# fmt: off
+TABLE: Table = (
+'''
+
+
+def table(tool: str) -> Table:
+    """The commands of a tool that are plain: what each place and each option takes is one word."""
+    cli = importlib.import_module(f"coord_{tool}.cli")
+    app: Any = typer.main.get_command(shell.application(tool, cli.ABOUT, cli.COMMANDS, f"coord_{tool}.options"))
+    return {name: parts(command.params) for name, command in app.commands.items() if plain(command.params)}
+
+
+def plain(parameters: Sequence[Any]) -> bool:
+    places = [p for p in parameters if not is_option(p)]
+    return all(map(kind, parameters)) and all(kind(p) != "many" for p in places[:-1])
+
+
+def parts(parameters: Sequence[Any]) -> tuple[Options, Arguments, Sequence[str]]:
+    spellings = {spelling: (p.name, kind(p)) for p in parameters if is_option(p) for spelling in p.opts}
+    places = [(p.name, kind(p)) for p in parameters if not is_option(p)]
+    return spellings, places, [p.name for p in parameters if p.required]
+
+
+def is_option(parameter: Any) -> bool:
+    return bool(parameter.param_type_name == "option")
+
+
+def kind(parameter: Any) -> Any:
+    """As `coord_envelope.argv` knows it, or None."""
+    many = parameter.nargs == -1 or getattr(parameter, "multiple", False)
+    match parameter.type.name:
+        case "str":
+            return "many" if many else "one"
+        case "boolean" if parameter.is_flag and not parameter.secondary_opts:
+            return "flag"
+        case "int range" if not many and parameter.type.min is not None:
+            return parameter.type.min, 10**DIGITS if parameter.type.max is None else parameter.type.max
+    return None
+
+
+def lines(tool: str) -> Iterator[str]:
+    yield HEAD.format(tool=tool)
+    yield pprint.pformat(table(tool), width=120, compact=True, sort_dicts=False)
+    yield "\n)\n"
+
+
+if __name__ == "__main__":
+    for one in TOOLS:
+        path = Path(__file__).parent / one / f"coord_{one}" / "argv.py"
+        path.write_text("".join(lines(one)))
