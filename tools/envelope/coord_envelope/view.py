@@ -134,7 +134,7 @@ class View(Derived):
             for segment, offset in zip(places[::2], places[1::2], strict=True)
             for stream, first in self._layers[-1].execute(_SEGMENT, (segment,))
         ]
-        there = sorted(filter(None, found), key=lambda place: (place.event.id, place.file))
+        there = sorted(filter(None, found), key=lambda place: (place.event.id, place.event.raw))
         return [self._redactions.shown(place.event) for place in there]
 
     def _stands(self, name: str, row: tuple[str, str]) -> bool:

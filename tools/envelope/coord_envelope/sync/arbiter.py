@@ -72,7 +72,7 @@ def lost(store: Store, objects: GitDB, tip: str) -> dict[str, str]:
         for file in store.listdir("journal", name) if claims.is_arbiter(name) and "!" not in name else ():
             path = f"journal/{name}/{file}"
             data = store.load("journal", name, file, most=tree.SEGMENT_BYTES) or b""
-            theirs = tree.read(objects, files[path][0]) if path in files else b""
+            theirs = tree.read(objects, files[path]) if path in files else b""
             if len(data) > len(theirs) and data.startswith(theirs):
                 found[path] = tree.write(objects, "blob", data)
     return found
@@ -81,7 +81,7 @@ def lost(store: Store, objects: GitDB, tip: str) -> dict[str, str]:
 def restored(objects: GitDB, tip: str, files: dict[str, str]) -> str:
     """Write the commit that gives the arbiter at `tip` these files; its id."""
     holding = tree.holding(objects, tip) if tip else tree.Holding()
-    kept = {name: tree.regular(oid) for name, (oid, _) in holding.files.items()} | dict(holding.others)
+    kept = {name: tree.regular(oid) for name, oid in holding.files.items()} | dict(holding.others)
     whole = kept | {path: tree.regular(oid) for path, oid in files.items()}
     return tree.write_commit(objects, tree.write_tree(objects, whole), [tip] if tip else [], "coord: arbiter again")
 
