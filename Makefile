@@ -11,7 +11,7 @@ demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
 
 test: $(STAMP) check
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses auto
 
 proof: $(STAMP)
 	.venv/bin/python -m pytest tests/proof --long

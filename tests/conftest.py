@@ -18,6 +18,14 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    ended = [report for how in ("passed", "failed") for report in terminalreporter.getreports(how)]
+    said = [f"  {text}" for report in ended for name, text in report.user_properties if name == "said"]
+    if said:
+        terminalreporter.section("what the proofs saw")
+        terminalreporter.write_line("\n".join(said))
+
+
 @pytest.fixture
 def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty git repository as the current directory, and nothing of the caller's identity."""

@@ -14,11 +14,6 @@ def long(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Print a line that is seen whether or not the test passes."""
-
-    def line(text: str) -> None:
-        with capsys.disabled():
-            print(f"\n  {text}", end="", flush=True)
-
-    return line
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Have a line printed at the end, whether or not the test passes."""
+    return lambda text: record_property("said", text)
