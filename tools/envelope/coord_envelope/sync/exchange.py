@@ -11,7 +11,6 @@ import time
 
 from coord_envelope import append, claims, codec, locate, world
 from coord_envelope.errors import TryAgain, Unreachable
-from coord_envelope.stream import Stream
 from coord_envelope.sync import arbiter, publish, settings, tree
 from coord_envelope.sync.git import jitter
 from coord_envelope.sync.intake import Held, Intake
@@ -59,6 +58,8 @@ class Exchange:
         Raises Unreachable if the remote cannot be reached or refuses; what came in by then is kept. Raises TryAgain
         if another sync of this store holds its lock all the time, or others were always faster at the arbiter.
         """
+        if self._quiet():
+            return
         with self._locked():
             locate.repository(self.store)
             try:
@@ -72,6 +73,18 @@ class Exchange:
                 self._exchange()
         if self._unsound:
             raise self._unsound
+
+    def _quiet(self) -> bool:
+        """Is everything as the last sync left it, there and here? Then the look at the remote is all there was."""
+        last = settings.last(self.store)
+        here = self.journal.end(live=False)
+        held = (self.remote.name, here, publish.count(self.store))
+        if self._settle or held != (last["remote"], last["end"], last["files"]):
+            return False
+        refs = self.wire.look()
+        if refs == last["refs"]:
+            self._remember(refs, here)
+        return bool(refs == last["refs"])
 
     def _exchange(self) -> None:
         for attempt in range(TRIES):
@@ -103,10 +116,7 @@ class Exchange:
             return False
         tip = self._sound(refs)
         wishes = self._settled() + (self._settle() if self._settle else []) if tip is not None else []
-        end, last = self.journal.end(live=False), settings.last(self.store)
-        quiet = (refs, end, self.remote.name) == (last["refs"], last["end"], last["remote"])
-        if quiet and not wishes:
-            return True
+        end = self.journal.end(live=False)
         objects, olds = self.wire.objects(), dict[str, str]()
         commits = self._commit(objects, refs, self._own(), self._replica())
         if wishes and tip is not None and (lost := arbiter.lost(self.store, objects, tip)):
@@ -125,7 +135,7 @@ class Exchange:
         if self._arbiter in moved:
             self._take(objects, {self._arbiter: commits[self._arbiter]})
             self.confirmed += [claim for claim, _ in wishes]
-        if commits.keys() == moved:
+        if commits.keys() == moved and not self._unsound:
             self._remember(refs | commits, end)
         return commits.keys() == moved
 
@@ -251,9 +261,7 @@ class Exchange:
 
     def _commit(self, objects: GitDB, refs: dict[str, str], own: str, replica: str) -> dict[str, str]:
         """The commit of our ref, if it must move."""
-        for name in self.store.listdir("journal"):
-            if name.endswith(f"~{replica}"):
-                _make_durable(Stream(self.store, "journal", name))
+        publish.make_durable(self.store, replica)
         tip, held = refs.get(own), Held(self.store)
         others = {self._name(ref): tree.holding(objects, oid) for ref, oid in refs.items() if ref != own}
         before = tree.holding(objects, tip) if tip else tree.Holding()
@@ -271,14 +279,8 @@ class Exchange:
     def _remember(self, refs: dict[str, str], end: Json) -> None:
         """What the remote holds now, and how far the journal went when it was read: for `--status`, and to be quiet."""
         at = world.format_ts(world.now_ms())
-        done = {"remote": self.remote.name, "ts": at, "end": end, "refs": refs}
+        done = {"remote": self.remote.name, "ts": at, "end": end, "files": publish.count(self.store), "refs": refs}
         self.store.save(codec.dumps(done), "local", "synced")
-
-
-def _make_durable(stream: Stream) -> None:
-    stream.segment = max(stream.segments(), default=0)
-    if stream.segment:
-        stream.make_durable()
 
 
 def sync(

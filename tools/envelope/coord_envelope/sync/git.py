@@ -88,17 +88,20 @@ def run(
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}
     clean |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_REPLACE_OBJECTS": "1", **(env or {})}
     pipe = subprocess.PIPE
+    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # one that ends unread must not end us; it has the default
     try:
         child = subprocess.Popen(argv, env=clean, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+        try:
+            out, error = child.communicate(stdin, timeout=seconds)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            raise
     except FileNotFoundError:
         raise Unreachable("git is not installed", todo="sync needs it") from None
-    try:
-        out, error = child.communicate(stdin, timeout=seconds)
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        raise
+    finally:
+        signal.signal(signal.SIGPIPE, before)
     return child.returncode, out, error
 
 

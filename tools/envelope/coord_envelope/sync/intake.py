@@ -9,7 +9,6 @@ the bad ones and reports them, here as at their author's.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 
 from coord_envelope import clock, disk, event, world
@@ -156,6 +155,8 @@ class Intake:
         self, name: str, data: bytes, have: bytes, later: Segments, read: Callable[[str, int], bytes], where: str
     ) -> None:
         rest = data[_same(data, have) :]
+        import hashlib  # 3 ms
+
         digest = hashlib.sha256(rest[: rest.find(b"\n")]).hexdigest()[:8]
         fork = f"{name.partition('!')[0]}!{digest}"
         first = _first(rest)
@@ -202,6 +203,8 @@ class Intake:
             self.stamp = max(self.stamp, clock.stamp_of(last.id))
 
     def _blob(self, path: str, data: bytes, where: str) -> None:
+        import hashlib
+
         if hashlib.sha256(data).hexdigest() != path.removeprefix("blobs/sha256/").replace("/", ""):
             self.odd.append(f"{where}: {path}: holds other bytes than its name says, not taken")
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from coord_envelope.stream import SUFFIX
+from coord_envelope.stream import SUFFIX, Stream
 from coord_envelope.sync import tree
 from coord_envelope.sync.intake import Held, whole
 
@@ -58,6 +58,21 @@ def paths(store: Store) -> Iterator[str]:
             path = f"blobs/sha256/{group}/{file}"
             if tree.BLOB.fullmatch(path):
                 yield path
+
+
+def count(store: Store) -> int:
+    """How many they are."""
+    return sum(1 for _ in paths(store))
+
+
+def make_durable(store: Store, replica: str) -> None:
+    """Write the replica's own streams to the disk: who has given away what a power loss takes here has forked."""
+    for name in store.listdir("journal"):
+        if name.endswith(f"~{replica}"):
+            stream = Stream(store, "journal", name)
+            stream.segment = max(stream.segments(), default=0)
+            if stream.segment:
+                stream.make_durable()
 
 
 def _given(path: str, oid: str, replica: str, others: dict[str, Holding]) -> bool:

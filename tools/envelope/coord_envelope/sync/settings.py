@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from coord_envelope.store import Store
 
 NAMESPACE = "refs/coord"
-_CONFIG = r"^(credential|http|https|ssh|url|protocol)\.|^core\.(sshcommand|askpass|gitproxy)$"
-"""Of the user's repository: how to reach a remote, and nothing else."""
+_CONFIG = r"^remote\..*\.(push)?url$|^(credential|http|https|ssh|url|protocol)\.|^core\.(sshcommand|askpass|gitproxy)$"
+"""Of the user's repository: the remotes and how to reach them, and nothing else."""
 
 
 class Remote:
@@ -38,8 +38,8 @@ def required(store: Store, asked: str | None) -> str:
 
 
 def last(store: Store) -> Json:
-    """What the last sync left: `remote`, `ts` (None: there was none), the `end` it published, the `refs` it saw."""
-    nothing: Json = {"remote": None, "ts": None, "end": {}, "refs": {}}
+    """What the last sync left: `remote`, `ts` (None: there was none), `end` and count of `files` here, `refs` there."""
+    nothing: Json = {"remote": None, "ts": None, "end": {}, "files": 0, "refs": {}}
     try:
         found = codec.loads(store.load("local", "synced") or b"{}")
     except ValueError:
@@ -78,18 +78,18 @@ def remote(store: Store, asked: str) -> Remote:
 
 def _of_repository(asked: str, common: str) -> Remote | None:
     git = (*Git.PROGRAM, f"--git-dir={common}")
-    urls = []
-    for how in ((), ("--push",)):
-        status, out, _ = run([*git, "remote", "get-url", *how, "--", asked], seconds=10)
-        if status:
-            return None
-        urls.append(_absolute(out.decode("utf-8", "surrogateescape").splitlines()[0], common))
-    status, out, _ = run([*git, "config", "--local", "--includes", "-z", "--get-regexp", _CONFIG], seconds=10)
-    pairs = [one.partition("\n") for one in out.decode("utf-8", "surrogateescape").split("\0") if one]
-    return Remote(asked, urls[0], urls[1], [(key, value) for key, _, value in pairs])
+    _, out, _ = run([*git, "config", "--local", "--includes", "-z", "--get-regexp", _CONFIG], seconds=10)
+    pairs = [one.partition("\n")[::2] for one in out.decode("utf-8", "surrogateescape").split("\0") if one]
+    urls = [value for key, value in pairs if key == f"remote.{asked}.url"]
+    pushed = [value for key, value in pairs if key == f"remote.{asked}.pushurl"] or urls
+    if not urls:
+        return None
+    given = [(key, value) for key, value in pairs if not key.startswith("remote.")]
+    return Remote(asked, _absolute(urls[0], common), _absolute(pushed[0], common), given)
 
 
 def _absolute(url: str, common: str) -> str:
+    """A path is meant from the repository on. What git reads as a URL is left to it, `url.*.insteadOf` too."""
     local = "://" not in url and ":" not in url.partition("/")[0]
     root = os.path.dirname(common) if os.path.basename(common) == ".git" else common
     return os.path.normpath(os.path.join(root, url)) if local else url

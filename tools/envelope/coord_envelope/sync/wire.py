@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from fnmatch import fnmatchcase
 
 from coord_envelope import locate
@@ -122,6 +121,8 @@ class Wire:
 
     def anew(self) -> None:
         """Make the store's repository anew. What is lost with it: which tip of the arbiter was seen here last."""
+        import shutil  # 3 ms
+
         shutil.rmtree(self.git.path)
         locate.repository(self._store)
 
