@@ -62,10 +62,13 @@ def test_an_agent_that_stops_goes_on_once_for_new_mail(shell: Shell) -> None:
     assert told(shell, given("Stop")) == ""
 
 
-@pytest.mark.parametrize("event", ["PreToolUse", "SubagentStop", "Notification", "None"])
+@pytest.mark.parametrize("event", ["PreToolUse", "SubagentStop", "Notification", "None", "stop"])
 def test_where_it_would_be_in_the_way_it_says_nothing(shell: Shell, event: str) -> None:
     shell("msg send --to qa --subject one")
-    assert told(shell, given(event)) == ""
+    done = shell("msg hook claude --as qa", given(event))
+    assert done.out == "{}\n"
+    todo = "it is at SessionStart, UserPromptSubmit, PostToolUse and Stop"
+    assert done.err == f"msg: {event}: mail is not told then; {todo}\n"
     assert shell("ev replay --type msg.acked").out == ""
 
 
@@ -105,17 +108,38 @@ def test_the_event_may_be_an_option_and_the_input_anything(shell: Shell, stdin: 
     [
         ("msg hook emacs --as qa", "no such program"),
         ("msg hook claude", "says who acts"),
+        ("msg hook", "Missing argument"),
+        ("msg hook claude --as qa --bogus", "No such option"),
+        ("msg hook claude codex --as qa", "unexpected extra argument"),
+        ("msg hook claude --as qa --event", "requires an argument"),
+        ("msg hook claude --as qa -o xml", "no such form"),
+        ("msg hook claude --as qa --errors xml", "no such form"),
+        ("msg --as qa hook claude", "No such option"),
+        ("msg hook claude --as qa <cut", "standard input: not JSON"),
+        ("msg hook claude --as qa <list", "standard input: not a JSON object"),
+        ("msg hook claude --as qa </dev/null", "standard input names no event"),
         ("msg hook claude --as 'a b'", "is not agent"),
         ("cd / && msg hook claude --as qa", "no store"),
         ("chmod o+w .coord && msg hook claude --as qa", "anyone may write"),
     ],
 )
 def test_it_never_fails(shell: Shell, command: str, says: str) -> None:
+    """History: a misspelled option was status 2, and by that Claude Code stopped the user's prompt."""
     shell("msg send --to qa --subject one")
+    (shell.cwd / "cut").write_text(given()[:9])
+    (shell.cwd / "list").write_text("[]")
     done = shell(command, given(), COORD_AGENT="")
-    assert done.one == {}
+    assert done.out == "{}\n"
     assert says in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("damage", ["rm -r .coord/journal; touch .coord/journal", "truncate -s 99 .coord/journal/*/*"])
+def test_a_broken_store_is_not_in_the_way(shell: Shell, damage: str) -> None:
+    shell("msg send --to qa --subject one")
+    done = shell(f"{damage}; msg hook claude --as qa", given())
+    assert done.out == "{}\n"
+    assert done.err.count("\n") == ("touch" in damage)
 
 
 def test_what_was_printed_is_all_that_is_printed_if_its_ack_fails(shell: Shell) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import islice
 
 from coord_envelope import BadData, Fault, Filter, No, Usage, inputs, tool, world
+from coord_envelope.disk import write_all
 from coord_envelope.event import recipient
 from coord_msg import draft, fold, receive
 from coord_msg.answer import ack, join, leave, nack, requeue, save
@@ -60,7 +62,12 @@ def send(
 
 
 def _content(subject: str | None, body: str | None, key: str | None) -> Json:
-    given = {"subject": subject, "text": body and inputs.text(body, "--body"), "idempotency_key": key}
+    try:
+        text = body and inputs.text(body, "--body")
+    except BadData as fault:
+        fault.todo = fault.todo and draft.ROOM
+        raise
+    given = {"subject": subject, "text": text, "idempotency_key": key}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -263,4 +270,11 @@ ABOUT = "Mail between agents and people."
 def main() -> None:
     from coord_msg.argv import TABLE
 
-    tool.main("msg", ABOUT, COMMANDS, "coord_msg.options", TABLE)
+    try:
+        tool.main("msg", ABOUT, COMMANDS, "coord_msg.options", TABLE)
+    except SystemExit as end:
+        names = {tool.name_of(command) for command in COMMANDS}
+        if not end.code or next((word for word in sys.argv[1:] if word in names), None) != "hook":
+            raise
+        write_all(1, b"{}\n")  # what is wrong has been said; a status of 2 would stop what the agent is doing
+        sys.exit(0)

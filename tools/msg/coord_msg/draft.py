@@ -15,6 +15,8 @@ LIMITS = ("ack", "expires_at", "vis_ms", "max_deliveries")
 FIELDS = ("to", "subject", "text", "thread", "work", "refs", *LIMITS, *ENVELOPE)
 """What a line on stdin may say of a message."""
 TEXT_BYTES, SUBJECT_BYTES, REASON_BYTES = 32 * 1024, 200, 500
+ROOM = "send it with --attach, or where to find it"
+"""The way out for a text that is too long."""
 
 
 def message(fields: Json, attach: list[Json] | None = None) -> Json:
@@ -117,7 +119,8 @@ def _text(name: str, value: object, most: int) -> str:
     if not isinstance(value, str):
         raise BadData(f"{name} is not a string")
     if len(value.encode("utf-8", "surrogatepass")) > most:
-        raise BadData(f"{name} is longer than {most:,} bytes", todo="send it with --attach, or where to find it")
+        todo = ROOM if name == "text" else "the text may be longer" if name == "subject" else "make it shorter"
+        raise BadData(f"{name} is longer than {most:,} bytes", todo=todo)
     return value
 
 
