@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from itertools import islice
 
-from coord_envelope import BadData, Fault, Filter, No, Usage, inputs, tool, world
+from coord_envelope import BadData, Fault, Filter, No, Unreachable, Usage, inputs, locate, tool, world
 from coord_envelope.disk import write_all
 from coord_envelope.event import recipient
 from coord_msg import draft, fold, receive
 from coord_msg.answer import ack, join, leave, nack, requeue, save
 from coord_msg.post import MSG, Post
+from coord_msg.queue import Queue
 from coord_msg.show import Printer
 
 TYPE_CHECKING = False
@@ -129,6 +130,7 @@ def recv(
     max_: o.Most = None,
     ack: o.Ack = False,
     visibility: o.Visibility = None,
+    require: o.Require = None,
     cursor: o.Cursor = None,
     ack_fd: o.AckFd = None,
     text: o.AsText = False,
@@ -143,6 +145,7 @@ def recv(
     kind = source.partition(":")[0]
     for given, option, kinds in (
         (visibility is not None, "--visibility", ("queue",)),
+        (require is not None, "--require", ("queue",)),
         (cursor is not None, "--cursor", ("chan", "all")),
         (ack_fd is not None, "--ack-fd", ("chan", "all")),
         (ack, "--ack", ("", "queue")),
@@ -157,10 +160,20 @@ def recv(
         receive.broadcast(call, source, printer, follow, wait_ms, max_, cursor, ack_fd)
     elif kind == "queue":
         vis_ms = None if visibility is None else inputs.span(visibility, "--visibility")
-        queue = receive.Queue(call, post, source, vis_ms, 1 if follow else max_ or 1)
-        receive.receive(call, queue, printer, follow, wait_ms, max_ or (receive.MANY if follow else 1), ack)
+        queue = Queue(call, post, source, vis_ms, 1 if follow else max_ or 1, _firm(call, require))
+        most = max_ or (receive.MANY if follow else 1)
+        if not receive.receive(call, queue, printer, follow, wait_ms, most, ack) and queue.lost:
+            raise queue.lost
     else:
         receive.receive(call, receive.Inbox(post, me), printer, follow, wait_ms, max_ or receive.MANY, ack)
+
+
+def _firm(call: Call, require: str | None) -> bool:
+    if require not in (None, "local", "confirmed"):
+        raise Usage(f"--require {require}: no such strength", todo="local or confirmed")
+    if require == "confirmed" and locate.remote(call.journal.store) is None:
+        raise Unreachable("no remote can confirm it", todo="`ev sync --remote NAME`, or leave out --require")
+    return require == "confirmed"
 
 
 def _source(address: str | None) -> str:

@@ -90,6 +90,18 @@ def claimed(msg_id: str, n: int, vis_ms: int) -> Json:
     return {"type": "msg.claimed", "refs": {"msg_id": msg_id}, "body": {"n": n, "vis_ms": vis_ms}}
 
 
+def firm(claim: Json, before: list[str]) -> Json:
+    """The claim as one that the arbiter is to confirm, also over those before, which its writer has seen lapse."""
+    body = {**claim["body"], "require": "confirmed", **({"steal": True} if before else {})}
+    return claim | {"base": before, "body": body}
+
+
+def released(claim: Event) -> Json:
+    """The `msg.released` that ends a delivery which reached no consumer: it does not count."""
+    body = {"claim": claim.id, "reason": "released"}
+    return {"type": "msg.released", "refs": claim["refs"], "base": [claim.id], "body": body}
+
+
 def nacked(msg_id: str, claim: str, delay_ms: int, reason: str) -> Json:
     """The `msg.nacked` that gives a message back to its queue."""
     body = {"claim": claim, "delay_ms": delay_ms, "reason": _text("reason", reason, REASON_BYTES)}

@@ -33,6 +33,7 @@ Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on with what co
 Wait = Annotated[_Text, typer.Option("--wait", metavar="TIME", help="Wait so long for something; else exit 1.")]
 Most = Annotated[int | None, typer.Option("--max", metavar="N", min=1, help="At most N messages.")]
 Ack = Annotated[bool, typer.Option("--ack", help="Ack each one after it was printed.")]
+Require = Annotated[_Text, typer.Option("--require", metavar="LEVEL", help="local, confirmed: else give it back, 69.")]
 Cursor = Annotated[_Text, typer.Option("--cursor", metavar="NAME", help="The place in a channel (one an agent).")]
 AckFd = Annotated[
     int | None, typer.Option("--ack-fd", metavar="FD", min=0, help="Move the cursor behind ids read here.")
