@@ -53,10 +53,10 @@ def shell(shell: Shell, tmp_path: Path) -> Shell:
     return shell
 
 
-def dies(shell: Shell, death: str, line: str, stdin: str = "") -> Done:
+def dies(shell: Shell, death: str, line: str, stdin: str = "", when: str = NOON) -> Done:
     """Run one tool that is killed at that point: what it printed until then."""
     where = str(shell.cwd.parent / "death")
-    done = shell(line, stdin, expect=None, DIE=death, PYTHONPATH=where, COORD_NOW=NOON)
+    done = shell(line, stdin, expect=None, DIE=death, PYTHONPATH=where, COORD_NOW=when)
     assert done.status in (-signal.SIGKILL, 128 + signal.SIGKILL), f"{line}: did not die {death}: {done.err}"
     return done
 
@@ -98,6 +98,24 @@ def test_what_a_dead_consumer_took_from_a_queue_comes_back_when_its_visibility_i
         (again,) = shell(f"msg recv queue:q{number} --visibility 1h", COORD_NOW=LATER).lines
         assert (again["event_id"], again["$n"]) == (message, 2), death
     assert len(bad_lines(shell)) == 1, "the claim that was torn"
+
+
+def test_a_message_whose_consumers_die_one_after_the_other_is_dead_with_the_fifth(shell: Shell) -> None:
+    """Four deaths are bad luck, and the fifth delivery is one as any; after five somebody has to look."""
+    times = [f"2026-01-02T12:{10 * n:02d}:00Z" for n in range(6)]
+    lucky, unlucky = sends(shell, "queue:lucky"), sends(shell, "queue:unlucky")
+    for n, when in enumerate(times[:5]):
+        if n < 4:
+            dies(shell, "after append", "msg recv queue:lucky", when=when)
+        dies(shell, "after append", "msg recv queue:unlucky", when=when)
+        assert shell("msg dead", COORD_NOW=when).out == ""
+    last = shell("msg recv queue:lucky", COORD_NOW=times[4]).one
+    assert (last["event_id"], last["$n"]) == (lucky, 5)
+    shell("msg ack", json.dumps(last))
+    assert [row["msg_id"] for row in shell("msg dead", COORD_NOW=times[5]).lines] == [unlucky]
+    assert found(shell, "msg recv queue:unlucky", times[5]) == []
+    shell("msg dead | msg requeue", COORD_NOW=times[5])
+    assert shell("msg recv queue:unlucky", COORD_NOW=times[5]).one["$n"] == 1
 
 
 @pytest.mark.parametrize("acks", [False, True], ids=["", "ack-fd"])
