@@ -116,7 +116,10 @@ def test_follow_prints_what_waits_then_what_comes_each_once(shell: Shell) -> Non
 
 
 def test_no_recipient_or_no_message_is_said(shell: Shell) -> None:
-    assert "to is missing" in shell("msg send --subject x", expect=65).err
+    assert "to is missing; --to NAME" in shell("msg send --subject x", expect=65).err
+    assert "--body - sends it as text" in shell("msg send --to qa", "hello", expect=65).err
+    for option in ("--body @.", "--attach ."):
+        assert shell(f"msg send --to qa {option}", expect=74).err.endswith(".: is a directory\n")
     assert "--key is for one message" in shell("msg send --key k --to qa", expect=2).err
     assert "says who acts" in shell("msg recv", expect=2, COORD_AGENT="").err
 

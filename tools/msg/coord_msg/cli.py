@@ -39,8 +39,9 @@ def send(
 ) -> None:
     """Send a message, or those on stdin.
 
-    Without --subject, --body and --attach it reads JSON lines: {"to", "subject", "text", "thread", "work",
-    "idempotency_key"}, or whole events, which are forwarded, each once to the same recipients.
+    To a NAME that is known here, human:NAME, group:NAME, queue:NAME, chan:NAME or all. Without --subject, --body
+    and --attach it reads JSON lines: {"to", "subject", "text", "thread", "work", "idempotency_key"}, or whole
+    events, which are forwarded, each once to the same recipients.
     """
     post = Post(call)
     shared = {
@@ -68,6 +69,9 @@ def _content(subject: str | None, body: str | None, key: str | None) -> Json:
     except BadData as fault:
         fault.todo = fault.todo and draft.ROOM
         raise
+    except OSError as error:
+        error.filename = error.filename or body
+        raise
     given = {"subject": subject, "text": text, "idempotency_key": key}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -86,7 +90,11 @@ def _send_lines(call: Call, post: Post, shared: Json, force: bool, allow_secret:
 
 
 def _drafted(call: Call, raw: bytes, shared: Json) -> Json:
-    record = inputs.record(raw)
+    try:
+        record = inputs.record(raw)
+    except BadData as fault:
+        fault.todo = fault.todo or "--body - sends it as text"
+        raise
     if record.get("event_id") is not None:
         return draft.forward(record, shared)
     record.pop("event_id", None)
@@ -231,7 +239,7 @@ def show(call: Call, ids: o.Ids = None, text: o.AsText = False) -> None:
     post.each(call.ids(ids or [], *MSG), shown)
 
 
-def thread(call: Call, id_: o.OneId, text: o.AsText = False) -> None:
+def thread(call: Call, id_: o.ThreadId, text: o.AsText = False) -> None:
     """Print the mail of a thread, oldest first.
 
     The id is the thread's, or that of a message in it.
@@ -251,8 +259,10 @@ def dead(call: Call, queue: o.Queues = None, at: o.At = None) -> None:
     It was given out as often as it may be, and not acked. `msg requeue` sends it anew.
     """
     mail = _at(Post(call), at)
-    given = queue if queue is None or ":" in queue else f"queue:{queue}"
-    call.put(map(mail.row, mail.dead(None if given is None else _address(given))))
+    given = None if queue is None else _address(queue if ":" in queue else f"queue:{queue}")
+    if given and not given.startswith("queue:"):
+        raise Usage(f"{queue}: is no queue", todo="queue:NAME, or its NAME")
+    call.put(map(mail.row, mail.dead(given)))
 
 
 def watch(call: Call) -> None:

@@ -110,9 +110,11 @@ def nacked(msg_id: str, claim: str, delay_ms: int, reason: str) -> Json:
 
 def recipients(to: object) -> list[str]:
     """Addresses in full, each once. Raises BadData."""
+    if to is None:
+        raise BadData("to is missing", todo="--to NAME, human:NAME, queue:NAME, …")
     given = [to] if isinstance(to, str) else to
     if not isinstance(given, list) or not given or not all(isinstance(one, str) for one in given):
-        raise BadData("to is missing or no address or list of addresses", todo="agent:NAME, human:NAME, queue:NAME, …")
+        raise BadData("to is no address or list of addresses", todo="agent:NAME, human:NAME, queue:NAME, …")
     try:
         return list(dict.fromkeys(map(recipient, given)))
     except ValueError as reason:
