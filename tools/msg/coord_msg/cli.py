@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from itertools import islice
 
-from coord_envelope import BadData, Fault, Filter, No, Unreachable, Usage, inputs, locate, tool, world
+from coord_envelope import BadData, Fault, Filter, No, Usage, inputs, tool, world
 from coord_envelope.disk import write_all
 from coord_envelope.event import recipient
 from coord_msg import draft, fold, receive
 from coord_msg.answer import ack, join, leave, nack, requeue, save
 from coord_msg.post import MSG, Post
-from coord_msg.queue import Queue
+from coord_msg.queue import Queue, firm
 from coord_msg.show import Printer
 
 TYPE_CHECKING = False
@@ -168,20 +168,12 @@ def recv(
         receive.broadcast(call, source, printer, follow, wait_ms, max_, cursor, ack_fd)
     elif kind == "queue":
         vis_ms = None if visibility is None else inputs.span(visibility, "--visibility")
-        queue = Queue(call, post, source, vis_ms, 1 if follow else max_ or 1, _firm(call, require))
+        queue = Queue(call, post, source, vis_ms, 1 if follow else max_ or 1, firm(call, require))
         most = max_ or (receive.MANY if follow else 1)
         if not receive.receive(call, queue, printer, follow, wait_ms, most, ack) and queue.lost:
             raise queue.lost
     else:
         receive.receive(call, receive.Inbox(post, me), printer, follow, wait_ms, max_ or receive.MANY, ack)
-
-
-def _firm(call: Call, require: str | None) -> bool:
-    if require not in (None, "local", "confirmed"):
-        raise Usage(f"--require {require}: no such strength", todo="local or confirmed")
-    if require == "confirmed" and locate.remote(call.journal.store) is None:
-        raise Unreachable("no remote can confirm it", todo="`ev sync --remote NAME`, or leave out --require")
-    return require == "confirmed"
 
 
 def _source(address: str | None) -> str:

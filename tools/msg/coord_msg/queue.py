@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope import No, claims
+from coord_envelope import No, Unreachable, Usage, claims, locate
 from coord_msg import draft, fold
 
 TYPE_CHECKING = False
@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     Delivery = tuple[Event, str]  # the claim, and the message
 
 FOREVER = float("inf")
+
+
+def firm(call: Call, require: str | None) -> bool:
+    """Must the arbiter confirm what is given out? Raises Usage, and Unreachable where there is none."""
+    if require not in (None, "local", "confirmed"):
+        raise Usage(f"--require {require}: no such strength", todo="local or confirmed")
+    if require == "confirmed" and locate.remote(call.journal.store) is None:
+        raise Unreachable("no remote can confirm it", todo="`ev sync --remote NAME`, or leave out --require")
+    return require == "confirmed"
 
 
 class Queue:
