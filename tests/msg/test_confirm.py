@@ -58,6 +58,17 @@ def test_of_one_message_one_clone_has_it_and_the_other_learns_who(clones: list[C
     assert first(f"{FIRM} --wait 1ms", expect=1).err == "msg: nothing came\n"
 
 
+def test_what_was_sent_in_both_with_one_key_is_one_message(hub: Hub) -> None:
+    """Nobody could know before they met; the second to ask learns it, and gives its own back."""
+    first, second = hub.clones
+    for clone in hub.clones[::-1]:
+        clone("msg send --to queue:q --subject one --key k")
+    assert subject(first(FIRM)) == ("one", 1, "confirmed", 1)
+    lost = second(FIRM, expect=1)
+    assert lost.out == "" and lost.err.endswith(": is out with agent:clone-0\n")
+    assert second(FIRM).out == ""
+
+
 def test_out_of_reach_nothing_is_given_out_and_nothing_counts(clones: list[Clone]) -> None:
     first, second = clones
     cut = first(f"{FIRM} --max 2", expect=69, FLAKY="100")

@@ -8,6 +8,7 @@ themselves. An agent is an entity for its groups' sake.
     claims    deliveries from a queue, ordered by (n, id); the newest one counts
     nacks     deliveries that were given back
     ended     claims that came to nothing: another clone was confirmed, or the arbiter could not be asked
+    firm      claims that the arbiter confirmed, and their tokens
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ def _claimed(state: Json, event: Event, body: Json) -> None:
 def _confirmed(state: Json, event: Event, body: Json) -> None:
     # The claim's own event may come later: the message is out all the same.
     if claims.is_arbiter(event["writer"]) and isinstance(body.get("claim"), str):
+        state.setdefault("firm", {}).setdefault(body["claim"], max(1, _number(body.get("n"), 1, claims.TOKENS)))
         known = state.setdefault("claims", {})
         said = {"n": 1 + max((one["n"] for one in known.values()), default=0), "agent": str(body.get("agent_id"))}
         vis_ms = state["mail"]["vis_ms"] if "mail" in state else VISIBILITY_MS
@@ -140,7 +142,7 @@ def _number(found: object, default: int, most: int) -> int:
 
 def united(states: list[Json]) -> Json:
     """The state of messages that are one: sent with one key in stores that had not met. The oldest first."""
-    parts = ("acks", "claims", "nacks", "ended")
+    parts = ("acks", "claims", "nacks", "ended", "firm")
     return states[0] | {part: {k: v for one in states for k, v in one.get(part, {}).items()} for part in parts}
 
 
@@ -167,6 +169,16 @@ def delivery(state: Json, agent: str | None = None) -> Json | None:
     known, ended = state.get("claims", {}), state.get("ended", {})
     found = [(one["n"], at) for at, one in known.items() if agent in (None, one["agent"]) and at not in ended]
     return {"id": max(found)[1], **known[max(found)[1]]} if found else None
+
+
+def token(state: Json, claim: Event) -> int | None:
+    """The token of a claim that the arbiter confirmed; None if it did not, or confirmed one that this does not know of.
+
+    The latter is of a message with the same key, sent in another clone: they are one only since they met.
+    """
+    over = {claim.id, *claim.get("base", ()), *state.get("ended", {}), *state.get("nacks", {})}
+    firm = state.get("firm", {})
+    return None if firm.keys() - over or claim.id in state.get("ended", {}) else firm.get(claim.id)
 
 
 def hidden_until(state: Json) -> str:

@@ -45,7 +45,7 @@ class Queue:
         self._call, self._post, self._queue, self._vis_ms, self._at_once = call, post, queue, vis_ms, at_once
         self._firm = firm
         self.lost: No | None = None
-        """What became of a message that another clone had, after all."""
+        """What became of a message that was not confirmed, after all."""
         self._out: str | None = None
         self._wake_ms = FOREVER
 
@@ -87,20 +87,33 @@ class Queue:
         return draft.firm(claim, sorted(state.get("claims", {}))[-claims.HEADS :]) if self._firm else claim
 
     def _confirmed(self, taken: list[Delivery]) -> list[Event]:
-        """Those of which the arbiter says that they are ours, and that are not done meanwhile."""
-        from coord_msg.confirm import confirmed
+        """Those that the arbiter confirms, and that are not done meanwhile; the others are given back."""
+        from coord_msg.confirm import ask
 
-        tokens, mail = confirmed(self._call, [claim for claim, _ in taken]), self._post.mail()
+        reason, mail = ask(self._call), self._post.mail()
         given: list[Event] = []
+        vain: list[Json] = []
         for claim, message in taken:
-            state = mail.state(message)
-            if state and claim.id in tokens and not fold.processed(state):
-                given += self._noted([(claim, message)], level="confirmed", token=tokens[claim.id])
-            elif state:
-                now, status = fold.delivery(state), mail.status(state)
-                what = f"is out with {now['agent']}" if now and status == "claimed" else f"is {status}"
-                self.lost = No(what, where=f"msg-{message[-8:].lower()}")
+            state = mail.state(message) or {}
+            token = None if fold.processed(state) else fold.token(state, claim)
+            if token:
+                given += self._noted([(claim, message)], level="confirmed", token=token)
+            elif claim.id not in state.get("ended", {}):
+                vain.append(draft.released(claim))
+        if vain:
+            self._call.journal.append(self._call.actor(), vain)
+        if not given:
+            self.lost = self._why(taken[0][1])
+            if reason:
+                raise Unreachable(f"is not confirmed: {reason}; it was given back", where=self.lost.where)
         return given
+
+    def _why(self, message: str) -> No:
+        mail = self._post.mail()
+        state = mail.state(message) or {}
+        now, status = fold.delivery(state), mail.status(state)
+        what = f"is out with {now['agent']}" if now and status == "claimed" else f"is {status}"
+        return No(what, where=f"msg-{message[-8:].lower()}")
 
     def _noted(self, taken: list[Delivery], **notes: object) -> list[Event]:
         given = ((claim, self._post.event(message)) for claim, message in taken)
