@@ -108,30 +108,37 @@ def test_the_event_may_be_an_option_and_the_input_anything(shell: Shell, stdin: 
     [
         ("msg hook emacs --as qa", "no such program"),
         ("msg hook claude", "says who acts"),
-        ("msg hook", "Missing argument"),
-        ("msg hook claude --as qa --bogus", "No such option"),
-        ("msg hook claude codex --as qa", "unexpected extra argument"),
-        ("msg hook claude --as qa --event", "requires an argument"),
-        ("msg hook claude --as qa -o xml", "no such form"),
-        ("msg hook claude --as qa --errors xml", "no such form"),
-        ("msg --as qa hook claude", "No such option"),
-        ("msg hook claude --as qa <cut", "standard input: not JSON"),
-        ("msg hook claude --as qa <list", "standard input: not a JSON object"),
-        ("msg hook claude --as qa </dev/null", "standard input names no event"),
         ("msg hook claude --as 'a b'", "is not agent"),
         ("cd / && msg hook claude --as qa", "no store"),
         ("chmod o+w .coord && msg hook claude --as qa", "anyone may write"),
     ],
 )
 def test_it_never_fails(shell: Shell, command: str, says: str) -> None:
-    """History: a misspelled option was status 2, and by that Claude Code stopped the user's prompt."""
     shell("msg send --to qa --subject one")
-    (shell.cwd / "cut").write_text(given()[:9])
-    (shell.cwd / "list").write_text("[]")
     done = shell(command, given(), COORD_AGENT="")
     assert done.out == "{}\n"
     assert says in done.err
     assert done.err.count("\n") == 1
+
+
+def test_a_mistake_on_its_command_line_or_in_its_input_is_said_and_in_nobodys_way(shell: Shell) -> None:
+    """History: a misspelled option was status 2, and by that Claude Code stopped the user's prompt."""
+    shell("msg send --to qa --subject one")
+    for command, stdin, says in (
+        ("msg hook", given(), "Missing argument"),
+        ("msg hook claude --bogus", given(), "No such option"),
+        ("msg hook claude --event", given(), "requires an argument"),
+        ("msg hook claude -o xml", given(), "no such form"),
+        ("msg hook claude --errors xml", given(), "no such form"),
+        ("msg --as qa hook claude", given(), "No such option"),
+        ("msg hook claude --as qa", given()[:9], "standard input: not JSON"),
+        ("msg hook claude --as qa", "[]", "standard input: not a JSON object"),
+        ("msg hook claude --as qa", "", "standard input names no event"),
+    ):
+        done = shell(command, stdin)
+        assert done.out == "{}\n", command
+        assert says in done.err and done.err.count("\n") == 1, done.err
+    assert "No such option" in shell("msg send --to hook --bogus", expect=2).err
 
 
 @pytest.mark.parametrize("damage", ["rm -r .coord/journal; touch .coord/journal", "truncate -s 99 .coord/journal/*/*"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope import No, Unreachable, Usage, claims, locate
+from coord_envelope import No, Unreachable, Usage, claims, locate, world
 from coord_msg import draft, fold
 
 TYPE_CHECKING = False
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Delivery = tuple[Event, str]  # the claim, and the message
 
 FOREVER = float("inf")
+SPREAD = 4
+"""So many messages further than the oldest one, for each that was lost, a consumer may look."""
 
 
 def firm(call: Call, require: str | None) -> bool:
@@ -66,8 +68,14 @@ class Queue:
             passed.update(message for _, message in taken)
 
     def _free(self, mail: Mail, most: int, passed: set[str]) -> list[Json]:
+        """What can be taken, the oldest first; not those lost before, and then from a random place.
+
+        Two clones that both went on with the next would meet there again, and the slower one lose each time.
+        """
         free = (state for state in mail.queued(self._queue) if state["mail"]["id"] not in passed)
-        return list(islice(free, most))
+        some = list(islice(free, most + SPREAD * len(passed)))
+        begin = world.entropy(1)[0] % (len(some) - most + 1) if len(some) > most else 0
+        return some[begin : begin + most]
 
     def _claimed(self, most: int, passed: set[str]) -> list[Delivery]:
         taken: list[Json] = []
