@@ -27,8 +27,10 @@ def event(event_id: str, type_: str = "msg.sent", agent: str = "agent:b", ts: st
     return Event(b"", {"event_id": event_id, "type": type_, "ts": ts, "actor": actor, "body": {}, **fields})
 
 
-def about(event_id: str, verb: str, of: str, agent: str = "agent:me", ts: str = at(0), **body: Any) -> Event:
-    return event(event_id, f"msg.{verb}", agent, ts, refs={"msg_id": of}, body=body)
+def about(
+    event_id: str, verb: str, of: str, agent: str = "agent:me", ts: str = at(0), writer: str = "", **body: Any
+) -> Event:
+    return event(event_id, f"msg.{verb}", agent, ts, refs={"msg_id": of}, writer=writer, body=body)
 
 
 def acked(event_id: str, of: str, agent: str = "agent:me", **body: Any) -> Event:
@@ -66,6 +68,7 @@ def ids(found: Any) -> list[str]:
         ([], [acked("1", "2"), event("2", to=ME)]),
         ([], [acked("2", "1"), acked("3", "1", kind="delivered"), event("1", to=ME)]),
         ([], [event("1", "msg.acked", to=ME, refs={"msg_id": "0"}, body={"kind": "done"})]),
+        ([], [event("1", "msg.conceded", to=ME, refs={"msg_id": "0"}, body={"claim": "2"})]),
     ],
 )
 def test_what_waits_is_addressed_unacked_and_not_expired(waits: list[str], events: list[Event]) -> None:
@@ -105,6 +108,14 @@ DELIVERIES = [claimed(f"1{n}", "1", 10 * n, n) for n in range(1, 6)]
         (51, "dead", [*DELIVERIES, about("2", "nacked", "1", ts=at(51), claim="15", delay_ms=0)]),
         (60, "done", [*DELIVERIES, acked("2", "1", claim="11")]),  # late, by the first of them
         (20, "done", [claimed("2", "1", 0, 1), acked("3", "1", claim="2")]),
+        (1, "waiting", [claimed("2", "1", 0, 1), about("3", "conceded", "1", claim="2")]),
+        (1, "waiting", [about("0", "released", "1", claim="2"), claimed("2", "1", 0, 1)]),
+        (1, "claimed", [claimed("2", "1", 0, 1), claimed("3", "1", 0, 1), about("4", "conceded", "1", claim="3")]),
+        (50, "waiting", [*DELIVERIES, about("2", "released", "1", claim="15")]),  # it was no delivery
+        (9.9, "claimed", [about("3", "confirmed", "1", writer="arbiter.main~a", claim="2")]),  # whose claim comes later
+        (10, "waiting", [about("3", "confirmed", "1", writer="arbiter.main~a", claim="2")]),
+        (1, "waiting", [about("3", "confirmed", "1", writer="agent.x~a", claim="2")]),
+        (1, "waiting", [about("3", "confirmed", "1", writer="arbiter.main~a", claim=7)]),
         (0, "waiting", [acked("3", "1", agent="agent:x")]),  # by one who never had it
         (20, "waiting", [about("2", "claimed", "1", ts="soon", n="x", vis_ms=-1)]),
     ],

@@ -62,10 +62,13 @@ def test_an_agent_that_stops_goes_on_once_for_new_mail(shell: Shell) -> None:
     assert told(shell, given("Stop")) == ""
 
 
-@pytest.mark.parametrize("event", ["PreToolUse", "SubagentStop", "Notification", "None"])
+@pytest.mark.parametrize("event", ["PreToolUse", "SubagentStop", "Notification", "None", "stop"])
 def test_where_it_would_be_in_the_way_it_says_nothing(shell: Shell, event: str) -> None:
     shell("msg send --to qa --subject one")
-    assert told(shell, given(event)) == ""
+    done = shell("msg hook claude --as qa", given(event))
+    assert done.out == "{}\n"
+    todo = "it is at SessionStart, UserPromptSubmit, PostToolUse and Stop"
+    assert done.err == f"msg: {event}: mail is not told then; {todo}\n"
     assert shell("ev replay --type msg.acked").out == ""
 
 
@@ -113,9 +116,37 @@ def test_the_event_may_be_an_option_and_the_input_anything(shell: Shell, stdin: 
 def test_it_never_fails(shell: Shell, command: str, says: str) -> None:
     shell("msg send --to qa --subject one")
     done = shell(command, given(), COORD_AGENT="")
-    assert done.one == {}
+    assert done.out == "{}\n"
     assert says in done.err
     assert done.err.count("\n") == 1
+
+
+def test_a_mistake_on_its_command_line_or_in_its_input_is_said_and_in_nobodys_way(shell: Shell) -> None:
+    """History: a misspelled option was status 2, and by that Claude Code stopped the user's prompt."""
+    shell("msg send --to qa --subject one")
+    for command, stdin, says in (
+        ("msg hook", given(), "Missing argument"),
+        ("msg hook claude --bogus", given(), "No such option"),
+        ("msg hook claude --event", given(), "requires an argument"),
+        ("msg hook claude -o xml", given(), "no such form"),
+        ("msg hook claude --errors xml", given(), "no such form"),
+        ("msg --as qa hook claude", given(), "No such option"),
+        ("msg hook claude --as qa", given()[:9], "standard input: not JSON"),
+        ("msg hook claude --as qa", "[]", "standard input: not a JSON object"),
+        ("msg hook claude --as qa", "", "standard input names no event"),
+    ):
+        done = shell(command, stdin)
+        assert done.out == "{}\n", command
+        assert says in done.err and done.err.count("\n") == 1, done.err
+    assert "No such option" in shell("msg send --to hook --bogus", expect=2).err
+
+
+@pytest.mark.parametrize("damage", ["rm -r .coord/journal; touch .coord/journal", "truncate -s 99 .coord/journal/*/*"])
+def test_a_broken_store_is_not_in_the_way(shell: Shell, damage: str) -> None:
+    shell("msg send --to qa --subject one")
+    done = shell(f"{damage}; msg hook claude --as qa", given())
+    assert done.out == "{}\n"
+    assert done.err.count("\n") == ("touch" in damage)
 
 
 def test_what_was_printed_is_all_that_is_printed_if_its_ack_fails(shell: Shell) -> None:

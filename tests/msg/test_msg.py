@@ -55,6 +55,30 @@ def test_a_text_comes_from_a_file_or_stdin(shell: Shell) -> None:
     assert "not UTF-8 at byte 1" in shell("msg send --to qa --body -", b"a\xff", expect=65).err
 
 
+def test_a_text_that_is_too_long_is_refused_with_the_way_out(shell: Shell) -> None:
+    """32 KiB of UTF-8; a file may go with the message instead, and what is refused leaves nothing behind."""
+    (shell.cwd / "most").write_text("ä" * 16_384)
+    (shell.cwd / "more").write_text("ä" * 16_384 + "x")
+    (shell.cwd / "huge").write_text("x" * 2_000_000)
+    first = shell("msg send --to qa --body @most -o id").out.strip()
+    before = shell("ev replay").out
+    line = json.dumps({"to": "qa", "text": "x" * 32_769}) + "\n" + json.dumps({"to": "nobody", "text": "short"})
+    for command, stdin in (
+        ("send --to qa --body @more", ""),
+        ("send --to qa --body - <more", ""),
+        ("send --to qa --body @huge", ""),
+        (f"reply {first} --body @more --as qa", ""),
+        ("send", line),
+    ):
+        done = shell(f"msg {command}", stdin, expect=65)
+        assert not done.out and "longer than" in done.err
+        assert done.err.splitlines()[0].endswith("; send it with --attach, or where to find it")
+    assert "; the text may be longer" in shell(f"msg send --to qa --subject {'x' * 201}", expect=65).err
+    assert shell("ev replay").out == before
+    assert shell("msg send --to qa --subject 'too long' --attach more").one["body"]["attach"][0]["bytes"] == 32_769
+    assert shell("msg recv --as qa").lines[0]["body"]["text"] == "ä" * 16_384
+
+
 def test_lines_on_stdin_share_the_flags(shell: Shell) -> None:
     lines = '{"subject":"one"}\n{"to":["human:ada"],"text":"two"}\nbad\n{"subject":"three"}\n'
     done = shell("msg send --to qa --thread T", lines, expect=65)
@@ -92,7 +116,10 @@ def test_follow_prints_what_waits_then_what_comes_each_once(shell: Shell) -> Non
 
 
 def test_no_recipient_or_no_message_is_said(shell: Shell) -> None:
-    assert "to is missing" in shell("msg send --subject x", expect=65).err
+    assert "to is missing; --to NAME" in shell("msg send --subject x", expect=65).err
+    assert "--body - sends it as text" in shell("msg send --to qa", "hello", expect=65).err
+    for option in ("--body @.", "--attach ."):
+        assert shell(f"msg send --to qa {option}", expect=74).err.endswith(".: is a directory\n")
     assert "--key is for one message" in shell("msg send --key k --to qa", expect=2).err
     assert "says who acts" in shell("msg recv", expect=2, COORD_AGENT="").err
 

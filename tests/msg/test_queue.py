@@ -128,6 +128,7 @@ def test_options_that_do_not_go_together_are_usage(shell: Shell) -> None:
     for command in ("recv --cursor c", "recv chan:c --ack", "recv queue:q --ack-fd 3", "recv --visibility 1m"):
         assert "does not go with" in shell(f"msg {command}", expect=2).err
     assert "is no queue and no channel" in shell("msg recv agent:x", expect=2).err
+    assert "is no queue" in shell("msg dead agent:x", expect=2).err
     assert "is not agent|human" in shell("msg recv 'queue:A B'", expect=65).err
     assert "is no time" in shell("msg recv --wait soon", expect=2).err
 

@@ -33,12 +33,17 @@ TOKENS = 1 << 53
 _VERBS = frozenset(("claimed", "closed", "completed", "released", "conceded", "confirmed"))
 
 
-name, version = "claims", "1"  # of the fold that sync keeps a view of
+name, version = "claims", "2"  # of the fold that sync keeps a view of
 
 
 def entities(event: Event) -> Iterable[str]:
-    """`NAMESPACE ID` of what the event is about, if that can be claimed."""
+    """`NAMESPACE ID` of what the event is about, if that can be claimed.
+
+    A delivery from a queue is a claim only where its consumer asked for one: else it is this store's affair alone.
+    """
     kind = event["type"].partition(".")[0]
+    if event["type"] == "msg.claimed" and event["body"].get("require") != "confirmed":
+        return ()
     refs = event.get("refs")
     found = refs.get(ENTITY[kind]) if kind in ENTITY and isinstance(refs, dict) else None
     return (f"{kind} {found}",) if found and isinstance(found, str) else ()

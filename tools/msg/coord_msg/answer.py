@@ -130,7 +130,7 @@ def leave(call: Call, groups: o.Groups = None) -> None:
     actor = call.actor()
     names, post = _groups(groups), Post(call)
     if not names:
-        raise Usage("which groups?", todo="give their names")
+        raise Usage("no group is given", todo="say which groups")
     post.mail()
 
     def decide(_: Index) -> list[Json]:

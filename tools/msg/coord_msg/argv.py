@@ -31,6 +31,7 @@ TABLE: Table = (
            '--max': ('max_', (1, 1000000000)),
            '--ack': ('ack', 'flag'),
            '--visibility': ('visibility', 'one'),
+           '--require': ('require', 'one'),
            '--cursor': ('cursor', 'one'),
            '--ack-fd': ('ack_fd', (0, 1000000000)),
            '--text': ('text', 'flag'),

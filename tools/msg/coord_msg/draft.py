@@ -15,6 +15,8 @@ LIMITS = ("ack", "expires_at", "vis_ms", "max_deliveries")
 FIELDS = ("to", "subject", "text", "thread", "work", "refs", *LIMITS, *ENVELOPE)
 """What a line on stdin may say of a message."""
 TEXT_BYTES, SUBJECT_BYTES, REASON_BYTES = 32 * 1024, 200, 500
+ROOM = "send it with --attach, or where to find it"
+"""The way out for a text that is too long."""
 
 
 def message(fields: Json, attach: list[Json] | None = None) -> Json:
@@ -88,6 +90,18 @@ def claimed(msg_id: str, n: int, vis_ms: int) -> Json:
     return {"type": "msg.claimed", "refs": {"msg_id": msg_id}, "body": {"n": n, "vis_ms": vis_ms}}
 
 
+def firm(claim: Json, before: list[str]) -> Json:
+    """The claim as one that the arbiter is to confirm, also over those before, which its writer has seen lapse."""
+    body = {**claim["body"], "require": "confirmed", **({"steal": True} if before else {})}
+    return claim | {"base": before, "body": body}
+
+
+def released(claim: Event) -> Json:
+    """The `msg.released` that ends a delivery which reached no consumer: it does not count."""
+    body = {"claim": claim.id, "reason": "released"}
+    return {"type": "msg.released", "refs": claim["refs"], "base": [claim.id], "body": body}
+
+
 def nacked(msg_id: str, claim: str, delay_ms: int, reason: str) -> Json:
     """The `msg.nacked` that gives a message back to its queue."""
     body = {"claim": claim, "delay_ms": delay_ms, "reason": _text("reason", reason, REASON_BYTES)}
@@ -96,9 +110,11 @@ def nacked(msg_id: str, claim: str, delay_ms: int, reason: str) -> Json:
 
 def recipients(to: object) -> list[str]:
     """Addresses in full, each once. Raises BadData."""
+    if to is None:
+        raise BadData("to is missing", todo="--to NAME, human:NAME, queue:NAME, …")
     given = [to] if isinstance(to, str) else to
     if not isinstance(given, list) or not given or not all(isinstance(one, str) for one in given):
-        raise BadData("to is missing or no address or list of addresses", todo="agent:NAME, human:NAME, queue:NAME, …")
+        raise BadData("to is no address or list of addresses", todo="agent:NAME, human:NAME, queue:NAME, …")
     try:
         return list(dict.fromkeys(map(recipient, given)))
     except ValueError as reason:
@@ -117,7 +133,8 @@ def _text(name: str, value: object, most: int) -> str:
     if not isinstance(value, str):
         raise BadData(f"{name} is not a string")
     if len(value.encode("utf-8", "surrogatepass")) > most:
-        raise BadData(f"{name} is longer than {most:,} bytes", todo="send it with --attach, or where to find it")
+        todo = ROOM if name == "text" else "the text may be longer" if name == "subject" else "make it shorter"
+        raise BadData(f"{name} is longer than {most:,} bytes", todo=todo)
     return value
 
 

@@ -1,17 +1,19 @@
 """Mail as a fold of its events. Pure and total: what makes no sense is passed over.
 
-A message is any event with addresses in `to`; `msg.claimed`, `msg.acked` and `msg.nacked` are about one, and never
-mail themselves. An agent is an entity for its groups' sake.
+A message is any event with addresses in `to`; the other `msg.*` events here are about one, and never mail
+themselves. An agent is an entity for its groups' sake.
 
     mail      what the message says of itself
     acks      who said what became of it
     claims    deliveries from a queue, ordered by (n, id); the newest one counts
     nacks     deliveries that were given back
+    ended     claims that came to nothing: another clone was confirmed, or the arbiter could not be asked
+    firm      claims that the arbiter confirmed, and their tokens
 """
 
 from __future__ import annotations
 
-from coord_envelope import causal, world
+from coord_envelope import causal, claims, world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from coord_envelope import Event
     from coord_envelope.codec import Json
 
-name, version = "mail", "1"
+name, version = "mail", "2"
 DIRECT = ("agent:", "human:", "bridge:")
 VISIBILITY_MS, DELIVERIES = 600_000, 5
 """What a message in a queue has that says nothing else: how long a claim hides it, and how often it is given out."""
@@ -89,6 +91,21 @@ def _claimed(state: Json, event: Event, body: Json) -> None:
     }
 
 
+def _confirmed(state: Json, event: Event, body: Json) -> None:
+    # The claim's own event may come later: the message is out all the same.
+    if claims.is_arbiter(event["writer"]) and isinstance(body.get("claim"), str):
+        state.setdefault("firm", {}).setdefault(body["claim"], max(1, _number(body.get("n"), 1, claims.TOKENS)))
+        known = state.setdefault("claims", {})
+        said = {"n": 1 + max((one["n"] for one in known.values()), default=0), "agent": str(body.get("agent_id"))}
+        vis_ms = state["mail"]["vis_ms"] if "mail" in state else VISIBILITY_MS
+        known.setdefault(body["claim"], {**said, "ts": event["ts"], "vis_ms": vis_ms})
+
+
+def _ended(state: Json, event: Event, body: Json) -> None:
+    if isinstance(body.get("claim"), str):
+        state.setdefault("ended", {})[body["claim"]] = event["type"].partition(".")[2]
+
+
 def _nacked(state: Json, event: Event, body: Json) -> None:
     if isinstance(body.get("claim"), str):
         said = {"ts": event["ts"], "delay_ms": _number(body.get("delay_ms"), 0, LONGEST_MS)}
@@ -108,13 +125,15 @@ def _updated(state: Json, event: Event, body: Json) -> None:
                 state["groups"].setdefault(group, {})[event.id] = how
 
 
-_ABOUT = ("msg.acked", "msg.claimed", "msg.nacked")
-_STEPS: dict[str, Callable[[Json, Event, Json], None]] = {
+_ABOUT: dict[str, Callable[[Json, Event, Json], None]] = {
     "msg.acked": _acked,
     "msg.claimed": _claimed,
+    "msg.confirmed": _confirmed,
+    "msg.conceded": _ended,
+    "msg.released": _ended,
     "msg.nacked": _nacked,
-    "agent.updated": _updated,
 }
+_STEPS = {**_ABOUT, "agent.updated": _updated}
 
 
 def _number(found: object, default: int, most: int) -> int:
@@ -123,7 +142,7 @@ def _number(found: object, default: int, most: int) -> int:
 
 def united(states: list[Json]) -> Json:
     """The state of messages that are one: sent with one key in stores that had not met. The oldest first."""
-    parts = ("acks", "claims", "nacks")
+    parts = ("acks", "claims", "nacks", "ended", "firm")
     return states[0] | {part: {k: v for one in states for k, v in one.get(part, {}).items()} for part in parts}
 
 
@@ -147,8 +166,19 @@ def processed(state: Json) -> bool:
 
 def delivery(state: Json, agent: str | None = None) -> Json | None:
     """The newest claim (of this agent), with its id; None if there is none."""
-    found = [(one["n"], at) for at, one in state.get("claims", {}).items() if agent in (None, one["agent"])]
-    return {"id": max(found)[1], **state["claims"][max(found)[1]]} if found else None
+    known, ended = state.get("claims", {}), state.get("ended", {})
+    found = [(one["n"], at) for at, one in known.items() if agent in (None, one["agent"]) and at not in ended]
+    return {"id": max(found)[1], **known[max(found)[1]]} if found else None
+
+
+def token(state: Json, claim: Event) -> int | None:
+    """The token of a claim that the arbiter confirmed; None if it did not, or confirmed one that this does not know of.
+
+    The latter is of a message with the same key, sent in another clone: they are one only since they met.
+    """
+    over = {claim.id, *claim.get("base", ()), *state.get("ended", {}), *state.get("nacks", {})}
+    firm = state.get("firm", {})
+    return None if firm.keys() - over or claim.id in state.get("ended", {}) else firm.get(claim.id)
 
 
 def hidden_until(state: Json) -> str:

@@ -47,23 +47,26 @@ def answer(call: Call, program: str, event: str | None) -> None:
 
 def _notice(call: Call, event: str | None) -> tuple[Json, Json, list[Json]]:
     """What to print, and who writes what then. Raises Fault, OSError."""
-    given = _given()
-    event = event or str(given.get("hook_event_name"))
+    given = _given(event is not None)
+    event = event or given.get("hook_event_name")
+    if event not in (*TOLD, "Stop"):
+        what = f"{event}: mail is not told then" if isinstance(event, str) else "standard input names no event"
+        raise Usage(what, todo=f"it is at {', '.join(TOLD)} and Stop")
     actor = call.actor()
     if isinstance(given.get("session_id"), str) and given["session_id"]:
         actor.setdefault("session_id", given["session_id"][:256])
     waiting = list(Post(call).mail().waiting(actor["agent_id"]))
     anew = event == "SessionStart"  # also after a compaction, which may have lost what was said before
     fresh = [one for one in waiting if anew or not _was_told(one, actor)][::-1]
-    told = event in TOLD or (event == "Stop" and not given.get("stop_hook_active"))
-    if not fresh or not told:
+    if not fresh or (event == "Stop" and given.get("stop_hook_active")):
         return {}, actor, []
     count, text = _text(fresh, len(waiting), world.entropy(8).hex())
     unsaid = [one for one in fresh[:count] if not _was_told(one, actor)]
     return _envelope(event, text), actor, [draft.ack(one["mail"]["id"], kind="delivered") for one in unsaid]
 
 
-def _given() -> Json:
+def _given(enough: bool) -> Json:
+    """What the program says. Raises BadData if that is no JSON, unless it is known `enough` without."""
     import select
 
     poll, data = select.poll(), b""
@@ -74,8 +77,11 @@ def _given() -> Json:
             break
         data += chunk
     try:
-        return inputs.record(data)
-    except BadData:
+        return inputs.record(data, "standard input") if data.strip() else {}
+    except BadData as fault:
+        if not enough:
+            raise
+        tool.complain(fault)
         return {}
 
 

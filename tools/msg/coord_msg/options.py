@@ -11,6 +11,7 @@ _Texts = list[str] | None
 
 Ids = Annotated[_Texts, typer.Argument(metavar="[ID]...", help="Message ids; none: JSON lines on stdin.")]
 OneId = Annotated[str, typer.Argument(metavar="ID", help="The message.")]
+ThreadId = Annotated[str, typer.Argument(metavar="ID", help="The thread, or a message in it.")]
 Source = Annotated[_Text, typer.Argument(metavar="[ADDRESS]", help="queue:NAME, chan:NAME or all; none: your mail.")]
 Address = Annotated[_Text, typer.Argument(metavar="[ADDRESS]", help="Only to this one.")]
 Queues = Annotated[_Text, typer.Argument(metavar="[QUEUE]", help="Only of this queue.")]
@@ -33,6 +34,9 @@ Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on with what co
 Wait = Annotated[_Text, typer.Option("--wait", metavar="TIME", help="Wait so long for something; else exit 1.")]
 Most = Annotated[int | None, typer.Option("--max", metavar="N", min=1, help="At most N messages.")]
 Ack = Annotated[bool, typer.Option("--ack", help="Ack each one after it was printed.")]
+Require = Annotated[
+    _Text, typer.Option("--require", metavar="LEVEL", help="confirmed: by the remote's arbiter; or local.")
+]
 Cursor = Annotated[_Text, typer.Option("--cursor", metavar="NAME", help="The place in a channel (one an agent).")]
 AckFd = Annotated[
     int | None, typer.Option("--ack-fd", metavar="FD", min=0, help="Move the cursor behind ids read here.")

@@ -113,8 +113,7 @@ class Post:
         return [self._attached(path) for path in paths]
 
     def _attached(self, path: str) -> Json:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        with open(fd, "rb") as file:
+        with open(path, "rb") as file:
             data = file.read(blobs.LARGEST + 1)
         if len(data) > blobs.SYNCED:
             from coord_envelope import tool

@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from coord_envelope import Cursor, Event
-    from coord_envelope.codec import Json
-    from coord_envelope.index import Index
     from coord_envelope.tool import Call
-    from coord_msg.mail import Mail
     from coord_msg.post import Post
 
     class Source(Protocol):
@@ -61,68 +58,25 @@ class Inbox:
         return FOREVER
 
 
-class Queue:
-    """A queue, of which several consumers each take a part: so many messages at once, and then no more until
-
-    the last of them is acked, given back or late.
-    """
-
-    def __init__(self, call: Call, post: Post, queue: str, vis_ms: int | None, at_once: int) -> None:
-        self._call, self._post, self._queue, self._vis_ms, self._at_once = call, post, queue, vis_ms, at_once
-        self._out: str | None = None
-        self._wake_ms = FOREVER
-
-    def take(self, news: Iterable[Event] | None, most: int) -> list[Event]:
-        """Claim and give out what is free."""
-        for _ in news or ():
-            pass  # read to its end: the next batch begins there
-        mail = self._post.mail()
-        self._wake_ms = mail.next_ms(self._queue)
-        if self._busy(mail) or next(mail.queued(self._queue), None) is None:
-            return []
-        taken: list[Json] = []
-
-        def decide(_: Index) -> list[Json]:
-            taken.extend(islice(self._post.mail().queued(self._queue), min(most, self._at_once)))
-            return [self._claim(state) for state in taken]
-
-        claims = self._call.journal.append(self._call.actor(), decide)
-        self._out = taken[-1]["mail"]["id"] if taken else None
-        given = zip(claims, (self._post.event(state["mail"]["id"]) for state in taken), strict=True)
-        return [one.noted(claim=claim.id, n=claim["body"]["n"]) for claim, one in given if one]
-
-    def _claim(self, state: Json) -> Json:
-        before = fold.delivery(state)
-        vis_ms = state["mail"]["vis_ms"] if self._vis_ms is None else self._vis_ms
-        return draft.claimed(state["mail"]["id"], before["n"] + 1 if before else 1, vis_ms)
-
-    def _busy(self, mail: Mail) -> bool:
-        """Is what was given out last still out with this agent?"""
-        state = mail.state(self._out) if self._out else None
-        claim = fold.delivery(state) if state else None
-        if not state or not claim or claim["agent"] != self._call.actor()["agent_id"]:
-            return False
-        return claim["id"] not in state.get("nacks", {}) and not fold.processed(state) and mail.held(state)
-
-    def next_ms(self) -> float:
-        return self._wake_ms
-
-
 def receive(
     call: Call, source: Source, printer: Printer, follow: bool, wait_ms: int | None, most: int, ack: bool
-) -> None:
-    """Print what waits; with `follow` go on, with `wait_ms` wait so long for something. Raises No: nothing came."""
+) -> int:
+    """Print what waits; with `follow` go on, with `wait_ms` wait so long for something. How many that were.
+
+    Raises No: nothing came.
+    """
     begin = call.journal.end(live=False)
     left = most - _give(call, source.take(None, most), printer, ack)
     if not left or not (follow or (wait_ms is not None and left == most)):
-        return
+        return most - left
     for news in _news(call, begin, None, FOREVER if wait_ms is None else wait_ms, source.next_ms):
         given = _give(call, source.take(news, left), printer, ack)
         left -= given
         if not left or (given and not follow):
-            return
+            return most - left
     if wait_ms is not None:
         raise No("nothing came")
+    return most - left
 
 
 def _give(call: Call, mail: list[Event], printer: Printer, ack: bool) -> int:

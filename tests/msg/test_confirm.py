@@ -1,0 +1,141 @@
+"""msg recv --require confirmed: of the clones that ask, one at a time has a message of a queue."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from proof.hub import Clone, Hub, at_once
+from support import Done, Shell
+
+FIRM = "msg recv queue:q --require confirmed"
+NOON, LATER = "2026-01-02T12:00:00Z", "2026-01-02T12:11:00Z"
+
+
+@pytest.fixture
+def hub(repo: Path, tmp_path: Path) -> Hub:
+    return Hub(tmp_path, 2)
+
+
+@pytest.fixture
+def clones(hub: Hub) -> list[Clone]:
+    """Two clones that know of two messages in a queue."""
+    first, second = hub.clones
+    first("for n in one two; do msg send --to queue:q --subject $n; done; ev sync", COORD_NOW=NOON)
+    second("ev sync")
+    return hub.clones
+
+
+def subject(done: Done) -> tuple[str, int, str, int]:
+    one = done.one
+    return one["body"]["subject"], one["$n"], one["$level"], one["$token"]
+
+
+def kinds(clone: Clone) -> list[str]:
+    return [one["type"] for one in clone("ev replay --type 'msg.*' --not-type msg.sent").lines]
+
+
+def test_two_clones_that_ask_at_once_get_different_messages(clones: list[Clone]) -> None:
+    given = at_once(clones, FIRM)
+    assert [(one.status, one.err) for one in given] == [(0, "")] * 2
+    assert {subject(one) for one in given} == {("one", 1, "confirmed", 1), ("two", 1, "confirmed", 1)}
+    clones[0]("ev sync")
+    assert [clone("msg recv").out for clone in clones] == ["", ""], "to lose a message is no mail"
+    assert [row["status"] for row in clones[0]("msg ls queue:q").lines] == ["claimed"] * 2
+
+
+def test_of_one_message_one_clone_has_it_and_the_other_learns_who(clones: list[Clone]) -> None:
+    first, second = clones
+    assert subject(first(FIRM)) == ("one", 1, "confirmed", 1)
+    assert subject(second(FIRM)) == ("two", 1, "confirmed", 1), "it knew of no other claim, and took the next"
+    first("msg send --to queue:q --subject three; ev sync")
+    second("ev sync")
+    assert subject(second(FIRM))[0] == "three"
+    lost = first(FIRM, expect=1)
+    assert (lost.out, lost.err.partition(": ")[2].partition(": ")[2]) == ("", "is out with agent:clone-1\n")
+    assert first(FIRM).out == "", "now it knows, and there is nothing"
+    assert first(f"{FIRM} --wait 1ms", expect=1).err == "msg: nothing came\n"
+
+
+def test_what_was_sent_in_both_with_one_key_is_one_message(hub: Hub) -> None:
+    """Nobody could know before they met; the second to ask learns it, and gives its own back."""
+    first, second = hub.clones
+    for clone in hub.clones[::-1]:
+        clone("msg send --to queue:q --subject one --key k")
+    assert subject(first(FIRM)) == ("one", 1, "confirmed", 1)
+    lost = second(FIRM, expect=1)
+    assert lost.out == "" and lost.err.endswith(": is out with agent:clone-0\n")
+    assert second(FIRM).out == ""
+
+
+def test_out_of_reach_nothing_is_given_out_and_nothing_counts(clones: list[Clone]) -> None:
+    first, second = clones
+    cut = first(f"{FIRM} --max 2", expect=69, FLAKY="100")
+    assert cut.out == "" and len(cut.err.splitlines()) == 1
+    assert "is not confirmed: " in cut.err and cut.err.endswith("; it was given back\n")
+    assert [(row["status"], "deliveries" in row) for row in first("msg ls queue:q").lines] == [("waiting", False)] * 2
+    assert subject(first(FIRM)) == ("one", 1, "confirmed", 1)
+    assert first(f"{FIRM} -f", expect=69, FLAKY="100").out == ""
+    assert subject(second(FIRM)) == ("two", 1, "confirmed", 1)
+    assert kinds(second).count("msg.confirmed") == 2
+
+
+def test_what_a_clone_does_not_ack_in_time_is_confirmed_for_another(clones: list[Clone]) -> None:
+    first, second = clones
+    had = first(FIRM, COORD_NOW=NOON)
+    second("ev sync")
+    assert subject(second(FIRM, COORD_NOW=LATER)) == ("two", 1, "confirmed", 1), (
+        "what waited stands before what comes back"
+    )
+    again = second(FIRM, COORD_NOW=LATER)
+    assert subject(again) == ("one", 2, "confirmed", 2), "a token is greater than all before"
+    assert first(FIRM, expect=1, COORD_NOW=LATER).out == ""
+    acked = first("msg ack", had.out).one
+    assert acked["body"]["claim"] == had.one["$claim"], "a late ack counts"
+    first("ev sync")
+    second("ev sync")
+    assert [row["status"] for row in second("msg ls queue:q --all", COORD_NOW=LATER).lines] == ["done", "claimed"]
+
+
+def test_what_was_acked_elsewhere_meanwhile_is_not_given_out(clones: list[Clone]) -> None:
+    first, second = clones
+    had = first(f"{FIRM} --max 2", COORD_NOW=NOON)
+    second("ev sync")
+    first("msg ack; ev sync", had.out)
+    late = second(FIRM, expect=1, COORD_NOW=LATER)
+    assert late.out == "" and late.err.endswith(": is done\n")
+    assert second(FIRM, COORD_NOW=LATER).out == ""
+
+
+def test_a_claim_whose_consumer_was_killed_before_it_asked_is_settled_by_the_next_sync(clones: list[Clone]) -> None:
+    first, second = clones
+    message = first("msg ls queue:q -n 1").one["msg_id"]
+    claim = {"type": "msg.claimed", "refs": {"msg_id": message}}
+    first("ev emit", json.dumps({**claim, "body": {"n": 1, "vis_ms": 600_000, "require": "confirmed"}}))
+    assert subject(second(FIRM))[0] == "one"
+    assert "is another's" in first("ev sync", expect=1).err
+    assert first("msg ls queue:q -n 1").one["holder"] == "agent:clone-1"
+    assert first("msg recv; ev sync").err == ""
+
+
+def test_without_it_a_delivery_is_no_affair_of_the_arbiters(clones: list[Clone]) -> None:
+    """History: each sync confirmed or conceded all deliveries; the second one of a message was always conceded."""
+    first, second = clones
+    for clone, when, n in ((first, NOON, 1), (second, NOON, 1), (first, LATER, 2)):
+        given = clone("msg recv queue:q --max 2", COORD_NOW=when).lines
+        assert [(one["$n"], one["$level"]) for one in given] == [(n, "local")] * 2
+        assert clone("ev sync").err == ""
+    second("ev sync")
+    assert kinds(second) == ["msg.claimed"] * 6
+    assert second("msg recv").out == ""
+
+
+def test_where_nothing_can_confirm_it_says_so_before_it_takes_anything(shell: Shell) -> None:
+    shell("msg send --to queue:q --subject one")
+    before = shell("ev replay").out
+    assert shell(FIRM, expect=69).err.startswith("msg: no remote can confirm it; ")
+    assert "no such strength" in shell("msg recv queue:q --require strong", expect=2).err
+    assert "does not go with" in shell("msg recv --require confirmed", expect=2).err
+    assert shell("ev replay").out == before
+    assert shell("msg recv queue:q --require local").one["$level"] == "local"
