@@ -6,9 +6,9 @@ The tools make their own bodies right and do not come here (jsonschema: 90 ms).
 from __future__ import annotations
 
 import functools
-import json
 import os
 
+from coord_envelope import codec
 from coord_envelope.errors import BadData
 from coord_envelope.event import KERNEL
 
@@ -35,5 +35,5 @@ def check_body(kind: str, body: object) -> None:
 @functools.cache
 def _bodies() -> dict[str, Any]:
     path = os.path.join(os.path.dirname(__file__), "schema", "bodies.schema.json")
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)["$defs"]  # type: ignore[no-any-return]
+    with open(path, "rb") as file:
+        return codec.loads(file.read())["$defs"]  # type: ignore[no-any-return]

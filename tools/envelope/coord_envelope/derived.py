@@ -57,7 +57,7 @@ class Derived:
 
     def refresh(self) -> Self:
         """Read what came since. Costs what is new; the first time and after damage, the whole history."""
-        import sqlite3  # 7 ms
+        import _sqlite3 as sqlite3  # 7 ms
 
         try:
             self._layers = [self._opened()]
@@ -74,7 +74,7 @@ class Derived:
 
     def query(self, sql: str, *values: str | int) -> list[Any]:
         """The rows of all layers, the lowest first."""
-        import sqlite3
+        import _sqlite3 as sqlite3
 
         try:
             return [row for layer in self._layers for row in layer.execute(sql, values)]
@@ -113,7 +113,7 @@ class Derived:
 
     def _opened(self) -> sqlite3.Connection:
         """The database on disk, opened anew if its file is another one. Raises fill.StaleError, sqlite3.Error."""
-        import sqlite3
+        import _sqlite3 as sqlite3
 
         try:
             here = os.lstat(self._path)
@@ -145,7 +145,7 @@ class Derived:
 
     def _mended(self) -> bool:
         """Bring the index on disk up to date, or make it anew if it is damaged. Under its lock. Did it succeed?"""
-        import sqlite3
+        import _sqlite3 as sqlite3
 
         for _ in range(2):
             try:
@@ -162,7 +162,7 @@ class Derived:
         return False
 
     def _made_anew(self) -> bool:
-        import sqlite3
+        import _sqlite3 as sqlite3
 
         try:
             for suffix in ("", "-journal", "-wal", "-shm"):
@@ -183,7 +183,7 @@ class Derived:
 
     def _overlay(self) -> None:
         """Put a layer in memory above, with what the ones below do not have."""
-        import sqlite3
+        import _sqlite3 as sqlite3
 
         below, memory = self._layers, sqlite3.connect(":memory:", isolation_level=None)
         self._furnish(memory)

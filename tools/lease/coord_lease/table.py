@@ -7,10 +7,9 @@ memory. It is disposable: damaged, deleted, of another boot, or in disagreement 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 
-from coord_envelope import clock, world
+from coord_envelope import clock, codec, world
 from coord_envelope.errors import Usage
 from coord_envelope.event import Event
 from coord_envelope.stream import Stream, streams
@@ -57,7 +56,7 @@ class Table:
 
     def refresh(self, keep: bool = False) -> Table:
         """Take in what is new. `keep` it on the disk: only under the store's lock. Raises OSError as a stream does."""
-        import sqlite3
+        import _sqlite3 as sqlite3
 
         for opened in (self._opened, self._made_anew) if keep else (self._copied,):
             try:
@@ -79,7 +78,7 @@ class Table:
     def get(self, lease_id: str) -> Json | None:
         """The lease's state, by its full id."""
         for (found,) in self._rows("SELECT json FROM lease WHERE id = ?", lease_id):
-            state: Json = json.loads(found)
+            state: Json = codec.unpack(found.encode())
             return state if "lease_id" in state else None
         return None
 
@@ -98,7 +97,7 @@ class Table:
     def open_ones(self) -> Iterator[Json]:
         """Leases that no event has ended, in order of their ids; of some the time may be over."""
         for (found,) in self._rows("SELECT json FROM lease WHERE id IN (SELECT id FROM held) ORDER BY id"):
-            yield json.loads(found)
+            yield codec.unpack(found.encode())
 
     def overlapping(self, resources: Sequence[str]) -> list[Json]:
         """Those of them that name something which these resources name too, in order of their ids."""
@@ -108,7 +107,7 @@ class Table:
     def _near(self, wanted: str) -> Iterator[Json]:
         exact, (begin, end) = resource.near(wanted)
         for (found,) in self._rows(_NEAR.format(",".join("?" * len(exact))), *exact, begin, end):
-            state = json.loads(found)
+            state = codec.unpack(found.encode())
             if any(resource.overlap(wanted, one) for one in state["resources"]):
                 yield state
 
@@ -118,7 +117,7 @@ class Table:
 
     def _opened(self) -> sqlite3.Connection:
         """The file, opened anew each time: another process may have made another one."""
-        import sqlite3
+        import _sqlite3 as sqlite3
 
         self.close()
         if not os.path.isfile(self._path) or os.path.islink(self._path):
@@ -131,7 +130,7 @@ class Table:
         return self._db
 
     def _copied(self) -> sqlite3.Connection:
-        import sqlite3
+        import _sqlite3 as sqlite3
 
         disk, memory = self._opened(), sqlite3.connect(":memory:", isolation_level=None)
         disk.backup(memory)
@@ -146,7 +145,7 @@ class Table:
         return self._furnished(self._path)
 
     def _furnished(self, path: str) -> sqlite3.Connection:
-        import sqlite3
+        import _sqlite3 as sqlite3
 
         db = sqlite3.connect(path, timeout=0.2, isolation_level=None)
         db.execute("PRAGMA synchronous = OFF")
@@ -200,11 +199,11 @@ class _News:
         if lease_id in self._states:
             return self._states[lease_id]
         for (found,) in self._db.execute("SELECT json FROM lease WHERE id = ?", (lease_id,)):
-            return json.loads(found)  # type: ignore[no-any-return]
+            return codec.unpack(found.encode())  # type: ignore[no-any-return]
         return None
 
     def save(self) -> None:
-        rows = [(lease_id, fold.over_at(state), json.dumps(state)) for lease_id, state in self._states.items()]
+        rows = [(lease_id, fold.over_at(state), codec.pack(state).decode()) for lease_id, state in self._states.items()]
         self._db.executemany("INSERT OR REPLACE INTO lease VALUES (?, ?, ?)", rows)
         self._db.executemany("DELETE FROM held WHERE id = ?", [(lease_id,) for lease_id in self._states])
         opened = [state for state in self._states.values() if fold.open_(state)]
