@@ -20,7 +20,7 @@ TOOLS = ("wk", "ev", "lease", "msg", "run")
 SOURCES = sorted((ROOT / "tools").glob("*/coord_*/**/*.py"))
 HEAVY = {
     *("typer", "rich", "pydantic", "orjson", "ulid", "filelock", "git", "jsonschema", "jinja2", "inotify_simple"),
-    *("yaml", "json", "datetime", "signal"),
+    *("yaml", "json", "datetime", "signal", "contextlib"),
     *("asyncio", "inspect", "subprocess", "typing", "pathlib", "ctypes", "dataclasses", "logging"),
 }
 

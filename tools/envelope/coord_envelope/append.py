@@ -12,11 +12,11 @@ at most one torn line, which the next append ends with a newline and never trunc
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from coord_envelope import clock, disk, event, world
 from coord_envelope.codec import Json
+from coord_envelope.context import suppress
 from coord_envelope.errors import BadData, DiskFault, Fault
 from coord_envelope.event import Event
 from coord_envelope.keys import Keys, keyed
@@ -167,7 +167,7 @@ class Tail:
         except OSError as error:
             # Never retried on this file: the kernel may have dropped the pages and then report success.
             # (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020)
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 self.store.renew_replica()
             what = f"fdatasync failed ({error.strerror}), whether the rest is on the disk is unknown"
             raise DiskFault(what, where=self.writer, todo="look at the disk, then at `ev tail`") from None
@@ -180,7 +180,7 @@ def _give_back(fd: int, begin: int, group: Sequence[Event]) -> Sequence[Event]:
     while count < len(group) and end + len(group[count].raw) + 1 <= size:
         end += len(group[count].raw) + 1
         count += 1
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         os.ftruncate(fd, end)  # if even that fails, the rest is a torn line like a crash's
     return group[:count]
 

@@ -5,7 +5,6 @@ The tools make their own bodies right and do not come here (jsonschema: 90 ms).
 
 from __future__ import annotations
 
-import functools
 import os
 
 from coord_envelope import codec
@@ -32,8 +31,13 @@ def check_body(kind: str, body: object) -> None:
         raise BadData(f"{place}: {fault.message[:200]}", todo=f"see {kind} in spec/types.md")
 
 
-@functools.cache
 def _bodies() -> dict[str, Any]:
+    if _read:
+        return _read
     path = os.path.join(os.path.dirname(__file__), "schema", "bodies.schema.json")
     with open(path, "rb") as file:
-        return codec.loads(file.read())["$defs"]  # type: ignore[no-any-return]
+        _read.update(codec.loads(file.read())["$defs"])
+    return _read
+
+
+_read: dict[str, Any] = {}

@@ -8,8 +8,9 @@ holds the two together.
 
 from __future__ import annotations
 
-import contextlib
 from _json import encode_basestring, make_encoder, make_scanner  # all of json but its patterns: `re` takes 5 ms
+
+from coord_envelope.context import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ _scan = make_scanner(_Rules())  # type: ignore[arg-type]  # any object that has 
 
 
 def _decode(text: str) -> Any:
-    with contextlib.suppress(StopIteration, SystemError):  # until 3.12 it complains only if json.decoder is loaded
+    with suppress(StopIteration, SystemError):  # until 3.12 it complains only if json.decoder is loaded
         value, end = _scan(text, 0)
         if end == len(text):
             return value
@@ -112,7 +113,7 @@ def pack(value: object) -> bytes:
     if _fast:
         import orjson
 
-        with contextlib.suppress(TypeError):  # an integer over 64 bits, or deeper than it goes
+        with suppress(TypeError):  # an integer over 64 bits, or deeper than it goes
             return orjson.dumps(value)
     return dumps(value)
 
@@ -120,7 +121,7 @@ def pack(value: object) -> bytes:
 def unpack(raw: bytes) -> Any:
     """The value that `pack` packed."""
     if _fast:
-        with contextlib.suppress(ValueError):  # deeper than a line may be
+        with suppress(ValueError):  # deeper than a line may be
             return _fast(raw)
     return _decode(raw.decode())
 

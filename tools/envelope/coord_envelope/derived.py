@@ -8,13 +8,13 @@ same answers. Damage that SQLite does not see (bytes overwritten in place) is no
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import stat
 import time
 
 from coord_envelope import fill, world
+from coord_envelope.context import contextmanager, suppress
 from coord_envelope.stream import streams
 
 TYPE_CHECKING = False
@@ -93,7 +93,7 @@ class Derived:
         self._layers = []
         self._overlay()
 
-    @contextlib.contextmanager
+    @contextmanager
     def _writing(self, wait_s: float) -> Iterator[bool]:
         # Who does not get it reads the difference into memory. It also covers the deletion of a damaged file, so
         # that no two processes write two files of one name, and one's journal.
@@ -166,7 +166,7 @@ class Derived:
 
         try:
             for suffix in ("", "-journal", "-wal", "-shm"):
-                with contextlib.suppress(FileNotFoundError):
+                with suppress(FileNotFoundError):
                     os.unlink(self._path + suffix)
             # Made here, so that it is 0600 and no link, and only then opened by SQLite.
             os.close(self._store.open("local", f"{self._name}.sqlite", flags=os.O_RDWR | os.O_CREAT))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import heapq
 import itertools
 import os
 
 from coord_envelope import codec, event
+from coord_envelope.context import contextmanager
 from coord_envelope.event import Event
 from coord_envelope.stream import SUFFIX, Stream, streams
 
@@ -132,7 +132,7 @@ def _segment_no(db: sqlite3.Connection, stream: str, first: int) -> int:
     return int(row[0])
 
 
-@contextlib.contextmanager
+@contextmanager
 def _undisturbed() -> Iterator[None]:
     # Events are trees: the collector finds nothing in them, and looks at all of them again and again for it.
     collecting = gc.isenabled()
@@ -144,7 +144,7 @@ def _undisturbed() -> Iterator[None]:
             gc.enable()
 
 
-@contextlib.contextmanager
+@contextmanager
 def _shown(name: str, size: int) -> Iterator[Callable[[int], object]]:
     if size < LONG or not os.isatty(2):
         yield lambda _: None

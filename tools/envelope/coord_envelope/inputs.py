@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 
 from coord_envelope import codec
+from coord_envelope.context import suppress
 from coord_envelope.errors import BadData, Usage
 
 TYPE_CHECKING = False
@@ -45,7 +45,7 @@ def batches(fd: int = 0, size: int = 1 << 20) -> Iterator[list[Line]]:
 
 def _widen(fd: int, size: int) -> None:
     # A pipe gives 64 KiB at a time, and each time costs an fdatasync.
-    with contextlib.suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError):
         fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size)
 
 

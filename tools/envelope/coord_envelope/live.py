@@ -6,12 +6,12 @@ power loss may. It is never synced, and its old segments are pruned.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 
 from coord_envelope import world
 from coord_envelope.append import Numbering, Tail, write_clock
+from coord_envelope.context import suppress
 from coord_envelope.index import Index
 from coord_envelope.keys import Keys
 from coord_envelope.store import LOCK_WAIT_S
@@ -63,7 +63,7 @@ def prune(store: Store, writer: str, needed: Callable[[], int]) -> None:
             age = world.now_ms() - os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime_ns // 1_000_000
             if age < KEPT_MS or following > needed():
                 return
-            with contextlib.suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory)
     finally:
         os.close(directory)

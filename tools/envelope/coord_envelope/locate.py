@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from coord_envelope import world
+from coord_envelope.context import suppress
 from coord_envelope.disk import fault_of, known_local
 from coord_envelope.errors import BadData, Refused, Unreachable
 from coord_envelope.store import Store
@@ -77,7 +77,7 @@ def _is_repository(path: str) -> bool:
 
 
 def _common(git_dir: str) -> str:
-    with contextlib.suppress(OSError), open(os.path.join(git_dir, "commondir"), encoding="utf-8") as file:
+    with suppress(OSError), open(os.path.join(git_dir, "commondir"), encoding="utf-8") as file:
         git_dir = os.path.join(git_dir, file.readline(4096).strip())
     return os.path.realpath(git_dir)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -10,6 +9,7 @@ import stat
 import time
 
 from coord_envelope import world
+from coord_envelope.context import contextmanager, suppress
 from coord_envelope.disk import IrregularError, known_local, write_all
 from coord_envelope.errors import Refused, TryAgain, Unreachable
 
@@ -84,7 +84,7 @@ class Store:
         finally:
             os.close(fd)
 
-    @contextlib.contextmanager
+    @contextmanager
     def lock(self, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
         """Hold the store's one lock. The kernel frees it when the process dies. Raises TryAgain after `wait_s`.
 
@@ -128,7 +128,7 @@ class Store:
             os.rename(temporary[-1], names[-1], src_dir_fd=parent, dst_dir_fd=parent)
             os.fsync(parent)
         except OSError:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 os.unlink(temporary[-1], dir_fd=parent)
             raise
         finally:
@@ -205,7 +205,7 @@ def _enter(parent: int, name: str, make: bool) -> int:
     except FileNotFoundError:
         if not make:
             raise
-        with contextlib.suppress(FileExistsError):
+        with suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent)
             os.fsync(parent)
         return os.open(name, _WALK, dir_fd=parent)

@@ -6,11 +6,11 @@ A stream is a directory of segments, each named after its first seq. Every byte 
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from coord_envelope import event
 from coord_envelope.codec import Json
+from coord_envelope.context import suppress
 from coord_envelope.disk import IrregularError, fdatasync
 from coord_envelope.event import Event
 
@@ -112,7 +112,7 @@ class Stream:
         A line too many or too few (damage, a copy) gives no event; then the segment must be read from its start.
         """
         data = b""
-        with contextlib.suppress(IrregularError):
+        with suppress(IrregularError):
             data = self._chunk(0, LARGE)
         rows = data.split(b"\n")[:-1]
         try:

@@ -6,11 +6,11 @@ status. Typer, which serves parsing, help and completion, is imported by `coord_
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
 from coord_envelope import VERSION, argv, clock, codec, inputs, world
+from coord_envelope.context import suppress
 from coord_envelope.disk import fault_of, write_all
 from coord_envelope.errors import BadData, DiskFault, Fault, Unreachable, Usage
 from coord_envelope.event import address
@@ -182,7 +182,7 @@ def complain(fault: Fault) -> None:
         from coord_envelope.terminal import visible
 
         line = visible(f"{_tool}: {fault}").encode("utf-8", "replace")
-    with contextlib.suppress(OSError):  # a closed stderr hides the words, not the status
+    with suppress(OSError):  # a closed stderr hides the words, not the status
         write_all(2, line + b"\n")
 
 

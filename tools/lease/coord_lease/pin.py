@@ -6,11 +6,11 @@ is held; the kernel frees it when the last is gone. A pin can only end a lease b
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 
 from coord_envelope import world
+from coord_envelope.context import suppress
 from coord_lease.scope import LONGEST_MS
 
 TYPE_CHECKING = False
@@ -51,13 +51,13 @@ def await_drop(store: Store, name: str, wake: int) -> None:
     if fd is not None:
         fcntl.flock(fd, fcntl.LOCK_SH)
         os.close(fd)
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             os.write(wake, b"\n")
 
 
 def remove(store: Store, name: str) -> None:
     """Forget it: its lease has ended."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         parent = store.directory(*_WHERE)
         try:
             os.unlink(_checked(name), dir_fd=parent)

@@ -6,10 +6,10 @@ memory. It is disposable: damaged, deleted, of another boot, or in disagreement 
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from coord_envelope import clock, codec, world
+from coord_envelope.context import suppress
 from coord_envelope.errors import Usage
 from coord_envelope.event import Event
 from coord_envelope.stream import Stream, streams
@@ -139,7 +139,7 @@ class Table:
 
     def _made_anew(self) -> sqlite3.Connection:
         for suffix in ("", "-journal"):
-            with contextlib.suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):
                 os.unlink(self._path + suffix)
         os.close(self._store.open("local", NAME, flags=os.O_RDWR | os.O_CREAT))  # so that it is 0600 and no link
         return self._furnished(self._path)
