@@ -7,10 +7,10 @@ remembers what was found and how far each stream was read; deleted, it is made a
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 
 from coord_envelope import claims, clock, codec, event, world
+from coord_envelope.context import suppress
 from coord_envelope.disk import IrregularError
 from coord_envelope.event import Event
 from coord_envelope.stream import SUFFIX, Stream
@@ -52,7 +52,7 @@ class Redactions:
         known = dict(self.by)
         for name in self._store.listdir("journal"):
             if not name.startswith("."):
-                with contextlib.suppress(IrregularError):
+                with suppress(IrregularError):
                     self._look(name)
         if self._unsaved >= MUCH or self.by != known:
             self._save()
@@ -74,7 +74,7 @@ class Redactions:
 
     def _load(self) -> None:
         self._read = {}
-        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, OSError):
+        with suppress(ValueError, KeyError, TypeError, AttributeError, OSError):
             saved = codec.loads(self._store.load(*_FILE, most=1 << 26) or b"{}")
             if saved["boot"] == world.boot_id():  # after a power loss the journal may be shorter than what was read
                 self.by = {target: (by, reason) for target, (by, reason) in saved["by"].items()}
@@ -83,7 +83,7 @@ class Redactions:
     def _save(self) -> None:
         self._unsaved = 0
         saved = {"boot": world.boot_id(), "read": self._read, "by": self.by}
-        with contextlib.suppress(OSError):  # a full or read-only disk: it is looked for again
+        with suppress(OSError):  # a full or read-only disk: it is looked for again
             self._store.save(codec.dumps(saved), *_FILE)
 
     def _look(self, name: str) -> None:
