@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from coord_envelope import Fault, No, Store, Usage, inputs, locate, tool, world
 
@@ -53,17 +54,23 @@ def sync(
 
 
 def _once(call: Call, remote: str | None, seconds: float) -> None:
+    from coord_envelope.sync import settings
+    from coord_envelope.sync.quiet import quiet
+
+    began, store = time.monotonic(), call.journal.store
+    found = settings.remote(store, settings.required(store, remote))
+    if quiet(call.journal, found, seconds):
+        call.put([{"remote": found.name, "received": 0, "sent": 0}])
+        return
     from coord_envelope.sync.exchange import sync as exchange
 
-    done = exchange(call.journal, remote, seconds)
+    done = exchange(call.journal, remote, seconds - (time.monotonic() - began))
     call.put([_said(done)])
     for claim in done.conceded:
         call.fail(No("the claim is another's, who was confirmed first", where=claim, todo="`msg recv` says whose"))
 
 
 def _watch(call: Call, remote: str | None, seconds: float, pause: float) -> None:
-    import time
-
     while True:
         try:
             _once(call, remote, seconds)

@@ -6,5 +6,6 @@ tree       what a ref holds, and how one is written
 intake     taking in what others have
 publish    what this store gives
 arbiter    the shared ref
+quiet      is there anything to do?
 exchange   the steps of one sync
 """

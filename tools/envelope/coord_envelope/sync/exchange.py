@@ -12,8 +12,9 @@ import time
 from coord_envelope import append, claims, codec, locate, world
 from coord_envelope.errors import TryAgain, Unreachable
 from coord_envelope.sync import arbiter, publish, settings, tree
-from coord_envelope.sync.git import jitter
+from coord_envelope.sync.git import DamagedError, jitter
 from coord_envelope.sync.intake import Held, Intake
+from coord_envelope.sync.quiet import count
 from coord_envelope.sync.wire import Wire
 from coord_envelope.view import View
 
@@ -58,14 +59,12 @@ class Exchange:
         Raises Unreachable if the remote cannot be reached or refuses; what came in by then is kept. Raises TryAgain
         if another sync of this store holds its lock all the time, or others were always faster at the arbiter.
         """
-        if self._quiet():
-            return
         with self._locked():
             locate.repository(self.store)
             try:
                 self._exchange()
             except Unreachable as fault:
-                if isinstance(fault, tree.DamagedError):
+                if isinstance(fault, DamagedError):
                     self.wire.anew()
                 elif not self.wire.mended():
                     raise
@@ -73,18 +72,6 @@ class Exchange:
                 self._exchange()
         if self._unsound:
             raise self._unsound
-
-    def _quiet(self) -> bool:
-        """Is everything as the last sync left it, there and here? Then the look at the remote is all there was."""
-        last = settings.last(self.store)
-        here = self.journal.end(live=False)
-        held = (self.remote.name, here, publish.count(self.store))
-        if self._settle or held != (last["remote"], last["end"], last["files"]):
-            return False
-        refs = self.wire.look()
-        if refs == last["refs"]:
-            self._remember(refs, here)
-        return bool(refs == last["refs"])
 
     def _exchange(self) -> None:
         for attempt in range(TRIES):
@@ -174,7 +161,7 @@ class Exchange:
                 self.odd.append(f"{self._name(ref)}: cannot be fetched ({fault.what}), not taken")
         self.wire.look()
         if len(found) < len(refs) and not self.wire.sound():
-            raise tree.DamagedError("the store's own repository is damaged")
+            raise DamagedError("the store's own repository is damaged")
         return found
 
     def _take(self, objects: GitDB, refs: dict[str, str]) -> None:
@@ -279,7 +266,7 @@ class Exchange:
     def _remember(self, refs: dict[str, str], end: Json) -> None:
         """What the remote holds now, and how far the journal went when it was read: for `--status`, and to be quiet."""
         at = world.format_ts(world.now_ms())
-        done = {"remote": self.remote.name, "ts": at, "end": end, "files": publish.count(self.store), "refs": refs}
+        done = {"remote": self.remote.name, "ts": at, "end": end, "files": count(self.store), "refs": refs}
         self.store.save(codec.dumps(done), "local", "synced")
 
 

@@ -60,11 +60,6 @@ def paths(store: Store) -> Iterator[str]:
                 yield path
 
 
-def count(store: Store) -> int:
-    """How many they are."""
-    return sum(1 for _ in paths(store))
-
-
 def make_durable(store: Store, replica: str) -> None:
     """Write the replica's own streams to the disk: who has given away what a power loss takes here has forked."""
     for name in store.listdir("journal"):

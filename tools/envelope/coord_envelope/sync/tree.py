@@ -6,7 +6,7 @@ import io
 import re
 
 from coord_envelope import world
-from coord_envelope.errors import Unreachable
+from coord_envelope.sync.git import DamagedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ _FILE, _TREE = 0o100644, 0o040000
 def limit(path: str) -> int:
     """Most bytes of a file that is synced."""
     return BLOB_BYTES if path.startswith("blobs/") else SEGMENT_BYTES
-
-
-class DamagedError(Unreachable):
-    """An object of the store's repository is missing, or is not what its id says."""
 
 
 class Holding:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from fnmatch import fnmatchcase
 
 from coord_envelope import locate
+from coord_envelope.context import suppress
 from coord_envelope.errors import Unreachable
-from coord_envelope.sync import tree
-from coord_envelope.sync.git import Git, reason
+from coord_envelope.sync.git import DamagedError, Git, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ class Wire:
         rows = (line.split("\t") for line in out.decode("utf-8", "replace").split("\n"))
         found = {row[1]: row[0] for row in rows if len(row) == 2 and len(row[0]) == 40}
         # ls-remote looks at the end of a name only: a mirror of ours somewhere below is not asked for
-        return {ref: oid for ref, oid in found.items() if any(fnmatchcase(ref, one) for one in patterns)}
+        return {ref: oid for ref, oid in found.items() if any(_like(ref, one) for one in patterns)}
 
     def fetch(self, refs: list[str]) -> dict[str, str]:
         """Get these refs with all they hold, never a part of it; their tips, which may be newer than `look` said.
@@ -85,7 +83,7 @@ class Wire:
             return not of
         status, _, error = self.git.attempt("merge-base", "--is-ancestor", of, tip)
         if status > 1 and not self.sound():
-            raise tree.DamagedError(reason(error))
+            raise DamagedError(reason(error))
         return status == 0
 
     def seen(self) -> dict[str, str]:
@@ -131,14 +129,24 @@ class Wire:
         if not self._grown:
             return
         often = ("-c", "gc.auto=2000", "-c", "gc.autoDetach=false")
-        with contextlib.suppress(Unreachable):
+        with suppress(Unreachable):
             self.git.attempt(*often, "gc", "--auto", "--quiet")
 
     def objects(self) -> GitDB:
         """The objects that are here now; anew after each fetch, whose pack it would not see."""
+        from coord_envelope.sync import tree
+
         return tree.opened(self.git.path)
 
     def _refs(self, prefix: str) -> dict[str, str]:
         out = self.git.run("for-each-ref", "--format=%(objectname) %(refname)", prefix).decode()
         rows = (line.partition(" ") for line in out.splitlines())
         return {f"refs/{ref.removeprefix(prefix)}": oid for oid, _, ref in rows}
+
+
+def _like(ref: str, pattern: str) -> bool:
+    if "*" in pattern or "[" in pattern:
+        from fnmatch import fnmatchcase  # re: 5 ms
+
+        return fnmatchcase(ref, pattern)
+    return len(ref) == len(pattern) and all(want in ("?", got) for want, got in zip(pattern, ref, strict=True))
