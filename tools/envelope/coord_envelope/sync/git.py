@@ -92,6 +92,7 @@ def run(
         child = subprocess.Popen(argv, env=clean, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
     except FileNotFoundError:
         raise Unreachable("git is not installed", todo="sync needs it") from None
+    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # else a git that ends before it reads would end us
     try:
         out, error = child.communicate(stdin, timeout=seconds)
     except BaseException:
@@ -99,6 +100,8 @@ def run(
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
         raise
+    finally:
+        signal.signal(signal.SIGPIPE, before)
     return child.returncode, out, error
 
 
