@@ -119,6 +119,20 @@ def test_a_claim_whose_consumer_was_killed_before_it_asked_is_settled_by_the_nex
     assert first("msg recv; ev sync").err == ""
 
 
+EARLY = """
+import signal
+from coord_envelope.sync.git import run
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as in every tool
+status, *_ = run(["false"], 60, stdin=b"x" * 1_000_000)
+print(status, signal.getsignal(signal.SIGPIPE) is signal.SIG_DFL)
+"""
+
+
+def test_a_git_that_ends_before_it_reads_ends_nobody_else(shell: Shell) -> None:
+    """History: a tool whose connection was cut died of SIGPIPE, without a word, and what it had claimed stayed out."""
+    assert shell("python -", EARLY).out == "1 True\n"
+
+
 def test_without_it_a_delivery_is_no_affair_of_the_arbiters(clones: list[Clone]) -> None:
     """History: each sync confirmed or conceded all deliveries; the second one of a message was always conceded."""
     first, second = clones

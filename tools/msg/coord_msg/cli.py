@@ -224,7 +224,7 @@ def show(call: Call, ids: o.Ids = None, text: o.AsText = False) -> None:
     def shown(which: str) -> list[Json]:
         mail = post.mail()
         state = post.found(which, mail)
-        notes = {part: state[part] for part in ("acks", "claims", "nacks") if state.get(part)}
+        notes = {part: state[part] for part in ("acks", "claims", "nacks", "ended", "firm") if state.get(part)}
         notes["waits_for"] = fold.waits_for(state)
         return [printer.noted(one, status=mail.status(state), **notes) for one in post.events([state])]
 
