@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from coord_envelope import world
@@ -36,7 +35,9 @@ def acquired(call: Call, scope: Scope, wanted: Wanted, wait_ms: int) -> Event:
         return max(0.0, (min(until, last.until) - world.boot_ns()) / 1e6 + 1)
 
     follower = call.journal.follow(call.journal.end())
-    with contextlib.closing(follower.batches(also=bell.fd, within=within)) as batches:
+    from contextlib import closing  # 3 ms
+
+    with closing(follower.batches(also=bell.fd, within=within)) as batches:
         for number, batch in enumerate(batches):
             news = [one for one in batch if _concerns(one, scope)]
             now = world.boot_ns()
