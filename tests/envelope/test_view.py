@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import Json, Shell, open_journal, open_store
 
-from coord_envelope import Journal, Store, clock, event, fill
+from coord_envelope import Journal, Store, clock, event, fill, shards
 from coord_envelope.view import Snapshot, View
 from coord_wk import fold
 
@@ -135,6 +135,36 @@ def test_the_order_of_arrival_changes_no_answer(shell: Shell, monkeypatch: pytes
     for path in (shell.cwd / ".coord/local").glob("work.sqlite*"):
         path.unlink()
     check_against_fold(kept, journal)
+    check_against_fold(View(journal.store, fold), journal)
+
+
+@pytest.mark.parametrize("accident", ["none", "a part dies", "the journal grows"])
+def test_several_processes_make_what_one_would(shell: Shell, monkeypatch: pytest.MonkeyPatch, accident: str) -> None:
+    monkeypatch.setattr(shards, "LONG", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    journal, history = open_journal(shell.cwd), History(random.Random(5), 80)
+    history.all(journal.store)
+    whole, split, forked = View._part, shards.fork, list[int]()
+
+    def part(view: View, name: str, share: tuple[int, int]) -> None:
+        if accident == "a part dies" and share[0] == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if accident == "the journal grows" and share[0] == 1:
+            journal.append({"agent_id": "agent:z"}, [{"type": "a.b", "body": {}}])
+        whole(view, name, share)
+
+    def fork(work: Callable[[int], None], number: int) -> list[int]:
+        forked.append(number)
+        return split(work, number)
+
+    monkeypatch.setattr(View, "_part", part)
+    monkeypatch.setattr(shards, "fork", fork)
+    view = View(journal.store, fold)
+    check_against_fold(view, journal)
+    assert forked == [2]
+    left = sorted(os.listdir(shell.cwd / ".coord/local"))
+    assert [name for name in left if name.startswith("work")] == ["work.lock", "work.sqlite"]
+    monkeypatch.setattr(shards, "fork", None)  # what they made is used, not made again
     check_against_fold(View(journal.store, fold), journal)
 
 

@@ -147,7 +147,7 @@ class Derived:
         """Bring the index on disk up to date, or make it anew if it is damaged. Under its lock. Did it succeed?"""
         import _sqlite3 as sqlite3
 
-        for _ in range(2):
+        for _ in range(3):  # as it is; made anew; and again, if the journal was another by then
             try:
                 self._layers = [self._opened()]
                 self._fill(self._layers[0])
@@ -165,21 +165,27 @@ class Derived:
         import _sqlite3 as sqlite3
 
         try:
-            for suffix in ("", "-journal", "-wal", "-shm"):
-                with suppress(FileNotFoundError):
-                    os.unlink(self._path + suffix)
-            # Made here, so that it is 0600 and no link, and only then opened by SQLite.
-            os.close(self._store.open("local", f"{self._name}.sqlite", flags=os.O_RDWR | os.O_CREAT))
-            fresh = sqlite3.connect(self._path, isolation_level=None)
-            try:
-                fresh.execute("PRAGMA page_size = 16384")  # a state of 2 KB would leave half a page of 4 KB empty
-                _spare_fsync(fresh)
-                self._furnish(fresh)
-            finally:
-                fresh.close()
+            self._new(f"{self._name}.sqlite").close()
         except (OSError, sqlite3.Error):
             return False
         return True
+
+    def _new(self, name: str) -> sqlite3.Connection:
+        """An empty database in this file below `local/`. Raises OSError, sqlite3.Error."""
+        import _sqlite3 as sqlite3
+
+        discard(self._store, name)
+        # Made here, so that it is 0600 and no link, and only then opened by SQLite.
+        os.close(self._store.open("local", name, flags=os.O_RDWR | os.O_CREAT))
+        db = sqlite3.connect(os.path.join(self._store.path, "local", name), isolation_level=None)
+        try:
+            db.execute("PRAGMA page_size = 16384")  # a state of 2 KB would leave half a page of 4 KB empty
+            _spare_fsync(db)
+            self._furnish(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
 
     def _overlay(self) -> None:
         """Put a layer in memory above, with what the ones below do not have."""
@@ -206,6 +212,13 @@ class Derived:
     def _furnish(self, db: sqlite3.Connection) -> None:
         made = f"INSERT INTO made VALUES ('{self._version}', '{world.boot_id()}');"
         db.executescript(f"BEGIN;{fill.TABLES}{self.tables}{made}COMMIT;")
+
+
+def discard(store: Store, name: str) -> None:
+    """Delete a database below `local/`."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(store.path, "local", name + suffix))
 
 
 def _taken(fd: int) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import bisect
 
-from coord_envelope import codec
+from coord_envelope import codec, shards
 from coord_envelope.derived import Derived
 from coord_envelope.redacted import Redactions, digest
 
@@ -60,6 +60,8 @@ class View(Derived):
     def __init__(self, store: Store, fold: Fold) -> None:
         super().__init__(store, fold.name, fold.version)
         self._fold, self._redactions = fold, Redactions(store)
+        self._share = (0, 1)  # of the entities those whose last character is, modulo the second, the first
+        self._alone = False
 
     def refresh(self) -> Self:
         known = self._redactions.refresh().by
@@ -99,11 +101,14 @@ class View(Derived):
     def add(self, db: sqlite3.Connection, found: Iterator[Found]) -> None:
         touched: dict[str, _Entity] = {}
         entities, step = self._fold.entities, self._fold.step
+        mine, shares = self._share
         for told, segment, offset in found:
             event = self._redactions.shown(told)
             for entity in entities(event):
                 one = touched.get(entity)
                 if one is None:
+                    if ord(entity[-1]) % shares != mine:
+                        continue
                     one = touched[entity] = self._saved(entity)
                 one.take(event, segment, offset, step)
         states, gone, come = [], list[tuple[str, ...]](), list[tuple[str, ...]]()
@@ -117,6 +122,26 @@ class View(Derived):
         db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)", states)
         db.executemany("DELETE FROM facet WHERE name = ? AND value = ? AND entity = ?", gone)
         db.executemany("INSERT OR IGNORE INTO facet VALUES (?, ?, ?)", come)
+
+    def _fill(self, db: sqlite3.Connection) -> None:
+        number = shards.count(self._store, db) if db is self._disk and not self._alone else 1
+        if number == 1:
+            super()._fill(db)
+            return
+        names = [f"{self._name}.sqlite.{part}" for part in range(1, number)]
+        db.execute("UPDATE made SET version = ''")  # until all of it is there
+        pids = shards.fork(lambda part: self._part(names[part], (part + 1, number)), number - 1)
+        self._share, self._alone = (0, number), True  # if the journal grows meanwhile, the next try is one process's
+        try:
+            super()._fill(db)
+        finally:
+            self._share = (0, 1)
+            shards.join(self._store, db, pids, names, ("state", "facet"))
+        db.execute("UPDATE made SET version = ?", (self._version,))
+
+    def _part(self, name: str, share: tuple[int, int]) -> None:
+        self._share, self._layers = share, [self._new(name)]
+        super()._fill(self._layers[0])
 
     def _saved(self, entity: str) -> _Entity:
         rows = [(layer, row) for layer in self._layers for row in layer.execute(_SAVED, (entity,))]
