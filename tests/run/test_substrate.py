@@ -78,10 +78,16 @@ def test_over_ssh_all_is_as_it_is_here(over_ssh: Shell) -> None:
     assert done.err == 'a  "b\n'
 
 
+PROBE = r"""
+case "$(cat /proc/*/cmdline | tr -d '\0')" in *"$TOKEN"*) echo seen;; *) echo nowhere;; esac
+echo "$TOKEN"
+"""
+
+
 def test_over_ssh_a_secret_is_in_no_process_list(over_ssh: Shell) -> None:
-    words = 'sh -c \'cat /proc/*/cmdline | tr -d "*" | grep -c "$TOKEN"; echo "$TOKEN"\''
-    done = over_ssh(f"run exec --substrate ssh:box --secret TOKEN -- {words}", TOKEN="value-of-it")
-    assert done.out == "none\n***\n"
+    (over_ssh.cwd / "probe").write_text(PROBE)
+    line = f"run exec --substrate ssh:box:{over_ssh.cwd} --secret TOKEN -- sh probe"
+    assert over_ssh(line, TOKEN="value-of-it").out == "nowhere\n***\n"
 
 
 def test_over_ssh_the_command_ends_with_the_attempt(over_ssh: Shell) -> None:
