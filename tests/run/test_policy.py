@@ -54,6 +54,20 @@ def test_a_synced_request_is_refused_without_a_policy_and_run_with_one(here: She
     assert there(f"run attach {run}").out == "hello\n"  # the log is elsewhere, its end is known
 
 
+def test_a_published_log_is_there_in_every_store(here: Shell, there: Shell) -> None:
+    """Else only its last 4 KiB."""
+    allow(here, RULE.replace("echo", "seq"))
+    for options in ("", "--publish-log"):
+        run = requested(there, "seq 3000", options)
+        for shell, other in ((here, there), (there, here)):
+            shell(f"ev sync --with {other.cwd}/.coord")
+            here("run worker --once")
+        whole = "".join(f"{n}\n" for n in range(1, 3001))
+        assert there(f"run attach {run}").out == (whole if options else whole[-4096:])
+        log = there(f"run logs {run}", expect=0 if options else 1)
+        assert log.out == (whole if options else "")
+
+
 def test_a_request_of_this_store_needs_no_policy(here: Shell) -> None:
     run = requested(here, "true")
     here("run worker --once")

@@ -255,6 +255,20 @@ def test_a_job_of_a_commit_has_a_work_tree_of_its_own(shell: Shell) -> None:
     assert git("worktree", "list", cwd=shell.cwd).count("\n") == 1
 
 
+def test_the_work_tree_of_a_dead_attempt_is_removed(shell: Shell) -> None:
+    git("commit", "-q", "--allow-empty", "-m", "one", cwd=shell.cwd)
+    run = requested(shell, "sh -c 'pwd; test $RUN_ATTEMPT = 2 || sleep 1000'", "--repo HEAD")
+    with worker(shell) as found, Watched(shell, f"run attach {run}") as attached:
+        first = Path(os.fsdecode(attached.line()))
+        for pid in (found.child.pid, *children(found.child.pid)):
+            os.kill(pid, signal.SIGSTOP)
+            os.kill(pid, signal.SIGKILL)
+        shell("run worker --once")
+        assert attached.child.wait(PATIENCE_S) == 0
+    assert not first.exists()
+    assert git("worktree", "list", cwd=shell.cwd).count("\n") == 1
+
+
 def test_a_job_outside_of_a_work_tree_may_run_anywhere_below_its_store(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell("ev init")

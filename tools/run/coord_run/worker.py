@@ -19,6 +19,7 @@ from coord_run.hands import Hands
 from coord_run.jobs import short
 from coord_run.logs import place
 from coord_run.notify import Notify
+from coord_run.prepare import drop_tree
 from coord_run.process import hunt
 from coord_run.store import Runs
 
@@ -105,6 +106,7 @@ class Worker:
         self._watch()
         for run, claim, n in self._lost():
             hunt(run, n)
+            drop_tree(self._store, self._hands.root, run, n)
             self._release(run, claim)
         blocked = False
         while self._may_take() and not blocked:
