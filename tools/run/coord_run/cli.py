@@ -216,9 +216,9 @@ def show(call: Call, ids: o.Ids = None) -> None:
 
 
 def cancel(call: Call, ids: o.Ids = None, reason: o.Reason = "not wanted any more") -> None:
-    """Cancel jobs: what waits never runs, what runs is ended.
+    """Cancel jobs.
 
-    Twice is once. Exit 1 for a job that is over.
+    What waits never runs, what runs is ended. Twice is once. Exit 1 for a job that is over.
     """
     if draft.reason(reason) != reason:
         raise BadData("is longer than 500 bytes", where="--reason")

@@ -157,9 +157,7 @@ class Worker:
         return True
 
     def _eligible(self, state: Json) -> bool:
-        body = state["request"]["body"]
-        needs = body.get("needs", [])
-        return isinstance(needs, list) and self._caps.issuperset(needs) and self._allowed(state)
+        return self._caps.issuperset(state["request"]["body"].get("needs", ())) and self._allowed(state)
 
     def _allowed(self, state: Json) -> bool:
         """May it run here, and not before its time, if its claim was not confirmed just now?"""
