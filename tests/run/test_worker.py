@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +21,13 @@ FAMILY = "sh -c 'sleep 1000 & echo $!; echo $$; wait'"
 
 def family(attached: Watched) -> list[int]:
     return [int(attached.line()), int(attached.line())]
+
+
+def completed(found: Watched) -> str:
+    """The next job that a worker says is completed."""
+    while (told := json.loads(found.line()))["type"] != "run.completed":
+        pass
+    return str(told["refs"]["run_id"])
 
 
 def test_attach_shows_output_while_it_is_made_and_ends_with_the_status(shell: Shell) -> None:
@@ -138,6 +147,24 @@ def test_an_idle_worker_ends_at_once(shell: Shell) -> None:
             pass
         found.child.send_signal(signal.SIGINT)
         assert found.child.wait(PATIENCE_S) == 0
+
+
+def test_a_store_that_cannot_be_written_for_a_while_ends_no_worker(shell: Shell) -> None:
+    """History: the slot of the attempt that could not be written was never free again."""
+    first = requested(shell, "true")
+    lock, aside = shell.cwd / ".coord/local/lock", shell.cwd / ".coord/local/aside"
+    lock.rename(aside)
+    lock.mkdir()
+    assert "lock: is no regular file" in shell("run worker --once", expect=74).err
+    with Watched(shell, "run worker", stderr=subprocess.PIPE) as found:
+        assert found.child.stderr
+        assert b"lock: is no regular file" in found.child.stderr.readline()
+        lock.rmdir()
+        aside.rename(lock)
+        second = requested(shell, "true")  # which it hears of
+        done = {completed(found) for _ in range(2)}
+        found.child.stderr.close()
+    assert done == {first, second}
 
 
 def test_slots_are_those_of_all_workers_of_an_agent(shell: Shell) -> None:

@@ -71,16 +71,19 @@ class Hands:
             rule, plan.firm = self._rule(request), self._synced
         plan.sandbox = rule.sandbox if rule else ()
         mine = Call(self._me)  # with files of its own: SQLite's must not pass through a fork
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, LOOK))  # until it has ears for them
-        pid = os.fork()
-        if not pid:
-            os.close(self._life)
-            supervise(mine, plan, slot, self._alive)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, LOOK))
-        self.running[pid] = plan.run
-        for fd in (pin, slot):
-            if fd is not None:
-                os.close(fd)
+        ears = (signal.SIGTERM, LOOK)
+        signal.pthread_sigmask(signal.SIG_BLOCK, ears)  # until it has ears of its own for them
+        try:
+            pid = os.fork()
+            if not pid:
+                os.close(self._life)
+                supervise(mine, plan, slot, self._alive)
+            self.running[pid] = plan.run
+        finally:  # if it failed nobody holds the pin, and the job is given back
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ears)
+            for fd in (pin, slot):
+                if fd is not None:
+                    os.close(fd)
 
     def look(self, run: object) -> None:
         """Let the attempt at this job know that something was said of it."""

@@ -10,8 +10,9 @@ import os
 import select
 import signal
 
-from coord_envelope import Filter, claims, pins, tool, world
+from coord_envelope import Event, Fault, Filter, claims, pins, tool, world
 from coord_envelope.child import Caught
+from coord_envelope.disk import fault_of
 from coord_envelope.follow import Bell
 from coord_run import draft, fold
 from coord_run.attempt import LOOK, ORPHANED, STOPPED
@@ -27,7 +28,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_envelope.tool import Call
     from coord_run.jobs import Jobs
@@ -69,7 +69,7 @@ class Worker:
             pause = bell.listen(follower.directories())
             news = self._heed(list(follower.batch(wanted))) + self._hands.reap()
             if news or world.boot_ns() >= self._due or self._lost():
-                self._look(pause)
+                self._try(pause, once)
             if not self._hands.running and (once or self._stops or self._left == 0):
                 self._heed(list(follower.batch(wanted)))
                 return
@@ -100,6 +100,19 @@ class Worker:
                     self._hands.stop()
 
     # ---- taking jobs
+
+    def _try(self, pause: float, once: bool) -> None:
+        """Look; a full disk, or a lock that another holds for long, is no reason to end what runs."""
+        try:
+            self._look(pause)
+        except (Fault, OSError) as trouble:
+            fault = trouble if isinstance(trouble, Fault) else fault_of(trouble)
+            if once:
+                self._call.fail(fault)
+                self._stops += 1
+            else:
+                tool.warn(str(fault))
+            self._due = world.boot_ns() + AGAIN_NS
 
     def _look(self, pause: float) -> None:
         """Give back what the dead left, and take what is free."""
@@ -133,21 +146,23 @@ class Worker:
         begun: list[tuple[Json, int]] = []
 
         def decide(jobs: Jobs) -> list[Json]:
-            for state in jobs.free():
-                n = fold.used(state) + 1
-                pin = (
-                    pins.take(self._store, *place(state["request"]["id"], str(n), "pin"))
-                    if self._eligible(state)
-                    else None
-                )
+            for state in filter(self._eligible, jobs.free()):
+                attempt = place(state["request"]["id"], str(fold.used(state) + 1))
+                pin = pins.take(self._store, *attempt, "pin")
                 if pin is not None:
                     begun.append((state, pin))
                     return self._hands.claim(state)
             return []
 
-        events = self._runs.change(decide) if next(filter(self._eligible, self._runs.jobs().free()), None) else []
+        events = list[Event]()
+        try:
+            if next(filter(self._eligible, self._runs.jobs().free()), None):
+                events = self._runs.change(decide)
+        finally:
+            if not events:  # also if it could not be written
+                for fd in (slot, *(pin for _, pin in begun)):
+                    os.close(fd)
         if not events:
-            os.close(slot)
             return False
         ((state, pin),) = begun
         self._claims.add(events[0].id)
