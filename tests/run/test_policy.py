@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from run.jobs import requested, state, types
-from support import Shell, git
+from support import Shell, check_invariants, git, open_store
 
 
 def clone(root: Path, name: str) -> Shell:
@@ -221,3 +221,6 @@ def test_of_two_stores_that_take_a_job_one_runs_it(here: Shell, there: Shell) ->
     third("ev sync")
     assert types(third, run).count("started") == 1
     assert types(third, run).count("completed") == 1
+    assert types(third, run).count("conceded") == 1
+    for shell in (here, third):
+        check_invariants(open_store(shell.cwd))
