@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
-from coord_envelope import VERSION, argv, clock, codec, inputs, world
+from coord_envelope import argv, clock, codec, inputs, world
 from coord_envelope.context import suppress
 from coord_envelope.disk import fault_of, write_all
-from coord_envelope.errors import BadData, DiskFault, Fault, Unreachable, Usage
+from coord_envelope.errors import BadData, DiskFault, Fault, Usage
 from coord_envelope.event import address
 from coord_envelope.filter import Filter
 from coord_envelope.journal import Journal
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any, NoReturn
 
+    from coord_envelope.append import Witness
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
 
@@ -132,11 +133,13 @@ class Call:
             since=since and moment(since),
         )
 
-    def write_each(self, found: Sequence[tuple[str, Json | Fault]], allow_secret: bool = False) -> None:
+    def write_each(
+        self, found: Sequence[tuple[str, Json | Fault]], allow_secret: bool = False, witness: Witness | None = None
+    ) -> None:
         """Append what is good, print it, and complain of the rest: each (where it came from, draft or fault)."""
         drafts = [draft for _, draft in found if not isinstance(draft, Fault)]
         try:
-            answers = iter(self.journal.append_each(self.actor(), drafts, allow_secret) if drafts else [])
+            answers = iter(self.journal.append_each(self.actor(), drafts, allow_secret, witness) if drafts else [])
         except DiskFault as fault:
             self.put(fault.accepted)
             raise
@@ -239,18 +242,6 @@ def perform(command: Command, values: Values) -> int:
 
 
 FILTERS = ("type_", "not_type", "agent", "not_agent", "work", "thread", "since")
-
-
-def not_yet(name: str, what: str) -> NoReturn:
-    """Say in one line that a tool of a later release is not there, and exit 69."""
-
-    def run() -> int:
-        if sys.argv[1:] != ["--version"]:
-            raise Unreachable(f"{what} are not there yet", todo="this release has wk, ev, lease and msg")
-        write_all(1, f"{name} (coord-kernel) {VERSION}\n".encode())
-        return 0
-
-    _end(name, run)
 
 
 def _end(tool: str, run: Callable[[], int]) -> NoReturn:
