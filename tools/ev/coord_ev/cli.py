@@ -8,7 +8,7 @@ from coord_envelope.bodies import check_body
 from coord_envelope.errors import Fault
 from coord_ev import draft, fold
 from coord_ev.redact import redact
-from coord_ev.sync import sync
+from coord_ev.sync import INTERVAL, sync
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,11 +136,32 @@ def show(call: Call, ids: o.Ids = None) -> None:
                 call.fail(No("no such event", where=text))
 
 
-def watch(call: Call, wanted: Filter) -> None:
-    """Print events as they come, from now on."""
-    from coord_envelope.deliver import deliver
+def watch(
+    call: Call,
+    wanted: Filter,
+    command: o.Command = None,
+    interval: o.Interval = None,
+    every: o.Every = False,
+    once: o.OneLook = False,
+) -> None:
+    """Print events as they come, from now on.
 
-    deliver(call, call.journal.end(), wanted)
+    With a command: run it again and again, and append an event of the type --type when its output or its status has
+    changed.
+    """
+    if not command:
+        from coord_envelope.deliver import deliver
+
+        if interval is not None or every or once:
+            raise Usage("--interval, --every and --once go with a command", todo="ev watch --type T -- CMD")
+        deliver(call, call.journal.end(), wanted)
+        return
+    from coord_ev.watch import watch as observe
+
+    types = wanted.said.get("types", [])
+    if len(types) != 1 or len(wanted.said) != 1:
+        raise Usage("a command needs one --type, of its events, and no other filter", todo="ev watch --type T -- CMD")
+    observe(call, types[0], command, inputs.span(interval or INTERVAL, "--interval"), every, once)
 
 
 def agents(call: Call, active: o.Active = False) -> None:
