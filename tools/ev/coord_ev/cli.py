@@ -164,6 +164,17 @@ def watch(
     observe(call, types[0], command, inputs.span(interval or INTERVAL, "--interval"), every, once)
 
 
+def consume(call: Call, file: o.File, once: o.Once = False, most: o.Most = None, dry_run: o.DryRun = False) -> None:
+    """Run a command for each event that matches.
+
+    FILE says which events, which command, and what is told of the outcome. Each event is done once, also over
+    restarts and failures; what failed for good is told in an event too. Exit 1 if something did.
+    """
+    from coord_ev.consume import consume as react
+
+    react(call, file, once, most, dry_run)
+
+
 def agents(call: Call, active: o.Active = False) -> None:
     """List who is known, last seen first."""
     since = tool.moment("30m") if active else ""
@@ -192,7 +203,7 @@ def stats(call: Call) -> None:
     call.put([fold.stats(call.journal.replay()) | size])
 
 
-COMMANDS = (init, emit, tail, replay, show, watch, sync, agents, redact, verify, stats)
+COMMANDS = (init, emit, tail, replay, show, watch, consume, sync, agents, redact, verify, stats)
 ABOUT = "Append, read and follow the events of a store."
 
 

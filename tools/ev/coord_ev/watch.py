@@ -12,14 +12,14 @@ import os
 import select
 import subprocess
 
-from coord_envelope import BadData, Fault, blobs, codec
+from coord_envelope import BadData, Fault, Filter, blobs, codec
 from coord_envelope.event import KERNEL, type_fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from coord_envelope import Event
+    from coord_envelope import Event, Store
     from coord_envelope.codec import Json
     from coord_envelope.tool import Call
 
@@ -93,11 +93,7 @@ class Observer:
 
     def _newest(self) -> Event | None:
         """This watch's newest event; what the same one saw in another clone is another matter."""
-
-        def ours(event: Event) -> bool:
-            return event.get("refs") == self._refs and event["writer"].rpartition("~")[2] in self._replicas
-
-        return next(iter(self._journal.tail(1, ours)), None)
+        return next(iter(self._journal.tail(1, _Told(self._refs, self._replicas))), None)
 
     def _observed(self) -> Json:
         try:
@@ -113,12 +109,24 @@ class Observer:
                 kept += chunk[: blobs.SYNCED - len(kept)]
         code = child.returncode
         body: Json = {"argv": self._argv, "status": 128 - code if code < 0 else code}
-        return body | {"sha256": digest.hexdigest(), "bytes": size} | self._text(kept, size)
+        body |= {"sha256": digest.hexdigest(), "bytes": size, **told(self._journal.store, "stdout", kept)}
+        return body | ({"truncated": True} if size > len(kept) else {})
 
-    def _text(self, kept: bytes, size: int) -> Json:
-        """The output in the event, or where it is; what is over a MiB is cut."""
-        text = kept.decode("utf-8", "replace")
-        cut = {"truncated": True} if size > len(kept) else {}
-        if len(codec.dumps(text)) <= IN_LINE:
-            return {"stdout": text, **cut}
-        return {"blob": blobs.put(self._journal.store, kept) | {"media": "text/plain"}, **cut}
+
+def told(store: Store, name: str, data: bytes) -> Json:
+    """What a body says of the bytes: they as text by this name, or the blob they are where they are too many."""
+    text = data.decode("utf-8", "replace")
+    if len(codec.dumps(text)) <= IN_LINE:
+        return {name: text}
+    return {"blob": blobs.put(store, data) | {"media": "text/plain"}}
+
+
+class _Told(Filter):
+    """The events of one watch in this store."""
+
+    def __init__(self, refs: Json, replicas: Sequence[str]) -> None:
+        super().__init__()
+        self._watch, self._replicas = refs, replicas
+
+    def __call__(self, event: Event) -> bool:
+        return event.get("refs") == self._watch and event["writer"].rpartition("~")[2] in self._replicas
