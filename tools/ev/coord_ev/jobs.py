@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from coord_envelope import BadData, Fault, codec
+from coord_envelope import BadData, Unreachable, codec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,17 +46,16 @@ class Jobs:
         return f"consumer-{self._name}"
 
     def request(self, key: str, event: Event, argv: Words, stdin: bytes, env: Env, options: Words) -> str:
-        """Have it run once for this key, caused by the event; the job's id. Raises BadData if it cannot be, Fault."""
+        """Have it run once for this key, caused by the event; the job's id. Raises BadData (no job), Unreachable."""
         words = ["request", "--key", key, "--cause", event.id, "--needs", self.cap, *options, "-o", "id"]
         for name, value in {**env, "COORD_AGENT": self._name}.items():
             words += ["--env", f"{name}={value}"]
         words += ["--input", "-"] if stdin else []
         done = subprocess.run([*_run(), *words, "--", *argv], input=stdin, env=self._env, capture_output=True)
         if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip() or f"run request ended with {done.returncode}"
-            fault = BadData(said) if done.returncode in REFUSED else Fault(said)
-            fault.status = done.returncode if done.returncode > 0 else 128 - done.returncode
-            raise fault
+            said = done.stderr.decode("utf-8", "replace").strip().removeprefix("run: ")
+            said = said or f"run request ended with status {done.returncode}"
+            raise BadData(said) if done.returncode in REFUSED else Unreachable(said)
         run = done.stdout.decode().strip()
         self._asked.add(run)  # it cannot be over yet
         return run
@@ -68,7 +67,7 @@ class Jobs:
         return self._over.get(run)
 
     def look(self, runs: Collection[str]) -> None:
-        """Ask after these jobs. Raises Fault."""
+        """Ask after these jobs. Raises Unreachable."""
         left = sorted(run for run in runs if run not in self._over)
         self._asked.update(left)
         for first in range(0, len(left), SHOWN):
@@ -77,7 +76,7 @@ class Jobs:
             rows = map(codec.loads, done.stdout.splitlines())
             self._over.update((row["run_id"], row) for row in rows if row["status"] in OVER)
             if done.returncode:
-                raise Fault(f"run show ended with status {done.returncode}")
+                raise Unreachable(f"run show ended with status {done.returncode}")
 
     def output(self, row: Json, most: int) -> bytes:
         """What the job printed. Raises BadData if that is over so many bytes, or not here."""
@@ -115,13 +114,13 @@ class Worker:
         self._child.wait()
 
     def hear(self) -> None:
-        """Take what it printed. Raises Fault if it has ended."""
+        """Take what it printed. Raises Unreachable if it has ended."""
         try:
             while os.read(self.fd, 1 << 16):
                 pass
         except BlockingIOError:
             return
-        raise Fault(f"run worker ended with status {self._child.wait()}", todo="start it again")
+        raise Unreachable(f"run worker ended with status {self._child.wait()}", todo="start it again")
 
 
 def _run() -> list[str]:

@@ -9,6 +9,7 @@ next, and each is done once. Nothing is kept in memory that is not in the journa
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 
@@ -178,24 +179,25 @@ class Reaction:
         refs = event.get("refs")
         kept = {name: refs[name] for name in KEPT_REFS if name in refs} if isinstance(refs, dict) else {}
         hops = event.get("hops", 0)
+        refs = kept | ({"run_id": run} if run else {})
         draft = {
             "type": kind,
-            "refs": kept | ({"run_id": run} if run else {}),
             "idempotency_key": self.key(event),
             "cause": event.id,
             "hops": hops + 1 if isinstance(hops, int) else 1,
             "body": {"consumer": self._consumer.name, **body},
         }
-        to = {"to": self._consumer.to} if self._consumer.to else {}
-        self._call.put(self._journal.append(self._actor, [draft | to]))
+        some = {name: value for name, value in (("refs", refs), ("to", self._consumer.to)) if value}
+        self._call.put(self._journal.append(self._actor, [draft | some]))
 
     def _fail(self, event: Event, reason: str, more: Json) -> None:
         """Tell of the failure, in an event and on stderr; on stderr alone where no event can (over 32 hops)."""
-        said = {name: value for name, value in more.items() if name != "run_id"}
-        try:
-            self._tell(event, self._consumer.failed, {"reason": reason[:REASON], **said}, more.get("run_id"))
-        except (BadData, Refused) as fault:
-            self._call.fail(fault, event.id)
+        run, said = more.get("run_id"), {name: value for name, value in more.items() if name != "run_id"}
+        with contextlib.suppress(BadData):
+            try:
+                self._tell(event, self._consumer.failed, {"reason": reason[:REASON], **said}, run)
+            except Refused as refusal:
+                self._tell(event, self._consumer.failed, {"reason": f"what it said {refusal.what}", **said}, run)
         self._call.fail(No(reason.partition("\n")[0]), event.id)
 
     def _tail(self, row: Json) -> str:
