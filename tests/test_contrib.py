@@ -9,10 +9,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from proof.witness import PATIENCE_S, Watched
-from support import Shell
+from support import Json, Shell, git
 
-SYSTEMD = Path(__file__).parent.parent / "contrib/systemd"
+CONTRIB = Path(__file__).parent.parent / "contrib"
+SYSTEMD = CONTRIB / "systemd"
 UNITS = sorted(path.name for path in SYSTEMD.glob("*@.*"))
 
 
@@ -89,3 +91,56 @@ def group(leader: int) -> list[int]:
 def names(pid: int) -> list[str]:
     """The names among the first words of a command line: a program, or an interpreter and its script."""
     return [Path(word).name for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:2]]
+
+
+@pytest.fixture
+def examples(shell: Shell) -> Shell:
+    """A repository with the examples in it, a page to keep, and the stand-in for a language model."""
+    if not shutil.which("jq"):
+        pytest.skip("jq is not installed")
+    shutil.copytree(CONTRIB, shell.cwd / "contrib")
+    (shell.cwd / "docs").mkdir()
+    (shell.cwd / "docs/api.md").write_text("old\n")
+    (shell.cwd / "Makefile").write_text("lint:\n\t@echo clean\n")
+    git("add", ".", cwd=shell.cwd)
+    git("commit", "-qm", "first", cwd=shell.cwd)
+    shell.env["PATH"] = f"{CONTRIB}/consumers:{shell.env['PATH']}"
+    return shell
+
+
+def change(shell: Shell, lines: int) -> None:
+    (shell.cwd / "code").write_text("x\n" * lines)
+    git("add", "code", cwd=shell.cwd)
+
+
+@pytest.mark.parametrize(("lines", "verdict"), [(2, "good"), (201, "bad"), (20_000, "bad")])
+def test_the_reviewer_reviews_a_change(examples: Shell, lines: int, verdict: str) -> None:
+    change(examples, lines)
+    examples("ev watch --once --type ci.diff -- git diff HEAD")
+    body = examples("ev consume contrib/consumers/reviewer.toml --once").one["body"]
+    assert body["text"] == f"{verdict}: It changes {lines} lines."
+    assert (body["answer"]["verdict"], body["verdict"]) == (verdict, "pass")
+
+
+def test_the_documenter_writes_the_page_and_tells_the_channel(examples: Shell) -> None:
+    change(examples, 3)
+    git("commit", "-qm", "second", cwd=examples.cwd)
+    examples("ev watch --once --type api.changed -- git log -1 -p --format=%h")
+    examples("ev consume contrib/consumers/docs.toml --once")
+    assert (examples.cwd / "docs/api.md").read_text() == "The last change has 3 lines.\n"
+    assert "docs/api.md | 2 +-" in examples("msg recv chan:docs").one["body"]["text"]
+
+
+def test_the_jobs_of_the_ci_file_meet_in_events(examples: Shell, tmp_path: Path) -> None:
+    pipeline: Json = yaml.safe_load((CONTRIB / "ci/gitlab-ci.yml").read_text())
+    change(examples, 1)
+    env = {**pipeline["variables"], "CI_MERGE_REQUEST_DIFF_BASE_SHA": "HEAD"}
+    examples("\n".join(["set -e", *pipeline["collect"]["script"]]), **env)
+    other = Shell(tmp_path / "other")
+    git("clone", "-q", str(examples.cwd), str(other.cwd), cwd=tmp_path)
+    other.env["PATH"] = examples.env["PATH"]
+    (kept,) = pipeline["collect"]["artifacts"]["paths"]
+    shutil.copy(examples.cwd / kept, other.cwd)
+    done = other("\n".join(["set -e", *pipeline["review"]["script"]]), **env)
+    assert done.lines[-1]["body"]["text"] == "good: It changes 1 lines."
+    assert other("ev replay --type lint.result").one["body"]["stdout"] == "clean\n"

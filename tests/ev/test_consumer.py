@@ -80,6 +80,7 @@ WRONG = [
     ("[emit]", '[emit] type: is missing; as type = "review.done"'),
     ('[emit]\ntype = "Review"', "[emit] type: type 'Review' is not namespace.verb in lower case"),
     ('[emit]\ntype = "work.done"', "[emit] type: work.done is the kernel's; take a type of your own, as ci.diff"),
+    ('[emit]\nto = ["group:x"]', "[emit] to: group:x is reached by msg send only; name its members, or chan:NAME"),
     ('[emit]\ntype = "a.b"\nto = ["gpu:1"]', "[emit] to: 'gpu:1' is not agent|human|bridge|group|queue|chan:NAME"),
 ]  # fmt: skip
 

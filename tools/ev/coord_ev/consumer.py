@@ -181,6 +181,9 @@ class _Section:
 
 
 def _recipients(to: list[str]) -> list[str]:
+    groups = [one for one in to if one.startswith("group:")]
+    if groups:
+        raise BadData(f"{groups[0]} is reached by msg send only", todo="name its members, or chan:NAME")
     try:
         return [recipient(one) for one in to]
     except ValueError as reason:
