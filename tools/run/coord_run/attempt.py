@@ -15,12 +15,13 @@ import select
 import signal
 import sys
 
-from coord_envelope import Fault, blobs, child, claims, world
+from coord_envelope import Fault, child, claims, world
 from coord_envelope.child import Caught
 from coord_envelope.disk import fault_of
-from coord_run import draft, fold, secret, substrate
+from coord_run import draft, fold
 from coord_run.failure import CannotRun
-from coord_run.logs import STREAMS, Log, place
+from coord_run.logs import STREAMS, Log
+from coord_run.prepare import Preparation
 from coord_run.process import NEVER, Process, sweep
 from coord_run.store import Runs
 
@@ -29,25 +30,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_envelope.tool import Call
     from coord_run.jobs import Jobs
+    from coord_run.prepare import Plan
     from coord_run.substrate import Command
 
 RETRY_NS = 1_000_000_000
+BUDGET_S = 10.0
+"""As long as a claim may wait for the remote."""
 STOPPED, ORPHANED = "its worker was stopped", "its worker died"
 LOOK = signal.SIGUSR1
 """What the worker sends when something was said of the job: it may be cancelled, or another's now."""
-
-
-class Plan:
-    """What is to be run, and by which claim."""
-
-    def __init__(self, request: Json, claim: Event, root: str, where: str) -> None:
-        """`root` is the directory that the request's `cwd` is below, `where` the substrate."""
-        self.run, self.body, self.claim, self.root, self.where = request["id"], request["body"], claim.id, root, where
-        self.n, self.token, self.lease_ms = (claim["body"][name] for name in ("n", "gen", "lease_ms"))
 
 
 class Ended:
@@ -97,8 +91,7 @@ class Attempt:
         self._why: str | None = None
         self._kill_at = self._beat_at = self._end_at = NEVER
         self._orphaned = False
-        self._tree: str | None = None
-        self._mask: secret.Mask | None = None
+        self._preparation = Preparation(plan, call.journal.store)
 
     def go(self, slot: int | None) -> None:
         """Run it to its end, and say that."""
@@ -112,10 +105,7 @@ class Attempt:
         sweep()
         for log in self._logs:
             log.drain()
-        if self._tree:
-            from coord_run import worktree
-
-            worktree.remove(self._plan.root, self._tree)
+        self._preparation.tidy()
         if slot is not None:
             os.close(slot)
         self._finish(ended, world.boot_ns() - begin)
@@ -123,53 +113,23 @@ class Attempt:
     # ---- the command
 
     def _ran(self) -> Ended:
+        if self._plan.firm:
+            self._confirm()
         self._look()
         if self._why:
             return Ended(self._why)
-        command = self._prepared()
+        command = self._preparation.command()
         begin, limit = world.boot_ns(), fold.number(self._plan.body.get("timeout_ms"), fold.TIMEOUT_MS)
         self._end_at, self._beat_at = begin + limit * 1_000_000, begin + self._plan.lease_ms * 1_000_000 // 2
         self._process = process = Process(command)
         for stream, pipe in zip(STREAMS, process.pipes, strict=True):
-            self._logs.append(Log(self._call.journal.store, self._plan.run, self._plan.n, stream, pipe, self._mask))
+            self._logs.append(
+                Log(self._call.journal.store, self._plan.run, self._plan.n, stream, pipe, self._preparation.mask)
+            )
         while not process.over(any(log.open for log in self._logs) and self._why is None):
             self._act(world.boot_ns())
             self._wait()
         return self._outcome(command, process.reap())
-
-    def _prepared(self) -> Command:
-        plan, body = self._plan, self._plan.body
-        secrets = secret.values(body.get("secrets", ()))
-        ours = {"RUN_ID": plan.run, "RUN_ATTEMPT": str(plan.n), "RUN_TOKEN": str(plan.token)}
-        env = {**substrate.environment(), **body.get("env", {}), **secrets, **ours}
-        self._mask = secret.Mask(secrets.values()) if secrets else None
-        given = substrate.Command(body["argv"], env, self._directory(), self._input())
-        return substrate.chosen(plan.where)(given)
-
-    def _directory(self) -> str:
-        """Where the command runs: below the root, or below a work tree of its own."""
-        plan, root = self._plan, os.path.realpath(self._plan.root)
-        if "repo" in plan.body:
-            from coord_run import worktree
-
-            self._tree = os.path.join(self._call.journal.store.path, *place(plan.run, str(plan.n), "tree"))
-            worktree.checkout(root, plan.body["repo"], self._tree)
-            root = os.path.realpath(self._tree)
-        cwd = os.path.realpath(os.path.join(root, plan.body.get("cwd", ".")))
-        if os.path.commonpath((cwd, root)) != root:
-            raise CannotRun(f"{plan.body['cwd']} leads out of {root}")
-        if not os.path.isdir(cwd):
-            raise CannotRun(f"{cwd} is no directory here")
-        return cwd
-
-    def _input(self) -> bytes:
-        blob = self._plan.body.get("stdin")
-        if not isinstance(blob, dict):
-            return b""
-        try:
-            return blobs.get(self._call.journal.store, blob.get("sha256"))
-        except Fault as fault:
-            raise CannotRun(f"its input: {fault.what}") from None
 
     def _wait(self) -> None:
         poll = select.poll()
@@ -233,6 +193,24 @@ class Attempt:
         elif state and claims.over(state, self._plan.claim):
             self._end(STOPPED, grace_ns=0)
 
+    def _confirm(self) -> None:
+        """Of a job that came by sync: ask the arbiter for it, and say only then that the command may have run."""
+        from coord_envelope.sync.exchange import sync
+
+        plan, why = self._plan, "its claim was not confirmed"
+        try:
+            sync(self._call.journal, seconds=BUDGET_S)
+        except Fault as fault:
+            why = f"{why}: {fault}"
+        state = self._runs.jobs().state(plan.run)
+        confirmed = state and state["confirmed"].get(plan.claim)
+        if not confirmed:
+            self._why = draft.reason(why)
+        elif not self._say(lambda state: draft.said("started", state, plan.claim, host=world.host())):
+            self._why = STOPPED
+        else:
+            plan.token = confirmed["n"]
+
     def _beat(self, now: int) -> None:
         plan = self._plan
         self._beat_at = now + plan.lease_ms * 1_000_000 // 2
@@ -246,26 +224,27 @@ class Attempt:
         logs = {log.stream: log.told() for log in self._logs}
 
         def last(state: Json) -> Json:
-            if self._why in (STOPPED, ORPHANED):
+            if self._why not in (None, "timeout", "cancelled"):
                 return draft.said("released", state, self._plan.claim, reason=self._why)
             return draft.said("completed", state, self._plan.claim, **ended.told(ns), **logs)
 
         while True:
             try:
-                return self._say(last)
+                self._say(last)
+                return
             except (Fault, OSError) as trouble:
                 from coord_envelope import tool
 
                 tool.warn(f"{self._plan.run}: its end is not written: {trouble}")
                 if self._orphaned:
-                    return None
+                    return
             select.select([self._alive], [], [], RETRY_NS / 1e9)
 
-    def _say(self, drafted: Callable[[Json], Json]) -> None:
-        """Write it, unless the job is another's meanwhile: who knows that says nothing more."""
+    def _say(self, drafted: Callable[[Json], Json]) -> bool:
+        """Write it, unless the job is another's meanwhile: who knows that says nothing more. Was it written?"""
 
         def decide(jobs: Jobs) -> list[Json]:
             state = jobs.state(self._plan.run)
             return [drafted(state)] if state and not claims.over(state, self._plan.claim) else []
 
-        self._runs.change(decide)
+        return bool(self._runs.change(decide))

@@ -36,7 +36,7 @@ def run(call: Call, request: Json, where: str, allow_secret: bool) -> int:
         assert pin is not None, "it is new"
         runs.close()
         call.journal.index.close()
-        hands.begin({"id": asked.id, "body": asked["body"]}, claimed[0], pin)
+        hands.begin({"id": asked.id, "body": asked["body"], "replica": call.journal.store.replica()}, claimed[0], pin)
 
     def heed(news: list[Event]) -> None:
         if any(one["type"] == "run.cancelled" for one in news):

@@ -9,13 +9,15 @@ import signal
 from coord_envelope import child, locate
 from coord_envelope.event import Made
 from coord_envelope.tool import Call
-from coord_run import draft, fold
-from coord_run.attempt import LOOK, Plan, supervise
+from coord_run import draft, fold, policy
+from coord_run.attempt import LOOK, supervise
+from coord_run.prepare import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope import Event
     from coord_envelope.codec import Json
+    from coord_run.policy import Rule
 
 SYNCED_LEASE_MS = 15 * 60_000
 """How long an attempt holds without a sign of life where others hear of it by sync only."""
@@ -26,23 +28,36 @@ class Hands:
 
     def __init__(self, call: Call, where: str) -> None:
         """`where` is the substrate."""
-        self._call, self._where, self._store = call, where, call.journal.store
-        self._me: str = call.actor()["agent_id"]
+        self._where, self._me = where, str(call.actor()["agent_id"])
+        self._store = call.journal.store
         self._ours = self._store.all_replicas()
-        self._lease_ms = SYNCED_LEASE_MS if locate.remote(self._store) else fold.LEASE_MS
+        self._synced = locate.remote(self._store) is not None
+        self._lease_ms = SYNCED_LEASE_MS if self._synced else fold.LEASE_MS
         self._root = locate.work_tree() or os.path.dirname(self._store.path)
+        self._rules = policy.rules(self._root)
         self._alive, self._life = os.pipe2(os.O_CLOEXEC)  # which ends when this process does
         self.running: dict[int, str] = {}
         """Process id → job."""
         child.adopt_orphans()
 
-    def ours(self, state: Json) -> bool:
-        """Was the job requested in this store?"""
-        return state["request"]["replica"] in self._ours
+    def may_run(self, state: Json) -> bool:
+        """Was the job requested in this store, or does the user's policy allow it?"""
+        return self._ours_is(state["request"]) or self._rule(state["request"]) is not None
+
+    def _ours_is(self, request: Json) -> bool:
+        return request["replica"] in self._ours
+
+    def _rule(self, request: Json) -> Rule | None:
+        return next((rule for rule in self._rules if rule.allows(request)), None)
+
+    def _firm(self, request: Json) -> bool:
+        return self._synced and not self._ours_is(request)
 
     def claim(self, state: Json) -> list[Json]:
-        """The drafts by which this process takes the job and begins."""
+        """The drafts by which this process takes the job and, unless that is to be confirmed first, begins."""
         claimed = draft.claimed(state, self._me, self._lease_ms)
+        if self._firm(state["request"]):
+            return [claimed]
         return [claimed | {"$as": "claim"}, draft.started(claimed["refs"])]
 
     def first_claim(self) -> list[Json]:
@@ -54,7 +69,10 @@ class Hands:
 
     def begin(self, request: Json, claim: Event, pin: int, slot: int | None = None) -> None:
         """Make the attempt, in a process that holds the pin and the slot from here on."""
-        plan = Plan(request, claim, self._root, self._where)
+        plan, rule = Plan(request, claim, self._root, self._where), None
+        if not self._ours_is(request):
+            rule, plan.firm = self._rule(request), self._synced
+        plan.sandbox = rule.sandbox if rule else ()
         mine = Call(self._me)  # with files of its own: SQLite's must not pass through a fork
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, LOOK))  # until it has ears for them
         pid = os.fork()

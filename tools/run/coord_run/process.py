@@ -10,6 +10,7 @@ import signal
 from coord_envelope import Fault, child, world
 from coord_envelope.disk import write_all
 from coord_run.logs import STREAMS
+from coord_run.substrate import environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Process:
     def __init__(self, command: Command) -> None:
         """Raises OSError: nothing was started."""
         ends = [os.pipe2(os.O_CLOEXEC) for _ in STREAMS]
-        stdin = _as_file(command.stdin)
+        stdin = _as_lifeline(command.stdin) if command.lifeline else _as_file(command.stdin)
         self.pipes = [reader for reader, _ in ends]
         self.linger_until, self.ended = NEVER, False
         dies_with_us = child.dies_with_parent()
@@ -85,12 +86,30 @@ def _become(command: Command, fds: list[int], dies_with_parent: Callable[[], boo
             os._exit(128 + signal.SIGKILL)
         for place, fd in enumerate(fds):
             os.dup2(fd, place)
-        os.chdir(command.cwd)
+        os.chdir(os.path.join(command.root, command.below))
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        child.become(command.argv, command.env)
+        child.become(command.argv, {**environment(), **command.env})
     finally:
         os._exit(Fault.status)
+
+
+def _as_lifeline(data: bytes) -> int:
+    """As `_as_file`, but it comes to its end only with this process."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    dies_with_parent = child.dies_with_parent()
+    if not os.fork():
+        try:
+            signal.set_wakeup_fd(-1)
+            os.closerange(3, writer)
+            os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
+            if dies_with_parent():
+                write_all(writer, data)
+                signal.pause()
+        finally:
+            os._exit(0)
+    os.close(writer)
+    return reader
 
 
 def _as_file(data: bytes) -> int:

@@ -10,13 +10,15 @@ import os
 import select
 import signal
 
-from coord_envelope import Filter, claims, pins, world
+from coord_envelope import Filter, claims, pins, tool, world
 from coord_envelope.child import Caught
 from coord_envelope.follow import Bell
 from coord_run import draft, fold
 from coord_run.attempt import LOOK, ORPHANED
 from coord_run.hands import Hands
+from coord_run.jobs import short
 from coord_run.logs import place
+from coord_run.notify import Notify
 from coord_run.store import Runs
 
 TYPE_CHECKING = False
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from coord_envelope.tool import Call
     from coord_run.jobs import Jobs
 
+AGAIN_NS = 15_000_000_000
+"""How long a worker leaves a job alone that it gave back: the remote may be out of reach."""
 _NEWS = ("run.cancelled", "run.claimed", "run.conceded", "run.completed")
 """What may end an attempt that runs."""
 
@@ -42,7 +46,10 @@ class Worker:
         self._hands = Hands(call, where)
         self._claims = set[str]()
         self._watched: list[tuple[str, str, int]] = []
+        self._later: dict[str, int] = {}
+        self._refused = set[str]()
         self._stops, self._due = 0, 0
+        self._notify = Notify()
         self._caught = Caught(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, LOOK)
 
     def work(self, once: bool) -> None:
@@ -55,6 +62,7 @@ class Worker:
         for fd in (bell.fd, self._caught.fd):
             if fd is not None:
                 poll.register(fd, select.POLLIN)
+        self._notify.say("READY=1")
         while True:
             pause = bell.listen(follower.directories())
             news = self._heed(list(follower.batch(wanted))) + self._hands.reap()
@@ -64,7 +72,7 @@ class Worker:
                 self._heed(list(follower.batch(wanted)))
                 return
             left = max(0.0, (self._due - world.boot_ns()) / 1e6)
-            if dict(poll.poll(min(pause, left))).get(1, 0) & (select.POLLERR | select.POLLHUP):
+            if dict(poll.poll(min(pause, left, self._notify.alive()))).get(1, 0) & (select.POLLERR | select.POLLHUP):
                 self._hands.stop()
                 self._stops += 1
             bell.silence()
@@ -75,6 +83,8 @@ class Worker:
         mine = [one for one in events if one.id in self._claims or one["body"].get("claim") in self._claims]
         self._call.put(mine)
         for one in events:
+            if one["type"] == "run.released" and one["body"].get("claim") in self._claims:
+                self._later[one["refs"]["run_id"]] = world.boot_ns() + AGAIN_NS
             if one["type"] in _NEWS and one.id not in self._claims:
                 self._hands.look(one["refs"].get("run_id") if isinstance(one.get("refs"), dict) else None)
         return len(events)
@@ -83,6 +93,7 @@ class Worker:
         for number in self._caught.take():
             if number in (signal.SIGTERM, signal.SIGINT):
                 self._stops += 1
+                self._notify.say("STOPPING=1")
                 if self._stops > 1:
                     self._hands.stop()
 
@@ -99,8 +110,9 @@ class Worker:
             blocked = slot is None
             if slot is not None and not self._take(slot):
                 break
-        wait = min(self._runs.jobs().next_ms(), pause if blocked else float("inf"), 86_400_000.0)
-        self._due = world.boot_ns() + int(wait * 1_000_000)
+        wait = min(self._runs.jobs().next_ms(), pause if blocked else 86_400_000.0)
+        later = min((at for at in self._later.values() if at > world.boot_ns()), default=1 << 63)
+        self._due = min(world.boot_ns() + int(wait * 1_000_000), later)
         self._watch()
 
     def _may_take(self) -> bool:
@@ -143,7 +155,18 @@ class Worker:
     def _eligible(self, state: Json) -> bool:
         body = state["request"]["body"]
         needs = body.get("needs", [])
-        return isinstance(needs, list) and self._caps.issuperset(needs) and self._hands.ours(state)
+        return isinstance(needs, list) and self._caps.issuperset(needs) and self._allowed(state)
+
+    def _allowed(self, state: Json) -> bool:
+        """May it run here, and not before its time, if its claim was not confirmed just now?"""
+        request = state["request"]
+        if self._later.get(request["id"], 0) > world.boot_ns():
+            return False
+        allowed = self._hands.may_run(state)
+        if not allowed and request["id"] not in self._refused:
+            self._refused.add(request["id"])
+            tool.warn(f"{short(request['id'])}: came from another store, and no policy allows it; see run(1), POLICY")
+        return allowed
 
     # ---- what the dead left
 
