@@ -82,6 +82,7 @@ def worker(
     once: o.Once = False,
     max_: o.Most = None,
     cap: o.Cap = None,
+    only: o.Only = False,
     substrate: o.Substrate = "local",
 ) -> None:
     """Run the jobs that are free, and those that come.
@@ -93,7 +94,7 @@ def worker(
     from coord_run.worker import Worker
 
     chosen(substrate)
-    Worker(call, slots, cap or (), substrate, max_).work(once)
+    Worker(call, slots, cap or (), substrate, max_, only).work(once)
 
 
 def exec_(

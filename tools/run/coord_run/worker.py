@@ -39,12 +39,12 @@ _NEWS = ("run.cancelled", "run.claimed", "run.conceded", "run.completed")
 class Worker:
     """What runs for this worker, and what it may take."""
 
-    def __init__(self, call: Call, slots: int, caps: Iterable[str], where: str, most: int | None = None) -> None:
-        """At most `most` attempts in all; `where` is the substrate."""
+    def __init__(self, call: Call, slots: int, caps: Iterable[str], where: str, most: int | None, only: bool) -> None:
+        """At most `most` attempts in all; `where` is the substrate; `only`: of jobs that need one of the caps."""
         self._call, self._slots, self._caps, self._left = call, slots, frozenset(caps), most
         self._runs, self._store = Runs(call), call.journal.store
         self._hands = Hands(call, where)
-        self._claims = set[str]()
+        self._claims, self._only = set[str](), only
         self._watched: list[tuple[str, str, int]] = []
         self._later: dict[str, int] = {}
         self._refused = set[str]()
@@ -155,7 +155,8 @@ class Worker:
     def _eligible(self, state: Json) -> bool:
         body = state["request"]["body"]
         needs = body.get("needs", [])
-        return isinstance(needs, list) and self._caps.issuperset(needs) and self._allowed(state)
+        fits = isinstance(needs, list) and self._caps.issuperset(needs) and bool(needs or not self._only)
+        return fits and self._allowed(state)
 
     def _allowed(self, state: Json) -> bool:
         """May it run here, and not before its time, if its claim was not confirmed just now?"""
