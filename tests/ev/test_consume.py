@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from proof.witness import PATIENCE_S, Watched
-from support import Json, Shell, check_invariants, open_store
+from support import Json, Shell, check_invariants, git, open_store
 
 HEAD = 'name = "c"\n[match]\ntypes = ["job.todo"]\n[run]\nbackoff = "1ms"\n'
 EMIT = '[emit]\ntype = "job.done"\n'
@@ -224,7 +224,7 @@ def test_a_rehearsal_changes_no_byte_of_the_store(shell: Shell) -> None:
         assert tree(shell.cwd / ".coord") == was, f"after {before}"
         assert [(one["event_id"], one["stdin"]) for one in done.lines] == list(zip(ids, "abc", strict=True))
     assert done.lines[0]["argv"] == ["sh", "-c", "touch ran"]
-    assert done.err.count("no 'text' here") == 2
+    assert done.err.count("no 'text' here") == 1, "what is redacted is passed over"
     assert not (shell.cwd / "ran").exists()
     assert len(shell("ev consume c.toml --dry-run --max 1").lines) == 1
 
@@ -327,6 +327,59 @@ def test_it_ends_when_its_worker_does(shell: Shell) -> None:
         assert consume.child.stderr
         assert b"run worker ended" in consume.child.stderr.read()
         consume.child.stderr.close()
+
+
+def test_its_worker_leaves_other_jobs_alone(shell: Shell) -> None:
+    """It took every job that needed nothing, and ended with `--once` in the midst of one."""
+    write(shell, sh("true"))
+    shell("run request -- touch other; run request --needs gpu -- touch other")
+    todo(shell)
+    assert len(once(shell)) == 1
+    assert [one["status"] for one in shell("run ls").lines] == ["requested"] * 2
+
+
+def test_what_another_store_has_begun_is_that_stores_to_finish(shell: Shell, tmp_path: Path) -> None:
+    """`--once` waited for it for ever."""
+    write(shell, sh("seq 3000"))
+    event = todo(shell)
+    begin = f"run request --as c --key 'c {event} 1' --needs consumer-c --cause {event} -o id -- seq 3000"
+    run = shell(begin).out
+    other = tmp_path / "other"
+    git("clone", "-q", str(shell.cwd), str(other), cwd=tmp_path)
+    there = Shell(other)
+    there("ev init")
+    write(there, sh("seq 3000"))
+    there(f"ev sync --with {shell.cwd}")
+    done = there("ev consume c.toml --once", expect=75)
+    assert f"ev: {event}: its job is another store's; sync, and start again\n" in done.err
+    shell("run worker --once --cap consumer-c --as c")
+    there(f"ev sync --with {shell.cwd}")
+    assert "another store's" in there("ev consume c.toml --once", expect=75).err, "its output is not here"
+    (told,) = once(shell)
+    assert told["refs"]["run_id"] == run.strip()
+    there(f"ev sync --with {shell.cwd}")
+    assert once(there) == []
+
+
+def test_a_hostile_event_does_no_harm_to_the_consumer(shell: Shell) -> None:
+    write(shell, sh("true") + "stdin = \"{{ file('c.toml') }}\"\n")
+    todo(shell)
+    lines = shell("ev replay").out
+    (name,) = (path.name for path in (shell.cwd / ".coord/journal").iterdir() if path.name.startswith("agent.tester"))
+    forged, hostile = "agent.evil~" + name[-8:], []
+    strange: list[Json] = [
+        {"refs": ["run_id"]}, {"refs": {"run_id": 7, "work_id": "-x", "thread_id": "y" * 300}}, {"hops": -5},
+        {"hops": "x"}, {"cause": 7}, {"cause": "x\0"}, {"file": "x", "blob": 1}, {"body": {"redacted": True}},
+    ]  # fmt: skip
+    for number, fields in enumerate(strange):
+        one = json.loads(lines) | {"writer": forged, "seq": number + 1, "actor": {"agent_id": "agent:evil"}} | fields
+        one["event_id"] = one["event_id"][:-2] + f"{number:02d}"
+        hostile.append(json.dumps(one, separators=(",", ":")))
+    (shell.cwd / ".coord/journal" / forged).mkdir()
+    (shell.cwd / ".coord/journal" / forged / "000000000001.jsonl").write_text("\n".join(hostile) + "\n")
+    done = shell("ev consume c.toml --once", expect=None)
+    assert len(done.lines) == 1 + len(strange)
+    assert once(shell) == []
 
 
 def test_many_at_once_are_all_done(shell: Shell) -> None:

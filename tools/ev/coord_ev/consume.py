@@ -7,9 +7,10 @@ import os
 import time
 
 from coord_envelope import Fault, Journal, Store, cursor
+from coord_envelope.errors import TryAgain
 from coord_ev.consumer import Consumer
 from coord_ev.jobs import Jobs
-from coord_ev.reaction import Reaction
+from coord_ev.reaction import Reaction, ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def _rehearse(call: Call, journal: Journal, consumer: Consumer, most: int | None
     for event in journal.replay(consumer.wanted, after=cursor.load(journal.store, _cursor(consumer))):
         if most == 0:
             break
-        if reaction.own(event) or reaction.result(event) or reaction.job(event):
+        redacted = event.id in journal.redactions.by
+        if redacted or reaction.own(event) or reaction.result(event) or reaction.job(event):
             continue
         most = most and most - 1
         try:
@@ -102,7 +104,9 @@ class Consuming:
                 if behind != saved:
                     follower.vouch(saved)
                     cursor.save(self._store, _cursor(self._consumer), saved := behind)
-                if (once or self._left == 0) and not self._open:
+                if (once or self._left == 0) and self._open.keys() <= self._reaction.elsewhere:
+                    for event_id in self._open:
+                        self._call.fail(TryAgain("its job is another store's", event_id, todo="sync, and start again"))
                     return
 
     def _concerns(self, event: Event) -> bool:
@@ -112,7 +116,7 @@ class Consuming:
         """Open those that match. Returns the jobs of which there is news."""
         self._reaction.refresh()
         for event in filter(self._consumer.wanted, events):
-            if self._reaction.own(event):
+            if self._reaction.own(event) or event.id in self._call.journal.redactions.by:
                 continue
             if self._left == 0:
                 self._beyond.setdefault(event.stream, event)
@@ -120,7 +124,7 @@ class Consuming:
             self._left = self._left and self._left - 1
             self._open[event.id] = event
             self._fresh.append(event)
-        news = {str((event.get("refs") or {}).get("run_id")) for event in events if event["type"] in ENDS}
+        news = {ref(event, "run_id") for event in events if event["type"] in ENDS}
         if time.monotonic() >= self._looked + LOOK_S:
             self._looked, news = time.monotonic(), set(self._reaction.waits)
         return news & self._reaction.waits.keys()
@@ -128,6 +132,6 @@ class Consuming:
     def _next(self, news: set[str]) -> list[Event]:
         """The events with which to go on: of whose jobs there is news, and some that were not begun."""
         self._jobs.look(news)
-        heard = {self._reaction.waits[run]: None for run in news}
         begun, self._fresh = self._fresh[:BEGUN], self._fresh[BEGUN:]
-        return [self._open[one] for one in [*heard, *(event.id for event in begun)] if one in self._open]
+        named = dict.fromkeys([*(self._reaction.waits[run] for run in news), *(event.id for event in begun)])
+        return [self._open[one] for one in named if one in self._open]

@@ -108,9 +108,14 @@ class Consumer:
             answer = codec.loads(output.strip())
         except ValueError as reason:
             return None, f"no JSON: {reason}"
-        for error in self.schema.iter_errors(answer):
-            place = ".".join(map(str, error.absolute_path)) or "the whole"
-            return None, f"{place}: {error.message[:300]}"
+        from referencing.exceptions import Unresolvable
+
+        try:
+            for error in self.schema.iter_errors(answer):
+                place = ".".join(map(str, error.absolute_path)) or "the whole"
+                return None, f"{place}: {error.message[:300]}"
+        except (Unresolvable, RecursionError) as fault:
+            raise BadData(f"refers to what is not in it: {str(fault)[:200]}", "[run] schema") from None
         return answer, ""
 
     def values(self, event: Json, **more: Any) -> Json:

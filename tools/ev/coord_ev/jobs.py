@@ -78,8 +78,13 @@ class Jobs:
             if done.returncode:
                 raise Unreachable(f"run show ended with status {done.returncode}")
 
-    def output(self, row: Json, most: int) -> bytes:
-        """What the job printed. Raises BadData if that is over so many bytes, or not here."""
+    def forget(self, run: str) -> None:
+        """It is not asked for again."""
+        self._over.pop(run, None)
+        self._asked.discard(run)
+
+    def output(self, row: Json, most: int) -> bytes | None:
+        """What the job printed; None if that is not in this store. Raises BadData if it is over so many bytes."""
         said = row.get("stdout") or {"bytes": 0, "tail": ""}
         tail: bytes = said["tail"].encode()
         if len(tail) == said["bytes"]:
@@ -87,13 +92,11 @@ class Jobs:
         if said["bytes"] > most:
             raise BadData(f"its output has {said['bytes']:,} bytes, more than {most:,}")
         found = self._store.load("local", "runs", row["run_id"], str(row["attempt"]), "stdout.log", most=most)
-        if found is None or len(found) != said["bytes"]:
-            raise BadData("its output is not in this store any more")
-        return found
+        return found if found and len(found) == said["bytes"] else None
 
     def worker(self, slots: int) -> Worker:
         """Begin to run them, so many at once."""
-        words = ["worker", "--slots", str(slots), "--cap", self.cap, "-o", "jsonl"]
+        words = ["worker", "--slots", str(slots), "--cap", self.cap, "--only", "-o", "jsonl"]
         return Worker([*_run(), *words], self._env)
 
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 
-from coord_envelope import BadData, No
+from coord_envelope import BadData, No, clock
 from coord_envelope.errors import Refused
 from coord_ev.template import LONGEST, rendered
 from coord_ev.watch import told
@@ -51,8 +50,11 @@ class Reaction:
     def __init__(self, call: Call, journal: Journal, consumer: Consumer, jobs: Jobs) -> None:
         self._call, self._journal, self._consumer, self._jobs = call, journal, consumer, jobs
         self._actor = {"agent_id": f"agent:{consumer.name}"}
+        self._runs: dict[str, set[str]] = {}
         self.waits: dict[str, str] = {}
         """Of each job that is waited for, the event it is for."""
+        self.elsewhere: set[str] = set()
+        """The events of which another store, heard of by a sync, has begun the job. That is its to finish."""
 
     def refresh(self) -> None:
         """Know what is in the journal now."""
@@ -68,8 +70,7 @@ class Reaction:
         return found is not None
 
     def _parent(self, event: Json) -> Json | None:
-        refs = event.get("refs")
-        above = event.get("cause") or (refs.get("run_id") if isinstance(refs, dict) else None)
+        above = event.get("cause") or ref(event, "run_id")
         if not isinstance(above, str) or above == event["event_id"]:
             return None
         place = self._journal.index.by_id(above)
@@ -92,22 +93,29 @@ class Reaction:
 
     def go_on(self, event: Event) -> bool:
         """Do what can be done now. Is nothing left to do?"""
-        if self.result(event):
-            return True
+        done = bool(self.result(event)) or self._done(event)
+        if done:
+            self.elsewhere.discard(event.id)
+            for run in self._runs.pop(event.id, ()):
+                self.waits.pop(run, None)
+                self._jobs.forget(run)
+        return done
+
+    def _done(self, event: Event) -> bool:
         try:
             good = self._good(event)
-            if good is None:
-                return False
-            if self._consumer.emit:
+            if good and self._consumer.emit:
                 self._tell(event, self._consumer.emit, *good)
+            return good is not None
         except (FailedError, BadData, Refused) as reason:
             self._fail(event, str(reason), getattr(reason, "more", {}))
-        return True
+            return True
 
     def _good(self, event: Event) -> tuple[Json, str] | None:
         """The good result's body, and the job it is of. None: not there yet. Raises FailedError, BadData, Refused."""
-        more, used, most = "", 0, self._consumer.max_attempts
-        for step in itertools.count(1):
+        more, used, most, step = "", 0, self._consumer.max_attempts, 0
+        while True:
+            step += 1
             row = self._ran(event, str(step), functools.partial(self._asked, event, more, most - used))
             if row is None:
                 return None
@@ -115,33 +123,34 @@ class Reaction:
             if row["status_code"]:
                 raise FailedError(_ended(row), run_id=run)
             output = self._jobs.output(row, LONGEST)
+            if output is None and self._is_elsewhere(event, str(step)):
+                return None
+            if output is None:
+                raise FailedError("its output is not in this store any more", run_id=run)
             answer, wrong = self._consumer.checked(output)
             if not wrong:
-                break
+                return self._judged(event, f"{step} gate", output, answer, run)
             if used >= most:
                 raise FailedError(f"its output does not fit the schema: {wrong}", run_id=run)
             more = AGAIN.format(wrong=wrong, answer=output.decode("utf-8", "replace")[:QUOTED])
-        said = self._judged(event, f"{step} gate", output, run)
-        if said is None:
-            return None
+
+    def _judged(self, event: Event, step: str, output: bytes, answer: object, run: str) -> tuple[Json, str] | None:
+        """The body of an output that may pass, and its job. None: no word yet. Raises FailedError, BadData."""
+        verdict = {}
+        if self._consumer.gate:
+            row = self._ran(event, step, functools.partial(self._asked_gate, event, output))
+            if row is None:
+                return None
+            said = row["status_code"] if row.get("outcome") == "exit" else 2
+            verdict = {"verdict": VERDICTS.get(said, "inconclusive")}
+            if verdict["verdict"] != "pass":
+                why = str((row.get("stdout") or {}).get("tail", "")).strip()
+                reason = f"the gate says {verdict['verdict']}" + (f": {why}" if why else "")
+                raise FailedError(reason, **verdict, run_id=run)
         values = self._consumer.values(event, stdout=output.decode("utf-8", "replace"), answer=answer)
         text = rendered(self._consumer.text, values, "[emit] text").encode()
         fits = {} if answer is None else {"answer": answer}
-        return {**told(self._journal.store, "text", text), **fits, **said}, run
-
-    def _judged(self, event: Event, step: str, output: bytes, run: str) -> Json | None:
-        """What the gate says, if there is one; None: nothing yet. Raises FailedError unless it lets it pass."""
-        if not self._consumer.gate:
-            return {}
-        row = self._ran(event, step, functools.partial(self._asked_gate, event, output))
-        if row is None:
-            return None
-        said = row["status_code"] if row.get("outcome") == "exit" else 2
-        verdict = VERDICTS.get(said, "inconclusive")
-        if verdict != "pass":
-            why = self._tail(row).strip()
-            raise FailedError(f"the gate says {verdict}" + (f": {why}" if why else ""), verdict=verdict, run_id=run)
-        return {"verdict": verdict}
+        return {**told(self._journal.store, "text", text), **fits, **verdict}, run
 
     def _asked(self, event: Event, more: str, attempts: int) -> Asked:
         consumer = self._consumer
@@ -160,11 +169,14 @@ class Reaction:
         """How the step's job ended; None while it has not. Requests it if it is not there."""
         request = self.job(event, step)
         if request:
-            self.waits[request.id] = event.id
-            return self._jobs.over(request.id)
+            self._wait(event, request.id)
+            row = self._jobs.over(request.id)
+            if row is None:
+                self._is_elsewhere(event, step)
+            return row
         argv, stdin, env, options = make()
-        work = (event.get("refs") or {}).get("work_id")
-        options += ["--work", work] if isinstance(work, str) else []
+        work = ref(event, "work_id")
+        options += ["--work", work] if clock.valid(work) else []
         try:
             run = self._jobs.request(self.key(event, step), event, argv, stdin, env, options)
         except BadData:
@@ -172,19 +184,30 @@ class Reaction:
             if not self.job(event, step):
                 raise
             return self._ran(event, step, make)  # another process of this consumer has requested it, in other words
-        self.waits[run] = event.id
+        self._wait(event, run)
         return None
 
+    def _is_elsewhere(self, event: Event, step: str) -> bool:
+        """Has another store to finish this step? Then it is remembered."""
+        request, ours = self.job(event, step), self._journal.store.all_replicas()
+        found = request is not None and request["writer"].partition("!")[0].rpartition("~")[2] not in ours
+        if found:
+            self.elsewhere.add(event.id)
+        return found
+
+    def _wait(self, event: Event, run: str) -> None:
+        self.waits[run] = event.id
+        self._runs.setdefault(event.id, set()).add(run)
+
     def _tell(self, event: Event, kind: str, body: Json, run: str | None) -> None:
-        refs = event.get("refs")
-        kept = {name: refs[name] for name in KEPT_REFS if name in refs} if isinstance(refs, dict) else {}
+        kept = {name: value for name in KEPT_REFS if (value := ref(event, name))}
         hops = event.get("hops", 0)
         refs = kept | ({"run_id": run} if run else {})
         draft = {
             "type": kind,
             "idempotency_key": self.key(event),
             "cause": event.id,
-            "hops": hops + 1 if isinstance(hops, int) else 1,
+            "hops": max(0, hops) + 1 if isinstance(hops, int) else 1,
             "body": {"consumer": self._consumer.name, **body},
         }
         some = {name: value for name, value in (("refs", refs), ("to", self._consumer.to)) if value}
@@ -200,8 +223,12 @@ class Reaction:
                 self._tell(event, self._consumer.failed, {"reason": f"what it said {refusal.what}", **said}, run)
         self._call.fail(No(reason.partition("\n")[0]), event.id)
 
-    def _tail(self, row: Json) -> str:
-        return str((row.get("stdout") or {}).get("tail", ""))
+
+def ref(event: Json, name: str) -> str:
+    """What an event refers to by this name; nothing where what it says is no reference."""
+    refs = event.get("refs")
+    found = refs.get(name) if isinstance(refs, dict) else None
+    return found if isinstance(found, str) and len(found) <= 256 else ""
 
 
 def _ended(row: Json) -> str:
