@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support import Json, Shell, open_store
 
-from coord_envelope import BadData
+from coord_envelope import BadData, init
 from coord_envelope.event import Event
 from coord_ev.consumer import Consumer
 
@@ -20,6 +20,13 @@ types = ["ci.*"]
 argv = ["llm", "-s", "{{ file('prompts/review.md') }}"]
 stdin = "{{body.diff}}"
 """
+
+
+@pytest.fixture
+def store(repo: Path) -> Path:
+    """A repository with a store, made without a process."""
+    init()
+    return repo
 
 
 def consumer(repo: Path, text: str) -> Consumer:
@@ -44,8 +51,8 @@ def words(repo: Path, argv: str, **body: object) -> list[str]:
     return found.job(event(**body))[0]
 
 
-def test_a_right_file_has_no_mistake(shell: Shell, repo: Path) -> None:
-    found = consumer(repo, RIGHT)
+def test_a_right_file_has_no_mistake(store: Path) -> None:
+    found = consumer(store, RIGHT)
     assert found.mistakes == []
     argv, stdin = found.job(event(diff="+a\n"))
     assert (argv, stdin) == (["llm", "-s", "Be brief.\n"], b"+a\n")
@@ -86,10 +93,8 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "line"), WRONG, ids=lambda one: one[:30])
-def test_a_mistake_is_one_line_that_says_what_where_and_what_to_do(
-    shell: Shell, repo: Path, text: str, line: str
-) -> None:
-    assert [one for one in mistakes(repo, text) if one.startswith(line)]
+def test_a_mistake_is_one_line_that_says_what_where_and_what_to_do(store: Path, text: str, line: str) -> None:
+    assert [one for one in mistakes(store, text) if one.startswith(line)]
 
 
 def test_all_mistakes_are_told_and_nothing_is_run(shell: Shell, repo: Path) -> None:
@@ -107,8 +112,8 @@ def test_a_file_that_is_no_toml_or_not_there_is_said(shell: Shell, repo: Path) -
     assert shell("ev consume none.toml", expect=74).err == "ev: none.toml: no such file or directory\n"
 
 
-def test_an_event_is_inserted_and_never_read_as_a_template(shell: Shell, repo: Path) -> None:
-    assert words(repo, '["a", "x {{body.t}}"]', t="{{ file('c.toml') }}$(id)`id`;") == [
+def test_an_event_is_inserted_and_never_read_as_a_template(store: Path) -> None:
+    assert words(store, '["a", "x {{body.t}}"]', t="{{ file('c.toml') }}$(id)`id`;") == [
         "a", "x {{ file('c.toml') }}$(id)`id`;",
     ]  # fmt: skip
 
@@ -123,14 +128,14 @@ def test_an_event_is_inserted_and_never_read_as_a_template(shell: Shell, repo: P
         ('["a", "{{body.t * 30}}"]', "x" * 40_000, "more than 1,048,576"),
     ],
 )
-def test_a_word_that_is_none_is_refused(shell: Shell, repo: Path, argv: str, title: str, why: str) -> None:
+def test_a_word_that_is_none_is_refused(store: Path, argv: str, title: str, why: str) -> None:
     with pytest.raises(BadData, match=why):
-        words(repo, argv, t=title)
+        words(store, argv, t=title)
 
 
-def test_behind_two_dashes_and_behind_an_options_name_anything_may_stand(shell: Shell, repo: Path) -> None:
-    assert words(repo, '["a", "--", "{{body.t}}"]', t="-x") == ["a", "--", "-x"]
-    assert words(repo, '["a", "--title={{body.t}}"]', t="-x") == ["a", "--title=-x"]
+def test_behind_two_dashes_and_behind_an_options_name_anything_may_stand(store: Path) -> None:
+    assert words(store, '["a", "--", "{{body.t}}"]', t="-x") == ["a", "--", "-x"]
+    assert words(store, '["a", "--title={{body.t}}"]', t="-x") == ["a", "--title=-x"]
 
 
 @pytest.mark.parametrize(
@@ -145,9 +150,9 @@ def test_behind_two_dashes_and_behind_an_options_name_anything_may_stand(shell: 
         ("{{ body.gone | default('-') }}", "-"),
     ],
 )
-def test_what_is_inserted_is_text_or_json(shell: Shell, repo: Path, source: str, made: str) -> None:
+def test_what_is_inserted_is_text_or_json(store: Path, source: str, made: str) -> None:
     body: Json = {"n": 7, "yes": True, "none": None, "list": ["a", {"b": 1}], "items": "a field"}
-    found = consumer(repo, RIGHT.replace('"{{body.diff}}"', f'"""{source}"""'))
+    found = consumer(store, RIGHT.replace('"{{body.diff}}"', f'"""{source}"""'))
     assert found.mistakes == []
     assert found.job(event(**body))[1].decode() == made
 
@@ -166,26 +171,26 @@ def test_what_is_inserted_is_text_or_json(shell: Shell, repo: Path, source: str,
         ("{{ file('gone.md') }}", r"gone.md: no such file"),
     ],
 )
-def test_what_is_not_there_or_not_allowed_is_an_error(shell: Shell, repo: Path, source: str, why: str) -> None:
-    found = consumer(repo, RIGHT.replace('"{{body.diff}}"', f'"""{source}"""'))
+def test_what_is_not_there_or_not_allowed_is_an_error(store: Path, source: str, why: str) -> None:
+    found = consumer(store, RIGHT.replace('"{{body.diff}}"', f'"""{source}"""'))
     assert found.mistakes == []
     with pytest.raises(BadData, match=why):
         found.job(event(n=7))
 
 
-def test_file_reads_nothing_above_the_consumers_file_nor_through_a_link_out(shell: Shell, repo: Path) -> None:
-    (repo / "sub").mkdir()
-    (repo / "sub/in.md").write_text("in")
-    (repo / "secret").write_text("secret")
-    (repo / "sub/out").symlink_to("../secret")
-    (repo / "sub/up").symlink_to("..")
-    (repo / "sub/link").symlink_to("in.md")
-    os.mkfifo(repo / "sub/fifo")
+def test_file_reads_nothing_above_the_consumers_file_nor_through_a_link_out(store: Path) -> None:
+    (store / "sub").mkdir()
+    (store / "sub/in.md").write_text("in")
+    (store / "secret").write_text("secret")
+    (store / "sub/out").symlink_to("../secret")
+    (store / "sub/up").symlink_to("..")
+    (store / "sub/link").symlink_to("in.md")
+    os.mkfifo(store / "sub/fifo")
     text = 'name = "c"\n[match]\ntypes = ["a.b"]\n[run]\nargv = ["a"]\nstdin = "{{ file(body.name) }}"\n'
-    (repo / "sub/c.toml").write_text(text)
-    found = Consumer("sub/c.toml", open_store(repo))
+    (store / "sub/c.toml").write_text(text)
+    found = Consumer("sub/c.toml", open_store(store))
     assert [found.job(event(name=name))[1] for name in ("in.md", "link", "../sub/in.md")] == [b"in"] * 3
-    for name in ("../secret", "out", "up/secret", str(repo / "sub/in.md"), "", ".", "fifo", "in.md\0", "gone"):
+    for name in ("../secret", "out", "up/secret", str(store / "sub/in.md"), "", ".", "fifo", "in.md\0", "gone"):
         with pytest.raises(BadData):
             found.job(event(name=name))
 

@@ -87,7 +87,7 @@ def test_killed_between_any_two_steps_it_does_all_and_tells_once(
     furnish(shell)
     chance, expected, hit = random.Random(11), dict[str, list[str]](), Counter[str]()
     rounds = [(nth, alone) for nth in range(1, OF_ONE + 4) for alone in (False, True)]
-    for number, (nth, alone) in enumerate(rounds if long else rounds[::4]):
+    for number, (nth, alone) in enumerate(rounds if long else rounds[::7]):
         good = todo(shell, number, poison=False)
         bad = todo(shell, number, poison=True) if number % 2 else None
         if killed_at(shell, nth, alone):

@@ -108,7 +108,9 @@ class Reaction:
                 self._tell(event, self._consumer.emit, *good)
             return good is not None
         except (FailedError, BadData, Refused) as reason:
-            self._fail(event, str(reason), getattr(reason, "more", {}))
+            self.refresh()
+            if not self.result(event):  # else another process of this consumer told it meanwhile, in other words
+                self._fail(event, str(reason), getattr(reason, "more", {}))
             return True
 
     def _good(self, event: Event) -> tuple[Json, str] | None:
