@@ -22,6 +22,7 @@ TABLE: Table = (
               '--cwd': ('cwd', 'one'),
               '--repo': ('repo', 'one'),
               '--input': ('input_', 'one'),
+              '--publish-log': ('publish_log', 'flag'),
               '--cause': ('cause', 'one'),
               '--allow-secret': ('allow_secret', 'flag'),
               '--as': ('as_', 'one'),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from coord_envelope import Filter, No, tool, world
+from coord_envelope import BadData, Filter, No, blobs, tool, world
 from coord_envelope.disk import write_all
 from coord_envelope.follow import POLL_MS, Bell
 from coord_run import fold
@@ -45,14 +45,19 @@ class Reader:
                 self._left[stream] = offset
 
 
-def show(call: Call, run: str, stream: str, n: int | None) -> None:
+def show(call: Call, state: Json, stream: str, n: int | None) -> None:
     """Print a log as it is now. Raises No if it is not in this store."""
-    found = attempts(call.journal.store, run)
+    store, run = call.journal.store, state["request"]["id"]
+    found = attempts(store, run)
     wanted = n or max(found, default=0)
-    if wanted not in found:
+    if wanted in found:
+        Reader(store, run, wanted, [stream]).pump(both=False)
+        return
+    published = _published(store, fold.result(state), stream)
+    if n or published is None:
         what = f"attempt {n} has no log here" if n else "has no log here"
         raise No(what, where=run, todo="it may not have begun, or in another store: see `run show`")
-    Reader(call.journal.store, run, wanted, [stream]).pump(both=False)
+    write_all(1, published)
 
 
 def follow(
@@ -92,7 +97,7 @@ def follow(
             if over:
                 break
     if reader is None:
-        _tails(state)
+        _elsewhere(store, state)
     return state
 
 
@@ -107,10 +112,20 @@ def _directories(store: Store, run: str) -> list[str]:
     return ["/".join(names) for names in (place(run), *(place(run, str(n)) for n in attempts(store, run)[-1:]))]
 
 
-def _tails(state: Json) -> None:
-    """Of a job that ran elsewhere the ends of its output are known."""
-    result = fold.result(state) or {}
+def _elsewhere(store: Store, state: Json) -> None:
+    """Of a job that ran in another store the output is known if it was published, else its end."""
+    result = fold.result(state)
     for stream, fd in (("stdout", 1), ("stderr", 2)):
-        said = result.get(stream)
-        if isinstance(said, dict) and isinstance(said.get("tail"), str):
+        said = (result or {}).get(stream)
+        published = _published(store, result, stream)
+        if published is not None:
+            write_all(fd, published)
+        elif isinstance(said, dict) and isinstance(said.get("tail"), str):
             write_all(fd, said["tail"].encode())
+
+
+def _published(store: Store, result: Json | None, stream: str) -> bytes | None:
+    said = (result or {}).get(stream)
+    with contextlib.suppress(No, BadData):
+        return blobs.get(store, said.get("sha256")) if isinstance(said, dict) else None
+    return None

@@ -221,7 +221,8 @@ class Attempt:
 
     def _finish(self, ended: Ended, ns: int) -> None:
         """Say how it ended, however long that takes: else the command would be run again."""
-        logs = {log.stream: log.told() for log in self._logs}
+        publish = self._call.journal.store if self._plan.body.get("publish_log") is True else None
+        logs = {log.stream: log.told(publish) for log in self._logs}
 
         def last(state: Json) -> Json:
             if self._why not in (None, "timeout", "cancelled"):

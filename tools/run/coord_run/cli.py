@@ -39,6 +39,7 @@ def request(
     cwd: o.Cwd = None,
     repo: o.Repo = None,
     input_: o.Input = None,
+    publish_log: o.PublishLog = False,
     cause: o.Cause = None,
     allow_secret: o.AllowSecret = False,
 ) -> None:
@@ -50,12 +51,26 @@ def request(
     from coord_run import request as asked
 
     call.out.id_ref = "run_id"
-    options = (needs, timeout, grace, retry, max_attempts, backoff, start_by, env, secret, cwd, repo, input_)
+    options = (
+        needs,
+        timeout,
+        grace,
+        retry,
+        max_attempts,
+        backoff,
+        start_by,
+        env,
+        secret,
+        cwd,
+        repo,
+        input_,
+        publish_log,
+    )
     if argv:
         one = asked.body(call, argv, *options)
         call.put(call.journal.append(call.actor(), [_drafted(call, one, work, key, cause)], allow_secret))
         return
-    if any(one is not None for one in (*options, key, work, cause)):
+    if any(one not in (None, False) for one in (*options, key, work, cause)):
         raise Usage("there is no command", todo="run request [options] -- ARGV...")
     call.actor()
     for batch in call.lines():
@@ -120,7 +135,7 @@ def exec_(
     from coord_run import foreground
     from coord_run import request as asked
 
-    body = asked.body(call, argv, None, timeout, grace, None, 1, None, None, env, secret, cwd, repo, input_)
+    body = asked.body(call, argv, None, timeout, grace, None, 1, None, None, env, secret, cwd, repo, input_, False)
     return foreground.run(call, _drafted(call, body, work, key, cause), substrate, allow_secret)
 
 
@@ -167,7 +182,7 @@ def logs(call: Call, id_: o.Id, stderr: o.Stderr = False, attempt: o.Attempt = N
     if follow:
         output.follow(call, runs, run, [stream], both=False)
     else:
-        output.show(call, run, stream, attempt)
+        output.show(call, runs.found(id_, runs.jobs()), stream, attempt)
 
 
 def ls(

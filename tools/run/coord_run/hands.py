@@ -33,8 +33,8 @@ class Hands:
         self._ours = self._store.all_replicas()
         self._synced = locate.remote(self._store) is not None
         self._lease_ms = SYNCED_LEASE_MS if self._synced else fold.LEASE_MS
-        self._root = locate.work_tree() or os.path.dirname(self._store.path)
-        self._rules = policy.rules(self._root)
+        self.root = locate.work_tree() or os.path.dirname(self._store.path)
+        self._rules = policy.rules(self.root)
         self._alive, self._life = os.pipe2(os.O_CLOEXEC)  # which ends when this process does
         self.running: dict[int, str] = {}
         """Process id → job."""
@@ -69,7 +69,7 @@ class Hands:
 
     def begin(self, request: Json, claim: Event, pin: int, slot: int | None = None) -> None:
         """Make the attempt, in a process that holds the pin and the slot from here on."""
-        plan, rule = Plan(request, claim, self._root, self._where), None
+        plan, rule = Plan(request, claim, self.root, self._where), None
         if not self._ours_is(request):
             rule, plan.firm = self._rule(request), self._synced
         plan.sandbox = rule.sandbox if rule else ()

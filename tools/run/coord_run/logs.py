@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from coord_envelope import blobs
 from coord_envelope.disk import write_all
 from coord_envelope.errors import Refused
 from coord_envelope.secrets import refuse_secret
@@ -86,8 +87,10 @@ class Log:
         self._hash.update(kept)
         self._bytes += len(kept)
 
-    def told(self) -> Json:
-        """What the event of its end says of it."""
+    def told(self, publish: Store | None) -> Json:
+        """What the event of its end says of it. With a store to publish in, a log that a sync carries is a blob."""
+        if publish and self._bytes <= blobs.SYNCED:
+            blobs.put(publish, os.pread(self._file, self._bytes, 0))
         data = os.pread(self._file, TAIL_BYTES, max(0, self._bytes - TAIL_BYTES))
         tail = data.decode("utf-8", "replace").encode()[-TAIL_BYTES:].decode("utf-8", "ignore")
         try:

@@ -27,6 +27,7 @@ Secret = Annotated[_Texts, typer.Option("--secret", metavar="NAME", help="A secr
 Cwd = Annotated[_Text, typer.Option("--cwd", metavar="DIR", help="Where it runs (here), below the root.")]
 Repo = Annotated[_Text, typer.Option("--repo", metavar="REF", help="In a work tree of its own, of this commit.")]
 Input = Annotated[_Text, typer.Option("--input", metavar="FILE|-", help="What it reads on standard input.")]
+PublishLog = Annotated[bool, typer.Option("--publish-log", help="Let a sync carry its output, up to 1 MiB.")]
 Cause = Annotated[_Text, typer.Option("--cause", metavar="ID", help="The event that set it off.")]
 AllowSecret = Annotated[bool, typer.Option("--allow-secret", help="Write it even if it looks like a credential.")]
 Slots = Annotated[int, typer.Option("--slots", metavar="N", min=1, help="At most so many jobs at once (1).")]

@@ -65,7 +65,7 @@ class Preparation:
 
             if plan.where.startswith("ssh:"):
                 raise CannotRun("over ssh there is no work tree: no --repo")
-            self._tree = os.path.join(self._store.path, *place(plan.run, str(plan.n), "tree"))
+            self._tree = _tree(self._store, plan.run, plan.n)
             worktree.checkout(root, plan.body["repo"], self._tree)
             root = os.path.realpath(self._tree)
         below = plan.body.get("cwd", ".")
@@ -94,6 +94,17 @@ class Preparation:
 
             subprocess.run(self._command.after, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if self._tree:
-            from coord_run import worktree
+            drop_tree(self._store, self._plan.root, self._plan.run, self._plan.n)
 
-            worktree.remove(self._plan.root, self._tree)
+
+def drop_tree(store: Store, root: str, run: str, n: int) -> None:
+    """Remove the work tree of an attempt, if it has one."""
+    path = _tree(store, run, n)
+    if os.path.lexists(path):
+        from coord_run import worktree
+
+        worktree.remove(root, path)
+
+
+def _tree(store: Store, run: str, n: int) -> str:
+    return os.path.join(store.path, *place(run, str(n), "tree"))

@@ -34,6 +34,7 @@ def body(
     cwd: str | None,
     repo: str | None,
     input_: str | None,
+    publish_log: bool,
 ) -> Json:
     """The body that the options describe. Raises Usage, BadData, OSError."""
     if retry not in (None, *RETRY):
@@ -51,6 +52,7 @@ def body(
         "retry": retry,
         "backoff_ms": None if backoff is None else inputs.span(backoff, "--backoff", least=0),
         "grace_ms": None if grace is None else inputs.span(grace, "--grace", least=0),
+        "publish_log": publish_log or None,
         "start_by": start_by and world.format_ts(world.now_ms() + inputs.span(start_by, "--start-by")),
     }
     return {name: value for name, value in given.items() if value is not None}

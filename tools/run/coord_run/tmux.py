@@ -45,11 +45,10 @@ def main(label: str, argv: Sequence[str]) -> int:
                 os.killpg(pane, number)
 
         signal.signal(signal.SIGTERM, passed_on)
-        reader = os.open(out, os.O_RDONLY | os.O_NONBLOCK)
         _tmux(label, "pipe-pane", "-t", "job", f"exec cat >'{out}'")
+        reader = os.open(out, os.O_RDONLY)  # waits for that cat: before, its end would be read
         with open(gate, "w") as opened:  # waits for the one who waits there
             opened.write("go\n")
-        os.set_blocking(reader, True)
         try:
             return _copied(reader, f"\033]{mark};".encode())
         finally:

@@ -14,11 +14,13 @@ from coord_envelope import Filter, claims, pins, tool, world
 from coord_envelope.child import Caught
 from coord_envelope.follow import Bell
 from coord_run import draft, fold
-from coord_run.attempt import LOOK, ORPHANED
+from coord_run.attempt import LOOK, ORPHANED, STOPPED
 from coord_run.hands import Hands
 from coord_run.jobs import short
 from coord_run.logs import place
 from coord_run.notify import Notify
+from coord_run.prepare import drop_tree
+from coord_run.process import hunt
 from coord_run.store import Runs
 
 TYPE_CHECKING = False
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from coord_run.jobs import Jobs
 
 AGAIN_NS = 15_000_000_000
-"""How long a worker leaves a job alone that it gave back: the remote may be out of reach."""
+"""How long a worker leaves a job alone whose claim was not confirmed: the remote may be out of reach."""
 _NEWS = ("run.cancelled", "run.claimed", "run.conceded", "run.completed")
 """What may end an attempt that runs."""
 
@@ -83,7 +85,7 @@ class Worker:
         mine = [one for one in events if one.id in self._claims or one["body"].get("claim") in self._claims]
         self._call.put(mine)
         for one in events:
-            if one["type"] == "run.released" and one["body"].get("claim") in self._claims:
+            if one in mine and one["type"] == "run.released" and one["body"]["reason"] not in (STOPPED, ORPHANED):
                 self._later[one["refs"]["run_id"]] = world.boot_ns() + AGAIN_NS
             if one["type"] in _NEWS and one.id not in self._claims:
                 self._hands.look(one["refs"].get("run_id") if isinstance(one.get("refs"), dict) else None)
@@ -102,7 +104,9 @@ class Worker:
     def _look(self, pause: float) -> None:
         """Give back what the dead left, and take what is free."""
         self._watch()
-        for run, claim, _ in self._lost():
+        for run, claim, n in self._lost():
+            hunt(run, n)
+            drop_tree(self._store, self._hands.root, run, n)
             self._release(run, claim)
         blocked = False
         while self._may_take() and not blocked:

@@ -37,13 +37,13 @@ def checkout(root: str, repo: object, path: str) -> None:
     commit = repo.get("commit") if isinstance(repo, dict) else None
     if not isinstance(commit, str) or len(commit) not in (40, 64) or commit.strip("0123456789abcdef"):
         raise CannotRun("repo names no commit")
-    remove(root, path)
+    if os.path.lexists(path):
+        remove(root, path)
     status, _, error = run([*_GIT, "-C", root, "worktree", "add", "--detach", "--force", path, commit], SECONDS)
     if status:
         raise CannotRun(f"commit {commit[:12]} cannot be checked out here: {reason(error)}")
 
 
 def remove(root: str, path: str) -> None:
-    """Remove the work tree, if it is there."""
-    if os.path.lexists(path):
-        run([*_GIT, "-C", root, "worktree", "remove", "--force", "--force", path], SECONDS)
+    """Remove a work tree, with all that is in it."""
+    run([*_GIT, "-C", root, "worktree", "remove", "--force", "--force", path], SECONDS)
