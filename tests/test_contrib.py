@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -39,6 +41,18 @@ def test_each_unit_starts_what_is_there(shell: Shell) -> None:
         "coord-postman ci.failed agent:fixer",
     }
     assert "ev consume" in next(one for one in started if one.startswith("/bin/sh"))
+
+
+def test_the_consumers_unit_finds_the_store_of_its_file(shell: Shell, tmp_path: Path) -> None:
+    text = (SYSTEMD / "coord-consume@.service").read_text()
+    (line,) = (line.removeprefix("ExecStart=") for line in text.splitlines() if line.startswith("ExecStart="))
+    path = shell.cwd / "my consumer.toml"
+    path.write_text('name = "c"\n[match]\ntypes = ["a.b"]\n[run]\nargv = ["pwd"]\n[emit]\ntype = "a.done"\n')
+    shell("ev emit a.b")
+    argv = [word.replace("$$", "$").replace("%%", "%").replace("%f", str(path)) for word in shlex.split(line)]
+    shell.cwd = tmp_path
+    with Watched(shell, shlex.join(argv)) as consume:
+        assert json.loads(consume.line())["body"]["text"] == f"{path.parent}\n"
 
 
 @pytest.fixture
