@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,50 @@ def test_a_synced_request_is_refused_without_a_policy_and_run_with_one(here: She
     assert state(here, run)["code"] == 0
     there(f"ev sync --with {here.cwd}/.coord")
     assert there(f"run attach {run}").out == "hello\n"  # the log is elsewhere, its end is known
+
+
+def forged(shell: Shell, run: str, **changes: object) -> bytes:
+    """A request's line, changed."""
+    (line,) = shell("ev replay --type run.requested").lines
+    assert line["event_id"] == run
+    return json.dumps(line | changes, separators=(",", ":")).encode() + b"\n"
+
+
+def test_the_name_of_a_writer_is_no_proof_of_where_a_request_was_made(here: Shell, there: Shell) -> None:
+    """History: who could push a line into a stream with our replica's id had it run without a policy."""
+    here("ev emit a.b")
+    replica = next((here.cwd / ".coord/journal").iterdir()).name.partition("~")[2]
+    run = requested(there, "touch pwned")
+    writer = f"agent.here2~{replica}"
+    stream = there.cwd / f".coord/journal/{writer}/{1:012d}.jsonl"
+    stream.parent.mkdir()
+    stream.write_bytes(forged(there, run, writer=writer, seq=1, event_id=f"{run[:-1]}{'0' if run[-1] != '0' else '1'}"))
+    here(f"ev sync --with {there.cwd}/.coord")
+    assert len(here("run ls").lines) == 2
+    assert here("run worker --once").err.count("came from another store") == 2
+    assert not (here.cwd / "pwned").exists()
+
+
+def test_a_request_that_says_something_else_under_an_id_of_ours_is_not_run(here: Shell, there: Shell) -> None:
+    run = requested(here, "true")
+    writer = "agent.aaa~00000000"
+    stream = there.cwd / f".coord/journal/{writer}/{1:012d}.jsonl"
+    stream.parent.mkdir()
+    stream.write_bytes(forged(here, run, writer=writer, seq=1, body={"argv": ["touch", "pwned"]}))
+    here(f"ev sync --with {there.cwd}/.coord")
+    here("run worker --once")
+    assert not (here.cwd / "pwned").exists()
+
+
+def test_of_one_key_in_two_stores_there_is_one_job(here: Shell, there: Shell) -> None:
+    """Both were run before they met: the first result counts, by either id."""
+    runs = [requested(shell, "echo x", "--key k") for shell in (here, there)]
+    for shell in (here, there):
+        shell("run worker --once")
+    here(f"ev sync --with {there.cwd}/.coord")
+    assert here("run ls --all").one["run_id"] == runs[0]
+    assert [state(here, run)["run_id"] for run in runs] == [runs[0]] * 2
+    assert len(state(here, runs[0])["also_completed"]) == 1
 
 
 def test_a_published_log_is_there_in_every_store(here: Shell, there: Shell) -> None:

@@ -43,6 +43,29 @@ def test_logs_follow_one_stream(shell: Shell) -> None:
         assert logs.rest() == [b"two"]
 
 
+def test_who_attaches_ends_when_its_reader_is_gone(shell: Shell) -> None:
+    """History: it said how the job stood, as if that were over."""
+    run = requested(shell, "true")
+    done = shell(f"run attach {run} | true")
+    assert (done.out, done.err) == ("", "")
+
+
+def test_exec_is_ended_by_a_signal_and_the_command_with_it(shell: Shell) -> None:
+    with Watched(shell, f"run exec -- {FAMILY}") as found:
+        pids = family(found)
+        found.child.send_signal(signal.SIGINT)
+        assert all(map(ended, pids))
+        assert found.child.wait(PATIENCE_S) == -signal.SIGINT
+
+
+def test_what_exec_runs_can_be_cancelled(shell: Shell) -> None:
+    with Watched(shell, f"run exec -- {FAMILY}") as found:
+        pids = family(found)
+        shell("run ls | run cancel --reason enough")
+        assert all(map(ended, pids))
+        assert found.child.wait(PATIENCE_S) == 125
+
+
 def test_attach_goes_on_when_the_worker_dies_and_the_job_is_tried_again(shell: Shell) -> None:
     run = requested(shell, "sh -c 'echo $RUN_ATTEMPT; test $RUN_ATTEMPT = 2 || sleep 1000; exit 4'")
     with Watched(shell, f"run attach {run}") as attached:

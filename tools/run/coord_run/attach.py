@@ -97,7 +97,7 @@ def follow(
             if over:
                 break
     if reader is None:
-        _elsewhere(store, state)
+        _elsewhere(store, state, streams, both)
     return state
 
 
@@ -112,10 +112,11 @@ def _directories(store: Store, run: str) -> list[str]:
     return ["/".join(names) for names in (place(run), *(place(run, str(n)) for n in attempts(store, run)[-1:]))]
 
 
-def _elsewhere(store: Store, state: Json) -> None:
+def _elsewhere(store: Store, state: Json, streams: Sequence[str], both: bool) -> None:
     """Of a job that ran in another store the output is known if it was published, else its end."""
     result = fold.result(state)
-    for stream, fd in (("stdout", 1), ("stderr", 2)):
+    for stream in streams:
+        fd = 2 if both and stream == "stderr" else 1
         said = (result or {}).get(stream)
         published = _published(store, result, stream)
         if published is not None:

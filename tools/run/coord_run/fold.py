@@ -30,6 +30,7 @@ LONGEST_BACKOFF_MS = 15 * 60_000
 SKEW_MS = 60_000
 """By so much clocks may differ: an attempt lapses that much later than it says."""
 LEASE_MS = 120_000
+MOST_ATTEMPTS = 999_999
 LONGEST_MS = 366 * 86_400_000
 BAD_DATA = 65
 """The exit status of a command whose input is bad: to run it again would not help."""
@@ -57,24 +58,37 @@ def step(state: Json | None, event: Event) -> Json:
 
 
 def _requested(state: Json, event: Event, body: Json) -> None:
-    argv, refs, key = body.get("argv"), event.get("refs"), event.get("idempotency_key")
-    if not isinstance(argv, list) or not argv or not all(isinstance(one, str) for one in argv):
+    refs, key = event.get("refs"), event.get("idempotency_key")
+    if not all(_sound(body, name, kind) for name, kind in _KINDS.items()) or not body.get("argv"):
         return
     work = refs.get("work_id") if isinstance(refs, dict) else None
     state["request"] = {
         "id": event.id,
         "by": event["actor"]["agent_id"],
         "ts": event["ts"],
-        "replica": event["writer"].partition("!")[0].rpartition("~")[2],
         "body": body,
         **({"work": work} if isinstance(work, str) else {}),
         **({"key": key} if isinstance(key, str) else {}),
     }
 
 
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("argv", "needs", "secrets"), list),
+    **dict.fromkeys(("env", "stdin", "repo"), dict),
+    "cwd": str,
+}
+"""What a worker takes for granted of a request: one that has it otherwise is none."""
+
+
+def _sound(body: Json, name: str, kind: type) -> bool:
+    found = body.get(name, kind())
+    texts = found.values() if name == "env" and isinstance(found, dict) else found if isinstance(found, list) else ()
+    return isinstance(found, kind) and all(isinstance(one, str) for one in texts)
+
+
 def _claimed(state: Json, event: Event, body: Json) -> None:
     state["attempts"][event.id] = {
-        "n": max(1, number(body.get("n"), 1)),
+        "n": max(1, min(number(body.get("n"), 1), MOST_ATTEMPTS)),
         "lease_ms": number(body.get("lease_ms"), LEASE_MS),
         "at": event["ts"],
         "started": None,
@@ -150,7 +164,7 @@ def asked(state: Json, part: str, default: int) -> int:
 
 def most(state: Json) -> int:
     """How many attempts it may have."""
-    return max(1, asked(state, "max_attempts", ATTEMPTS))
+    return max(1, min(asked(state, "max_attempts", ATTEMPTS), MOST_ATTEMPTS))
 
 
 def used(state: Json) -> int:

@@ -152,9 +152,11 @@ def exit_status(state: Json, now: int) -> int | None:
 
 
 def passed_on(jobs: Jobs, state: Json) -> int:
-    """The status of a job that is over; if it has none of its own, a line on stderr says why."""
-    row = jobs.row(state)
+    """The status of a job that is over; if it has none of its own, a line on stderr says why. Else 0."""
+    row, status = jobs.row(state), exit_status(state, jobs.now)
+    if status is None:
+        return 0
     if row.get("outcome") not in ("exit", "signal"):
         why = jobs.shown(state).get("reason") or row.get("cancelled")
         tool.warn(f"{row['id']}: {row.get('outcome', row['status'])}" + (f": {why}" if why else ""))
-    return exit_status(state, jobs.now) or 0
+    return status

@@ -6,6 +6,7 @@ the disk.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from coord_envelope import blobs
@@ -90,7 +91,8 @@ class Log:
     def told(self, publish: Store | None) -> Json:
         """What the event of its end says of it. With a store to publish in, a log that a sync carries is a blob."""
         if publish and self._bytes <= blobs.SYNCED:
-            blobs.put(publish, os.pread(self._file, self._bytes, 0))
+            with contextlib.suppress(OSError):
+                blobs.put(publish, os.pread(self._file, self._bytes, 0))
         data = os.pread(self._file, TAIL_BYTES, max(0, self._bytes - TAIL_BYTES))
         tail = data.decode("utf-8", "replace").encode()[-TAIL_BYTES:].decode("utf-8", "ignore")
         try:

@@ -38,14 +38,11 @@ class Rule:
     def allows(self, request: Json) -> bool:
         """May this run?"""
         body = request["body"]
-        env, secrets = body.get("env", {}), body.get("secrets", [])
         return (
             body["argv"][: len(self._argv)] == self._argv
             and any(fnmatchcase(request["by"], one) for one in self._from)
-            and isinstance(env, dict)
-            and set(env) <= set(self._env)
-            and isinstance(secrets, list)
-            and all(one in self._secrets for one in secrets)
+            and set(body.get("env", ())) <= set(self._env)
+            and set(body.get("secrets", ())) <= set(self._secrets)
             and ("repo" not in body or bool(self._repo))
         )
 

@@ -80,7 +80,7 @@ class Preparation:
 
     def _input(self) -> bytes:
         blob = self._plan.body.get("stdin")
-        if not isinstance(blob, dict):
+        if blob is None:
             return b""
         try:
             return blobs.get(self._store, blob.get("sha256"))

@@ -88,7 +88,7 @@ def _tmux(command: Command) -> None:
     """In a terminal of its own, which anybody here may watch: `tmux -L LABEL attach`."""
     if command.stdin:
         raise CannotRun("in tmux the input is a terminal: no --input")
-    command.argv = [sys.executable, "-m", "coord_run.tmux", command.label, *command.argv]
+    command.argv = [sys.executable, "-PE", "-m", "coord_run.tmux", command.label, *command.argv]
 
 
 def _ssh(command: Command, where: str) -> None:

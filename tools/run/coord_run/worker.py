@@ -157,10 +157,8 @@ class Worker:
         return True
 
     def _eligible(self, state: Json) -> bool:
-        body = state["request"]["body"]
-        needs = body.get("needs", [])
-        fits = isinstance(needs, list) and self._caps.issuperset(needs) and bool(needs or not self._only)
-        return fits and self._allowed(state)
+        needs = state["request"]["body"].get("needs", ())
+        return self._caps.issuperset(needs) and bool(needs or not self._only) and self._allowed(state)
 
     def _allowed(self, state: Json) -> bool:
         """May it run here, and not before its time, if its claim was not confirmed just now?"""
