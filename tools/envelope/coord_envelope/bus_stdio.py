@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from coord_envelope import codec
 from coord_envelope.bus import Batch, FileBus
+from coord_envelope.context import suppress
 from coord_envelope.cursor import Cursor
 from coord_envelope.disk import write_all
 from coord_envelope.errors import BadData, Fault, Unreachable
@@ -94,7 +95,8 @@ def _fault(said: Json) -> Fault:
 def _close(other: Popen[bytes]) -> None:
     for pipe in (other.stdin, other.stdout):
         if pipe:
-            pipe.close()
+            with suppress(BrokenPipeError):  # it was gone before it had read what we asked
+                pipe.close()
     other.wait()
 
 

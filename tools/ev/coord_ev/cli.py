@@ -8,7 +8,7 @@ from coord_envelope.bodies import check_body
 from coord_envelope.errors import Fault
 from coord_ev import draft, fold
 from coord_ev.redact import redact
-from coord_ev.sync import sync
+from coord_ev.sync import INTERVAL, sync
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,11 +136,43 @@ def show(call: Call, ids: o.Ids = None) -> None:
                 call.fail(No("no such event", where=text))
 
 
-def watch(call: Call, wanted: Filter) -> None:
-    """Print events as they come, from now on."""
-    from coord_envelope.deliver import deliver
+def watch(
+    call: Call,
+    wanted: Filter,
+    command: o.Command = None,
+    interval: o.Interval = None,
+    every: o.Every = False,
+    once: o.OneLook = False,
+) -> None:
+    """Print events as they come, from now on.
 
-    deliver(call, call.journal.end(), wanted)
+    With a command: run it again and again, and append an event of the type --type when its output or its status has
+    changed.
+    """
+    if not command:
+        from coord_envelope.deliver import deliver
+
+        if interval is not None or every or once:
+            raise Usage("--interval, --every and --once go with a command", todo="ev watch --type T -- CMD")
+        deliver(call, call.journal.end(), wanted)
+        return
+    from coord_ev.watch import watch as observe
+
+    types = wanted.said.get("types", [])
+    if len(types) != 1 or len(wanted.said) != 1:
+        raise Usage("a command needs one --type, of its events, and no other filter", todo="ev watch --type T -- CMD")
+    observe(call, types[0], command, inputs.span(interval or INTERVAL, "--interval"), every, once)
+
+
+def consume(call: Call, file: o.File, once: o.Once = False, most: o.Most = None, dry_run: o.DryRun = False) -> None:
+    """Run a command for each event that matches.
+
+    FILE says which events, which command, and what is told of the outcome. Each event is done once, also over
+    restarts and failures; what failed for good is told in an event too. Exit 1 if something did.
+    """
+    from coord_ev.consume import consume as react
+
+    react(call, file, once, most, dry_run)
 
 
 def agents(call: Call, active: o.Active = False) -> None:
@@ -171,7 +203,7 @@ def stats(call: Call) -> None:
     call.put([fold.stats(call.journal.replay()) | size])
 
 
-COMMANDS = (init, emit, tail, replay, show, watch, sync, agents, redact, verify, stats)
+COMMANDS = (init, emit, tail, replay, show, watch, consume, sync, agents, redact, verify, stats)
 ABOUT = "Append, read and follow the events of a store."
 
 

@@ -23,7 +23,7 @@ def sync(
     remote: o.Remote = None,
     with_: o.With = None,
     watch: o.Watch = False,
-    interval: o.Interval = INTERVAL,
+    interval: o.Interval = None,
     budget: o.Budget = "60s",
     status: o.SyncStatus = False,
     archive: o.Archive = False,
@@ -36,7 +36,7 @@ def sync(
     """
     if sum(map(bool, (with_, watch, status, archive, repair_arbiter))) > 1:
         raise Usage("--with, --watch, --status, --archive and --repair-arbiter are one at a time")
-    seconds, pause = inputs.span(budget, "--budget") / 1000, inputs.span(interval, "--interval") / 1000
+    seconds, pause = inputs.span(budget, "--budget") / 1000, inputs.span(interval or INTERVAL, "--interval") / 1000
     if status:
         call.put([_status(call)])
     elif with_:

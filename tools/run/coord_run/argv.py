@@ -34,6 +34,7 @@ TABLE: Table = (
              '--once': ('once', 'flag'),
              '--max': ('max_', (1, 1000000000)),
              '--cap': ('cap', 'many'),
+             '--only': ('only', 'flag'),
              '--substrate': ('substrate', 'one'),
              '--as': ('as_', 'one'),
              '--output': ('output', 'one'),

@@ -100,6 +100,7 @@ def worker(
     once: o.Once = False,
     max_: o.Most = None,
     cap: o.Cap = None,
+    only: o.Only = False,
     substrate: o.Substrate = "local",
 ) -> None:
     """Run the jobs that are free, and those that come.
@@ -111,7 +112,7 @@ def worker(
     from coord_run.worker import Worker
 
     chosen(substrate)
-    Worker(call, slots, cap or (), substrate, max_).work(once)
+    Worker(call, slots, cap or (), substrate, max_, only).work(once)
 
 
 def exec_(

@@ -34,6 +34,7 @@ Slots = Annotated[int, typer.Option("--slots", metavar="N", min=1, help="At most
 Once = Annotated[bool, typer.Option("--once", help="Run what is free, then end.")]
 Most = Annotated[int | None, typer.Option("--max", metavar="N", min=1, help="At most N attempts, then end.")]
 Cap = Annotated[_Texts, typer.Option("--cap", metavar="CAP", help="What this worker has; repeatable.")]
+Only = Annotated[bool, typer.Option("--only", help="Leave alone the jobs that need none of these.")]
 Substrate = Annotated[str, typer.Option("--substrate", metavar="WHERE", help="local tmux ssh:HOST container:IMAGE.")]
 Stderr = Annotated[bool, typer.Option("--stderr", help="Its standard error instead.")]
 Attempt = Annotated[int | None, typer.Option("--attempt", metavar="N", min=1, help="This attempt (the last one).")]

@@ -41,12 +41,12 @@ _NEWS = ("run.cancelled", "run.claimed", "run.conceded", "run.completed")
 class Worker:
     """What runs for this worker, and what it may take."""
 
-    def __init__(self, call: Call, slots: int, caps: Iterable[str], where: str, most: int | None = None) -> None:
-        """At most `most` attempts in all; `where` is the substrate."""
+    def __init__(self, call: Call, slots: int, caps: Iterable[str], where: str, most: int | None, only: bool) -> None:
+        """At most `most` attempts in all; `where` is the substrate; `only`: of jobs that need one of the caps."""
         self._call, self._slots, self._caps, self._left = call, slots, frozenset(caps), most
         self._runs, self._store = Runs(call), call.journal.store
         self._hands = Hands(call, where)
-        self._claims = set[str]()
+        self._claims, self._only = set[str](), only
         self._watched: list[tuple[str, str, int]] = []
         self._later: dict[str, int] = {}
         self._refused = set[str]()
@@ -172,7 +172,8 @@ class Worker:
         return True
 
     def _eligible(self, state: Json) -> bool:
-        return self._caps.issuperset(state["request"]["body"].get("needs", ())) and self._allowed(state)
+        needs = state["request"]["body"].get("needs", ())
+        return self._caps.issuperset(needs) and bool(needs or not self._only) and self._allowed(state)
 
     def _allowed(self, state: Json) -> bool:
         """May it run here, and not before its time, if its claim was not confirmed just now?"""

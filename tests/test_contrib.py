@@ -1,0 +1,160 @@
+"""What contrib/ has for users to copy: the units are clean, and the pipe that stays stays and ends as it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from proof.witness import PATIENCE_S, Watched
+from support import Json, Shell, git
+
+CONTRIB = Path(__file__).parent.parent / "contrib"
+SYSTEMD = CONTRIB / "systemd"
+UNITS = sorted(path.name for path in SYSTEMD.glob("*@.*"))
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_has_nothing_to_say_about_a_unit(tmp_path: Path, name: str) -> None:
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not installed")
+    for path in SYSTEMD.glob("*@.*"):
+        shutil.copy(path, tmp_path)
+    unit = tmp_path / name.replace("@", "@srv-my\\x20acme")
+    done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True)
+    assert (done.stdout + done.stderr, done.returncode) == ("", 0)
+
+
+def test_each_unit_starts_what_is_there(shell: Shell) -> None:
+    """`systemd-analyze` sees only /usr/bin/env, so the commands behind it are tried here."""
+    lines = [line for name in UNITS for line in (SYSTEMD / name).read_text().splitlines()]
+    started = {line.removeprefix("ExecStart=").split("/usr/bin/env ")[-1] for line in lines if "ExecStart=" in line}
+    assert {one for one in started if not one.startswith("/bin/sh")} == {
+        "ev sync",
+        "run worker --slots 2",
+        "coord-postman ci.failed agent:fixer",
+    }
+    assert "ev consume" in next(one for one in started if one.startswith("/bin/sh"))
+
+
+def test_the_consumers_unit_finds_the_store_of_its_file(shell: Shell, tmp_path: Path) -> None:
+    text = (SYSTEMD / "coord-consume@.service").read_text()
+    (line,) = (line.removeprefix("ExecStart=") for line in text.splitlines() if line.startswith("ExecStart="))
+    path = shell.cwd / "my consumer.toml"
+    path.write_text('name = "c"\n[match]\ntypes = ["a.b"]\n[run]\nargv = ["pwd"]\n[emit]\ntype = "a.done"\n')
+    shell("ev emit a.b")
+    argv = [word.replace("$$", "$").replace("%%", "%").replace("%f", str(path)) for word in shlex.split(line)]
+    shell.cwd = tmp_path
+    with Watched(shell, shlex.join(argv)) as consume:
+        assert json.loads(consume.line())["body"]["text"] == f"{path.parent}\n"
+
+
+@pytest.fixture
+def postman(shell: Shell) -> Shell:
+    if not shutil.which("jq"):
+        pytest.skip("jq is not installed")
+    shell.env |= {"PATH": f"{SYSTEMD}:{shell.env['PATH']}", "COORD_AGENT": "postman"}
+    shell("msg join --as fixer")
+    return shell
+
+
+def subjects(shell: Shell) -> int:
+    return len(shell("ev replay --type msg.sent").lines)
+
+
+def test_the_pipe_that_stays_sends_each_mail_once_over_restarts(postman: Shell) -> None:
+    for n in range(2):
+        postman(f"ev emit ci.failed --body '{{\"n\":{n}}}'")
+    for n in range(2, 4):
+        with (
+            Watched(postman, "msg recv -f --as fixer") as fixer,
+            Watched(postman, "coord-postman ci.failed agent:fixer", start_new_session=True) as pipe,
+        ):
+            postman(f"ev emit ci.failed --body '{{\"n\":{n}}}'")
+            for _ in range(n + 1):
+                fixer.line()
+            os.killpg(pipe.child.pid, signal.SIGKILL)
+            pipe.child.wait(PATIENCE_S)
+    assert subjects(postman) == 4
+
+
+@pytest.mark.parametrize("part", ["jq", "msg", "ev"])
+def test_when_a_part_of_it_dies_it_ends_so_that_it_is_started_again(postman: Shell, part: str) -> None:
+    with (
+        Watched(postman, "msg recv -f --as fixer") as fixer,
+        Watched(postman, "coord-postman ci.failed agent:fixer", start_new_session=True) as pipe,
+    ):
+        postman("ev emit ci.failed")
+        fixer.line()
+        os.kill(next(pid for pid in group(pipe.child.pid) if part in names(pid)), signal.SIGKILL)
+        assert pipe.child.wait(PATIENCE_S) != 0
+
+
+def group(leader: int) -> list[int]:
+    """The processes of a process group."""
+    found = (path for path in Path("/proc").iterdir() if path.name.isdigit())
+    return [int(path.name) for path in found if os.getpgid(int(path.name)) == leader]
+
+
+def names(pid: int) -> list[str]:
+    """The names among the first words of a command line: a program, or an interpreter and its script."""
+    return [Path(word).name for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:2]]
+
+
+@pytest.fixture
+def examples(shell: Shell) -> Shell:
+    """A repository with the examples in it, a page to keep, and the stand-in for a language model."""
+    if not shutil.which("jq"):
+        pytest.skip("jq is not installed")
+    shutil.copytree(CONTRIB, shell.cwd / "contrib")
+    (shell.cwd / "docs").mkdir()
+    (shell.cwd / "docs/api.md").write_text("old\n")
+    (shell.cwd / "Makefile").write_text("lint:\n\t@echo clean\n")
+    git("add", ".", cwd=shell.cwd)
+    git("commit", "-qm", "first", cwd=shell.cwd)
+    shell.env["PATH"] = f"{CONTRIB}/consumers:{shell.env['PATH']}"
+    return shell
+
+
+def change(shell: Shell, lines: int) -> None:
+    (shell.cwd / "code").write_text("x\n" * lines)
+    git("add", "code", cwd=shell.cwd)
+
+
+@pytest.mark.parametrize(("lines", "verdict"), [(2, "good"), (201, "bad"), (20_000, "bad")])
+def test_the_reviewer_reviews_a_change(examples: Shell, lines: int, verdict: str) -> None:
+    change(examples, lines)
+    examples("ev watch --once --type ci.diff -- git diff HEAD")
+    body = examples("ev consume contrib/consumers/reviewer.toml --once").one["body"]
+    assert body["text"] == f"{verdict}: It changes {lines} lines."
+    assert (body["answer"]["verdict"], body["verdict"]) == (verdict, "pass")
+
+
+def test_the_documenter_writes_the_page_and_tells_the_channel(examples: Shell) -> None:
+    change(examples, 3)
+    git("commit", "-qm", "second", cwd=examples.cwd)
+    examples("ev watch --once --type api.changed -- git log -1 -p --format=%h")
+    examples("ev consume contrib/consumers/docs.toml --once")
+    assert (examples.cwd / "docs/api.md").read_text() == "The last change has 3 lines.\n"
+    assert "docs/api.md | 2 +-" in examples("msg recv chan:docs").one["body"]["text"]
+
+
+def test_the_jobs_of_the_ci_file_meet_in_events(examples: Shell, tmp_path: Path) -> None:
+    pipeline: Json = yaml.safe_load((CONTRIB / "ci/gitlab-ci.yml").read_text())
+    change(examples, 1)
+    env = {**pipeline["variables"], "CI_MERGE_REQUEST_DIFF_BASE_SHA": "HEAD"}
+    examples("\n".join(["set -e", *pipeline["collect"]["script"]]), **env)
+    other = Shell(tmp_path / "other")
+    git("clone", "-q", str(examples.cwd), str(other.cwd), cwd=tmp_path)
+    other.env["PATH"] = examples.env["PATH"]
+    (kept,) = pipeline["collect"]["artifacts"]["paths"]
+    shutil.copy(examples.cwd / kept, other.cwd)
+    done = other("\n".join(["set -e", *pipeline["review"]["script"]]), **env)
+    assert done.lines[-1]["body"]["text"] == "good: It changes 1 lines."
+    assert other("ev replay --type lint.result").one["body"]["stdout"] == "clean\n"
