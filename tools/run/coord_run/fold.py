@@ -229,12 +229,11 @@ def holder(state: Json, now: int) -> str | None:
 
 
 def due(state: Json) -> int:
-    """When it may be run, if nobody holds it: after a result that is to be tried again, later. Unix milliseconds."""
+    """When it may be run, if nobody holds it: at any time (0), but later after a result. Unix milliseconds."""
     try:
-        since = world.parse_ts(state["request"]["ts"])
         tried = [one for _, one in results(state) if _attempt(state, one) == used(state)]
         if not tried:
-            return since
+            return 0
         last = tried[-1]
         n = _attempt(state, last)
         pause = min(asked(state, "backoff_ms", BACKOFF_MS) << min(n - 1, 20), LONGEST_BACKOFF_MS)

@@ -6,10 +6,10 @@ the disk.
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from coord_envelope import blobs
+from coord_envelope.context import suppress
 from coord_envelope.disk import write_all
 from coord_envelope.errors import Refused
 from coord_envelope.secrets import refuse_secret
@@ -91,7 +91,7 @@ class Log:
     def told(self, publish: Store | None) -> Json:
         """What the event of its end says of it. With a store to publish in, a log that a sync carries is a blob."""
         if publish and self._bytes <= blobs.SYNCED:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 blobs.put(publish, os.pread(self._file, self._bytes, 0))
         data = os.pread(self._file, TAIL_BYTES, max(0, self._bytes - TAIL_BYTES))
         tail = data.decode("utf-8", "replace").encode()[-TAIL_BYTES:].decode("utf-8", "ignore")
