@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 from pathlib import Path
 
 import pytest
+from proof.witness import PATIENCE_S
 from run.jobs import requested, state, types
 from support import Shell, check_invariants, git, open_store
 
@@ -111,6 +114,22 @@ def test_a_published_log_is_there_in_every_store(here: Shell, there: Shell) -> N
         assert there(f"run attach {run}").out == (whole if options else whole[-4096:])
         log = there(f"run logs {run}", expect=0 if options else 1)
         assert log.out == (whole if options else "")
+
+
+def test_what_ran_elsewhere_steers_no_terminal(here: Shell, there: Shell) -> None:
+    """In a pipe it is as it was."""
+    allow(here, RULE.replace("echo", "printf"))
+    run = requested(there, "printf 'a\\033[2Jb\\n'")
+    for _ in range(2):
+        here(f"ev sync --with {there.cwd}/.coord")
+        here("run worker --once")
+    assert there(f"run attach {run}").out == "a\033[2Jb\n"
+    ours, theirs = pty.openpty()
+    with there.popen(f"run attach {run}", stdout=theirs) as attached:
+        assert attached.wait(PATIENCE_S) == 0
+    assert os.read(ours, 99) == b"a\\u{1b}[2Jb\r\n"
+    for fd in (ours, theirs):
+        os.close(fd)
 
 
 def test_a_request_of_this_store_needs_no_policy(here: Shell) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 AGAIN_NS = 15_000_000_000
 """How long a worker leaves a job alone whose claim was not confirmed: the remote may be out of reach."""
+_ENDS = ("run.completed", "run.released", "run.conceded")
 _NEWS = ("run.cancelled", "run.claimed", "run.conceded", "run.completed")
 """What may end an attempt that runs."""
 
@@ -84,6 +85,7 @@ class Worker:
         """Print what concerns what runs here, and let it know; how many events there were."""
         mine = [one for one in events if one.id in self._claims or one["body"].get("claim") in self._claims]
         self._call.put(mine)
+        self._claims -= {one["body"].get("claim") for one in mine if one["type"] in _ENDS}
         for one in events:
             if one in mine and one["type"] == "run.released" and one["body"]["reason"] not in (STOPPED, ORPHANED):
                 self._later[one["refs"]["run_id"]] = world.boot_ns() + AGAIN_NS
