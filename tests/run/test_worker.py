@@ -228,6 +228,28 @@ def test_who_is_left_behind_may_still_finish_its_output(shell: Shell) -> None:
         assert attached.rest() == [b"late"]
 
 
+LATE = """
+import os
+from coord_run.attempt import Attempt
+from coord_run.cli import main
+act = Attempt._act
+def late(self, now):
+    os.waitid(os.P_PID, self._process._pid, os.WEXITED | os.WNOWAIT)
+    act(self, now)
+Attempt._act = late
+main()
+"""
+"""A `run` whose attempts look at their signals only when the command has ended."""
+
+
+def test_an_end_is_heard_although_its_output_is_held_open(shell: Shell) -> None:
+    """History: the signal was taken just after it was asked whether the command had ended, and nothing woke it up."""
+    (shell.cwd / "late.py").write_text(LATE)
+    run = requested(shell, "sh -c 'sleep 1000 & echo x'", "--timeout 1m")
+    shell(f"{sys.executable} late.py worker --once")
+    assert state(shell, run)["outcome"] == "exit"
+
+
 def test_a_log_has_its_bound(shell: Shell) -> None:
     most = 64 << 20
     run = requested(shell, f"head -c {most + 5_000_000} /dev/zero")
