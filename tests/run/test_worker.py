@@ -23,6 +23,11 @@ def family(attached: Watched) -> list[int]:
     return [int(attached.line()), int(attached.line())]
 
 
+def patched(module: str, setting: str) -> str:
+    """A `run` of which a number in a module is another, so that no test waits for it, or is too slow for it."""
+    return f"{sys.executable} -c 'import {module} as m; m.{setting}; from coord_run.cli import main; main()'"
+
+
 def completed(found: Watched) -> str:
     """The next job that a worker says is completed."""
     while (told := json.loads(found.line()))["type"] != "run.completed":
@@ -183,7 +188,7 @@ def test_slots_are_those_of_all_workers_of_an_agent(shell: Shell) -> None:
 
 def test_the_time_limit_ends_also_who_ignores_it(shell: Shell) -> None:
     words = "sh -c 'trap \"\" TERM; echo up; while :; do sleep 1000; done'"
-    done = shell(f"run exec --timeout 500ms --grace 50ms -- {words}", expect=124)
+    done = shell(f"run exec --timeout 2s --grace 50ms -- {words}", expect=124)
     assert done.out == "up\n"
     assert done.err.endswith(": timeout\n")
     shown = shell("run ls --all").one
@@ -192,7 +197,7 @@ def test_the_time_limit_ends_also_who_ignores_it(shell: Shell) -> None:
 
 def test_a_command_that_obeys_is_not_killed(shell: Shell) -> None:
     words = "sh -c 'trap \"echo bye; exit 3\" TERM; sleep 1000 & wait'"
-    assert shell(f"run exec --timeout 500ms -- {words}", expect=124).out == "bye\n"
+    assert shell(f"run exec --timeout 2s -- {words}", expect=124).out == "bye\n"
     assert shell("run ls --all").one["code"] == 3
 
 
@@ -215,12 +220,34 @@ def test_a_daemon_does_not_outlive_its_job(shell: Shell) -> None:
 
 
 def test_who_is_left_behind_may_still_finish_its_output(shell: Shell) -> None:
-    gate = Gate(shell.cwd)
+    gate, patient = Gate(shell.cwd), patched("coord_run.process", "LINGER_NS = 60_000_000_000")
     run = requested(shell, "sh -c '(read x <gate; echo late) & echo early'")
-    with Watched(shell, f"run attach {run}") as attached, worker(shell):
+    with Watched(shell, f"run attach {run}") as attached, Watched(shell, f"{patient} worker"):
         assert attached.line() == b"early"
         gate.open()
         assert attached.rest() == [b"late"]
+
+
+LATE = """
+import os
+from coord_run.attempt import Attempt
+from coord_run.cli import main
+act = Attempt._act
+def late(self, now):
+    os.waitid(os.P_PID, self._process._pid, os.WEXITED | os.WNOWAIT)
+    act(self, now)
+Attempt._act = late
+main()
+"""
+"""A `run` whose attempts look at their signals only when the command has ended."""
+
+
+def test_an_end_is_heard_although_its_output_is_held_open(shell: Shell) -> None:
+    """History: the signal was taken just after it was asked whether the command had ended, and nothing woke it up."""
+    (shell.cwd / "late.py").write_text(LATE)
+    run = requested(shell, "sh -c 'sleep 1000 &'")
+    shell(f"{sys.executable} late.py worker --once")
+    assert state(shell, run)["outcome"] == "exit"
 
 
 def test_a_log_has_its_bound(shell: Shell) -> None:
@@ -268,9 +295,8 @@ def test_a_late_result_is_not_taken_from_who_knew(shell: Shell) -> None:
 
 def test_a_heartbeat_keeps_the_job(shell: Shell) -> None:
     """With a short lease, so that it is not waited for; the job ends when it has seen one."""
-    short = "import coord_run.fold as f; f.LEASE_MS = 200; from coord_run.cli import main; main()"
     run = requested(shell, "sh -c 'until grep -q run.heart[b]eat .coord/journal/*/*.jsonl; do :; done'")
-    shell(f"{sys.executable} -c '{short}' worker --once")
+    shell(f"{patched('coord_run.fold', 'LEASE_MS = 200')} worker --once")
     assert "heartbeat" in types(shell, run)
     assert state(shell, run)["status"] == "completed"
     check_invariants(open_store(shell.cwd))

@@ -126,9 +126,11 @@ class Attempt:
             self._logs.append(
                 Log(self._call.journal.store, self._plan.run, self._plan.n, stream, pipe, self._preparation.mask)
             )
+        self._act(world.boot_ns())
+        # Signals are taken before it is asked whether it ended: the other way round its end could go unheard.
         while not process.over(any(log.open for log in self._logs) and self._why is None):
-            self._act(world.boot_ns())
             self._wait()
+            self._act(world.boot_ns())
         return self._outcome(command, process.reap())
 
     def _wait(self) -> None:

@@ -52,6 +52,8 @@ class Worker:
         self._later: dict[str, int] = {}
         self._refused = set[str]()
         self._stops, self._due = 0, 0
+        self._doubtful = False
+        """Is there a free job whose pin is held? Perhaps by who only asks; then it is to be looked at again."""
         self._notify = Notify()
         self._caught = Caught(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, LOOK)
 
@@ -123,13 +125,13 @@ class Worker:
             hunt(run, n)
             drop_tree(self._store, self._hands.root, run, n)
             self._release(run, claim)
-        blocked = False
+        blocked = self._doubtful = False
         while self._may_take() and not blocked:
             slot = self._slot()
             blocked = slot is None
             if slot is not None and not self._take(slot):
                 break
-        wait = min(self._runs.jobs().next_ms(), pause if blocked else 86_400_000.0)
+        wait = min(self._runs.jobs().next_ms(), pause if blocked or self._doubtful else 86_400_000.0)
         later = min((at for at in self._later.values() if at > world.boot_ns()), default=1 << 63)
         self._due = min(world.boot_ns() + int(wait * 1_000_000), later)
         self._watch()
@@ -154,6 +156,7 @@ class Worker:
                 if pin is not None:
                     begun.append((state, pin))
                     return self._hands.claim(state)
+                self._doubtful = True
             return []
 
         events = list[Event]()
