@@ -114,19 +114,24 @@ class Store:
         os.close(here)
         return same
 
-    def save(self, data: bytes, *names: str) -> None:
-        """Replace a small file below the store: after a crash it holds the old bytes or the new, durably."""
+    def save(self, data: bytes, *names: str, durable: bool = True) -> None:
+        """Replace a small file below the store: after a crash it holds the old bytes or the new, durably.
+
+        If not `durable`, it may as well be empty then: for what a reader can do without.
+        """
         temporary = (*names[:-1], f"{names[-1]}.{os.getpid()}.tmp")
         parent = self.directory(*names[:-1], make=True)
         try:
             file = self.open(*temporary, flags=os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             try:
                 write_all(file, data)
-                os.fsync(file)
+                if durable:
+                    os.fsync(file)
             finally:
                 os.close(file)
             os.rename(temporary[-1], names[-1], src_dir_fd=parent, dst_dir_fd=parent)
-            os.fsync(parent)
+            if durable:
+                os.fsync(parent)
         except OSError:
             with suppress(OSError):
                 os.unlink(temporary[-1], dir_fd=parent)

@@ -30,6 +30,7 @@ _ALWAYS = (
     ("core.hooksPath", "/dev/null"),
     ("core.autocrlf", "false"),
     ("core.bigFileThreshold", "8m"),  # what is larger is streamed to the disk, never held
+    ("pack.window", "1"),  # a segment is a delta of what it was before; to look for others takes 3 times as long
     ("commit.gpgSign", "false"),
     ("push.gpgSign", "false"),
     ("fetch.recurseSubmodules", "false"),

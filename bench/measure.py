@@ -1,0 +1,180 @@
+"""The clock of the benchmarks. What is compared runs in turn, round by round, and is judged by the median of ratios.
+
+Of two things that ran in the same round the machine's other work met both, so their ratio says what their times do
+not. A round before the first warms up and is not counted.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import peers
+
+from coord_envelope import VERSION
+
+ROUNDS = 30
+BIN = str(Path(sys.executable).parent)
+PYTHON = (sys.executable, "-c", "pass")
+HEAD = "| what | coord | peer | ratio | demand | |\n|---|---:|---|---:|---:|---|"
+
+Act = Callable[[], float]
+"""Does something, and says how many seconds of it count."""
+
+
+class Row:
+    """A line of the table. `holds` is None where nothing is demanded."""
+
+    def __init__(self, what: str, ours: str = "", peer: str = "", ratio: str = "", note: str = "") -> None:
+        self.cells = [what, ours, peer, ratio]
+        self.demand, self.note = "", note
+        self.holds: bool | None = None
+
+    def must(self, holds: bool, demand: str, why: str = "") -> Row:
+        """Hold it to a demand; `why` stands beside it when it is missed."""
+        self.demand, self.holds = demand, holds
+        self.note = "holds" if holds else f"**missed**: {why}".removesuffix(": ")
+        return self
+
+    def __str__(self) -> str:
+        return f"| {' | '.join([*self.cells, self.demand, self.note])} |"
+
+
+class Took:
+    """Seconds of each act, round by round."""
+
+    def __init__(self, seconds: dict[str, list[float]]) -> None:
+        self.seconds = seconds
+
+    def median(self, name: str) -> float:
+        return statistics.median(self.seconds[name])
+
+    def shown(self, name: str) -> str:
+        return shown(self.median(name))
+
+    def ratio(self, name: str, peer: str, less: str | None = None) -> float:
+        """The median of what it took over what the peer took in the same round; `less` is taken off it before."""
+        away = self.seconds[less] if less else [0.0] * len(self.seconds[name])
+        pairs = zip(self.seconds[name], away, self.seconds[peer], strict=True)
+        return statistics.median((one - off) / other for one, off, other in pairs)
+
+    def row(self, what: str, name: str, peer: str, most: float | None = None, why: str = "", said: str = "") -> Row:
+        """One act beside its peer (called `said`), and the most that it may cost of that."""
+        ratio = self.ratio(name, peer)
+        row = Row(what, self.shown(name), f"{said or peer} {self.shown(peer)}", f"{ratio:.2f}")
+        return row if most is None else row.must(ratio <= most, f"≤ {most}", why)
+
+
+def interleaved(rounds: int, acts: Mapping[str, Act]) -> Took:
+    """Each act once a round, in this order."""
+    took: dict[str, list[float]] = {name: [] for name in acts}
+    for number in range(rounds + 1):
+        for name, act in acts.items():
+            seconds = act()
+            if number:
+                took[name].append(seconds)
+    return Took(took)
+
+
+class Place:
+    """A directory with a store (once `ev init` ran there), and what is run in it."""
+
+    def __init__(self, path: str, agent: str = "bench") -> None:
+        self.path, self.store = path, f"{path}/.coord"
+        os.makedirs(path, exist_ok=True)
+        here = {"COORD_DIR": self.store, "COORD_AGENT": agent, "PATH": f"{BIN}:{os.environ['PATH']}"}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)  # as it is installed: compiled
+        self.env = kept | here
+
+    def run(self, *argv: str, stdin: bytes | None = None) -> bytes:
+        """What it prints. Ends the benchmark if it fails: what does not work has no speed."""
+        done = subprocess.run(argv, cwd=self.path, env=self.env, input=stdin or b"", capture_output=True)
+        _demand(argv, done.returncode, done.stderr)
+        return done.stdout
+
+    def time(self, *argv: str, stdin: str = os.devnull, stdout: str = os.devnull) -> float:
+        """Seconds from its start to its end; it reads this file, and adds what it prints to that one."""
+        with open(stdin, "rb") as source, open(stdout, "ab") as sink:
+            began = time.perf_counter()
+            done = subprocess.run(argv, cwd=self.path, env=self.env, stdin=source, stdout=sink, stderr=subprocess.PIPE)
+            took = time.perf_counter() - began
+        _demand(argv, done.returncode, done.stderr)
+        return took
+
+    def act(self, *argv: str, stdin: str = os.devnull, stdout: str = os.devnull) -> Act:
+        """Time this, as `time`; a line of several words is split."""
+        words = argv[0].split() if len(argv) == 1 else argv
+        return lambda: self.time(*words, stdin=stdin, stdout=stdout)
+
+    def memory_mb(self, *argv: str) -> float:
+        """The most memory that it had."""
+        program = shutil.which(argv[0], path=self.env["PATH"]) or argv[0]
+        silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0o600)]
+        _, status, usage = os.wait4(os.posix_spawn(program, argv, self.env, file_actions=silent), 0)
+        _demand(argv, os.waitstatus_to_exitcode(status), b"")
+        return usage.ru_maxrss * 1024 / 1e6
+
+
+def _demand(argv: Iterable[str], status: int, said: bytes) -> None:
+    if status:
+        sys.exit(f"{' '.join(argv)[:200]}: exit {status}: {said.decode(errors='replace').strip()[-400:]}")
+
+
+@contextmanager
+def running(*processes: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Ends them, and what they started in their groups."""
+    with ExitStack() as stack:
+        for one in processes:
+            stack.callback(one.wait)
+            stack.callback(os.killpg, one.pid, 9)
+        yield
+
+
+def shown(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1000:.1f} ms" if seconds >= 0.01 else f"{seconds * 1000:.2f} ms"
+
+
+def machine(place: str) -> str:
+    """What it was measured on, in one line."""
+    fields = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
+    cpu = next((value.strip() for name, _, value in fields if name.startswith("model name")), platform.machine())
+    disk = subprocess.run(["stat", "-f", "-c", "%T", place], capture_output=True, text=True).stdout.strip()
+    own = f"coord {VERSION}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} × {cpu}, Linux {platform.release()}, {disk}; {', '.join([own, *peers.versions()])}"
+
+
+Theme = Callable[[int, str], Iterable[Row]]
+"""Its rows, after so many rounds, with a scratch directory that all share."""
+
+
+def report(themes: Mapping[str, Theme], rounds: int) -> int:
+    """Measure, and print one table. Exit status 1 if a demand is missed."""
+    missed = False
+    with tempfile.TemporaryDirectory(prefix="coord-bench-") as place:
+        print(HEAD, flush=True)
+        for name, theme in themes.items():
+            began = time.monotonic()
+            for row in theme(rounds, place):
+                print(row, flush=True)
+                missed = missed or row.holds is False
+            print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+        load = f"load {os.getloadavg()[0]:.1f}"
+        print(f"\n{time.strftime('%Y-%m-%d')}; {machine(place)}; medians of {rounds} rounds, in turn; {load}")
+    return int(missed)
+
+
+def alone(name: str, theme: Theme) -> int:
+    """`python bench/NAME.py [ROUNDS]`."""
+    return report({name: theme}, int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS)

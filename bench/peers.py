@@ -1,0 +1,133 @@
+"""The programs we are compared with: those that are installed, else those of Debian and of npm, unpacked in the venv.
+
+Nothing is installed into the system, and no root is needed. What cannot be had is a row that says so.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(sys.prefix) / "peers"
+DEBIAN = {"redis-server": ("redis-server", "redis-tools"), "jq": ("jq",), "nq": ("nq",), "tsp": ("task-spooler",)}
+"""Program → packages. redis-cli comes with redis-server."""
+NPM = {"tbd": "get-tbd"}
+VERSION = {"tsp": "-V"}
+"""How a program tells its version, if not by --version."""
+
+
+class MissingError(Exception):
+    """A peer that is not here and cannot be had; its text says why."""
+
+
+def program(name: str) -> list[str]:
+    """The beginning of its command line. Raises MissingError."""
+    if name not in _USED:
+        _USED[name] = _found(name)
+    return _USED[name]
+
+
+_USED: dict[str, list[str]] = {}
+
+
+def _found(name: str) -> list[str]:
+    if found := shutil.which(name):
+        return [found]
+    if name in NPM:
+        return [str(_from_npm(NPM[name]) / name)]
+    root = _from_debian("redis-server" if name.startswith("redis") else name)
+    if not (root / "usr/bin" / name).exists():
+        raise MissingError(f"{name} is in no package that was unpacked")
+    libraries = ":".join(str(one) for one in sorted(root.glob("usr/lib/*-linux-*")))
+    return [*(("env", f"LD_LIBRARY_PATH={libraries}") if libraries else ()), str(root / "usr/bin" / name)]
+
+
+@functools.cache
+def _from_debian(name: str) -> Path:
+    root = ROOT / name
+    if not root.exists():
+        packages = list(DEBIAN[name])
+        told = _run("apt-cache", "depends", "--important", *packages)
+        needed = {line.split()[-1] for line in told.splitlines() if "Depends:" in line and "<" not in line}
+        packages += [one for one in sorted(needed - set(packages)) if not _installed(one)]
+        with tempfile.TemporaryDirectory() as place:
+            _run("apt-get", "download", *packages, cwd=place)
+            for file in sorted(Path(place).glob("*.deb")):
+                _run("dpkg-deb", "-x", str(file), f"{place}/root")
+            ROOT.mkdir(exist_ok=True)
+            shutil.move(f"{place}/root", root)
+    return root
+
+
+@functools.cache
+def _from_npm(package: str) -> Path:
+    root = ROOT / package
+    if not root.exists():
+        _run("npm", "install", "--no-audit", "--no-fund", "--prefix", f"{root}.new", package)
+        Path(f"{root}.new").rename(root)
+    return root / "node_modules/.bin"
+
+
+def _installed(package: str) -> bool:
+    done = subprocess.run(["dpkg-query", "-W", "-f", "${Status}", package], capture_output=True, text=True)
+    return done.stdout.endswith(" installed")
+
+
+def _run(*argv: str, cwd: str | None = None) -> str:
+    try:
+        done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=120)
+    except (OSError, subprocess.TimeoutExpired) as reason:
+        raise MissingError(f"{argv[0]}: {reason}") from None
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["failed"]
+        raise MissingError(f"{argv[0]}: {said[-1]}")
+    return done.stdout
+
+
+def versions() -> list[str]:
+    """Of those that were used: what each calls itself, in a few words."""
+    return [_version(name, argv) for name, argv in sorted(_USED.items())]
+
+
+def _version(name: str, argv: list[str]) -> str:
+    if name == "nq":  # it tells none
+        words = _run("apt-cache", "policy", "nq").partition("Candidate:")[2].split()
+    else:
+        done = subprocess.run([*argv, VERSION.get(name, "--version")], capture_output=True, text=True)
+        words = (done.stdout or done.stderr).partition("\n")[0].replace("=", " ").replace("-", " ").split()
+    number = next((word.lstrip("v") for word in words if word.lstrip("v")[:1].isdigit()), "?")
+    return f"{name} {number}"
+
+
+@contextmanager
+def redis(scratch: str, *settings: str) -> Iterator[str]:
+    """A server of our own behind a socket in the scratch directory, which is what is given. Raises MissingError."""
+    place = tempfile.mkdtemp(dir=scratch)
+    socket = f"{place}/socket"
+    argv = [*program("redis-server"), "--port", "0", "--unixsocket", socket, "--dir", place, "--save", "", *settings]
+    server = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: os.path.exists(socket) or server.poll() is not None)
+        if server.poll() is not None:
+            raise MissingError(f"redis-server ended with status {server.poll()}")
+        yield socket
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def until(true: Callable[[], bool], patience_s: float = 30.0) -> None:
+    """Wait for it. Raises TimeoutError."""
+    end = time.monotonic() + patience_s
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.002)

@@ -1,0 +1,124 @@
+"""What a sync costs: 100 new events on a short and on a long history, one with nothing to do, and a hop between clones.
+
+    python bench/sync.py [ROUNDS] [SIZE]…
+
+Two stores of each size share a bare remote on the local disk: one gives 100 new events, the other takes them. That
+the largest pays no more than 1.5 times what the smallest does, and a quiet sync no more than 2.5 bare Pythons beside
+git's own look at the remote, is demanded, and that it makes no commit and no push.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import history
+import measure
+import peers
+from measure import PYTHON, Place, Row
+
+SIZES = (history.SIZES[0], history.SIZES[-1])
+NEW, GROWTH, QUIET = 100, 1.5, 2.5
+EVENTS = b'{"type":"bench.tick","body":{"pad":"' + b"x" * 60 + b'"}}\n'
+REFS = "refs/coord/*"
+
+
+class Pair:
+    """Two stores of so many events each, with a remote between them."""
+
+    def __init__(self, scratch: str, count: int) -> None:
+        self.remote = f"{scratch}/remote-{count}.git"
+        self.giver = _copied(history.place(scratch, count), f"{scratch}/giver-{count}")
+        self.giver.run(*peers.program("git"), "init", "--quiet", "--bare", self.remote)
+        self.first_s = self.sync(self.giver)
+        self.taker = _copied(self.giver, f"{scratch}/taker-{count}")
+        self.sync(self.taker)
+        self.sync(self.giver)
+
+    def sync(self, place: Place) -> float:
+        return place.time("ev", "sync", "--remote", self.remote, "--budget", "15m")
+
+    def give(self) -> float:
+        self.giver.run("ev", "emit", stdin=EVENTS * NEW)
+        return self.sync(self.giver)
+
+    def take(self) -> float:
+        return self.sync(self.taker)
+
+    def look(self) -> float:
+        return self.giver.time("git", "ls-remote", "--refs", self.remote, REFS)
+
+    def left(self) -> list[bytes]:
+        """What a commit or a push would change: refs of both sides, and their objects."""
+        found = []
+        for path in (self.remote, f"{self.giver.store}/.git"):
+            found.append(self.giver.run("git", f"--git-dir={path}", "for-each-ref"))
+            found.append(str(sorted(Path(path, "objects").rglob("*"))).encode())
+        return found
+
+
+def _copied(of: Place, path: str) -> Place:
+    shutil.copytree(of.path, path)
+    return Place(path)
+
+
+class Clones:
+    """Two clones of a repository with a commit each round, as people exchange work without us."""
+
+    def __init__(self, scratch: str) -> None:
+        self.place = Place(f"{scratch}/clones")
+        git, remote = self.place.run, f"{scratch}/plain.git"
+        git("git", "init", "--quiet", "--bare", "--initial-branch=main", remote)
+        for name in ("one", "two"):
+            git("git", "clone", "--quiet", remote, name)
+        for setting in ("user.name=Ada", "user.email=ada@example.org"):
+            git("git", "-C", "one", "config", *setting.split("="))
+
+    def hop(self) -> float:
+        """What a commit takes to get from one to the other; the commit itself is made before."""
+        with open(f"{self.place.path}/one/events", "ab") as file:
+            file.write(EVENTS * NEW)
+        self.place.run("git", "-C", "one", "add", "events")
+        self.place.run("git", "-C", "one", "commit", "--quiet", "-m", "more")
+        sent = self.place.time("git", "-C", "one", "push", "--quiet", "origin", "HEAD:main")
+        return sent + self.place.time("git", "-C", "two", "fetch", "--quiet", "origin")
+
+
+def rows(rounds: int, scratch: str, sizes: tuple[int, ...] = SIZES) -> Iterator[Row]:
+    pairs = {size: Pair(scratch, size) for size in sizes}
+    small, large = min(sizes), max(sizes)
+    acts = {f"give {size}": pair.give for size, pair in pairs.items()}
+    acts |= {f"take {size}": pair.take for size, pair in pairs.items()}
+    acts["git"] = Clones(scratch).hop
+    took = measure.interleaved(rounds, acts)
+    for act, said in (("give", "sent"), ("take", "received")):
+        what = f"sync of {NEW} new events, {said}, {large:,} held"
+        yield took.row(what, f"{act} {large}", f"{act} {small}", GROWTH, said=f"{small:,} held")
+    hops = [
+        gave + took for gave, took in zip(took.seconds[f"give {small}"], took.seconds[f"take {small}"], strict=True)
+    ]
+    both = measure.Took(took.seconds | {"hop": hops})
+    yield both.row(
+        f"hop of {NEW} events: `ev sync` here, `ev sync` there", "hop", "git", said="`git push`, `git fetch`"
+    )
+    yield _quiet(rounds, pairs[large], large)
+    yield Row(f"first sync of {large:,} events", measure.shown(pairs[large].first_s))
+
+
+def _quiet(rounds: int, pair: Pair, count: int) -> Row:
+    pair.sync(pair.taker)
+    pair.sync(pair.giver)
+    before = pair.left()
+    acts = {"sync": pair.giver.act("ev sync"), "look": pair.look, "bare": lambda: pair.giver.time(*PYTHON)}
+    took = measure.interleaved(rounds, acts)
+    ratio, clean = took.ratio("sync", "bare", less="look"), pair.left() == before
+    peer = f"`git ls-remote` {took.shown('look')}, bare Python {took.shown('bare')}"
+    row = Row(f"quiet sync, {count:,} held, beside `git ls-remote`", took.shown("sync"), peer, f"{ratio:.2f}")
+    return row.must(clean and ratio <= QUIET, f"≤ {QUIET}, no commit", "" if clean else "it left something behind")
+
+
+if __name__ == "__main__":
+    sizes = tuple(int(size) for size in sys.argv[2:]) or SIZES
+    sys.exit(measure.alone("sync", lambda rounds, scratch: rows(rounds, scratch, sizes)))
