@@ -81,7 +81,7 @@ WRONG = [
     ('[run]\ntimeout = "5 minutes"', "[run] timeout: 5 minutes: is no time from 1 ms to 366 d; 500ms 60s 10m 2h 1d"),
     ("[run]\nenv = { A = 1 }", '[run] env: is not a table of strings; as env = { LANG = "C" }'),
     ('[run]\nschema = "none.json"', "[run] schema: none.json: no such file or directory"),
-    ('[run]\nschema = "c.toml"', "[run] schema: c.toml: is no JSON: Expecting value: line 1 column 2 (char 1)"),
+    ('[run]\nschema = "c.toml"', "[run] schema: c.toml: is no JSON: "),
     ('[run]\nschema = "/etc/passwd"', "[run] schema: /etc/passwd: is not below the consumer's file; only"),
     ("[gate]", '[gate] argv: is missing; as argv = ["./check.sh"]'),
     ("[emit]", '[emit] type: is missing; as type = "review.done"'),
