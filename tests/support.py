@@ -46,7 +46,8 @@ class Shell:
 
     def __init__(self, cwd: Path) -> None:
         self.cwd = cwd
-        self.env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "COORD_AGENT": "tester"}
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # not in a `make`
+        self.env = {**ours, "PATH": f"{BIN}:{os.environ['PATH']}", "COORD_AGENT": "tester"}
 
     def __call__(self, line: str, stdin: str | bytes = b"", expect: int | None = 0, **env: str) -> Done:
         if "jq " in line and not shutil.which("jq"):

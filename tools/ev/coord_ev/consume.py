@@ -44,7 +44,7 @@ def consume(call: Call, path: str, once: bool, most: int | None, dry_run: bool) 
 class Untouched(Store):
     """A store to which nothing is written: everything behaves as on a disk that cannot be written."""
 
-    def save(self, data: bytes, *names: str) -> None:
+    def save(self, data: bytes, *names: str, durable: bool = True) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     def open(self, *names: str, flags: int = os.O_RDONLY) -> int:
