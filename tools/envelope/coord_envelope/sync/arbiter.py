@@ -103,7 +103,7 @@ def confirmation(entity: str, claim: str, state: Json) -> Json:
 def concession(entity: str, claim: str, state: Json) -> Json:
     """The event by which the loser of a claim learns of it, as mail."""
     kind, _, about = entity.partition(" ")
-    holder = claims.owner(state) or {}
-    body = {"claim": claim, "reason": "conceded", "winner": holder.get("agent")}
+    winner = (claims.owner(state) or {}).get("agent")
+    body = {"claim": claim, "reason": "conceded"} | ({"winner": winner} if winner else {})
     refs, to = {claims.ENTITY[kind]: about}, [state["claims"][claim]["agent"]]
     return {"type": f"{kind}.conceded", "refs": refs, "base": claims.base(state), "to": to, "body": body}
