@@ -20,7 +20,7 @@ from coord_envelope.tool import Call
 
 Values = dict[str, Any]
 Lines = st.SearchStrategy[list[str]]
-TOOLS = ("wk", "ev", "lease", "msg")
+TOOLS = ("wk", "ev", "lease", "msg", "run")
 MAKE = Path(__file__).parent.parent / "tools/table.py"
 CLI: dict[str, Any] = {name: importlib.import_module(f"coord_{name}.cli") for name in TOOLS}
 TABLE: dict[str, argv.Table] = {name: importlib.import_module(f"coord_{name}.argv").TABLE for name in TOOLS}
@@ -29,6 +29,7 @@ HOT = {
     "ev": {"emit", "tail"},
     "lease": {"acquire", "renew", "release", "ls"},
     "msg": {"send", "recv", "ack"},
+    "run": {"request", "show"},
 }
 """The commands that DESIGN 15 wants fast."""
 NUMBERS = st.sampled_from(
@@ -60,6 +61,7 @@ PLAIN: list[tuple[str, str, Values]] = [
     ("wk", "show x -o id -- -y --", {"ids": ["x", "-y", "--"], "output": "id"}),
     ("wk", "new x -p 4", {"title": "x", "priority": 4}),
     ("wk", "dep a b --rm", {"id_": "a", "to": "b", "rm": True}),
+    ("run", "request --key k -- make -j -- x", {"key": "k", "argv": ["make", "-j", "--", "x"]}),
     ("lease", "acquire env:a --shared env:b", {"resources": ["env:a", "env:b"], "shared": True}),
 ]  # fmt: skip
 UNUSUAL = {
@@ -68,6 +70,7 @@ UNUSUAL = {
            "tail --follow=yes", "emit a.b --nope", "emit a.b --body", "-- emit", "tail -n ²", "tail -n 1234567890"),
     "lease": ("acquire", "acquire --shared", "acquire -- "),
     "msg": ("send --help", "send x"),
+    "run": ("request make -j4", "exec", "worker --slots 0"),
 }  # fmt: skip
 
 

@@ -19,12 +19,14 @@ import coord_lease
 import coord_lease.cli
 import coord_msg
 import coord_msg.cli
+import coord_run
+import coord_run.cli
 import coord_wk
 import coord_wk.cli
 from coord_envelope import shell
 
 TOOLS = Path(__file__).parent.parent / "tools"
-PAGES = (TOOLS / "wk/wk.1", TOOLS / "ev/ev.1", TOOLS / "lease/lease.1", TOOLS / "msg/msg.1", TOOLS / "envelope/coord.7")
+PAGES = (*(TOOLS / f"{name}/{name}.1" for name in ("wk", "ev", "lease", "msg", "run")), TOOLS / "envelope/coord.7")
 SECTIONS = ("NAME", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "ENVIRONMENT", "SEE ALSO")
 MOST = 50
 """Characters of a help line."""
@@ -71,7 +73,8 @@ WK = described(coord_wk, coord_wk.cli, "coord_wk.options")
 EV = described(coord_ev, coord_ev.cli, "coord_ev.options")
 LEASE = described(coord_lease, coord_lease.cli, "coord_lease.options")
 MSG = described(coord_msg, coord_msg.cli, "coord_msg.options")
-each_tool = pytest.mark.parametrize("tool", (WK, EV, LEASE, MSG), ids=lambda tool: tool.name)
+RUN = described(coord_run, coord_run.cli, "coord_run.options")
+each_tool = pytest.mark.parametrize("tool", (WK, EV, LEASE, MSG, RUN), ids=lambda tool: tool.name)
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 
 

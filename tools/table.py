@@ -16,7 +16,7 @@ from coord_envelope.argv import DIGITS
 if TYPE_CHECKING:
     from coord_envelope.argv import Arguments, Options, Table
 
-TOOLS = ("wk", "ev", "lease", "msg")
+TOOLS = ("wk", "ev", "lease", "msg", "run")
 HEAD = '''"""What `coord_envelope.argv` knows of {tool}'s command line. Made by `make table`, not by hand."""
 
 from __future__ import annotations

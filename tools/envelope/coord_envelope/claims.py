@@ -86,6 +86,8 @@ def take(state: Json, event: Event) -> None:
             state["steals"].append(event.id)
     elif verb in ("closed", "completed"):
         state["closes"].append(event.id)
+        if verb == "completed" and isinstance(body.get("claim"), str):
+            state.setdefault("cites", {})[event.id] = body["claim"]
     elif verb in ("released", "conceded") and isinstance(body.get("claim"), str):
         state["ended"].setdefault(body["claim"], event.id)
     elif verb == "confirmed" and isinstance(body.get("claim"), str) and is_arbiter(event["writer"]):
@@ -138,8 +140,27 @@ def stolen(state: Json, claim: str) -> bool:
     return any(causal.precedes(state, claim, one) for one in steals)
 
 
+def outlived(state: Json, claim: str, at: str) -> bool:
+    """Did the writer of this event know that the claim was over: given back, or taken by one who had seen it?"""
+    ended = state["ended"]
+
+    def known(one: str | None) -> bool:
+        return one is not None and causal.precedes(state, one, at)
+
+    if known(ended.get(claim)):
+        return True
+    later = (one for one in state["claims"] if one != claim and known(one) and not known(ended.get(one)))
+    return any(causal.precedes(state, claim, one) for one in later)
+
+
 def _closed(state: Json, claim: str) -> bool:
-    later = [close for close in state["closes"] if not causal.precedes(state, close, claim)]
+    cites = state.get("cites", {})
+    later = [
+        close
+        for close in state["closes"]
+        if not causal.precedes(state, close, claim)
+        and not (close in cites and outlived(state, cites[close], close))  # a result that comes too late ends nothing
+    ]
     if any(causal.precedes(state, claim, close) for close in later):
         return True
     # While something it knew of has not come, nor can it be said that it did not know of the others.
@@ -176,6 +197,8 @@ def united(states: list[Json]) -> Json:
         whole[name] = sorted(one for state in states for one in state[name])
     for name in ("claims", "ended", "confirmed"):
         whole[name] = {one: said for state in states for one, said in state[name].items()}
+    cites = {one: claim for state in states for one, claim in state.get("cites", {}).items()}
+    whole |= {"cites": cites} if cites else {}
     whole["confirmed"] = dict(sorted(whole["confirmed"].items(), key=lambda one: one[1]["n"]))
     return whole
 

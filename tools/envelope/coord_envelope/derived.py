@@ -93,6 +93,11 @@ class Derived:
         self._layers = []
         self._overlay()
 
+    def close(self) -> None:
+        """Let go of the file, as before a fork: the next `refresh` opens it again."""
+        self._close()
+        self._layers = []
+
     @contextmanager
     def _writing(self, wait_s: float) -> Iterator[bool]:
         # Who does not get it reads the difference into memory. It also covers the deletion of a damaged file, so

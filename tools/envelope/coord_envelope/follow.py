@@ -16,7 +16,7 @@ from coord_envelope.stream import Stream, events, merge, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from types import FrameType
 
     from inotify_simple import INotify
@@ -62,7 +62,7 @@ class Follower:
 
         `also` is a descriptor of the caller's that wakes it too; `within` says how many ms it may sleep now.
         """
-        bell = _Bell(self._store.path)
+        bell = Bell(self._store.path)
         with _Signals() as caught:
             poll = select.poll()
             poll.register(1, 0)  # POLLERR and POLLHUP come unasked: stdout's reader is gone
@@ -70,7 +70,7 @@ class Follower:
                 if fd is not None:
                     poll.register(fd, select.POLLIN)
             while not caught.signal:
-                pause = bell.listen(self._directories())
+                pause = bell.listen(self.directories())
                 yield self.batch(wanted, caught)
                 ready = {} if caught.signal else dict(poll.poll(min(pause, within()) if within else pause))
                 if ready.get(1, 0) & (select.POLLERR | select.POLLHUP):
@@ -90,15 +90,16 @@ class Follower:
                 self._known[one.kind, one.name] = one.after(self.reached.get(one.name, 0))
         return list(self._known.values())
 
-    def _directories(self) -> Iterator[str]:
+    def directories(self) -> Iterator[str]:
+        """Where what comes is written."""
         for kind in ("journal", "live") if self._live else ("journal",):
             yield kind
             for name in self._store.listdir(kind):
                 yield f"{kind}/{name}"
 
 
-class _Bell:
-    """Rings when a segment grows or appears. Deaf where the system has no inotify."""
+class Bell:
+    """Rings when a file in a directory it listens to grows or appears. Deaf where the system has no inotify."""
 
     def __init__(self, root: str) -> None:
         self._root, self._heard = root, set[str]()
@@ -109,7 +110,7 @@ class _Bell:
             self._inotify = INotify()
         self.fd = self._inotify.fileno() if self._inotify else None
 
-    def listen(self, directories: Iterator[str]) -> int:
+    def listen(self, directories: Iterable[str]) -> int:
         """Watch these too, before they are read: what is written in between rings. Returns ms to wait at most."""
         if not self._inotify:
             return POLL_MS
@@ -128,6 +129,7 @@ class _Bell:
         return SWEEP_MS
 
     def silence(self) -> None:
+        """What rang was heard."""
         if self._inotify:
             self._inotify.read(timeout=0)
 

@@ -65,6 +65,18 @@ def common_dir(start: str) -> str | None:
         here = os.path.dirname(here)
 
 
+def work_tree() -> str | None:
+    """The root of the work tree that the current directory is in; None outside of one."""
+    here = os.getcwd()
+    if common_dir(here) is None:
+        return None
+    while not os.path.lexists(os.path.join(here, ".git")):
+        if here == os.path.dirname(here):
+            return None
+        here = os.path.dirname(here)
+    return here
+
+
 def _is_store(path: str) -> bool:
     # Its .git is ours, and no repository of the user's.
     return os.path.isdir(os.path.join(path, "local", "replica"))

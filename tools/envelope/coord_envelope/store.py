@@ -162,6 +162,11 @@ class Store:
         known = self.load("local", "replica", self._replica_key())
         return known.decode("ascii", "replace").split() if known else []
 
+    def all_replicas(self) -> frozenset[str]:
+        """As `replicas`, on every machine that sees this store: what they wrote was written here."""
+        files = (self.load("local", "replica", name) for name in self.listdir("local", "replica"))
+        return frozenset(one for found in files if found for one in found.decode("ascii", "replace").split())
+
     def replica(self) -> str:
         """This store's replica id on this machine, made at the first call. Under the lock.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
-from coord_envelope import VERSION, argv, clock, codec, inputs, world
+from coord_envelope import argv, clock, codec, inputs, world
 from coord_envelope.context import suppress
 from coord_envelope.disk import fault_of, write_all
-from coord_envelope.errors import BadData, DiskFault, Fault, Unreachable, Usage
+from coord_envelope.errors import BadData, DiskFault, Fault, Usage
 from coord_envelope.event import address
 from coord_envelope.filter import Filter
 from coord_envelope.journal import Journal
@@ -239,18 +239,6 @@ def perform(command: Command, values: Values) -> int:
 
 
 FILTERS = ("type_", "not_type", "agent", "not_agent", "work", "thread", "since")
-
-
-def not_yet(name: str, what: str) -> NoReturn:
-    """Say in one line that a tool of a later release is not there, and exit 69."""
-
-    def run() -> int:
-        if sys.argv[1:] != ["--version"]:
-            raise Unreachable(f"{what} are not there yet", todo="this release has wk, ev, lease and msg")
-        write_all(1, f"{name} (coord-kernel) {VERSION}\n".encode())
-        return 0
-
-    _end(name, run)
 
 
 def _end(tool: str, run: Callable[[], int]) -> NoReturn:

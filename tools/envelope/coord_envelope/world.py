@@ -74,6 +74,11 @@ def login() -> str:
         return f"uid-{os.geteuid()}"
 
 
+def host() -> str:
+    """This machine's name on its network: for people."""
+    return os.uname().nodename
+
+
 def machine() -> str:
     """A name for this machine that survives a reboot: systemd's machine id, else the host name."""
     try:
@@ -81,7 +86,7 @@ def machine() -> str:
             text = file.read().strip()
     except OSError:
         text = ""
-    return text or os.uname().nodename
+    return text or host()
 
 
 def boot_id() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from coord_envelope import BadData, Unreachable
-from coord_envelope.locate import common_dir
+from coord_envelope.locate import work_tree
 
 
 def staged() -> list[str]:
@@ -28,19 +28,8 @@ def staged() -> list[str]:
 
 def from_root(path: str, store: str) -> str:
     """A path as given here, as it is called from the work tree's root. Raises BadData if it is not below it."""
-    root = _work_tree() or os.path.dirname(store)
+    root = work_tree() or os.path.dirname(store)
     found = os.path.relpath(os.path.normpath(os.path.join(os.getcwd(), path)), root)
     if found == os.curdir or found.split("/")[0] == os.pardir:
         raise BadData("is no path in the repository", where=path)
     return found
-
-
-def _work_tree() -> str | None:
-    here = os.getcwd()
-    if common_dir(here) is None:
-        return None
-    while not os.path.lexists(os.path.join(here, ".git")):
-        if here == os.path.dirname(here):
-            return None
-        here = os.path.dirname(here)
-    return here

@@ -15,7 +15,8 @@ import os
 import select
 import signal
 
-from coord_envelope import tool, world
+from coord_envelope import child, tool, world
+from coord_envelope.child import PASSED_ON, Caught
 from coord_envelope.disk import fault_of
 from coord_envelope.errors import Fault, No, TryAgain
 from coord_lease import pin
@@ -26,17 +27,14 @@ from coord_lease.wait import acquired
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import FrameType
     from typing import NoReturn
 
     from coord_envelope import Event
     from coord_envelope.tool import Call
     from coord_lease.scope import Scope, Wanted
 
-PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 FIRED = 1
 """The sentinel's exit status when it killed because the time was up."""
-_PR_SET_PDEATHSIG = 1
 
 
 def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: int) -> int:
@@ -83,21 +81,15 @@ class _Command:
     def __init__(self, scope: Scope, lease: Event, argv: Sequence[str], pinned: int) -> None:
         self._scope, self._lease, self._ttl = scope, lease, lease["body"]["ttl_ms"] * 1_000_000
         self._lost: str | None = None
-        self._caught: list[int] = []
-        self._wake, ring = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         token = lease.get("$token", lease["body"]["token"])
         environment = {**os.environ, "LEASE_ID": lease.id, "LEASE_TOKEN": str(token)}
-        dies_with_parent = _parent_death_signal()
-        # Before the child: what comes between is passed on, not lost.
-        for number in (signal.SIGCHLD, *PASSED_ON):
-            if number == signal.SIGCHLD or signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._note)
-        signal.set_wakeup_fd(ring)
+        dies_with_parent = child.dies_with_parent()
+        self._caught = Caught(signal.SIGCHLD, *PASSED_ON)  # before the child: what comes between is not lost
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the sentinel may be gone
         self._terminal = Foreground()
-        parent, self._child = os.getpid(), os.fork()
+        self._child = os.fork()
         if not self._child:
-            _become(argv, environment, self._terminal, parent, dies_with_parent)
+            _become(argv, environment, self._terminal, dies_with_parent)
         with contextlib.suppress(OSError):  # the child does both too: whoever is first
             os.setpgid(self._child, self._child)
         self._terminal.lend(self._child)
@@ -114,11 +106,10 @@ class _Command:
             if not self._lost and world.boot_ns() >= self._next:
                 self._renew()
             poll = select.poll()
-            poll.register(self._wake, select.POLLIN)
-            if poll.poll(max(0.0, (self._next - world.boot_ns()) / 1e6) if not self._lost else None):
-                os.read(self._wake, 4096)
-            while self._caught:
-                self._signal(self._caught.pop(0))
+            poll.register(self._caught.fd, select.POLLIN)
+            poll.poll(max(0.0, (self._next - world.boot_ns()) / 1e6) if not self._lost else None)
+            for number in self._caught.take():
+                self._signal(number)
         # The sentinel before the child: once that is waited for, its number may be another's.
         os.kill(self._sentinel, signal.SIGKILL)
         if os.waitstatus_to_exitcode(os.waitpid(self._sentinel, 0)[1]) == FIRED:
@@ -167,44 +158,20 @@ class _Command:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child, number)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self._caught.append(number)
-
-
-def _parent_death_signal() -> Callable[[], object]:
-    try:
-        from ctypes import CDLL  # 20 ms, and here so that the child need not import
-
-        prctl = CDLL(None).prctl
-    except (ImportError, AttributeError, OSError):
-        return lambda: None  # no Linux: the sentinel alone
-    return lambda: prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-
 
 def _become(
     argv: Sequence[str],
     environment: dict[str, str],
     terminal: Foreground,
-    parent: int,
-    dies_with_parent: Callable[[], object],
+    dies_with_parent: Callable[[], bool],
 ) -> NoReturn:
     """In the child: be the command. 127 if it is not there, 126 if it cannot be run."""
     try:
         os.setpgid(0, 0)
         terminal.lend(os.getpgrp())
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ours, and Python's own, to ignore
-            signal.signal(number, signal.SIG_DFL)
-        for number in (signal.SIGCHLD, *PASSED_ON):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, signal.SIG_DFL)
-        dies_with_parent()
-        if os.getppid() != parent:
+        if not dies_with_parent():
             os._exit(128 + signal.SIGKILL)
-        os.execvpe(argv[0], list(argv), environment)
-    except OSError as error:
-        tool.complain(Fault((error.strerror or str(error)).lower(), where=argv[0]))
-        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+        child.become(argv, environment)
     finally:
         os._exit(Fault.status)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from coord_envelope import world
+from coord_envelope import pins, world
 from coord_envelope.context import suppress
 from coord_lease.scope import LONGEST_MS
 
@@ -24,25 +24,18 @@ def make(store: Store) -> tuple[str, int]:
     """A new pin, held: its name, and its descriptor, which children inherit."""
     _sweep(store)
     name = world.entropy(8).hex()
-    fd = store.open(*_WHERE, name, flags=os.O_RDWR | os.O_CREAT | os.O_EXCL)
-    fcntl.flock(fd, fcntl.LOCK_EX)
+    fd = pins.take(store, *_WHERE, name)
+    assert fd is not None, "nobody else knows its name"
     os.set_inheritable(fd, True)
     return name, fd
 
 
 def dropped(store: Store, name: str) -> bool:
     """Is nobody left who holds it? No, if it cannot be told: then the time to live decides."""
-    fd = _open(store, name)
-    if fd is None:
-        return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who ask do not take each other for the holder
-    except BlockingIOError:
+        return pins.dropped(store, *_WHERE, _checked(name))
+    except FileNotFoundError:
         return False
-    else:
-        return True
-    finally:
-        os.close(fd)
 
 
 def await_drop(store: Store, name: str, wake: int) -> None:
@@ -77,10 +70,9 @@ def _sweep(store: Store) -> None:
 
 
 def _open(store: Store, name: str) -> int | None:
-    try:
-        return store.open(*_WHERE, _checked(name))
-    except OSError:
-        return None
+    with suppress(FileNotFoundError):
+        return pins.opened(store, *_WHERE, _checked(name))
+    return None
 
 
 def _checked(name: str) -> str:

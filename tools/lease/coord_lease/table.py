@@ -171,7 +171,8 @@ class Table:
 
     def _streams(self, known: dict[tuple[str, str], Place]) -> Iterator[Stream]:
         """The live streams, which are all ours; and of the durable ones our own, if leases are or were mirrored."""
-        ours = _replicas(self._store) if self._durable or any(kind == "journal" for kind, _ in known) else frozenset()
+        durable = self._durable or any(kind == "journal" for kind, _ in known)
+        ours = self._store.all_replicas() if durable else frozenset()
         for stream in streams(self._store, live=True):
             if stream.kind == "live" or stream.name.partition("~")[2] in ours:
                 yield stream
@@ -226,8 +227,3 @@ def _new(stream: Stream, place: Place | None) -> Iterator[Event]:
     if last_id and next((one.id for one in found), None) != last_id:
         raise _StaleError
     yield from found
-
-
-def _replicas(store: Store) -> frozenset[str]:
-    names = store.listdir("local", "replica")
-    return frozenset(one for name in names for one in (store.load("local", "replica", name) or b"").decode().split())

@@ -7,7 +7,7 @@ from coord_envelope.output import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope import Event, Store
+    from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_envelope.tool import Call
 
@@ -21,7 +21,7 @@ class Printer:
     """
 
     def __init__(self, call: Call, text: bool = False, me: str | None = None) -> None:
-        self._me, self._own = me, _replicas(call.journal.store)
+        self._me, self._own = me, call.journal.store.all_replicas()
         if text:
             call.out = Fenced()
 
@@ -74,9 +74,3 @@ def _line(text: str) -> str:
 
 def _named(one: object) -> bool:
     return isinstance(one, dict) and isinstance(one.get("name"), str)
-
-
-def _replicas(store: Store) -> set[str]:
-    """The names under which this store writes, on any machine that sees it."""
-    files = (store.load("local", "replica", name) for name in store.listdir("local", "replica"))
-    return {one for found in files if found for one in found.decode("ascii", "replace").split()}

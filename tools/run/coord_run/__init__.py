@@ -1,1 +1,1 @@
-"""run - jobs: not there yet."""
+"""run - jobs: request, run, follow, cancel."""

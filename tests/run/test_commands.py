@@ -1,0 +1,229 @@
+"""run: what is requested is run once, its output kept, its status passed on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import select
+
+import pytest
+from proof.witness import Watched
+from run.jobs import requested, state
+from support import Shell, check_invariants, open_store
+
+
+def test_a_job_is_requested_run_and_shown(shell: Shell) -> None:
+    made = shell("run request -- sh -c 'echo out; echo err >&2; exit 3'").one
+    run = made["event_id"]
+    assert made["type"] == "run.requested"
+    assert made["refs"] == {"run_id": run}
+    assert made["body"] == {"argv": ["sh", "-c", "echo out; echo err >&2; exit 3"]}
+    assert shell("run ls").one["status"] == "requested"
+    shell(f"run poll {run}", expect=75)
+    told = shell("run worker --once").lines
+    assert [one["type"] for one in told] == ["run.claimed", "run.started", "run.completed"]
+    shown = state(shell, run[-8:].lower())
+    assert (shown["status"], shown["outcome"], shown["code"], shown["attempt"]) == ("completed", "exit", 3, 1)
+    out = {"sha256": hashlib.sha256(b"out\n").hexdigest(), "bytes": 4, "tail": "out\n"}
+    assert shown["stdout"] == out
+    assert shown["stderr"]["tail"] == "err\n"
+    assert shell("run ls").out == ""
+    assert shell("run ls --all").one["code"] == 3
+    assert shell(f"run logs {run}").out == "out\n"
+    assert shell(f"run logs {run} --stderr").out == "err\n"
+    assert shell(f"run poll {run}", expect=3).one["status"] == "completed"
+    late = shell(f"run attach {run}", expect=3)
+    assert (late.out, late.err) == ("out\n", "err\n")
+    check_invariants(open_store(shell.cwd))
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "outcome"),
+    [
+        ("true", 0, "exit"),
+        ("sh -c 'exit 65'", 65, "exit"),
+        ("sh -c 'kill -9 $$'", 137, "signal"),
+        ("sh -c 'kill $$'", 143, "signal"),
+        ("./no-such-command", 127, "exit"),
+        ("/", 126, "exit"),
+    ],
+)
+def test_exec_passes_the_status_on(shell: Shell, command: str, status: int, outcome: str) -> None:
+    shell(f"run exec -- {command}", expect=status)
+    assert shell("run ls --all").one["outcome"] == outcome
+
+
+def test_exec_passes_the_output_on(shell: Shell) -> None:
+    done = shell("run exec --input - -- sh -c 'cat; echo err >&2'", stdin="in\n")
+    assert (done.out, done.err) == ("in\n", "err\n")
+
+
+def test_words_are_passed_as_they_are_and_through_no_shell(shell: Shell) -> None:
+    assert shell("run exec -- printf '%s\\n' '$HOME' '*' -- --as 'a b'").out == "$HOME\n*\n--\n--as\na b\n"
+
+
+def test_a_command_has_the_environment_that_the_manual_says(shell: Shell) -> None:
+    shell.env |= {"LC_TIME": "C", "SECRET_OF_MINE": "x", "TZ": "UTC"}
+    run = requested(shell, "env", "--env A=b --env C=")
+    shell("run worker --once")
+    env = dict(line.split("=", 1) for line in shell(f"run logs {run}").out.splitlines())
+    (claim,) = shell("ev tail --type run.claimed").lines
+    assert env["RUN_ID"] == run
+    assert env["RUN_ATTEMPT"] == "1"
+    assert env["RUN_TOKEN"] == str(claim["body"]["gen"])
+    assert (env["A"], env["C"]) == ("b", "")
+    known = {"PATH", "HOME", "LANG", "TMPDIR", "TZ", "A", "C", "RUN_ID", "RUN_ATTEMPT", "RUN_TOKEN"}
+    assert {one for one in env if not one.startswith("LC_")} <= known
+
+
+def test_it_runs_where_it_was_requested_below_the_root(shell: Shell) -> None:
+    (shell.cwd / "web/src").mkdir(parents=True)
+    assert shell("cd web && run exec -- pwd").out == f"{shell.cwd}/web\n"
+    assert shell("cd web && run exec --cwd src -- pwd").out == f"{shell.cwd}/web/src\n"
+    shell("run request --cwd .. -- pwd", expect=65)
+    shell("run request --cwd nowhere -- true")
+    done = shell("run worker --once").lines[-1]["body"]
+    assert done["outcome"] == "error"
+    assert "nowhere is no directory here" in done["reason"]
+
+
+def test_the_same_key_is_the_same_job(shell: Shell) -> None:
+    first = shell("run request --key k -- echo x").one
+    again = shell("run request --key k -- echo x").one
+    assert again["$dup"] is True
+    assert again["event_id"] == first["event_id"]
+    shell("run request --key k -- echo y", expect=65)
+    shell("run exec --key k2 -- echo x")
+    followed = shell("run exec --key k2 -- echo x")
+    assert followed.out == "x\n"
+    assert len(shell("run ls --all").lines) == 2
+
+
+def test_bodies_come_as_lines_too(shell: Shell) -> None:
+    item = shell("wk new x -o id").out.strip()
+    lines = [
+        {"argv": ["echo", "1"], "key": "a"},
+        {"argv": ["echo", "2"], "timeout_ms": 5, "work": item},
+        {"argv": []},
+        {"argv": ["x"], "env": {"RUN_ID": "y"}},
+    ]
+    done = shell("run request", "\n".join(map(json.dumps, lines)), expect=65)
+    first, second = done.lines
+    assert first["idempotency_key"] == "a"
+    assert second["refs"] == {"run_id": second["event_id"], "work_id": item}
+    assert second["body"] == {"argv": ["echo", "2"], "timeout_ms": 5}
+    assert done.err.count("\n") == 2
+    assert "run: line 3: body.argv" in done.err
+    assert [one["argv"] for one in shell(f"run ls --work {item}").lines] == [["echo", "2"]]
+
+
+def test_a_worker_takes_only_what_it_can_do(shell: Shell) -> None:
+    gpu = requested(shell, "true", "--needs gpu --needs linux")
+    plain = requested(shell, "true")
+    shell("run worker --once --cap gpu")
+    assert state(shell, gpu)["status"] == "requested"
+    assert state(shell, plain)["status"] == "completed"
+    shell("run worker --once --cap gpu --cap linux --cap more")
+    assert state(shell, gpu)["status"] == "completed"
+
+
+def test_at_most_so_many(shell: Shell) -> None:
+    for _ in range(3):
+        requested(shell, "true")
+    shell("run worker --max 2")
+    assert [one["status"] for one in shell("run ls --all").lines] == ["completed", "completed", "requested"]
+
+
+def test_a_job_that_waits_is_cancelled_and_never_runs(shell: Shell) -> None:
+    run = requested(shell, "touch ran")
+    first = shell(f"run cancel {run} --reason 'not wanted'").one
+    assert first["body"] == {"reason": "not wanted"}
+    assert shell(f"run cancel {run}").one["$dup"] is True
+    shell("run worker --once")
+    assert not (shell.cwd / "ran").exists()
+    done = shell(f"run attach {run}", expect=125)
+    assert "cancelled: not wanted" in done.err
+    over = requested(shell, "true")
+    shell("run worker --once")
+    assert "is completed" in shell(f"run cancel {over}", expect=1).err
+
+
+def test_a_failure_is_tried_again_when_that_was_asked_for(shell: Shell) -> None:
+    run = requested(shell, "sh -c 'test $RUN_ATTEMPT = 3'", "--retry any --backoff 0ms")
+    shell("run worker --once")
+    shown = state(shell, run)
+    assert (shown["status"], shown["code"], shown["attempt"]) == ("completed", 0, 3)
+    assert [one["code"] for one in shown["attempts"]] == [1, 1, 0]
+    once = requested(shell, "false")
+    shell("run worker --once")
+    assert state(shell, once)["attempt"] == 1
+
+
+def test_between_attempts_there_is_time(shell: Shell) -> None:
+    """The pause is the same wherever it is worked out; it doubles."""
+    shell.env |= {"COORD_NOW": "2036-01-17T12:00:00Z"}
+    run = requested(shell, "false", "--retry any --backoff 1m")
+    shell("run worker --once")
+    shown = shell("run ls").one
+    assert "2036-01-17T12:00:30.000Z" <= shown["not_before"] <= "2036-01-17T12:01:00.000Z"
+    shell("run worker --once", COORD_NOW="2036-01-17T12:00:29Z")
+    assert state(shell, run)["attempt"] == 1
+    shell("run worker --once", COORD_NOW="2036-01-17T12:01:00Z")
+    assert state(shell, run)["attempt"] == 2
+
+
+def test_what_is_wanted_no_more_is_not_run(shell: Shell) -> None:
+    run = requested(shell, "touch ran", "--start-by 10m")
+    shell.env |= {"COORD_NOW": "2036-01-17T12:00:00Z"}
+    shell("run worker --once")
+    assert state(shell, run)["status"] == "expired"
+    assert "expired" in shell(f"run attach {run}", expect=125).err
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "words"),
+    [
+        ("run request --timeout soon -- x", 2, "--timeout soon"),
+        ("run request --retry never -- x", 2, "--retry never"),
+        ("run request --env A -- x", 2, "--env A"),
+        ("run request --env 1=x -- x", 65, "env: '1'"),
+        ("run request --secret 'a b' -- x", 65, "secrets: 'a b'"),
+        ("run request --repo nowhere -- x", 65, "--repo nowhere: is no commit"),
+        ("run request --key k </dev/null", 2, "there is no command"),
+        ("run show ZZZZZZZZ", 1, "ZZZZZZZZ: no such job"),
+        ("run logs ZZZZZZZZ", 1, "ZZZZZZZZ: no such job"),
+        ("run worker --substrate moon", 2, "--substrate moon"),
+        ("run ls --status odd", 2, "--status odd"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(shell: Shell, line: str, status: int, words: str) -> None:
+    done = shell(line, expect=status)
+    assert done.err.startswith("run: ")
+    assert done.err.count("\n") == 1
+    assert words in done.err
+
+
+def test_jobs_are_listed_by_status_number_and_time(shell: Shell) -> None:
+    shell.env["COORD_NOW"] = "2036-01-17T12:00:00Z"
+    first, second = requested(shell, "true"), requested(shell, "false")
+    shell.env["COORD_NOW"] = "2036-01-17T13:00:00Z"
+    shell("run worker --max 1")
+    assert [one["run_id"] for one in shell("run ls").lines] == [second]
+    assert [one["run_id"] for one in shell("run ls --all -n 1").lines] == [first]
+    assert [one["run_id"] for one in shell("run ls --status completed").lines] == [first]
+    assert len(shell("run ls --at 2036-01-17T12:30:00Z").lines) == 2
+    assert shell("run ls --at 2036-01-17T11:30:00Z").out == ""
+
+
+def test_watch_prints_what_comes(shell: Shell) -> None:
+    requested(shell, "true")
+    with Watched(shell, "run watch") as watched:
+        # what was there before is not printed; until it follows, a request may be missed
+        while not select.select([watched.out], [], [], 0.1)[0]:
+            last = requested(shell, "true")
+        assert json.loads(watched.line())["type"] == "run.requested"
+        shell("ev emit a.b")
+        shell(f"run cancel {last}")
+        while (event := json.loads(watched.line()))["type"] == "run.requested":
+            pass
+        assert (event["type"], event["refs"]["run_id"]) == ("run.cancelled", last)

@@ -1,0 +1,178 @@
+"""run: a job that came from another store runs only by a policy, and with a remote only once it is confirmed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from run.jobs import requested, state, types
+from support import Shell, git
+
+
+def clone(root: Path, name: str) -> Shell:
+    git("clone", "-q", "hub.git", name, cwd=root)
+    found = Shell(root / name)
+    found.env |= {"COORD_AGENT": name, "XDG_CONFIG_HOME": str(root / f"{name}-config")}
+    for unwanted in ("COORD_DIR", "COORD_NOW", "COORD_SESSION"):
+        found.env.pop(unwanted, None)
+    found("ev init")
+    return found
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Shell:
+    git("init", "-q", "--bare", "hub.git", cwd=tmp_path)
+    return clone(tmp_path, "here")
+
+
+@pytest.fixture
+def there(here: Shell) -> Shell:
+    return clone(here.cwd.parent, "there")
+
+
+def allow(shell: Shell, text: str) -> Path:
+    path = Path(shell.env["XDG_CONFIG_HOME"]) / "coord/runner.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+RULE = '[[allow]]\nargv = ["echo"]\nfrom = ["agent:the*"]\n'
+
+
+def test_a_synced_request_is_refused_without_a_policy_and_run_with_one(here: Shell, there: Shell) -> None:
+    run = requested(there, "echo hello")
+    here(f"ev sync --with {there.cwd}/.coord")
+    done = here("run worker --once")
+    assert "came from another store, and no policy allows it" in done.err
+    assert state(here, run)["status"] == "requested"
+    allow(here, RULE)
+    assert here("run worker --once").err == ""
+    assert state(here, run)["code"] == 0
+    there(f"ev sync --with {here.cwd}/.coord")
+    assert there(f"run attach {run}").out == "hello\n"  # the log is elsewhere, its end is known
+
+
+def test_a_published_log_is_there_in_every_store(here: Shell, there: Shell) -> None:
+    """Else only its last 4 KiB."""
+    allow(here, RULE.replace("echo", "seq"))
+    for options in ("", "--publish-log"):
+        run = requested(there, "seq 3000", options)
+        for shell, other in ((here, there), (there, here)):
+            shell(f"ev sync --with {other.cwd}/.coord")
+            here("run worker --once")
+        whole = "".join(f"{n}\n" for n in range(1, 3001))
+        assert there(f"run attach {run}").out == (whole if options else whole[-4096:])
+        log = there(f"run logs {run}", expect=0 if options else 1)
+        assert log.out == (whole if options else "")
+
+
+def test_a_request_of_this_store_needs_no_policy(here: Shell) -> None:
+    run = requested(here, "true")
+    here("run worker --once")
+    assert state(here, run)["code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "command", "options", "runs"),
+    [
+        ("", "echo x", "", True),
+        ("", "printf x", "", False),
+        ("", "echo x", "--env A=b", False),
+        ('env = ["A"]', "echo x", "--env A=b", True),
+        ('env = ["A"]', "echo x", "--env A=b --env LD_PRELOAD=x", False),
+        ("", "echo x", "--secret TOKEN", False),
+        ('secrets = ["TOKEN"]', "echo x", "--secret TOKEN", True),
+        ("", "echo x", "--repo HEAD", False),
+        ("repo = true", "echo x", "--repo HEAD", True),
+        ('sandbox = ["env", "BOXED=1"]', "echo x", "", True),
+    ],
+)
+def test_a_rule_allows_what_it_says_and_no_more(
+    here: Shell, there: Shell, rule: str, command: str, options: str, runs: bool
+) -> None:
+    for shell in (here, there):
+        git("commit", "-q", "--allow-empty", "-m", "x", cwd=shell.cwd)
+        git("push", "-qf", "origin", "HEAD:main", cwd=shell.cwd)
+    git("fetch", "-q", "origin", cwd=here.cwd)
+    run = requested(there, command, options)
+    here(f"ev sync --with {there.cwd}/.coord")
+    allow(here, RULE + rule)
+    here("run worker --once", TOKEN="value of it")
+    assert state(here, run)["status"] == ("completed" if runs else "requested")
+
+
+def test_another_asker_is_refused(here: Shell, there: Shell) -> None:
+    run = requested(there, "echo x", "--as mallory")
+    here(f"ev sync --with {there.cwd}/.coord")
+    allow(here, RULE)
+    here("run worker --once")
+    assert state(here, run)["status"] == "requested"
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "status", "words"),
+    [
+        (RULE, 0o666, 77, "others may write to it"),
+        ("[[allow]]\nargv = 1", 0o600, 65, "argv is not known, or not of its type"),
+        ("[[allow]]\nargv = ['x']", 0o600, 65, "a rule needs argv and from"),
+        ("[allow]\nx = 1", 0o600, 65, "something else than [[allow]]"),
+        ("[[allow", 0o600, 65, "mend the file"),
+    ],
+)
+def test_a_policy_that_cannot_be_trusted_stops_the_worker(
+    here: Shell, text: str, mode: int, status: int, words: str
+) -> None:
+    allow(here, text).chmod(mode)
+    assert words in here("run worker --once", expect=status).err
+
+
+def test_a_policy_in_the_repository_stops_the_worker(here: Shell) -> None:
+    here.env["XDG_CONFIG_HOME"] = str(here.cwd / "config")
+    allow(here, RULE)
+    assert "lies in the repository" in here("run worker --once", expect=77).err
+
+
+def test_with_a_remote_a_synced_job_is_confirmed_before_it_starts(here: Shell, there: Shell) -> None:
+    for shell in (here, there):
+        allow(shell, RULE)
+        shell("ev sync --remote origin")
+    run = requested(there, "echo $RUN_TOKEN")
+    there("ev sync")
+    here("ev sync")
+    here("run worker --once")
+    assert types(here, run) == ["requested", "claimed", "confirmed", "started", "completed"]
+    assert state(here, run)["status"] == "completed"
+
+
+def test_what_cannot_be_confirmed_is_given_back(here: Shell, there: Shell) -> None:
+    for shell in (here, there):
+        shell("ev sync --remote origin")
+    run = requested(there, "echo x")
+    there("ev sync")
+    here("ev sync")
+    allow(here, RULE)
+    (here.cwd.parent / "hub.git").rename(here.cwd.parent / "gone")
+    here("run worker --once")
+    assert types(here, run) == ["requested", "claimed", "released"]
+    shown = state(here, run)
+    assert shown["status"] == "requested"
+    assert "its claim was not confirmed" in shown["attempts"][0]["why"]
+    assert "attempt" not in shown
+
+
+def test_of_two_stores_that_take_a_job_one_runs_it(here: Shell, there: Shell) -> None:
+    third = clone(here.cwd.parent, "third")
+    for shell in (here, there, third):
+        shell("ev sync --remote origin")
+        allow(shell, RULE)
+    run = requested(there, "echo x")
+    for shell in (there, here, third):
+        shell("ev sync")
+    here("run worker --once")
+    third("run worker --once")
+    here("ev sync")
+    third("ev sync")
+    assert types(third, run).count("started") == 1
+    assert types(third, run).count("completed") == 1

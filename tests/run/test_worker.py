@@ -1,0 +1,298 @@
+"""run worker: whatever dies, a job ends once, and nobody of it is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from proof.witness import PATIENCE_S, Watched
+from run.jobs import Gate, children, ended, requested, state, types, worker
+from support import Shell, check_invariants, git, open_store
+
+FAMILY = "sh -c 'sleep 1000 & echo $!; echo $$; wait'"
+"""A command that says its child's process id and its own, and waits."""
+
+
+def family(attached: Watched) -> list[int]:
+    return [int(attached.line()), int(attached.line())]
+
+
+def test_attach_shows_output_while_it_is_made_and_ends_with_the_status(shell: Shell) -> None:
+    gate = Gate(shell.cwd)
+    run = requested(shell, "sh -c 'echo one; read x <gate; echo two; exit 7'")
+    with Watched(shell, f"run attach {run}") as early, worker(shell):
+        assert early.line() == b"one"
+        with Watched(shell, f"run attach {run}") as late:
+            assert late.line() == b"one"
+            gate.open()
+            assert early.rest() == late.rest() == [b"two"]
+            assert early.child.wait(PATIENCE_S) == late.child.wait(PATIENCE_S) == 7
+    assert shell(f"run logs {run}").out == "one\ntwo\n"
+
+
+def test_logs_follow_one_stream(shell: Shell) -> None:
+    gate = Gate(shell.cwd)
+    run = requested(shell, "sh -c 'echo one >&2; read x <gate; echo out; echo two >&2'")
+    with worker(shell), Watched(shell, f"run logs -f --stderr {run}") as logs:
+        assert logs.line() == b"one"
+        gate.open()
+        assert logs.rest() == [b"two"]
+
+
+def test_who_attaches_ends_when_its_reader_is_gone(shell: Shell) -> None:
+    """History: it said how the job stood, as if that were over."""
+    run = requested(shell, "true")
+    done = shell(f"run attach {run} | true")
+    assert (done.out, done.err) == ("", "")
+
+
+def test_exec_is_ended_by_a_signal_and_the_command_with_it(shell: Shell) -> None:
+    with Watched(shell, f"run exec -- {FAMILY}") as found:
+        pids = family(found)
+        found.child.send_signal(signal.SIGINT)
+        assert all(map(ended, pids))
+        assert found.child.wait(PATIENCE_S) == -signal.SIGINT
+
+
+def test_what_exec_runs_can_be_cancelled(shell: Shell) -> None:
+    with Watched(shell, f"run exec -- {FAMILY}") as found:
+        pids = family(found)
+        shell("run ls | run cancel --reason enough")
+        assert all(map(ended, pids))
+        assert found.child.wait(PATIENCE_S) == 125
+
+
+def test_attach_goes_on_when_the_worker_dies_and_the_job_is_tried_again(shell: Shell) -> None:
+    run = requested(shell, "sh -c 'echo $RUN_ATTEMPT; test $RUN_ATTEMPT = 2 || sleep 1000; exit 4'")
+    with Watched(shell, f"run attach {run}") as attached:
+        with worker(shell) as first:
+            assert attached.line() == b"1"
+            first.child.kill()
+        with worker(shell):
+            assert attached.line() == b"2"
+            assert attached.rest() == []
+            assert attached.child.wait(PATIENCE_S) == 4
+    assert state(shell, run)["attempts"][0]["why"] == "its worker died"
+    check_invariants(open_store(shell.cwd))
+
+
+@pytest.mark.parametrize("victims", ["worker", "attempt", "both"])
+def test_whoever_is_killed_the_whole_group_dies_and_the_job_is_given_back(shell: Shell, victims: str) -> None:
+    run = requested(shell, FAMILY)
+    with worker(shell) as found, Watched(shell, f"run attach {run}") as attached:
+        pids = family(attached)
+        (attempt,) = children(found.child.pid)
+        dying = {"worker": [found.child.pid], "attempt": [attempt], "both": [found.child.pid, attempt]}[victims]
+        for pid in dying:
+            os.kill(pid, signal.SIGSTOP)  # so that none of them sees the other die
+        for pid in dying:
+            os.kill(pid, signal.SIGKILL)
+        with worker(shell, "--max 1") if victims != "attempt" else found:
+            assert all(map(ended, pids))  # if both died, what the command started is found by the next worker
+            second = family(attached)
+            shell(f"run cancel {run}")
+            assert all(map(ended, second))
+    assert types(shell, run).count("released") == 1
+    assert state(shell, run)["attempt"] == 2
+
+
+def test_a_job_whose_workers_all_die_is_lost(shell: Shell) -> None:
+    run = requested(shell, FAMILY, "--max-attempts 1")
+    with worker(shell) as found, Watched(shell, f"run attach {run}") as attached:
+        pids = family(attached)
+        found.child.kill()
+        assert all(map(ended, pids))
+        assert attached.child.wait(PATIENCE_S) == 125
+    shell("run worker --once")
+    assert state(shell, run)["status"] == "lost"
+
+
+def test_a_signal_drains_and_a_second_gives_back(shell: Shell) -> None:
+    gate = Gate(shell.cwd)
+    first = requested(shell, "sh -c 'echo; read x <gate'")
+    with Watched(shell, f"run attach {first}") as attached, worker(shell, "--slots 2") as found:
+        attached.line()
+        found.child.send_signal(signal.SIGTERM)
+        second = requested(shell, FAMILY)
+        gate.open()
+        assert found.child.wait(PATIENCE_S) == 0
+    assert (state(shell, first)["status"], state(shell, second)["status"]) == ("completed", "requested")
+    with worker(shell) as found, Watched(shell, f"run attach {second}") as attached:
+        pids = family(attached)
+        for number in (signal.SIGINT, signal.SIGTERM):  # two of one kind may come as one
+            found.child.send_signal(number)
+        assert all(map(ended, pids))
+        assert found.child.wait(PATIENCE_S) == 0
+    assert state(shell, second)["status"] == "requested"
+    assert state(shell, second)["attempts"][0]["why"] == "its worker was stopped"
+
+
+def test_an_idle_worker_ends_at_once(shell: Shell) -> None:
+    with worker(shell, NOTIFY_SOCKET="") as found:
+        requested(shell, "true")
+        while b"completed" not in found.line():
+            pass
+        found.child.send_signal(signal.SIGINT)
+        assert found.child.wait(PATIENCE_S) == 0
+
+
+def test_slots_are_those_of_all_workers_of_an_agent(shell: Shell) -> None:
+    gate = Gate(shell.cwd)
+    first = requested(shell, "sh -c 'echo; read x <gate'")
+    with Watched(shell, f"run attach {first}") as attached, worker(shell, "--slots 1"):
+        attached.line()
+        second = requested(shell, "true")
+        shell("run worker --once --slots 1")
+        assert state(shell, second)["status"] == "requested"
+        shell("run worker --once --slots 1 --as other")
+        assert state(shell, second)["status"] == "completed"
+        gate.open()
+        assert attached.child.wait(PATIENCE_S) == 0
+
+
+def test_the_time_limit_ends_also_who_ignores_it(shell: Shell) -> None:
+    words = "sh -c 'trap \"\" TERM; echo up; while :; do sleep 1000; done'"
+    done = shell(f"run exec --timeout 500ms --grace 50ms -- {words}", expect=124)
+    assert done.out == "up\n"
+    assert done.err.endswith(": timeout\n")
+    shown = shell("run ls --all").one
+    assert (shown["outcome"], shown["code"]) == ("timeout", 137)
+
+
+def test_a_command_that_obeys_is_not_killed(shell: Shell) -> None:
+    words = "sh -c 'trap \"echo bye; exit 3\" TERM; sleep 1000 & wait'"
+    assert shell(f"run exec --timeout 500ms -- {words}", expect=124).out == "bye\n"
+    assert shell("run ls --all").one["code"] == 3
+
+
+def test_a_job_that_runs_is_cancelled(shell: Shell) -> None:
+    run = requested(shell, FAMILY, "--retry any")
+    with worker(shell), Watched(shell, f"run attach {run}") as attached:
+        pids = family(attached)
+        shell(f"run cancel {run} --reason enough")
+        assert attached.child.wait(PATIENCE_S) == 125
+        assert all(map(ended, pids))
+    shown = state(shell, run)
+    assert (shown["status"], shown["outcome"], shown["cancelled"]) == ("completed", "cancelled", "enough")
+
+
+def test_a_daemon_does_not_outlive_its_job(shell: Shell) -> None:
+    """Also one that left the session, the group and its parents; Linux makes the attempt its parent."""
+    daemon = '(setsid sh -c "sleep 1000 & echo \\$! >pid; wait" >/dev/null 2>&1 &)'
+    shell(f"run exec -- sh -c 'mkfifo ready; {daemon}; until test -s pid; do :; done'")
+    assert ended(int((shell.cwd / "pid").read_text()))
+
+
+def test_who_is_left_behind_may_still_finish_its_output(shell: Shell) -> None:
+    gate = Gate(shell.cwd)
+    run = requested(shell, "sh -c '(read x <gate; echo late) & echo early'")
+    with Watched(shell, f"run attach {run}") as attached, worker(shell):
+        assert attached.line() == b"early"
+        gate.open()
+        assert attached.rest() == [b"late"]
+
+
+def test_a_log_has_its_bound(shell: Shell) -> None:
+    most = 64 << 20
+    run = requested(shell, f"head -c {most + 5_000_000} /dev/zero")
+    shell("run worker --once")
+    out = state(shell, run)["stdout"]
+    assert (out["bytes"], out["truncated"]) == (most, True)
+    assert (shell.cwd / f".coord/local/runs/{run}/1/stdout.log").stat().st_size == most
+
+
+def test_output_that_looks_like_a_credential_does_not_lose_the_result(shell: Shell) -> None:
+    """History: the event of the end would be refused, and the job run again."""
+    key = "AKIA" + "ABCDEFGHIJKLMNOP"
+    run = requested(shell, "printf 'AKI%s' AABCDEFGHIJKLMNOP")
+    shell("run worker --once")
+    assert state(shell, run)["status"] == "completed"
+    assert "credential" in state(shell, run)["stdout"]["tail"]
+    assert shell(f"run logs {run}").out == key
+
+
+def test_a_late_result_is_not_taken_from_who_knew(shell: Shell) -> None:
+    """The first worker stands still, its attempt lapses, another ends the job; then the first goes on."""
+    gate = Gate(shell.cwd)
+    shell.env |= {"COORD_NOW": "2036-01-17T12:00:00Z"}
+    run = requested(shell, "sh -c 'echo $RUN_ATTEMPT; test $RUN_ATTEMPT = 2 || read x <gate; exit $RUN_ATTEMPT'")
+    with Watched(shell, f"run attach {run}") as attached, worker(shell) as first:
+        assert attached.line() == b"1"
+        (attempt,) = children(first.child.pid)
+        os.kill(attempt, signal.SIGSTOP)
+        os.kill(first.child.pid, signal.SIGSTOP)
+        shell.env["COORD_NOW"] = "2036-01-17T12:02:59Z"
+        shell("run worker --once --as other")
+        assert state(shell, run)["attempt"] == 1
+        shell.env["COORD_NOW"] = "2036-01-17T12:03:01Z"
+        shell("run worker --once --as other")
+        assert attached.child.wait(PATIENCE_S) == 2
+        gate.open()
+        for pid in (attempt, first.child.pid):
+            os.kill(pid, signal.SIGCONT)
+        assert ended(attempt)
+    assert types(shell, run).count("completed") == 1
+    assert state(shell, run)["code"] == 2
+
+
+def test_a_heartbeat_keeps_the_job(shell: Shell) -> None:
+    """With a short lease, so that it is not waited for; the job ends when it has seen one."""
+    short = "import coord_run.fold as f; f.LEASE_MS = 200; from coord_run.cli import main; main()"
+    run = requested(shell, "sh -c 'until grep -q run.heart[b]eat .coord/journal/*/*.jsonl; do :; done'")
+    shell(f"{sys.executable} -c '{short}' worker --once")
+    assert "heartbeat" in types(shell, run)
+    assert state(shell, run)["status"] == "completed"
+    check_invariants(open_store(shell.cwd))
+
+
+def test_systemd_is_told_what_it_asks_for(shell: Shell) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.bind("notify")
+        line.settimeout(PATIENCE_S)
+        with worker(shell, NOTIFY_SOCKET=f"{shell.cwd}/notify", WATCHDOG_USEC="20000") as found:
+            assert line.recv(99) == b"READY=1"
+            assert [line.recv(99) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+            found.child.send_signal(signal.SIGTERM)
+            while (said := line.recv(99)) == b"WATCHDOG=1":
+                pass
+            assert said == b"STOPPING=1"
+
+
+def test_a_job_of_a_commit_has_a_work_tree_of_its_own(shell: Shell) -> None:
+    (shell.cwd / "file").write_text("old\n")
+    git("add", "file", cwd=shell.cwd)
+    git("commit", "-qm", "one", cwd=shell.cwd)
+    (shell.cwd / "file").write_text("new\n")
+    run = requested(shell, "sh -c 'pwd; cat file; echo mine >file; git rev-parse --abbrev-ref HEAD'", "--repo HEAD")
+    repo = shell("ev tail --type run.requested").one["body"]["repo"]
+    assert repo["commit"] == git("rev-parse", "HEAD", cwd=shell.cwd).strip()
+    shell("run worker --once")
+    tree, *said = shell(f"run logs {run}").out.splitlines()
+    assert said == ["old", "HEAD"]
+    assert not Path(tree).exists()
+    assert (shell.cwd / "file").read_text() == "new\n"
+    assert git("worktree", "list", cwd=shell.cwd).count("\n") == 1
+
+
+def test_the_work_tree_of_a_dead_attempt_is_removed(shell: Shell) -> None:
+    git("commit", "-q", "--allow-empty", "-m", "one", cwd=shell.cwd)
+    run = requested(shell, "sh -c 'pwd; test $RUN_ATTEMPT = 2 || sleep 1000'", "--repo HEAD")
+    with worker(shell) as found, Watched(shell, f"run attach {run}") as attached:
+        first = Path(os.fsdecode(attached.line()))
+        for pid in (found.child.pid, *children(found.child.pid)):
+            os.kill(pid, signal.SIGSTOP)
+            os.kill(pid, signal.SIGKILL)
+        shell("run worker --once")
+        assert attached.child.wait(PATIENCE_S) == 0
+    assert not first.exists()
+    assert git("worktree", "list", cwd=shell.cwd).count("\n") == 1
+
+
+def test_a_job_outside_of_a_work_tree_may_run_anywhere_below_its_store(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell("ev init")
+    assert shell("run exec -- pwd").out == f"{tmp_path}\n"

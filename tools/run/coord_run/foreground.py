@@ -1,0 +1,48 @@
+"""`run exec`: request, claim and start in one write, so that no worker is faster; then follow the output."""
+
+from __future__ import annotations
+
+import os
+
+from coord_envelope import pins
+from coord_run import attach
+from coord_run.hands import Hands
+from coord_run.jobs import passed_on
+from coord_run.logs import place
+from coord_run.store import Runs
+from coord_run.substrate import chosen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_envelope import Event
+    from coord_envelope.codec import Json
+    from coord_envelope.index import Index
+    from coord_envelope.tool import Call
+
+
+def run(call: Call, request: Json, where: str, allow_secret: bool) -> int:
+    """Run it, or follow the job that has its key already; its exit status."""
+    chosen(where)
+    runs, hands, key = Runs(call), Hands(call, where), request.get("idempotency_key")
+
+    def decide(index: Index) -> list[Json]:
+        if key is not None and index.by_key("run.requested", key):
+            return [request]
+        return [request | {"$as": "request"}, *hands.first_claim()]
+
+    asked, *claimed = call.journal.append(call.actor(), decide, allow_secret)
+    if claimed:
+        pin = pins.take(call.journal.store, *place(asked.id, "1", "pin"))
+        assert pin is not None, "it is new"
+        runs.close()
+        call.journal.index.close()
+        hands.begin({"id": asked.id, "body": asked["body"], "replica": call.journal.store.replica()}, claimed[0], pin)
+
+    def heed(news: list[Event]) -> None:
+        if any(one["type"] == "run.cancelled" for one in news):
+            hands.look(asked.id)
+
+    state = attach.follow(call, runs, asked.id, heed=heed)
+    for pid in hands.running:
+        os.waitpid(pid, 0)
+    return passed_on(runs.jobs(), state)

@@ -1,0 +1,40 @@
+"""What systemd is told, if it asks: that the worker is ready, alive, stopping (sd_notify(3))."""
+
+from __future__ import annotations
+
+import os
+
+from coord_envelope import world
+
+
+class Notify:
+    """Says nothing where nobody asked."""
+
+    def __init__(self) -> None:
+        self._address = world.getenv("NOTIFY_SOCKET")
+        usec, pid = world.getenv("WATCHDOG_USEC") or "", world.getenv("WATCHDOG_PID")
+        asked = self._address and usec.isdecimal() and pid in (None, str(os.getpid()))
+        self._every_ns = int(usec) * 1_000 // 2 if asked else 0
+        self._next = world.boot_ns()
+
+    def say(self, state: str) -> None:
+        """`READY=1`, `STOPPING=1`, … A manager that is gone is no failure."""
+        if not self._address:
+            return
+        import socket
+
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
+            try:
+                line.sendto(state.encode(), self._address.replace("@", "\0", 1))
+            except OSError:
+                self._address = None
+
+    def alive(self) -> float:
+        """Tell the watchdog, when it is time for that. How many ms until the next time."""
+        if not self._every_ns:
+            return float("inf")
+        now = world.boot_ns()
+        if now >= self._next:
+            self.say("WATCHDOG=1")
+            self._next = now + self._every_ns
+        return max(0.0, (self._next - now) / 1e6)

@@ -1,0 +1,110 @@
+"""From a request to what is started: its directory, input, variables and secrets; and what is taken away again."""
+
+from __future__ import annotations
+
+import os
+
+from coord_envelope import Fault, blobs
+from coord_run import secret, substrate
+from coord_run.failure import CannotRun
+from coord_run.logs import place
+from coord_run.substrate import Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coord_envelope import Event, Store
+    from coord_envelope.codec import Json
+
+
+class Plan:
+    """What is to be run, and by which claim."""
+
+    firm = False
+    """Is the claim to be confirmed before the command is started?"""
+    sandbox: Sequence[str] = ()
+    """Words before the command's."""
+
+    def __init__(self, request: Json, claim: Event, root: str, where: str) -> None:
+        """`root` is the directory that the request's `cwd` is below, `where` the substrate."""
+        self.run, self.body, self.claim, self.root, self.where = request["id"], request["body"], claim.id, root, where
+        self.n, self.token, self.lease_ms = (claim["body"][name] for name in ("n", "gen", "lease_ms"))
+
+
+class Preparation:
+    """What an attempt needs before its command, and leaves behind."""
+
+    def __init__(self, plan: Plan, store: Store) -> None:
+        self._plan, self._store = plan, store
+        self._command: Command | None = None
+        self._tree: str | None = None
+        self.mask: secret.Mask | None = None
+        """What is not to be seen in its output."""
+
+    def command(self) -> Command:
+        """What is to be started. Raises CannotRun: the job cannot be run here."""
+        plan, body = self._plan, self._plan.body
+        secrets = secret.values(body.get("secrets", ()))
+        ours = {"RUN_ID": plan.run, "RUN_ATTEMPT": str(plan.n), "RUN_TOKEN": str(plan.token)}
+        env = {**body.get("env", {}), **secrets, **ours}
+        self.mask = secret.Mask(secrets.values()) if secrets else None
+        command = Command([*plan.sandbox, *body["argv"]], env, *self._directory(), self._input())
+        try:
+            substrate.chosen(plan.where)(command)
+        except Fault as fault:
+            raise CannotRun(fault.what) from None
+        self._command = command
+        return command
+
+    def _directory(self) -> tuple[str, str]:
+        """The root, which may be a work tree of its own, and where the command runs below it."""
+        plan, root = self._plan, os.path.realpath(self._plan.root)
+        if "repo" in plan.body:
+            from coord_run import worktree
+
+            if plan.where.startswith("ssh:"):
+                raise CannotRun("over ssh there is no work tree: no --repo")
+            self._tree = _tree(self._store, plan.run, plan.n)
+            worktree.checkout(root, plan.body["repo"], self._tree)
+            root = os.path.realpath(self._tree)
+        below = plan.body.get("cwd", ".")
+        cwd = os.path.realpath(os.path.join(root, below))
+        if os.path.commonpath((cwd, root)) != root:
+            raise CannotRun(f"{below} leads out of {root}")
+        if plan.where.startswith("ssh:"):
+            return root, "."
+        if not os.path.isdir(cwd):
+            raise CannotRun(f"{cwd} is no directory here")
+        return root, os.path.relpath(cwd, root)
+
+    def _input(self) -> bytes:
+        blob = self._plan.body.get("stdin")
+        if blob is None:
+            return b""
+        try:
+            return blobs.get(self._store, blob.get("sha256"))
+        except Fault as fault:
+            raise CannotRun(f"its input: {fault.what}") from None
+
+    def tidy(self) -> None:
+        """Take away what was made for the attempt."""
+        if self._command and self._command.after:
+            import subprocess
+
+            subprocess.run(self._command.after, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if self._tree:
+            drop_tree(self._store, self._plan.root, self._plan.run, self._plan.n)
+
+
+def drop_tree(store: Store, root: str, run: str, n: int) -> None:
+    """Remove the work tree of an attempt, if it has one."""
+    path = _tree(store, run, n)
+    if os.path.lexists(path):
+        from coord_run import worktree
+
+        worktree.remove(root, path)
+
+
+def _tree(store: Store, run: str, n: int) -> str:
+    return os.path.join(store.path, *place(run, str(n), "tree"))

@@ -1,0 +1,60 @@
+"""The jobs of this call's store, and the one way to change them: look, decide and append under one lock."""
+
+from __future__ import annotations
+
+from coord_envelope import BadData, Event, No, Usage, tool, world
+from coord_envelope.view import Snapshot, View
+from coord_run import fold
+from coord_run.jobs import Jobs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from coord_envelope.codec import Json
+    from coord_envelope.tool import Call
+
+RUN = ("run_id", "refs.run_id")
+"""Where a line on stdin has a job's id."""
+
+
+class Runs:
+    """Jobs of one store."""
+
+    def __init__(self, call: Call) -> None:
+        self._call, self._view = call, View(call.journal.store, fold)
+        call.out.id_ref = "run_id"
+
+    def jobs(self, at: str | None = None) -> Jobs:
+        """The jobs as they are, or as they were at a time."""
+        if at is None:
+            return Jobs(self._view.refresh(), world.now_ms())
+        then = tool.moment(at)
+        events = (event for event in self._call.journal.replay() if event["ts"] <= then)
+        return Jobs(Snapshot(fold, events), world.parse_ts(then))
+
+    def change(self, decide: Callable[[Jobs], Sequence[Json]], allow_secret: bool = False) -> list[Event]:
+        """Append what `decide` says of the jobs as they are under the lock. What it raises, nothing is written."""
+        self._view.refresh()  # a long way to go is gone before the lock is taken
+        return self._call.journal.append(self._call.actor(), lambda _: decide(self.jobs()), allow_secret)
+
+    def close(self) -> None:
+        """Let go of the files of what is derived, as before a fork."""
+        self._view.close()
+        self._call.journal.index.close()
+
+    def found(self, text: str, jobs: Jobs) -> Json:
+        """The state of the job an id names. Raises No, Usage: never a guess."""
+        state = jobs.state(self._call.resolve(text))
+        if state is None:
+            raise No("no such job", where=text)
+        return state
+
+    def each(self, ids: Sequence[str] | None, act: Callable[[str], Iterable[Json]]) -> None:
+        """Do it for each id, print what it gives, and go on after a failure."""
+        for group in self._call.ids(ids or [], *RUN):
+            for text in group:
+                try:
+                    self._call.put(act(text))
+                except (No, Usage, BadData) as fault:
+                    self._call.fail(fault, fault.where or text)
