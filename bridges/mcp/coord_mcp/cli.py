@@ -6,6 +6,7 @@ import os
 import sys
 
 from coord_envelope import Unreachable, tool
+from coord_envelope.context import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +43,18 @@ def _server(call: Call) -> MCPServer[None]:
         if error.name != "mcp":
             raise
         raise Unreachable("the MCP SDK is not installed", todo="pip install 'coord-kernel[mcp]'") from None
+    _join(agent)
     return serve(agent)
+
+
+def _join(agent: str) -> None:
+    # From here on mail can be sent to it. Without a store that is not so; every call will say what is missing.
+    from anyio import run
+
+    from coord_mcp.kernel import Failed, Kernel
+
+    with suppress(Failed):
+        run(Kernel(agent).run, "msg", "join")
 
 
 COMMANDS = (stdio, http)
