@@ -290,7 +290,7 @@ def test_the_prime_is_true(shell: Shell) -> None:
     for number, told in enumerate(lines):
         line = told
         tool, verb, *_ = shlex.split(line)
-        make = {"wk": "wk new x", "msg": "msg send --to tester --subject x", "run": "run request -- true"}
+        make = {"wk": "wk new x", "msg": "msg send --to tester --subject x", "run": "run request true"}
         made = make.get(tool, f"lease acquire x-a:{number}")
         which = shell(f"{made} -o id").out.strip()
         if (tool, verb) == ("wk", "release"):

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from mcp.server.mcpserver.exceptions import ToolError
 Json = dict[str, Any]
 PATH = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
 """The tools are beside the Python that runs this, wherever the client's own PATH leads."""
+
+
+AT_ONCE = 8
+"""Processes under way, but for those that wait for something: 64 at once kept each other from the store's lock."""
 
 
 class Failed(ToolError):
@@ -36,6 +41,7 @@ class Kernel:
     def __init__(self, agent: str) -> None:
         self.agent = agent
         self._env = os.environ | {"COORD_AGENT": agent}
+        self._slots = anyio.CapacityLimiter(AT_ONCE)
 
     async def run(self, *argv: str, given: Iterable[Json] = (), text: str = "") -> list[Json]:
         """The lines a command prints for these lines, or this text, on its standard input. Raises Failed.
@@ -45,8 +51,10 @@ class Kernel:
         tool, verb, *rest = argv
         data = text or "".join(json.dumps(one) + "\n" for one in given)
         command = [shutil.which(tool, path=PATH) or tool, verb, "--errors=json", *rest]
+        waits = any(word.startswith("--wait=") for word in rest)
         try:
-            done = await anyio.run_process(command, input=data.encode(), env=self._env, check=False)
+            async with nullcontext() if waits else self._slots:
+                done = await anyio.run_process(command, input=data.encode(), env=self._env, check=False)
         except (OSError, ValueError) as error:  # it is not there, or an argument is no text, or too long
             raise Failed(f"{tool} {verb} cannot be run: {error}", 74, []) from None
         rows = [json.loads(line) for line in done.stdout.split(b"\n") if line]

@@ -12,6 +12,8 @@ ROOM = 12_000
 _LISTED = ("id", "status", "priority", "title", "kind", "owner", "assignee", "parent", "labels", "blockers", "held_by")
 
 
+_ABOUT = {"work": ("wk", "work_id"), "lease": ("ls", "lease_id"), "run": ("run", "run_id"), "msg": ("msg", "")}
+"""By the first word of an event's type, what it is about: its id's prefix, and where it is; none: the event itself."""
 _OF_NO_USE = ("run_id", "request", "attempts", "status_code", "stdout", "stderr")
 
 
@@ -40,14 +42,11 @@ def job(row: Json) -> Json:
 
 def written(event: Json) -> Json:
     """That an event was written, or was there already, and what it is about."""
-    refs = event.get("refs", {})
-    kinds = (("wk", "work_id"), ("ls", "lease_id"), ("run", "run_id"), ("msg", "msg_id"))
-    about = next((short(kind, refs[name]) for kind, name in kinds if name in refs), None)
-    if event["type"] == "msg.sent":
-        about = short("msg", event["event_id"])
-    notes = {"key": event.get("idempotency_key"), "level": event.get("$level"), "token": event.get("$token")}
-    notes |= {"dup": event.get("$dup")}
-    return {"id": about or event["event_id"], "type": event["type"]} | {k: v for k, v in notes.items() if v is not None}
+    kind, name = _ABOUT.get(event["type"].partition(".")[0], ("", ""))
+    about = event.get("refs", {}).get(name) if name else event["event_id"]
+    found = {"id": short(kind, about) if kind and about else event["event_id"], "type": event["type"]}
+    notes = {"key": "idempotency_key", "level": "$level", "token": "$token", "dup": "$dup"}
+    return found | {note: event[name] for note, name in notes.items() if event.get(name) is not None}
 
 
 def lease(event: Json) -> Json:
