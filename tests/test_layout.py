@@ -17,7 +17,7 @@ from support import BIN, Shell
 
 ROOT = Path(__file__).parent.parent
 TOOLS = ("wk", "ev", "lease", "msg", "run")
-SOURCES = sorted((ROOT / "tools").glob("*/coord_*/**/*.py"))
+SOURCES = sorted(path for home in ("tools", "bridges") for path in (ROOT / home).glob("*/coord_*/**/*.py"))
 HEAVY = {
     *("typer", "rich", "pydantic", "orjson", "ulid", "filelock", "git", "jsonschema", "jinja2", "inotify_simple"),
     *("yaml", "json", "datetime", "signal", "contextlib"),
@@ -34,9 +34,9 @@ def imports(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_a_tool_imports_the_envelope_and_itself_and_the_envelope_no_tool(path: Path) -> None:
+def test_a_tool_or_bridge_imports_the_envelope_and_itself_and_the_envelope_no_tool(path: Path) -> None:
     ours = {name.partition(".")[0] for name in imports(path) if name.startswith("coord_")}
-    assert ours <= {"coord_envelope", path.relative_to(ROOT / "tools").parts[1]}
+    assert ours <= {"coord_envelope", path.relative_to(ROOT).parts[2]}
 
 
 def test_files_and_functions_are_short() -> None:
@@ -110,7 +110,7 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
     packaged = {
         name for name in names if name.startswith("coord_") and ".dist-info" not in name and ".data" not in name
     }
-    expected = {str(path.relative_to(ROOT / "tools")).partition("/")[2] for path in SOURCES}
+    expected = {"/".join(path.relative_to(ROOT).parts[2:]) for path in SOURCES}
     assert packaged == expected | {f"coord_envelope/schema/{n}.schema.json" for n in ("bodies", "event")}
     shared = {name.partition(".data/data/")[2] for name in names if ".data/data/" in name}
     assert shared == {

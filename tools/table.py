@@ -16,7 +16,10 @@ from coord_envelope.argv import DIGITS
 if TYPE_CHECKING:
     from coord_envelope.argv import Arguments, Options, Table
 
+ROOT = Path(__file__).parent.parent
 TOOLS = ("wk", "ev", "lease", "msg", "run")
+BRIDGES = ("hooks",)
+"""Those whose start an agent waits for."""
 HEAD = '''"""What `coord_envelope.argv` knows of {tool}'s command line. Made by `make table`, not by hand."""
 
 from __future__ import annotations
@@ -72,6 +75,6 @@ def lines(tool: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for one in TOOLS:
-        path = Path(__file__).parent / one / f"coord_{one}" / "argv.py"
-        path.write_text("".join(lines(one)))
+    for home, names in (("tools", TOOLS), ("bridges", BRIDGES)):
+        for one in names:
+            (ROOT / home / one / f"coord_{one}" / "argv.py").write_text("".join(lines(one)))

@@ -59,6 +59,20 @@ def _read(fd: int, size: int) -> bytes:
             select.select([fd], [], [])
 
 
+def promptly(patience_ms: int) -> bytes:
+    """What comes on standard input, unless it is a terminal; not waiting longer for any part, or for its end."""
+    import select
+
+    poll, data = select.poll(), b""
+    poll.register(0, select.POLLIN)
+    while not os.isatty(0) and len(data) <= LONGEST and poll.poll(patience_ms):
+        chunk = os.read(0, 1 << 16)
+        if not chunk:
+            break
+        data += chunk
+    return data
+
+
 def content(text: str) -> bytes:
     """What `TEXT|@FILE|-` stands for: itself, a file's bytes, all of stdin. Raises OSError, BadData if too long."""
     if text == "-":

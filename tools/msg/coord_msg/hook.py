@@ -7,8 +7,6 @@ once a session, and exit 0 whatever happens.
 
 from __future__ import annotations
 
-import os
-
 from coord_envelope import BadData, Fault, Usage, codec, inputs, tool, world
 from coord_envelope.codec import Json
 from coord_envelope.disk import fault_of
@@ -67,15 +65,7 @@ def _notice(call: Call, event: str | None) -> tuple[Json, Json, list[Json]]:
 
 def _given(enough: bool) -> Json:
     """What the program says. Raises BadData if that is no JSON, unless it is known `enough` without."""
-    import select
-
-    poll, data = select.poll(), b""
-    poll.register(0, select.POLLIN)
-    while not os.isatty(0) and len(data) <= inputs.LONGEST and poll.poll(PATIENCE_MS):
-        chunk = os.read(0, 1 << 16)
-        if not chunk:
-            break
-        data += chunk
+    data = inputs.promptly(PATIENCE_MS)
     try:
         return inputs.record(data, "standard input") if data.strip() else {}
     except BadData as fault:

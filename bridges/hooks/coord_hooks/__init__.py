@@ -1,0 +1,1 @@
+"""coord-hooks - hooks for coding agents: what to paste, and what it runs."""

@@ -1,0 +1,1 @@
+"""coord-mcp - work items, mail, leases, jobs and events for MCP clients."""

@@ -1,0 +1,9 @@
+"""What the parameters of coord-mcp's commands are on a command line."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Port = Annotated[int, typer.Option("--port", metavar="N", min=0, max=65_535, help="On this port; 0: any (8000).")]

@@ -1,0 +1,71 @@
+"""What the tests of coord-mcp share: clients of it, and a call of everything it offers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters
+from support import BIN, Shell
+
+Json = dict[str, Any]
+MODES = ("auto", "legacy")
+"""The protocol of today, without a handshake, and the one before."""
+
+
+class Caller:
+    """Calls tools, and looks at the form of what they answer."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def __call__(self, tool: str, **arguments: Any) -> Json:
+        done = await self.client.call_tool(tool, arguments)
+        text = done.content[0].text  # type: ignore[union-attr]
+        assert not done.is_error, text
+        assert done.structured_content == json.loads(text)
+        found: Json = done.structured_content
+        return found
+
+    async def refused(self, tool: str, **arguments: Any) -> str:
+        """What it says is wrong."""
+        done = await self.client.call_tool(tool, arguments)
+        assert done.is_error, done
+        return str(done.content[0].text)  # type: ignore[union-attr]
+
+    async def read(self, uri: str) -> Json:
+        (found,) = (await self.client.read_resource(uri)).contents
+        assert found.mime_type == "application/json"
+        whole: Json = json.loads(found.text)  # type: ignore[union-attr]
+        return whole
+
+
+@asynccontextmanager
+async def started(shell: Shell, agent: str, mode: str = "auto") -> AsyncIterator[Caller]:
+    """A client that starts `coord-mcp`, as programs do."""
+    server = StdioServerParameters(command=f"{BIN}/coord-mcp", env={"COORD_AGENT": agent}, cwd=str(shell.cwd))
+    async with Client(server, mode=mode) as client:
+        yield Caller(client)
+
+
+def everything(shell: Shell) -> tuple[dict[str, Json], list[str]]:
+    """A call for every tool, and every resource, in a store with something of each kind in it."""
+    item, other = (shell(f"wk new {title} -o id").out.strip() for title in ("parser", "printer"))
+    mail = shell("msg send --to tester --subject hello -o id").out.strip()
+    calls: dict[str, Json] = {
+        "work_list": {"status": "open", "n": 5},
+        "work_show": {"id": item},
+        "work_write": {"title": "lexer", "priority": 1, "labels": ["a", "b"], "key": "k1"},
+        "work_claim": {"id": item},
+        "work_close": {"id": other, "how": "cancelled"},
+        "mail_send": {"to": ["tester"], "subject": "hi", "body": "there"},
+        "mail_receive": {"n": 5},
+        "lease": {"acquire": ["file:src/**", "port:80"], "ttl": 60},
+        "job": {"argv": ["true"]},
+        "event": {"emit": "ci.failed", "body": {"n": 1}},
+    }
+    ids = [f"coord://work/{item}", f"coord://inbox/{mail}", f"coord://journal/{item}"]
+    return calls, ["coord://work/ready", "coord://inbox/unread", "coord://journal/recent", *ids]

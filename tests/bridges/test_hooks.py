@@ -1,0 +1,308 @@
+"""coord-hooks: what is pasted is what the programs document; what it runs is short, and never in the way."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import shlex
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from support import Shell
+
+from coord_hooks.argv import TABLE
+from coord_hooks.pieces import EDITORS
+from coord_hooks.prime import PRIME
+
+ROOT = Path(__file__).parent.parent.parent
+PROGRAMS = ("claude", "codex")
+MOST = {"claude": 10_000, "codex": 2_500 * 3}
+"""Characters of context that a program takes; Codex counts tokens, and 3 characters to one is few."""
+TEXT = {"type": "string", "minLength": 1}
+ANSWER = {
+    "type": "object",
+    "properties": {
+        "hookSpecificOutput": {
+            "type": "object",
+            "properties": {
+                "hookEventName": {"enum": ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse"]},
+                "additionalContext": TEXT,
+                "permissionDecision": {"enum": ["allow", "deny", "ask"]},
+                "permissionDecisionReason": TEXT,
+            },
+            "required": ["hookEventName"],
+            "additionalProperties": False,
+        },
+        "decision": {"const": "block"},
+        "reason": TEXT,
+    },
+    "dependentRequired": {"decision": ["reason"]},
+    "additionalProperties": False,
+}
+"""What both programs document that a hook may print, as far as these do."""
+SETTINGS = {
+    "type": "object",
+    "required": ["hooks"],
+    "additionalProperties": False,
+    "properties": {
+        "hooks": {
+            "propertyNames": {"enum": ["SessionStart", "UserPromptSubmit", "PreToolUse", "Stop", "SessionEnd"]},
+            "additionalProperties": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["hooks"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "matcher": TEXT,
+                        "hooks": {
+                            "type": "array",
+                            "items": {
+                                "type": "object",
+                                "required": ["type", "command"],
+                                "additionalProperties": False,
+                                "properties": {"type": {"const": "command"}, "command": TEXT, "timeout": {"const": 10}},
+                            },
+                        },
+                    },
+                },
+            },
+        }
+    },
+}
+"""The settings both programs document."""
+
+
+def tokens(text: str) -> int:
+    """More than any model's tokenizer makes of English and commands.
+
+    Each 4 letters begun of a word, each 3 digits, each sign and each line is one. (Tokenizers take most words whole.)
+    """
+    pieces = ((r"[^\W\d_]+", 4), (r"\d+", 3), (r"[^\w\s]|_|\n", 1))
+    return sum(-(-len(found) // size) for pattern, size in pieces for found in re.findall(pattern, text))
+
+
+def given(event: str, **more: Any) -> str:
+    return json.dumps({"session_id": "s1", "transcript_path": None, "hook_event_name": event, **more})
+
+
+def edits(path: str, tool: str = "Edit", **more: Any) -> str:
+    return given("PreToolUse", tool_name=tool, tool_input={"file_path": path, "content": "x"}, **more)
+
+
+def patches(*lines: str) -> str:
+    body = "\n".join(("*** Begin Patch", *lines, "*** End Patch"))
+    return given("PreToolUse", tool_name="apply_patch", tool_input={"command": body})
+
+
+def hook(shell: Shell, command: str, stdin: str, err: str | None = "", **env: str) -> Any:
+    """What it prints, which is what a program accepts; status 0, and on stderr nothing else."""
+    done = shell(command, stdin, 0, **env)
+    assert err is None or done.err == err
+    jsonschema.validate(done.one, ANSWER)
+    return done.one
+
+
+def pasted(shell: Shell, program: str) -> dict[str, list[tuple[str, str]]]:
+    """The commands of the printed settings by event, each with its matcher."""
+    done = shell(f"coord-hooks settings {program} --as qa", COORD_AGENT="")
+    found = json.loads(done.out)
+    jsonschema.validate(found, SETTINGS)
+    return {
+        event: [(group.get("matcher", ""), one["command"]) for group in groups for one in group["hooks"]]
+        for event, groups in found["hooks"].items()
+    }
+
+
+def fire(shell: Shell, program: str, stdin: str, **env: str) -> list[Any]:
+    """What a program does with an event: run the commands whose matcher fits, with the JSON on stdin."""
+    event = json.loads(stdin)
+    wanted = pasted(shell, program).get(event["hook_event_name"], [])
+    tool = event.get("tool_name", "")
+    return [
+        hook(shell, command, stdin, err=None, **env)
+        for matcher, command in wanted
+        if not matcher or re.fullmatch(matcher, tool)
+    ]
+
+
+def context(answers: list[Any]) -> str:
+    return "\n".join(one["hookSpecificOutput"]["additionalContext"] for one in answers if one)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_settings_are_only_printed(shell: Shell, program: str) -> None:
+    before = shell("git status --porcelain --ignored; ls -A").out
+    done = shell(f"coord-hooks settings {program} --as qa")
+    assert done.err.startswith(f"coord-hooks: paste it into .{program}/")
+    assert done.err.endswith("; nothing was changed\n")
+    events = pasted(shell, program)
+    assert {"SessionStart", "UserPromptSubmit", "PreToolUse", "Stop"} <= set(events)
+    assert ("SessionEnd" in events) == (program == "claude"), "Codex has no such event"
+    assert shell("git status --porcelain --ignored; ls -A").out == before
+
+
+def test_what_cannot_be_printed_is_an_error(shell: Shell) -> None:
+    assert "no such program; one of claude, codex" in shell("coord-hooks settings emacs", expect=2).err
+    assert "says who acts" in shell("coord-hooks settings claude", COORD_AGENT="", expect=2).err
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_session_from_its_start_to_its_end(shell: Shell, program: str) -> None:
+    """The pasted commands as the program runs them: another agent's mail and lease, and what is left at the end."""
+    env = {"CLAUDE_ENV_FILE": str(shell.cwd / "env"), "COORD_AGENT": ""}
+    assert PRIME in context(fire(shell, program, given("SessionStart", source="startup"), **env))
+    shell("msg send --to qa --subject 'lint is red' --as fixer")
+    shell("lease acquire 'file:src/**' --as fixer")
+    told = context(fire(shell, program, given("UserPromptSubmit", prompt="go"), **env))
+    assert "agent:fixer" in told and "lint is red" in told
+    assert context(fire(shell, program, given("UserPromptSubmit", prompt="on"), **env)) == ""
+    tool = EDITORS[program].split("|")[0]
+    blocked = {"claude": edits("src/a.py"), "codex": patches("*** Update File: src/a.py", "@@", "-a", "+b")}
+    (refused,) = fire(shell, program, blocked[program], **env)
+    assert refused["hookSpecificOutput"]["permissionDecision"] == "deny"
+    assert "is held by agent:fixer as file:src/**" in refused["hookSpecificOutput"]["permissionDecisionReason"]
+    assert fire(shell, program, edits("doc/a.md", tool), **env) == [{}]
+    assert fire(shell, program, edits("src/a.py", "Bash"), **env) == []
+    assert fire(shell, program, given("Stop", stop_hook_active=False), **env) == [{}]
+    assert fire(shell, program, given("SessionEnd", reason="logout"), **env) == [{}] * (program == "claude")
+
+
+def test_its_shell_commands_act_for_the_agent(shell: Shell) -> None:
+    file = shell.cwd / "env"
+    file.write_text("export OTHER=1\n")
+    hook(shell, "coord-hooks start --as qa", given("SessionStart", session_id="a 'b'"), CLAUDE_ENV_FILE=str(file))
+    assert file.read_text().startswith("export OTHER=1\n")
+    done = shell(". ./env; wk new x", COORD_AGENT="").one
+    assert done["actor"] == {"agent_id": "agent:qa", "session_id": "a 'b'"}
+    shell("msg send --to qa --subject x")  # it is known from its start on
+
+
+def test_a_name_of_the_environment_goes_before_the_pasted_one(shell: Shell) -> None:
+    (first, *_) = pasted(shell, "claude")["SessionStart"]
+    assert (
+        "agent:other"
+        in hook(shell, first[1], given("SessionStart"), COORD_AGENT="other")["hookSpecificOutput"]["additionalContext"]
+    )
+
+
+def test_ones_own_lease_is_not_in_the_way(shell: Shell) -> None:
+    """Whether the session's own, or one without: its MCP server's. Another session's of the same agent is."""
+    for session, answer in (("s1", {}), ("", {}), ("s2", None)):
+        one = shell("lease acquire file:a.py --as qa", COORD_SESSION=session).one["refs"]["lease_id"]
+        found = hook(shell, "coord-hooks edit --as qa", edits("a.py"))
+        assert found == answer if answer is not None else "hookSpecificOutput" in found
+        shell(f"lease release {one} --as qa", COORD_SESSION=session)
+
+
+def test_every_file_of_a_patch_is_looked_at(shell: Shell) -> None:
+    shell("lease acquire file:b.py file:d.py --as fixer")
+    for lines, held in (
+        (("*** Add File: a.py", "+*** Update File: b.py"), ()),
+        (("*** Update File: a.py", "*** Move to: b.py"), ("b.py",)),
+        (("*** Delete File: d.py", "*** Update File: b.py"), ("d.py", "b.py")),
+        (("*** Update File: /etc/passwd", "*** Update File: b.py"), ("b.py",)),
+        (("*** Update File: /etc/passwd", "*** Update File: --help"), ()),
+    ):
+        found = hook(shell, "coord-hooks edit --as qa", patches(*lines))
+        reason = found["hookSpecificOutput"]["permissionDecisionReason"] if found else ""
+        assert [f"{path}: is held by agent:fixer" in reason for path in ("b.py", "d.py")] == [
+            path in held for path in ("b.py", "d.py")
+        ], lines
+
+
+def test_at_the_end_only_what_the_session_holds_is_given_back(shell: Shell) -> None:
+    ids = [shell(f"wk new {n} -o id").out.strip() for n in range(4)]
+    for item, session, agent in zip(ids, ("s1", "s2", "s1", "s1"), ("qa", "qa", "fixer", "qa"), strict=True):
+        shell(f"wk claim {item} --as {agent}", COORD_SESSION=session)
+        shell(f"lease acquire x-a:{item} --as {agent}", COORD_SESSION=session)
+    assert hook(shell, "coord-hooks end --as qa", given("SessionEnd", reason="logout")) == {}
+    assert [shell(f"wk show {item}").one["status"] for item in ids] == ["ready", "active", "active", "ready"]
+    assert len(shell("lease ls").lines) == 2
+    released = shell("ev replay --type work.released").lines
+    assert len(released) == 2
+    assert all("the session ended: logout" in json.dumps(one["body"]) for one in released)
+    assert hook(shell, "coord-hooks end --as qa", given("SessionEnd", reason="logout")) == {}
+
+
+@pytest.mark.parametrize("command", ["start", "edit", "end"])
+@pytest.mark.parametrize(
+    ("line", "stdin", "says"),
+    [
+        ("coord-hooks {} --as qa", "{", "not JSON"),
+        ("coord-hooks {} --as qa", "[]", "not a JSON object"),
+        ("coord-hooks {} --as 'a b'", "{}", "is not agent"),
+        ("coord-hooks {}", "{}", "says who acts"),
+        ("coord-hooks {} --bogus", "{}", "No such option"),
+        ("coord-hooks {} --as qa", '{"cwd":"/nowhere"}', ""),
+    ],
+)
+def test_it_never_fails(shell: Shell, command: str, line: str, stdin: str, says: str) -> None:
+    done = shell(line.format(command), stdin, COORD_AGENT="")
+    assert done.err.count("\n") <= 1
+    assert says in done.err
+    jsonschema.validate(done.one, ANSWER)
+
+
+@pytest.mark.parametrize("command", ["start", "edit", "end"])
+@pytest.mark.parametrize("damage", ["rm -r .coord", "chmod o+w .coord", "rm -r .coord/journal; touch .coord/journal"])
+def test_a_broken_store_stops_nothing(shell: Shell, command: str, damage: str) -> None:
+    done = shell(f"{damage}; coord-hooks {command} --as qa", edits("a.py"))
+    assert command == "start" or done.out == "{}\n"
+
+
+def test_a_program_that_leaves_stdin_open_is_answered(shell: Shell) -> None:
+    process = shell.popen("coord-hooks edit --as qa", stdin=-1, stdout=-1)
+    assert process.stdin and process.stdout
+    process.stdin.write(edits("a.py").encode())
+    process.stdin.flush()
+    assert process.stdout.read() == b"{}\n"
+    process.stdin.close()
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_context_over_the_limit_is_cut_between_messages_and_says_how_to_go_on(shell: Shell, program: str) -> None:
+    shell("msg join --as qa")
+    lines = (json.dumps({"to": "qa", "subject": f"{n:03d} {'x' * 190}"}) + "\n" for n in range(200))
+    shell("msg send", "".join(lines))
+    text = context(fire(shell, program, given("SessionStart", source="startup"), COORD_AGENT=""))
+    assert len(text) <= MOST[program]
+    pointers = [line for line in text.split("\n") if line.startswith("msg-")]
+    assert all(re.fullmatch(r"msg-\w{8} from agent:tester, .* ago: \d{3} x{116}…", line) for line in pointers)
+    assert f"+{200 - len(pointers)} more" in text
+    assert "msg recv --text" in text
+
+
+def test_the_prime_is_short() -> None:
+    assert tokens(PRIME) < 600
+    assert tokens("msg received\n123456!") == 1 + 2 + 1 + 2 + 1
+
+
+def test_the_prime_is_true(shell: Shell) -> None:
+    """Each command of it does what it says, when ids and words are put in."""
+    lines = [line.partition(" # ")[0] for line in PRIME.split("\n") if re.match(r"(wk|msg|lease|run|ev) ", line)]
+    assert {shlex.split(line)[0] for line in lines} == {"wk", "msg", "lease", "run", "ev"}
+    shell("msg join --as fixer")
+    for number, told in enumerate(lines):
+        line = told
+        tool, verb, *_ = shlex.split(line)
+        make = {"wk": "wk new x", "msg": "msg send --to tester --subject x", "run": "run request true"}
+        made = make.get(tool, f"lease acquire x-a:{number}")
+        which = shell(f"{made} -o id").out.strip()
+        if (tool, verb) == ("wk", "release"):
+            shell(f"wk claim {which}")
+        if verb == "logs":
+            shell("run worker --once --as worker")
+        words = {"ID": which, "TITLE": "'a title'", "TEXT": "'a text'", "NAME": "fixer", "CMD": "true"}
+        for word, stands_for in words.items():
+            line = re.sub(rf"\b{word}\b", stands_for, line)
+        shell(line)
+    assert shell("coord-hooks prime").out == PRIME
+
+
+def test_the_table_is_what_the_application_says() -> None:
+    assert runpy.run_path(str(ROOT / "tools/table.py"))["table"]("hooks") == TABLE, "make table"

@@ -1,0 +1,363 @@
+"""coord-mcp: what a model is offered, what it is answered, and that nothing is lost between many clients."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from support import Shell, check_invariants, open_store
+
+pytest.importorskip("mcp", reason="the MCP SDK is not installed: pip install 'coord-kernel[mcp]'")
+
+import anyio
+import httpx2
+from bridges.mcp_client import MODES, Caller, everything, started
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+
+from coord_mcp.server import serve
+
+each_mode = pytest.mark.parametrize("mode", MODES)
+TOKEN = "a-token-of-the-tests"
+
+
+def within(agent: str, do: Callable[[Caller], Awaitable[None]]) -> None:
+    """Call a server in this process, that acts as this agent."""
+
+    async def run() -> None:
+        async with Client(serve(agent)) as client:
+            await do(Caller(client))
+
+    anyio.run(run)
+
+
+@each_mode
+def test_a_program_that_starts_it_can_list_call_and_read_everything(shell: Shell, mode: str) -> None:
+    calls, uris = everything(shell)
+
+    async def run() -> None:
+        async with started(shell, "tester", mode) as call:
+            client = call.client
+            tools = (await client.list_tools()).tools
+            assert [tool.name for tool in tools] == list(calls)
+            for name, arguments in calls.items():
+                assert await call(name, **arguments), name
+            listed = [str(one.uri) for one in (await client.list_resources()).resources]
+            templates = (await client.list_resource_templates()).resource_templates
+            assert listed == uris[:3]
+            assert [one.uri_template for one in templates] == [f"{uri.rpartition('/')[0]}/{{id}}" for uri in listed]
+            for uri in uris:
+                assert await call.read(uri), uri
+            (prompt,) = (await client.list_prompts()).prompts
+            said = await client.get_prompt(prompt.name, {"id": calls["work_show"]["id"], "to": "qa"})
+            assert "mail_send to qa" in said.messages[0].content.text  # type: ignore[union-attr]
+            assert "parser" in said.messages[0].content.text  # type: ignore[union-attr]
+            assert "agent:tester" in (client.instructions or "")
+
+    anyio.run(run)
+    check_invariants(open_store(shell.cwd))
+
+
+def test_what_a_model_reads_of_it_is_short(shell: Shell) -> None:
+    async def look(call: Caller) -> None:
+        tools = (await call.client.list_tools()).tools
+        assert len(tools) <= 10
+        assert all(tool.description and tool.output_schema for tool in tools)
+        told = [{"name": one.name, "description": one.description, "schema": one.input_schema} for one in tools]
+        assert len(json.dumps(told, ensure_ascii=False)) < 7_500
+        assert all(one.input_schema["additionalProperties"] is False for one in tools)
+
+    within("tester", look)
+
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("work_list", {"status": "redy"}, "status: input should be 'ready', 'open', 'mine'"),
+    ("work_list", {"n": 0}, "n: input should be greater than or equal to 1, not 0 (At most so many)"),
+    ("work_list", {"titel": "x"}, "has no argument titel; it takes status, label, n"),
+    ("work_lst", {}, "no such tool; there are work_list, work_show"),
+    ("work_show", {}, "id: field required (wk-…)"),
+    ("work_show", {"id": "wk-zzzzzzzz"}, "wk-zzzzzzzz: no such work item"),
+    ("work_write", {}, "title is missing: give it to make an item, or id to change one"),
+    ("work_write", {"id": "ITEM"}, "nothing to write: give title, desc"),
+    ("work_write", {"title": "x" * 201}, "title is no text of at most 200 bytes"),
+    ("work_write", {"title": "x", "priority": "high"}, "(0 first … 4 last)"),
+    ("work_claim", {"id": "ITEM", "steal": True}, "--steal needs a --reason"),
+    ("work_claim", {"label": "none"}, "nothing is ready"),
+    ("work_close", {"id": "ITEM", "how": "finished"}, "'done', 'cancelled', 'duplicate' or 'release'"),
+    (
+        "mail_send",
+        {"to": ["nobody"], "subject": "x"},
+        "nobody of that name is known; look at `ev agents`",
+    ),
+    ("mail_send", {"subject": "x"}, "give subject or body, and either to or reply"),
+    ("mail_send", {"to": "tester", "subject": "x"}, "to: input should be a valid list"),
+    ("mail_receive", {"ack": ["msg-zzzzzzzz"]}, "is no mail of agent:tester"),
+    ("mail_receive", {"source": "qa"}, "qa: is no queue and no channel; queue:NAME"),
+    ("lease", {"acquire": ["src"]}, "src: is no resource; file:GLOB"),
+    ("lease", {"acquire": ["env:a"], "release": "ls-1"}, "one at a time"),
+    ("lease", {"release": "ls-zzzzzzzz"}, "no such lease"),
+    ("job", {"argv": ["true"], "id": "run-1"}, "either argv"),
+    ("job", {"id": "run-zzzzzzzz"}, "no such job"),
+    ("event", {"emit": "Red"}, "is not namespace.verb in lower case"),
+    ("event", {"emit": "a.b", "body": 1}, "body: input should be a valid dictionary, not 1"),
+]
+
+
+def test_an_error_says_how_to_do_it_right(shell: Shell) -> None:
+    item = shell("wk new x -o id").out.strip()
+    before = shell("ev replay").out
+
+    async def ask(call: Caller) -> None:
+        for tool, arguments, says in WRONG:
+            said = await call.refused(tool, **{k: item if v == "ITEM" else v for k, v in arguments.items()})
+            assert says in said
+            assert "Traceback" not in said and "pydantic" not in said
+
+    within("tester", ask)
+    assert shell("ev replay").out == before
+
+
+def test_what_is_not_there_cannot_be_read(shell: Shell) -> None:
+    async def ask(call: Caller) -> None:
+        for uri in ("coord://work/wk-zzzzzzzz", "coord://inbox/--help", "coord://journal/zzzzzzzz", "coord://x/y"):
+            with pytest.raises(MCPError) as error:
+                await call.read(uri)
+            assert error.value.error.code == -32602, uri
+
+    within("tester", ask)
+
+
+def test_no_text_is_taken_for_an_option_or_a_file(shell: Shell) -> None:
+    """A model says what it was told to say: by a mail, too."""
+
+    async def ask(call: Caller) -> None:
+        made = await call("work_write", title="--help", desc="@/etc/passwd", comment="-")
+        shown = await call("work_show", id=made["id"])
+        assert (shown["title"], shown["desc"], shown["comments"][0]["text"]) == ("--help", "@/etc/passwd", "-")
+        assert "no such work item" in await call.refused("work_claim", id="--steal")
+        await call("work_close", id=made["id"], note="--force")
+        assert "is no resource" in await call.refused("lease", acquire=["--ttl=9h"])
+        sent = await call("mail_send", to=["tester"], subject="--to", body="@/etc/passwd")
+        await call("mail_send", reply=sent["id"], body="@/etc/passwd", subject="--force")
+        texts = [(one["subject"], one["text"]) for one in (await call("mail_receive"))["rows"]]
+        assert texts == [("--to", "@/etc/passwd"), ("--force", "@/etc/passwd")]
+        assert "no such message" in await call.refused("mail_send", reply="--help", body="x")
+        for text in ("a\0b", "x" * 200_000):
+            assert "cannot be run" in await call.refused("work_close", id=made["id"], note=text)
+        assert (await call("job", argv=["echo", "--help"]))["type"] == "run.requested"
+
+    within("tester", ask)
+
+
+def test_one_key_is_one_event_and_every_call_has_one(shell: Shell) -> None:
+    async def ask(call: Caller) -> None:
+        calls: list[tuple[str, Any]] = [
+            ("work_write", {"title": "x", "comment": "y"}),
+            ("mail_send", {"to": ["tester"], "subject": "x"}),
+            ("job", {"argv": ["true"]}),
+            ("event", {"emit": "a.b"}),
+        ]
+        for tool, arguments in calls:
+            first = await call(tool, **arguments, key="k")
+            again = await call(tool, **arguments, key="k")
+            assert again == first | {"dup": True}
+            assert first["key"] == "k"
+            assert (await call(tool, **arguments))["key"] != (await call(tool, **arguments))["key"]
+        assert "k" in await call.refused("event", emit="a.b", body={"other": 1}, key="k")
+        item = (await call("work_write", title="z"))["id"]
+        for tool, more in (("work_claim", {}), ("work_close", {"note": "n"})):
+            first = await call(tool, id=item, **more)
+            again = await call(tool, id=item, **more)
+            assert "dup" in json.dumps(again) and "dup" not in json.dumps(first)
+
+    within("tester", ask)
+    events = shell("ev replay").lines
+    keys = Counter((one["type"], one["idempotency_key"]) for one in events if "idempotency_key" in one)
+    assert max(keys.values()) == 1
+    assert not [one for one in events if one["type"] in ("work.created", "msg.sent") and "idempotency_key" not in one]
+
+
+def test_mail_waits_until_it_is_acked_and_is_cut_between_messages(shell: Shell) -> None:
+    for number in range(5):
+        shell(f"msg send --to tester --subject {number} --body {'x' * 5_000} --as qa")
+
+    async def ask(call: Caller) -> None:
+        done: list[Any] = []
+        for subjects in (["0", "1"], ["2", "3"], ["4"], []):
+            found = await call("mail_receive", ack=[one["id"] for one in done])
+            assert found == await call("mail_receive")
+            done = found["rows"]
+            assert [one["subject"] for one in done] == subjects
+            assert all((len(one["text"]), one["trust"]) == (5_000, "store") for one in done)
+            assert found.get("more") == ("ack these, then receive again" if len(done) == 2 else None)
+
+    within("tester", ask)
+
+
+def test_a_list_says_that_it_is_cut(shell: Shell) -> None:
+    shell("wk new", "".join(json.dumps({"title": f"{n} {'x' * 150}"}) + "\n" for n in range(100)))
+
+    async def ask(call: Caller) -> None:
+        few, all_ = await call("work_list", n=3), await call("work_list", n=200)
+        assert len(few["rows"]) == 3 and few["more"] == all_["more"] == "give a larger n, or a label"
+        assert 20 < len(all_["rows"]) < 100
+        assert (await call("work_list", label="none")) == {"rows": []}
+
+    within("tester", ask)
+
+
+def test_of_a_queue_it_takes_what_was_asked_for(shell: Shell) -> None:
+    for number in range(3):
+        shell(f"msg send --to queue:q --subject {number}")
+
+    async def ask(call: Caller) -> None:
+        assert [one["subject"] for one in (await call("mail_receive", source="queue:q", n=1))["rows"]] == ["0"]
+        (taken,) = (await call("mail_receive", source="queue:q", n=1))["rows"]
+        assert taken["subject"] == "1"
+        await call("mail_receive", ack=[taken["id"]])
+        assert (await call("mail_receive", wait=1)) == {"rows": []}
+
+    within("tester", ask)
+
+
+def test_two_agents_share_work_from_the_claim_to_the_hand_over(shell: Shell) -> None:
+    """Two programs, two servers: a claim has one winner, mail arrives, a lease keeps out, a job runs, work goes on."""
+    item = shell("wk new 'write the parser' -p 0 -o id").out.strip()
+
+    async def run() -> None:
+        async with started(shell, "ada", MODES[0]) as ada, started(shell, "bob", MODES[1]) as bob:
+            await race(ada, bob)
+
+    async def race(ada: Caller, bob: Caller) -> None:
+        tried: dict[str, Any] = {}
+
+        async def claim(name: str, call: Caller) -> None:
+            tried[name] = await call.client.call_tool("work_claim", {"id": item})
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(claim, "ada", ada)
+            group.start_soon(claim, "bob", bob)
+        (winner,) = (name for name, done in tried.items() if not done.is_error)
+        (loser,) = tried.keys() - {winner}
+        first, second = (ada, bob) if winner == "ada" else (bob, ada)
+        assert f"is held by agent:{winner}" in tried[loser].content[0].text
+        await work(first, second, winner, loser)
+
+    async def work(first: Caller, second: Caller, winner: str, loser: str) -> None:
+        held = await first("lease", acquire=["file:src/**"], ttl=60)
+        assert f"is held by agent:{winner}" in await second.refused("lease", acquire=["file:src/a.py"])
+        await second("mail_send", to=[winner], subject="may I have it?", work=item)
+        (mail,) = (await first("mail_receive", wait=30))["rows"]
+        assert (mail["from"], mail["trust"]) == (f"agent:{loser}", "store")
+        job = await first("job", argv=["sh", "-c", "echo tested; exit 3"], work=item)
+        await anyio.to_thread.run_sync(lambda: shell("run worker --once --as worker"))
+        result = await second("job", id=job["id"])
+        assert (result["status"], result["code"], result["stdout"]) == ("completed", 3, "tested\n")
+        prompt = await first.client.get_prompt("handoff", {"id": item, "to": loser})
+        assert "how=release" in prompt.messages[0].content.text  # type: ignore[union-attr]
+        await first("work_write", id=item, comment="the lexer is done, on branch lexer")
+        await first("work_close", id=item, how="release", note="over to you")
+        await first("lease", release=held["id"])
+        await first("mail_send", reply=mail["id"], body="it is yours")
+        await first("mail_receive", ack=[mail["id"]])
+        (answer,) = (await second("mail_receive", wait=30))["rows"]
+        assert answer["text"] == "it is yours"
+        assert (job["type"], held["type"]) == ("run.requested", "lease.acquired")
+        taken = await second("work_claim")
+        assert taken["work"]["comments"][-1]["text"] == "the lexer is done, on branch lexer"
+        await second("lease", acquire=["file:src/a.py"], ttl=60)
+        await second("work_close", id=item, note="done")
+        assert (await first("work_show", id=item))["status"] == "done"
+
+    anyio.run(run)
+    check_invariants(open_store(shell.cwd))
+
+
+@pytest.fixture
+def address(shell: Shell) -> Iterator[str]:
+    """A server over HTTP, that acts as agent:hub."""
+    shell.env |= {"COORD_MCP_TOKEN": TOKEN}
+    process = shell.popen("coord-mcp http --port 0 --as hub", stdout=-1)
+    assert process.stdout
+    told = json.loads(process.stdout.readline())
+    assert sorted(told) == ["agent", "url"]
+    yield told["url"]
+    process.terminate()
+    process.wait()
+
+
+def test_eight_clients_at_once_lose_nothing(shell: Shell, address: str) -> None:
+    """Of both protocols, each with 8 calls under way: every call is answered, and is one event."""
+    made: list[str] = []
+
+    async def client(number: int) -> None:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=60) as http,
+            Client(streamable_http_client(address, http_client=http), mode=MODES[number % 2]) as found,
+        ):
+            call = Caller(found)
+
+            async def write(which: int) -> None:
+                made.append((await call("work_write", title=f"{number} {which}"))["id"])
+                await call("mail_send", to=["hub"], subject=f"{number} {which}")
+
+            async with anyio.create_task_group() as group:
+                for which in range(8):
+                    group.start_soon(write, which)
+
+    async def run() -> None:
+        async with anyio.create_task_group() as group:
+            for number in range(8):
+                group.start_soon(client, number)
+
+    anyio.run(run)
+    expected = {f"{number} {which}" for number in range(8) for which in range(8)}
+    assert len(set(made)) == 64
+    assert Counter(row["title"] for row in shell("wk ls").lines) == Counter(expected)
+    assert Counter(one["body"]["subject"] for one in shell("msg recv --as hub").lines) == Counter(expected)
+    check_invariants(open_store(shell.cwd))
+
+
+def test_over_http_only_who_has_the_token_is_served(shell: Shell, address: str) -> None:
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    accept = {"Accept": "application/json, text/event-stream"}
+    for sent in ({}, {"Authorization": TOKEN}, {"Authorization": "Bearer x"}):
+        done = httpx2.post(address, json=call, headers=accept | sent)
+        assert (done.status_code, done.text) == (401, "send the header Authorization: Bearer TOKEN\n")
+    mine = accept | {"Authorization": f"Bearer {TOKEN}"}
+    assert httpx2.post(address, json=call, headers=mine).status_code == 200
+    for name in ("Host", "Origin"):
+        done = httpx2.post(address, json=call, headers=mine | {name: "http://evil.example"})
+        assert done.status_code in (403, 421), name
+    assert shell("ev replay --type 'work.*'").out == ""
+
+
+def test_what_keeps_it_from_starting_is_one_line(shell: Shell) -> None:
+    starts: list[tuple[str, dict[str, str], str]] = [
+        ("coord-mcp stdio", {"COORD_AGENT": ""}, "nothing says who acts; --as NAME, or set COORD_AGENT"),
+        ("coord-mcp stdio --as 'a b'", {}, "--as: 'a b' is not agent"),
+        ("coord-mcp http", {"COORD_MCP_TOKEN": "short"}, "COORD_MCP_TOKEN is shorter than 16 characters; unset it"),
+        ("coord-mcp http --port x", {}, "see `coord-mcp http --help`"),
+    ]
+    for line, env, says in starts:
+        done = shell(line, "", None, **env)
+        assert done.status in (2, 65)
+        assert done.err.startswith("coord-mcp: ") and says in done.err and done.err.count("\n") == 1
+    (shell.cwd / "mcp.py").write_text("raise ModuleNotFoundError(name='mcp')\n")
+    done = shell("coord-mcp stdio", PYTHONPATH=str(shell.cwd), expect=69)
+    assert done.err == "coord-mcp: the MCP SDK is not installed; pip install 'coord-kernel[mcp]'\n"
+
+
+def test_without_a_store_every_call_says_how_to_make_one(shell: Shell) -> None:
+    shell("rm -r .coord")
+
+    async def ask(call: Caller) -> None:
+        assert "`ev init`" in await call.refused("work_list")
+
+    within("tester", ask)
+    assert shell("coord-mcp stdio").err == ""
