@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
 from pathlib import Path
 
 import pytest
+from proof.witness import PATIENCE_S
 from run.jobs import requested, state, types
-from support import Shell, git
+from support import Shell, check_invariants, git, open_store
 
 
 def clone(root: Path, name: str) -> Shell:
@@ -54,6 +58,50 @@ def test_a_synced_request_is_refused_without_a_policy_and_run_with_one(here: She
     assert there(f"run attach {run}").out == "hello\n"  # the log is elsewhere, its end is known
 
 
+def forged(shell: Shell, run: str, **changes: object) -> bytes:
+    """A request's line, changed."""
+    (line,) = shell("ev replay --type run.requested").lines
+    assert line["event_id"] == run
+    return json.dumps(line | changes, separators=(",", ":")).encode() + b"\n"
+
+
+def test_the_name_of_a_writer_is_no_proof_of_where_a_request_was_made(here: Shell, there: Shell) -> None:
+    """History: who could push a line into a stream with our replica's id had it run without a policy."""
+    here("ev emit a.b")
+    replica = next((here.cwd / ".coord/journal").iterdir()).name.partition("~")[2]
+    run = requested(there, "touch pwned")
+    writer = f"agent.here2~{replica}"
+    stream = there.cwd / f".coord/journal/{writer}/{1:012d}.jsonl"
+    stream.parent.mkdir()
+    stream.write_bytes(forged(there, run, writer=writer, seq=1, event_id=f"{run[:-1]}{'0' if run[-1] != '0' else '1'}"))
+    here(f"ev sync --with {there.cwd}/.coord")
+    assert len(here("run ls").lines) == 2
+    assert here("run worker --once").err.count("came from another store") == 2
+    assert not (here.cwd / "pwned").exists()
+
+
+def test_a_request_that_says_something_else_under_an_id_of_ours_is_not_run(here: Shell, there: Shell) -> None:
+    run = requested(here, "true")
+    writer = "agent.aaa~00000000"
+    stream = there.cwd / f".coord/journal/{writer}/{1:012d}.jsonl"
+    stream.parent.mkdir()
+    stream.write_bytes(forged(here, run, writer=writer, seq=1, body={"argv": ["touch", "pwned"]}))
+    here(f"ev sync --with {there.cwd}/.coord")
+    here("run worker --once")
+    assert not (here.cwd / "pwned").exists()
+
+
+def test_of_one_key_in_two_stores_there_is_one_job(here: Shell, there: Shell) -> None:
+    """Both were run before they met: the first result counts, by either id."""
+    runs = [requested(shell, "echo x", "--key k") for shell in (here, there)]
+    for shell in (here, there):
+        shell("run worker --once")
+    here(f"ev sync --with {there.cwd}/.coord")
+    assert here("run ls --all").one["run_id"] == runs[0]
+    assert [state(here, run)["run_id"] for run in runs] == [runs[0]] * 2
+    assert len(state(here, runs[0])["also_completed"]) == 1
+
+
 def test_a_published_log_is_there_in_every_store(here: Shell, there: Shell) -> None:
     """Else only its last 4 KiB."""
     allow(here, RULE.replace("echo", "seq"))
@@ -66,6 +114,22 @@ def test_a_published_log_is_there_in_every_store(here: Shell, there: Shell) -> N
         assert there(f"run attach {run}").out == (whole if options else whole[-4096:])
         log = there(f"run logs {run}", expect=0 if options else 1)
         assert log.out == (whole if options else "")
+
+
+def test_what_ran_elsewhere_steers_no_terminal(here: Shell, there: Shell) -> None:
+    """In a pipe it is as it was."""
+    allow(here, RULE.replace("echo", "printf"))
+    run = requested(there, "printf 'a\\033[2Jb\\n'")
+    for _ in range(2):
+        here(f"ev sync --with {there.cwd}/.coord")
+        here("run worker --once")
+    assert there(f"run attach {run}").out == "a\033[2Jb\n"
+    ours, theirs = pty.openpty()
+    with there.popen(f"run attach {run}", stdout=theirs) as attached:
+        assert attached.wait(PATIENCE_S) == 0
+    assert os.read(ours, 99) == b"a\\u{1b}[2Jb\r\n"
+    for fd in (ours, theirs):
+        os.close(fd)
 
 
 def test_a_request_of_this_store_needs_no_policy(here: Shell) -> None:
@@ -176,3 +240,6 @@ def test_of_two_stores_that_take_a_job_one_runs_it(here: Shell, there: Shell) ->
     third("ev sync")
     assert types(third, run).count("started") == 1
     assert types(third, run).count("completed") == 1
+    assert types(third, run).count("conceded") == 1
+    for shell in (here, third):
+        check_invariants(open_store(shell.cwd))

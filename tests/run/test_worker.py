@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +21,18 @@ FAMILY = "sh -c 'sleep 1000 & echo $!; echo $$; wait'"
 
 def family(attached: Watched) -> list[int]:
     return [int(attached.line()), int(attached.line())]
+
+
+def patched(module: str, setting: str) -> str:
+    """A `run` of which a number in a module is another, so that no test waits for it, or is too slow for it."""
+    return f"{sys.executable} -c 'import {module} as m; m.{setting}; from coord_run.cli import main; main()'"
+
+
+def completed(found: Watched) -> str:
+    """The next job that a worker says is completed."""
+    while (told := json.loads(found.line()))["type"] != "run.completed":
+        pass
+    return str(told["refs"]["run_id"])
 
 
 def test_attach_shows_output_while_it_is_made_and_ends_with_the_status(shell: Shell) -> None:
@@ -140,6 +154,24 @@ def test_an_idle_worker_ends_at_once(shell: Shell) -> None:
         assert found.child.wait(PATIENCE_S) == 0
 
 
+def test_a_store_that_cannot_be_written_for_a_while_ends_no_worker(shell: Shell) -> None:
+    """History: the slot of the attempt that could not be written was never free again."""
+    first = requested(shell, "true")
+    lock, aside = shell.cwd / ".coord/local/lock", shell.cwd / ".coord/local/aside"
+    lock.rename(aside)
+    lock.mkdir()
+    assert "lock: is no regular file" in shell("run worker --once", expect=74).err
+    with Watched(shell, "run worker", stderr=subprocess.PIPE) as found:
+        assert found.child.stderr
+        assert b"lock: is no regular file" in found.child.stderr.readline()
+        lock.rmdir()
+        aside.rename(lock)
+        second = requested(shell, "true")  # which it hears of
+        done = {completed(found) for _ in range(2)}
+        found.child.stderr.close()
+    assert done == {first, second}
+
+
 def test_slots_are_those_of_all_workers_of_an_agent(shell: Shell) -> None:
     gate = Gate(shell.cwd)
     first = requested(shell, "sh -c 'echo; read x <gate'")
@@ -156,7 +188,7 @@ def test_slots_are_those_of_all_workers_of_an_agent(shell: Shell) -> None:
 
 def test_the_time_limit_ends_also_who_ignores_it(shell: Shell) -> None:
     words = "sh -c 'trap \"\" TERM; echo up; while :; do sleep 1000; done'"
-    done = shell(f"run exec --timeout 500ms --grace 50ms -- {words}", expect=124)
+    done = shell(f"run exec --timeout 2s --grace 50ms -- {words}", expect=124)
     assert done.out == "up\n"
     assert done.err.endswith(": timeout\n")
     shown = shell("run ls --all").one
@@ -165,7 +197,7 @@ def test_the_time_limit_ends_also_who_ignores_it(shell: Shell) -> None:
 
 def test_a_command_that_obeys_is_not_killed(shell: Shell) -> None:
     words = "sh -c 'trap \"echo bye; exit 3\" TERM; sleep 1000 & wait'"
-    assert shell(f"run exec --timeout 500ms -- {words}", expect=124).out == "bye\n"
+    assert shell(f"run exec --timeout 2s -- {words}", expect=124).out == "bye\n"
     assert shell("run ls --all").one["code"] == 3
 
 
@@ -188,12 +220,34 @@ def test_a_daemon_does_not_outlive_its_job(shell: Shell) -> None:
 
 
 def test_who_is_left_behind_may_still_finish_its_output(shell: Shell) -> None:
-    gate = Gate(shell.cwd)
+    gate, patient = Gate(shell.cwd), patched("coord_run.process", "LINGER_NS = 60_000_000_000")
     run = requested(shell, "sh -c '(read x <gate; echo late) & echo early'")
-    with Watched(shell, f"run attach {run}") as attached, worker(shell):
+    with Watched(shell, f"run attach {run}") as attached, Watched(shell, f"{patient} worker"):
         assert attached.line() == b"early"
         gate.open()
         assert attached.rest() == [b"late"]
+
+
+LATE = """
+import os
+from coord_run.attempt import Attempt
+from coord_run.cli import main
+act = Attempt._act
+def late(self, now):
+    os.waitid(os.P_PID, self._process._pid, os.WEXITED | os.WNOWAIT)
+    act(self, now)
+Attempt._act = late
+main()
+"""
+"""A `run` whose attempts look at their signals only when the command has ended."""
+
+
+def test_an_end_is_heard_although_its_output_is_held_open(shell: Shell) -> None:
+    """History: the signal was taken just after it was asked whether the command had ended, and nothing woke it up."""
+    (shell.cwd / "late.py").write_text(LATE)
+    run = requested(shell, "sh -c 'sleep 1000 &'")
+    shell(f"{sys.executable} late.py worker --once")
+    assert state(shell, run)["outcome"] == "exit"
 
 
 def test_a_log_has_its_bound(shell: Shell) -> None:
@@ -241,9 +295,8 @@ def test_a_late_result_is_not_taken_from_who_knew(shell: Shell) -> None:
 
 def test_a_heartbeat_keeps_the_job(shell: Shell) -> None:
     """With a short lease, so that it is not waited for; the job ends when it has seen one."""
-    short = "import coord_run.fold as f; f.LEASE_MS = 200; from coord_run.cli import main; main()"
     run = requested(shell, "sh -c 'until grep -q run.heart[b]eat .coord/journal/*/*.jsonl; do :; done'")
-    shell(f"{sys.executable} -c '{short}' worker --once")
+    shell(f"{patched('coord_run.fold', 'LEASE_MS = 200')} worker --once")
     assert "heartbeat" in types(shell, run)
     assert state(shell, run)["status"] == "completed"
     check_invariants(open_store(shell.cwd))

@@ -31,13 +31,24 @@ if TYPE_CHECKING:
     from coord_envelope.store import Store
 
     Drafts = Sequence[Json] | Callable[[Index], Sequence[Json]]
+    Witness = Callable[[Sequence[Event]], None]
 
 
-def append(store: Store, actor: Json, drafts: Drafts, index: Index, allow_secret: bool = False) -> list[Event]:
+def append(
+    store: Store,
+    actor: Json,
+    drafts: Drafts,
+    index: Index,
+    allow_secret: bool = False,
+    witness: Witness | None = None,
+) -> list[Event]:
     """Write drafts as events of `actor`, all or none, and return them, in order, when they are on the disk.
 
     `drafts` may be a function: it is called under the lock with an index that has read everything, and what
     it looks up still holds when its drafts are written. It must not wait, read the network or run user code.
+
+    `witness` is called under the lock, too, with the events that are about to be written: what it notes of them is
+    there before anybody reads them. It is bound as `drafts` is.
 
     A draft whose (type, idempotency_key) is taken is not written: the first event comes back with `$dup`.
 
@@ -46,21 +57,32 @@ def append(store: Store, actor: Json, drafts: Drafts, index: Index, allow_secret
     written, the rest was not, or after a failed fdatasync cannot be known.
     """
     answers = []
-    for one in _append(store, actor, drafts, index, allow_secret, whole=True):
+    for one in _append(store, actor, drafts, index, allow_secret, witness, whole=True):
         assert isinstance(one, Event)
         answers.append(one)
     return answers
 
 
 def append_each(
-    store: Store, actor: Json, drafts: Drafts, index: Index, allow_secret: bool = False
+    store: Store,
+    actor: Json,
+    drafts: Drafts,
+    index: Index,
+    allow_secret: bool = False,
+    witness: Witness | None = None,
 ) -> list[Event | Fault]:
     """As `append`, but each draft for itself: the place of a bad one holds its Fault, the others are written."""
-    return _append(store, actor, drafts, index, allow_secret, whole=False)
+    return _append(store, actor, drafts, index, allow_secret, witness, whole=False)
 
 
 def _append(
-    store: Store, actor: Json, drafts: Drafts, index: Index, allow_secret: bool, whole: bool
+    store: Store,
+    actor: Json,
+    drafts: Drafts,
+    index: Index,
+    allow_secret: bool,
+    witness: Witness | None,
+    whole: bool,
 ) -> list[Event | Fault]:
     if callable(drafts) or keyed(drafts):
         index.refresh()  # a long way to go (a first time, a rebuild) is gone before the lock is taken
@@ -73,6 +95,8 @@ def _append(
         numbering.keys.make_durable(store)
         if numbering.fresh:
             write_clock(store, numbering.stamp)
+            if witness:
+                witness(numbering.fresh)
             tail.write(numbering.fresh)
     return answers
 

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from coord_envelope.append import Drafts
+    from coord_envelope.append import Drafts, Witness
     from coord_envelope.codec import Json
     from coord_envelope.errors import Fault
     from coord_envelope.event import Event
@@ -32,13 +32,17 @@ class Journal:
         self.index = Index(store)
         self.redactions = Redactions(store)
 
-    def append(self, actor: Json, drafts: Drafts, allow_secret: bool = False) -> list[Event]:
+    def append(
+        self, actor: Json, drafts: Drafts, allow_secret: bool = False, witness: Witness | None = None
+    ) -> list[Event]:
         """Write drafts, all or none; see `append.append`."""
-        return append.append(self.store, actor, drafts, self.index, allow_secret)
+        return append.append(self.store, actor, drafts, self.index, allow_secret, witness)
 
-    def append_each(self, actor: Json, drafts: Drafts, allow_secret: bool = False) -> list[Event | Fault]:
+    def append_each(
+        self, actor: Json, drafts: Drafts, allow_secret: bool = False, witness: Witness | None = None
+    ) -> list[Event | Fault]:
         """Write drafts, each for itself; see `append.append_each`."""
-        return append.append_each(self.store, actor, drafts, self.index, allow_secret)
+        return append.append_each(self.store, actor, drafts, self.index, allow_secret, witness)
 
     def replay(self, wanted: Filter | None = None, after: Cursor | None = None, live: bool = False) -> Iterator[Event]:
         """Events in order of event_id, without those that `after` has. Streams: memory grows with their number only."""

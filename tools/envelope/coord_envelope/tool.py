@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any, NoReturn
 
+    from coord_envelope.append import Witness
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
 
@@ -132,11 +133,13 @@ class Call:
             since=since and moment(since),
         )
 
-    def write_each(self, found: Sequence[tuple[str, Json | Fault]], allow_secret: bool = False) -> None:
+    def write_each(
+        self, found: Sequence[tuple[str, Json | Fault]], allow_secret: bool = False, witness: Witness | None = None
+    ) -> None:
         """Append what is good, print it, and complain of the rest: each (where it came from, draft or fault)."""
         drafts = [draft for _, draft in found if not isinstance(draft, Fault)]
         try:
-            answers = iter(self.journal.append_each(self.actor(), drafts, allow_secret) if drafts else [])
+            answers = iter(self.journal.append_each(self.actor(), drafts, allow_secret, witness) if drafts else [])
         except DiskFault as fault:
             self.put(fault.accepted)
             raise

@@ -57,7 +57,7 @@ def show(call: Call, state: Json, stream: str, n: int | None) -> None:
     if n or published is None:
         what = f"attempt {n} has no log here" if n else "has no log here"
         raise No(what, where=run, todo="it may not have begun, or in another store: see `run show`")
-    write_all(1, published)
+    _foreign(1, published)
 
 
 def follow(
@@ -120,9 +120,18 @@ def _elsewhere(store: Store, state: Json, streams: Sequence[str], both: bool) ->
         said = (result or {}).get(stream)
         published = _published(store, result, stream)
         if published is not None:
-            write_all(fd, published)
+            _foreign(fd, published)
         elif isinstance(said, dict) and isinstance(said.get("tail"), str):
-            write_all(fd, said["tail"].encode())
+            _foreign(fd, said["tail"].encode())
+
+
+def _foreign(fd: int, data: bytes) -> None:
+    """Print what another store says was printed: anybody who can push may have written it, so it steers no terminal."""
+    if os.isatty(fd):
+        from coord_envelope.terminal import visible
+
+        data = "\n".join(map(visible, data.decode("utf-8", "replace").split("\n"))).encode()
+    write_all(fd, data)
 
 
 def _published(store: Store, result: Json | None, stream: str) -> bytes | None:

@@ -15,7 +15,7 @@ import select
 import signal
 import sys
 
-from coord_envelope import Fault, child, claims, world
+from coord_envelope import Fault, child, claims, tool, world
 from coord_envelope.child import Caught
 from coord_envelope.disk import fault_of
 from coord_run import draft, fold
@@ -126,9 +126,11 @@ class Attempt:
             self._logs.append(
                 Log(self._call.journal.store, self._plan.run, self._plan.n, stream, pipe, self._preparation.mask)
             )
+        self._act(world.boot_ns())
+        # Signals are taken before it is asked whether it ended: the other way round its end could go unheard.
         while not process.over(any(log.open for log in self._logs) and self._why is None):
-            self._act(world.boot_ns())
             self._wait()
+            self._act(world.boot_ns())
         return self._outcome(command, process.reap())
 
     def _wait(self) -> None:
@@ -187,7 +189,10 @@ class Attempt:
     # ---- the journal
 
     def _look(self) -> None:
-        state = self._runs.jobs().state(self._plan.run)
+        try:
+            state = self._runs.jobs().state(self._plan.run)
+        except (Fault, OSError):  # the next news, or the end, will tell
+            return
         if state and state["cancels"]:
             self._end("cancelled")
         elif state and claims.over(state, self._plan.claim):
@@ -234,12 +239,10 @@ class Attempt:
                 self._say(last)
                 return
             except (Fault, OSError) as trouble:
-                from coord_envelope import tool
-
                 tool.warn(f"{self._plan.run}: its end is not written: {trouble}")
-                if self._orphaned:
-                    return
-            select.select([self._alive], [], [], RETRY_NS / 1e9)
+            if self._orphaned:
+                return
+            self._orphaned = bool(select.select([self._alive], [], [], RETRY_NS / 1e9)[0])
 
     def _say(self, drafted: Callable[[Json], Json]) -> bool:
         """Write it, unless the job is another's meanwhile: who knows that says nothing more. Was it written?"""

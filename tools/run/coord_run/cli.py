@@ -7,6 +7,7 @@ from itertools import islice
 from coord_envelope import BadData, Fault, Filter, No, Usage, tool
 from coord_run import draft
 from coord_run.jobs import OVER, STATUSES, exit_status, passed_on
+from coord_run.mine import witness
 from coord_run.store import Runs
 
 TYPE_CHECKING = False
@@ -68,13 +69,15 @@ def request(
     )
     if argv:
         one = asked.body(call, argv, *options)
-        call.put(call.journal.append(call.actor(), [_drafted(call, one, work, key, cause)], allow_secret))
+        drafts = [_drafted(call, one, work, key, cause)]
+        call.put(call.journal.append(call.actor(), drafts, allow_secret, witness(call.journal.store)))
         return
     if any(one not in (None, False) for one in (*options, key, work, cause)):
         raise Usage("there is no command", todo="run request [options] -- ARGV...")
     call.actor()
     for batch in call.lines():
-        call.write_each([(f"line {number}", _line(call, raw)) for number, raw in batch], allow_secret)
+        found = [(f"line {number}", _line(call, raw)) for number, raw in batch]
+        call.write_each(found, allow_secret, witness(call.journal.store))
 
 
 def _line(call: Call, raw: bytes) -> Json | Fault:

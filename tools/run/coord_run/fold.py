@@ -66,7 +66,6 @@ def _requested(state: Json, event: Event, body: Json) -> None:
         "id": event.id,
         "by": event["actor"]["agent_id"],
         "ts": event["ts"],
-        "replica": event["writer"].partition("!")[0].rpartition("~")[2],
         "body": body,
         **({"work": work} if isinstance(work, str) else {}),
         **({"key": key} if isinstance(key, str) else {}),

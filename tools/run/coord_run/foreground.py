@@ -9,6 +9,7 @@ from coord_run import attach
 from coord_run.hands import Hands
 from coord_run.jobs import passed_on
 from coord_run.logs import place
+from coord_run.mine import witness
 from coord_run.store import Runs
 from coord_run.substrate import chosen
 
@@ -30,13 +31,13 @@ def run(call: Call, request: Json, where: str, allow_secret: bool) -> int:
             return [request]
         return [request | {"$as": "request"}, *hands.first_claim()]
 
-    asked, *claimed = call.journal.append(call.actor(), decide, allow_secret)
+    asked, *claimed = call.journal.append(call.actor(), decide, allow_secret, witness(call.journal.store))
     if claimed:
         pin = pins.take(call.journal.store, *place(asked.id, "1", "pin"))
         assert pin is not None, "it is new"
         runs.close()
         call.journal.index.close()
-        hands.begin({"id": asked.id, "body": asked["body"], "replica": call.journal.store.replica()}, claimed[0], pin)
+        hands.begin({"id": asked.id, "by": asked["actor"]["agent_id"], "body": asked["body"]}, claimed[0], pin)
 
     def heed(news: list[Event]) -> None:
         if any(one["type"] == "run.cancelled" for one in news):

@@ -11,6 +11,7 @@ from coord_envelope.event import Made
 from coord_envelope.tool import Call
 from coord_run import draft, fold, policy
 from coord_run.attempt import LOOK, supervise
+from coord_run.mine import is_mine
 from coord_run.prepare import Plan
 
 TYPE_CHECKING = False
@@ -30,7 +31,6 @@ class Hands:
         """`where` is the substrate."""
         self._where, self._me = where, str(call.actor()["agent_id"])
         self._store = call.journal.store
-        self._ours = self._store.all_replicas()
         self._synced = locate.remote(self._store) is not None
         self._lease_ms = SYNCED_LEASE_MS if self._synced else fold.LEASE_MS
         self.root = locate.work_tree() or os.path.dirname(self._store.path)
@@ -42,16 +42,13 @@ class Hands:
 
     def may_run(self, state: Json) -> bool:
         """Was the job requested in this store, or does the user's policy allow it?"""
-        return self._ours_is(state["request"]) or self._rule(state["request"]) is not None
-
-    def _ours_is(self, request: Json) -> bool:
-        return request["replica"] in self._ours
+        return is_mine(self._store, state["request"]) or self._rule(state["request"]) is not None
 
     def _rule(self, request: Json) -> Rule | None:
         return next((rule for rule in self._rules if rule.allows(request)), None)
 
     def _firm(self, request: Json) -> bool:
-        return self._synced and not self._ours_is(request)
+        return self._synced and not is_mine(self._store, request)
 
     def claim(self, state: Json) -> list[Json]:
         """The drafts by which this process takes the job and, unless that is to be confirmed first, begins."""
@@ -70,20 +67,23 @@ class Hands:
     def begin(self, request: Json, claim: Event, pin: int, slot: int | None = None) -> None:
         """Make the attempt, in a process that holds the pin and the slot from here on."""
         plan, rule = Plan(request, claim, self.root, self._where), None
-        if not self._ours_is(request):
+        if not is_mine(self._store, request):
             rule, plan.firm = self._rule(request), self._synced
         plan.sandbox = rule.sandbox if rule else ()
         mine = Call(self._me)  # with files of its own: SQLite's must not pass through a fork
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, LOOK))  # until it has ears for them
-        pid = os.fork()
-        if not pid:
-            os.close(self._life)
-            supervise(mine, plan, slot, self._alive)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, LOOK))
-        self.running[pid] = plan.run
-        for fd in (pin, slot):
-            if fd is not None:
-                os.close(fd)
+        ears = (signal.SIGTERM, LOOK)
+        signal.pthread_sigmask(signal.SIG_BLOCK, ears)  # until it has ears of its own for them
+        try:
+            pid = os.fork()
+            if not pid:
+                os.close(self._life)
+                supervise(mine, plan, slot, self._alive)
+            self.running[pid] = plan.run
+        finally:  # if it failed nobody holds the pin, and the job is given back
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ears)
+            for fd in (pin, slot):
+                if fd is not None:
+                    os.close(fd)
 
     def look(self, run: object) -> None:
         """Let the attempt at this job know that something was said of it."""

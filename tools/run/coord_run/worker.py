@@ -10,8 +10,9 @@ import os
 import select
 import signal
 
-from coord_envelope import Filter, claims, pins, tool, world
+from coord_envelope import Event, Fault, Filter, claims, pins, tool, world
 from coord_envelope.child import Caught
+from coord_envelope.disk import fault_of
 from coord_envelope.follow import Bell
 from coord_run import draft, fold
 from coord_run.attempt import LOOK, ORPHANED, STOPPED
@@ -27,13 +28,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_envelope.tool import Call
     from coord_run.jobs import Jobs
 
 AGAIN_NS = 15_000_000_000
 """How long a worker leaves a job alone whose claim was not confirmed: the remote may be out of reach."""
+_ENDS = ("run.completed", "run.released", "run.conceded")
 _NEWS = ("run.cancelled", "run.claimed", "run.conceded", "run.completed")
 """What may end an attempt that runs."""
 
@@ -51,6 +52,8 @@ class Worker:
         self._later: dict[str, int] = {}
         self._refused = set[str]()
         self._stops, self._due = 0, 0
+        self._doubtful = False
+        """Is there a free job whose pin is held? Perhaps by who only asks; then it is to be looked at again."""
         self._notify = Notify()
         self._caught = Caught(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, LOOK)
 
@@ -69,7 +72,7 @@ class Worker:
             pause = bell.listen(follower.directories())
             news = self._heed(list(follower.batch(wanted))) + self._hands.reap()
             if news or world.boot_ns() >= self._due or self._lost():
-                self._look(pause)
+                self._try(pause, once)
             if not self._hands.running and (once or self._stops or self._left == 0):
                 self._heed(list(follower.batch(wanted)))
                 return
@@ -84,6 +87,7 @@ class Worker:
         """Print what concerns what runs here, and let it know; how many events there were."""
         mine = [one for one in events if one.id in self._claims or one["body"].get("claim") in self._claims]
         self._call.put(mine)
+        self._claims -= {one["body"].get("claim") for one in mine if one["type"] in _ENDS}
         for one in events:
             if one in mine and one["type"] == "run.released" and one["body"]["reason"] not in (STOPPED, ORPHANED):
                 self._later[one["refs"]["run_id"]] = world.boot_ns() + AGAIN_NS
@@ -101,6 +105,19 @@ class Worker:
 
     # ---- taking jobs
 
+    def _try(self, pause: float, once: bool) -> None:
+        """Look; a full disk, or a lock that another holds for long, is no reason to end what runs."""
+        try:
+            self._look(pause)
+        except (Fault, OSError) as trouble:
+            fault = trouble if isinstance(trouble, Fault) else fault_of(trouble)
+            if once:
+                self._call.fail(fault)
+                self._stops += 1
+            else:
+                tool.warn(str(fault))
+            self._due = world.boot_ns() + AGAIN_NS
+
     def _look(self, pause: float) -> None:
         """Give back what the dead left, and take what is free."""
         self._watch()
@@ -108,13 +125,13 @@ class Worker:
             hunt(run, n)
             drop_tree(self._store, self._hands.root, run, n)
             self._release(run, claim)
-        blocked = False
+        blocked = self._doubtful = False
         while self._may_take() and not blocked:
             slot = self._slot()
             blocked = slot is None
             if slot is not None and not self._take(slot):
                 break
-        wait = min(self._runs.jobs().next_ms(), pause if blocked else 86_400_000.0)
+        wait = min(self._runs.jobs().next_ms(), pause if blocked or self._doubtful else 86_400_000.0)
         later = min((at for at in self._later.values() if at > world.boot_ns()), default=1 << 63)
         self._due = min(world.boot_ns() + int(wait * 1_000_000), later)
         self._watch()
@@ -133,21 +150,24 @@ class Worker:
         begun: list[tuple[Json, int]] = []
 
         def decide(jobs: Jobs) -> list[Json]:
-            for state in jobs.free():
-                n = fold.used(state) + 1
-                pin = (
-                    pins.take(self._store, *place(state["request"]["id"], str(n), "pin"))
-                    if self._eligible(state)
-                    else None
-                )
+            for state in filter(self._eligible, jobs.free()):
+                attempt = place(state["request"]["id"], str(fold.used(state) + 1))
+                pin = pins.take(self._store, *attempt, "pin")
                 if pin is not None:
                     begun.append((state, pin))
                     return self._hands.claim(state)
+                self._doubtful = True
             return []
 
-        events = self._runs.change(decide) if next(filter(self._eligible, self._runs.jobs().free()), None) else []
+        events = list[Event]()
+        try:
+            if next(filter(self._eligible, self._runs.jobs().free()), None):
+                events = self._runs.change(decide)
+        finally:
+            if not events:  # also if it could not be written
+                for fd in (slot, *(pin for _, pin in begun)):
+                    os.close(fd)
         if not events:
-            os.close(slot)
             return False
         ((state, pin),) = begun
         self._claims.add(events[0].id)
