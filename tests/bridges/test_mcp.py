@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -324,6 +327,25 @@ def test_over_http_only_who_has_the_token_is_served(shell: Shell) -> None:
         for name in ("Host", "Origin"):
             done = httpx2.post(address, json=call, headers=mine | {name: "http://evil.example"})
             assert done.status_code in (403, 421), name
+
+
+@pytest.mark.parametrize("line", ["coord-mcp stdio", "coord-mcp http --port 0"])
+def test_who_hangs_up_does_not_end_it(shell: Shell, line: str) -> None:
+    """History: the tools' way with SIGPIPE, to die of it, was the server's: a client that went away ended it for all."""
+    process = shell.popen(line, stdin=-1, stdout=-1)
+    assert process.stdin and process.stdout
+    try:
+        process.stdin.write(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+        process.stdin.flush()
+        process.stdout.readline()  # it serves
+        status = Path(f"/proc/{process.pid}/status")
+        if not status.exists():
+            pytest.skip("there is no /proc to see its signals in")
+        ignored = re.search(r"^SigIgn:\s*(\w+)$", status.read_text(), re.MULTILINE)
+        assert ignored and int(ignored[1], 16) >> (signal.SIGPIPE - 1) & 1
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_what_keeps_it_from_starting_is_one_line(shell: Shell) -> None:
