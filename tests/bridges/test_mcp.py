@@ -331,7 +331,7 @@ def test_over_http_only_who_has_the_token_is_served(shell: Shell) -> None:
 
 @pytest.mark.parametrize("line", ["coord-mcp stdio", "coord-mcp http --port 0"])
 def test_who_hangs_up_does_not_end_it(shell: Shell, line: str) -> None:
-    """History: the tools' way with SIGPIPE, to die of it, was the server's: a client that went away ended it for all."""
+    """History: it died of SIGPIPE as the tools do, so a client that went away ended it for all."""
     process = shell.popen(line, stdin=-1, stdout=-1)
     assert process.stdin and process.stdout
     try:

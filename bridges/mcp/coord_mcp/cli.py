@@ -40,7 +40,7 @@ def _server(call: Call) -> MCPServer[None]:
 
     signal.signal(
         signal.SIGPIPE, signal.SIG_IGN
-    )  # a client that hangs up, or a tool that ends early, is no end of ours
+    )  # a client that hangs up, or a tool that ends early
     agent = call.actor()["agent_id"]
     try:
         from coord_mcp.server import serve  # the SDK: a second
