@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from mcp.client import Client
@@ -12,6 +12,7 @@ from mcp.client.stdio import StdioServerParameters
 from support import BIN, Shell
 
 Json = dict[str, Any]
+TOKEN = "a-token-of-the-tests"
 MODES = ("auto", "legacy")
 """The protocol of today, without a handshake, and the one before."""
 
@@ -49,6 +50,21 @@ async def started(shell: Shell, agent: str, mode: str = "auto") -> AsyncIterator
     server = StdioServerParameters(command=f"{BIN}/coord-mcp", env={"COORD_AGENT": agent}, cwd=str(shell.cwd))
     async with Client(server, mode=mode) as client:
         yield Caller(client)
+
+
+@contextmanager
+def served(shell: Shell, agent: str) -> Iterator[str]:
+    """The address of a server over HTTP, for who has TOKEN."""
+    shell.env |= {"COORD_MCP_TOKEN": TOKEN}
+    process = shell.popen(f"coord-mcp http --port 0 --as {agent}", stdout=-1)
+    assert process.stdout
+    told = json.loads(process.stdout.readline())
+    assert told == {"url": told["url"], "agent": f"agent:{agent}"}
+    try:
+        yield told["url"]
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def everything(shell: Shell) -> tuple[dict[str, Json], list[str]]:

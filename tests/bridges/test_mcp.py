@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ pytest.importorskip("mcp", reason="the MCP SDK is not installed: pip install 'co
 
 import anyio
 import httpx2
-from bridges.mcp_client import MODES, Caller, everything, started
+from bridges.mcp_client import MODES, TOKEN, Caller, everything, served, started
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
@@ -22,7 +25,6 @@ from mcp.shared.exceptions import MCPError
 from coord_mcp.server import serve
 
 each_mode = pytest.mark.parametrize("mode", MODES)
-TOKEN = "a-token-of-the-tests"
 
 
 def within(agent: str, do: Callable[[Caller], Awaitable[None]]) -> None:
@@ -182,6 +184,7 @@ def test_one_key_is_one_event_and_every_call_has_one(shell: Shell) -> None:
 
 
 def test_mail_waits_until_it_is_acked_and_is_cut_between_messages(shell: Shell) -> None:
+    shell("msg join")
     for number in range(5):
         shell(f"msg send --to tester --subject {number} --body {'x' * 5_000} --as qa")
 
@@ -277,24 +280,11 @@ def test_two_agents_share_work_from_the_claim_to_the_hand_over(shell: Shell) -> 
     check_invariants(open_store(shell.cwd))
 
 
-@pytest.fixture
-def address(shell: Shell) -> Iterator[str]:
-    """A server over HTTP, that acts as agent:hub."""
-    shell.env |= {"COORD_MCP_TOKEN": TOKEN}
-    process = shell.popen("coord-mcp http --port 0 --as hub", stdout=-1)
-    assert process.stdout
-    told = json.loads(process.stdout.readline())
-    assert sorted(told) == ["agent", "url"]
-    yield told["url"]
-    process.terminate()
-    process.wait()
-
-
-def test_eight_clients_at_once_lose_nothing(shell: Shell, address: str) -> None:
-    """Of both protocols, each with 8 calls under way: every call is answered, and is one event."""
+def test_eight_clients_at_once_lose_nothing(shell: Shell) -> None:
+    """Of both protocols, each with 4 pairs of calls under way: every call is answered, and is one event."""
     made: list[str] = []
 
-    async def client(number: int) -> None:
+    async def client(address: str, number: int) -> None:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with (
             httpx2.AsyncClient(headers=headers, timeout=60) as http,
@@ -307,34 +297,55 @@ def test_eight_clients_at_once_lose_nothing(shell: Shell, address: str) -> None:
                 await call("mail_send", to=["hub"], subject=f"{number} {which}")
 
             async with anyio.create_task_group() as group:
-                for which in range(8):
+                for which in range(4):
                     group.start_soon(write, which)
 
-    async def run() -> None:
+    async def run(address: str) -> None:
         async with anyio.create_task_group() as group:
             for number in range(8):
-                group.start_soon(client, number)
+                group.start_soon(client, address, number)
 
-    anyio.run(run)
-    expected = {f"{number} {which}" for number in range(8) for which in range(8)}
-    assert len(set(made)) == 64
+    with served(shell, "hub") as address:
+        anyio.run(run, address)
+    expected = {f"{number} {which}" for number in range(8) for which in range(4)}
+    assert len(set(made)) == 32
     assert Counter(row["title"] for row in shell("wk ls").lines) == Counter(expected)
     assert Counter(one["body"]["subject"] for one in shell("msg recv --as hub").lines) == Counter(expected)
     check_invariants(open_store(shell.cwd))
 
 
-def test_over_http_only_who_has_the_token_is_served(shell: Shell, address: str) -> None:
+def test_over_http_only_who_has_the_token_is_served(shell: Shell) -> None:
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     accept = {"Accept": "application/json, text/event-stream"}
-    for sent in ({}, {"Authorization": TOKEN}, {"Authorization": "Bearer x"}):
-        done = httpx2.post(address, json=call, headers=accept | sent)
-        assert (done.status_code, done.text) == (401, "send the header Authorization: Bearer TOKEN\n")
     mine = accept | {"Authorization": f"Bearer {TOKEN}"}
-    assert httpx2.post(address, json=call, headers=mine).status_code == 200
-    for name in ("Host", "Origin"):
-        done = httpx2.post(address, json=call, headers=mine | {name: "http://evil.example"})
-        assert done.status_code in (403, 421), name
-    assert shell("ev replay --type 'work.*'").out == ""
+    sent: tuple[dict[str, str], ...] = ({}, {"Authorization": TOKEN}, {"Authorization": "Bearer x"})
+    with served(shell, "hub") as address:
+        for headers in sent:
+            done = httpx2.post(address, json=call, headers=accept | headers)
+            assert (done.status_code, done.text) == (401, "send the header Authorization: Bearer TOKEN\n")
+        assert httpx2.post(address, json=call, headers=mine).status_code == 200
+        for name in ("Host", "Origin"):
+            done = httpx2.post(address, json=call, headers=mine | {name: "http://evil.example"})
+            assert done.status_code in (403, 421), name
+
+
+@pytest.mark.parametrize("line", ["coord-mcp stdio", "coord-mcp http --port 0"])
+def test_who_hangs_up_does_not_end_it(shell: Shell, line: str) -> None:
+    """History: it died of SIGPIPE as the tools do, so a client that went away ended it for all."""
+    process = shell.popen(line, stdin=-1, stdout=-1)
+    assert process.stdin and process.stdout
+    try:
+        process.stdin.write(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
+        process.stdin.flush()
+        process.stdout.readline()  # it serves
+        status = Path(f"/proc/{process.pid}/status")
+        if not status.exists():
+            pytest.skip("there is no /proc to see its signals in")
+        ignored = re.search(r"^SigIgn:\s*(\w+)$", status.read_text(), re.MULTILINE)
+        assert ignored and int(ignored[1], 16) >> (signal.SIGPIPE - 1) & 1
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_what_keeps_it_from_starting_is_one_line(shell: Shell) -> None:

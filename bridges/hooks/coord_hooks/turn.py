@@ -37,8 +37,10 @@ class Turn:
 
     def run(self, *argv: str, session: str | None = None, stdin: bytes = b"") -> CompletedProcess[bytes]:
         """Run a tool as the agent, in its session or the one given. Raises OSError if it is not there."""
+        import signal
         import subprocess  # 18 ms
 
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a tool that ends before it read its input does not end us
         path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
         named = {"PATH": path, "COORD_AGENT": self.agent}
         named["COORD_SESSION"] = self.session if session is None else session
