@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support import SPEC
 
 from coord_envelope import SELF, codec, event
@@ -35,6 +37,31 @@ def test_a_reader_takes_the_good_lines_and_no_other(vector: dict[str, Any], pars
     else:
         with pytest.raises(ValueError):
             event.parse(raw)
+
+
+LINES = [bytes.fromhex(param.values[0]["hex"]) for param in vectors("lines.jsonl")]
+GOOD = [bytes.fromhex(param.values[0]["hex"]) for param in vectors("lines.jsonl") if param.values[0]["good"]]
+HALVES = [b'{"event_id":"01KF4QBCFS000DHT52RH6PKMCY","x":[1', b'{"event_id":"01KF4QBCFS000HY2KBEWSW1ZZE"}]},%b']
+
+
+@given(st.lists(st.sampled_from(GOOD), min_size=event.FEW, max_size=40), st.data())
+def test_many_lines_at_once_are_what_each_is(rows: list[bytes], data: st.DataObject) -> None:
+    """Two lines that are one value together, and one that is two, are each bad, whatever stands around them."""
+    codec.bulk()
+    bad = [*LINES, b"", b"1],[1,2", b"{}", b"[]", b"1", *(half.replace(b"%b", GOOD[0]) for half in HALVES)]
+    for row in data.draw(st.lists(st.sampled_from(bad), max_size=3)):
+        rows.insert(data.draw(st.integers(0, len(rows))), row)
+    place = data.draw(st.integers(0, len(rows)))
+    rows[place:place] = data.draw(st.sampled_from([[], [half.replace(b"%b", GOOD[0]) for half in HALVES]]))
+    rows = [row for row in rows if b"\n" not in row]
+    each = [event.tried(row) for row in rows]
+    found = event.parse_all(rows)
+    codec._fast = None
+    assert found == each
+    assert [type(one) for one in found] == [type(one) for one in each]
+    assert [one.raw for one in found if isinstance(one, event.Event)] == [
+        one.raw for one in each if isinstance(one, event.Event)
+    ]
 
 
 @pytest.mark.parametrize("vector", vectors("drafts.jsonl"))

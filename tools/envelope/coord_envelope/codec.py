@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from _json import encode_basestring, make_encoder, make_scanner  # all of json but its patterns: `re` takes 5 ms
 
+from coord_envelope import world
 from coord_envelope.context import suppress
 
 TYPE_CHECKING = False
@@ -73,19 +74,44 @@ def bulk() -> None:
     global _fast
     import orjson
 
-    # One pass for both: a digit is a 1, what opens is a [. (0.4 µs a line where a pattern takes 5)
-    table = bytes.maketrans(b"023456789{", b"111111111[")
-    long_integer = b"1" * 19
-
     def fast(raw: bytes) -> Any:
-        # Long integers become floats there, and it refuses a lone surrogate even where a duplicate key drops it.
-        shape = raw.translate(table)
+        shape = raw.translate(_SHAPE)
         if shape.count(b"[") > DEPTH:
             refuse_depth(raw)
-        doubtful = long_integer in shape or (b"\\" in raw and (b"\\ud" in raw or b"\\uD" in raw))
-        return _strict(raw) if doubtful else orjson.loads(raw)
+        return _strict(raw) if _doubtful(raw, shape) else orjson.loads(raw)
 
     _fast = fast
+
+
+# One pass for both: a digit is a 1, what opens is a [. (0.4 µs a line where a pattern takes 5)
+_SHAPE = bytes.maketrans(b"023456789{", b"111111111[")
+_FLAT = bytes(set(range(256)) - set(b"[\n"))
+_LONG = b"1" * 19
+
+
+def _doubtful(raw: bytes, shape: bytes) -> bool:
+    # Long integers become floats there, and it refuses a lone surrogate even where a duplicate key drops it.
+    return _LONG in shape or (b"\\" in raw and (b"\\ud" in raw or b"\\uD" in raw))
+
+
+def many(block: bytes) -> list[Any] | None:
+    """What `loads` says of each line of the block, in a third of the time; None where a line needs a look of its own.
+
+    Before each stands a number that nobody knew when it was written: so two lines that are no JSON, but would be if
+    they were joined, do not pass, nor one that is more than one value.
+    """
+    shape = block.translate(_SHAPE)
+    if not _fast or _doubtful(block, shape) or max(map(len, shape.translate(None, _FLAT).split(b"\n"))) > DEPTH:
+        return None
+    import orjson
+
+    number = int.from_bytes(world.entropy(6), "big")
+    try:
+        pairs = orjson.loads(b"[[%d,%b]]" % (number, block.replace(b"\n", b"],[%d," % number)))
+        numbers, values = zip(*pairs, strict=True)
+    except (ValueError, TypeError):
+        return None
+    return list(values) if set(numbers) == {number} and len(numbers) == block.count(b"\n") + 1 else None
 
 
 def _strict(raw: bytes) -> Any:
