@@ -122,11 +122,12 @@ def fire(shell: Shell, program: str, stdin: str, **env: str) -> list[Any]:
     event = json.loads(stdin)
     wanted = pasted(shell, program).get(event["hook_event_name"], [])
     tool = event.get("tool_name", "")
-    return [
-        hook(shell, command, stdin, err=None, **env)
-        for matcher, command in wanted
-        if not matcher or re.fullmatch(matcher, tool)
-    ]
+    fitting = [command for matcher, command in wanted if not matcher or re.fullmatch(matcher, tool)]
+    answers = [hook(shell, command, stdin, err=None, **env) for command in fitting]
+    names = {one["hookSpecificOutput"]["hookEventName"] for one in answers if "hookSpecificOutput" in one}
+    assert names <= {event["hook_event_name"]} - {"Stop", "SessionEnd"}
+    assert event["hook_event_name"] == "Stop" or not any("decision" in one for one in answers)
+    return answers
 
 
 def context(answers: list[Any]) -> str:

@@ -183,6 +183,66 @@ def test_one_key_is_one_event_and_every_call_has_one(shell: Shell) -> None:
     assert not [one for one in events if one["type"] in ("work.created", "msg.sent") and "idempotency_key" not in one]
 
 
+def test_work_is_listed_by_status_and_changed_by_argument(shell: Shell) -> None:
+    async def ask(call: Caller) -> None:
+        whole = (await call("work_write", title="whole", priority=0))["id"]
+        part = (await call("work_write", title="part", parent=whole, labels=["a"]))["id"]
+        last = (await call("work_write", title="last", blocked_by=[part]))["id"]
+        await call("work_claim", label="a")
+        away = (await call("work_write", title="away"))["id"]
+        await call("work_close", id=away, how="duplicate", dup_of=last)
+        listed = {
+            "ready": [], "open": [whole, part, last], "mine": [part], "active": [part], "blocked": [whole, last],
+            "held": [], "done": [], "all": [whole, part, last, away],
+        }  # fmt: skip
+        for status, ids in listed.items():
+            assert [row["id"] for row in (await call("work_list", status=status))["rows"]] == ids, status
+        await call("work_write", id=last, title="late", desc="d", priority=4, labels=["b"], parent=whole)
+        shown = await call("work_show", id=last)
+        given = {name: shown[name] for name in ("title", "desc", "priority", "labels", "status")}
+        assert given == {"title": "late", "desc": "d", "priority": 4, "labels": ["b"], "status": "blocked"}
+        assert "is held by agent:tester" in await second("work_close", id=part)
+        assert (await call("work_close", id=part))["type"] == "work.closed"
+
+    async def second(tool: str, **arguments: Any) -> str:
+        async with Client(serve("other")) as client:
+            return await Caller(client).refused(tool, **arguments)
+
+    within("tester", ask)
+
+
+def test_a_lease_is_shared_renewed_listed_and_released(shell: Shell) -> None:
+    async def ask(call: Caller) -> None:
+        one = await call("lease", acquire=["env:staging", "file:a/*"], shared=True, ttl=300)
+        two = await call("lease", acquire=["env:staging"], shared=True)
+        assert (one["resources"], one["ttl_ms"]) == (["env:staging", "file:a/*"], 300_000)
+        assert two["token"] > one["token"]
+        refused = await call.refused("lease", acquire=["file:a/b"])
+        assert "is held by agent:tester" in refused and one["id"] in refused
+        assert (await call("lease", renew=one["id"], ttl=900))["ttl_ms"] == 900_000
+        assert [row["id"] for row in (await call("lease"))["rows"]] == [one["id"], two["id"]]
+        await call("lease", release=one["id"])
+        await call("lease", acquire=["file:a/b"], wait=5)
+
+    within("tester", ask)
+
+
+def test_events_are_emitted_addressed_and_read(shell: Shell) -> None:
+    async def ask(call: Caller) -> None:
+        item = (await call("work_write", title="x"))["id"]
+        await call("event", emit="ci.failed", body={"n": 1}, to=["tester"], work=item)
+        await call("event", emit="ci.passed")
+        (mail,) = (await call("mail_receive"))["rows"]
+        assert (mail["type"], mail["body"]) == ("ci.failed", {"n": 1})
+        types = [row["type"] for row in (await call("event", type="ci.*"))["rows"]]
+        assert types == ["ci.passed", "ci.failed"], "the newest first"
+        about = (await call("event", work=item))["rows"]
+        assert [row["type"] for row in about] == ["ci.failed", "work.created"]
+        assert (await call("event", agent="nobody")) == {"rows": []}
+
+    within("tester", ask)
+
+
 def test_mail_waits_until_it_is_acked_and_is_cut_between_messages(shell: Shell) -> None:
     shell("msg join")
     for number in range(5):

@@ -38,9 +38,7 @@ def http(call: Call, port: o.Port = 8000) -> None:
 def _server(call: Call) -> MCPServer[None]:
     import signal
 
-    signal.signal(
-        signal.SIGPIPE, signal.SIG_IGN
-    )  # a client that hangs up, or a tool that ends early
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a client that hangs up, or a tool that ends early
     agent = call.actor()["agent_id"]
     try:
         from coord_mcp.server import serve  # the SDK: a second

@@ -197,8 +197,8 @@ class Desk:
             about = options(shared=shared, ttl=f"{ttl}s", wait=f"{wait}s" if wait else None)
             found = await self._run("lease", "acquire", *about, "--", *acquire)
         else:
-            held = (one | {"lease_id": rows.short("ls", one["lease_id"])} for one in await self._run("lease", "ls"))
-            return answer(rows.fitted(held, 200, "lease ls shows all"))
+            held = await self._run("lease", "ls")
+            return answer(rows.fitted(map(rows.held, held), len(held), "lease ls shows all"))
         return answer(rows.lease(found[0]))
 
     async def job(

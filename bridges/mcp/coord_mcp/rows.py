@@ -56,6 +56,11 @@ def lease(event: Json) -> Json:
     return written(event) | found
 
 
+def held(row: Json) -> Json:
+    """A lease in a list."""
+    return {"id": short("ls", row["lease_id"])} | {name: value for name, value in row.items() if name != "lease_id"}
+
+
 def message(event: Json) -> Json:
     """A message. What is in it, another wrote."""
     body, refs = event["body"], event.get("refs", {})
