@@ -123,6 +123,21 @@ def test_an_error_says_how_to_do_it_right(shell: Shell) -> None:
     assert shell("ev replay").out == before
 
 
+def test_an_error_says_what_was_done_all_the_same(shell: Shell) -> None:
+    """Or a model would do it again."""
+
+    async def ask(call: Caller) -> None:
+        said = await call.refused("work_write", title="x", comment="y" * 40_000)
+        (made,) = (await call("work_list"))["rows"]
+        assert said.endswith(f"\nThe rest of it was done: work.created {made['id']}")
+        mail = (await call("mail_send", to=["tester"], subject="x"))["id"]
+        said = await call.refused("mail_receive", ack=["msg-zzzzzzzz", mail])
+        assert f"msg-zzzzzzzz: is no mail of agent:tester\nThe rest of it was done: msg.acked {mail}" in said
+        assert (await call("mail_receive")) == {"rows": []}
+
+    within("tester", ask)
+
+
 def test_what_is_not_there_cannot_be_read(shell: Shell) -> None:
     async def ask(call: Caller) -> None:
         for uri in ("coord://work/wk-zzzzzzzz", "coord://inbox/--help", "coord://journal/zzzzzzzz", "coord://x/y"):

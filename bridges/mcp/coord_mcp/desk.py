@@ -129,7 +129,7 @@ class Desk:
 
     async def mail_send(
         self,
-        to: Annotated[list[str], Field(description="NAME, human:NAME, group:G, queue:Q, chan:C or all")] = [],  # noqa: B006
+        to: Annotated[list[str] | None, Field(description="NAME, human:NAME, group:G, queue:Q, chan:C or all")] = None,
         subject: str = "",
         body: str = "",
         reply: Annotated[str, Field(description="msg-… to answer; then without to")] = "",

@@ -12,8 +12,8 @@ ROOM = 12_000
 _LISTED = ("id", "status", "priority", "title", "kind", "owner", "assignee", "parent", "labels", "blockers", "held_by")
 
 
-_ABOUT = {"work": ("wk", "work_id"), "lease": ("ls", "lease_id"), "run": ("run", "run_id"), "msg": ("msg", "")}
-"""By the first word of an event's type, what it is about: its id's prefix, and where it is; none: the event itself."""
+_ABOUT = {"work": ("wk", "work_id"), "lease": ("ls", "lease_id"), "run": ("run", "run_id"), "msg": ("msg", "msg_id")}
+"""By the first word of an event's type, what it is about: its id's prefix, and where in `refs` it is."""
 _OF_NO_USE = ("run_id", "request", "attempts", "status_code", "stdout", "stderr")
 
 
@@ -43,8 +43,8 @@ def job(row: Json) -> Json:
 def written(event: Json) -> Json:
     """That an event was written, or was there already, and what it is about."""
     kind, name = _ABOUT.get(event["type"].partition(".")[0], ("", ""))
-    about = event.get("refs", {}).get(name) if name else event["event_id"]
-    found = {"id": short(kind, about) if kind and about else event["event_id"], "type": event["type"]}
+    about = event["event_id"] if event["type"] == "msg.sent" else event.get("refs", {}).get(name)
+    found = {"id": short(kind, about) if about else event["event_id"], "type": event["type"]}
     notes = {"key": "idempotency_key", "level": "$level", "token": "$token", "dup": "$dup"}
     return found | {note: event[name] for note, name in notes.items() if event.get(name) is not None}
 
