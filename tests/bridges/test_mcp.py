@@ -72,6 +72,9 @@ def test_what_a_model_reads_of_it_is_short(shell: Shell) -> None:
         told = [{"name": one.name, "description": one.description, "schema": one.input_schema} for one in tools]
         assert len(json.dumps(told, ensure_ascii=False)) < 7_500
         assert all(one.input_schema["additionalProperties"] is False for one in tools)
+        hints = {one.name: one.annotations for one in tools if one.annotations}
+        assert [name for name, hint in hints.items() if hint.read_only_hint] == ["work_list", "work_show"]
+        assert [name for name, hint in hints.items() if hint.destructive_hint] == ["job"]
 
     within("tester", look)
 
@@ -284,6 +287,19 @@ def test_a_list_says_that_it_is_cut(shell: Shell) -> None:
         assert len(few["rows"]) == 3 and few["more"] == all_["more"] == "give a larger n, or a label"
         assert 20 < len(all_["rows"]) < 100
         assert (await call("work_list", label="none")) == {"rows": []}
+
+    within("tester", ask)
+
+
+def test_of_an_items_comments_the_newest_are_shown(shell: Shell) -> None:
+    item = shell("wk new x -o id").out.strip()
+    for number in range(5):
+        shell(f"wk comment {item} -", f"{number} {'x' * 5_000}")
+
+    async def ask(call: Caller) -> None:
+        shown = await call("work_show", id=item)
+        assert [one["text"][0] for one in shown["comments"]] == ["3", "4"]
+        assert shown["more"] == f"wk show {shown['id']} prints the older comments, too"
 
     within("tester", ask)
 

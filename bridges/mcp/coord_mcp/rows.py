@@ -28,8 +28,11 @@ def item(row: Json) -> Json:
 
 
 def whole(row: Json) -> Json:
-    """A work item with all that is known."""
-    return {name: value for name, value in row.items() if value is not None and name != "work_id"}
+    """A work item with all that is known; of its comments the newest, as many as fit."""
+    kept = {name: value for name, value in row.items() if value is not None and name != "work_id"}
+    said = kept.get("comments", [])
+    fit = fitted(reversed(said), len(said), f"wk show {row['id']} prints the older comments, too")
+    return kept | {"comments": fit.pop("rows")[::-1]} | fit if said else kept
 
 
 def job(row: Json) -> Json:
