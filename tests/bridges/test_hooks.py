@@ -11,6 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from bridges.hook_forms import ANSWER, SETTINGS
 from support import Shell
 
 from coord_hooks.argv import TABLE
@@ -21,59 +22,6 @@ ROOT = Path(__file__).parent.parent.parent
 PROGRAMS = ("claude", "codex")
 MOST = {"claude": 10_000, "codex": 2_500 * 3}
 """Characters of context that a program takes; Codex counts tokens, and 3 characters to one is few."""
-TEXT = {"type": "string", "minLength": 1}
-ANSWER = {
-    "type": "object",
-    "properties": {
-        "hookSpecificOutput": {
-            "type": "object",
-            "properties": {
-                "hookEventName": {"enum": ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse"]},
-                "additionalContext": TEXT,
-                "permissionDecision": {"enum": ["allow", "deny", "ask"]},
-                "permissionDecisionReason": TEXT,
-            },
-            "required": ["hookEventName"],
-            "additionalProperties": False,
-        },
-        "decision": {"const": "block"},
-        "reason": TEXT,
-    },
-    "dependentRequired": {"decision": ["reason"]},
-    "additionalProperties": False,
-}
-"""What both programs document that a hook may print, as far as these do."""
-SETTINGS = {
-    "type": "object",
-    "required": ["hooks"],
-    "additionalProperties": False,
-    "properties": {
-        "hooks": {
-            "propertyNames": {"enum": ["SessionStart", "UserPromptSubmit", "PreToolUse", "Stop", "SessionEnd"]},
-            "additionalProperties": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["hooks"],
-                    "additionalProperties": False,
-                    "properties": {
-                        "matcher": TEXT,
-                        "hooks": {
-                            "type": "array",
-                            "items": {
-                                "type": "object",
-                                "required": ["type", "command"],
-                                "additionalProperties": False,
-                                "properties": {"type": {"const": "command"}, "command": TEXT, "timeout": {"const": 10}},
-                            },
-                        },
-                    },
-                },
-            },
-        }
-    },
-}
-"""The settings both programs document."""
 
 
 def tokens(text: str) -> int:
@@ -122,11 +70,12 @@ def fire(shell: Shell, program: str, stdin: str, **env: str) -> list[Any]:
     event = json.loads(stdin)
     wanted = pasted(shell, program).get(event["hook_event_name"], [])
     tool = event.get("tool_name", "")
-    return [
-        hook(shell, command, stdin, err=None, **env)
-        for matcher, command in wanted
-        if not matcher or re.fullmatch(matcher, tool)
-    ]
+    fitting = [command for matcher, command in wanted if not matcher or re.fullmatch(matcher, tool)]
+    answers = [hook(shell, command, stdin, err=None, **env) for command in fitting]
+    names = {one["hookSpecificOutput"]["hookEventName"] for one in answers if "hookSpecificOutput" in one}
+    assert names <= {event["hook_event_name"]} - {"Stop", "SessionEnd"}
+    assert event["hook_event_name"] == "Stop" or not any("decision" in one for one in answers)
+    return answers
 
 
 def context(answers: list[Any]) -> str:

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
-import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Shell, check_invariants, open_store
+from support import Shell
 
 pytest.importorskip("mcp", reason="the MCP SDK is not installed: pip install 'coord-kernel[mcp]'")
 
 import anyio
-import httpx2
-from bridges.mcp_client import MODES, TOKEN, Caller, everything, served, started
+from bridges.mcp_client import Caller
 from mcp.client import Client
-from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from coord_mcp.server import serve
-
-each_mode = pytest.mark.parametrize("mode", MODES)
 
 
 def within(agent: str, do: Callable[[Caller], Awaitable[None]]) -> None:
@@ -37,33 +30,6 @@ def within(agent: str, do: Callable[[Caller], Awaitable[None]]) -> None:
     anyio.run(run)
 
 
-@each_mode
-def test_a_program_that_starts_it_can_list_call_and_read_everything(shell: Shell, mode: str) -> None:
-    calls, uris = everything(shell)
-
-    async def run() -> None:
-        async with started(shell, "tester", mode) as call:
-            client = call.client
-            tools = (await client.list_tools()).tools
-            assert [tool.name for tool in tools] == list(calls)
-            for name, arguments in calls.items():
-                assert await call(name, **arguments), name
-            listed = [str(one.uri) for one in (await client.list_resources()).resources]
-            templates = (await client.list_resource_templates()).resource_templates
-            assert listed == uris[:3]
-            assert [one.uri_template for one in templates] == [f"{uri.rpartition('/')[0]}/{{id}}" for uri in listed]
-            for uri in uris:
-                assert await call.read(uri), uri
-            (prompt,) = (await client.list_prompts()).prompts
-            said = await client.get_prompt(prompt.name, {"id": calls["work_show"]["id"], "to": "qa"})
-            assert "mail_send to qa" in said.messages[0].content.text  # type: ignore[union-attr]
-            assert "parser" in said.messages[0].content.text  # type: ignore[union-attr]
-            assert "agent:tester" in (client.instructions or "")
-
-    anyio.run(run)
-    check_invariants(open_store(shell.cwd))
-
-
 def test_what_a_model_reads_of_it_is_short(shell: Shell) -> None:
     async def look(call: Caller) -> None:
         tools = (await call.client.list_tools()).tools
@@ -72,6 +38,9 @@ def test_what_a_model_reads_of_it_is_short(shell: Shell) -> None:
         told = [{"name": one.name, "description": one.description, "schema": one.input_schema} for one in tools]
         assert len(json.dumps(told, ensure_ascii=False)) < 7_500
         assert all(one.input_schema["additionalProperties"] is False for one in tools)
+        hints = {one.name: one.annotations for one in tools if one.annotations}
+        assert [name for name, hint in hints.items() if hint.read_only_hint] == ["work_list", "work_show"]
+        assert [name for name, hint in hints.items() if hint.destructive_hint] == ["job"]
 
     within("tester", look)
 
@@ -121,6 +90,21 @@ def test_an_error_says_how_to_do_it_right(shell: Shell) -> None:
 
     within("tester", ask)
     assert shell("ev replay").out == before
+
+
+def test_an_error_says_what_was_done_all_the_same(shell: Shell) -> None:
+    """Or a model would do it again."""
+
+    async def ask(call: Caller) -> None:
+        said = await call.refused("work_write", title="x", comment="y" * 40_000)
+        (made,) = (await call("work_list"))["rows"]
+        assert said.endswith(f"\nThe rest of it was done: work.created {made['id']}")
+        mail = (await call("mail_send", to=["tester"], subject="x"))["id"]
+        said = await call.refused("mail_receive", ack=["msg-zzzzzzzz", mail])
+        assert f"msg-zzzzzzzz: is no mail of agent:tester\nThe rest of it was done: msg.acked {mail}" in said
+        assert (await call("mail_receive")) == {"rows": []}
+
+    within("tester", ask)
 
 
 def test_what_is_not_there_cannot_be_read(shell: Shell) -> None:
@@ -183,6 +167,66 @@ def test_one_key_is_one_event_and_every_call_has_one(shell: Shell) -> None:
     assert not [one for one in events if one["type"] in ("work.created", "msg.sent") and "idempotency_key" not in one]
 
 
+def test_work_is_listed_by_status_and_changed_by_argument(shell: Shell) -> None:
+    async def ask(call: Caller) -> None:
+        whole = (await call("work_write", title="whole", priority=0))["id"]
+        part = (await call("work_write", title="part", parent=whole, labels=["a"]))["id"]
+        last = (await call("work_write", title="last", blocked_by=[part]))["id"]
+        await call("work_claim", label="a")
+        away = (await call("work_write", title="away"))["id"]
+        await call("work_close", id=away, how="duplicate", dup_of=last)
+        listed = {
+            "ready": [], "open": [whole, part, last], "mine": [part], "active": [part], "blocked": [whole, last],
+            "held": [], "done": [], "all": [whole, part, last, away],
+        }  # fmt: skip
+        for status, ids in listed.items():
+            assert [row["id"] for row in (await call("work_list", status=status))["rows"]] == ids, status
+        await call("work_write", id=last, title="late", desc="d", priority=4, labels=["b"], parent=whole)
+        shown = await call("work_show", id=last)
+        given = {name: shown[name] for name in ("title", "desc", "priority", "labels", "status")}
+        assert given == {"title": "late", "desc": "d", "priority": 4, "labels": ["b"], "status": "blocked"}
+        assert "is held by agent:tester" in await second("work_close", id=part)
+        assert (await call("work_close", id=part))["type"] == "work.closed"
+
+    async def second(tool: str, **arguments: Any) -> str:
+        async with Client(serve("other")) as client:
+            return await Caller(client).refused(tool, **arguments)
+
+    within("tester", ask)
+
+
+def test_a_lease_is_shared_renewed_listed_and_released(shell: Shell) -> None:
+    async def ask(call: Caller) -> None:
+        one = await call("lease", acquire=["env:staging", "file:a/*"], shared=True, ttl=300)
+        two = await call("lease", acquire=["env:staging"], shared=True)
+        assert (one["resources"], one["ttl_ms"]) == (["env:staging", "file:a/*"], 300_000)
+        assert two["token"] > one["token"]
+        refused = await call.refused("lease", acquire=["file:a/b"])
+        assert "is held by agent:tester" in refused and one["id"] in refused
+        assert (await call("lease", renew=one["id"], ttl=900))["ttl_ms"] == 900_000
+        assert [row["id"] for row in (await call("lease"))["rows"]] == [one["id"], two["id"]]
+        await call("lease", release=one["id"])
+        await call("lease", acquire=["file:a/b"], wait=5)
+
+    within("tester", ask)
+
+
+def test_events_are_emitted_addressed_and_read(shell: Shell) -> None:
+    async def ask(call: Caller) -> None:
+        item = (await call("work_write", title="x"))["id"]
+        await call("event", emit="ci.failed", body={"n": 1}, to=["tester"], work=item)
+        await call("event", emit="ci.passed")
+        (mail,) = (await call("mail_receive"))["rows"]
+        assert (mail["type"], mail["body"]) == ("ci.failed", {"n": 1})
+        types = [row["type"] for row in (await call("event", type="ci.*"))["rows"]]
+        assert types == ["ci.passed", "ci.failed"], "the newest first"
+        about = (await call("event", work=item))["rows"]
+        assert [row["type"] for row in about] == ["ci.failed", "work.created"]
+        assert (await call("event", agent="nobody")) == {"rows": []}
+
+    within("tester", ask)
+
+
 def test_mail_waits_until_it_is_acked_and_is_cut_between_messages(shell: Shell) -> None:
     shell("msg join")
     for number in range(5):
@@ -213,6 +257,19 @@ def test_a_list_says_that_it_is_cut(shell: Shell) -> None:
     within("tester", ask)
 
 
+def test_of_an_items_comments_the_newest_are_shown(shell: Shell) -> None:
+    item = shell("wk new x -o id").out.strip()
+    for number in range(5):
+        shell(f"wk comment {item} -", f"{number} {'x' * 5_000}")
+
+    async def ask(call: Caller) -> None:
+        shown = await call("work_show", id=item)
+        assert [one["text"][0] for one in shown["comments"]] == ["3", "4"]
+        assert shown["more"] == f"wk show {shown['id']} prints the older comments, too"
+
+    within("tester", ask)
+
+
 def test_of_a_queue_it_takes_what_was_asked_for(shell: Shell) -> None:
     for number in range(3):
         shell(f"msg send --to queue:q --subject {number}")
@@ -227,143 +284,6 @@ def test_of_a_queue_it_takes_what_was_asked_for(shell: Shell) -> None:
     within("tester", ask)
 
 
-def test_two_agents_share_work_from_the_claim_to_the_hand_over(shell: Shell) -> None:
-    """Two programs, two servers: a claim has one winner, mail arrives, a lease keeps out, a job runs, work goes on."""
-    item = shell("wk new 'write the parser' -p 0 -o id").out.strip()
-
-    async def run() -> None:
-        async with started(shell, "ada", MODES[0]) as ada, started(shell, "bob", MODES[1]) as bob:
-            await race(ada, bob)
-
-    async def race(ada: Caller, bob: Caller) -> None:
-        tried: dict[str, Any] = {}
-
-        async def claim(name: str, call: Caller) -> None:
-            tried[name] = await call.client.call_tool("work_claim", {"id": item})
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(claim, "ada", ada)
-            group.start_soon(claim, "bob", bob)
-        (winner,) = (name for name, done in tried.items() if not done.is_error)
-        (loser,) = tried.keys() - {winner}
-        first, second = (ada, bob) if winner == "ada" else (bob, ada)
-        assert f"is held by agent:{winner}" in tried[loser].content[0].text
-        await work(first, second, winner, loser)
-
-    async def work(first: Caller, second: Caller, winner: str, loser: str) -> None:
-        held = await first("lease", acquire=["file:src/**"], ttl=60)
-        assert f"is held by agent:{winner}" in await second.refused("lease", acquire=["file:src/a.py"])
-        await second("mail_send", to=[winner], subject="may I have it?", work=item)
-        (mail,) = (await first("mail_receive", wait=30))["rows"]
-        assert (mail["from"], mail["trust"]) == (f"agent:{loser}", "store")
-        job = await first("job", argv=["sh", "-c", "echo tested; exit 3"], work=item)
-        await anyio.to_thread.run_sync(lambda: shell("run worker --once --as worker"))
-        result = await second("job", id=job["id"])
-        assert (result["status"], result["code"], result["stdout"]) == ("completed", 3, "tested\n")
-        prompt = await first.client.get_prompt("handoff", {"id": item, "to": loser})
-        assert "how=release" in prompt.messages[0].content.text  # type: ignore[union-attr]
-        await first("work_write", id=item, comment="the lexer is done, on branch lexer")
-        await first("work_close", id=item, how="release", note="over to you")
-        await first("lease", release=held["id"])
-        await first("mail_send", reply=mail["id"], body="it is yours")
-        await first("mail_receive", ack=[mail["id"]])
-        (answer,) = (await second("mail_receive", wait=30))["rows"]
-        assert answer["text"] == "it is yours"
-        assert (job["type"], held["type"]) == ("run.requested", "lease.acquired")
-        taken = await second("work_claim")
-        assert taken["work"]["comments"][-1]["text"] == "the lexer is done, on branch lexer"
-        await second("lease", acquire=["file:src/a.py"], ttl=60)
-        await second("work_close", id=item, note="done")
-        assert (await first("work_show", id=item))["status"] == "done"
-
-    anyio.run(run)
-    check_invariants(open_store(shell.cwd))
-
-
-def test_eight_clients_at_once_lose_nothing(shell: Shell) -> None:
-    """Of both protocols, each with 4 pairs of calls under way: every call is answered, and is one event."""
-    made: list[str] = []
-
-    async def client(address: str, number: int) -> None:
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with (
-            httpx2.AsyncClient(headers=headers, timeout=60) as http,
-            Client(streamable_http_client(address, http_client=http), mode=MODES[number % 2]) as found,
-        ):
-            call = Caller(found)
-
-            async def write(which: int) -> None:
-                made.append((await call("work_write", title=f"{number} {which}"))["id"])
-                await call("mail_send", to=["hub"], subject=f"{number} {which}")
-
-            async with anyio.create_task_group() as group:
-                for which in range(4):
-                    group.start_soon(write, which)
-
-    async def run(address: str) -> None:
-        async with anyio.create_task_group() as group:
-            for number in range(8):
-                group.start_soon(client, address, number)
-
-    with served(shell, "hub") as address:
-        anyio.run(run, address)
-    expected = {f"{number} {which}" for number in range(8) for which in range(4)}
-    assert len(set(made)) == 32
-    assert Counter(row["title"] for row in shell("wk ls").lines) == Counter(expected)
-    assert Counter(one["body"]["subject"] for one in shell("msg recv --as hub").lines) == Counter(expected)
-    check_invariants(open_store(shell.cwd))
-
-
-def test_over_http_only_who_has_the_token_is_served(shell: Shell) -> None:
-    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-    accept = {"Accept": "application/json, text/event-stream"}
-    mine = accept | {"Authorization": f"Bearer {TOKEN}"}
-    sent: tuple[dict[str, str], ...] = ({}, {"Authorization": TOKEN}, {"Authorization": "Bearer x"})
-    with served(shell, "hub") as address:
-        for headers in sent:
-            done = httpx2.post(address, json=call, headers=accept | headers)
-            assert (done.status_code, done.text) == (401, "send the header Authorization: Bearer TOKEN\n")
-        assert httpx2.post(address, json=call, headers=mine).status_code == 200
-        for name in ("Host", "Origin"):
-            done = httpx2.post(address, json=call, headers=mine | {name: "http://evil.example"})
-            assert done.status_code in (403, 421), name
-
-
-@pytest.mark.parametrize("line", ["coord-mcp stdio", "coord-mcp http --port 0"])
-def test_who_hangs_up_does_not_end_it(shell: Shell, line: str) -> None:
-    """History: it died of SIGPIPE as the tools do, so a client that went away ended it for all."""
-    process = shell.popen(line, stdin=-1, stdout=-1)
-    assert process.stdin and process.stdout
-    try:
-        process.stdin.write(b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
-        process.stdin.flush()
-        process.stdout.readline()  # it serves
-        status = Path(f"/proc/{process.pid}/status")
-        if not status.exists():
-            pytest.skip("there is no /proc to see its signals in")
-        ignored = re.search(r"^SigIgn:\s*(\w+)$", status.read_text(), re.MULTILINE)
-        assert ignored and int(ignored[1], 16) >> (signal.SIGPIPE - 1) & 1
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_what_keeps_it_from_starting_is_one_line(shell: Shell) -> None:
-    starts: list[tuple[str, dict[str, str], str]] = [
-        ("coord-mcp stdio", {"COORD_AGENT": ""}, "nothing says who acts; --as NAME, or set COORD_AGENT"),
-        ("coord-mcp stdio --as 'a b'", {}, "--as: 'a b' is not agent"),
-        ("coord-mcp http", {"COORD_MCP_TOKEN": "short"}, "COORD_MCP_TOKEN is shorter than 16 characters; unset it"),
-        ("coord-mcp http --port x", {}, "see `coord-mcp http --help`"),
-    ]
-    for line, env, says in starts:
-        done = shell(line, "", None, **env)
-        assert done.status in (2, 65)
-        assert done.err.startswith("coord-mcp: ") and says in done.err and done.err.count("\n") == 1
-    (shell.cwd / "mcp.py").write_text("raise ModuleNotFoundError(name='mcp')\n")
-    done = shell("coord-mcp stdio", PYTHONPATH=str(shell.cwd), expect=69)
-    assert done.err == "coord-mcp: the MCP SDK is not installed; pip install 'coord-kernel[mcp]'\n"
-
-
 def test_without_a_store_every_call_says_how_to_make_one(shell: Shell) -> None:
     shell("rm -r .coord")
 
@@ -371,4 +291,3 @@ def test_without_a_store_every_call_says_how_to_make_one(shell: Shell) -> None:
         assert "`ev init`" in await call.refused("work_list")
 
     within("tester", ask)
-    assert shell("coord-mcp stdio").err == ""

@@ -37,7 +37,7 @@ class Desk:
     """The tools, for one agent."""
 
     def __init__(self, kernel: Kernel) -> None:
-        self._run, self._me = kernel.run, kernel.agent
+        self._run = kernel.run
 
     async def work_list(self, status: Which = "ready", label: str = "", n: Most = 20) -> Answer:
         """List work items, most urgent first. ready: can be begun now. mine: what you hold."""
@@ -73,23 +73,14 @@ class Desk:
     ) -> Answer:
         """Make a work item (title), or change or comment one (id). labels and blocked_by are added."""
         key, about = key or made(), {"title": title, "desc": desc, "priority": priority, "parent": parent}
-        given: Json = {name: value for name, value in about.items() if value not in ("", None)}
+        given = {name: value for name, value in about.items() if value not in ("", None)}
         deps = [{"rel": "blocked_by", "to": one} for one in blocked_by or ()]
         added: Json = ({"labels": labels} if labels else {}) | ({"deps": deps} if deps else {})
-        if not id:
-            if not title:
-                raise ToolError("title is missing: give it to make an item, or id to change one")
-            lines = [{"op": "new", **given, **added, "idempotency_key": key}]
-            if comment:
-                lines[0]["as"] = "$new"
-                lines.append({"op": "comment", "id": "$new", "text": comment, "idempotency_key": f"{key}/comment"})
-        else:
-            change = ({"set": given} if given else {}) | ({"add": added} if added else {})
-            lines = [{"op": "update", "id": id, **change, "idempotency_key": key}] if change else []
-            if comment:
-                lines.append({"op": "comment", "id": id, "text": comment, "idempotency_key": f"{key}/comment"})
-            if not lines:
-                raise ToolError("nothing to write: give title, desc, priority, labels, blocked_by, parent or comment")
+        lines = changed(id, given, added, key) if id else new(given, added, key)
+        if comment:
+            lines.append({"op": "comment", "id": id or NEW, "text": comment, "idempotency_key": f"{key}/comment"})
+        if not lines:
+            raise ToolError("nothing to write: give title, desc, priority, labels, blocked_by, parent or comment")
         first, *_ = await self._run("wk", "apply", given=lines)
         return answer(rows.written(first) | {"key": key})
 
@@ -129,7 +120,7 @@ class Desk:
 
     async def mail_send(
         self,
-        to: Annotated[list[str], Field(description="NAME, human:NAME, group:G, queue:Q, chan:C or all")] = [],  # noqa: B006
+        to: Annotated[list[str] | None, Field(description="NAME, human:NAME, group:G, queue:Q, chan:C or all")] = None,
         subject: str = "",
         body: str = "",
         reply: Annotated[str, Field(description="msg-… to answer; then without to")] = "",
@@ -197,8 +188,8 @@ class Desk:
             about = options(shared=shared, ttl=f"{ttl}s", wait=f"{wait}s" if wait else None)
             found = await self._run("lease", "acquire", *about, "--", *acquire)
         else:
-            held = (one | {"lease_id": rows.short("ls", one["lease_id"])} for one in await self._run("lease", "ls"))
-            return answer(rows.fitted(held, 200, "lease ls shows all"))
+            held = await self._run("lease", "ls")
+            return answer(rows.fitted(map(rows.held, held), len(held), "lease ls shows all"))
         return answer(rows.lease(found[0]))
 
     async def job(
@@ -253,3 +244,20 @@ class Desk:
 def made() -> str:
     """An idempotency key for a call that came with none."""
     return f"mcp-{secrets.token_hex(8)}"
+
+
+NEW = "$new"
+"""What `wk apply` calls the item that is just being made."""
+
+
+def new(given: Json, added: Json, key: str) -> list[Json]:
+    """The operation that makes an item. Raises ToolError."""
+    if "title" not in given:
+        raise ToolError("title is missing: give it to make an item, or id to change one")
+    return [{"op": "new", "as": NEW, **given, **added, "idempotency_key": key}]
+
+
+def changed(id: str, given: Json, added: Json, key: str) -> list[Json]:
+    """The operation that changes an item, if anything is to be changed."""
+    change = ({"set": given} if given else {}) | ({"add": added} if added else {})
+    return [{"op": "update", "id": id, **change, "idempotency_key": key}] if change else []

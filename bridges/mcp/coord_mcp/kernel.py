@@ -18,6 +18,8 @@ from typing import Any
 import anyio
 from mcp.server.mcpserver.exceptions import ToolError
 
+from coord_mcp import rows
+
 Json = dict[str, Any]
 PATH = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
 """The tools are beside the Python that runs this, wherever the client's own PATH leads."""
@@ -28,11 +30,11 @@ AT_ONCE = 8
 
 
 class Failed(ToolError):
-    """A tool said no. `status` is its exit status, `rows` what it had done before."""
+    """A tool said no. `status` is its exit status."""
 
-    def __init__(self, what: str, status: int, rows: list[Json]) -> None:
+    def __init__(self, what: str, status: int) -> None:
         super().__init__(what)
-        self.status, self.rows = status, rows
+        self.status = status
 
 
 class Kernel:
@@ -56,11 +58,18 @@ class Kernel:
             async with nullcontext() if waits else self._slots:
                 done = await anyio.run_process(command, input=data.encode(), env=self._env, check=False)
         except (OSError, ValueError) as error:  # it is not there, or an argument is no text, or too long
-            raise Failed(f"{tool} {verb} cannot be run: {error}", 74, []) from None
-        rows = [json.loads(line) for line in done.stdout.split(b"\n") if line]
+            raise Failed(f"{tool} {verb} cannot be run: {error}", 74) from None
+        found = [json.loads(line) for line in done.stdout.split(b"\n") if line]
         if done.returncode:
-            raise Failed(said(done.stderr) or f"{tool} {verb}: status {done.returncode}", done.returncode, rows)
-        return rows
+            what = said(done.stderr) or f"{tool} {verb}: status {done.returncode}"
+            raise Failed(what + _done_before(found), done.returncode)
+        return found
+
+
+def _done_before(found: list[Json]) -> str:
+    events = (one for one in found if "event_id" in one)
+    written = [f"{one['type']} {one['id']}" for one in map(rows.written, events)]
+    return f"\nThe rest of it was done: {', '.join(written)}" if written else ""
 
 
 def said(stderr: bytes) -> str:

@@ -12,8 +12,8 @@ ROOM = 12_000
 _LISTED = ("id", "status", "priority", "title", "kind", "owner", "assignee", "parent", "labels", "blockers", "held_by")
 
 
-_ABOUT = {"work": ("wk", "work_id"), "lease": ("ls", "lease_id"), "run": ("run", "run_id"), "msg": ("msg", "")}
-"""By the first word of an event's type, what it is about: its id's prefix, and where it is; none: the event itself."""
+_ABOUT = {"work": ("wk", "work_id"), "lease": ("ls", "lease_id"), "run": ("run", "run_id"), "msg": ("msg", "msg_id")}
+"""By the first word of an event's type, what it is about: its id's prefix, and where in `refs` it is."""
 _OF_NO_USE = ("run_id", "request", "attempts", "status_code", "stdout", "stderr")
 
 
@@ -28,8 +28,11 @@ def item(row: Json) -> Json:
 
 
 def whole(row: Json) -> Json:
-    """A work item with all that is known."""
-    return {name: value for name, value in row.items() if value is not None and name != "work_id"}
+    """A work item with all that is known; of its comments the newest, as many as fit."""
+    kept = {name: value for name, value in row.items() if value is not None and name != "work_id"}
+    said = kept.get("comments", [])
+    fit = fitted(reversed(said), len(said), f"wk show {row['id']} prints the older comments, too")
+    return kept | {"comments": fit.pop("rows")[::-1]} | fit if said else kept
 
 
 def job(row: Json) -> Json:
@@ -43,8 +46,8 @@ def job(row: Json) -> Json:
 def written(event: Json) -> Json:
     """That an event was written, or was there already, and what it is about."""
     kind, name = _ABOUT.get(event["type"].partition(".")[0], ("", ""))
-    about = event.get("refs", {}).get(name) if name else event["event_id"]
-    found = {"id": short(kind, about) if kind and about else event["event_id"], "type": event["type"]}
+    about = event["event_id"] if event["type"] == "msg.sent" else event.get("refs", {}).get(name)
+    found = {"id": short(kind, about) if about else event["event_id"], "type": event["type"]}
     notes = {"key": "idempotency_key", "level": "$level", "token": "$token", "dup": "$dup"}
     return found | {note: event[name] for note, name in notes.items() if event.get(name) is not None}
 
@@ -54,6 +57,11 @@ def lease(event: Json) -> Json:
     body = event["body"]
     found = {name: body[name] for name in ("resources", "token", "ttl_ms") if name in body}
     return written(event) | found
+
+
+def held(row: Json) -> Json:
+    """A lease in a list."""
+    return {"id": short("ls", row["lease_id"])} | {name: value for name, value in row.items() if name != "lease_id"}
 
 
 def message(event: Json) -> Json:
