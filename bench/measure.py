@@ -146,6 +146,11 @@ def shown(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms" if seconds >= 0.01 else f"{seconds * 1000:.2f} ms"
 
 
+def quantiles(values: list[float]) -> tuple[float, float]:
+    """The median and the 99th of 100."""
+    return statistics.median(values), statistics.quantiles(values, n=100)[98] if len(values) > 1 else values[0]
+
+
 def machine(place: str) -> str:
     """What it was measured on, in one line."""
     fields = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
