@@ -4,14 +4,13 @@
 
 The same command runs on each store in turn, with a warm index. Where an answer grows with the store, the command asks
 for one line of it, and a row without a limit shows the rest. The rebuild is one command whose view was deleted before:
-its time from start to end, and the most memory it had. `--picture` draws the costs against the history (it needs
+its CPU time, for it runs once, and the most memory it had. `--picture` draws the costs against the history (it needs
 matplotlib: `pip install '.[bench]'`).
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,13 +58,11 @@ def rebuilds(place: Place) -> Iterator[Row]:
     for name, command in (("work", ["wk", "ready", "-n", "1"]), ("index", ["ev", "show", item])):
         for file in Path(place.store, "local").glob(f"{name}.sqlite*"):
             file.unlink()
-        began = time.perf_counter()
-        memory = place.memory_mb(*command)
-        seconds = time.perf_counter() - began
-        what = f"{name}.sqlite from nothing, {count:,} events"
+        seconds, memory = place.used(*command)
+        what = f"{name}.sqlite from nothing, {count:,} events, by its CPU time"
         row = Row(what, f"{measure.shown(seconds)}, {count / seconds:,.0f}/s")
-        yield row.must(count / seconds >= RATE, f"≥ {RATE:,}/s", "every event is parsed and folded; the load is below")
-        row = Row(f"{what}, memory", f"{memory:.0f} MB")
+        yield row.must(count / seconds >= RATE, f"≥ {RATE:,}/s", "every event is parsed and folded in Python")
+        row = Row(f"{name}.sqlite from nothing, memory", f"{memory:.0f} MB")
         yield row.must(memory <= MEMORY_MB, f"≤ {MEMORY_MB} MB")
 
 
@@ -81,7 +78,8 @@ def draw(took: Took, path: str) -> None:
     for command in (*DEMANDED, ALL):
         costs = [took.median(f"{command} {size}") * 1000 for size in SIZES]
         axes.plot(SIZES, costs, marker="o", markersize=3, linewidth=1.2, label=command)
-    axes.set(xscale="log", yscale="log", xlabel="events in the store", ylabel="ms, median, process start included")
+    axes.set(xscale="log", xlabel="events in the store", ylabel="ms, median, process start included")
+    axes.set_ylim(bottom=0)
     axes.set_title("Cost of a command against history (wk ready prints all that is open)", fontsize=9)
     axes.grid(visible=True, which="major", linewidth=0.3)
     axes.legend(frameon=False)

@@ -99,7 +99,7 @@ def _beside_jq(what: str, rounds: int, place: Place, files: list[str]) -> Row:
 
 
 def _memory(place: Place, few: Place) -> Row:
-    most, least = (one.memory_mb("ev", "replay") for one in (place, few))
+    most, least = (one.used("ev", "replay")[1] for one in (place, few))
     row = Row(f"memory of `ev replay`, {COUNT:,} events", f"{most:.0f} MB", f"{COUNT // 10:,} events {least:.0f} MB")
     row.cells[3] = f"{most / least:.2f}"
     return row.must(most <= least * MEMORY, f"≤ {MEMORY}")

@@ -18,6 +18,11 @@ from measure import PYTHON, Act, Place, Row
 
 FAST, WITH_INDEX = 2.0, 2.5
 DEMAND = {"ev emit": FAST, "ev tail": FAST, "msg send": FAST}
+WHY = {
+    "msg send": "it loads the modules that receive and show, too",
+    "wk claim": "it opens two databases, that of the items and that of the keys",
+    "wk close": "it opens two databases, that of the items and that of the keys",
+}
 STEPS = (
     "ev emit a.b --body {}",
     "ev tail -n 10",
@@ -93,7 +98,8 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
         acts |= {f"bare {name}": bare, name: bench.place.act(*argv)}
     took = measure.interleaved(rounds, acts)
     for name in ran:
-        yield took.row(f"`{name}`", name, f"bare {name}", DEMAND.get(name, WITH_INDEX), said="bare Python")
+        most, why = DEMAND.get(name, WITH_INDEX), WHY.get(name, "")
+        yield took.row(f"`{name}`", name, f"bare {name}", most, why, said="bare Python")
     for name in extra:
         yield took.row(name, name, f"bare {name}", said="bare Python")
 
