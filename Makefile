@@ -3,9 +3,10 @@
 # Needed: Python >= 3.11 with venv, git. Everything else goes into .venv.
 
 PYTHON ?= python3
+ROUNDS ?= 30
 STAMP := .venv/.installed
 
-.PHONY: demo test proof bench check table clean
+.PHONY: demo test proof bench picture check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -16,10 +17,14 @@ test: $(STAMP) check
 proof: $(STAMP)
 	.venv/bin/python -m pytest tests/proof --long
 
+# One table; `make bench ROUNDS=5` is quick, `make bench THEMES="startup sync"` is a part of it.
 bench: $(STAMP)
-	.venv/bin/python bench/follow_latency.py
-	.venv/bin/python bench/leases.py
-	.venv/bin/python bench/startup.py
+	.venv/bin/python bench $(ROUNDS) $(THEMES)
+
+# bench/growth.svg: the cost of a command against history.
+picture: $(STAMP)
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	.venv/bin/python bench/growth.py $(ROUNDS) --picture bench/growth.svg
 
 check: $(STAMP)
 	.venv/bin/ruff check .

@@ -116,13 +116,13 @@ class Place:
         words = argv[0].split() if len(argv) == 1 else argv
         return lambda: self.time(*words, stdin=stdin, stdout=stdout)
 
-    def memory_mb(self, *argv: str) -> float:
-        """The most memory that it had."""
+    def used(self, *argv: str) -> tuple[float, float]:
+        """Seconds of CPU, and the most memory in MB: what other work does not change."""
         program = shutil.which(argv[0], path=self.env["PATH"]) or argv[0]
         silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0o600)]
         _, status, usage = os.wait4(os.posix_spawn(program, argv, self.env, file_actions=silent), 0)
         _demand(argv, os.waitstatus_to_exitcode(status), b"")
-        return usage.ru_maxrss * 1024 / 1e6
+        return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
 
 
 def _demand(argv: Iterable[str], status: int, said: bytes) -> None:
@@ -144,6 +144,11 @@ def shown(seconds: float) -> str:
     if seconds >= 1:
         return f"{seconds:.2f} s"
     return f"{seconds * 1000:.1f} ms" if seconds >= 0.01 else f"{seconds * 1000:.2f} ms"
+
+
+def quantiles(values: list[float]) -> tuple[float, float]:
+    """The median and the 99th of 100."""
+    return statistics.median(values), statistics.quantiles(values, n=100)[98] if len(values) > 1 else values[0]
 
 
 def machine(place: str) -> str:

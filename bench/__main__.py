@@ -1,0 +1,45 @@
+"""All benchmarks, one table: `python bench [ROUNDS] [THEME]…`, or `make bench ROUNDS=30`.
+
+It brings the peers it needs, and takes some 20 minutes. Exit 1 if a demand is missed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import bulk
+import follow
+import growth
+import jobs
+import leases
+import mail
+import measure
+import replay
+import startup
+import sync
+import work
+from measure import Theme
+
+THEMES: dict[str, Theme] = {
+    "startup": startup.rows,
+    "bulk": bulk.rows,
+    "replay": replay.rows,
+    "growth": growth.rows,
+    "follow": follow.rows,
+    "sync": sync.rows,
+    "work": work.rows,
+    "jobs": jobs.rows,
+    "leases": leases.rows,
+    "mail": mail.rows,
+}
+
+
+def main() -> int:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else measure.ROUNDS
+    if unknown := [name for name in sys.argv[2:] if name not in THEMES]:
+        sys.exit(f"bench: no theme {unknown[0]!r}; there are {' '.join(THEMES)}")
+    return measure.report({name: THEMES[name] for name in sys.argv[2:] or THEMES}, rounds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""Many events through one process: `ev emit` from stdin beside `redis-cli --pipe`, `jq -c` and `cat >>`.
+
+    python bench/bulk.py [ROUNDS]
+
+Each round gives all of them the same events, from a file; `ev emit` into a new store, with its acks thrown away. Its
+acks say that the events are on the disk. Of a server that is asked for no more than speed the rate is demanded; one
+that promises the same (append-only file, synced for every batch) stands beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import measure
+import peers
+from measure import Act, Place, Row
+
+COUNT, RATE, SEED = 50_000, 0.5, 15
+SERVERS = {"memory only": (), "synced as we do": ("--appendonly", "yes", "--appendfsync", "always")}
+
+
+def bodies() -> Iterator[dict[str, object]]:
+    chance = random.Random(SEED)
+    for number in range(COUNT):
+        yield {"n": number, "test": f"test_{chance.randrange(10_000)}", "pad": "x" * chance.randrange(120)}
+
+
+def write(path: str, kind: str) -> str:
+    """The events, a line each, or the commands that add them to a stream of redis."""
+    with open(path, "w") as file:
+        for body in bodies():
+            if kind == "events":
+                file.write(json.dumps({"type": "ci.passed", "body": body}, separators=(",", ":")) + "\n")
+            else:
+                words = ("XADD", "events", "*", "type", "ci.passed", "body", json.dumps(body, separators=(",", ":")))
+                file.write(f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words))
+    return path
+
+
+def rows(rounds: int, scratch: str) -> Iterator[Row]:
+    place = Place(f"{scratch}/bulk")
+    events = write(f"{place.path}/events", "events")
+    sink = f"{place.path}/sink"
+
+    def emit() -> float:
+        shutil.rmtree(place.store, ignore_errors=True)
+        place.run("ev", "init")
+        return place.time("ev", "emit", stdin=events)
+
+    acts: dict[str, Act] = {"emit": emit, "cat": place.act("cat", stdin=events, stdout=sink)}
+    without = []
+    with ExitStack() as stack:
+        try:
+            acts["jq"] = place.act(*peers.program("jq"), "-c", ".", stdin=events)
+        except peers.MissingError as why:
+            without.append(Row("bulk beside `jq -c`", note=str(why)))
+        try:
+            commands, client = write(f"{place.path}/commands", "commands"), peers.program("redis-cli")
+            for name, settings in SERVERS.items():
+                socket = stack.enter_context(peers.redis(scratch, *settings))
+                acts[name] = place.act(*client, "-s", socket, "--pipe", stdin=commands)
+        except peers.MissingError as why:
+            without.append(Row("bulk beside `redis-cli --pipe`", note=str(why)))
+        took = measure.interleaved(rounds, acts)
+    what = f"`ev emit` of {COUNT:,} events, synced ({COUNT / took.median('emit'):,.0f}/s)"
+    for name in [name for name in SERVERS if name in acts]:
+        said = f"`redis-cli --pipe`, {name} ({COUNT / took.median(name):,.0f}/s)"
+        demand = 1 / RATE if name == "memory only" else None
+        yield took.row(what, "emit", name, demand, "each event is checked, numbered and encoded in Python", said)
+    for name, said in (("jq", "`jq -c`"), ("cat", "`cat >>`")):
+        if name in acts:
+            yield took.row(what, "emit", name, said=said)
+    yield from without
+
+
+if __name__ == "__main__":
+    sys.exit(measure.alone("bulk", rows))

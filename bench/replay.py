@@ -1,0 +1,109 @@
+"""Reading a whole history: `ev replay` beside `sort -m`, with a filter beside `grep | sort` and jq, and its memory.
+
+    python bench/replay.py [ROUNDS]
+
+Eight writers took turns at random (from a seed), so that the merge has something to do; one event in ten is of the
+type that is looked for. The peers get one file for each writer, and sort by bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Iterator
+
+import measure
+import peers
+from measure import Act, Place, Row
+
+from coord_envelope import clock, event
+from coord_envelope.codec import Json
+from coord_envelope.stream import SEGMENT
+
+COUNT, WRITERS, SEED = 100_000, 8, 15
+"""The cost is a line's: ten times as many take ten times as long, and 30 rounds of that most of an hour."""
+MERGE, FILTER, MEMORY = 4.5, 2.0, 1.1
+BEGAN_MS = 1_760_000_000_000
+WANTED = "ci.failed"
+PARSED = "every line is parsed: a reader passes over bad ones and reports holes, `sort` and `grep` believe all"
+
+
+class Writer:
+    """A stream, in segments of a store and in one file for the peers."""
+
+    def __init__(self, place: Place, number: int) -> None:
+        self.name, self.actor = f"agent.w{number}~bench00{number}", {"agent_id": f"agent:w{number}"}
+        self.directory, self.plain = f"{place.store}/journal/{self.name}", f"{place.path}/w{number}"
+        os.makedirs(self.directory, mode=0o700)
+        self.seq, self.held, self.first = 0, list[bytes](), 1
+
+    def add(self, draft: Json, event_id: str, now: int) -> None:
+        self.seq += 1
+        self.held.append(event.build(draft, event_id, now, "bench", self.name, self.seq, self.actor).raw + b"\n")
+        if len(self.held) * 200 >= SEGMENT:
+            self.seal()
+
+    def seal(self) -> None:
+        lines = b"".join(self.held)
+        for path in (f"{self.directory}/{self.first:012d}.jsonl", self.plain):
+            with open(path, "ab") as file:
+                file.write(lines)
+        self.first, self.held = self.seq + 1, []
+
+
+def history(path: str, count: int) -> tuple[Place, list[str]]:
+    """A store of so many events, and a file of each writer's."""
+    place, chance, stamp = Place(path), random.Random(SEED), 0
+    place.run("ev", "init")
+    writers = [Writer(place, number) for number in range(WRITERS)]
+    for number in range(count):
+        stamp = clock.tick(stamp, BEGAN_MS + number)
+        kind = WANTED if chance.random() < 0.1 else "ci.passed"
+        draft = {"type": kind, "body": {"n": number, "test": f"test_{chance.randrange(10_000)}"}}
+        chance.choice(writers).add(draft, clock.mint(stamp, chance.randbytes(8)), BEGAN_MS + number)
+    for writer in writers:
+        writer.seal()
+    return place, [writer.plain for writer in writers]
+
+
+def rows(rounds: int, scratch: str) -> Iterator[Row]:
+    few, _ = history(f"{scratch}/replay-few", COUNT // 10)
+    place, files = history(f"{scratch}/replay", COUNT)
+    place.env["LC_ALL"] = "C"
+    found = place.run("ev", "replay", "--type", WANTED).count(b"\n")
+    grep = f'grep -hF \'"type":"{WANTED}"\' {" ".join(files)} | sort'
+    acts: dict[str, Act] = {
+        "replay": place.act("ev replay"),
+        "merge": place.act("sort", "-m", *files),
+        "filter": place.act("ev", "replay", "--type", WANTED),
+        "grep": place.act("sh", "-c", grep),
+    }
+    if place.run("sh", "-c", grep).count(b"\n") != found:
+        sys.exit("replay: the filter and its peer find different lines")
+    took = measure.interleaved(rounds, acts)
+    yield took.row(f"`ev replay`, {COUNT:,} events", "replay", "merge", MERGE, PARSED, said="`sort -m`")
+    what = f"`ev replay --type`, {found:,} of {COUNT:,}"
+    yield took.row(what, "filter", "grep", FILTER, PARSED, said="`grep \\| sort`")
+    yield _beside_jq(what, max(rounds // 10, 1), place, files)
+    yield _memory(place, few)
+
+
+def _beside_jq(what: str, rounds: int, place: Place, files: list[str]) -> Row:
+    try:
+        jq = place.act(*peers.program("jq"), "-c", f'select(.type == "{WANTED}")', *files)
+    except peers.MissingError as why:
+        return Row(f"{what} beside jq", note=str(why))
+    took = measure.interleaved(rounds, {"filter": place.act("ev", "replay", "--type", WANTED), "jq": jq})
+    return took.row(what, "filter", "jq", said=f"`jq 'select(…)'`, {rounds} rounds,")
+
+
+def _memory(place: Place, few: Place) -> Row:
+    most, least = (one.used("ev", "replay")[1] for one in (place, few))
+    row = Row(f"memory of `ev replay`, {COUNT:,} events", f"{most:.0f} MB", f"{COUNT // 10:,} events {least:.0f} MB")
+    row.cells[3] = f"{most / least:.2f}"
+    return row.must(most <= least * MEMORY, f"≤ {MEMORY}")
+
+
+if __name__ == "__main__":
+    sys.exit(measure.alone("replay", rows))
