@@ -116,7 +116,7 @@ def _quiet(rounds: int, pair: Pair, count: int) -> Row:
     ratio, clean = took.ratio("sync", "bare", less="look"), pair.left() == before
     peer = f"`git ls-remote` {took.shown('look')}, bare Python {took.shown('bare')}"
     row = Row(f"quiet sync, {count:,} held, beside `git ls-remote`", took.shown("sync"), peer, f"{ratio:.2f}")
-    why = "a second git reads what the user's repository says of the remote" if clean else "it left something behind"
+    why = "a second git reads the settings of the remote" if clean else "it left something behind"
     return row.must(clean and ratio <= QUIET, f"≤ {QUIET}, no commit", why)
 
 
