@@ -21,6 +21,8 @@ from support import Shell
 
 KILLS, FAILURES = 4, 2
 """Of each command, in the short form."""
+ROUNDS = 600
+"""More than any of them has points."""
 ERRORS, FAILED = ("ENOSPC", "EIO"), (74, 69)
 FAILING = tuple(kind for kind in KINDS if kind not in ("flock", "unlink", "unlinkat", "rmdir"))
 
@@ -51,13 +53,11 @@ def strace(shell: Shell, tmp_path: Path) -> Strace:
     return Strace(shell, tmp_path / "strace")
 
 
-@pytest.mark.parametrize("kind", SCENES, ids=lambda kind: kind.__name__.lower())
-def test_a_death_at_any_call_loses_and_doubles_nothing(
-    strace: Strace, kind: type[Scene], long: bool, say: Callable[[str], None]
-) -> None:
-    scene = kind(strace.shell, 600)
+def struck(strace: Strace, kind: type[Scene], most: int | None = None) -> tuple[Scene, int, int, int]:
+    """Kill it at so many points, or at all; how many there are, how many were tried, and how many killed."""
+    scene = kind(strace.shell, ROUNDS)
     points = points_of(scene, strace, KINDS)
-    chosen, kills = points if long else sample(points, KILLS), 0
+    chosen, kills = sample(points, most) if most else points, 0
     for n, point in enumerate(chosen, 2):
         scene.ready(n)
         done, killed = strace.dies(point, scene.line(n))
@@ -66,15 +66,23 @@ def test_a_death_at_any_call_loses_and_doubles_nothing(
         except AssertionError as error:
             raise AssertionError(f"killed at {point.kind} {point.nth} of `{scene.line(n)}`: {error}") from error
         kills += killed
-    say(f"killed in {scene.line(0)}: {kills} of {len(points)} calls that change something, all withstood")
-    assert kills >= len(chosen) / 2, "the kills did not hit"
+    return scene, len(points), len(chosen), kills
+
+
+@pytest.mark.parametrize("kind", SCENES, ids=lambda kind: kind.__name__.lower())
+def test_a_death_at_any_call_loses_and_doubles_nothing(
+    strace: Strace, kind: type[Scene], long: bool, say: Callable[[str], None]
+) -> None:
+    scene, points, chosen, kills = struck(strace, kind, None if long else KILLS)
+    say(f"killed in {scene.line(0)}: {kills} of {points} calls that change something, all withstood")
+    assert kills >= chosen / 2, "the kills did not hit"
 
 
 @pytest.mark.parametrize("kind", SCENES, ids=lambda kind: kind.__name__.lower())
 def test_a_call_that_fails_is_told_in_one_line_and_nothing_is_acked_that_is_not_there(
     strace: Strace, kind: type[Scene], long: bool, say: Callable[[str], None]
 ) -> None:
-    scene, ends = kind(strace.shell, 600), Counter[int]()
+    scene, ends = kind(strace.shell, ROUNDS), Counter[int]()
     points = points_of(scene, strace, FAILING)
     chosen = [(one, error) for one in (points if long else sample(points, FAILURES)) for error in ERRORS]
     for n, (point, error) in enumerate(chosen, 2):

@@ -93,16 +93,14 @@ def test_a_journal_cut_anywhere_with_anything_behind_it_reads_and_goes_on(
     say(f"torn journal: {len(tried):,} of {len(cuts):,} cuts and tails: what is before and after is read")
 
 
-def test_a_disk_with_room_for_any_part_of_a_batch_keeps_whole_lines_and_says_how_many(
-    shell: Shell, long: bool, say: Callable[[str], None]
-) -> None:
+def check_room(shell: Shell, chosen: Callable[[range], Iterable[int]]) -> tuple[int, int]:
+    """A batch of two lines, and room for some of the numbers of its bytes: how many were tried, of how many."""
     lines = "".join(f'{{"type":"proof.full","body":{{"n":{n}}}}}\n' for n in range(2))
     before = shell("ev emit proof.full").out + shell("ev emit", lines).out
     path = segment(shell.cwd)
-    begin, size = len(before), len(before) - before.index("\n") - 1
-    store, rooms = open_store(shell.cwd), range(begin, begin + size)
-    tried = rooms if long else sorted(random.Random(4).sample(rooms, 6))
-    for room in tried:
+    begin, size, store = len(before), len(before) - before.index("\n") - 1, open_store(shell.cwd)
+    rooms = [*chosen(range(begin, begin + size))]
+    for room in rooms:
         path.write_text(before)
         done = shell(f'{sys.executable} -c "{ROOM}" {room} ev ev emit  # limit', lines, expect=74)
         fit = int(room >= begin + size // 2)
@@ -111,4 +109,11 @@ def test_a_disk_with_room_for_any_part_of_a_batch_keeps_whole_lines_and_says_how
         assert shell("ev replay").out == before + done.out
         shell("ev emit proof.after")
         check_invariants(store)
-    say(f"full disk: room for {len(tried)} of {size} of a batch's bytes: whole lines kept and acked, the rest told")
+    return len(rooms), size
+
+
+def test_a_disk_with_room_for_any_part_of_a_batch_keeps_whole_lines_and_says_how_many(
+    shell: Shell, long: bool, say: Callable[[str], None]
+) -> None:
+    tried, size = check_room(shell, lambda rooms: rooms if long else random.Random(4).sample(rooms, 6))
+    say(f"full disk: room for {tried} of {size} of a batch's bytes: whole lines kept and acked, the rest told")
