@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import ME, Done, Shell, check_invariants, drafts, git, open_store
 
-from coord_envelope import live
+from coord_envelope import live, world
 
 BOOT = "b"
 
@@ -336,3 +337,14 @@ def test_the_events_of_leases_are_found_by_ev(lease: Clock) -> None:
 def test_a_table_on_a_terminal_names_the_holder(lease: Clock) -> None:
     lease("lease acquire env:a")
     assert re.search(r"env:a.*agent:tester", lease("lease ls -o table").out)
+
+
+def test_a_boot_that_cannot_be_read_now_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """History: the lease was acked as one of a boot without a name, and another could acquire it too."""
+
+    def fail(*_: object, **named: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("builtins.open", fail)
+    with pytest.raises(OSError, match="Too many open files"):
+        world.boot_id()
