@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -348,3 +349,21 @@ def test_a_boot_that_cannot_be_read_now_is_an_error(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("builtins.open", fail)
     with pytest.raises(OSError, match="Too many open files"):
         world.boot_id()
+
+
+@pytest.mark.parametrize("table", ["held", "lease", "place", "made"])
+def test_a_table_damaged_anywhere_is_made_anew(shell: Shell, table: str) -> None:
+    """History: a page that only the question itself reads ended it with a traceback, each time."""
+    lease_id = shell("lease acquire env:a").one["event_id"]
+    path = shell.cwd / ".coord/local/leases.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        ((page,),) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,))
+        ((size,),) = db.execute("PRAGMA page_size")
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * size : page * size] = b"\xff" * size
+    path.write_bytes(data)
+    assert [one["lease_id"] for one in shell("lease ls").lines] == [lease_id]
+    shell("lease acquire env:a --as other", expect=1)
+    shell("lease acquire env:b --as other")
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT id FROM held").fetchall() == [(lease_id,)]  # the other's comes with the next look
