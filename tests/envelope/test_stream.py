@@ -265,3 +265,23 @@ def test_a_damaged_id_costs_only_its_own_line(shell: Shell) -> None:
     path.write_bytes(path.read_bytes().replace(ids[3].encode(), b"7" + ids[3].encode()[1:]))
     open_journal(shell.cwd).append(ME, drafts(1))
     assert numbers(shell) == [0, 1, 2, 4, 5, 6, 7, 8, 9, 0]
+
+
+@pytest.mark.parametrize("first", [b"7", b"0"], ids=["later", "earlier"])
+@pytest.mark.parametrize("behind", [[], [b"bad"], [b"bad", b"worse"]], ids=["alone", "one bad line", "two"])
+def test_a_damaged_id_costs_only_its_own_line_whatever_stands_behind_it(
+    shell: Shell, first: bytes, behind: list[bytes]
+) -> None:
+    """History: with a bad line behind it, it hid every later event; and one that was too small, every earlier from
+    `ev tail`."""
+    rewrite(shell, {4 + place: line for place, line in enumerate(behind)})
+    path = segment(shell.cwd)
+    lines = path.read_bytes().split(b"\n")
+    lines[3] = lines[3].replace(b'{"event_id":"0', b'{"event_id":"' + first)
+    lines[3] = lines[3].replace(b'"event_id":"01', b'"event_id":"00')
+    path.write_bytes(b"\n".join(lines))
+    open_journal(shell.cwd).append(ME, drafts(1))
+    expected = [n for n in [*range(10), 0] if n == 0 or n not in range(3, 4 + len(behind))]
+    assert numbers(shell) == expected
+    assert [event["body"]["n"] for event in open_journal(shell.cwd).tail(99)] == expected
+    assert len(reasons(shell)) == 1 + len(behind)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import sqlite3
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 from support import ME, Done, Shell, check_invariants, drafts, git, open_store
 
-from coord_envelope import live
+from coord_envelope import live, world
 
 BOOT = "b"
 
@@ -336,3 +338,32 @@ def test_the_events_of_leases_are_found_by_ev(lease: Clock) -> None:
 def test_a_table_on_a_terminal_names_the_holder(lease: Clock) -> None:
     lease("lease acquire env:a")
     assert re.search(r"env:a.*agent:tester", lease("lease ls -o table").out)
+
+
+def test_a_boot_that_cannot_be_read_now_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """History: the lease was acked as one of a boot without a name, and another could acquire it too."""
+
+    def fail(*_: object, **named: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("builtins.open", fail)
+    with pytest.raises(OSError, match="Too many open files"):
+        world.boot_id()
+
+
+@pytest.mark.parametrize("table", ["held", "lease", "place", "made"])
+def test_a_table_damaged_anywhere_is_made_anew(shell: Shell, table: str) -> None:
+    """History: a page that only the question itself reads ended it with a traceback, each time."""
+    lease_id = shell("lease acquire env:a").one["event_id"]
+    path = shell.cwd / ".coord/local/leases.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        ((page,),) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,))
+        ((size,),) = db.execute("PRAGMA page_size")
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * size : page * size] = b"\xff" * size
+    path.write_bytes(data)
+    assert [one["lease_id"] for one in shell("lease ls").lines] == [lease_id]
+    shell("lease acquire env:a --as other", expect=1)
+    shell("lease acquire env:b --as other")
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT id FROM held").fetchall() == [(lease_id,)]  # the other's comes with the next look

@@ -8,7 +8,7 @@ import pty
 import subprocess
 
 import pytest
-from support import Shell, git
+from support import Shell, git, segment
 
 
 @pytest.fixture
@@ -382,3 +382,11 @@ def test_what_is_watched_is_what_comes(shell: Shell) -> None:
     assert sent
     watch.terminate()
     watch.communicate(timeout=20)
+
+
+def test_an_agent_without_a_name_stops_nobody(shell: Shell) -> None:
+    """History: any command of msg ended with a traceback, and who can push can write such a line."""
+    shell("msg join group:g")
+    path = segment(shell.cwd)
+    path.write_bytes(path.read_bytes().replace(b'"agent_id":"agent:tester"', b'"agent_id":""'))
+    assert shell("msg recv").out == ""

@@ -62,18 +62,25 @@ def test_writers_at_once_lose_and_tear_nothing(
     shell: Shell, agents: list[str], long: bool, say: Callable[[str], None]
 ) -> None:
     count = 20_000 if long else 1_000
+    stored = check_writers(shell, agents, count)
+    say(
+        f"writers: {len(agents)} processes, {len(set(agents))} agent(s), {count:,} events each: "
+        f"{stored:,} stored as acked, in order, no hole, verify clean"
+    )
+
+
+def check_writers(shell: Shell, agents: Sequence[str], count: int) -> int:
+    """So many at once, of so many events each: all are stored as they were acked. How many there are."""
     acks = write_at_once(shell, agents, count)
     stored = replayed(shell)
     events = [json.loads(line) for line in stored]
     assert check_order(events) == len(set(agents))
     for number, acked in enumerate(acks):
-        assert acked == [line for line, one in zip(stored, events, strict=True) if one["body"]["by"] == number]
+        mine = [line for line, one in zip(stored, events, strict=True) if one["body"]["by"] == number]
+        assert acked == mine, "what was acked is not what is stored"
         assert [json.loads(ack)["body"]["n"] for ack in acked] == list(range(count))
     assert bytes_of(shell, "ev verify") == b""
-    say(
-        f"writers: {len(agents)} processes, {len(set(agents))} agent(s), {count:,} events each: "
-        f"{len(stored):,} stored as acked, in order, no hole, verify clean"
-    )
+    return len(stored)
 
 
 def check_one_winner(acks: Sequence[bytes], key: str) -> bytes:

@@ -72,6 +72,17 @@ def test_exec_is_ended_by_a_signal_and_the_command_with_it(shell: Shell) -> None
         assert found.child.wait(PATIENCE_S) == -signal.SIGINT
 
 
+def test_exec_ends_when_its_attempt_is_killed(shell: Shell) -> None:
+    """History: nobody said that the attempt was over, and it waited for ever."""
+    with Watched(shell, f"run exec -- {FAMILY}") as found:
+        pids = family(found)
+        (attempt,) = children(found.child.pid)
+        os.kill(attempt, signal.SIGKILL)
+        assert all(map(ended, pids))
+        assert found.child.wait(PATIENCE_S) == 125
+    assert shell("run ls --all").one["status"] == "lost"
+
+
 def test_what_exec_runs_can_be_cancelled(shell: Shell) -> None:
     with Watched(shell, f"run exec -- {FAMILY}") as found:
         pids = family(found)

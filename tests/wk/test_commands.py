@@ -577,3 +577,13 @@ def test_an_item_closed_in_a_way_of_a_later_release_is_closed_and_can_be_reopene
     refused(shell, f"wk close {item}", 1)
     shell(f"wk reopen {item}")
     assert show(shell, item)["status"] == "ready"
+
+
+def test_a_claim_stays_yours_when_the_store_takes_a_new_replica_id(shell: Shell) -> None:
+    """History: after a failed fdatasync, or a clock that was mended, it was your other session's."""
+    item = shell("wk new one -o id").out.strip()
+    claim = shell(f"wk claim {item}").one
+    open_store(shell.cwd).renew_replica()
+    again = shell(f"wk claim {item}").one
+    assert (again["event_id"], again["$dup"]) == (claim["event_id"], True)
+    shell(f"wk close {item}")

@@ -12,7 +12,8 @@ import select
 import signal
 
 from coord_envelope.cursor import Cursor
-from coord_envelope.stream import Stream, events, merge, streams
+from coord_envelope.merge import merge
+from coord_envelope.stream import Stream, events, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

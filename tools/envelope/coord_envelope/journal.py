@@ -46,8 +46,10 @@ class Journal:
 
     def replay(self, wanted: Filter | None = None, after: Cursor | None = None, live: bool = False) -> Iterator[Event]:
         """Events in order of event_id, without those that `after` has. Streams: memory grows with their number only."""
+        from coord_envelope.merge import merge
+
         seen = after or Cursor()
-        merged = stream.merge([stream.events(one.after(seen.get(one.name, 0))) for one in self._streams(live)])
+        merged = merge([stream.events(one.after(seen.get(one.name, 0))) for one in self._streams(live)])
         shown = self.redactions.all(merged)
         return filter(wanted, shown) if wanted else shown
 
@@ -66,9 +68,11 @@ class Journal:
 
         Reads back from the end only as far as it must.
         """
+        from coord_envelope.merge import merge
+
         newest: list[Event] = []
         sources = [stream.backwards(one) for one in stream.streams(self.store, live=True)] if count > 0 else []
-        for found in self.redactions.all(stream.merge(sources, newest_first=True)):
+        for found in self.redactions.all(merge(sources, newest_first=True)):
             if (wanted is None or wanted(found)) and (until is None or until.has(found)):
                 newest.append(found)
             if len(newest) == count:

@@ -1,4 +1,4 @@
-"""Reading: segments into streams, streams into one order. No lock, no write, no exception on any bytes.
+"""Reading: segments into streams. No lock, no write, no exception on any bytes.
 
 A stream is a directory of segments, each named after its first seq. Every byte read is in an event, in a
 `Bad` line, or in the torn tail: the bytes after the last newline, which are not an event yet.
@@ -16,7 +16,7 @@ from coord_envelope.event import Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from coord_envelope.store import Store
 
@@ -25,6 +25,8 @@ SEGMENT = 1 << 20
 """Bytes after which a new segment begins."""
 LARGE = 4 * SEGMENT
 """Bytes from which another author's segment is not read in one piece."""
+BEHIND = 1_000
+"""Bad lines after which an event is believed that no other has followed yet: memory has an end."""
 SUFFIX = ".jsonl"
 
 
@@ -129,42 +131,52 @@ class Stream:
         self.segment, self.offset = first, 0
 
     def _read_segment(self, sealed: bool) -> Iterator[Event | Bad]:
-        # A line is given when the next one agrees with it. If that one follows what came before, and not this
+        # A line is given when the next event agrees with it. If that one follows what came before, and not this
         # one, this one's seq or id is damaged: believed, it would hide everything after it.
         waiting: tuple[int, int, Event] | None = None
+        behind: list[tuple[int, int, str]] = []
         try:
             for start, end, found in self._found():
-                if waiting and isinstance(found, Event):
-                    before = waiting[2]
-                    if found["seq"] == before["seq"] + 1 and found["event_id"] > before["event_id"]:  # mostly so
+                if waiting:
+                    if isinstance(found, str):
+                        if len(behind) < BEHIND:
+                            behind.append((start, end, found))
+                            continue
+                    elif not behind and found["seq"] == waiting[2]["seq"] + 1 and found.id > waiting[2].id:  # mostly so
                         if hole := self._join(*waiting):
                             yield hole
-                        yield before
+                        yield waiting[2]
                         waiting = (start, end, found)
                         continue
-                    if self._refutes(found, before):
-                        yield self._bad(*waiting[:2], "its seq or event_id does not fit the lines around it")
-                        waiting = None
-                if waiting:
-                    if hole := self._join(*waiting):
-                        yield hole
-                    yield waiting[2]
+                    yield from self._settled(waiting, behind, found)
+                    waiting, behind = None, []
                 misfit = found if isinstance(found, str) else self._misfit(found)
-                waiting = None
                 if misfit:
                     yield self._bad(start, end, misfit)
                 elif isinstance(found, Event):
                     waiting = (start, end, found)
             if waiting:
-                if hole := self._join(*waiting):
-                    yield hole
-                yield waiting[2]
+                yield from self._settled(waiting, behind, None)
             if sealed and self._chunk(self.offset):
                 self._lost += 1
                 yield Bad(self.file, self.offset, "torn line in a segment that goes on in the next")
         except IrregularError:
             self._unread = True
             yield Bad(self.file, 0, "is no regular file")
+
+    def _settled(
+        self, waiting: tuple[int, int, Event], behind: list[tuple[int, int, str]], following: Event | str | None
+    ) -> Iterator[Event | Bad]:
+        """What the line that waited and the bad ones behind it come to, now that it is known what follows them."""
+        start, end, held = waiting
+        if isinstance(following, Event) and self._refutes(following, held):
+            yield self._bad(start, end, "its seq or event_id does not fit the lines around it")
+        else:
+            if hole := self._join(*waiting):
+                yield hole
+            yield held
+        for bad in behind:
+            yield self._bad(*bad)
 
     def torn(self) -> bool:
         """Do bytes stand after the last newline? They are a line that does not exist yet."""
@@ -250,50 +262,32 @@ def events(stream: Stream) -> Iterator[Event]:
     return (found for found in stream.read() if isinstance(found, Event) and found["seq"] > stream.behind)
 
 
-def merge(sources: Iterable[Iterable[Event]], newest_first: bool = False) -> Iterator[Event]:
-    """All events by event_id, each once (Knuth's k-way merge: memory grows with the streams, not the events).
-
-    Two that differ and have one id (a forgery) both come, in the order of their bytes: neither can hide the other,
-    and it is the same whichever stream has which.
-    """
-    import heapq
-
-    held: list[Event] = []
-    for found in heapq.merge(*sources, key=_by_id, reverse=newest_first):
-        if held and found["event_id"] != held[0]["event_id"]:
-            yield from held if len(held) == 1 else _distinct(held, newest_first)
-            held = []
-        held.append(found)
-    yield from _distinct(held, newest_first)
-
-
-def _distinct(same: list[Event], newest_first: bool) -> list[Event]:
-    found = {one.raw: one for one in same}
-    return [found[raw] for raw in sorted(found, reverse=newest_first)]
-
-
 def backwards(stream: Stream) -> Iterator[Event]:
     """The stream's events from the newest on, one segment in memory at a time."""
     for first in reversed(stream.segments()):
         part = Stream(stream.store, stream.kind, stream.name, first)
         part.seq = first - 1
         rows, newest = part._clean()
-        if newest:
-            yield from _clean_rows(part, rows)
-        else:
-            yield from reversed([one for one in part._read_segment(sealed=True) if isinstance(one, Event)])
+        left = (yield from _in_order(part, rows)) if newest else event.MAX_SEQ
+        if left:
+            forwards = [one for one in part._read_segment(sealed=True) if isinstance(one, Event)]
+            yield from (one for one in reversed(forwards) if one["seq"] <= left)
 
 
-def _clean_rows(part: Stream, rows: list[bytes]) -> Iterator[Event]:
-    newer = ""
+def _in_order(part: Stream, rows: list[bytes]) -> Generator[Event, None, int]:
+    """The rows' events from the newest on, up to two that are out of order; the seq of the newer of those, or 0.
+
+    One of the two is damaged, and only what comes before them tells which.
+    """
+    held: Event | None = None
     for place in range(len(rows) - 1, -1, -1):
         found = part._own(event.tried(rows[place]))
-        fits = isinstance(found, Event) and found["seq"] == part.segment + place
-        if isinstance(found, Event) and fits and (not newer or found.id < newer):
-            newer = found.id
-            found.stream = part.name
-            yield found
-
-
-def _by_id(found: Event) -> str:
-    return found["event_id"]  # type: ignore[no-any-return]
+        if isinstance(found, Event) and found["seq"] == part.segment + place:
+            if held and found.id >= held.id:
+                return held["seq"]  # type: ignore[no-any-return]
+            if held:
+                yield held
+            held, found.stream = found, part.name
+    if held:
+        yield held
+    return 0

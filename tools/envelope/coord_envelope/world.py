@@ -97,5 +97,5 @@ def boot_id() -> str:
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
-    except OSError:
+    except (FileNotFoundError, PermissionError):  # else it does say, and what it says must not be guessed
         return ""

@@ -18,7 +18,7 @@ from coord_lease import fold, resource
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from coord_envelope import Store
     from coord_envelope.codec import Json
@@ -53,14 +53,20 @@ class Table:
         self._store, self._durable = store, durable
         self._path = os.path.join(store.path, "local", NAME)
         self._db: sqlite3.Connection | None = None
+        self._ways: list[Callable[[], sqlite3.Connection]] = []
 
     def refresh(self, keep: bool = False) -> Table:
         """Take in what is new. `keep` it on the disk: only under the store's lock. Raises OSError as a stream does."""
+        self._ways = [self._opened, self._made_anew] if keep else [self._copied]
+        return self._tried()
+
+    def _tried(self) -> Table:
+        """The first of the ways left that succeeds, and be it that all is read into memory."""
         import _sqlite3 as sqlite3
 
-        for opened in (self._opened, self._made_anew) if keep else (self._copied,):
+        while self._ways:
             try:
-                return self._filled(opened())
+                return self._filled(self._ways.pop(0)())
             except (sqlite3.Error, OSError, _StaleError):
                 self.close()
         return self._filled(self._furnished(":memory:"))
@@ -112,8 +118,15 @@ class Table:
                 yield state
 
     def _rows(self, sql: str, *values: str | int) -> list[tuple[str, ...]]:
+        import _sqlite3 as sqlite3
+
         assert self._db
-        return self._db.execute(sql, values).fetchall()
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error:  # damaged in a place that was not looked at before
+            self.close()
+            self._tried()
+            return self._rows(sql, *values)
 
     def _opened(self) -> sqlite3.Connection:
         """The file, opened anew each time: another process may have made another one."""
@@ -125,7 +138,8 @@ class Table:
         self._db = sqlite3.connect(self._path, timeout=0.2, isolation_level=None)
         self._db.execute("PRAGMA synchronous = OFF")  # a killed process cannot hurt it; after a power loss it is stale
         made = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'made'").fetchall()
-        if not made or self._rows("SELECT version, boot FROM made") != [(VERSION, world.boot_id())]:
+        which = "SELECT version, boot FROM made"
+        if not made or self._db.execute(which).fetchall() != [(VERSION, world.boot_id())]:
             raise _StaleError
         return self._db
 

@@ -38,7 +38,8 @@ def entities(event: Event) -> Iterable[str]:
         about = refs.get("msg_id") if isinstance(refs, dict) else None
         return (about,) if about and isinstance(about, str) else ()
     if kind == "agent.updated":
-        return (event["actor"]["agent_id"],)
+        who = event["actor"]["agent_id"]
+        return (who,) if who else ()
     return (event.id,) if recipients(event) else ()
 
 

@@ -70,7 +70,7 @@ def follow(
 ) -> Json:
     """Print the output of the newest attempt and of those that come; the job's state when it is over.
 
-    `heed` is told what is said of jobs meanwhile.
+    `heed` is told what is said of jobs meanwhile, and asked now and then when nothing is.
     """
     store = call.journal.store
     follower = call.journal.follow(call.journal.end(live=False), live=False)
@@ -81,7 +81,7 @@ def follow(
             news = list(batch)
             if news or not number:
                 state = _state(runs, run)
-            if news and heed:
+            if heed:
                 heed(news)
             bell.silence()
             bell.listen(_directories(store, run))

@@ -6,6 +6,7 @@ import os
 
 from coord_envelope import pins
 from coord_run import attach
+from coord_run.attempt import ORPHANED
 from coord_run.hands import Hands
 from coord_run.jobs import passed_on
 from coord_run.logs import place
@@ -40,6 +41,8 @@ def run(call: Call, request: Json, where: str, allow_secret: bool) -> int:
         hands.begin({"id": asked.id, "by": asked["actor"]["agent_id"], "body": asked["body"]}, claimed[0], pin)
 
     def heed(news: list[Event]) -> None:
+        if hands.reap() and claimed:
+            runs.give_back(asked.id, claimed[0].id, ORPHANED)  # it was killed, else it has said how it ended
         if any(one["type"] == "run.cancelled" for one in news):
             hands.look(asked.id)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from coord_envelope import BadData, Event, No, Usage, tool, world
+from coord_envelope import BadData, Event, No, Usage, claims, tool, world
 from coord_envelope.view import Snapshot, View
-from coord_run import fold
+from coord_run import draft, fold
 from coord_run.jobs import Jobs
 
 TYPE_CHECKING = False
@@ -37,6 +37,17 @@ class Runs:
         """Append what `decide` says of the jobs as they are under the lock. What it raises, nothing is written."""
         self._view.refresh()  # a long way to go is gone before the lock is taken
         return self._call.journal.append(self._call.actor(), lambda _: decide(self.jobs()), allow_secret)
+
+    def give_back(self, run: str, claim: str, why: str) -> None:
+        """Say of an attempt that nobody makes any more that it is over, unless that was said."""
+
+        def decide(jobs: Jobs) -> list[Json]:
+            state = jobs.state(run)
+            if state is None or claims.over(state, claim):
+                return []
+            return [draft.said("released", state, claim, reason=why)]
+
+        self.change(decide)
 
     def close(self) -> None:
         """Let go of the files of what is derived, as before a fork."""

@@ -10,11 +10,11 @@ import os
 import select
 import signal
 
-from coord_envelope import Event, Fault, Filter, claims, pins, tool, world
+from coord_envelope import Event, Fault, Filter, pins, tool, world
 from coord_envelope.child import Caught
 from coord_envelope.disk import fault_of
 from coord_envelope.follow import Bell
-from coord_run import draft, fold
+from coord_run import fold
 from coord_run.attempt import LOOK, ORPHANED, STOPPED
 from coord_run.hands import Hands
 from coord_run.jobs import short
@@ -124,7 +124,7 @@ class Worker:
         for run, claim, n in self._lost():
             hunt(run, n)
             drop_tree(self._store, self._hands.root, run, n)
-            self._release(run, claim)
+            self._runs.give_back(run, claim, ORPHANED)
         blocked = self._doubtful = False
         while self._may_take() and not blocked:
             slot = self._slot()
@@ -206,12 +206,3 @@ class Worker:
     def _lost(self) -> list[tuple[str, str, int]]:
         """The attempts that nobody makes any more."""
         return [one for one in self._watched if pins.dropped(self._store, *place(one[0], str(one[2]), "pin"))]
-
-    def _release(self, run: str, claim: str) -> None:
-        def decide(jobs: Jobs) -> list[Json]:
-            state = jobs.state(run)
-            if state is None or claims.over(state, claim):
-                return []
-            return [draft.said("released", state, claim, reason=ORPHANED)]
-
-        self._runs.change(decide)

@@ -89,10 +89,10 @@ class Work:
         return found[0]
 
     def mine(self, claim: Json) -> bool:
-        """Is this claim this session's, on this replica?"""
+        """Is this claim this session's, in this store, whatever its replica was called then?"""
         actor = self._call.actor()
-        ours = (actor["agent_id"], actor.get("session_id"), self._call.journal.store.replica())
-        return (claim["agent"], claim["session"], claim["replica"]) == ours
+        ours = (claim["agent"], claim["session"]) == (actor["agent_id"], actor.get("session_id"))
+        return ours and claim["replica"] in self._call.journal.store.replicas()
 
     def again(self, event_id: str, draft: Json) -> list[Json]:
         """The event, if this agent said with it what the draft says, whatever claim it was about."""
