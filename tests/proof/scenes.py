@@ -27,6 +27,11 @@ class Scene:
         """Lay ready what so many rounds need."""
         self.shell, self.rounds = shell, rounds
 
+    @property
+    def name(self) -> str:
+        """What it is called where it is told of: its command, and which of those."""
+        return f"{' '.join(self.line(0).split()[:2])} ({type(self).__name__.lower()})"
+
     def ready(self, n: int) -> None:
         """Lay ready what this round needs just before it."""
 
