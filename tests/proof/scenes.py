@@ -22,6 +22,9 @@ class Scene:
 
     again: tuple[int, ...] = (0,)
     """The exit statuses of the command when it is run again."""
+    failed: tuple[int, ...] = (74, 69)
+    told = 1
+    """Those of it when a call fails, and in how many lines it may say so."""
 
     def __init__(self, shell: Shell, rounds: int) -> None:
         """Lay ready what so many rounds need."""
@@ -107,6 +110,9 @@ class Ack(Scene):
 
 class Exec(Scene):
     """A job: it ends once, or its attempt lapses; nobody of it is left, and the next one runs."""
+
+    failed = (74, 69, 125)
+    told = 3  # its attempt speaks for itself
 
     def line(self, n: int) -> str:
         return "run exec -- true"
