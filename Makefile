@@ -1,5 +1,5 @@
 # Two commands do all the set-up: `make demo` runs the main job, `make test` passes the tests.
-# `make proof` and `make bench` take minutes. `make table` after a command or option was changed.
+# `make proof` takes half an hour at most, `make bench` minutes. `make table` after a command or option was changed.
 # Needed: Python >= 3.11 with venv, git. Everything else goes into .venv.
 
 PYTHON ?= python3
@@ -15,7 +15,7 @@ test: $(STAMP) check
 	.venv/bin/python -m pytest --numprocesses auto
 
 proof: $(STAMP)
-	.venv/bin/python -m pytest tests/proof --long
+	.venv/bin/python -m pytest tests/proof --long --numprocesses auto
 
 # One table; `make bench ROUNDS=5` is quick, `make bench THEMES="startup sync"` is a part of it.
 bench: $(STAMP)

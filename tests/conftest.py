@@ -20,10 +20,11 @@ def pytest_configure() -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ended = [report for how in ("passed", "failed") for report in terminalreporter.getreports(how)]
-    said = [f"  {text}" for report in ended for name, text in report.user_properties if name == "said"]
+    said = [text.partition(": ") for report in ended for name, text in report.user_properties if name == "said"]
     if said:
+        width = max(len(what) for what, _, _ in said)
         terminalreporter.section("what the proofs saw")
-        terminalreporter.write_line("\n".join(said))
+        terminalreporter.write_line("\n".join(f"  {what:<{width}}  {seen}" for what, _, seen in said))
 
 
 @pytest.fixture

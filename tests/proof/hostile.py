@@ -31,7 +31,7 @@ class Hostile:
 
     def __init__(self, seed: int) -> None:
         self.chance, self.seq, self._ids = random.Random(seed), 0, ["01KAJ3Q8ZK0001V7M2C4D9T6RX"]
-        self._stamp = world.now_ms() << 16
+        self._stamp = 1_760_000_000_000 << 16
 
     def lines(self, count: int) -> list[bytes]:
         made = [self._event() for _ in range(count)]

@@ -22,10 +22,18 @@ class Scene:
 
     again: tuple[int, ...] = (0,)
     """The exit statuses of the command when it is run again."""
+    failed: tuple[int, ...] = (74, 69)
+    told = 1
+    """Those of it when a call fails, and in how many lines it may say so."""
 
     def __init__(self, shell: Shell, rounds: int) -> None:
         """Lay ready what so many rounds need."""
         self.shell, self.rounds = shell, rounds
+
+    @property
+    def name(self) -> str:
+        """What it is called where it is told of: its command, and which of those."""
+        return f"{' '.join(self.line(0).split()[:2])} ({type(self).__name__.lower()})"
 
     def ready(self, n: int) -> None:
         """Lay ready what this round needs just before it."""
@@ -102,6 +110,9 @@ class Ack(Scene):
 
 class Exec(Scene):
     """A job: it ends once, or its attempt lapses; nobody of it is left, and the next one runs."""
+
+    failed = (74, 69, 125)
+    told = 3  # its attempt speaks for itself
 
     def line(self, n: int) -> str:
         return "run exec -- true"

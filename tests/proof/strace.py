@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +17,10 @@ from support import Done, Shell
 WRITES = ("write", "pwrite64", "writev")
 SYNCS = ("fdatasync", "fsync")
 NAMES = ("rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir")
+READS = ("pread64", "getdents64")
 KINDS = (*WRITES, *SYNCS, *NAMES, "openat", "ftruncate", "flock")
 """The calls that change what others see of the disk or of a lock; of `openat` those that may make a file."""
+STORE = "/.coord/"
 _LINE = re.compile(r"(\d+) +(\w+)\((.*)")
 _PATH = re.compile(r"<(/[^>]*)>")
 
@@ -42,8 +45,13 @@ class Call(NamedTuple):
         return _PATH.findall(self.said)
 
     @property
+    def of_store(self) -> bool:
+        return STORE in self.said
+
+    @property
     def changes(self) -> bool:
-        return self.point.kind != "openat" or "O_CREAT" in self.said or "O_TRUNC" in self.said
+        kind = self.point.kind
+        return kind not in READS and (kind != "openat" or "O_CREAT" in self.said or "O_TRUNC" in self.said)
 
 
 class Strace:
@@ -73,10 +81,16 @@ class Strace:
         return done, "killed by SIGKILL" in self._log.read_text(errors="replace")
 
     def fails(self, point: Point, error: str, line: str) -> tuple[Done, bool]:
-        """Run it, with an error in place of this call. Did one fail?"""
+        """Run it, with an error in place of this call. Did one fail, and none that was not about the store?
+
+        Another process than the one that was meant may come to its nth call, too, even before it is ours.
+        """
         done = self._run(f"-e inject={point.kind}:error={error}:when={point.nth}", line, {})
-        return done, "(INJECTED)" in self._log.read_text(errors="replace")
+        failed = [said for said in self._log.read_text(errors="replace").split("\n") if "(INJECTED)" in said]
+        return done, bool(failed) and all(STORE in said for said in failed)
 
     def _run(self, inject: str, line: str, env: dict[str, str]) -> Done:
-        trace = f"strace -f -qq -y -s 0 -o {self._log} -e trace={','.join(KINDS)} {inject} {line}"
-        return self.shell(trace, expect=None, **{"PYTHONDONTWRITEBYTECODE": "1"} | env)
+        trace = f"strace -f -qq -y -s 0 -o {self._log} -e trace={','.join((*KINDS, *READS))} {inject} {line}"
+        env = self.shell.env | {"PYTHONDONTWRITEBYTECODE": "1"} | env
+        ended = subprocess.run(["bash", "-c", trace], cwd=self.shell.cwd, env=env, capture_output=True, timeout=120)
+        return Done(ended.returncode, ended.stdout.decode(), ended.stderr.decode())

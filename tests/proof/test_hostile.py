@@ -76,8 +76,9 @@ def check_readers(store: Store, data: bytes) -> tuple[int, int]:
     shown = list(journal.replay())
     assert [one.id for one in shown] == [one.id for one in found]
     assert all(one.id < other.id for one, other in itertools.pairwise(found))
-    assert [one.id for one in journal.tail(50)] == [one.id for one in found[-50:]]
-    assert all(one.raw in data for one in found[:50])
+    rows = data.split(b"\n")
+    ends = ([one.id for one in some if rows[one["seq"] - 1] == one.raw] for some in (found[-60:], journal.tail(60)))
+    assert len({tuple(ids[-50:]) for ids in ends}) == 1, "the tail is another than the replay's"
     list(ev_fold.agents(shown))
     ev_fold.stats(shown)
     for one in shown:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import select
 
 import pytest
 from proof.witness import Watched
 from run.jobs import requested, state
 from support import Shell, check_invariants, open_store
+
+from coord_run.logs import Log
 
 
 def test_a_job_is_requested_run_and_shown(shell: Shell) -> None:
@@ -227,3 +231,16 @@ def test_watch_prints_what_comes(shell: Shell) -> None:
         while (event := json.loads(watched.line()))["type"] == "run.requested":
             pass
         assert (event["type"], event["refs"]["run_id"]) == ("run.cancelled", last)
+
+
+def test_the_end_of_a_job_whose_log_cannot_be_read_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """History: a read that failed ended the attempt with a traceback, and the job was run again."""
+    reader, writer = os.pipe()
+    os.close(writer)
+    log = Log(open_store(shell.cwd), "01KAJ3Q8ZK0001V7M2C4D9T6RX", 1, "stdout", reader, None)
+
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "pread", fail)
+    assert log.told(None)["tail"] == ""

@@ -93,7 +93,9 @@ class Log:
         if publish and self._bytes <= blobs.SYNCED:
             with suppress(OSError):
                 blobs.put(publish, os.pread(self._file, self._bytes, 0))
-        data = os.pread(self._file, TAIL_BYTES, max(0, self._bytes - TAIL_BYTES))
+        data = b""
+        with suppress(OSError):  # its end is told all the same, else it would be run again
+            data = os.pread(self._file, TAIL_BYTES, max(0, self._bytes - TAIL_BYTES))
         tail = data.decode("utf-8", "replace").encode()[-TAIL_BYTES:].decode("utf-8", "ignore")
         try:
             refuse_secret(tail.encode())
