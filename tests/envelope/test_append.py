@@ -230,7 +230,7 @@ def test_what_a_function_looks_up_under_the_lock_still_holds(shell: Shell) -> No
     (first,) = journal.append(ME, [{"type": "a.b", "body": {}, "idempotency_key": "k"}])
 
     def next_number(index: Index) -> list[Json]:
-        place = index.by_key("a.b", "k")
+        place = index.refresh().by_key("a.b", "k")
         assert place
         return [{"type": "a.c", "body": {"after": place.event.id}}]
 

@@ -44,8 +44,8 @@ def append(
 ) -> list[Event]:
     """Write drafts as events of `actor`, all or none, and return them, in order, when they are on the disk.
 
-    `drafts` may be a function: it is called under the lock with an index that has read everything, and what
-    it looks up still holds when its drafts are written. It must not wait, read the network or run user code.
+    `drafts` may be a function: it is called under the lock with the index, and what it looks up there, after a
+    `refresh`, still holds when its drafts are written. It must not wait, read the network or run user code.
 
     `witness` is called under the lock, too, with the events that are about to be written: what it notes of them is
     there before anybody reads them. It is bound as `drafts` is.
@@ -84,12 +84,12 @@ def _append(
     witness: Witness | None,
     whole: bool,
 ) -> list[Event | Fault]:
-    if callable(drafts) or keyed(drafts):
+    if not callable(drafts) and keyed(drafts):
         index.refresh()  # a long way to go (a first time, a rebuild) is gone before the lock is taken
     with store.lock():
         now = world.now_ms()
         tail = Tail(store, actor["agent_id"].replace(":", ".", 1), now)
-        chosen = list(drafts(index.refresh()) if callable(drafts) else drafts)
+        chosen = list(drafts(index) if callable(drafts) else drafts)
         numbering = Numbering(store, actor, tail, now, Keys(index, chosen), allow_secret)
         answers = [numbering.answer(draft, whole) for draft in chosen]
         numbering.keys.make_durable(store)

@@ -28,10 +28,12 @@ def run(call: Call, request: Json, where: str, allow_secret: bool) -> int:
     runs, hands, key = Runs(call), Hands(call, where), request.get("idempotency_key")
 
     def decide(index: Index) -> list[Json]:
-        if key is not None and index.by_key("run.requested", key):
+        if key is not None and index.refresh().by_key("run.requested", key):
             return [request]
         return [request | {"$as": "request"}, *hands.first_claim()]
 
+    if key is not None:
+        call.journal.index.refresh()  # a long way to go is gone before the lock is taken
     asked, *claimed = call.journal.append(call.actor(), decide, allow_secret, witness(call.journal.store))
     if claimed:
         pin = pins.take(call.journal.store, *place(asked.id, "1", "pin"))

@@ -81,7 +81,8 @@ class _Intake:
         fresh: list[Foreign] = []
 
         def under_lock(index: Index) -> list[Json]:
-            fresh.extend(one for one in batch if not index.by_key("work.created", one.key))
+            known = index.refresh()
+            fresh.extend(one for one in batch if not known.by_key("work.created", one.key))
             return [foreign.created(one) for one in fresh]
 
         self._append(fresh, under_lock)
@@ -102,6 +103,7 @@ class _Intake:
 
         def under_lock(index: Index) -> list[Json]:
             items, drafts = self._work.items(), _Drafts()
+            index.refresh()
             for one in batch:
                 if one.key in self._items:
                     self._tell(one, items, index, drafts)
@@ -138,6 +140,7 @@ class _Intake:
                         one.reports.append(f"{' '.join(edge)}: {name} is not here, kept")
 
     def _append(self, ones: list[Foreign], drafts: Callable[[Index], list[Json]]) -> None:
+        self._call.journal.index.refresh()  # a long way to go is gone before the lock is taken
         # A credential is said, not refused: in the other program's file it stands already.
         try:
             answers = self._call.journal.append_each(self._call.actor(), drafts, allow_secret=True)

@@ -50,7 +50,7 @@ class Work:
         def under_lock(index: Index) -> list[Json]:
             said = decide(self.items())
             there.extend(one for one in said if isinstance(one, Event))
-            places = [index.by_id(one.id) for one in there]
+            places = [index.refresh().by_id(one.id) for one in there]
             make_durable(self._call.journal.store, [place for place in places if place])
             return [one for one in said if not isinstance(one, Event)]
 
