@@ -4,12 +4,13 @@
 
 The same command runs on each store in turn, with a warm index. Where an answer grows with the store, the command asks
 for one line of it, and a row without a limit shows the rest. The rebuild is one command whose view was deleted before:
-its CPU time, for it runs once, and the most memory it had. `--picture` draws the costs against the history (it needs
-matplotlib: `pip install '.[bench]'`).
+its time from start to end, and the most memory that a process of it had. `--picture` draws the costs against the
+history (it needs matplotlib: `pip install '.[bench]'`).
 """
 
 from __future__ import annotations
 
+import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ import measure
 from history import SIZES
 from measure import Act, Place, Row, Took
 
-GROWTH, RATE, MEMORY_MB = 1.15, 100_000, 300
+GROWTH, RATE, MEMORY_MB, REBUILDS = 1.15, 100_000, 300, 3
 READY, SHOW, SHORT, NEW, ALL = "wk ready -n 1", "wk show ID", "wk show wk-SHORT", "wk new", "wk ready"
 DEMANDED, SLOW = (READY, SHOW, SHORT, NEW), "a single figure, of a machine that had other work"
 
@@ -56,12 +57,19 @@ def rebuilds(place: Place) -> Iterator[Row]:
     item = place.run("wk", "ready", "-n", "1", "-o", "id").decode().strip()
     count = place.run("ev", "replay", "-o", "id").count(b"\n")
     for name, command in (("work", ["wk", "ready", "-n", "1"]), ("index", ["ev", "show", item])):
-        for file in Path(place.store, "local").glob(f"{name}.sqlite*"):
-            file.unlink()
-        seconds, memory = place.used(*command)
-        what = f"{name}.sqlite from nothing, {count:,} events, by its CPU time"
+        made = []
+        for _ in range(REBUILDS):
+            for file in Path(place.store, "local").glob(f"{name}.sqlite*"):
+                file.unlink()
+            made.append(place.used(*command))
+        seconds, memory = (statistics.median(one) for one in zip(*made, strict=True))
+        what = f"{name}.sqlite from nothing, {count:,} events, median of {REBUILDS}"
         row = Row(what, f"{measure.shown(seconds)}, {count / seconds:,.0f}/s")
-        yield row.must(count / seconds >= RATE, f"≥ {RATE:,}/s", "every event is parsed and folded in Python")
+        yield row.must(
+            count / seconds >= RATE,
+            f"≥ {RATE:,}/s",
+            "each event is parsed and folded in Python",
+        )
         row = Row(f"{name}.sqlite from nothing, memory", f"{memory:.0f} MB")
         yield row.must(memory <= MEMORY_MB, f"≤ {MEMORY_MB} MB")
 
