@@ -41,6 +41,13 @@ if TYPE_CHECKING:
         def step(self, state: Json | None, event: Event) -> Json: ...
         def facets(self, state: Json) -> Iterable[tuple[str, str]]: ...
 
+    class Source(Protocol):
+        """A View or a Snapshot."""
+
+        def get(self, entity: str) -> Json | None: ...
+        def find(self, name: str, begin: str = "", end: str = ...) -> Iterator[tuple[str, str]]: ...
+        def entities(self) -> Iterator[str]: ...
+
 
 PAGE = 500
 _PAGE = """SELECT value, entity FROM facet WHERE name = ? AND value < ? AND (value, entity) > (?, ?)
@@ -221,3 +228,10 @@ class Snapshot:
 
     def entities(self) -> Iterator[str]:
         return iter(sorted(self._states))
+
+
+def whole(source: Source, state: Json, key: str | None, united: Callable[[list[Json]], Json]) -> Json:
+    """The state of all entities made with this key, in stores that had not met: they are one. `state` is one's."""
+    twins = [one for _, one in source.find("key", key, key + "\0")] if key is not None else []
+    found = [one for one in map(source.get, twins) if one] if len(twins) > 1 else []
+    return united(found) if len(found) > 1 else state

@@ -5,20 +5,15 @@ from __future__ import annotations
 import heapq
 
 from coord_envelope import clock, world
+from coord_envelope.view import whole
 from coord_msg import fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Protocol
 
     from coord_envelope.codec import Json
-
-    class Source(Protocol):
-        """A View or a Snapshot."""
-
-        def get(self, entity: str) -> Json | None: ...
-        def find(self, name: str, begin: str = "", end: str = ...) -> Iterator[tuple[str, str]]: ...
+    from coord_envelope.view import Source
 
 
 class Mail:
@@ -33,12 +28,7 @@ class Mail:
         state = self._source.get(message)
         if not state or "mail" not in state:
             return None
-        if "key" not in state["mail"]:
-            return state
-        key = state["mail"]["key"]
-        twins = [one for _, one in self._source.find("key", key, key + "\0")]
-        found = [one for one in map(self._source.get, twins) if one]
-        return fold.united(found) if len(found) > 1 else state
+        return whole(self._source, state, state["mail"].get("key"), fold.united)
 
     def _of(self, facet: str, about: str) -> Iterator[Json]:
         """Messages that have the facet, in its order, each once."""

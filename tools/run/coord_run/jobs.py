@@ -5,20 +5,15 @@ from __future__ import annotations
 import heapq
 
 from coord_envelope import clock, tool, world
+from coord_envelope.view import whole
 from coord_run import fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Protocol
 
     from coord_envelope.codec import Json
-
-    class Source(Protocol):
-        """A View or a Snapshot."""
-
-        def get(self, entity: str) -> Json | None: ...
-        def find(self, name: str, begin: str = "", end: str = ...) -> Iterator[tuple[str, str]]: ...
+    from coord_envelope.view import Source
 
 
 NO_RESULT = 125
@@ -41,12 +36,7 @@ class Jobs:
         state = self._source.get(run)
         if not state or not state["request"]:
             return None
-        if "key" not in state["request"]:
-            return state
-        key = state["request"]["key"]
-        twins = [one for _, one in self._source.find("key", key, key + "\0")]
-        found = [one for one in map(self._source.get, twins) if one]
-        return fold.united(found) if len(found) > 1 else state
+        return whole(self._source, state, state["request"].get("key"), fold.united)
 
     def _those(self, found: Iterable[tuple[str, str]]) -> Iterator[Json]:
         for _, run in found:
@@ -74,10 +64,6 @@ class Jobs:
     def held(self) -> Iterator[Json]:
         """Jobs that somebody claimed."""
         return self._those(self._source.find("held"))
-
-    def unsettled(self) -> bool:
-        """Is there a job that is not over?"""
-        return any(self.status(one) not in OVER for one in self._those(self._source.find("open")))
 
     def listed(self, everything: bool, work: str | None) -> Iterator[Json]:
         """Jobs, oldest first: those that are not over, or all; of a work item."""

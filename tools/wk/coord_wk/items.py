@@ -11,16 +11,9 @@ from coord_wk.graph import Graph
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from typing import Protocol
 
     from coord_envelope.codec import Json
-
-    class Source(Protocol):
-        """A View or a Snapshot."""
-
-        def get(self, entity: str) -> Json | None: ...
-        def find(self, name: str, begin: str = "", end: str = ...) -> Iterator[tuple[str, str]]: ...
-        def entities(self) -> Iterator[str]: ...
+    from coord_envelope.view import Source
 
 
 class Items:
