@@ -96,9 +96,9 @@ class Queue:
 
     def _confirmed(self, taken: list[Delivery]) -> list[Event]:
         """Those that the arbiter confirms, and that are not done meanwhile; the others are given back."""
-        from coord_msg.confirm import ask
+        from coord_envelope.sync.ask import ask  # few do, and it loads much
 
-        reason, mail = ask(self._call), self._post.mail()
+        reason, mail = ask(self._call.journal), self._post.mail()
         given: list[Event] = []
         vain: list[Json] = []
         for claim, message in taken:

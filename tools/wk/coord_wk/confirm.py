@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from coord_envelope import Fault, No, Unreachable, Usage, claims, locate, tool
+from coord_envelope import No, Unreachable, Usage, claims, locate, tool
 from coord_wk import draft
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope import Event
+    from coord_envelope import Event, Fault
     from coord_envelope.codec import Json
     from coord_envelope.tool import Call
     from coord_wk.work import Work
-
-BUDGET_S = 10.0
-"""As long as a claim may wait for the remote."""
 
 
 class Confirm:
@@ -51,14 +48,10 @@ class Confirm:
         return self._work.items().known(item)
 
     def _sync(self) -> Fault | None:
-        """Ask the arbiter; why that was not possible."""
-        try:
-            from coord_envelope.sync.exchange import sync
+        """Ask the arbiter; why that was not possible, which is said, too."""
+        from coord_envelope.sync.ask import ask
 
-            done = sync(self._call.journal, seconds=BUDGET_S)
-        except Fault as fault:
+        fault = ask(self._call.journal)
+        if fault:
             tool.warn(str(fault))
-            return fault
-        for line in done.odd:
-            tool.warn(line)
-        return None
+        return fault

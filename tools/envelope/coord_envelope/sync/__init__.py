@@ -8,4 +8,5 @@ publish    what this store gives
 arbiter    the shared ref
 quiet      is there anything to do?
 exchange   the steps of one sync
+ask        a sync that a claim waits for
 """
