@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,8 +17,6 @@ def merge(sources: Iterable[Iterable[Event]], newest_first: bool = False) -> Ite
     Two that differ and have one id (a forgery) both come, in the order of their bytes: neither can hide the other,
     and it is the same whichever stream has which.
     """
-    import heapq
-
     held: list[Event] = []
     for found in heapq.merge(*sources, key=_by_id, reverse=newest_first):
         if held and found["event_id"] != held[0]["event_id"]:

@@ -59,12 +59,15 @@ def _once(call: Call, remote: str | None, seconds: float) -> None:
 
     began, store = time.monotonic(), call.journal.store
     found = settings.remote(store, settings.required(store, remote))
+    if remote:
+        settings.remember(store, found.name)
     if quiet(call.journal, found, seconds):
         call.put([{"remote": found.name, "received": 0, "sent": 0}])
         return
-    from coord_envelope.sync.exchange import sync as exchange
+    from coord_envelope.sync.exchange import Exchange
 
-    done = exchange(call.journal, remote, seconds - (time.monotonic() - began))
+    done = Exchange(call.journal, found, seconds - (time.monotonic() - began))
+    done.run()
     call.put([_said(done)])
     for claim in done.conceded:
         call.fail(No("the claim is another's, who was confirmed first", where=claim, todo="`msg recv` says whose"))
@@ -115,15 +118,12 @@ def _status(call: Call) -> Json:
 
     store = call.journal.store
     done = settings.last(store)
-    own = {f"~{replica}" for replica in store.replicas()}
-    end, unpushed = call.journal.end(live=False), 0
-    for name, seq in end.items():
-        if name.partition("!")[0][-9:] in own:
-            unpushed += max(seq - done["end"].get(name, 0), 0)
-    others: dict[str, int] = {}
-    for name, seq in end.items():
+    own, unpushed, others = store.replicas(), 0, dict[str, int]()
+    for name, seq in call.journal.end(live=False).items():
         replica = name.partition("!")[0].rpartition("~")[2]
-        if f"~{replica}" not in own:
+        if replica in own:
+            unpushed += max(seq - done["end"].get(name, 0), 0)
+        else:
             others[replica] = others.get(replica, 0) + seq
     at = {"synced": done["ts"], "ago_s": (world.now_ms() - world.parse_ts(done["ts"])) // 1000} if done["ts"] else {}
     return {"remote": locate.remote(store), "unpushed": unpushed, **at, "from": others}

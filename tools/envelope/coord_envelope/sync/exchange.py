@@ -99,9 +99,10 @@ class Exchange:
     def _once(self) -> bool:
         """All steps. False if they must be done again: another moved a ref, or the arbiter was mended."""
         refs = self._fetched()
-        if self._put_back(refs):
+        seen, found = self.wire.seen().get(self._arbiter, ""), refs.get(self._arbiter, "")
+        if self._put_back(refs, seen, found):
             return False
-        tip = self._sound(refs)
+        tip = self._sound(seen, found)
         wishes = self._settled() + (self._settle() if self._settle else []) if tip is not None else []
         end = self.journal.end(live=False)
         objects, olds = self.wire.objects(), dict[str, str]()
@@ -199,18 +200,16 @@ class Exchange:
 
     # ---- claims
 
-    def _put_back(self, refs: dict[str, str]) -> bool:
+    def _put_back(self, refs: dict[str, str], seen: str, found: str) -> bool:
         """Was the arbiter gone, or put back to what it was before? Then it is given what we saw of it."""
-        seen, found = self.wire.seen().get(self._arbiter, ""), refs.get(self._arbiter, "")
         if found == seen or not self.wire.descends(seen, found):
             return False
         self._pushed(refs, {self._arbiter: seen}, {self._arbiter: found})
         self.odd.append("the arbiter was gone or put back: it was given what had been confirmed")
         return True
 
-    def _sound(self, refs: dict[str, str]) -> str | None:
+    def _sound(self, seen: str, found: str) -> str | None:
         """The arbiter's tip, to build on ("" where there never was one); None if nothing may be confirmed now."""
-        seen, found = self.wire.seen().get(self._arbiter, ""), refs.get(self._arbiter, "")
         if self.wire.descends(found, seen) or (found and not arbiter.lost(self.store, self.wire.objects(), found)):
             return found
         self._confirm_nothing("the arbiter has two histories, so nothing is confirmed", "`ev sync --repair-arbiter`")

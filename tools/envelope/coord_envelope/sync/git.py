@@ -62,13 +62,14 @@ class Git:
         """Seconds left of the budget."""
         return self._end - time.monotonic()
 
-    def sweep(self) -> None:
-        """Remove the locks of refs that a killed git left. Only while nobody else syncs this store."""
-        for above, _, files in os.walk(os.path.join(self.path, "refs")):
-            for name in files:
-                if name.endswith(".lock"):
-                    with suppress(FileNotFoundError):
-                        os.unlink(os.path.join(above, name))
+    def sweep(self, below: str = "refs") -> bool:
+        """Remove the locks that a killed git left there; were there any? Only while nobody else syncs this store."""
+        walk = os.walk(os.path.join(self.path, below))
+        locks = [os.path.join(above, one) for above, _, files in walk for one in files if one.endswith(".lock")]
+        for path in locks:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+        return bool(locks)
 
     def run(self, *args: str, stdin: bytes = b"", expect: Sequence[int] = (0,)) -> bytes:
         """What the command prints. Raises Unreachable if it ends with another status, or not in time."""

@@ -66,7 +66,7 @@ def remote(store: Store, asked: str) -> Remote:
             raise Unreachable(f"no remote {asked!r} here", todo="`git remote -v` lists them; a path or URL does, too")
         url = path or asked
         found = Remote(url, url, url, ())
-    given = _settings(store)
+    given = locate.section(store.path, common, "sync")
     found.namespace = _text(given, "namespace", NAMESPACE)
     found.own = _text(given, "push", "")
     patterns = given.get("fetch", [])
@@ -93,10 +93,6 @@ def _absolute(url: str, common: str) -> str:
     local = "://" not in url and ":" not in url.partition("/")[0]
     root = os.path.dirname(common) if os.path.basename(common) == ".git" else common
     return os.path.normpath(os.path.join(root, url)) if local else url
-
-
-def _settings(store: Store) -> dict[str, object]:
-    return locate.section(store.path, locate.place(os.getcwd())[1], "sync")
 
 
 def _text(given: dict[str, object], key: str, default: str) -> str:

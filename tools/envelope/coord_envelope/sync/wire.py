@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from coord_envelope import locate
 from coord_envelope.context import suppress
 from coord_envelope.errors import Unreachable
@@ -101,11 +99,7 @@ class Wire:
 
         Under the sync's lock, so nobody else is at work in it, and a lock file is one of a process that was killed.
         """
-        locks = [os.path.join(above, one) for above, _, files in os.walk(self.git.path) for one in files]
-        locks = [path for path in locks if path.endswith(".lock")]
-        for path in locks:
-            os.unlink(path)
-        if locks:
+        if self.git.sweep(""):
             return True
         if self.sound():
             return False
