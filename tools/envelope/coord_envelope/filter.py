@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     Test = Callable[[str], bool]
 
+WILD = "*?["
+
 
 class Filter:
     """A conjunction: one of the types, none of the other types, the agent, the work item, the thread, the time.
@@ -51,6 +53,12 @@ class Filter:
             and (not self._refs or self._refers(event))
         )
 
+    def types(self) -> list[str] | None:
+        """The types, if each is named in full and nothing else is asked for: all, if it is empty."""
+        named = self.said.get("types", [])
+        plain = not any(character in name for name in named for character in WILD)
+        return named if plain and self.said.keys() <= {"types"} else None
+
     def _refers(self, event: Event) -> bool:
         refs = event.get("refs")
         known = refs if isinstance(refs, dict) else {}
@@ -61,7 +69,7 @@ class Filter:
 def _any_of(globs: Sequence[str]) -> Test | None:
     if not globs:
         return None
-    if not any(character in glob for glob in globs for character in "*?["):
+    if not any(character in glob for glob in globs for character in WILD):
         return frozenset(globs).__contains__
     from fnmatch import fnmatchcase  # brings `re`: 8 ms, only for a wildcard
 

@@ -10,6 +10,8 @@ from coord_envelope.event import Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from coord_envelope.codec import Json
 
 FORMS = ("jsonl", "table", "id")
@@ -24,6 +26,8 @@ class Output:
     def __init__(self, form: str | None) -> None:
         self.terminal = os.isatty(1)
         self.form = form or ("table" if self.terminal else "jsonl")
+        self.lines_only = self.form == "jsonl" and not self.terminal
+        """Is an event printed as the bytes it is stored in, and nothing else?"""
         self._waiting: list[bytes] = []
         self._size = 0
         self._rows: list[Json] = []
@@ -55,6 +59,12 @@ class Output:
         self._size += len(line) + 1
         if self._size > FULL:
             self.flush()
+
+    def put_lines(self, rows: Iterable[bytes]) -> None:
+        """Events as the bytes they are stored in, at once, if `lines_only`."""
+        self.flush()
+        self._waiting += rows
+        self.flush()
 
     def flush(self) -> None:
         """Everything put so far is written when this returns. A table goes on below its head."""

@@ -53,8 +53,8 @@ class Stream:
         self.store, self.kind, self.name = store, kind, name
         self.segment, self.offset = segment, offset
         self.seq, self.last_id, self.start, self.behind = 0, "", 0, 0
-        self._lost, self._irregular, self._unread = 0, False, False
-        self._writer = name.partition("!")[0]
+        self.lost, self._irregular, self._unread = 0, False, False
+        self.writer = name.partition("!")[0]
 
     @property
     def file(self) -> str:
@@ -86,13 +86,18 @@ class Stream:
 
         Raises OSError where the disk fails: silence would be a loss.
         """
-        firsts = [first for first in self.segments() if first >= self.segment]
+        for sealed in self.ahead():
+            yield from self.read_segment(sealed)
         if self._irregular:
             yield Bad(f"{self.kind}/{self.name}", 0, "is no directory")
+
+    def ahead(self) -> Iterator[bool]:
+        """Go through the segments from the one reached on; is it sealed? Each must be read before the next."""
+        firsts = [first for first in self.segments() if first >= self.segment]
         for place, first in enumerate(firsts):
             if first != self.segment:
                 self._enter(first)
-            yield from self._read_segment(sealed=place + 1 < len(firsts))
+            yield place + 1 < len(firsts)
 
     def after(self, seq: int) -> Stream:
         """Begin behind `seq`: at the segment it is in, so what lies before costs nothing. Before the first read."""
@@ -115,22 +120,23 @@ class Stream:
         """
         data = b""
         with suppress(IrregularError):
-            data = self._chunk(0, LARGE)
+            data = self.chunk(0, LARGE)
         rows = data.split(b"\n")[:-1]
         try:
             newest = event.parse(rows[-1])
         except (ValueError, IndexError):
             return rows, None
-        fits = newest["writer"] == self._writer and newest["seq"] == self.segment + len(rows) - 1
+        fits = newest["writer"] == self.writer and newest["seq"] == self.segment + len(rows) - 1
         newest.stream = self.name
         return rows, newest if fits and len(data) < LARGE else None
 
     def _enter(self, first: int) -> None:
-        if not self.seq and (self.kind == "live" or self.name != self._writer):
+        if not self.seq and (self.kind == "live" or self.name != self.writer):
             self.seq = first - 1  # a pruned live stream, and a fork, begin later than 1
         self.segment, self.offset = first, 0
 
-    def _read_segment(self, sealed: bool) -> Iterator[Event | Bad]:
+    def read_segment(self, sealed: bool) -> Iterator[Event | Bad]:
+        """As `read`, of the segment reached alone."""
         # A line is given when the next event agrees with it. If that one follows what came before, and not this
         # one, this one's seq or id is damaged: believed, it would hide everything after it.
         waiting: tuple[int, int, Event] | None = None
@@ -150,15 +156,15 @@ class Stream:
                         continue
                     yield from self._settled(waiting, behind, found)
                     waiting, behind = None, []
-                misfit = found if isinstance(found, str) else self._misfit(found)
+                misfit = found if isinstance(found, str) else self.misfit(found)
                 if misfit:
                     yield self._bad(start, end, misfit)
                 elif isinstance(found, Event):
                     waiting = (start, end, found)
             if waiting:
                 yield from self._settled(waiting, behind, None)
-            if sealed and self._chunk(self.offset):
-                self._lost += 1
+            if sealed and self.chunk(self.offset):
+                self.lost += 1
                 yield Bad(self.file, self.offset, "torn line in a segment that goes on in the next")
         except IrregularError:
             self._unread = True
@@ -180,45 +186,46 @@ class Stream:
 
     def torn(self) -> bool:
         """Do bytes stand after the last newline? They are a line that does not exist yet."""
-        return self.segment > 0 and not self._unread and bool(self._chunk(self.offset))
+        return self.segment > 0 and not self._unread and bool(self.chunk(self.offset))
 
-    def _chunk(self, position: int, most: int = CHUNK) -> bytes:
+    def chunk(self, position: int, most: int = CHUNK) -> bytes:
+        """Bytes of the segment reached. Raises IrregularError, OSError."""
         # Opened anew for each chunk: 30 µs in 200 events, and no number of streams runs out of descriptors.
         return self.store.pread(most, position, self.kind, self.name, f"{self.segment:012d}{SUFFIX}")
 
     def _found(self) -> Iterator[tuple[int, int, Event | str]]:
         """Of each line its bounds, and the event on it or the reason why there is none of this stream."""
-        for bounds, rows in lines(self._chunk, self.offset):
+        for bounds, rows in lines(self.chunk, self.offset):
             for start, end, found in zip(bounds[:-1], bounds[1:], event.parse_all(rows), strict=True):
                 yield start, end, self._own(found)
 
     def _own(self, found: Event | str) -> Event | str:
-        if isinstance(found, str) or found["writer"] == self._writer:
+        if isinstance(found, str) or found["writer"] == self.writer:
             return found
         return f"belongs to writer {found['writer'][:80]!r}, not to this stream"
 
-    def _misfit(self, found: Event) -> str | None:
+    def misfit(self, found: Event) -> str | None:
+        """Why this line cannot come after those before it."""
         if found["seq"] <= self.seq:
             return f"seq {found['seq']} follows {self.seq}: a copy or a fork"
         return None if found.id > self.last_id else f"event_id {found.id} is not after {self.last_id}"
 
     def _refutes(self, found: Event, before: Event) -> bool:
         """Does this line follow what came before the other, and not it, which alone is out of step?"""
-        if (found["seq"] > before["seq"] and found.id > before.id) or self._misfit(found):
+        if (found["seq"] > before["seq"] and found.id > before.id) or self.misfit(found):
             return False
-        return bool(before["seq"] > self.seq + self._lost + 1 or found["seq"] > before["seq"])
+        return bool(before["seq"] > self.seq + self.lost + 1 or found["seq"] > before["seq"])
 
     def _bad(self, start: int, end: int, reason: str) -> Bad:
         self.start, self.offset = start, end
-        self._lost += 1
+        self.lost += 1
         return Bad(self.file, start, reason)
 
     def _join(self, start: int, end: int, found: Event) -> Bad | None:
         """Take the event in as the stream's last; the hole before it, if there is one."""
-        before, lost, found.stream = self.seq, self._lost, self.name
-        self.start, self.offset, self.seq, self.last_id, self._lost = start, end, found["seq"], found["event_id"], 0
-        missing = self.seq - before - 1
-        if missing <= lost:
+        before, lost, found.stream = self.seq, self.lost, self.name
+        self.start, self.offset, self.seq, self.last_id, self.lost = start, end, found["seq"], found["event_id"], 0
+        if (missing := self.seq - before - 1) <= lost:
             return None
         return Bad(self.file, start, f"seq {self.seq} follows {before}: {missing} missing before it")
 
@@ -270,7 +277,7 @@ def backwards(stream: Stream) -> Iterator[Event]:
         rows, newest = part._clean()
         left = (yield from _in_order(part, rows)) if newest else event.MAX_SEQ
         if left:
-            forwards = [one for one in part._read_segment(sealed=True) if isinstance(one, Event)]
+            forwards = [one for one in part.read_segment(sealed=True) if isinstance(one, Event)]
             yield from (one for one in reversed(forwards) if one["seq"] <= left)
 
 

@@ -1,0 +1,175 @@
+"""A history as raw lines: whatever stands in the streams, they are the lines of the events that `replay` gives."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+from support import ME, Shell, drafts, open_journal, open_store, segment
+
+from coord_envelope import Filter, Journal, Store, clock, codec, event, raw
+
+LATER = "2100-01-01T00:00:00Z"
+"""So late that no file was changed just now."""
+TYPES = ("test.tick", "test.tock", 'test."quoted"')
+
+
+@pytest.fixture
+def store(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("COORD_NOW", LATER)
+    monkeypatch.setattr(raw, "CHUNK", 8192)
+    monkeypatch.setattr(codec, "MANY", 0)
+    monkeypatch.setattr(codec, "_fast", None)
+    return open_store(shell.cwd)
+
+
+def lines(store: Store, types: Collection[str] = ()) -> list[bytes]:
+    return [line for rows in Journal(store).lines(types) for line in rows]
+
+
+def check(store: Store) -> None:
+    """All ways to read it agree, when nothing is known of it and when all is."""
+    for types in ((), TYPES[:1], TYPES):
+        expected = [one.raw for one in Journal(store).replay(Filter(types))]
+        for _ in range(2):
+            assert lines(store, types) == expected
+
+
+def known(store: Store) -> list[str]:
+    return sorted(json.loads(Path(store.path, "local/plain").read_bytes())["segments"])
+
+
+class Writers:
+    """Streams of a few writers who write in turns, and what may stand between their lines."""
+
+    def __init__(self, store: Store, seed: int) -> None:
+        self.store, self.chance, self._stamp = store, random.Random(seed), 1_760_000_000_000 << 16
+        self.names = [f"agent.w{number}~0000000{number}" for number in range(self.chance.randint(1, 3))]
+        self.seqs = dict.fromkeys(self.names, 0)
+        self._ids = ["01KAJ3Q8ZK0001V7M2C4D9T6RX"]
+
+    def write(self, harm: float) -> None:
+        """Some segments more for each."""
+        chance = self.chance
+        parts: dict[str, list[tuple[int, list[bytes]]]] = {name: [] for name in self.names}
+        for _ in range(chance.choice((3, 40, 200, 400))):
+            name = chance.choice(self.names)
+            if not parts[name] or chance.random() < 0.02:
+                parts[name].append((self.seqs[name] + 1, []))
+            parts[name][-1][1].extend(self._lines(name, harm))
+        for name, found in parts.items():
+            directory = Path(self.store.path, "journal", name)
+            directory.mkdir(parents=True, exist_ok=True)
+            for first, rows in found:
+                end = b"" if chance.random() < harm else b"\n"
+                (directory / f"{first:012d}.jsonl").write_bytes(b"\n".join(rows) + end)
+
+    def damage_one(self) -> None:
+        """Put another line of its stream, or nothing, in the place of one."""
+        path = self.chance.choice(sorted(Path(self.store.path, "journal").glob("*/*")))
+        rows = path.read_bytes().split(b"\n")
+        others = b"\n".join(one.read_bytes() for one in sorted(path.parent.glob("*"))).split(b"\n")
+        rows[self.chance.choice((self.chance.randrange(len(rows)), -2, -1))] = self.chance.choice([*others, b""])
+        path.write_bytes(b"\n".join(rows))
+
+    def copy_one(self) -> None:
+        """As a store does with a stream that does not continue what it holds."""
+        name = self.chance.choice(self.names)
+        for path in Path(self.store.path, "journal", name).glob("*"):
+            copy = path.parent.with_name(f"{name}!0badcafe") / path.name
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+
+    def _lines(self, name: str, harm: float) -> list[bytes]:
+        chance = self.chance
+        self._stamp += 1 + chance.getrandbits(17) * (chance.random() < 0.1)
+        self.seqs[name] += 1
+        kind = TYPES[2] if chance.random() < harm / 4 else chance.choice(TYPES[:2])
+        said = {"type": kind, "body": {"n": self.seqs[name], "pad": "é" * chance.choice((0, 0, 9, 9 if harm else 300))}}
+        if chance.random() < 0.1:
+            said["body"] = {"a": "", "type": TYPES[0], "ts": ""}
+        if chance.random() < 0.03:
+            said = {"type": "coord.redacted", "body": {"target": chance.choice(self._ids), "reason": "x"}}
+        event_id = clock.mint(self._stamp, chance.randbytes(8))
+        if chance.random() < harm:
+            event_id = chance.choice(self._ids)  # another has it, or it goes back
+        self._ids = [*self._ids[-50:], event_id]
+        line = event.build(said, event_id, self._stamp >> 16, "acme", name, self.seqs[name], ME).raw
+        return self._harmed(line) if chance.random() < harm else [line]
+
+    def _harmed(self, line: bytes) -> list[bytes]:
+        chance, fields = self.chance, json.loads(line)
+        at = chance.randrange(len(line))
+        turned = codec.dumps(dict(reversed(fields.items())))
+        far = codec.dumps(fields | {"seq": fields["seq"] + 1000})
+        return chance.choice([
+            [], [line, line], [line[:at] + bytes([line[at] ^ 1]) + line[at + 1 :]], [line[:at]], [turned], [far],
+            [json.dumps(fields).encode()], [line.replace(b'"test.tick"', b'"test\\u002etick"')], [line + b"\r"],
+            [line[:-1] + b',"type":"test.tock"}'], [line[:-1] + b',"$note":1}'], [b""], [b"\0" * 50],
+            [codec.dumps(fields | {"body": {"pad": "x" * 9_000}})],
+            [codec.dumps(fields | {"writer": self.names[0]})], [line[:at] + b"\n" + line[at:]],
+        ])  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_lines_are_those_of_the_events(store: Store, seed: int) -> None:
+    writers = Writers(store, seed)
+    for _ in range(3):
+        writers.write(harm=(0, 0.003, 0.01, 0.05)[seed % 4])
+        check(store)
+        for _ in range(2):
+            writers.damage_one()
+            check(store)
+    writers.copy_one()
+    check(store)
+
+
+def test_what_is_known_is_not_looked_at_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    Writers(store, 0).write(harm=0)
+    expected = lines(store)
+    assert len(known(store)) == sum(1 for _ in Path(store.path, "journal").glob("*/*"))
+    monkeypatch.setattr(event, "fields_of_all", None)
+    assert lines(store) == expected
+
+
+def test_a_segment_that_was_changed_is_looked_at_again(store: Store) -> None:
+    journal = Journal(store)
+    journal.append(ME, drafts(40))
+    assert len(lines(store)) == 40
+    path = segment(Path(store.path).parent)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'"n":7}}', b'"n":7}!'))
+    assert len(lines(store)) == 39
+    assert known(store) == []
+
+
+def test_what_changed_just_now_is_not_trusted(shell: Shell) -> None:
+    Journal(open_store(shell.cwd)).append(ME, drafts(40))
+    assert len(shell("ev replay").lines) == 40
+    assert not (shell.cwd / ".coord/local/plain").exists()
+
+
+@pytest.mark.parametrize("saved", [b"", b"[]", b"{}", b'{"boot":1}', b"\xff"])
+def test_a_bad_memory_is_none(store: Store, saved: bytes) -> None:
+    Journal(store).append(ME, drafts(40))
+    Path(store.path, "local/plain").write_bytes(saved)
+    assert len(lines(store)) == 40
+
+
+def test_after_a_reboot_all_is_looked_at_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    Journal(store).append(ME, drafts(40))
+    lines(store)
+    saved = json.loads(Path(store.path, "local/plain").read_bytes())
+    Path(store.path, "local/plain").write_bytes(codec.dumps(saved | {"boot": "another"}))
+    monkeypatch.setattr(event, "fields_of_all", None)
+    with pytest.raises(TypeError):
+        lines(store)
+
+
+def test_a_command_prints_the_same_by_each_way(shell: Shell) -> None:
+    open_journal(shell.cwd).append(ME, [*drafts(3), {"type": "test.tock", "body": {}}])
+    for one, other in (("", "--type 'test.*'"), ("--type test.tock", "--type '*.tock'"), ("", "--until 2100-01-01")):
+        assert shell(f"ev replay {one}").out == shell(f"ev replay {other}").out != ""
