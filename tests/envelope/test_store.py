@@ -143,6 +143,21 @@ def test_coord_dir_wins(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "/.coord/" not in (repo / ".git/info/exclude").read_text()
 
 
+def test_a_directory_of_something_else_is_no_store(shell: Shell) -> None:
+    # COORD_DIR=. was the repository itself: it got a journal, and sync wrote into its .git.
+    (shell.cwd / "file").touch()
+    for line in ("ev tail", "ev emit a.b", "wk new x", "lease acquire env:x"):
+        assert "no store here; make one with `ev init`" in shell(line, expect=69, COORD_DIR=".").err
+    assert "is no store, and not empty; a store has" in shell("ev init", expect=77, COORD_DIR=".").err
+    assert sorted(path.name for path in shell.cwd.iterdir()) == [".coord", ".git", "file"]
+
+
+def test_an_empty_directory_becomes_a_store(shell: Shell) -> None:
+    (shell.cwd / "empty").mkdir()
+    shell("ev emit a.b", expect=69, COORD_DIR="empty")
+    shell("ev init && ev init && ev emit a.b", COORD_DIR="empty")
+
+
 def test_git_variables_of_a_hook_do_not_lead_astray(shell: Shell, tmp_path: Path) -> None:
     assert shell("ev emit a.b", GIT_DIR=str(tmp_path), GIT_WORK_TREE=str(tmp_path)).one["seq"] == 1
 
