@@ -49,6 +49,7 @@ def test_a_bad_operation_is_named_and_the_others_are_done(shell: Shell) -> None:
 
 def test_an_operation_that_is_no_word_costs_only_its_own_line(shell: Shell) -> None:
     # Once a traceback, and nothing of the batch was written: a list cannot be looked up.
+    odd: object
     for odd in ([], {}):
         done, err = apply(shell, {"op": odd}, NEW[0], expect=65)
         assert [one["type"] for one in done] == ["work.created"]
