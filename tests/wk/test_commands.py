@@ -325,6 +325,16 @@ def test_what_is_deferred_is_held_until_then(shell: Shell) -> None:
     refused(shell, f"wk update {item} --defer-until soon", 2, "'soon' is no time")
 
 
+def test_how_long_it_is_deferred_is_from_now(shell: Shell) -> None:
+    # `--defer-until 2h` was two hours ago, and deferred nothing.
+    item, now = new(shell), "2036-01-17T12:00:00Z"
+    shell(f"wk update {item} --defer-until 2h", COORD_NOW=now)
+    assert show(shell, item, now=now)["status"] == "held"
+    assert show(shell, item, now="2036-01-17T14:00:00Z")["status"] == "ready"
+    shell(f"wk update {item} --defer-until 99999999d", COORD_NOW=now)
+    assert show(shell, item)["defer_until"] == "9999-12-31T23:59:59.999Z"
+
+
 def test_a_closed_item_is_reopened_or_left_alone(shell: Shell) -> None:
     item, other = new(shell), new(shell)
     refused(shell, f"wk reopen {item}", 1, "not closed")

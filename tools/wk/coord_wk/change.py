@@ -204,7 +204,7 @@ def update(
     """Change work items. An empty value takes it away."""
     given: Json = {"desc": desc and inputs.text(desc, "--desc"), "kind": kind, "priority": priority, "hold": hold}
     given |= {"title": title, "assignee": assignee and tool.agent_id(assignee, "--assignee")}
-    given["defer_until"] = defer_until and tool.moment(defer_until)
+    given["defer_until"] = defer_until and tool.moment(defer_until, ahead=True)
     given |= {f"fields.{name}": what for name, what in draft.fields(field or []).items()}
     work = Work(call, allow_secret)
 
