@@ -56,8 +56,7 @@ def nack(call: Call, ids: o.Ids = None, delay: o.Delay = None, reason: o.Reason 
     def nacked(text: str, mail: Mail) -> Json:
         state = _found(post, text, mail, me)
         claim = fold.delivery(state)
-        held = claim and claim["agent"] == me and mail.held(state) and claim["id"] not in state.get("nacks", {})
-        if not claim or not held or fold.processed(state):
+        if not claim or mail.holder(state) != me or fold.processed(state):
             raise No(f"is not out with {me}", where=text)
         return draft.nacked(state["mail"]["id"], claim["id"], delay_ms, reason)
 
