@@ -171,7 +171,7 @@ def save(call: Call, id_: o.OneId, dir_: o.Dir = ".") -> None:
         try:
             call.put(_saved(call, one, dir_))
         except (Fault, OSError) as error:
-            call.fail(error if isinstance(error, Fault) else fault_of(error), _file_name(one))
+            call.fail(error if isinstance(error, Fault) else fault_of(error), os.path.join(dir_, _file_name(one)))
 
 
 def _saved(call: Call, blob: Json, directory: str) -> Iterator[Json]:
@@ -182,6 +182,9 @@ def _saved(call: Call, blob: Json, directory: str) -> Iterator[Json]:
         raise No("is there already", todo="give another DIR") from None
     try:
         write_all(fd, data)
+    except OSError:
+        os.unlink(path)  # a part of it would be in the way of the next try
+        raise
     finally:
         os.close(fd)
     yield {"path": path, "bytes": len(data), "sha256": blob["sha256"]}
