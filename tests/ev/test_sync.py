@@ -847,3 +847,11 @@ def test_loose_objects_are_packed_after_a_push(hub: Path, one: Shell) -> None:
     assert list((home / "objects/pack").glob("*.pack"))
     emit(one, 3)
     assert one("ev sync").one["sent"] == 1
+
+
+def test_an_option_that_would_do_nothing_is_refused(one: Shell) -> None:
+    # `--with DIR --remote origin` met DIR alone; `--interval 5s` synced once.
+    for options in ("--with . --remote origin", "--status --remote origin", "--interval 5s", "--with . --status"):
+        assert one(f"ev sync {options}", expect=2).err.startswith("ev: --")
+    one("ev sync --remote origin")
+    assert "--budget TIME" in one("ev sync --budget 1ms", expect=69).err
