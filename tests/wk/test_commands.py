@@ -192,6 +192,9 @@ def test_what_was_done_on_a_stolen_claim_is_kept_as_a_comment(shell: Shell) -> N
     found = show(shell, item)
     assert (found["status"], found["owner"]) == ("active", "agent:other")
     assert [one["text"] for one in found["comments"]] == ["it was the comma"]
+    # Who tried again wrote the same comment again, each time.
+    assert shell(f"wk close {item} --note 'it was the comma'", expect=1).out == ""
+    assert shell(f"wk close {item} --note 'and the dot'", expect=1).one["body"] == {"text": "and the dot"}
 
 
 def test_what_was_done_on_a_stolen_claim_is_kept_even_if_the_thief_has_closed(shell: Shell) -> None:

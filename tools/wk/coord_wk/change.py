@@ -151,7 +151,9 @@ def close(
                 raise fault
             lost.append(fault)
             kept = note or f"closed as {said['resolution']} after its claim was taken over"
-            return [draft.change("commented", item, state, {"text": kept})]
+            me = call.actor()["agent_id"]
+            there = any((one["by"], one["text"]) == (me, kept) for one in state["comments"])
+            return [] if there else [draft.change("commented", item, state, {"text": kept})]
 
         done = work.change(decide)
         for fault in lost:
