@@ -226,7 +226,8 @@ def test_confirmed_was_asked_for_and_cannot_be_so_the_claim_is_released(hub: Pat
     claimed(one)
     another_arbiter(hub, one)
     item = one("wk new y -o id").out.strip()
-    assert "it was released" in one(f"wk claim --require confirmed {item}", expect=69).err
+    said = one(f"wk claim --require confirmed {item}", expect=69).err
+    assert "it was released" in said and said.count("\n") == 1  # once the reason was a line of its own before
     assert one(f"wk show {item}").one["status"] == "ready"
 
 
