@@ -209,6 +209,20 @@ def test_the_mount_table_tells_what_is_local() -> None:
     assert disk.known_local("/proc/self")
 
 
+def test_what_is_mounted_last_counts_and_a_blank_in_its_place_is_one(tmp_path: Path) -> None:
+    # An NFS home behind an automount, and one with a blank in its name, were taken for local.
+    table = tmp_path / "mounts"
+    table.write_text(
+        "/dev/sda / ext4 rw 0 0\n"
+        "systemd-1 /net autofs rw 0 0\n"
+        "server:/x /net nfs4 rw 0 0\n"
+        "server:/y /my\\040share nfs rw 0 0\n"
+        "/dev/sdb /net/here xfs rw 0 0\n"
+    )
+    places = ("/net/web", "/net", "/my share/web", "/net/here/web", "/nets", "/home")
+    assert [disk.known_local(place, str(table)) for place in places] == [False, False, False, True, True, True]
+
+
 @pytest.mark.parametrize(
     ("text", "slug"), [("Acme Corp", "acme-corp"), ("__x", "x"), ("日本", "project"), ("a" * 99, "a" * 64)]
 )
