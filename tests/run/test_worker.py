@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from proof.witness import PATIENCE_S, Watched
 from run.jobs import Gate, children, ended, requested, state, types, worker
-from support import Shell, check_invariants, git, open_journal, open_store
+from support import Json, Shell, check_invariants, git, open_journal, open_store
 
 FAMILY = "sh -c 'sleep 1000 & echo $!; echo $$; wait'"
 """A command that says its child's process id and its own, and waits."""
@@ -191,6 +191,7 @@ def test_what_others_say_of_jobs_ends_no_worker(shell: Shell) -> None:
         claim = json.loads(found.line())
         assert claim["type"] == "run.claimed"
         for refs in ({}, {"run_id": run}):
+            body: Json
             for body in ({"claim": []}, {"claim": claim["event_id"]}, {"claim": claim["event_id"], "reason": {}}):
                 for kind in ("run.completed", "run.released"):
                     journal.append({"agent_id": "agent:mallory"}, [{"type": kind, "refs": refs, "body": body}])
