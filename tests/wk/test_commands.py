@@ -393,6 +393,7 @@ def test_what_an_item_may_not_have_is_refused_in_new_and_update(shell: Shell) ->
     done = shell("".join(f"{line}; echo $?\n" for line, _ in asked))
     assert [int(status) for status in done.out.split()] == [status for _, status in asked]
     assert done.err.count("\n") == len(asked)
+    assert "body." not in done.err  # update told of what was typed as the schema does: body.set.title: None is not …
     assert len(shell("ev replay").lines) == 1
     assert new(shell, "x", f"--label {'x' * 64}")
 

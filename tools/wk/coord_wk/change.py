@@ -204,6 +204,8 @@ def update(
     allow_secret: o.AllowSecret = False,
 ) -> None:
     """Change work items. An empty value takes it away."""
+    if title == "":
+        raise BadData("title is missing or no text")
     given: Json = {"desc": desc and inputs.text(desc, "--desc"), "kind": kind, "priority": priority, "hold": hold}
     given |= {"title": title, "assignee": assignee and tool.agent_id(assignee, "--assignee")}
     given["defer_until"] = defer_until and tool.moment(defer_until, ahead=True)
@@ -221,8 +223,8 @@ def update(
         body |= {"rm": {"labels": rm_label}} if rm_label else {}
         if not body:
             raise Usage("nothing to change", todo="see `wk update --help`")
+        draft.check({name: what for name, what in written.items() if what is not None} | {"labels": label or []})
         check_body("work.updated", body)
-        draft.check({name: what for name, what in written.items() if what is not None})
         items.suppose(item, *draft.waits(body))
         return [draft.change("updated", item, items.known(item), body)]
 
