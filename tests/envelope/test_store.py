@@ -143,6 +143,21 @@ def test_coord_dir_wins(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "/.coord/" not in (repo / ".git/info/exclude").read_text()
 
 
+def test_a_directory_of_something_else_is_no_store(shell: Shell) -> None:
+    # COORD_DIR=. was the repository itself: it got a journal, and sync wrote into its .git.
+    (shell.cwd / "file").touch()
+    for line in ("ev tail", "ev emit a.b", "wk new x", "lease acquire env:x"):
+        assert "no store here; make one with `ev init`" in shell(line, expect=69, COORD_DIR=".").err
+    assert "is no store, and not empty; a store has" in shell("ev init", expect=77, COORD_DIR=".").err
+    assert sorted(path.name for path in shell.cwd.iterdir()) == [".coord", ".git", "file"]
+
+
+def test_an_empty_directory_becomes_a_store(shell: Shell) -> None:
+    (shell.cwd / "empty").mkdir()
+    shell("ev emit a.b", expect=69, COORD_DIR="empty")
+    shell("ev init && ev init && ev emit a.b", COORD_DIR="empty")
+
+
 def test_git_variables_of_a_hook_do_not_lead_astray(shell: Shell, tmp_path: Path) -> None:
     assert shell("ev emit a.b", GIT_DIR=str(tmp_path), GIT_WORK_TREE=str(tmp_path)).one["seq"] == 1
 
@@ -192,6 +207,20 @@ def test_a_network_file_system_is_refused_unless_allowed(repo: Path, monkeypatch
 
 def test_the_mount_table_tells_what_is_local() -> None:
     assert disk.known_local("/proc/self")
+
+
+def test_what_is_mounted_last_counts_and_a_blank_in_its_place_is_one(tmp_path: Path) -> None:
+    # An NFS home behind an automount, and one with a blank in its name, were taken for local.
+    table = tmp_path / "mounts"
+    table.write_text(
+        "/dev/sda / ext4 rw 0 0\n"
+        "systemd-1 /net autofs rw 0 0\n"
+        "server:/x /net nfs4 rw 0 0\n"
+        "server:/y /my\\040share nfs rw 0 0\n"
+        "/dev/sdb /net/here xfs rw 0 0\n"
+    )
+    places = ("/net/web", "/net", "/my share/web", "/net/here/web", "/nets", "/home")
+    assert [disk.known_local(place, str(table)) for place in places] == [False, False, False, True, True, True]
 
 
 @pytest.mark.parametrize(

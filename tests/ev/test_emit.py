@@ -98,6 +98,15 @@ def test_a_missing_body_file_is_named(shell: Shell) -> None:
     assert shell("ev emit a.b --body @gone.json", expect=74).err == "ev: gone.json: no such file or directory\n"
 
 
+def test_what_could_not_be_read_or_printed_is_named(shell: Shell) -> None:
+    # Of a directory there was no name; and "make room" was said of the store, which had the event.
+    for tool in ("ev emit a.b", "msg send --to tester", "wk new x --desc"):
+        line = f"{tool} {'' if tool.endswith('--desc') else '--body'} @/tmp"
+        assert ": /tmp: is a directory" in shell(line, expect=74).err
+    assert "ev: standard output: no space left on device" in shell("ev emit a.b >/dev/full", expect=74).err
+    assert "ev: standard output: bad file descriptor" in shell("ev emit a.b >&-", expect=74).err
+
+
 def test_failures_as_json(shell: Shell) -> None:
     error = json.loads(shell("ev emit --errors json", "x\n", expect=65).err)
     assert (error["tool"], error["status"], error["where"]) == ("ev", 65, "line 1")

@@ -226,7 +226,8 @@ def test_confirmed_was_asked_for_and_cannot_be_so_the_claim_is_released(hub: Pat
     claimed(one)
     another_arbiter(hub, one)
     item = one("wk new y -o id").out.strip()
-    assert "it was released" in one(f"wk claim --require confirmed {item}", expect=69).err
+    said = one(f"wk claim --require confirmed {item}", expect=69).err
+    assert "it was released" in said and said.count("\n") == 1  # once the reason was a line of its own before
     assert one(f"wk show {item}").one["status"] == "ready"
 
 
@@ -847,3 +848,11 @@ def test_loose_objects_are_packed_after_a_push(hub: Path, one: Shell) -> None:
     assert list((home / "objects/pack").glob("*.pack"))
     emit(one, 3)
     assert one("ev sync").one["sent"] == 1
+
+
+def test_an_option_that_would_do_nothing_is_refused(one: Shell) -> None:
+    # `--with DIR --remote origin` met DIR alone; `--interval 5s` synced once.
+    for options in ("--with . --remote origin", "--status --remote origin", "--interval 5s", "--with . --status"):
+        assert one(f"ev sync {options}", expect=2).err.startswith("ev: --")
+    one("ev sync --remote origin")
+    assert "--budget TIME" in one("ev sync --budget 1ms", expect=69).err

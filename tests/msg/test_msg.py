@@ -336,11 +336,11 @@ def test_files_go_with_mail_and_come_out_under_their_own_names(shell: Shell) -> 
     assert len(shell(f"msg save {sent['event_id']} out").lines) == 2
     assert (shell.cwd / "out/a.bin").read_bytes() == b"\x00\xff" * 50_000
     done = shell(f"msg save {sent['event_id']} out", expect=1)
-    assert done.err.startswith("msg: a.bin: is there already; give another DIR\n")
+    assert done.err.startswith("msg: out/a.bin: is there already; give another DIR\n")
     (shell.cwd / "out2").mkdir()
     blob.write_bytes(b"\x00" * 100_000)
     done = shell(f"msg save {sent['event_id']} out2", expect=65)
-    assert "a.bin: blob" in done.err and "is damaged" in done.err
+    assert "out2/a.bin: blob" in done.err and "is damaged" in done.err
     assert done.one["path"] == "out2/b.txt"
     shell("msg send --to qa --subject again --attach a.bin")  # who still has the file mends the blob
     assert shell(f"msg save {sent['event_id']} out2", expect=1).one["path"] == "out2/a.bin"
@@ -349,6 +349,17 @@ def test_files_go_with_mail_and_come_out_under_their_own_names(shell: Shell) -> 
     assert "is not in this store" in shell(f"msg save {sent['event_id']} out2", expect=1).err
     assert "has no files" in shell(f"msg save {shell('msg send --to qa --subject x -o id').out}", expect=1).err
     assert "no such file" in shell("msg send --to qa --attach nothere", expect=74).err
+
+
+def test_a_file_that_could_not_be_saved_whole_is_not_there(shell: Shell) -> None:
+    # A part of it was left, and the next try said that it was there already; and which DIR was wrong went unsaid.
+    (shell.cwd / "a.bin").write_bytes(b"\x00\xff" * 50_000)
+    sent = shell("msg send --to qa --attach a.bin -o id").out.strip()
+    (shell.cwd / "out").mkdir()
+    done = shell(f"ulimit -f 40; msg save {sent} out", expect=74)
+    assert done.err == "msg: out/a.bin: file too large; make room and try again\n"
+    assert shell(f"msg save {sent} out").one["path"] == "out/a.bin"
+    assert shell(f"msg save {sent} nowhere", expect=74).err == "msg: nowhere/a.bin: no such file or directory\n"
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,15 @@ def test_what_is_given_back_comes_again_at_once_or_later(shell: Shell) -> None:
         assert f"is not out with agent:{agent}" in done.err
 
 
+def test_what_is_given_back_until_later_is_out_with_nobody(shell: Shell) -> None:
+    # It was listed as claimed by who had just given it back, until the delay was over.
+    queue(shell, "one", options="--max-deliveries 2 --body text")
+    for minute, status in ((0, "waiting"), (5, "dead")):
+        shell("msg recv queue:q --as a | msg nack --as a --delay 5m", COORD_NOW=at(minute))
+        row = shell("msg ls queue:q", COORD_NOW=at(minute + 1)).one
+        assert (row["status"], row.get("holder")) == (status, None)
+
+
 def test_after_its_last_delivery_a_message_is_dead_until_it_is_requeued(shell: Shell) -> None:
     queue(shell, "one", options="--max-deliveries 2 --body text")
     assert [texts(shell, "msg recv queue:q", 10 * n) for n in range(3)] == [["one"], ["one"], []]

@@ -110,14 +110,16 @@ def test_bodies_come_as_lines_too(shell: Shell) -> None:
         {"argv": ["echo", "2"], "timeout_ms": 5, "work": item},
         {"argv": []},
         {"argv": ["x"], "env": {"RUN_ID": "y"}},
+        {"argv": ["x"], "timeout": "1h"},  # once it was written, and meant nothing
     ]
     done = shell("run request", "\n".join(map(json.dumps, lines)), expect=65)
     first, second = done.lines
     assert first["idempotency_key"] == "a"
     assert second["refs"] == {"run_id": second["event_id"], "work_id": item}
     assert second["body"] == {"argv": ["echo", "2"], "timeout_ms": 5}
-    assert done.err.count("\n") == 2
+    assert done.err.count("\n") == 3
     assert "run: line 3: body.argv" in done.err
+    assert "run: line 5: field 'timeout' is none of a job's; it has argv, cwd" in done.err
     assert [one["argv"] for one in shell(f"run ls --work {item}").lines] == [["echo", "2"]]
 
 

@@ -169,3 +169,14 @@ def test_the_fold_is_total(kind: str) -> None:
         state = story.state()
         assert fold.status(state, T0) in ("running", "requested", "claimed", "lost", "completed", "cancelled")
         assert list(fold.facets(state))
+
+
+def test_a_result_cannot_say_when_by_whom_and_as_what_it_came() -> None:
+    """History: a `ts` in its body that was no text ended every command that reads jobs, for ever."""
+    forged = {"ts": 5, "by": [], "id": {}}
+    tried = running().add("completed", {"claim": C1, "outcome": "error", **forged}, at=3)
+    assert dict(fold.facets(tried.state()))["free"] > fold.moment(T0)
+    ended = running().add("completed", {"claim": C1, "outcome": "exit", "code": 0, **forged}, at=3)
+    found = fold.result(ended.state())
+    assert found
+    assert (found["id"], found["by"], found["ts"]) == (ended.events[-1].id, "agent:a", ended.events[-1]["ts"])

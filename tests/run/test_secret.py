@@ -73,3 +73,15 @@ def test_however_the_bytes_arrive_no_form_of_a_secret_comes_through() -> None:
 def test_what_is_no_secret_comes_through_as_it_is() -> None:
     data, mask = bytes(range(256)) * 999, Mask([VALUE])
     assert mask.feed(data[:70_000]) + mask.feed(data[70_000:]) + mask.end() == data
+
+
+@pytest.mark.parametrize("secrets", [["abcdefgh", "abcdefgh-and-more"], ["the first line\nab\nthe last line"]])
+def test_a_secret_that_begins_like_another_is_masked_wherever_it_is_cut(secrets: list[str]) -> None:
+    """History: of a longer one, the rest was in the log if the shorter one stood at the end of what was read first."""
+    longest = max(secrets, key=len).encode()
+    for cut in range(len(longest) + 1):
+        mask = Mask(secrets)
+        out = mask.feed(b"<" + longest[:cut]) + mask.feed(longest[cut:] + b">") + mask.end()
+        assert out == b"<***>"
+    mask = Mask(secrets)
+    assert mask.feed(longest[:-1]) + mask.end() != longest[:-1]

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,3 +146,11 @@ def test_a_program_that_is_missing_is_said(shell: Shell, kind: str) -> None:
     os.symlink(shutil.which("run", path=shell.env["PATH"]) or "", bin_ / "run")
     done = shell(f"PATH={bin_} run worker --once --substrate {kind}", expect=69)
     assert "is not installed" in done.err
+
+
+def test_a_terminal_that_goes_away_in_the_midst_of_the_mark_is_the_end(tmp_path: Path) -> None:
+    """History: what copies its output read the end of it for ever."""
+    (tmp_path / "out").write_bytes(b"hello\033]mark;1")
+    line = "import os, sys; from coord_run.tmux import _copied; sys.exit(_copied(os.open('out', 0), b'\\033]mark;'))"
+    done = subprocess.run([sys.executable, "-c", line], cwd=tmp_path, capture_output=True, timeout=PATIENCE_S)
+    assert (done.returncode, done.stdout) == (129, b"hello")

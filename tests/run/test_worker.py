@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from proof.witness import PATIENCE_S, Watched
 from run.jobs import Gate, children, ended, requested, state, types, worker
-from support import Shell, check_invariants, git, open_store
+from support import Json, Shell, check_invariants, git, open_journal, open_store
 
 FAMILY = "sh -c 'sleep 1000 & echo $!; echo $$; wait'"
 """A command that says its child's process id and its own, and waits."""
@@ -32,7 +32,7 @@ def completed(found: Watched) -> str:
     """The next job that a worker says is completed."""
     while (told := json.loads(found.line()))["type"] != "run.completed":
         pass
-    return str(told["refs"]["run_id"])
+    return str(told["refs"].get("run_id"))
 
 
 def test_attach_shows_output_while_it_is_made_and_ends_with_the_status(shell: Shell) -> None:
@@ -181,6 +181,23 @@ def test_a_store_that_cannot_be_written_for_a_while_ends_no_worker(shell: Shell)
         done = {completed(found) for _ in range(2)}
         found.child.stderr.close()
     assert done == {first, second}
+
+
+def test_what_others_say_of_jobs_ends_no_worker(shell: Shell) -> None:
+    """History: whoever could push ended every worker with an event whose claim was a list, or that had no reason."""
+    journal = open_journal(shell.cwd)
+    with worker(shell, "--slots 2") as found:
+        run = requested(shell, "sleep 1000")
+        claim = json.loads(found.line())
+        assert claim["type"] == "run.claimed"
+        for refs in ({}, {"run_id": run}):
+            body: Json
+            for body in ({"claim": []}, {"claim": claim["event_id"]}, {"claim": claim["event_id"], "reason": {}}):
+                for kind in ("run.completed", "run.released"):
+                    journal.append({"agent_id": "agent:mallory"}, [{"type": kind, "refs": refs, "body": body}])
+        second = requested(shell, "true")
+        while completed(found) != second:
+            pass
 
 
 def test_slots_are_those_of_all_workers_of_an_agent(shell: Shell) -> None:

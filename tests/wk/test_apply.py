@@ -47,6 +47,15 @@ def test_a_bad_operation_is_named_and_the_others_are_done(shell: Shell) -> None:
     assert [line.split(": ")[1] for line in err.splitlines()] == ["line 2", "line 3", "line 4", "line 6", "line 7"]
 
 
+def test_an_operation_that_is_no_word_costs_only_its_own_line(shell: Shell) -> None:
+    # Once a traceback, and nothing of the batch was written: a list cannot be looked up.
+    odd: object
+    for odd in ([], {}):
+        done, err = apply(shell, {"op": odd}, NEW[0], expect=65)
+        assert [one["type"] for one in done] == ["work.created"]
+        assert f"line 1: op {odd!r} is none of new" in err
+
+
 def test_with_keys_a_second_run_writes_nothing(shell: Shell) -> None:
     operations = [
         NEW[0] | {"idempotency_key": "a"},

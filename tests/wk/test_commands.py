@@ -192,6 +192,9 @@ def test_what_was_done_on_a_stolen_claim_is_kept_as_a_comment(shell: Shell) -> N
     found = show(shell, item)
     assert (found["status"], found["owner"]) == ("active", "agent:other")
     assert [one["text"] for one in found["comments"]] == ["it was the comma"]
+    # Who tried again wrote the same comment again, each time.
+    assert shell(f"wk close {item} --note 'it was the comma'", expect=1).out == ""
+    assert shell(f"wk close {item} --note 'and the dot'", expect=1).one["body"] == {"text": "and the dot"}
 
 
 def test_what_was_done_on_a_stolen_claim_is_kept_even_if_the_thief_has_closed(shell: Shell) -> None:
@@ -325,6 +328,16 @@ def test_what_is_deferred_is_held_until_then(shell: Shell) -> None:
     refused(shell, f"wk update {item} --defer-until soon", 2, "'soon' is no time")
 
 
+def test_how_long_it_is_deferred_is_from_now(shell: Shell) -> None:
+    # `--defer-until 2h` was two hours ago, and deferred nothing.
+    item, now = new(shell), "2036-01-17T12:00:00Z"
+    shell(f"wk update {item} --defer-until 2h", COORD_NOW=now)
+    assert show(shell, item, now=now)["status"] == "held"
+    assert show(shell, item, now="2036-01-17T14:00:00Z")["status"] == "ready"
+    shell(f"wk update {item} --defer-until 99999999d", COORD_NOW=now)
+    assert show(shell, item)["defer_until"] == "9999-12-31T23:59:59.999Z"
+
+
 def test_a_closed_item_is_reopened_or_left_alone(shell: Shell) -> None:
     item, other = new(shell), new(shell)
     refused(shell, f"wk reopen {item}", 1, "not closed")
@@ -380,6 +393,7 @@ def test_what_an_item_may_not_have_is_refused_in_new_and_update(shell: Shell) ->
     done = shell("".join(f"{line}; echo $?\n" for line, _ in asked))
     assert [int(status) for status in done.out.split()] == [status for _, status in asked]
     assert done.err.count("\n") == len(asked)
+    assert "body." not in done.err  # update told of what was typed as the schema does: body.set.title: None is not …
     assert len(shell("ev replay").lines) == 1
     assert new(shell, "x", f"--label {'x' * 64}")
 

@@ -712,3 +712,11 @@ def test_an_event_that_only_looks_imported_is_no_error(wk: Transfer) -> None:
     lines = [{"type": "work.commented", "refs": refs, "body": {"text": "x", "origin": origin}} for origin in said]
     journal.append(ME, lines)
     assert len(wk.give()) == 5
+
+
+def test_an_export_that_cannot_be_written_leaves_nothing_of_its_own(wk: Transfer) -> None:
+    # An empty `.NAME.new` stayed beside the files, and which file it was went unsaid.
+    wk("wk new a --desc -", "x" * 5_000)
+    done = wk("ulimit -f 2; wk export --to md out", expect=74)
+    assert done.err.endswith("-a.md: file too large; make room and try again\n")
+    assert list((wk.cwd / "out").iterdir()) == []

@@ -31,6 +31,11 @@ def check_body(kind: str, body: object) -> None:
         raise BadData(f"{place}: {fault.message[:200]}", todo=f"see {kind} in spec/types.md")
 
 
+def names(kind: str) -> list[str]:
+    """What the body of a kernel type may say, by its schema."""
+    return list(_bodies()[kind]["properties"])
+
+
 def _bodies() -> dict[str, Any]:
     if _read:
         return _read

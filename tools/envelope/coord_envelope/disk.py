@@ -36,16 +36,23 @@ def write_all(fd: int, data: bytes) -> None:
             select.select([], [fd], [])
 
 
-def known_local(path: str) -> bool:
+def known_local(path: str, mounts: str = "/proc/self/mounts") -> bool:
     """False if the path lies on a network file system, as far as the kernel's mount table tells."""
     real = os.path.realpath(path)
     try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as table:
-            mounts = [line.split(" ") for line in table]
+        with open(mounts, encoding="utf-8", errors="surrogateescape") as table:
+            known = [(_plain(place), kind) for _, place, kind, *_ in (line.split(" ") for line in table)]
     except OSError:
         return True
-    above = [m for m in mounts if real == m[1] or real.startswith(m[1].rstrip("/") + "/")]
-    return max(above, key=lambda m: len(m[1]))[2] not in _NETWORK if above else True
+    above = [(place, kind) for place, kind in known if real == place or real.startswith(place.rstrip("/") + "/")]
+    # Of several at one place the last is what is seen there: an automount stands before what it mounted.
+    return max(reversed(above), key=lambda one: len(one[0]))[1] not in _NETWORK if above else True
+
+
+def _plain(place: str) -> str:
+    for code in ("040", "011", "012", "134"):  # as the table writes a blank, a tab, a line feed, a backslash
+        place = place.replace(f"\\{code}", chr(int(code, 8)))
+    return place
 
 
 def fault_of(error: OSError, where: str = "") -> Fault:

@@ -88,10 +88,14 @@ def content(text: str) -> bytes:
 
 def _all(fd: int, where: str) -> bytes:
     data = b""
-    while chunk := _read(fd, 1 << 16):
-        data += chunk
-        if len(data) > LONGEST:
-            raise BadData(f"longer than {LONGEST:,} bytes", where, todo="say where to find it instead")
+    try:
+        while chunk := _read(fd, 1 << 16):
+            data += chunk
+            if len(data) > LONGEST:
+                raise BadData(f"longer than {LONGEST:,} bytes", where, todo="say where to find it instead")
+    except OSError as error:
+        error.filename = where  # a directory can be opened, and not read
+        raise
     return data
 
 

@@ -174,7 +174,7 @@ def init(unsafe_fs: bool = False) -> tuple[Store, list[str]]:
     try:
         if not os.path.lexists(path):
             os.mkdir(path, 0o700)
-        store = Store(path, project_name(path, common))
+        store = Store(path, project_name(path, common), new=True)
         _furnish(store, unsafe_fs)
     except FileNotFoundError:
         raise Unreachable("no such directory", where=os.path.dirname(path), todo="make it first") from None

@@ -74,7 +74,11 @@ class Output:
             self._waiting.append(table(self._rows, self.terminal, self._head))
             self._rows, self._head = [], False
         if self._waiting:
-            self.write(1, b"\n".join([*self._waiting, b""]))
+            try:
+                self.write(1, b"\n".join([*self._waiting, b""]))
+            except OSError as error:
+                error.filename = error.filename or "standard output"
+                raise
             self._waiting, self._size = [], 0
 
     def end(self) -> None:

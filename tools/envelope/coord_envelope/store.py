@@ -27,13 +27,17 @@ class Store:
     mirrors: Sequence[str] = ()
     """Globs of the types that go to the journal, not to the live streams."""
 
-    def __init__(self, path: str, project: str) -> None:
-        """Open the store at `path`. Raises Unreachable if there is none, Refused if it is not safely ours."""
+    def __init__(self, path: str, project: str, new: bool = False) -> None:
+        """Open the store at `path`. Raises Unreachable if there is none, Refused if it is not safely ours.
+
+        With `new` it may be an empty directory, that is to become one.
+        """
         self.path, self.project = path, project
+        none = Unreachable("no store here", where=path, todo="make one with `ev init`")
         try:
             self._root = os.open(path, _WALK)
         except FileNotFoundError:
-            raise Unreachable("no store here", where=path, todo="make one with `ev init`") from None
+            raise none from None
         except NotADirectoryError:
             raise Refused("is not a directory", where=path, todo="a store is a real directory, no link") from None
         info = os.fstat(self._root)
@@ -41,6 +45,12 @@ class Store:
             raise Refused("belongs to another user", where=path, todo="use a store of your own: COORD_DIR, `ev init`")
         if info.st_mode & stat.S_IWOTH:
             raise Refused("anyone may write to it", where=path, todo=f"chmod o-w {path}")
+        if not any(os.access(name, os.F_OK, dir_fd=self._root) for name in ("journal", "local/replica")):
+            if not new:
+                raise none
+            if os.listdir(self._root):
+                todo = "a store has a directory of its own: COORD_DIR names it, not the one it is in"
+                raise Refused("is no store, and not empty", where=path, todo=todo)
 
     def directory(self, *names: str, make: bool = False) -> int:
         """A descriptor of a directory below the store; the caller closes it. Raises FileNotFoundError."""

@@ -163,15 +163,23 @@ def agent_id(text: str, where: str) -> str:
         raise BadData(str(reason), where) from None
 
 
-def moment(text: str) -> str:
-    """A stamp for `2026-01-17`, `2026-01-17T12:00:00+01:00`, or how long ago: `90s 10m 2h 3d`. Raises Usage."""
+def moment(text: str, ahead: bool = False) -> str:
+    """A stamp for `2026-01-17`, `2026-01-17T12:00:00+01:00`, or how long ago: `90s 10m 2h 3d`. Raises Usage.
+
+    With `ahead` those are how long from now.
+    """
     unit = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}.get(text[-1:], 0)
     try:
         if unit and text[:-1].isdecimal():
-            return world.format_ts(max(0, world.now_ms() - int(text[:-1]) * unit))
+            away = int(text[:-1]) * unit
+            return world.format_ts(min(max(0, world.now_ms() + (away if ahead else -away)), _LAST_MS))
         return world.format_ts(world.parse_ts(text))
     except (ValueError, OverflowError):
-        raise Usage(f"{text!r} is no time", todo="2026-01-17, 2026-01-17T12:00:00Z, or 90s 10m 2h 3d ago") from None
+        todo = f"2026-01-17, 2026-01-17T12:00:00Z, or 90s 10m 2h 3d {'from now' if ahead else 'ago'}"
+        raise Usage(f"{text!r} is no time", todo=todo) from None
+
+
+_LAST_MS = 253_402_300_799_999  # the end of 9999: later years have a digit more, and stamps compare as text
 
 
 def complain(fault: Fault) -> None:

@@ -36,6 +36,10 @@ def sync(
     """
     if sum(map(bool, (with_, watch, status, archive, repair_arbiter))) > 1:
         raise Usage("--with, --watch, --status, --archive and --repair-arbiter are one at a time")
+    if remote and (with_ or status):
+        raise Usage("--remote does not go with --with and --status", todo="leave out one of them")
+    if interval and not watch:
+        raise Usage("--interval is how long between two syncs", todo="give --watch, too")
     seconds, pause = inputs.span(budget, "--budget") / 1000, inputs.span(interval or INTERVAL, "--interval") / 1000
     if status:
         call.put([_status(call)])

@@ -56,8 +56,7 @@ def nack(call: Call, ids: o.Ids = None, delay: o.Delay = None, reason: o.Reason 
     def nacked(text: str, mail: Mail) -> Json:
         state = _found(post, text, mail, me)
         claim = fold.delivery(state)
-        held = claim and claim["agent"] == me and mail.held(state) and claim["id"] not in state.get("nacks", {})
-        if not claim or not held or fold.processed(state):
+        if not claim or mail.holder(state) != me or fold.processed(state):
             raise No(f"is not out with {me}", where=text)
         return draft.nacked(state["mail"]["id"], claim["id"], delay_ms, reason)
 
@@ -172,7 +171,7 @@ def save(call: Call, id_: o.OneId, dir_: o.Dir = ".") -> None:
         try:
             call.put(_saved(call, one, dir_))
         except (Fault, OSError) as error:
-            call.fail(error if isinstance(error, Fault) else fault_of(error), _file_name(one))
+            call.fail(error if isinstance(error, Fault) else fault_of(error), os.path.join(dir_, _file_name(one)))
 
 
 def _saved(call: Call, blob: Json, directory: str) -> Iterator[Json]:
@@ -183,6 +182,9 @@ def _saved(call: Call, blob: Json, directory: str) -> Iterator[Json]:
         raise No("is there already", todo="give another DIR") from None
     try:
         write_all(fd, data)
+    except OSError:
+        os.unlink(path)  # a part of it would be in the way of the next try
+        raise
     finally:
         os.close(fd)
     yield {"path": path, "bytes": len(data), "sha256": blob["sha256"]}

@@ -69,9 +69,6 @@ def _content(subject: str | None, body: str | None, key: str | None) -> Json:
     except BadData as fault:
         fault.todo = fault.todo and draft.ROOM
         raise
-    except OSError as error:
-        error.filename = error.filename or body
-        raise
     given = {"subject": subject, "text": text, "idempotency_key": key}
     return {name: value for name, value in given.items() if value is not None}
 

@@ -71,6 +71,12 @@ class Mail:
         claim = fold.delivery(state)
         return claim is not None and claim["ts"] <= self._ahead and fold.hidden_until(state) > self._now
 
+    def holder(self, state: Json) -> str | None:
+        """Who has it out of a queue; None if nobody, or if it is given back."""
+        claim = fold.delivery(state)
+        given_back = claim is None or claim["id"] in state.get("nacks", {})
+        return None if claim is None or given_back or not self.held(state) else str(claim["agent"])
+
     def next_ms(self, queue: str) -> float:
         """How many ms from now a queue may give out something again by itself."""
         for value, _ in self._source.find("again", f"{queue} {self._now}~", f"{queue}!"):
@@ -91,7 +97,7 @@ class Mail:
         if self.expired(state):
             return "expired"
         if any(one.startswith("queue:") for one in waits):
-            if self.held(state):
+            if self.holder(state):
                 return "claimed"
             return "dead" if fold.exhausted(state) else "waiting"
         return "waiting"
@@ -121,7 +127,7 @@ class Mail:
         given = {
             "waits_for": fold.waits_for(state),
             "deliveries": claim and claim["n"],
-            "holder": claim and self.held(state) and claim["agent"],
+            "holder": self.holder(state),
             "reason": claim and state.get("nacks", {}).get(claim["id"], {}).get("reason"),
         }
         some = {name: what for name, what in given.items() if what}

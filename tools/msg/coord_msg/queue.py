@@ -130,10 +130,9 @@ class Queue:
     def _busy(self, mail: Mail) -> bool:
         """Is what was given out last still out with this agent?"""
         state = mail.state(self._out) if self._out else None
-        claim = fold.delivery(state) if state else None
-        if not state or not claim or claim["agent"] != self._call.actor()["agent_id"]:
+        if not state or mail.holder(state) != self._call.actor()["agent_id"]:
             return False
-        return claim["id"] not in state.get("nacks", {}) and not fold.processed(state) and mail.held(state)
+        return not fold.processed(state)
 
     def next_ms(self) -> float:
         return self._wake_ms

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from coord_envelope import Event
     from coord_envelope.codec import Json
 
-name, version = "run", "1"
+name, version = "run", "2"
 TIMEOUT_MS, ATTEMPTS, BACKOFF_MS, GRACE_MS = 3_600_000, 3, 10_000, 10_000
 """What a request has that says nothing else."""
 LONGEST_BACKOFF_MS = 15 * 60_000
@@ -112,7 +112,7 @@ def _heartbeat(state: Json, event: Event, body: Json) -> None:
 def _completed(state: Json, event: Event, body: Json) -> None:
     claim = body.get("claim")
     if isinstance(claim, str) and body.get("outcome") in OUTCOMES:
-        state["results"][event.id] = {"ts": event["ts"], "by": event["actor"]["agent_id"], **body}
+        state["results"][event.id] = {**body, "ts": event["ts"], "by": event["actor"]["agent_id"]}
 
 
 def _released(state: Json, event: Event, body: Json) -> None:
@@ -194,7 +194,7 @@ def _again(state: Json, result: Json) -> bool:
 
 def result(state: Json) -> Json | None:
     """The result, with its event's id; None while there is none that stands."""
-    final = ({"id": at, **one} for at, one in results(state) if not _again(state, one))
+    final = ({**one, "id": at} for at, one in results(state) if not _again(state, one))
     return next(final, None)
 
 

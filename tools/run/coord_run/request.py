@@ -94,10 +94,13 @@ def _commit(ref: str) -> Json:
 
 def line(call: Call, raw: bytes) -> Json:
     """The draft that a line on standard input describes: a body, and `key`, `work`, `cause` beside it."""
-    from coord_envelope.bodies import check_body
+    from coord_envelope.bodies import check_body, names
 
     record = inputs.record(raw)
     said = {name: record.pop(name) for name in _LINE if name in record}
+    for name in record:
+        if name not in (known := names("run.requested")):
+            raise BadData(f"field {name!r} is none of a job's", todo=f"it has {', '.join((*known, *_LINE))}")
     check_body("run.requested", record)
     work = said.pop("work", None) or said.pop("work_id", None)
     said.pop("work_id", None)

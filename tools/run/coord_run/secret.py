@@ -66,8 +66,11 @@ class Mask:
     def feed(self, data: bytes) -> bytes:
         """What may be written now; an end that may begin a secret is held back."""
         text = self._held + data
-        done = max((found.end() for found in self._pattern.finditer(text)), default=0)
+        found = list(self._pattern.finditer(text))
+        done = found[-1].end() if found else 0
         held = max(self._begins(text[done:], form) for form in self._forms)
+        longer = (len(text) - one.start() for one in found if self._grows(text, one.start()))
+        held = next(longer, held)
         self._held = text[len(text) - held :]
         return self._pattern.sub(STARS, text[: len(text) - held])
 
@@ -75,10 +78,15 @@ class Mask:
         most = min(len(form) - 1, len(text))
         return next((n for n in range(most, 0, -1) if text.endswith(form[:n])), 0)
 
+    def _grows(self, text: bytes, at: int) -> bool:
+        """Is what begins here, a whole secret maybe, the beginning of a longer one?"""
+        left = len(text) - at
+        return left < len(self._forms[0]) and any(len(one) > left and one.startswith(text[at:]) for one in self._forms)
+
     def end(self) -> bytes:
         """The rest."""
         rest, self._held = self._held, b""
-        return rest
+        return self._pattern.sub(STARS, rest)
 
 
 def _forms(value: bytes) -> Iterable[bytes]:

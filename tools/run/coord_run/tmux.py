@@ -66,10 +66,10 @@ def _copied(reader: int, mark: bytes) -> int:
     while chunk := os.read(reader, 1 << 16):
         before, found, after = (held + chunk).partition(mark)
         if found:
-            while b"\a" not in after:
-                after += os.read(reader, 64)
+            while b"\a" not in after and (more := os.read(reader, 64)):
+                after += more
             write_all(1, before)
-            return int(after.partition(b"\a")[0])
+            return int(after.partition(b"\a")[0]) if b"\a" in after else 128 + signal.SIGHUP
         keep = next((n for n in range(min(len(mark) - 1, len(before)), 0, -1) if mark.startswith(before[-n:])), 0)
         write_all(1, before[: len(before) - keep])
         held = before[len(before) - keep :]

@@ -85,14 +85,15 @@ class Worker:
 
     def _heed(self, events: list[Event]) -> int:
         """Print what concerns what runs here, and let it know; how many events there were."""
-        mine = [one for one in events if one.id in self._claims or one["body"].get("claim") in self._claims]
+        mine = [one for one in events if one.id in self._claims or _text(one["body"], "claim") in self._claims]
         self._call.put(mine)
-        self._claims -= {one["body"].get("claim") for one in mine if one["type"] in _ENDS}
+        self._claims -= {_text(one["body"], "claim") or "" for one in mine if one["type"] in _ENDS}
         for one in events:
-            if one in mine and one["type"] == "run.released" and one["body"]["reason"] not in (STOPPED, ORPHANED):
-                self._later[one["refs"]["run_id"]] = world.boot_ns() + AGAIN_NS
+            run, reason = _text(one.get("refs"), "run_id"), _text(one["body"], "reason")
+            if run and one in mine and one["type"] == "run.released" and reason not in (STOPPED, ORPHANED):
+                self._later[run] = world.boot_ns() + AGAIN_NS
             if one["type"] in _NEWS and one.id not in self._claims:
-                self._hands.look(one["refs"].get("run_id") if isinstance(one.get("refs"), dict) else None)
+                self._hands.look(run)
         return len(events)
 
     def _obey(self) -> None:
@@ -206,3 +207,9 @@ class Worker:
     def _lost(self) -> list[tuple[str, str, int]]:
         """The attempts that nobody makes any more."""
         return [one for one in self._watched if pins.dropped(self._store, *place(one[0], str(one[2]), "pin"))]
+
+
+def _text(said: object, name: str) -> str | None:
+    """What an event says by that name, if it is text: whoever can push can write anything there."""
+    found = said.get(name) if isinstance(said, dict) else None
+    return found if isinstance(found, str) else None

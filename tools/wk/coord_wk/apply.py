@@ -60,7 +60,7 @@ class Batch:
 
     def _draft(self, operation: Json) -> Json:
         kind = operation.get("op")
-        if kind not in OPERATIONS:
+        if not isinstance(kind, str) or kind not in OPERATIONS:
             raise BadData(f"op {kind!r} is none of {' '.join(OPERATIONS)}")
         for name in operation:
             if name not in (*OPERATIONS[kind], "op", "idempotency_key"):

@@ -151,7 +151,9 @@ def close(
                 raise fault
             lost.append(fault)
             kept = note or f"closed as {said['resolution']} after its claim was taken over"
-            return [draft.change("commented", item, state, {"text": kept})]
+            me = call.actor()["agent_id"]
+            there = any((one["by"], one["text"]) == (me, kept) for one in state["comments"])
+            return [] if there else [draft.change("commented", item, state, {"text": kept})]
 
         done = work.change(decide)
         for fault in lost:
@@ -202,9 +204,11 @@ def update(
     allow_secret: o.AllowSecret = False,
 ) -> None:
     """Change work items. An empty value takes it away."""
+    if title == "":
+        raise BadData("title is missing or no text")
     given: Json = {"desc": desc and inputs.text(desc, "--desc"), "kind": kind, "priority": priority, "hold": hold}
     given |= {"title": title, "assignee": assignee and tool.agent_id(assignee, "--assignee")}
-    given["defer_until"] = defer_until and tool.moment(defer_until)
+    given["defer_until"] = defer_until and tool.moment(defer_until, ahead=True)
     given |= {f"fields.{name}": what for name, what in draft.fields(field or []).items()}
     work = Work(call, allow_secret)
 
@@ -219,8 +223,8 @@ def update(
         body |= {"rm": {"labels": rm_label}} if rm_label else {}
         if not body:
             raise Usage("nothing to change", todo="see `wk update --help`")
+        draft.check({name: what for name, what in written.items() if what is not None} | {"labels": label or []})
         check_body("work.updated", body)
-        draft.check({name: what for name, what in written.items() if what is not None})
         items.suppose(item, *draft.waits(body))
         return [draft.change("updated", item, items.known(item), body)]
 

@@ -48,10 +48,10 @@ class Confirm:
         return self._work.items().known(item)
 
     def _sync(self) -> Fault | None:
-        """Ask the arbiter; why that was not possible, which is said, too."""
+        """Ask the arbiter; why that was not possible, which is said, too, where it is no failure."""
         from coord_envelope.sync.ask import ask
 
         fault = ask(self._call.journal)
-        if fault:
+        if fault and not self._firm:
             tool.warn(str(fault))
         return fault

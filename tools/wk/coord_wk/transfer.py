@@ -93,9 +93,14 @@ def _put_file(directory: int, name: str, content: bytes) -> bool:
         pass  # not there, or no file: it is put there, or the refusal is said then
     new = f".{name}.new"
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666, dir_fd=directory)
-    with open(fd, "wb") as file:
-        file.write(content)
-    os.replace(new, name, src_dir_fd=directory, dst_dir_fd=directory)
+    try:
+        with open(fd, "wb") as file:
+            file.write(content)
+        os.replace(new, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError as error:
+        os.unlink(new, dir_fd=directory)
+        error.filename = name
+        raise
     return True
 
 

@@ -89,7 +89,7 @@ class Exchange:
         try:
             lock.acquire(timeout=max(self.wire.git.left(), 0))
         except Timeout:
-            raise TryAgain("another sync of this store is at work", todo="try again, or --budget SECONDS") from None
+            raise TryAgain("another sync of this store is at work", todo="try again, or --budget TIME") from None
         try:
             self.wire.git.sweep()
             yield

@@ -82,7 +82,7 @@ class Git:
         """Its status, what it prints, and what it says."""
         left = self.left()
         if left <= 0:
-            raise Unreachable("the time is up", where=self._where, todo="--budget SECONDS gives more")
+            raise Unreachable("the time is up", where=self._where, todo="--budget TIME gives more")
         try:
             return run([*self.PROGRAM, *args], left, self._env, stdin)
         except TimeoutError:
