@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support import ME, Done, Shell, check_invariants, drafts, git, open_store
 
-from coord_envelope import live, world
+from coord_envelope import clock, live, world
 
 BOOT = "b"
 
@@ -338,6 +338,15 @@ def test_the_events_of_leases_are_found_by_ev(lease: Clock) -> None:
 def test_a_table_on_a_terminal_names_the_holder(lease: Clock) -> None:
     lease("lease acquire env:a")
     assert re.search(r"env:a.*agent:tester", lease("lease ls -o table").out)
+
+
+def test_what_is_listed_is_named_in_short_and_in_full(lease: Clock) -> None:
+    """History: `lease ls` alone among the tools' lists had no short id, and tables had both."""
+    held = lease("lease acquire env:a -o id").out.strip()
+    row = lease("lease ls").one
+    assert (row["id"], row["lease_id"]) == (clock.short("ls", held), held)
+    assert row["id"] in (table := lease("lease ls -o table").out) and held not in table
+    lease(f"lease release {row['id']}")
 
 
 def test_a_boot_that_cannot_be_read_now_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ import re
 import pytest
 from support import Shell, git
 
+from coord_envelope import clock
+
 
 @pytest.fixture
 def code(shell: Shell) -> Shell:
@@ -29,7 +31,7 @@ def test_what_another_holds_is_named_with_its_holder(code: Shell) -> None:
     code("echo x >> src/b.py; echo x >> a.py; git add .")
     done = code("lease guard", expect=1)
     todo = "wait until it is released"
-    assert done.err == f"lease: src/b.py: is held by agent:bob as file:src/** ({made}); {todo}\n"
+    assert done.err == f"lease: src/b.py: is held by agent:bob as file:src/** ({clock.short('ls', made)}); {todo}\n"
     assert done.out == ""
     code(f"lease release {made} --as bob; lease guard")
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from coord_envelope.clock import short
+
 Json = dict[str, Any]
 ROOM = 12_000
 """Characters of an answer that has many rows; then they are cut, between two of them."""
@@ -15,11 +17,6 @@ _LISTED = ("id", "status", "priority", "title", "kind", "owner", "assignee", "pa
 _ABOUT = {"work": ("wk", "work_id"), "lease": ("ls", "lease_id"), "run": ("run", "run_id"), "msg": ("msg", "msg_id")}
 """By the first word of an event's type, what it is about: its id's prefix, and where in `refs` it is."""
 _OF_NO_USE = ("run_id", "request", "attempts", "status_code", "stdout", "stderr")
-
-
-def short(kind: str, full: str) -> str:
-    """`wk-k3f9x2ab` for an id, as every tool takes it."""
-    return f"{kind}-{full[-8:].lower()}"
 
 
 def item(row: Json) -> Json:
@@ -61,7 +58,7 @@ def lease(event: Json) -> Json:
 
 def held(row: Json) -> Json:
     """A lease in a list."""
-    return {"id": short("ls", row["lease_id"])} | {name: value for name, value in row.items() if name != "lease_id"}
+    return {name: value for name, value in row.items() if name != "lease_id"}
 
 
 def message(event: Json) -> Json:

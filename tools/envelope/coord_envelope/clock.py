@@ -34,6 +34,11 @@ def mint(stamp: int, randomness: bytes) -> str:
     return "".join([CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5)])
 
 
+def short(kind: str, event_id: str) -> str:
+    """The short id a person is shown, `wk-k3f9x2ab`: the last 8 characters, which are random."""
+    return f"{kind}-{event_id[-8:].lower()}"
+
+
 def stamp_of(event_id: str) -> int:
     """The stamp inside a valid id."""
     number = 0

@@ -13,6 +13,7 @@ from coord_envelope.codec import Json
 from coord_envelope.event import Event
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 WIDTHS = {"time": 15, "id": 8, "type": 16, "who": 20}
 
 
@@ -62,7 +63,18 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _row(item: Json) -> dict[str, str]:
-    return {name: visible(value if isinstance(value, str) else _compact(value)) for name, value in item.items()}
+    """A cell for each field, but for the id that is there in short as well."""
+    _, dash, short = str(item.get("id", "")).rpartition("-")
+    whole = {name for name, value in item.items() if dash and short and str(value).lower().endswith(short)} - {"id"}
+    return {name: visible(_cell(value)) for name, value in item.items() if name not in whole}
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, str):
+        return _local(value) if _STAMP.fullmatch(value) else value
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return " ".join(value)
+    return _compact(value)
 
 
 def _event_row(event: Event) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from coord_envelope import BadData, No, Usage, inputs, tool
+from coord_envelope import BadData, No, Usage, clock, inputs, tool
 from coord_lease.resource import all_parsed, of_path, overlap
 from coord_lease.scope import LONGEST_MS, Wanted, knowing, scopes
 from coord_lease.scope import scope as chosen
@@ -146,7 +146,7 @@ def guard(call: Call, paths: o.Paths = None) -> None:
             for state in held:
                 globs = [one for one in state["resources"] if overlap(one, resource)]
                 if globs:
-                    what = f"is held by {state['holder']} as {' '.join(globs)} ({state['lease_id']})"
+                    what = f"is held by {state['holder']} as {' '.join(globs)} ({clock.short('ls', state['lease_id'])})"
                     call.fail(No(what, where=path, todo="wait until it is released"))
 
 

@@ -10,7 +10,7 @@ which the events come, the outcome is the same.
 
 from __future__ import annotations
 
-from coord_envelope import claims, world
+from coord_envelope import claims, clock, world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def row(state: Json, now: int, mine: bool) -> Json:
     end = {"until": world.format_ts(state["until"])} if confirmed(state) else {}
     why = {"why": state["why"]} if state.get("why") else {}
     return {
+        "id": clock.short("ls", state["lease_id"]),
         "lease_id": state["lease_id"],
         "status": how,
         **shown,

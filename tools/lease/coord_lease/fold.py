@@ -6,6 +6,7 @@ which events come does not matter either: the latest renewal counts, and what ha
 
 from __future__ import annotations
 
+from coord_envelope import clock
 from coord_envelope.codec import Json
 
 TYPE_CHECKING = False
@@ -78,4 +79,5 @@ def row(state: Json, now: int) -> Json:
     shown = {name: state[name] for name in names if state[name] is not None}
     left = {"left_ms": max(0, over_at(state) - now) // 1_000_000} if status == "held" else {}
     why = {"why": state["why"]} if state.get("why") else {}
-    return {"lease_id": state["lease_id"], "status": status, **shown, "scope": "local", **left, **why}
+    head = {"id": clock.short("ls", state["lease_id"]), "lease_id": state["lease_id"], "status": status}
+    return {**head, **shown, "scope": "local", **left, **why}

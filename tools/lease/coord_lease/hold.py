@@ -15,13 +15,13 @@ import os
 import select
 import signal
 
-from coord_envelope import child, tool, world
+from coord_envelope import child, clock, tool, world
 from coord_envelope.child import PASSED_ON, Caught
 from coord_envelope.disk import fault_of
 from coord_envelope.errors import Fault, No, TryAgain
 from coord_lease import pin
 from coord_lease.foreground import Foreground
-from coord_lease.scope import TakenError, short
+from coord_lease.scope import TakenError
 from coord_lease.wait import acquired
 
 TYPE_CHECKING = False
@@ -59,7 +59,7 @@ def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: 
         os.close(fd)  # not before: who waits would take it for a death
     if not lost:
         return status
-    raise TryAgain(f"was lost while the command ran: {lost}", short({"lease_id": lease.id}), todo="look what it did")
+    raise TryAgain(f"was lost while the command ran: {lost}", clock.short("ls", lease.id), todo="look what it did")
 
 
 def _given_back(scope: Scope, lease: Event, lost: str | None) -> str | None:

@@ -6,12 +6,12 @@ ends the one and begins the other, so windows of conflicting leases never overla
 
 from __future__ import annotations
 
-from coord_envelope import append, live, world
+from coord_envelope import append, clock, live, world
 from coord_envelope.errors import No
 from coord_envelope.event import SELF
 from coord_envelope.store import LOCK_WAIT_S
 from coord_lease import fold, pin
-from coord_lease.scope import TakenError, short
+from coord_lease.scope import TakenError
 from coord_lease.table import Table
 
 TYPE_CHECKING = False
@@ -140,14 +140,18 @@ class Local:
         state = _found(self._table.refresh(keep=True), text)
         if not self.mine(state):
             session = f" (session {state['session']})" if state["session"] else ""
-            raise No(f"is held by {state['holder']}{session}, not by you", where=short(state))
+            raise No(f"is held by {state['holder']}{session}, not by you", where=clock.short("ls", state["lease_id"]))
         return state
 
     def _refuse_lost(self, state: Json, now: int) -> None:
         if not fold.held(state, now):
             how, why = state.get("ended", "expired"), state.get("why")
             told = f": {why}" if why else ""
-            raise No(f"is {how}{told}", where=short(state), todo="acquire it anew, and look what was done meanwhile")
+            raise No(
+                f"is {how}{told}",
+                where=clock.short("ls", state["lease_id"]),
+                todo="acquire it anew, and look what was done meanwhile",
+            )
 
     def _acquired(self, wanted: Wanted, now: int) -> Json:
         body = {

@@ -16,7 +16,7 @@ from coord_envelope.event import SELF
 from coord_envelope.stream import streams
 from coord_envelope.view import View
 from coord_lease import confirmed, resource
-from coord_lease.scope import LONGEST_MS, TakenError, short
+from coord_lease.scope import LONGEST_MS, TakenError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Remote:
 
         odd = self._sync(settle, min(wait_s, BUDGET_S))
         if not made or self._state(lease_id)["by"] != made[0].id:
-            raise Unreachable(odd[0] if odd else "the remote confirmed nothing", short({"lease_id": lease_id}))
+            raise Unreachable(odd[0] if odd else "the remote confirmed nothing", clock.short("ls", lease_id))
         return made[0].noted(level=self.level, token=made[0]["body"]["token"])
 
     def release(self, text: str, reason: str) -> Event:
@@ -177,7 +177,9 @@ class Remote:
         state = self.known(text)
         if not self.mine(state):
             session = f" (session {state['session']})" if state["session"] else ""
-            raise No(f"is held by {state['holder']}{session}, not by you here", where=short(state))
+            raise No(
+                f"is held by {state['holder']}{session}, not by you here", where=clock.short("ls", state["lease_id"])
+            )
         return state
 
     def _held(self, text: str) -> Json:
@@ -189,7 +191,11 @@ class Remote:
         how = confirmed.status(state, world.now_ms(), mine=True)
         if how != "held":
             told = f": {state['why']}" if state.get("why") else ""
-            raise No(f"is {how}{told}", where=short(state), todo="acquire it anew, and look what was done meanwhile")
+            raise No(
+                f"is {how}{told}",
+                where=clock.short("ls", state["lease_id"]),
+                todo="acquire it anew, and look what was done meanwhile",
+            )
 
     def _unexpired(self, now: int) -> Iterator[Json]:
         """What is confirmed and not over, as others must see it, in order of ids. Costs what there is of these."""

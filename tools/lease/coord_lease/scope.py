@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_envelope import locate
+from coord_envelope import clock, locate
 from coord_envelope.errors import No, Refused, Unreachable, Usage
 
 TYPE_CHECKING = False
@@ -55,15 +55,11 @@ class TakenError(No):
         """`left_ms` is the time left of the first of those in the way."""
         first = blockers[0]
         more = f", and {len(blockers) - 1} more in the way" if len(blockers) > 1 else ""
-        what = f"is held by {first['holder']} for {max(0, left_ms) // 1000} s more ({short(first)}{more})"
+        held = f"{clock.short('ls', first['lease_id'])}{more}"
+        what = f"is held by {first['holder']} for {max(0, left_ms) // 1000} s more ({held})"
         super().__init__(what, where=" ".join(wanted.resources), todo=f"wait with --wait, or `{steal}`")
         self.pins = [state["pin"] for state in blockers if state.get("pin")]
         self.until = until
-
-
-def short(state: Json) -> str:
-    """The lease's short id."""
-    return f"ls-{state['lease_id'][-8:].lower()}"
 
 
 def scope(call: Call, name: str = "local", require: str | None = None) -> Scope:

@@ -7,7 +7,7 @@ once a session, and exit 0 whatever happens.
 
 from __future__ import annotations
 
-from coord_envelope import BadData, Fault, Usage, codec, inputs, tool, world
+from coord_envelope import BadData, Fault, Usage, clock, codec, inputs, tool, world
 from coord_envelope.codec import Json
 from coord_envelope.disk import fault_of
 from coord_msg import draft
@@ -109,7 +109,7 @@ def _pointer(state: Json) -> str:
     mail = state["mail"]
     subject = visible(mail["subject"])
     cut = subject if len(subject) <= SUBJECT else subject[:SUBJECT] + "…"
-    return f"msg-{mail['id'][-8:].lower()} from {visible(mail['from'])[:80]}, {_age(mail['ts'])}: {cut}\n"
+    return f"{clock.short('msg', mail['id'])} from {visible(mail['from'])[:80]}, {_age(mail['ts'])}: {cut}\n"
 
 
 def _age(ts: str) -> str:

@@ -131,6 +131,6 @@ class Mail:
             "reason": claim and state.get("nacks", {}).get(claim["id"], {}).get("reason"),
         }
         some = {name: what for name, what in given.items() if what}
-        head = {"id": f"msg-{mail['id'][-8:].lower()}", "status": self.status(state)}
+        head = {"id": clock.short("msg", mail["id"]), "status": self.status(state)}
         said = {name: mail[name] for name in ("from", "to", "subject", "ts")}
         return {**head, **said, "msg_id": mail["id"], **some}  # what a person looks for stands left

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope import No, Unreachable, Usage, claims, locate, world
+from coord_envelope import No, Unreachable, Usage, claims, clock, locate, world
 from coord_msg import draft, fold
 
 TYPE_CHECKING = False
@@ -121,7 +121,7 @@ class Queue:
         state = mail.state(message) or {}
         now, status = fold.delivery(state), mail.status(state)
         what = f"is out with {now['agent']}" if now and status == "claimed" else f"is {status}"
-        return No(what, where=f"msg-{message[-8:].lower()}")
+        return No(what, where=clock.short("msg", message))
 
     def _noted(self, taken: list[Delivery], **notes: object) -> list[Event]:
         given = ((claim, self._post.event(message)) for claim, message in taken)

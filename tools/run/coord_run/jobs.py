@@ -91,7 +91,7 @@ class Jobs:
         shown = {name: value for name, value in some.items() if value is not None and value is not False}
         said = {"argv": request["body"]["argv"], "by": request["by"], "ts": request["ts"], "run_id": request["id"]}
         work = {"work_id": request["work"]} if "work" in request else {}
-        return {"id": short(request["id"]), "status": status, **shown, **said, **work}
+        return {"id": clock.short("run", request["id"]), "status": status, **shown, **said, **work}
 
     def shown(self, state: Json) -> Json:
         """All there is to know of it."""
@@ -118,11 +118,6 @@ class Jobs:
 
 def _brief(result: Json) -> Json:
     return {name: result[name] for name in ("claim", "outcome", "code", "signal") if name in result}
-
-
-def short(run: str) -> str:
-    """The job's short id."""
-    return f"run-{run[-8:].lower()}"
 
 
 def exit_status(state: Json, now: int) -> int | None:

@@ -10,14 +10,13 @@ import os
 import select
 import signal
 
-from coord_envelope import Event, Fault, Filter, pins, tool, world
+from coord_envelope import Event, Fault, Filter, clock, pins, tool, world
 from coord_envelope.child import Caught
 from coord_envelope.disk import fault_of
 from coord_envelope.follow import Bell
 from coord_run import fold
 from coord_run.attempt import LOOK, ORPHANED, STOPPED
 from coord_run.hands import Hands
-from coord_run.jobs import short
 from coord_run.logs import place
 from coord_run.notify import Notify
 from coord_run.prepare import drop_tree
@@ -189,7 +188,8 @@ class Worker:
         allowed = self._hands.may_run(state)
         if not allowed and request["id"] not in self._refused:
             self._refused.add(request["id"])
-            tool.warn(f"{short(request['id'])}: came from another store, and no policy allows it; see run(1), POLICY")
+            name = clock.short("run", request["id"])
+            tool.warn(f"{name}: came from another store, and no policy allows it; see run(1), POLICY")
         return allowed
 
     # ---- what the dead left

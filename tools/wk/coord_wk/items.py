@@ -226,8 +226,8 @@ class Items:
             "labels": sorted(fold.present(state, "labels")),
         }
         some = {name: what for name, what in given.items() if what}
-        short = f"wk-{item[-8:].lower()}"
-        return {"id": short, "work_id": item, "status": self.status(item), "priority": fold.priority(state), **some}
+        head = {"id": clock.short("wk", item), "work_id": item, "status": self.status(item)}
+        return {**head, "priority": fold.priority(state), **some}
 
     def detail(self, item: str) -> Json:
         """Everything about the item."""

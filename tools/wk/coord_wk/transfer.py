@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import BadData, Usage, tool
+from coord_envelope import BadData, Usage, clock, tool
 from coord_wk import fold
 from coord_wk.work import Work
 
@@ -146,7 +146,7 @@ def _name(items: Items, item: str) -> str:
     """Its foreign id, else its short one."""
     state = items.state(item)
     alias = fold.value(state, "fields.alias") if state else None
-    return alias if isinstance(alias, str) else f"wk-{item[-8:].lower()}"
+    return alias if isinstance(alias, str) else clock.short("wk", item)
 
 
 def _said(items: Items, item: str, one: Json) -> Json:
