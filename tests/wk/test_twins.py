@@ -89,3 +89,25 @@ def test_what_one_waits_on_the_other_waits_on(two: Two) -> None:
     two.meet()
     assert [row["work_id"] for row in two.both("wk ready")] == [first]
     two.here(f"wk dep {first} {two.items[0][1]}", expect=65)
+
+
+def test_what_is_closed_in_one_store_is_not_open_through_the_other(two: Two) -> None:
+    # `wk status` ended in a traceback, and `wk ls` listed it: the other's line still said that it was open.
+    two.there(f"wk close {two.items[1][1]}")
+    two.meet()
+    whole = min(two.items[0][0], two.items[1][0])
+    assert two.both("wk status") == [{"ready": 1, "active": 0, "blocked": 0, "held": 0}]
+    for line in ("wk ls", "wk tree", "wk ready"):
+        assert [(row["work_id"], row["status"]) for row in two.both(line)][:1] == [(whole, "ready")]
+    assert [row["work_id"] for row in two.both("wk ls")] == [whole]
+
+
+def test_of_two_parents_only_the_one_that_counts_waits_for_it(two: Two) -> None:
+    # Both listed it as a child and waited for it, though its parent is one of them.
+    other = two.there("wk new other -o id").out.strip()
+    two.there(f"wk update {two.items[1][1]} --parent {other}")
+    two.meet()
+    whole, part = map(min, zip(*two.items, strict=True))
+    assert two.both(f"wk show {part}")[0]["parent"] == other
+    assert [row.get("children") for row in two.both(f"wk show {whole} {other}")] == [None, [part]]
+    assert {row["work_id"] for row in two.both("wk ready")} == {whole, part}
