@@ -1,0 +1,67 @@
+"""Replicas, whatever happens to them: a search through what `replicas_model` can do, and what it would notice.
+
+Tried on the true build, and on broken ones. None of these touches a file of the tools.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+from proof.replicas_model import Replicas
+from proof.replicas_world import SEEN
+from support import Json
+
+from coord_envelope import append, claims, cursor, keys, view
+from coord_envelope.sync import intake
+from coord_wk import fold
+
+ANY = settings(deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+FORM = settings(ANY, max_examples=40, stateful_step_count=40)
+LONG = settings(ANY, derandomize=False, max_examples=800, stateful_step_count=60)
+
+
+def test_replicas_agree_whatever_happens_to_them(long: bool, say: Callable[[str], None]) -> None:
+    number = int.from_bytes(os.urandom(4), "big")
+    SEEN.clear()
+    try:
+        run_state_machine_as_test(seed(number)(Replicas) if long else Replicas, settings=LONG if long else FORM)
+    finally:
+        seen = ", ".join(f"{count:,} {name}" for name, count in sorted(SEEN.items()))
+        say(f"replicas: {seen}; 0 lost{f'; seed {number}' if long else ''}")
+
+
+def by_the_clock(state: Json, at: str, register: str, value: object) -> None:
+    values = state["registers"].get(register, {})
+    newest = max([at, *values])
+    state["registers"][register] = {newest: value if newest == at else values[newest]}
+
+
+def without_a_steal(state: Json, _claim: str) -> bool:
+    return False
+
+
+BROKEN: dict[str, tuple[object, str, Any]] = {
+    "the clock decides": (fold, "_write", by_the_clock),
+    "a key is never found": (keys.Keys, "first", lambda *_: None),
+    "what comes late is a step like any other": (view._Entity, "fold", lambda *_: None),
+    "a fork is dropped": (intake.Intake, "_fork", lambda *_: None),
+    "a torn line is written on": (append.Tail, "_end_torn_line", lambda tail: 0),
+    "a claim cannot be taken away": (claims, "stolen", without_a_steal),
+    "the cursor stands still": (cursor, "save", lambda *_: None),
+    "a sync takes one line less": (intake, "whole", lambda data, _: data[: data.rfind(b"\n", 0, -1) + 1]),
+}
+"""What is broken, and by what."""
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_build_is_noticed(how: str, monkeypatch: pytest.MonkeyPatch, say: Callable[[str], None]) -> None:
+    monkeypatch.setattr(*BROKEN[how])
+    first = settings(FORM, phases=[Phase.generate], report_multiple_bugs=False)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Replicas, settings=first)
+    say(f"replicas: a build in which {how}: noticed")
