@@ -116,7 +116,7 @@ class Replica:
 
     def lines(self) -> Iterator[tuple[str, int, bytes, bool]]:
         """Of every line of the journal its file, where it begins, its bytes, and whether it is ended."""
-        for file in sorted(self.store.glob("journal/*/*.jsonl")):
+        for file in self.segments():
             at, name = 0, str(file.relative_to(self.store))
             *whole, rest = file.read_bytes().split(b"\n")
             for line in whole:
@@ -125,8 +125,8 @@ class Replica:
             if rest:
                 yield name, at, rest, False
 
-    def sizes(self) -> dict[Path, int]:
-        return {file: file.stat().st_size for file in self.store.glob("journal/*/*.jsonl")}
+    def segments(self) -> list[Path]:
+        return sorted(self.store.glob("journal/*/*.jsonl"))
 
     def saved(self, place: Path) -> Memory:
         """Copy the whole store to a place; what must be known there."""

@@ -25,7 +25,7 @@ WHO = st.sampled_from(("ada", "bob"))
 WHERE = st.integers(0, 2)
 WHICH = st.integers(0, 3)
 KEY = st.sampled_from((None, None, "k1", "k2"))
-ADDRESS = st.sampled_from(("agent:ada", "agent:bob", "queue:q", "chan:c"))
+ADDRESS = st.sampled_from(("agent:ada", "agent:bob", "queue:q", "chan:c", "group:g"))
 WORD = st.sampled_from(("x", "y", "z"))
 FIELDS = ("title", "priority", "assignee", "hold", "desc", "label", "rm-label", "field", "kind")
 VALUES = {"priority": "0134", "kind": ("bug", "task"), "assignee": ("ada", "bob"), "field": ("a=x", "a=y", "b=z")}
@@ -142,6 +142,19 @@ class Replicas(RuleBasedStateMachine, World):
         self.act(
             at, f"msg {how}", self.event(at, which, "msg.sent", "msg send --force --to queue:q --body b"), agent=who
         )
+
+    @rule(at=WHERE, who=WHO, which=WHICH, how=st.sampled_from(("join", "leave", "reply")))
+    def group(self, at: int, who: str, which: int, how: str) -> None:
+        if how == "reply":
+            message = self.event(at, which, "msg.sent", "msg send --force --to bob --body b")
+            self.act(at, "msg reply", message, "--body", "b", agent=who)
+        else:
+            self.act(at, f"msg {how} g", agent=who)
+
+    @rule(at=WHERE, who=WHO)
+    def first(self, at: int, who: str) -> None:
+        done = self.act(at, "wk ready --claim", agent=who)
+        assert done.status == 0 or not any(row["status"] == "ready" for row in self.act(at, "wk ls").lines)
 
     @rule(at=WHERE, who=WHO, how=st.sampled_from(("--shared", "", "renew", "release")), what=WORD)
     def lease(self, at: int, who: str, how: str, what: str) -> None:

@@ -48,7 +48,7 @@ def check_view(world: World, at: int) -> None:
         seen |= {"deps": sorted(f"{dep['rel']} {dep['to']}" for dep in row["deps"])} if "deps" in row else {}
         seen |= {"claim": row["claim"]["id"]} if "claim" in row else {}
         seen |= {"comments": [said["text"] for said in row["comments"]]} if "comments" in row else {}
-        assert seen == expected, one
+        assert seen == expected, f"{seen}, but by what each writer knew {expected}"
         check_waits(row, item.status(), item.blockers())
     circle = {one: set(row.get("blockers", ())) for one, row in rows.items()}
     while found := [one for one, waits in circle.items() if not waits & circle.keys()]:
