@@ -111,3 +111,22 @@ def test_of_two_parents_only_the_one_that_counts_waits_for_it(two: Two) -> None:
     assert two.both(f"wk show {part}")[0]["parent"] == other
     assert [row.get("children") for row in two.both(f"wk show {whole} {other}")] == [None, [part]]
     assert {row["work_id"] for row in two.both("wk ready")} == {whole, part}
+
+
+def test_what_is_open_for_all_of_it_is_listed_though_each_half_says_closed(two: Two, tmp_path: Path) -> None:
+    # `wk ls` and `wk ready` did not have it: each half was found by its own last word alone.
+    third = Shell(tmp_path / "third")
+    third.cwd.mkdir()
+    third("git init -q && ev init")
+    early, now, late = "2026-01-17T02:00:00Z", "2026-01-17T12:00:00Z", "2026-01-17T22:00:00Z"
+    old = two.there("wk new t --key k -o id", COORD_NOW=early).out.strip()
+    new = two.here("wk new t --key k -o id", COORD_NOW=now).out.strip()
+    two.here(f"wk close {new}", COORD_NOW=now)
+    third(f"ev sync --with {two.here.cwd}", COORD_NOW=late)
+    two.here(f"wk reopen {new}", COORD_NOW=now)
+    third(f"wk reopen {new} && wk close {new}", COORD_NOW=late)
+    two.there(f"ev sync --with {third.cwd} && wk reopen {old} && wk close {old}", COORD_NOW=early)
+    two.here(f"ev sync --with {two.there.cwd}", COORD_NOW=now)
+    assert old in [row["work_id"] for row in two.both("wk ls --all --status ready")]
+    for line in ("wk ls", "wk ready"):
+        assert old in [row["work_id"] for row in two.both(line)]
