@@ -50,6 +50,9 @@ def check_view(world: World, at: int) -> None:
         seen |= {"comments": [said["text"] for said in row["comments"]]} if "comments" in row else {}
         assert seen == expected, f"{seen}, but by what each writer knew {expected}"
         check_waits(row, item.status(), item.blockers())
+    for line, statuses in (("wk ls", ("ready", "active", "held", "blocked")), ("wk ready", ("ready",))):
+        listed = sorted(row["work_id"] for row in replica(line, now=replica.now).lines)
+        assert listed == sorted(one for one, row in rows.items() if row["status"] in statuses), line
     circle = {one: set(row.get("blockers", ())) for one, row in rows.items()}
     while found := [one for one, waits in circle.items() if not waits & circle.keys()]:
         for one in found:
