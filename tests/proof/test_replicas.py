@@ -21,15 +21,19 @@ from coord_envelope.sync import intake
 from coord_wk import fold
 
 ANY = settings(deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
-FORM = settings(ANY, max_examples=40, stateful_step_count=40)
+FORM = settings(ANY, max_examples=30, stateful_step_count=40)
 LONG = settings(ANY, derandomize=False, max_examples=800, stateful_step_count=60)
+
+
+class Seeded(Replicas):
+    """A seed stays with the class it is given to."""
 
 
 def test_replicas_agree_whatever_happens_to_them(long: bool, say: Callable[[str], None]) -> None:
     number = int.from_bytes(os.urandom(4), "big")
     SEEN.clear()
     try:
-        run_state_machine_as_test(seed(number)(Replicas) if long else Replicas, settings=LONG if long else FORM)
+        run_state_machine_as_test(seed(number)(Seeded) if long else Replicas, settings=LONG if long else FORM)
     except BaseException:
         say(f"replicas: {seen()}{f'; seed {number}' if long else ''}: not as it must be")
         raise
@@ -65,12 +69,18 @@ BROKEN: dict[str, tuple[object, str, Any, str]] = {
 }
 """What is broken, in place of what, and the words in which it is noticed."""
 
+RARE = ("a claim cannot be taken away", "the cursor stands still")
+
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_a_broken_build_is_noticed(how: str, monkeypatch: pytest.MonkeyPatch, say: Callable[[str], None]) -> None:
+def test_a_broken_build_is_noticed(
+    how: str, monkeypatch: pytest.MonkeyPatch, long: bool, say: Callable[[str], None]
+) -> None:
+    if how in RARE and not long:
+        pytest.skip("takes a quarter of a minute: --long")
     *broken, words = BROKEN[how]
     monkeypatch.setattr(*broken)
-    first = settings(FORM, phases=[Phase.generate], report_multiple_bugs=False)
+    first = settings(FORM, max_examples=40, phases=[Phase.generate], report_multiple_bugs=False)
     with pytest.raises(AssertionError, match=words):
         run_state_machine_as_test(Replicas, settings=first)
     say(f"replicas: a build in which {how}: noticed")
