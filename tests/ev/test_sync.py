@@ -708,6 +708,32 @@ def test_with_another_store_both_have_what_either_had(one: Shell, two: Shell) ->
     assert "no store here" in one("ev sync --with /tmp/none", expect=69).err
 
 
+def test_of_a_disk_that_was_set_back_again_and_again_each_history_comes(one: Shell, two: Shell) -> None:
+    """History: what forked off a fork was dropped, and nobody was told; found by `proof/test_replicas`."""
+
+    def kept(name: str) -> None:
+        one(f"cp -a .coord ../{name}")
+
+    def set_back(name: str) -> None:  # its directories stay the ones they are: the same store
+        one(f"find .coord -mindepth 1 ! -path .coord/local -delete; cp -a ../{name}/. .coord/")
+
+    emit(one, 1)
+    kept("first")
+    emit(one, 2)
+    two("ev sync --with ../one")
+    set_back("first")
+    emit(one, 3)
+    kept("second")
+    for n in (4, 5, 6):
+        emit(one, n)
+        done = two("ev sync --with ../one")
+        assert "kept as agent.one~" in done.err
+        set_back("second")
+    one("ev sync --with ../two")
+    assert seen(one) == seen(two) == [1, 2, 3, 4, 5, 6]
+    assert alike(one, two)
+
+
 def test_what_came_with_another_store_is_given_on(hub: Path, one: Shell, two: Shell) -> None:
     emit(one, 1)
     two("ev sync --with ../one")

@@ -89,3 +89,44 @@ def test_what_one_waits_on_the_other_waits_on(two: Two) -> None:
     two.meet()
     assert [row["work_id"] for row in two.both("wk ready")] == [first]
     two.here(f"wk dep {first} {two.items[0][1]}", expect=65)
+
+
+def test_what_is_closed_in_one_store_is_not_open_through_the_other(two: Two) -> None:
+    # `wk status` ended in a traceback, and `wk ls` listed it: the other's line still said that it was open.
+    two.there(f"wk close {two.items[1][1]}")
+    two.meet()
+    whole = min(two.items[0][0], two.items[1][0])
+    assert two.both("wk status") == [{"ready": 1, "active": 0, "blocked": 0, "held": 0}]
+    for line in ("wk ls", "wk tree", "wk ready"):
+        assert [(row["work_id"], row["status"]) for row in two.both(line)][:1] == [(whole, "ready")]
+    assert [row["work_id"] for row in two.both("wk ls")] == [whole]
+
+
+def test_of_two_parents_only_the_one_that_counts_waits_for_it(two: Two) -> None:
+    # Both listed it as a child and waited for it, though its parent is one of them.
+    other = two.there("wk new other -o id").out.strip()
+    two.there(f"wk update {two.items[1][1]} --parent {other}")
+    two.meet()
+    whole, part = map(min, zip(*two.items, strict=True))
+    assert two.both(f"wk show {part}")[0]["parent"] == other
+    assert [row.get("children") for row in two.both(f"wk show {whole} {other}")] == [None, [part]]
+    assert {row["work_id"] for row in two.both("wk ready")} == {whole, part}
+
+
+def test_what_is_open_for_all_of_it_is_listed_though_each_half_says_closed(two: Two, tmp_path: Path) -> None:
+    # `wk ls` and `wk ready` did not have it: each half was found by its own last word alone.
+    third = Shell(tmp_path / "third")
+    third.cwd.mkdir()
+    third("git init -q && ev init")
+    early, now, late = "2026-01-17T02:00:00Z", "2026-01-17T12:00:00Z", "2026-01-17T22:00:00Z"
+    old = two.there("wk new t --key k -o id", COORD_NOW=early).out.strip()
+    new = two.here("wk new t --key k -o id", COORD_NOW=now).out.strip()
+    two.here(f"wk close {new}", COORD_NOW=now)
+    third(f"ev sync --with {two.here.cwd}", COORD_NOW=late)
+    two.here(f"wk reopen {new}", COORD_NOW=now)
+    third(f"wk reopen {new} && wk close {new}", COORD_NOW=late)
+    two.there(f"ev sync --with {third.cwd} && wk reopen {old} && wk close {old}", COORD_NOW=early)
+    two.here(f"ev sync --with {two.there.cwd}", COORD_NOW=now)
+    assert old in [row["work_id"] for row in two.both("wk ls --all --status ready")]
+    for line in ("wk ls", "wk ready"):
+        assert old in [row["work_id"] for row in two.both(line)]

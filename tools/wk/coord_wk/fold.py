@@ -23,7 +23,7 @@ TEXTS = ("title", "desc", "kind", "parent", "assignee", "hold", "defer_until")
 REGISTERS = (*TEXTS, "priority")
 SETS = ("labels", "deps")
 RESOLUTIONS = ("done", "cancelled", "duplicate")
-name, version = "work", "3"
+name, version = "work", "4"
 
 
 def entities(event: Event) -> Iterable[str]:
@@ -195,27 +195,39 @@ def present(state: Json, which: str) -> dict[str, str]:
 
 
 def facets(state: Json) -> Iterable[tuple[str, str]]:
-    """By what an item is found: open or closed, free, whose, its parent, its id's ending, its foreign id."""
+    """By what an item is found: open or closed, free, whose, its parent, its id's ending, its foreign id.
+
+    Of what has a key it may be too much: who asks looks at it together with its twins.
+    """
     if "created" not in state:
         return
     created = state["created"]["id"]
     rank = f"{priority(state)}{created}"
-    parent, alias = value(state, "parent"), value(state, "fields.alias")
+    parents = {one for one in _standing(state, "parent") if isinstance(one, str)}
+    closed, alias = _standing(state, "closed"), value(state, "fields.alias")
     yield "end", created[::-1]
     if isinstance(alias, str):
         yield "alias", alias
     if "key" in state:
         yield "key", state["key"]
-    if isinstance(parent, str):
-        yield "child", parent
-    if value(state, "closed"):
+    yield from (("child", one) for one in parents)
+    if any(closed):
         yield "closed", created
+    if all(closed):
         return
     holder = owner(state)
     yield "open", rank
-    yield ("owner", f"{holder['agent']} {rank}") if holder else ("free", rank)
-    if isinstance(parent, str):
-        yield "part", parent
+    if holder:
+        yield "owner", f"{holder['agent']} {rank}"
+    if not holder or "key" in state:
+        yield "free", rank
+    yield from (("part", one) for one in parents)
+
+
+def _standing(state: Json, register: str) -> list[object]:
+    """The values that may count: of what has a key all that were not replaced, for a twin may replace the greatest."""
+    values = state["registers"].get(register)
+    return list(values.values()) if values and "key" in state else [value(state, register)]
 
 
 def priority(state: Json) -> int:

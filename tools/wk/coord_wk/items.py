@@ -56,9 +56,10 @@ class Items:
                 seen.add(name)
                 yield name
 
-    def _about(self, facet: str, item: str) -> Iterator[str]:
+    def _below(self, facet: str, item: str) -> Iterator[str]:
         same = self._twins[item] if self.state(item) else [item]
-        return self._named(found for one in same for _, found in self._source.find(facet, one, one + "\0"))
+        found = self._named(part for one in same for _, part in self._source.find(facet, one, one + "\0"))
+        return (part for part in found if self._parent(part) == self.name(item))  # of one made twice only one counts
 
     def known(self, item: str) -> Json:
         """The state of an item that is there."""
@@ -67,8 +68,9 @@ class Items:
         return found
 
     def ranked(self, facet: str) -> Iterator[str]:
-        """Items with a facet, most urgent and then oldest first."""
-        return self._named(item for _, item in self._source.find(facet))
+        """Open items with a facet, most urgent and then oldest first."""
+        found = self._named(item for _, item in self._source.find(facet))
+        return filter(self.is_open, found)  # what was made twice may be closed in one of them only
 
     def owned(self, agent: str) -> Iterator[str]:
         """The items an agent holds."""
@@ -94,7 +96,7 @@ class Items:
 
     def children(self, item: str) -> list[str]:
         """The items whose parent it is, oldest first."""
-        return list(self._about("child", item))
+        return list(self._below("child", item))
 
     def ancestors(self, item: str) -> list[str]:
         """Its parent, that one's parent, and so on, as far as they are there and no circle closes."""
@@ -208,7 +210,7 @@ class Items:
 
     def _parts(self, item: str) -> list[tuple[str, str]]:
         """Its open children, oldest first, each with the event that made it one."""
-        parts = [part for part in self._about("part", item) if self.is_open(part)]
+        parts = [part for part in self._below("part", item) if self.is_open(part)]
         found = [(part, max(self.known(part)["registers"]["parent"])) for part in parts]
         moved = self._supposed_parent
         return [one for one in found if one[0] not in moved] + [(one, "") for one in moved if moved[one] == item]

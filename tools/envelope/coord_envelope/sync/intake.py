@@ -165,7 +165,14 @@ class Intake:
         else:
             file = f"journal/{fork}/{first['seq']:012d}{SUFFIX}"
             there = whole(self._bytes(file), file)
-            if rest.startswith(there) and len(rest) > len(there):
+            shared = _same(rest, there)
+            if shared not in (len(rest), len(there)):
+                if shared:  # a fork of the fork
+                    self._fork(fork, rest, there, later, read, where)
+                else:
+                    self.odd.append(f"{where}: journal/{name}: another fork is kept as {fork}, not taken")
+                return
+            if len(rest) > len(there):
                 self._append(fork, file, there, rest, where)
                 self.odd.append(f"{where}: journal/{name}: does not continue what is held; kept as {fork}")
         if later:
