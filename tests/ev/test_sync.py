@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -11,7 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import BIN, Done, Shell, git
+from support import BIN, Done, Shell, git, open_store
+
+from coord_envelope import Store
+from coord_envelope.sync.intake import Held
 
 NS = "refs/coord"
 
@@ -847,3 +851,16 @@ def test_loose_objects_are_packed_after_a_push(hub: Path, one: Shell) -> None:
     assert list((home / "objects/pack").glob("*.pack"))
     emit(one, 3)
     assert one("ev sync").one["sent"] == 1
+
+
+def test_a_segment_that_cannot_be_read_is_not_left_out(one: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Found by EIO at each open: its lines were taken out of what is published, exit 0, and the next sync was quiet.
+    def fails(*_: object) -> int:
+        raise OSError(errno.EIO, "input/output error")
+
+    emit(one, 1)
+    held, home = Held(open_store(one.cwd)), one.cwd / ".coord"
+    (path,) = home.glob("journal/*/*.jsonl")
+    monkeypatch.setattr(Store, "open", fails)
+    with pytest.raises(OSError, match="input/output"):
+        held.oid(str(path.relative_to(home)))
