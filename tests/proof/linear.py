@@ -78,7 +78,7 @@ def _ways(ops: Sequence[Op], done: int, state: S, step: Step[S]) -> list[tuple[i
     death = min((ops[n].back for n in here if ops[n].saw is None), default=None)
     for n in here:
         after = step(state, ops[n])
-        if after == state and ops[n].saw is not None and (death is None or ops[n].call < death):
+        if after == state and ops[n].saw is not None and (death is None or ops[n].call <= death):
             return [(n, done | 1 << n, after)]
         if after is not None and (after != state or ops[n].saw is not None):
             found.append((n, done | 1 << n, after))
@@ -93,7 +93,7 @@ def _may_come(ops: Sequence[Op], done: int) -> Iterator[int]:
         op = ops[n]
         if first_back is not None and op.call > first_back:
             return
-        if not done >> n & 1 and (op.saw is not None or op.back > last_call):
+        if not done >> n & 1 and (op.saw is not None or op.back >= last_call):
             yield n
             if op.saw is not None:
                 first_back = min(op.back, first_back or op.back)
