@@ -48,7 +48,7 @@ def overlapping(leases: list[Json], resource: str) -> int:
 def test_what_all_were_told_can_have_happened_one_after_the_other(
     shell: Shell, long: bool, say: Callable[..., None]
 ) -> None:
-    members, commands = (32, 100) if long else (8, 15)
+    members, commands = (32, 100) if long else (8, 12)
     crowd, recovered = contend(shell, members, commands, harm_s=0.1)
     leases = lease_events(shell)
     stored = {one["event_id"] for one in events(shell)}

@@ -49,7 +49,7 @@ def claims(shell: Shell, place: Path) -> None:
 
 
 def contention(shell: Shell, _: Path) -> None:
-    contend(shell, members=8, commands=10)
+    contend(shell, members=8, commands=6)
 
 
 def room(shell: Shell, _: Path) -> None:
@@ -65,7 +65,7 @@ SLOWLY = """
 import time
 from coord_envelope import append
 write_clock = append.write_clock
-append.write_clock = lambda *what: (time.sleep(0.05), write_clock(*what))  # between the look and the write
+append.write_clock = lambda *what: (time.sleep(0.2), write_clock(*what))  # between the look and the write
 """
 SYNC = """
 import atexit, os
