@@ -40,15 +40,15 @@ class Crowd:
         """By thing."""
         self.acked: list[str] = []
         """The events that were printed."""
-        self.ends, self.harms = Counter[int](), Counter[str]()
+        self.ends, self.harms, self._begun = Counter[int](), Counter[str](), 0
         self._alive: dict[int, subprocess.Popen[bytes]] = {}
         self._has: dict[str, set[str]] = defaultdict(set)
         self._lease: dict[tuple[str, str], tuple[str, int]] = {}
 
-    def run(self, members: int, commands: int, harm_s: float) -> None:
-        """So many at once, each one command after the other; somebody is harmed about every `harm_s`, 0: nobody."""
+    def run(self, members: int, commands: int, harms: float) -> None:
+        """So many at once, each one command after the other, and so many harms for each command."""
         over = threading.Event()
-        nemesis = threading.Thread(target=self._harm, args=(over, harm_s))
+        nemesis = threading.Thread(target=self._harm, args=(over, harms))
         nemesis.start()
         try:
             with ThreadPoolExecutor(members) as threads:
@@ -96,6 +96,8 @@ class Crowd:
         op = Op(call, back, who, verb, answer(verb, status, printed, err) if told else None, about)
         self.ops[thing].append(op)
         self._learn(thing, op, lease)
+        if verb == "acquire" and not told:
+            self._do(who, thing, "ls", glob)  # nobody else can give back what it may have acquired
 
     def _learn(self, thing: str, op: Op, lease: str) -> None:
         """What its agent knows now: that it has the thing, or has it no more."""
@@ -112,6 +114,7 @@ class Crowd:
         line = f"env COORD_AGENT={agent} COORD_SESSION={session} {line}"
         child = self._shell.popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self._alive[child.pid] = child
+        self._begun += 1
         out, err = child.communicate()
         del self._alive[child.pid]
         return child.returncode, out.decode(), err.decode()
@@ -119,16 +122,16 @@ class Crowd:
     def _everyone(self) -> list[int]:
         return [*self._alive]
 
-    def _harm(self, over: threading.Event, every_s: float) -> None:
+    def _harm(self, over: threading.Event, harms: float) -> None:
         """Kill or stop somebody now and then, by turns anyone and one who has a lock."""
         chance = random.Random(7)
         for aim in cycle((locked, self._everyone)):
-            if not every_s or over.wait(chance.uniform(0, 2 * every_s)):
-                return
             chosen = list[int]()
-            while not chosen and not over.wait(0.0005):  # a lock is seldom had for long
+            while not chosen or self.harms.total() >= harms * self._begun:
+                if over.wait(0.0005):  # a lock is seldom had for long
+                    return
                 chosen = [pid for pid in aim() if pid in self._alive]
-            child = self._alive.get(chance.choice(chosen)) if chosen else None
+            child = self._alive.get(chance.choice(chosen))
             if child is None:
                 continue
             if chance.random() < 0.6:

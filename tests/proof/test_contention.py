@@ -23,10 +23,10 @@ from proof.test_leases import lease_events, windows
 from support import Json, Shell, check_invariants, open_store
 
 
-def contend(shell: Shell, members: int, commands: int, harm_s: float = 0) -> tuple[Crowd, int]:
+def contend(shell: Shell, members: int, commands: int, harms: float = 0) -> tuple[Crowd, int]:
     """Let them contend, and look for the order; the crowd, and how many of the killed commands took effect."""
     crowd = Crowd(shell)
-    crowd.run(members, commands, harm_s)
+    crowd.run(members, commands, harms)
     orders = [linearized(crowd.ops[one], Item(), item) for one in crowd.items]
     orders += [linearized(crowd.ops[one], Lease(), lease) for one in crowd.resources]
     return crowd, sum(op.saw is None for order in orders for op in order)
@@ -49,7 +49,7 @@ def test_what_all_were_told_can_have_happened_one_after_the_other(
     shell: Shell, long: bool, say: Callable[..., None]
 ) -> None:
     members, commands = (32, 100) if long else (8, 12)
-    crowd, recovered = contend(shell, members, commands, harm_s=0.1)
+    crowd, recovered = contend(shell, members, commands, harms=0.2)
     leases = lease_events(shell)
     stored = {one["event_id"] for one in events(shell)}
     counted = {
