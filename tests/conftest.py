@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import Shell, git
+from support import RAN, SAID, Shell, git
+
+NONE_OF = {"lost": "acked", "double claims": "claims", "overlapping leases": "leases", "tracebacks": "commands"}
+"""What must never be, and of what it is counted."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,12 +24,32 @@ def pytest_configure() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    ended = [report for how in ("passed", "failed") for report in terminalreporter.getreports(how)]
-    said = [text.partition(": ") for report in ended for name, text in report.user_properties if name == "said"]
+    found = [report for reports in terminalreporter.stats.values() for report in reports]
+    ended = [report for report in found if getattr(report, "when", None) == "teardown"]  # it has what all phases told
+    told = [one for report in ended for one in report.user_properties]
+    said = [text.partition(": ") for name, text in told if name == "said"]
     if said:
         width = max(len(what) for what, _, _ in said)
         terminalreporter.section("what the proofs saw")
         terminalreporter.write_line("\n".join(f"  {what:<{width}}  {seen}" for what, _, seen in said))
+        terminalreporter.write_line(f"  {total([one for name, one in told if name == 'counted'])}")
+
+
+def total(counted: list[dict[str, int]]) -> str:
+    """What was tried in all, and how much of it failed."""
+    sums = sum(map(Counter, counted), Counter[str]())
+    return ", ".join(f"{sums[what]:,} {what} of {sums[of]:,} {of}" for what, of in NONE_OF.items())
+
+
+@pytest.fixture(autouse=True)
+def no_traceback(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """None of what runs in the background ends with one; of the others `Shell` sees to that."""
+    RAN.clear()
+    SAID.clear()
+    yield
+    found = "".join(path.read_text(errors="replace") for path in SAID)
+    record_property("counted", {**RAN, "tracebacks": found.count("Traceback")})
+    assert "Traceback" not in found, found
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,10 @@ BIN = str(Path(sys.executable).parent)
 ME = {"agent_id": "agent:tester"}
 
 Json = dict[str, Any]
+RAN = Counter[str]()
+"""How many commands this test has run."""
+SAID = set[Path]()
+"""Where those of its commands that run in the background say what nobody asks them."""
 
 
 class Done:
@@ -58,12 +62,23 @@ class Shell:
         argv = ["bash", "-o", "pipefail", "-c", line]
         ended = subprocess.run(argv, cwd=self.cwd, input=data, env=self.env | env, capture_output=True, timeout=120)
         done = Done(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
-        assert "Traceback" not in done.err, done.err
+        hear(done.err)
         assert expect is None or done.status == expect, f"{line}: exit {done.status}\n{done.out}{done.err}"
         return done
 
     def popen(self, line: str, **kwargs: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(["bash", "-c", f"exec {line}"], cwd=self.cwd, env=self.env, **kwargs)
+        """Start one. What it says, unless somebody asks for it, is looked at when the test ends."""
+        RAN["commands"] += 1
+        SAID.add(path := self.cwd.parent / "said")
+        with open(path, "ab") as said:
+            kwargs.setdefault("stderr", said)
+            return subprocess.Popen(["bash", "-c", f"exec {line}"], cwd=self.cwd, env=self.env, **kwargs)
+
+
+def hear(err: str) -> None:
+    """Count a command that has ended. What it said is no traceback."""
+    RAN["commands"] += 1
+    assert "Traceback" not in err, err
 
 
 def git(*argv: str, cwd: Path) -> str:

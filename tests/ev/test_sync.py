@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -11,7 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import BIN, Done, Shell, git
+from support import BIN, Done, Shell, git, open_store
+
+from coord_envelope import Store
+from coord_envelope.sync.intake import Held
 
 NS = "refs/coord"
 
@@ -882,3 +886,16 @@ def test_an_option_that_would_do_nothing_is_refused(one: Shell) -> None:
         assert one(f"ev sync {options}", expect=2).err.startswith("ev: --")
     one("ev sync --remote origin")
     assert "--budget TIME" in one("ev sync --budget 1ms", expect=69).err
+
+
+def test_a_segment_that_cannot_be_read_is_not_left_out(one: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Found by EIO at each open: its lines were taken out of what is published, exit 0, and the next sync was quiet.
+    def fails(*_: object) -> int:
+        raise OSError(errno.EIO, "input/output error")
+
+    emit(one, 1)
+    held, home = Held(open_store(one.cwd)), one.cwd / ".coord"
+    (path,) = home.glob("journal/*/*.jsonl")
+    monkeypatch.setattr(Store, "open", fails)
+    with pytest.raises(OSError, match="input/output"):
+        held.oid(str(path.relative_to(home)))

@@ -14,6 +14,11 @@ def long(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Have a line printed at the end, whether or not the test passes."""
-    return lambda text: record_property("said", text)
+def say(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Have a line printed at the end, whether or not the test passes, and numbers added to the last line."""
+
+    def told(text: str, **counted: int) -> None:
+        record_property("said", text)
+        record_property("counted", {name.replace("_", " "): number for name, number in counted.items()})
+
+    return told

@@ -13,10 +13,13 @@ from proof.witness import bytes_of
 from support import BIN, Done, Json, Shell, git
 
 _GIT = """#!/bin/bash
-# git. Of what goes over the network FLAKY percent fail before, as many after the server did it, in silence.
+# git. What goes over the network is late by up to LATE ms; of it FLAKY percent fail before, as many after the server
+# did it, in silence, and as many come to the server twice.
 case $1 in push|fetch|ls-remote) ;; *) exec {real} "$@" ;; esac
 dice=$((RANDOM % 100)) said=$(mktemp {scratch}/said.XXXXXXXX)
+((LATE)) && sleep "$(printf 0.%03d $((RANDOM % LATE)))"
 ((dice < FLAKY)) && {{ echo "fatal: the line is cut" >&2; exit 128; }}
+((dice >= 100 - FLAKY)) && {real} "$@" >/dev/null && echo "$1" >>{scratch}/repeated
 {real} "$@" >"$said"; status=$?
 grep '^!' "$said" >>{scratch}/rejected
 ((dice < 2 * FLAKY)) && exit 128
@@ -26,7 +29,7 @@ exit $status
 
 
 class Hub:
-    """A bare remote, the clones of it, and which pushes were rejected."""
+    """A bare remote, the clones of it, and what its network did."""
 
     def __init__(self, path: Path, clones: int) -> None:
         self.path, self._scratch = path / "hub.git", path / "bin"
@@ -42,6 +45,11 @@ class Hub:
         file = self._scratch / "rejected"
         lines = file.read_text().splitlines() if file.exists() else []
         return [line for line in lines if "refs/coord/arbiter" not in line]
+
+    def repeated(self) -> int:
+        """How many pushes, fetches and looks came to the server twice."""
+        file = self._scratch / "repeated"
+        return len(file.read_text().split()) if file.exists() else 0
 
     def settle(self) -> list[bytes]:
         """Sync all clones until nothing moves any more; what all of them replay then."""
@@ -62,7 +70,8 @@ class Clone(Shell):
         path.mkdir()
         super().__init__(path)
         self.name = path.name
-        self.env |= {"PATH": f"{wrapper}:{BIN}:{os.environ['PATH']}", "COORD_AGENT": self.name, "FLAKY": "0"}
+        self.env |= {"PATH": f"{wrapper}:{BIN}:{os.environ['PATH']}", "COORD_AGENT": self.name}
+        self.env |= {"FLAKY": "0", "LATE": "0"}
         git("init", "-q", "-b", "main", cwd=path)
         git("remote", "add", "origin", "../hub.git", cwd=path)
         (path / "coord.toml").write_text('[sync]\nremote = "origin"\n')

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from support import Done, Shell
+from support import Done, Shell, hear
 
 WRITES = ("write", "pwrite64", "writev")
 SYNCS = ("fdatasync", "fsync")
@@ -68,6 +68,7 @@ class Strace:
     def calls(self, line: str, **env: str) -> tuple[Done, list[Call]]:
         """Run it untouched: how it ended, and its calls of these kinds in the order in which they began."""
         done = self._run("", line, env)
+        hear(done.err)
         seen: dict[tuple[str, str], int] = {}
         found = []
         for pid, kind, said in _LINE.findall(self._log.read_text(errors="replace")):
@@ -78,6 +79,7 @@ class Strace:
     def dies(self, point: Point, line: str) -> tuple[Done, bool]:
         """Run it, with SIGKILL in place of this call. Was one killed?"""
         done = self._run(f"-e inject={point.kind}:signal=SIGKILL:when={point.nth}", line, {})
+        hear(done.err)
         return done, "killed by SIGKILL" in self._log.read_text(errors="replace")
 
     def fails(self, point: Point, error: str, line: str) -> tuple[Done, bool]:

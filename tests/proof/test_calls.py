@@ -19,7 +19,7 @@ from proof.scenes import SCENES, Scene, withstood
 from proof.strace import Call, Point, Strace
 from support import Shell
 
-KILLS, FAILURES, MOST = 4, 1, 120
+KILLS, FAILURES, MOST = 4, 1, 40
 """Of each command, in the short form; and how many places may fail in the long one."""
 ROUNDS = 600
 """More than any of them has points."""

@@ -58,7 +58,7 @@ def killed_at(shell: Shell, nth: int, alone: bool) -> bool:
     """Run it, and kill it when it and its worker have written so many events. False if it came to its end before."""
     journal = open_journal(shell.cwd)
     follower, seen, end = journal.follow(journal.end()), 0, time.monotonic() + PATIENCE_S
-    with Watched(shell, "ev consume c.toml --once", start_new_session=True, stderr=-3) as victim:
+    with Watched(shell, "ev consume c.toml --once", start_new_session=True) as victim:
         while seen < nth:
             assert time.monotonic() < end, "it did not go on"
             seen += sum(1 for _ in follower.batch())

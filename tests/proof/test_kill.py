@@ -25,7 +25,7 @@ class History:
 
     def __init__(self, shell: Shell) -> None:
         self.shell, self.begin, self.seq, self.bad = shell, bytes_of(shell, "ev replay"), 0, 0
-        self.kills, self.hits, self.torn, self.acked = 0, 0, 0, 0
+        self.kills, self.hits, self.torn, self.acked, self.lost = 0, 0, 0, 0, 0
         self.last = bytes_of(shell, "ev emit proof.first").strip()
 
     def killed(self, acks: list[bytes]) -> None:
@@ -46,6 +46,7 @@ class History:
         fresh = now[len(self.begin) :].split(b"\n")[:-1]
         assert self.last in fresh[:2], "the append after the last kill is gone"  # an unacked line may have survived
         since = fresh[fresh.index(self.last) + 1 :]
+        self.lost += len(set(acks).difference(since))
         assert since[: len(acks)] == acks, "an acked event is not there, or not as it was acked"
         for line in fresh:
             seq = json.loads(line)["seq"]
@@ -107,7 +108,7 @@ def bulk(path: Path, lines: int, **fields: str) -> Path:
     return path
 
 
-def test_no_acked_event_is_lost_to_a_kill(shell: Shell, tmp_path: Path, long: bool, say: Callable[[str], None]) -> None:
+def test_no_acked_event_is_lost_to_a_kill(shell: Shell, tmp_path: Path, long: bool, say: Callable[..., None]) -> None:
     chance = random.Random(9)
     path = bulk(tmp_path / "bulk", LINES)
     feeds = [f"bash -c 'cat {path} | ev emit'", f"ev emit <{path}"]  # in many batches, in one
@@ -119,13 +120,15 @@ def test_no_acked_event_is_lost_to_a_kill(shell: Shell, tmp_path: Path, long: bo
     history.shows([])
     say(
         f"kill -9: {history.kills} kills, {history.hits} while it was writing, {history.torn} tore a line; "
-        f"{history.acked:,} acked events and all {history.kills} appends after are there; {history.bad} bad lines"
+        f"{history.acked:,} acked events and all {history.kills} appends after are there; {history.bad} bad lines",
+        acked=history.acked,
+        lost=history.lost,
     )
     assert history.hits > history.kills / 10, "the kills did not hit"
 
 
 def test_a_key_has_one_event_however_often_its_input_was_killed(
-    shell: Shell, tmp_path: Path, long: bool, say: Callable[[str], None]
+    shell: Shell, tmp_path: Path, long: bool, say: Callable[..., None]
 ) -> None:
     chance, rounds, kills, midway = random.Random(6), 8 if long else 1, 5, 0
     acked: dict[str, str] = {}
@@ -156,7 +159,7 @@ def remember(acked: dict[str, str], acks: list[bytes]) -> None:
         assert first == ack["event_id"], f"{ack['idempotency_key']} was acked with two events"
 
 
-def test_an_append_after_a_write_cut_at_any_byte_is_stored(shell: Shell, say: Callable[[str], None]) -> None:
+def test_an_append_after_a_write_cut_at_any_byte_is_stored(shell: Shell, say: Callable[..., None]) -> None:
     journal = open_journal(shell.cwd)
     size, lost = len(journal.append(ME, drafts(1))[0].raw) + 1, list[int]()
     for missing in range(1, size):

@@ -17,6 +17,7 @@ from proof.hub import Hub
 from proof.scenes import Emit, Tail
 from proof.strace import Strace
 from proof.test_calls import struck
+from proof.test_contention import contend
 from proof.test_durable import check_durable
 from proof.test_sync_claims import race
 from proof.test_torn import check_room
@@ -47,6 +48,10 @@ def claims(shell: Shell, place: Path) -> None:
     race(hub, item)
 
 
+def contention(shell: Shell, _: Path) -> None:
+    contend(shell, members=8, commands=6)
+
+
 def room(shell: Shell, _: Path) -> None:
     check_room(shell, lambda rooms: [rooms[-20]])
 
@@ -55,6 +60,12 @@ LOCK = """
 from contextlib import nullcontext
 from coord_envelope.store import Store
 Store.lock = lambda self, wait_s=0: nullcontext()
+"""
+SLOWLY = """
+import time
+from coord_envelope import append
+write_clock = append.write_clock
+append.write_clock = lambda *what: (time.sleep(0.2), write_clock(*what))  # between the look and the write
 """
 SYNC = """
 import atexit, os
@@ -81,6 +92,7 @@ append._give_back = lambda fd, begin, group: group
 """
 MUTATIONS: dict[str, tuple[str, Check, str]] = {
     "the lock is removed": (LOCK, writers, "not what is stored|has a hole|not in strictly ascending order"),
+    "no lock, among those who contend": (LOCK + SLOWLY, contention, "no order explains"),
     "the ack comes before the fdatasync": (SYNC, durable, "printed before it was on the disk"),
     "the cursor is saved before the print": (PRINT, cursor, "neither printed before the crash nor after it"),
     "a claim is made without the arbiter": (ARBITER, claims, r"assert 2 == 1"),

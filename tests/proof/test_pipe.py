@@ -126,7 +126,7 @@ def test_a_follower_ends_with_its_reader_though_no_event_comes(
 
 
 def test_a_restarted_pipeline_loses_nothing_and_sends_nothing_twice(
-    shell: Shell, long: bool, say: Callable[[str], None]
+    shell: Shell, long: bool, say: Callable[..., None]
 ) -> None:
     chance, stops = random.Random(3), 60 if long else 8
     bytes_of(shell, "msg join --as reader")
@@ -141,7 +141,11 @@ def test_a_restarted_pipeline_loses_nothing_and_sends_nothing_twice(
     causes = Counter(one["cause"] for one in stored if one["type"] == "msg.sent")
     events = {one["event_id"] for one in stored if one["type"] == "proof.made"}
     lost, twice = len(events - causes.keys()), sum(number > 1 for number in causes.values())
-    say(f"pipe: {len(events):,} events, tail ended {stops} times midway: {lost} lost, {twice} sent twice")
+    say(
+        f"pipe: {len(events):,} events, tail ended {stops} times midway: {lost} lost, {twice} sent twice",
+        acked=len(events),
+        lost=lost,
+    )
     assert (lost, twice) == (0, 0)
 
 

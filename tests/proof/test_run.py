@@ -84,9 +84,7 @@ def by_job(shell: Shell, kind: str) -> dict[str, list[Json]]:
     return found
 
 
-def test_killed_workers_lose_no_job_and_leave_nobody_behind(
-    shell: Shell, long: bool, say: Callable[[str], None]
-) -> None:
+def test_killed_workers_lose_no_job_and_leave_nobody_behind(shell: Shell, long: bool, say: Callable[..., None]) -> None:
     chance, count, kills = random.Random(11), 500 if long else 60, 60 if long else 9
     (shell.cwd / "job").write_text(JOB)
     body = {"argv": ["sh", "job"], "max_attempts": 1_000}
@@ -116,7 +114,11 @@ def test_killed_workers_lose_no_job_and_leave_nobody_behind(
     assert list(left_of(runs)) == []
     again = sum(len(found) - 1 for found in claims.values())
     how = ", ".join(f"{number} {what}" for what, number in sorted(crew.killed.items()))
-    say(f"run: {count} jobs, {WORKERS} workers, killed: {how}; each job ended once, {again} attempts were made again")
+    say(
+        f"run: {count} jobs, {WORKERS} workers, killed: {how}; each job ended once, {again} attempts were made again",
+        acked=count,
+        lost=len(runs - shown.keys()),
+    )
     assert again
     check_invariants(open_store(shell.cwd))
 
@@ -130,7 +132,7 @@ def log_is_whole(shell: Shell, run: str, n: int, body: Json) -> None:
         assert (said["bytes"], said["sha256"]) == (len(log), hashlib.sha256(log).hexdigest())
 
 
-def test_a_flood_of_output_needs_no_more_than_its_bound(shell: Shell, long: bool, say: Callable[[str], None]) -> None:
+def test_a_flood_of_output_needs_no_more_than_its_bound(shell: Shell, long: bool, say: Callable[..., None]) -> None:
     """64 MiB of disk and a fixed memory, whatever a job writes."""
     size, gate = 1_000_000_000 if long else 150_000_000, Gate(shell.cwd)
     run = requested(shell, f"sh -c 'head -c {size} /dev/zero; echo up >&2; read x <gate'")
@@ -146,7 +148,7 @@ def test_a_flood_of_output_needs_no_more_than_its_bound(shell: Shell, long: bool
     assert peak < 64 << 10
 
 
-def test_a_worker_sleeps_while_nothing_happens(shell: Shell, long: bool, say: Callable[[str], None]) -> None:
+def test_a_worker_sleeps_while_nothing_happens(shell: Shell, long: bool, say: Callable[..., None]) -> None:
     window = 60 if long else 3
     with worker(shell) as found:
         requested(shell, "true")

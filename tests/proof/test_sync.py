@@ -18,13 +18,14 @@ from proof.hub import Clone, Hub, at_once, events
 from support import git
 
 FLAKY = "7"
-"""Percent of fetches and pushes that fail before the server did it, and as many after."""
+"""Percent of fetches and pushes that fail before the server did it, as many after, and as many that come twice."""
 
 
 class Life:
     """What two agents and a user do at random in one clone."""
 
-    def __init__(self, clone: Clone, seed: int, rounds: int) -> None:
+    def __init__(self, clone: Clone, seed: int, long: bool) -> None:
+        self._late, rounds = ("300", 25) if long else ("30", 2)  # ms at most
         self.clone, self.rounds = clone, rounds
         self.acked, self.ends, self.did = list[str](), Counter[int](), Counter[str]()
         self._chance = random.Random(seed)
@@ -64,7 +65,9 @@ class Life:
         self.acked += self.clone("ev emit", lines, COORD_AGENT=f"{self.clone.name}-{agent}").out.split("\n")[:-1]
 
     def _sync(self, agent: str) -> None:
-        done = self.clone("ev sync", expect=None, FLAKY=FLAKY, COORD_AGENT=f"{self.clone.name}-{agent}")
+        done = self.clone(
+            "ev sync", expect=None, FLAKY=FLAKY, LATE=self._late, COORD_AGENT=f"{self.clone.name}-{agent}"
+        )
         assert done.status in (0, 69), f"exit {done.status}: {done.err}"
         told = [line for line in done.err.splitlines() if "cannot be fetched" not in line]  # the others went on
         assert len(told) == bool(done.status), done.err
@@ -96,16 +99,20 @@ HABITS = {
     "a dirty index": ["add -A"],
     "a push and a fetch": ["commit -qam own", "push -qf origin HEAD:refs/heads/{name}", "fetch -q origin"],
     "a reset": ["reset -q --hard"],
+    "a merge": ["commit -qam side", "branch -f side", "reset -q --hard HEAD~1", "merge -q --no-ff --no-edit side"],
+    "an amend": ["commit -qam first", "commit -q --amend -m again", "reflog expire --expire=now --all", "gc -q"],
+    "a head apart": ["checkout -q --detach", "commit -qam apart", "tag -f apart", "checkout -q main"],
+    "a worktree": ["worktree add -qf ../{name}-tree", "worktree remove -f ../{name}-tree"],
 }
 """What a user does to a repository in which anything may lie about."""
 
 
 def test_all_end_with_the_same_events_and_no_users_git_is_touched(
-    repo: Path, tmp_path: Path, long: bool, say: Callable[[str], None]
+    repo: Path, tmp_path: Path, long: bool, say: Callable[..., None]
 ) -> None:
     chance = random.Random(4)
     hub = Hub(tmp_path, 8)
-    lives = [Life(clone, chance.randrange(1 << 30), 25 if long else 2) for clone in hub.clones]
+    lives = [Life(clone, chance.randrange(1 << 30), long) for clone in hub.clones]
     with ThreadPoolExecutor(len(lives)) as threads:
         for done in [threads.submit(life.live) for life in lives]:
             done.result()
@@ -117,8 +124,11 @@ def test_all_end_with_the_same_events_and_no_users_git_is_touched(
     assert chance.choice(hub.clones)("ev verify").out == ""
     ends, did = sum((life.ends for life in lives), Counter()), sum((life.did for life in lives), Counter())
     say(
-        f"sync: 8 clones, 16 agents, {len(acked):,} events, {ends.total()} syncs of which {ends[69]} failed: one "
-        f"replay in all, each acked event once, no ref of a replica rejected; a user did {did.total()} things"
+        f"sync: 8 clones, 16 agents, {len(acked):,} events, {ends.total()} syncs of which {ends[69]} failed, "
+        f"{hub.repeated()} calls of the network came twice: one replay in all, each acked event once, "
+        f"no ref of a replica rejected; a user did {did.total()} things",
+        acked=len(acked),
+        lost=len(set(acked) - lines.keys()),
     )
 
 
@@ -160,7 +170,7 @@ def family(pid: int) -> list[int]:
 
 def killed(clone: Clone, after: float, whole: bool) -> bool:
     """Was a sync killed so many seconds after its start, alone or with the git that it had started?"""
-    child = clone.popen("ev sync", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = clone.popen("ev sync", stdout=subprocess.DEVNULL)
     try:
         child.wait(after)
         return False
@@ -173,7 +183,7 @@ def killed(clone: Clone, after: float, whole: bool) -> bool:
 
 
 def test_after_a_sync_was_killed_the_next_completes(
-    repo: Path, tmp_path: Path, long: bool, say: Callable[[str], None]
+    repo: Path, tmp_path: Path, long: bool, say: Callable[..., None]
 ) -> None:
     chance, rounds, kills = random.Random(11), 300 if long else 5, Counter[bool]()
     hub = Hub(tmp_path, 2)
@@ -199,7 +209,9 @@ def test_after_a_sync_was_killed_the_next_completes(
     assert kills.total() > rounds / 2, "the kills did not hit"
     say(
         f"sync, kill -9: alone {kills[False]} times, {kills[True]} with the git it had started: "
-        "the next completed each time, every event once, each claim confirmed once"
+        "the next completed each time, every event once, each claim confirmed once",
+        acked=len(ids),
+        lost=len(set(ids) - stored.keys()),
     )
 
 

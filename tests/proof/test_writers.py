@@ -59,13 +59,15 @@ def check_order(events: Sequence[Json]) -> int:
 
 @pytest.mark.parametrize("agents", [["one"] * WRITERS, [f"w{n}" for n in range(WRITERS)]], ids=["one agent", "eight"])
 def test_writers_at_once_lose_and_tear_nothing(
-    shell: Shell, agents: list[str], long: bool, say: Callable[[str], None]
+    shell: Shell, agents: list[str], long: bool, say: Callable[..., None]
 ) -> None:
     count = 20_000 if long else 1_000
     stored = check_writers(shell, agents, count)
     say(
         f"writers: {len(agents)} processes, {len(set(agents))} agent(s), {count:,} events each: "
-        f"{stored:,} stored as acked, in order, no hole, verify clean"
+        f"{stored:,} stored as acked, in order, no hole, verify clean",
+        acked=len(agents) * count,
+        lost=len(agents) * count - stored,
     )
 
 
@@ -93,7 +95,7 @@ def check_one_winner(acks: Sequence[bytes], key: str) -> bytes:
     return won
 
 
-def test_a_key_that_sixteen_race_for_has_one_event(shell: Shell, long: bool, say: Callable[[str], None]) -> None:
+def test_a_key_that_sixteen_race_for_has_one_event(shell: Shell, long: bool, say: Callable[..., None]) -> None:
     rounds = 1_000 if long else 50
     won = []
     with ExitStack() as ends:
@@ -109,7 +111,7 @@ def test_a_key_that_sixteen_race_for_has_one_event(shell: Shell, long: bool, say
     say(f"one key: {RACERS} processes raced for {rounds:,} keys: one event each, {len(winners)} of them won some")
 
 
-def test_a_key_that_sixteen_start_up_for_has_one_event(shell: Shell, long: bool, say: Callable[[str], None]) -> None:
+def test_a_key_that_sixteen_start_up_for_has_one_event(shell: Shell, long: bool, say: Callable[..., None]) -> None:
     won = []
     for number in range(25 if long else 1):
         with ExitStack() as ends:

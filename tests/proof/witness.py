@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from support import Json, Shell
+from support import Json, Shell, hear
 
 PATIENCE_S = 30.0
 """How long anything may take before it counts as never. Generous: a busy machine is no bug."""
@@ -70,6 +70,7 @@ def bytes_of(shell: Shell, command: str) -> bytes:
     """What a command that must succeed prints."""
     argv = ["bash", "-c", command]
     ended = subprocess.run(argv, cwd=shell.cwd, env=shell.env, capture_output=True, timeout=300)
+    hear(ended.stderr.decode())
     assert ended.returncode == 0 and not ended.stderr, f"{command}: {ended.returncode} {ended.stderr.decode()}"
     return ended.stdout
 

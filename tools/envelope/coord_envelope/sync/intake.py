@@ -44,11 +44,14 @@ class Held:
             self._known = saved if isinstance(saved, dict) else {}
 
     def oid(self, path: str) -> str | None:
-        """Of its whole lines; None if there is no such file, or it is too large to be synced."""
+        """Of its whole lines; None if there is no such file, or it is too large to be synced.
+
+        Raises OSError if it cannot be read: who took that for none would take the file out of what is published.
+        """
         data = b""
         try:
             fd = self._store.open(*path.split("/"))
-        except OSError:
+        except (FileNotFoundError, disk.IrregularError):
             return None
         try:
             info = os.fstat(fd)
