@@ -899,3 +899,17 @@ def test_a_segment_that_cannot_be_read_is_not_left_out(one: Shell, monkeypatch: 
     monkeypatch.setattr(Store, "open", fails)
     with pytest.raises(OSError, match="input/output"):
         held.oid(str(path.relative_to(home)))
+
+
+def test_a_remote_is_remembered_once_it_was_met(one: Shell) -> None:
+    # `--remote TYPO` took the place of the one that worked.
+    emit(one, 1)
+    one("ev sync --remote origin")
+    one("ev sync --remote ./nowhere.git", expect=69)
+    one("ev sync --remote ext::nothing", expect=69)
+    assert one("ev sync --status").one["remote"] == "origin"
+
+
+def test_a_watch_ends_that_has_nothing_to_sync_with(shell: Shell) -> None:
+    # It said so again and again, for ever.
+    assert shell("timeout 60 ev sync --watch --interval 50s", expect=69).err.count("no remote is configured") == 1

@@ -238,6 +238,8 @@ def test_what_became_of_mail_is_shown(shell: Shell) -> None:
     assert [ack["agent"] for ack in shown["$acks"].values()] == ["agent:qa"]
     assert shell("msg show 00000000", expect=1).err == "msg: 00000000: no such message\n"
     assert shell("msg ls --at 2000-01-01").out == ""
+    assert shell(f"msg show {one} --at 2000-01-01", expect=1).err == f"msg: {one}: no such message\n"
+    assert shell(f"msg thread {one} --at 2000-01-01", expect=1).err == f"msg: {one}: no such thread\n"
 
 
 def test_mail_expires(shell: Shell) -> None:

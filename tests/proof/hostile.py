@@ -19,6 +19,7 @@ ANYTHING: tuple[Any, ...] = (
     "a\u2028b\u0085c", "\x1b[2J\u202e", [], [[]], [None], {}, {"": {}}, DEEP, "agent:tester", "all", "queue:q", "done",
     "2026-01-01", "9" * 40, "9999-12-31T23:59:59.999Z", "-1", "../../etc/passwd", "{{x}}", "\U0001f600",
 )  # fmt: skip
+NAMES = ("id", "ts", "by", "n", "kind", "claim", "agent", "state", "registers", "key", "level", "outcome", "until_ms")
 BROKEN = (
     b"\0", b"\r", b"\xef\xbb\xbf", b"\xff\xfe", b"9" * 5_000, b"[" * 5_000, b'{"a":' * 200, "\u2028".encode(),
     b"\\ud800", b'"', b"\\", b",", b'"seq":1,', b'"event_id":"7ZZZZZZZZZZZZZZZZZZZZZZZZZ",', b'"$trust":"self",',
@@ -77,6 +78,8 @@ class Hostile:
             if not inner or not isinstance(inner, (dict, list)):
                 break
             place, key = inner, self.chance.choice(list(inner) if isinstance(inner, dict) else range(len(inner)))
+        if isinstance(place, dict) and self.chance.random() < 0.2:
+            key = self.chance.choice(NAMES)  # one that a fold may give its own meaning
         place[key] = deepcopy(self.chance.choice((*ANYTHING, self._id(), [self._id()])))
 
     def _broken(self, line: bytes, others: list[bytes]) -> bytes:

@@ -219,6 +219,8 @@ def test_jobs_are_listed_by_status_number_and_time(shell: Shell) -> None:
     assert [one["run_id"] for one in shell("run ls --status completed").lines] == [first]
     assert len(shell("run ls --at 2036-01-17T12:30:00Z").lines) == 2
     assert shell("run ls --at 2036-01-17T11:30:00Z").out == ""
+    then = shell(f"run show {first} --at 2036-01-17T12:30:00Z").one
+    assert (then["status"], shell(f"run show {first}").one["status"]) == ("requested", "completed")
 
 
 def test_watch_prints_what_comes(shell: Shell) -> None:

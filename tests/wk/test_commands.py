@@ -505,6 +505,7 @@ def test_time_travel_shows_what_was(shell: Shell) -> None:
     assert shell("wk ready --at 2026-01-02 -o id").out.strip() == item
     assert [one["status"] for one in shell("wk ls --at 2026-01-03").lines] == ["active", "ready"]
     assert shell(f"wk show {item} --at 2026-01-03").one["owner"] == "agent:tester"
+    assert shell("wk mine --at 2026-01-03 -o id").out.strip() == item and shell("wk mine --at 2026-01-02").out == ""
     assert shell("wk status --at 2026-01-03").one == {"ready": 1, "active": 1, "blocked": 0, "held": 0}
     assert len(shell("wk tree --at 2026-01-03").lines) == 2
     refused(shell, f"wk show {item} --at 2026-01-01", 1, "no such work item")

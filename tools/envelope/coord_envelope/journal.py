@@ -44,14 +44,24 @@ class Journal:
         """Write drafts, each for itself; see `append.append_each`."""
         return append.append_each(self.store, actor, drafts, self.index, allow_secret, witness)
 
-    def replay(self, wanted: Filter | None = None, after: Cursor | None = None, live: bool = False) -> Iterator[Event]:
-        """Events in order of event_id, without those that `after` has. Streams: memory grows with their number only."""
+    def replay(
+        self,
+        wanted: Filter | None = None,
+        after: Cursor | None = None,
+        live: bool = False,
+        until: str | None = None,
+    ) -> Iterator[Event]:
+        """Events in order of event_id, without those that `after` has, or whose `ts` is later than `until`.
+
+        Memory grows with the number of streams only.
+        """
         from coord_envelope.merge import merge
 
         seen = after or Cursor()
         merged = merge([stream.events(one.after(seen.get(one.name, 0))) for one in self._streams(live)])
         shown = self.redactions.all(merged)
-        return filter(wanted, shown) if wanted else shown
+        found = filter(wanted, shown) if wanted else shown
+        return (one for one in found if one["ts"] <= until) if until else found
 
     def lines(self, types: Collection[str]) -> Iterator[list[bytes]]:
         """The lines of what `replay` gives, many at a time; of these types, or all. Some twenty times as fast."""

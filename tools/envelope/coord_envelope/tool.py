@@ -12,7 +12,7 @@ import sys
 from coord_envelope import argv, clock, codec, inputs, world
 from coord_envelope.context import suppress
 from coord_envelope.disk import fault_of, write_all
-from coord_envelope.errors import BadData, DiskFault, Fault, Usage
+from coord_envelope.errors import BadData, DiskFault, Fault, No, Usage
 from coord_envelope.event import address
 from coord_envelope.filter import Filter
 from coord_envelope.journal import Journal
@@ -91,6 +91,18 @@ class Call:
                 except BadData as fault:
                     self.fail(fault, f"line {number}")
             yield found
+
+    def each(self, given: Sequence[str] | None, names: Sequence[str], act: Callable[[str], Iterable[Json]]) -> None:
+        """Print what `act` gives of each id (see `ids`), and go on after one that it refuses.
+
+        What concerns all of them, the disk or the remote, ends it.
+        """
+        for group in self.ids(given or (), *names):
+            for text in group:
+                try:
+                    self.put(act(text))
+                except (No, Usage, BadData) as fault:
+                    self.fail(fault, fault.where or text)
 
     def event(self, text: str) -> Event | None:
         """The event a full or short id names. Raises Usage if several could be meant."""

@@ -118,9 +118,7 @@ def replay(call: Call, wanted: Filter, until: o.Until = None) -> None:
         for rows in call.journal.lines(types):
             call.out.put_lines(rows)
         return
-    last = tool.moment(until) if until else None
-    events = call.journal.replay(wanted)
-    call.put(events if last is None else (event for event in events if event["ts"] <= last))
+    call.put(call.journal.replay(wanted, until=until and tool.moment(until)))
 
 
 def show(call: Call, ids: o.Ids = None) -> None:

@@ -35,7 +35,7 @@ class Jobs:
         self._store, self._name = store, name
         self._over: dict[str, Json] = {}
         self._asked: set[str] = set()
-        # Scoped by actor and session, a key is the same for every start of the consumer only without a session.
+        # The consumer acts, in no session: its jobs are claimed by whoever starts it next.
         unset = ("COORD_SESSION", "COORD_AGENT")
         kept = {key: value for key, value in os.environ.items() if key not in unset}
         self._env = {**kept, "COORD_AGENT": name, "COORD_DIR": store.path}

@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_envelope.sync.exchange import Exchange
+    from coord_envelope.sync.settings import Remote
     from coord_envelope.sync.upkeep import Upkeep
     from coord_envelope.tool import Call
     from coord_ev import options as o
@@ -63,21 +64,26 @@ def _once(call: Call, remote: str | None, seconds: float) -> None:
 
     began, store = time.monotonic(), call.journal.store
     found = settings.remote(store, settings.required(store, remote))
+    done = None if quiet(call.journal, found, seconds) else _met(call, found, seconds - (time.monotonic() - began))
     if remote:
         settings.remember(store, found.name)
-    if quiet(call.journal, found, seconds):
-        call.put([{"remote": found.name, "received": 0, "sent": 0}])
-        return
-    from coord_envelope.sync.exchange import Exchange
-
-    done = Exchange(call.journal, found, seconds - (time.monotonic() - began))
-    done.run()
-    call.put([_said(done)])
-    for claim in done.conceded:
+    call.put([_said(done) if done else {"remote": found.name, "received": 0, "sent": 0}])
+    for claim in done.conceded if done else ():
         call.fail(No("the claim is another's, who was confirmed first", where=claim, todo="`msg recv` says whose"))
 
 
+def _met(call: Call, found: Remote, seconds: float) -> Exchange:
+    from coord_envelope.sync.exchange import Exchange
+
+    done = Exchange(call.journal, found, seconds)
+    done.run()
+    return done
+
+
 def _watch(call: Call, remote: str | None, seconds: float, pause: float) -> None:
+    from coord_envelope.sync import settings
+
+    settings.remote(call.journal.store, settings.required(call.journal.store, remote))  # else no round does better
     while True:
         try:
             _once(call, remote, seconds)

@@ -170,12 +170,7 @@ def _reason(text: str) -> str:
 
 def _each(call: Call, ids: list[str] | None, act: Callable[[str], Json]) -> None:
     call.out.id_ref = "lease_id"
-    for group in call.ids(ids or [], *LEASE):
-        for text in group:
-            try:
-                call.put([act(text)])
-            except (No, Usage, BadData) as fault:
-                call.fail(fault, fault.where or text)
+    call.each(ids, LEASE, lambda text: [act(text)])
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

@@ -101,7 +101,7 @@ def requeue(call: Call, ids: o.Ids = None) -> None:
 
         return call.journal.append(call.actor(), decide, allow_secret=True)[:1]
 
-    post.each(call.ids(ids or [], *MSG), sent)
+    call.each(ids, MSG, sent)
 
 
 def join(call: Call, groups: o.Groups = None) -> None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_envelope.tool import Call
     from coord_msg import options as o
-    from coord_msg.mail import Mail
 
 
 def send(
@@ -201,40 +200,37 @@ def ls(
 
     What waits, of everybody; to an address, or from an agent, also what nobody has to ack. It marks nothing.
     """
-    mail = _at(Post(call), at)
+    mail = Post(call).mail(at)
     sender = None if from_ is None else tool.agent_id(from_, "--from")
     found = mail.listed(None if address is None else _address(address), sender, all_)
     call.put(islice(map(mail.row, found), lines))
 
 
-def _at(post: Post, at: str | None) -> Mail:
-    return post.then(tool.moment(at)) if at else post.mail()
-
-
-def show(call: Call, ids: o.Ids = None, text: o.AsText = False) -> None:
+def show(call: Call, ids: o.Ids = None, text: o.AsText = False, at: o.At = None) -> None:
     """Show messages, and what became of them.
 
     Exit 1 if one is not there.
     """
     post, printer = Post(call), Printer(call, text)
+    then = post.mail(at) if at else None
 
     def shown(which: str) -> list[Json]:
-        mail = post.mail()
+        mail = then or post.mail()
         state = post.found(which, mail)
         notes = {part: state[part] for part in ("acks", "claims", "nacks", "ended", "firm") if state.get(part)}
         notes["waits_for"] = fold.waits_for(state)
         return [printer.noted(one, status=mail.status(state), **notes) for one in post.events([state])]
 
-    post.each(call.ids(ids or [], *MSG), shown)
+    call.each(ids, MSG, shown)
 
 
-def thread(call: Call, id_: o.ThreadId, text: o.AsText = False) -> None:
+def thread(call: Call, id_: o.ThreadId, text: o.AsText = False, at: o.At = None) -> None:
     """Print the mail of a thread, oldest first.
 
     The id is the thread's, or that of a message in it.
     """
     post, printer = Post(call), Printer(call, text)
-    mail, full = post.mail(), call.resolve(id_)
+    mail, full = post.mail(at), call.resolve(id_)
     state = mail.state(full)
     found = list(mail.thread(state["mail"]["thread"] if state else full))
     if not found:
@@ -247,7 +243,7 @@ def dead(call: Call, queue: o.Queues = None, at: o.At = None) -> None:
 
     It was given out as often as it may be, and not acked. `msg requeue` sends it anew.
     """
-    mail = _at(Post(call), at)
+    mail = Post(call).mail(at)
     given = None if queue is None else _address(queue if ":" in queue else f"queue:{queue}")
     if given and not given.startswith("queue:"):
         raise Usage(f"{queue}: is no queue", todo="queue:NAME, or its NAME")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import BadData, Event, Fault, No, Usage, blobs, world
+from coord_envelope import BadData, Event, Fault, No, blobs, tool, world
 from coord_envelope.errors import NoAddressee
 from coord_envelope.view import Snapshot, View
 from coord_msg import fold
@@ -12,7 +12,7 @@ from coord_msg.mail import Mail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from coord_envelope.codec import Json
     from coord_envelope.tool import Call
@@ -28,14 +28,12 @@ class Post:
         self._call, self._view = call, View(call.journal.store, fold)
         self._known: dict[str, bool] = {}
 
-    def mail(self) -> Mail:
-        """The mail as it is now."""
-        return Mail(self._view.refresh(), world.now_ms())
-
-    def then(self, at: str) -> Mail:
-        """The mail as it was at a time."""
-        events = (event for event in self._call.journal.replay() if event["ts"] <= at)
-        return Mail(Snapshot(fold, events), world.parse_ts(at))
+    def mail(self, at: str | None = None) -> Mail:
+        """The mail as it is, or as it was at a time."""
+        if at is None:
+            return Mail(self._view.refresh(), world.now_ms())
+        then = tool.moment(at)
+        return Mail(Snapshot(fold, self._call.journal.replay(until=then)), world.parse_ts(then))
 
     def agent(self, agent: str) -> Json | None:
         """What an agent's own changes are folded to; None if it made none."""
@@ -56,15 +54,6 @@ class Post:
         if state is None:
             raise No("no such message", where=text)
         return state
-
-    def each(self, texts: Iterable[list[str]], act: Callable[[str], Iterable[Json]]) -> None:
-        """Do it for each id, print what it gives, and go on after a failure."""
-        for group in texts:
-            for text in group:
-                try:
-                    self._call.put(act(text))
-                except (No, Usage, BadData) as fault:
-                    self._call.fail(fault, fault.where or text)
 
     def addressed(self, draft: Json, force: bool) -> Json:
         """The draft, to everyone it is for: groups become their members, without the sender.
@@ -116,8 +105,6 @@ class Post:
         with open(path, "rb") as file:
             data = file.read(blobs.LARGEST + 1)
         if len(data) > blobs.SYNCED:
-            from coord_envelope import tool
-
             tool.warn(f"{path} is larger than {blobs.SYNCED:,} bytes: it stays in this store")
         name = os.path.basename(path).encode("utf-8", "replace")[:200].decode("utf-8", "ignore")
         try:

@@ -8,7 +8,7 @@ from coord_envelope import BadData, Fault, Filter, No, Usage, tool
 from coord_run import draft
 from coord_run.jobs import OVER, STATUSES, exit_status, passed_on
 from coord_run.mine import witness
-from coord_run.store import Runs
+from coord_run.store import RUN, Runs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def poll(call: Call, ids: o.Ids = None) -> None:
         call.status = call.status or (NOT_ENDED if status is None else status)
         return [jobs.row(state)]
 
-    runs.each(ids, polled)
+    call.each(ids, RUN, polled)
 
 
 def attach(call: Call, id_: o.Id) -> int:
@@ -205,18 +205,19 @@ def ls(
     call.put(map(jobs.row, islice((one for one in found if not status or jobs.status(one) in status), lines)))
 
 
-def show(call: Call, ids: o.Ids = None) -> None:
+def show(call: Call, ids: o.Ids = None, at: o.At = None) -> None:
     """Show jobs: their state, attempts and results.
 
     Exit 1 if one is not there.
     """
     runs = Runs(call)
+    then = runs.jobs(at) if at else None
 
     def shown(text: str) -> Iterable[Json]:
-        jobs = runs.jobs()
+        jobs = then or runs.jobs()
         return [jobs.shown(runs.found(text, jobs))]
 
-    runs.each(ids, shown)
+    call.each(ids, RUN, shown)
 
 
 def cancel(call: Call, ids: o.Ids = None, reason: o.Reason = "not wanted any more") -> None:
@@ -242,7 +243,7 @@ def cancel(call: Call, ids: o.Ids = None, reason: o.Reason = "not wanted any mor
         first = call.event(before[0]) if before else None
         return [first.noted(dup=True)] if first else done
 
-    runs.each(ids, cancelled)
+    call.each(ids, RUN, cancelled)
 
 
 def watch(call: Call) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from coord_envelope import BadData, Event, No, Usage, claims, tool, world
+from coord_envelope import Event, No, claims, tool, world
 from coord_envelope.view import Snapshot, View
 from coord_run import draft, fold
 from coord_run.jobs import Jobs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from coord_envelope.codec import Json
     from coord_envelope.tool import Call
@@ -30,8 +30,7 @@ class Runs:
         if at is None:
             return Jobs(self._view.refresh(), world.now_ms())
         then = tool.moment(at)
-        events = (event for event in self._call.journal.replay() if event["ts"] <= then)
-        return Jobs(Snapshot(fold, events), world.parse_ts(then))
+        return Jobs(Snapshot(fold, self._call.journal.replay(until=then)), world.parse_ts(then))
 
     def change(self, decide: Callable[[Jobs], Sequence[Json]], allow_secret: bool = False) -> list[Event]:
         """Append what `decide` says of the jobs as they are under the lock. What it raises, nothing is written."""
@@ -60,12 +59,3 @@ class Runs:
         if state is None:
             raise No("no such job", where=text)
         return state
-
-    def each(self, ids: Sequence[str] | None, act: Callable[[str], Iterable[Json]]) -> None:
-        """Do it for each id, print what it gives, and go on after a failure."""
-        for group in self._call.ids(ids or [], *RUN):
-            for text in group:
-                try:
-                    self._call.put(act(text))
-                except (No, Usage, BadData) as fault:
-                    self._call.fail(fault, fault.where or text)

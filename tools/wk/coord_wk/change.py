@@ -69,7 +69,7 @@ def claim(
     def take(text: str) -> Iterable[Event]:
         return [confirm.settle(one, text) for one in work.change(lambda items: decide(text, items))]
 
-    work.each(call.ids(ids or [], *WORK), take)
+    call.each(ids, WORK, take)
 
 
 def _held(text: str, holder: Json, ours: bool) -> No:
@@ -161,7 +161,7 @@ def close(
             raise fault
         return done
 
-    work.each(call.ids(ids or [], *WORK), finish)
+    call.each(ids, WORK, finish)
 
 
 def _duplicate(work: Work, items: Items, item: str, dup_of: str | None) -> Json:
@@ -296,4 +296,4 @@ def _change_each(call: Call, work: Work, ids: list[str] | None, decide: Decide) 
     def act(text: str) -> Iterable[Event]:
         return work.change(lambda items: decide(text, items))
 
-    work.each(call.ids(ids or [], *WORK), act)
+    call.each(ids, WORK, act)

@@ -188,7 +188,7 @@ def show(call: Call, ids: o.Ids = None, at: o.At = None) -> None:
         items = then or work.items()  # anew for each: a line may come later than what it is about
         return [items.detail(work.resolve(text, items))]
 
-    work.each(call.ids(ids or [], *WORK), shown)
+    call.each(ids, WORK, shown)
 
 
 def tree(call: Call, id_: o.MaybeId = None, at: o.At = None) -> None:
@@ -210,9 +210,9 @@ def _below(items: Items, top: str, indent: str) -> Iterator[Json]:
         todo += [(one, depth + 1) for one in reversed(parts)]
 
 
-def mine(call: Call) -> None:
+def mine(call: Call, at: o.At = None) -> None:
     """List what you hold."""
-    items = Work(call).items()
+    items = Work(call).items(at)
     call.put(map(items.row, items.owned(call.actor()["agent_id"])))
 
 

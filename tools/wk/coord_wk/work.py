@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_envelope import BadData, Event, Fault, No, Usage, codec, tool, world
+from coord_envelope import Event, Fault, No, Usage, codec, tool, world
 from coord_envelope.keys import make_durable
 from coord_envelope.view import Snapshot, View
 from coord_wk import fold
@@ -10,7 +10,7 @@ from coord_wk.items import Items
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from coord_envelope.codec import Json
     from coord_envelope.index import Index
@@ -37,8 +37,7 @@ class Work:
         if at is None:
             return Items(self._view.refresh(), world.format_ts(world.now_ms()))
         then = tool.moment(at)
-        events = (event for event in self._call.journal.replay() if event["ts"] <= then)
-        return Items(Snapshot(fold, events), then)
+        return Items(Snapshot(fold, self._call.journal.replay(until=then)), then)
 
     def change(self, decide: Decide) -> list[Event]:
         """Append what `decide` says of the items as they are under the lock. What it raises, nothing is written.
@@ -107,12 +106,3 @@ class Work:
         """Was nothing heard of the agent for 30 minutes?"""
         since = world.format_ts(world.now_ms() - SILENT_MS)
         return (self._call.journal.last_seen(agent) or "") <= since
-
-    def each(self, texts: Iterable[list[str]], act: Callable[[str], Iterable[Json]]) -> None:
-        """Do it for each id, print what it gives, and go on after a failure."""
-        for group in texts:
-            for text in group:
-                try:
-                    self._call.put(act(text))
-                except (No, Usage, BadData) as fault:
-                    self._call.fail(fault, fault.where or text)
