@@ -64,8 +64,10 @@ def _once(call: Call, remote: str | None, seconds: float) -> None:
 
     began, store = time.monotonic(), call.journal.store
     found = settings.remote(store, settings.required(store, remote))
+    if remote and not locate.remote(store):
+        settings.remember(store, found.name)
     done = None if quiet(call.journal, found, seconds) else _met(call, found, seconds - (time.monotonic() - began))
-    if remote:
+    if remote:  # now that it was met, it may take the place of another
         settings.remember(store, found.name)
     call.put([_said(done) if done else {"remote": found.name, "received": 0, "sent": 0}])
     for claim in done.conceded if done else ():
