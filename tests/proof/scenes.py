@@ -240,7 +240,7 @@ def opened(shell: Shell) -> Iterator[Store]:
 def withstood(scene: Scene, n: int, first: Done) -> None:
     """What must hold of any command that was struck: DESIGN 17, no lock left, and that it completes if run again."""
     store = scene.shell.cwd / ".coord"
-    if store.exists():
+    if (store / "journal").exists():  # else it is no store yet
         held = [path.name for path in (store / "local").rglob("*lock*") if path.is_file() and is_held(path)]
         assert held == [], "a dead process still has a lock"
         sound(scene.shell, first)
