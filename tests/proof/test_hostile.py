@@ -78,7 +78,7 @@ def check_readers(store: Store, data: bytes) -> tuple[int, int]:
     assert all(one.id < other.id for one, other in itertools.pairwise(found))
     assert [raw for rows in journal.lines(()) for raw in rows] == [one.raw for one in shown]
     rows = data.split(b"\n")
-    ends = ([one.id for one in some if rows[one["seq"] - 1] == one.raw] for some in (found[-60:], journal.tail(60)))
+    ends = ([one.id for one in some if rows[one["seq"] - 1] == one.raw] for some in (shown[-60:], journal.tail(60)))
     assert len({tuple(ids[-50:]) for ids in ends}) == 1, "the tail is another than the replay's"
     list(ev_fold.agents(shown))
     ev_fold.stats(shown)

@@ -41,7 +41,7 @@ def _files(path: str, several: bool) -> list[tuple[str, bytes]]:
         paths = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(".md")]
         if not paths:
             raise BadData("has no Markdown file", path)
-    return [(one, _content(one)) for one in paths]
+    return [("standard input" if one == "-" else one, _content(one)) for one in paths]
 
 
 def _content(path: str) -> bytes:
