@@ -230,6 +230,26 @@ def test_the_lock_of_a_ref_that_a_killed_git_left_is_not_in_the_way(repo: Path, 
         assert there("ev sync").one["received"] == 1
 
 
+def test_nothing_is_sent_that_does_not_go_on_from_what_the_remote_has(repo: Path, tmp_path: Path) -> None:
+    # Found by a network that failed three times in a row: the push was made all the same, and rejected.
+    hub = Hub(tmp_path, 1)
+    (here,) = hub.clones
+    here("ev emit proof.met")
+    here("ev sync")
+    (ref,) = git("for-each-ref", "--format=%(refname)", "refs/coord/replica", cwd=hub.path).split()
+    late = git("commit-tree", "-p", ref, "-m", "late", f"{ref}^{{tree}}", cwd=hub.path).strip()
+    git("update-ref", ref, late, cwd=hub.path)
+    wrapper = tmp_path / "bin/git"
+    as_it_was = wrapper.read_text()
+    wrapper.write_text(as_it_was.replace("\ncase", "\n[ $1 = fetch ] && exit 128\ncase", 1))
+    acked = here("ev emit proof.met").out
+    assert here("ev sync", expect=69).err.count("\n") == 1
+    assert hub.rejected() == []
+    wrapper.write_text(as_it_was)
+    here("ev sync")
+    assert hub.settle()[-1].decode() == acked.strip()
+
+
 def test_a_push_that_arrives_after_its_sync_was_killed_is_built_upon(repo: Path, tmp_path: Path) -> None:
     # Found by reading, shown by a ref that moves during the push: it ended with 69 and doubted the right to push.
     hub = Hub(tmp_path, 1)

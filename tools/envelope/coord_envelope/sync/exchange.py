@@ -159,6 +159,8 @@ class Exchange:
             try:
                 found |= self.wire.fetch([ref])
             except Unreachable as fault:
+                if ref == self._own():
+                    raise  # what does not go on from it would be refused
                 self.odd.append(f"{self._name(ref)}: cannot be fetched ({fault.what}), not taken")
         self.wire.look()
         if len(found) < len(refs) and not self.wire.sound():
