@@ -1,5 +1,5 @@
 # Two commands do all the set-up: `make demo` runs the main job, `make test` passes the tests.
-# `make proof` runs the long forms of the proofs, `make bench` the benchmarks: each half an hour or more.
+# `make proof` runs the long forms of the proofs, `make bench` the benchmarks: each up to half an hour.
 # `make table` after a command or option was changed.
 # Needed: Python >= 3.11 with venv, git. Everything else goes into .venv.
 

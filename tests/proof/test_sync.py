@@ -185,7 +185,7 @@ def killed(clone: Clone, after: float, whole: bool) -> bool:
 def test_after_a_sync_was_killed_the_next_completes(
     repo: Path, tmp_path: Path, long: bool, say: Callable[..., None]
 ) -> None:
-    chance, rounds, kills = random.Random(11), 300 if long else 5, Counter[bool]()
+    chance, rounds, kills = random.Random(11), 200 if long else 5, Counter[bool]()
     hub = Hub(tmp_path, 2)
     here, there = hub.clones
     here("ev sync")
