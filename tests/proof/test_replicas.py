@@ -22,7 +22,7 @@ from coord_wk import fold
 
 ANY = settings(deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 FORM = settings(ANY, max_examples=30, stateful_step_count=40)
-LONG = settings(ANY, derandomize=False, max_examples=500, stateful_step_count=60)
+LONG = settings(ANY, derandomize=False, max_examples=400, stateful_step_count=60)
 
 
 class Seeded(Replicas):
