@@ -27,7 +27,11 @@ SERVERS = {"memory only": (), "synced as we do": ("--appendonly", "yes", "--appe
 def bodies() -> Iterator[dict[str, object]]:
     chance = random.Random(SEED)
     for number in range(COUNT):
-        yield {"n": number, "test": f"test_{chance.randrange(10_000)}", "pad": "x" * chance.randrange(120)}
+        yield {
+            "n": number,
+            "test": f"test_{chance.randrange(10_000)}",
+            "pad": "x" * chance.randrange(120),
+        }
 
 
 def write(path: str, kind: str) -> str:
@@ -35,10 +39,22 @@ def write(path: str, kind: str) -> str:
     with open(path, "w") as file:
         for body in bodies():
             if kind == "events":
-                file.write(json.dumps({"type": "ci.passed", "body": body}, separators=(",", ":")) + "\n")
+                file.write(
+                    json.dumps({"type": "ci.passed", "body": body}, separators=(",", ":")) + "\n"
+                )
             else:
-                words = ("XADD", "events", "*", "type", "ci.passed", "body", json.dumps(body, separators=(",", ":")))
-                file.write(f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words))
+                words = (
+                    "XADD",
+                    "events",
+                    "*",
+                    "type",
+                    "ci.passed",
+                    "body",
+                    json.dumps(body, separators=(",", ":")),
+                )
+                file.write(
+                    f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
+                )
     return path
 
 
@@ -60,7 +76,10 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
         except peers.MissingError as why:
             without.append(Row("bulk beside `jq -c`", note=str(why)))
         try:
-            commands, client = write(f"{place.path}/commands", "commands"), peers.program("redis-cli")
+            commands, client = (
+                write(f"{place.path}/commands", "commands"),
+                peers.program("redis-cli"),
+            )
             for name, settings in SERVERS.items():
                 socket = stack.enter_context(peers.redis(scratch, *settings))
                 acts[name] = place.act(*client, "-s", socket, "--pipe", stdin=commands)
@@ -71,7 +90,14 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
     for name in [name for name in SERVERS if name in acts]:
         said = f"`redis-cli --pipe`, {name} ({COUNT / took.median(name):,.0f}/s)"
         demand = 1 / RATE if name == "memory only" else None
-        yield took.row(what, "emit", name, demand, "each event is checked, numbered and encoded in Python", said)
+        yield took.row(
+            what,
+            "emit",
+            name,
+            demand,
+            "each event is checked, numbered and encoded in Python",
+            said,
+        )
     for name, said in (("jq", "`jq -c`"), ("cat", "`cat >>`")):
         if name in acts:
             yield took.row(what, "emit", name, said=said)

@@ -25,7 +25,7 @@ import measure
 import peers
 from measure import Act, Place, Row
 
-from coord_envelope import Journal, Store
+from coord_kernel import Journal, Store
 
 EACH, PATIENCE_S, IDLE_S = 7, 30.0, 20.0
 """Events a round; patience with a follower; how long nothing happens."""
@@ -45,7 +45,12 @@ class Follower:
         self.added: list[float] = []
         argv = ["bash", "-c", command]
         self.process = subprocess.Popen(
-            argv, cwd=place.path, env=place.env, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+            argv,
+            cwd=place.path,
+            env=place.env,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
         )
         threading.Thread(target=self._stamp, daemon=True).start()
 
@@ -145,9 +150,14 @@ def lines(rounds: int, scratch: str) -> Iterator[Row]:
             GNU: Follower(place, "exec tail -n 0 -F plain"),
         }
         try:
-            path = stack.enter_context(peers.redis(scratch, "--appendonly", "yes", "--appendfsync", "always"))
+            path = stack.enter_context(
+                peers.redis(scratch, "--appendonly", "yes", "--appendfsync", "always")
+            )
             Path(place.path, "reader.py").write_text(READER)
-            writes[REDIS], followers[REDIS] = adder(path), Follower(place, f"exec {sys.executable} reader.py {path}")
+            writes[REDIS], followers[REDIS] = (
+                adder(path),
+                Follower(place, f"exec {sys.executable} reader.py {path}"),
+            )
         except peers.MissingError as why:
             yield Row("follow beside `XREAD BLOCK`", note=str(why))
         stack.enter_context(measure.running(*(one.process for one in followers.values())))
@@ -164,7 +174,10 @@ def lines(rounds: int, scratch: str) -> Iterator[Row]:
 def _after(followers: dict[str, Follower]) -> Row:
     """What a follower adds to a durable append. (Negative: it had the line before the disk did.)"""
     found = {name: measure.quantiles(one.added) for name, one in followers.items()}
-    said = {name: f"p50 {p50 * 1000:.2f} ms, p99 {p99 * 1000:.2f} ms" for name, (p50, p99) in found.items()}
+    said = {
+        name: f"p50 {p50 * 1000:.2f} ms, p99 {p99 * 1000:.2f} ms"
+        for name, (p50, p99) in found.items()
+    }
     others = ", ".join(f"`{name}` {text}" for name, text in said.items() if name != OURS)
     return Row(f"of it after the append, `{OURS}`", said[OURS], others).must(
         found[OURS][0] * 1000 < FOLLOWER_MS, f"p50 < {FOLLOWER_MS:.0f} ms"

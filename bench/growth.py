@@ -21,21 +21,37 @@ from history import SIZES
 from measure import Act, Place, Row, Took
 
 GROWTH, RATE, MEMORY_MB, REBUILDS = 1.15, 100_000, 300, 3
-READY, SHOW, SHORT, NEW, ALL = "wk ready -n 1", "wk show ID", "wk show wk-SHORT", "wk new", "wk ready"
+READY, SHOW, SHORT, NEW, ALL = (
+    "wk ready -n 1",
+    "wk show ID",
+    "wk show wk-SHORT",
+    "wk new",
+    "wk ready",
+)
 DEMANDED, SLOW = (READY, SHOW, SHORT, NEW), "a single figure, of a machine that had other work"
 
 
 def argv(command: str, item: str) -> list[str]:
-    words = {SHOW: ["wk", "show", item], SHORT: ["wk", "show", f"wk-{item[-8:].lower()}"], NEW: [*NEW.split(), "more"]}
+    words = {
+        SHOW: ["wk", "show", item],
+        SHORT: ["wk", "show", f"wk-{item[-8:].lower()}"],
+        NEW: [*NEW.split(), "more"],
+    }
     return words.get(command, command.split())
 
 
 def measured(rounds: int, places: dict[int, Place]) -> Took:
     """Each command on each store, once a round."""
     acts: dict[str, Act] = {}
-    items = {size: place.run("wk", "ready", "-n", "1", "-o", "id").decode().strip() for size, place in places.items()}
+    items = {
+        size: place.run("wk", "ready", "-n", "1", "-o", "id").decode().strip()
+        for size, place in places.items()
+    }
     for command in (*DEMANDED, ALL):
-        acts |= {f"{command} {size}": place.act(*argv(command, items[size])) for size, place in places.items()}
+        acts |= {
+            f"{command} {size}": place.act(*argv(command, items[size]))
+            for size, place in places.items()
+        }
     return measure.interleaved(rounds, acts)
 
 
@@ -46,7 +62,9 @@ def rows(rounds: int, scratch: str, picture: str = "") -> Iterator[Row]:
         for size in SIZES[1:]:
             most = GROWTH if command in DEMANDED else None
             said, name = f"{SIZES[0]:,} events", f"{command} {size}"
-            yield took.row(f"`{command}`, {size:,} events", name, f"{command} {SIZES[0]}", most, said=said)
+            yield took.row(
+                f"`{command}`, {size:,} events", name, f"{command} {SIZES[0]}", most, said=said
+            )
     if picture:
         draw(took, picture)
     yield from rebuilds(places[SIZES[-1]])
@@ -86,9 +104,13 @@ def draw(took: Took, path: str) -> None:
     for command in (*DEMANDED, ALL):
         costs = [took.median(f"{command} {size}") * 1000 for size in SIZES]
         axes.plot(SIZES, costs, marker="o", markersize=3, linewidth=1.2, label=command)
-    axes.set(xscale="log", xlabel="events in the store", ylabel="ms, median, process start included")
+    axes.set(
+        xscale="log", xlabel="events in the store", ylabel="ms, median, process start included"
+    )
     axes.set_ylim(bottom=0)
-    axes.set_title("Cost of a command against history (wk ready prints all that is open)", fontsize=9)
+    axes.set_title(
+        "Cost of a command against history (wk ready prints all that is open)", fontsize=9
+    )
     axes.grid(visible=True, which="major", linewidth=0.3)
     axes.legend(frameon=False)
     figure.savefig(path, metadata={"Date": None})

@@ -10,8 +10,9 @@ import sys
 
 from measure import Place
 
-from coord_envelope import SELF, Journal, Store
+from coord_envelope import SELF
 from coord_envelope.codec import Json
+from coord_kernel import Journal, Store
 
 SIZES = (1_000, 100_000, 1_000_000)
 EVENTS, BATCH, OPEN = 10, 1_000, 100
@@ -38,7 +39,11 @@ def life(number: int, item: str, last: str, step: int) -> Json:
         return {"type": "work.claimed", "body": {"gen": 1}, **about}
     if step in (2, 5):
         return {"type": "work.updated", "body": {"set": {"priority": (number + step) % 5}}, **about}
-    return {"type": "work.commented", "body": {"text": f"step {step} of {EVENTS}: nothing to report"}, **about}
+    return {
+        "type": "work.commented",
+        "body": {"text": f"step {step} of {EVENTS}: nothing to report"},
+        **about,
+    }
 
 
 def build(path: str, count: int) -> None:
@@ -46,9 +51,12 @@ def build(path: str, count: int) -> None:
     journal, actor = Journal(Store(path, "bench")), {"agent_id": "agent:bench"}
     for first in range(0, count // EVENTS, BATCH):
         numbers = range(first, min(first + BATCH, count // EVENTS))
-        titles = ({"title": f"item {number} of a long history", "labels": ["bench"]} for number in numbers)
+        titles = (
+            {"title": f"item {number} of a long history", "labels": ["bench"]} for number in numbers
+        )
         made = journal.append(
-            actor, [{"type": "work.created", "refs": {"work_id": SELF}, "body": body} for body in titles]
+            actor,
+            [{"type": "work.created", "refs": {"work_id": SELF}, "body": body} for body in titles],
         )
         last = items = [one.id for one in made]
         for step in range(1, EVENTS):

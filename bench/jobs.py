@@ -23,10 +23,17 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
     place = Place(f"{scratch}/jobs")
     place.run("ev", "init")
     argv = ["run", "ls"]
-    if subprocess.run(argv, cwd=place.path, env=place.env, capture_output=True).returncode == ABSENT:
+    if (
+        subprocess.run(argv, cwd=place.path, env=place.env, capture_output=True).returncode
+        == ABSENT
+    ):
         yield Row("a job beside nq and tsp", note="`run` is not there yet")
         return
-    place.env |= {"TS_SOCKET": f"{place.path}/tsp", "NQDIR": f"{place.path}/nq", "TMPDIR": place.path}
+    place.env |= {
+        "TS_SOCKET": f"{place.path}/tsp",
+        "NQDIR": f"{place.path}/nq",
+        "TMPDIR": place.path,
+    }
     acts: dict[str, Act] = {
         "queued": _both(place, ["run", "request", "--", "true"], ["run", "worker", "--once"]),
         "exec": place.act("run", "exec", "--", "true"),

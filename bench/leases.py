@@ -17,7 +17,7 @@ import measure
 from measure import Act, Place, Row
 
 from coord_envelope.errors import No
-from coord_envelope.tool import Call
+from coord_kernel.cli.call import Call
 from coord_lease.local import Local
 from coord_lease.scope import Wanted
 
@@ -49,7 +49,11 @@ class Held:
 
     def acquire(self) -> float:
         began = time.perf_counter()
-        self.lease = self.place.run("lease", "acquire", "file:src/new.py", "env:new", "-o", "id").decode().strip()
+        self.lease = (
+            self.place.run("lease", "acquire", "file:src/new.py", "env:new", "-o", "id")
+            .decode()
+            .strip()
+        )
         return time.perf_counter() - began
 
     def refused(self) -> None:
@@ -72,7 +76,9 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
         acts |= {f"{name} {count}": act for name, act in Held(scratch, count).acts().items()}
     took = measure.interleaved(rounds, acts)
     for name in [one.removesuffix(f" {FEW}") for one in acts if one.endswith(f" {FEW}")]:
-        yield took.row(f"{name}, {MANY:,} held", f"{name} {MANY}", f"{name} {FEW}", GROWTH, said=f"{FEW} held")
+        yield took.row(
+            f"{name}, {MANY:,} held", f"{name} {MANY}", f"{name} {FEW}", GROWTH, said=f"{FEW} held"
+        )
 
 
 if __name__ == "__main__":

@@ -16,12 +16,20 @@ import measure
 from history import SIZES
 from measure import Act, Place, Row
 
-from coord_envelope import Journal, Store
 from coord_envelope.codec import Json
+from coord_kernel import Journal, Store
 
 GROWTH, BATCH, MAIL, UNREAD, QUEUE = 1.5, 10_000, 20, 3, 50
 """Most growth; events an append; of so many events one is a message and one its ack; what is unread; in the queue."""
-COMMANDS = ("recv", "ls", "thread ID", "show ID", "recv queue:empty", "recv chan:empty", "send --to writer --subject x")
+COMMANDS = (
+    "recv",
+    "ls",
+    "thread ID",
+    "show ID",
+    "recv queue:empty",
+    "recv chan:empty",
+    "send --to writer --subject x",
+)
 
 
 def place(scratch: str, count: int) -> Place:
@@ -45,11 +53,17 @@ def build(path: str, count: int) -> None:
         ]
         journal.append(reader, acks)
         rest = size - len(sent) - len(acks)
-        journal.append(writer, [{"type": "ci.passed", "body": {"n": n, "pad": "x" * 60}} for n in range(rest)])
+        journal.append(
+            writer, [{"type": "ci.passed", "body": {"n": n, "pad": "x" * 60}} for n in range(rest)]
+        )
 
 
 def message(number: int) -> Json:
-    return {"type": "msg.sent", "to": ["agent:reader"], "body": {"subject": f"job {number}", "text": "x" * 100}}
+    return {
+        "type": "msg.sent",
+        "to": ["agent:reader"],
+        "body": {"subject": f"job {number}", "text": "x" * 100},
+    }
 
 
 def drain(found: Place) -> float:

@@ -34,7 +34,9 @@ Act = Callable[[], float]
 class Row:
     """A line of the table. `holds` is None where nothing is demanded."""
 
-    def __init__(self, what: str, ours: str = "", peer: str = "", ratio: str = "", note: str = "") -> None:
+    def __init__(
+        self, what: str, ours: str = "", peer: str = "", ratio: str = "", note: str = ""
+    ) -> None:
         self.cells = [what, ours, peer, ratio]
         self.demand, self.note = "", note
         self.holds: bool | None = None
@@ -67,7 +69,15 @@ class Took:
         pairs = zip(self.seconds[name], away, self.seconds[peer], strict=True)
         return statistics.median((one - off) / other for one, off, other in pairs)
 
-    def row(self, what: str, name: str, peer: str, most: float | None = None, why: str = "", said: str = "") -> Row:
+    def row(
+        self,
+        what: str,
+        name: str,
+        peer: str,
+        most: float | None = None,
+        why: str = "",
+        said: str = "",
+    ) -> Row:
         """One act beside its peer (called `said`), and the most that it may cost of that."""
         ratio = self.ratio(name, peer)
         row = Row(what, self.shown(name), f"{said or peer} {self.shown(peer)}", f"{ratio:.2f}")
@@ -91,14 +101,20 @@ class Place:
     def __init__(self, path: str, agent: str = "bench") -> None:
         self.path, self.store = path, f"{path}/.coord"
         os.makedirs(path, exist_ok=True)
-        here = {"COORD_DIR": self.store, "COORD_AGENT": agent, "PATH": f"{BIN}:{os.environ['PATH']}"}
+        here = {
+            "COORD_DIR": self.store,
+            "COORD_AGENT": agent,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+        }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         kept.pop("PYTHONDONTWRITEBYTECODE", None)  # as it is installed: compiled
         self.env = kept | here
 
     def run(self, *argv: str, stdin: bytes | None = None) -> bytes:
         """What it prints. Ends the benchmark if it fails: what does not work has no speed."""
-        done = subprocess.run(argv, cwd=self.path, env=self.env, input=stdin or b"", capture_output=True)
+        done = subprocess.run(
+            argv, cwd=self.path, env=self.env, input=stdin or b"", capture_output=True
+        )
         _demand(argv, done.returncode, done.stderr)
         return done.stdout
 
@@ -106,7 +122,9 @@ class Place:
         """Seconds from its start to its end; it reads this file, and adds what it prints to that one."""
         with open(stdin, "rb") as source, open(stdout, "ab") as sink:
             began = time.perf_counter()
-            done = subprocess.run(argv, cwd=self.path, env=self.env, stdin=source, stdout=sink, stderr=subprocess.PIPE)
+            done = subprocess.run(
+                argv, cwd=self.path, env=self.env, stdin=source, stdout=sink, stderr=subprocess.PIPE
+            )
             took = time.perf_counter() - began
         _demand(argv, done.returncode, done.stderr)
         return took
@@ -128,7 +146,9 @@ class Place:
 
 def _demand(argv: Iterable[str], status: int, said: bytes) -> None:
     if status:
-        sys.exit(f"{' '.join(argv)[:200]}: exit {status}: {said.decode(errors='replace').strip()[-400:]}")
+        sys.exit(
+            f"{' '.join(argv)[:200]}: exit {status}: {said.decode(errors='replace').strip()[-400:]}"
+        )
 
 
 @contextmanager
@@ -149,14 +169,21 @@ def shown(seconds: float) -> str:
 
 def quantiles(values: list[float]) -> tuple[float, float]:
     """The median and the 99th of 100."""
-    return statistics.median(values), statistics.quantiles(values, n=100)[98] if len(values) > 1 else values[0]
+    return statistics.median(values), statistics.quantiles(values, n=100)[98] if len(
+        values
+    ) > 1 else values[0]
 
 
 def machine(place: str) -> str:
     """What it was measured on, in one line."""
     fields = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
-    cpu = next((value.strip() for name, _, value in fields if name.startswith("model name")), platform.machine())
-    disk = subprocess.run(["stat", "-f", "-c", "%T", place], capture_output=True, text=True).stdout.strip()
+    cpu = next(
+        (value.strip() for name, _, value in fields if name.startswith("model name")),
+        platform.machine(),
+    )
+    disk = subprocess.run(
+        ["stat", "-f", "-c", "%T", place], capture_output=True, text=True
+    ).stdout.strip()
     own = f"coord {VERSION}, Python {platform.python_version()}"
     return f"{os.cpu_count()} × {cpu}, Linux {platform.release()}, {disk}; {', '.join([own, *peers.versions()])}"
 
@@ -177,7 +204,9 @@ def report(themes: Mapping[str, Theme], rounds: int) -> int:
                 missed = missed or row.holds is False
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
         load = f"load {os.getloadavg()[0]:.1f}"
-        print(f"\n{time.strftime('%Y-%m-%d')}; {machine(place)}; medians of {rounds} rounds, in turn; {load}")
+        print(
+            f"\n{time.strftime('%Y-%m-%d')}; {machine(place)}; medians of {rounds} rounds, in turn; {load}"
+        )
     return int(missed)
 
 

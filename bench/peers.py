@@ -17,7 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(sys.prefix) / "peers"
-DEBIAN = {"redis-server": ("redis-server", "redis-tools"), "jq": ("jq",), "nq": ("nq",), "tsp": ("task-spooler",)}
+DEBIAN = {
+    "redis-server": ("redis-server", "redis-tools"),
+    "jq": ("jq",),
+    "nq": ("nq",),
+    "tsp": ("task-spooler",),
+}
 """Program → packages. redis-cli comes with redis-server."""
 NPM = {"tbd": "get-tbd"}
 VERSION = {"tsp": "-V"}
@@ -47,7 +52,10 @@ def _found(name: str) -> list[str]:
     if not (root / "usr/bin" / name).exists():
         raise MissingError(f"{name} is in no package that was unpacked")
     libraries = ":".join(str(one) for one in sorted(root.glob("usr/lib/*-linux-*")))
-    return [*(("env", f"LD_LIBRARY_PATH={libraries}") if libraries else ()), str(root / "usr/bin" / name)]
+    return [
+        *(("env", f"LD_LIBRARY_PATH={libraries}") if libraries else ()),
+        str(root / "usr/bin" / name),
+    ]
 
 
 @functools.cache
@@ -56,7 +64,9 @@ def _from_debian(name: str) -> Path:
     if not root.exists():
         packages = list(DEBIAN[name])
         told = _run("apt-cache", "depends", "--important", *packages)
-        needed = {line.split()[-1] for line in told.splitlines() if "Depends:" in line and "<" not in line}
+        needed = {
+            line.split()[-1] for line in told.splitlines() if "Depends:" in line and "<" not in line
+        }
         packages += [one for one in sorted(needed - set(packages)) if not _installed(one)]
         with tempfile.TemporaryDirectory() as place:
             _run("apt-get", "download", *packages, cwd=place)
@@ -77,7 +87,9 @@ def _from_npm(package: str) -> Path:
 
 
 def _installed(package: str) -> bool:
-    done = subprocess.run(["dpkg-query", "-W", "-f", "${Status}", package], capture_output=True, text=True)
+    done = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Status}", package], capture_output=True, text=True
+    )
     return done.stdout.endswith(" installed")
 
 
@@ -101,8 +113,16 @@ def _version(name: str, argv: list[str]) -> str:
     if name == "nq":  # it tells none
         words = _run("apt-cache", "policy", "nq").partition("Candidate:")[2].split()
     else:
-        done = subprocess.run([*argv, VERSION.get(name, "--version")], capture_output=True, text=True)
-        words = (done.stdout or done.stderr).partition("\n")[0].replace("=", " ").replace("-", " ").split()
+        done = subprocess.run(
+            [*argv, VERSION.get(name, "--version")], capture_output=True, text=True
+        )
+        words = (
+            (done.stdout or done.stderr)
+            .partition("\n")[0]
+            .replace("=", " ")
+            .replace("-", " ")
+            .split()
+        )
     number = next((word.lstrip("v") for word in words if word.lstrip("v")[:1].isdigit()), "?")
     return f"{name} {number}"
 
@@ -112,7 +132,18 @@ def redis(scratch: str, *settings: str) -> Iterator[str]:
     """A server of our own behind a socket in the scratch directory, which is what is given. Raises MissingError."""
     place = tempfile.mkdtemp(dir=scratch)
     socket = f"{place}/socket"
-    argv = [*program("redis-server"), "--port", "0", "--unixsocket", socket, "--dir", place, "--save", "", *settings]
+    argv = [
+        *program("redis-server"),
+        "--port",
+        "0",
+        "--unixsocket",
+        socket,
+        "--dir",
+        place,
+        "--save",
+        "",
+        *settings,
+    ]
     server = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until(lambda: os.path.exists(socket) or server.poll() is not None)

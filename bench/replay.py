@@ -20,9 +20,9 @@ import measure
 import peers
 from measure import Act, Place, Row
 
-from coord_envelope import clock, event
+from coord_envelope import event, ids
 from coord_envelope.codec import Json
-from coord_envelope.stream import SEGMENT
+from coord_kernel.streams.stream import SEGMENT
 
 COUNT, WRITERS, SEED = 1_000_000, 8, 15
 MERGE, FILTER, MEMORY = 4.5, 2.0, 1.1
@@ -44,7 +44,9 @@ class Writer:
 
     def add(self, draft: Json, event_id: str, now: int) -> None:
         self.seq += 1
-        self.held.append(event.build(draft, event_id, now, "bench", self.name, self.seq, self.actor).raw + b"\n")
+        self.held.append(
+            event.build(draft, event_id, now, "bench", self.name, self.seq, self.actor).raw + b"\n"
+        )
         if len(self.held) * 200 >= SEGMENT:
             self.seal()
 
@@ -62,10 +64,10 @@ def history(path: str, count: int) -> tuple[Place, list[str]]:
     place.run("ev", "init")
     writers = [Writer(place, number) for number in range(WRITERS)]
     for number in range(count):
-        stamp = clock.tick(stamp, BEGAN_MS + number)
+        stamp = ids.tick(stamp, BEGAN_MS + number)
         kind = WANTED if chance.random() < 0.1 else "ci.passed"
         draft = {"type": kind, "body": {"n": number, "test": f"test_{chance.randrange(10_000)}"}}
-        chance.choice(writers).add(draft, clock.mint(stamp, chance.randbytes(8)), BEGAN_MS + number)
+        chance.choice(writers).add(draft, ids.mint(stamp, chance.randbytes(8)), BEGAN_MS + number)
     for writer in writers:
         writer.seal()
     return place, [writer.plain for writer in writers]
@@ -99,7 +101,14 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
         sys.exit("replay: the filter and its peer find different lines")
     took = measure.interleaved(rounds, acts)
     yield took.row(f"`ev replay`, {COUNT:,} events", "replay", "merge", MERGE, said="`sort -m`")
-    yield took.row(f"the first `ev replay` of {COUNT:,} events", "first", "merge", MERGE, PARSED, said="`sort -m`")
+    yield took.row(
+        f"the first `ev replay` of {COUNT:,} events",
+        "first",
+        "merge",
+        MERGE,
+        PARSED,
+        said="`sort -m`",
+    )
     what = f"`ev replay --type`, {found:,} of {COUNT:,}"
     yield took.row(what, "filter", "grep", FILTER, said="`grep \\| sort`")
     yield _beside_jq(what, max(rounds // 10, 1), place, files)
@@ -111,7 +120,9 @@ def _beside_jq(what: str, rounds: int, place: Place, files: list[str]) -> Row:
         jq = place.act(*peers.program("jq"), "-c", f'select(.type == "{WANTED}")', *files)
     except peers.MissingError as why:
         return Row(f"{what} beside jq", note=str(why))
-    took = measure.interleaved(rounds, {"filter": place.act("ev", "replay", "--type", WANTED), "jq": jq})
+    took = measure.interleaved(
+        rounds, {"filter": place.act("ev", "replay", "--type", WANTED), "jq": jq}
+    )
     return took.row(what, "filter", "jq", said=f"`jq 'select(…)'`, {rounds} rounds,")
 
 
@@ -120,7 +131,9 @@ def _memory(place: Place, few: Place) -> Row:
     forget(few)
     most, least = (one.used("ev", "replay")[1] for one in (place, few))
     row = Row(
-        f"memory of the first `ev replay`, {COUNT:,} events", f"{most:.0f} MB", f"{COUNT // 10:,} events {least:.0f} MB"
+        f"memory of the first `ev replay`, {COUNT:,} events",
+        f"{most:.0f} MB",
+        f"{COUNT // 10:,} events {least:.0f} MB",
     )
     row.cells[3] = f"{most / least:.2f}"
     return row.must(most <= least * MEMORY, f"≤ {MEMORY}")

@@ -42,7 +42,7 @@ STEPS = (
 """In this order; {id} is what the last `-o id` printed."""
 BY_TYPER = """
 import sys
-from coord_envelope import shell
+from coord_kernel.cli import application
 import coord_ev.cli as cli
 sys.exit(shell.run("ev", cli.ABOUT, cli.COMMANDS, "coord_ev.options", sys.argv[1:]))
 """
@@ -88,7 +88,9 @@ class Bench:
 def rows(rounds: int, scratch: str) -> Iterator[Row]:
     bench = Bench(scratch)
     ran = {" ".join(step.split()[:2]): step for step in STEPS}
-    extra = {"ev emit, through Typer": [sys.executable, "-c", BY_TYPER, "emit", "a.b", "--body", "{}"]}
+    extra = {
+        "ev emit, through Typer": [sys.executable, "-c", BY_TYPER, "emit", "a.b", "--body", "{}"]
+    }
     if importlib.util.find_spec("filelock") and importlib.util.find_spec("ulid"):
         extra["naive twin of ev emit"] = [sys.executable, "-c", NAIVE, "emit", "a.b"]
     bare, acts = bench.place.act(*PYTHON), dict[str, Act]()

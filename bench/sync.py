@@ -97,11 +97,17 @@ def rows(rounds: int, scratch: str, sizes: tuple[int, ...] = SIZES) -> Iterator[
         what = f"sync of {NEW} new events, {said}, {large:,} held"
         yield took.row(what, f"{act} {large}", f"{act} {small}", GROWTH, said=f"{small:,} held")
     hops = [
-        gave + took for gave, took in zip(took.seconds[f"give {small}"], took.seconds[f"take {small}"], strict=True)
+        gave + took
+        for gave, took in zip(
+            took.seconds[f"give {small}"], took.seconds[f"take {small}"], strict=True
+        )
     ]
     both = measure.Took(took.seconds | {"hop": hops})
     yield both.row(
-        f"hop of {NEW} events: `ev sync` here, `ev sync` there", "hop", "git", said="`git push`, `git fetch`"
+        f"hop of {NEW} events: `ev sync` here, `ev sync` there",
+        "hop",
+        "git",
+        said="`git push`, `git fetch`",
     )
     yield _quiet(rounds, pairs[large], large)
     yield Row(f"first sync of {large:,} events", measure.shown(pairs[large].first_s))
@@ -111,11 +117,20 @@ def _quiet(rounds: int, pair: Pair, count: int) -> Row:
     pair.sync(pair.taker)
     pair.sync(pair.giver)
     before = pair.left()
-    acts = {"sync": pair.giver.act("ev sync"), "look": pair.look, "bare": lambda: pair.giver.time(*PYTHON)}
+    acts = {
+        "sync": pair.giver.act("ev sync"),
+        "look": pair.look,
+        "bare": lambda: pair.giver.time(*PYTHON),
+    }
     took = measure.interleaved(rounds, acts)
     ratio, clean = took.ratio("sync", "bare", less="look"), pair.left() == before
     peer = f"`git ls-remote` {took.shown('look')}, bare Python {took.shown('bare')}"
-    row = Row(f"quiet sync, {count:,} held, beside `git ls-remote`", took.shown("sync"), peer, f"{ratio:.2f}")
+    row = Row(
+        f"quiet sync, {count:,} held, beside `git ls-remote`",
+        took.shown("sync"),
+        peer,
+        f"{ratio:.2f}",
+    )
     why = "a second git reads the settings of the remote" if clean else "it left something behind"
     return row.must(clean and ratio <= QUIET, f"≤ {QUIET}, no commit", why)
 

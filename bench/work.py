@@ -33,8 +33,15 @@ def records(path: str, count: int) -> str:
     with open(path, "w") as file:
         for number in range(count):
             status = "closed" if number % 10 else "open"
-            one = {"id": f"bd-{number:04x}", "title": f"item {number}", "status": status, "priority": number % 5}
-            times = dict.fromkeys(("created_at", "updated_at", *(["closed_at"] if number % 10 else [])), STAMP)
+            one = {
+                "id": f"bd-{number:04x}",
+                "title": f"item {number}",
+                "status": status,
+                "priority": number % 5,
+            }
+            times = dict.fromkeys(
+                ("created_at", "updated_at", *(["closed_at"] if number % 10 else [])), STAMP
+            )
             file.write(json.dumps(one | {"issue_type": "task"} | times) + "\n")
     return path
 
@@ -55,13 +62,18 @@ class Twins:
         run("wk", "import", "--from", "beads", file)
         for words in (["init", "--prefix", "bd"], ["import", file]):
             argv = [*self.tbd, *words]
-            done = subprocess.run(argv, cwd=self.place.path, env=self.place.env, capture_output=True, text=True)
+            done = subprocess.run(
+                argv, cwd=self.place.path, env=self.place.env, capture_output=True, text=True
+            )
             if done.returncode:  # it wants a newer git than many have
                 raise peers.MissingError(f"tbd: {done.stderr.strip().partition(chr(10))[0]}")
 
     def acts(self, name: str) -> dict[str, Act]:
         ours, theirs = (line.replace("ID", "bd-0000").split() for line in TWINS[name])
-        return {f"wk {name}": self.place.act(*ours), f"tbd {name}": self.place.act(*self.tbd, *theirs)}
+        return {
+            f"wk {name}": self.place.act(*ours),
+            f"tbd {name}": self.place.act(*self.tbd, *theirs),
+        }
 
 
 def rows(rounds: int, scratch: str) -> Iterator[Row]:
@@ -77,7 +89,9 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
             acts |= twins.acts(name)
         took = measure.interleaved(few, acts)
         for name, (line, _) in TWINS.items():
-            row = took.row(f"`{line}`, {count:,} items", f"wk {name}", f"tbd {name}", said=f"`tbd {name}`")
+            row = took.row(
+                f"`{line}`, {count:,} items", f"wk {name}", f"tbd {name}", said=f"`tbd {name}`"
+            )
             row.note = "" if few == rounds else f"{few} rounds"
             yield row
 

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 from support import RAN, SAID, Shell, git
 
-NONE_OF = {"lost": "acked", "double claims": "claims", "overlapping leases": "leases", "tracebacks": "commands"}
+NONE_OF = {
+    "lost": "acked",
+    "double claims": "claims",
+    "overlapping leases": "leases",
+    "tracebacks": "commands",
+}
 """What must never be, and of what it is counted."""
 
 
@@ -25,13 +30,17 @@ def pytest_configure() -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     found = [report for reports in terminalreporter.stats.values() for report in reports]
-    ended = [report for report in found if getattr(report, "when", None) == "teardown"]  # it has what all phases told
+    ended = [
+        report for report in found if getattr(report, "when", None) == "teardown"
+    ]  # it has what all phases told
     told = [one for report in ended for one in report.user_properties]
     said = [text.partition(": ") for name, text in told if name == "said"]
     if said:
         width = max(len(what) for what, _, _ in said)
         terminalreporter.section("what the proofs saw")
-        terminalreporter.write_line("\n".join(f"  {what:<{width}}  {seen}" for what, _, seen in said))
+        terminalreporter.write_line(
+            "\n".join(f"  {what:<{width}}  {seen}" for what, _, seen in said)
+        )
         terminalreporter.write_line(f"  {total([one for name, one in told if name == 'counted'])}")
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from coord_envelope import Journal, Store
 from coord_envelope.bodies import check_body
-from coord_envelope.stream import Bad, streams
+from coord_kernel import Journal, Store
+from coord_kernel.streams.stream import Bad, streams
 
 SPEC = Path(__file__).parent.parent / "spec"
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -50,20 +50,30 @@ class Shell:
 
     def __init__(self, cwd: Path) -> None:
         self.cwd = cwd
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # not in a `make`
+        ours = {
+            name: value for name, value in os.environ.items() if not name.startswith("MAKE")
+        }  # not in a `make`
         self.env = {**ours, "PATH": f"{BIN}:{os.environ['PATH']}", "COORD_AGENT": "tester"}
 
-    def __call__(self, line: str, stdin: str | bytes = b"", expect: int | None = 0, **env: str) -> Done:
+    def __call__(
+        self, line: str, stdin: str | bytes = b"", expect: int | None = 0, **env: str
+    ) -> Done:
         if "jq " in line and not shutil.which("jq"):
             pytest.skip("jq is not installed")
-        if "limit" in line:  # CPython takes a short write of a .pyc for a whole one, and the next start fails on it
+        if (
+            "limit" in line
+        ):  # CPython takes a short write of a .pyc for a whole one, and the next start fails on it
             env["PYTHONDONTWRITEBYTECODE"] = "1"
         data = stdin.encode() if isinstance(stdin, str) else stdin
         argv = ["bash", "-o", "pipefail", "-c", line]
-        ended = subprocess.run(argv, cwd=self.cwd, input=data, env=self.env | env, capture_output=True, timeout=120)
+        ended = subprocess.run(
+            argv, cwd=self.cwd, input=data, env=self.env | env, capture_output=True, timeout=120
+        )
         done = Done(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
         hear(done.err)
-        assert expect is None or done.status == expect, f"{line}: exit {done.status}\n{done.out}{done.err}"
+        assert expect is None or done.status == expect, (
+            f"{line}: exit {done.status}\n{done.out}{done.err}"
+        )
         return done
 
     def popen(self, line: str, **kwargs: Any) -> subprocess.Popen[bytes]:
@@ -72,7 +82,9 @@ class Shell:
         SAID.add(path := self.cwd.parent / "said")
         with open(path, "ab") as said:
             kwargs.setdefault("stderr", said)
-            return subprocess.Popen(["bash", "-c", f"exec {line}"], cwd=self.cwd, env=self.env, **kwargs)
+            return subprocess.Popen(
+                ["bash", "-c", f"exec {line}"], cwd=self.cwd, env=self.env, **kwargs
+            )
 
 
 def hear(err: str) -> None:
@@ -85,8 +97,17 @@ def git(*argv: str, cwd: Path) -> str:
     """Run git with nothing of the caller's configuration; its output."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     env |= {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "LC_ALL": "C"}
-    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "protocol.file.allow=always"]
-    return subprocess.run(["git", *who, *argv], cwd=cwd, env=env, check=True, capture_output=True, text=True).stdout
+    who = [
+        "-c",
+        "user.name=Ada",
+        "-c",
+        "user.email=ada@example.org",
+        "-c",
+        "protocol.file.allow=always",
+    ]
+    return subprocess.run(
+        ["git", *who, *argv], cwd=cwd, env=env, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def open_store(repo: Path) -> Store:

@@ -14,16 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import Shell
 
-from coord_envelope import argv, shell, tool
 from coord_envelope.errors import Fault
-from coord_envelope.tool import Call
+from coord_kernel.cli import application, argv, complaints
+from coord_kernel.cli.call import Call
 
 Values = dict[str, Any]
 Lines = st.SearchStrategy[list[str]]
 TOOLS = ("wk", "ev", "lease", "msg", "run")
 MAKE = Path(__file__).parent.parent / "tools/table.py"
 CLI: dict[str, Any] = {name: importlib.import_module(f"coord_{name}.cli") for name in TOOLS}
-TABLE: dict[str, argv.Table] = {name: importlib.import_module(f"coord_{name}.argv").TABLE for name in TOOLS}
+TABLE: dict[str, argv.Table] = {
+    name: importlib.import_module(f"coord_{name}.argv").TABLE for name in TOOLS
+}
 HOT = {
     "wk": {"new", "ready", "show", "claim", "close"},
     "ev": {"emit", "tail"},
@@ -80,36 +82,50 @@ def test_a_plain_line_is_parsed(name: str, line: str, values: Values) -> None:
     assert argv.parse(TABLE[name], words) == (words[0], values)
 
 
-@pytest.mark.parametrize(("name", "line"), [(name, line) for name in TOOLS for line in UNUSUAL[name]])
+@pytest.mark.parametrize(
+    ("name", "line"), [(name, line) for name in TOOLS for line in UNUSUAL[name]]
+)
 def test_an_unusual_line_is_left_to_typer(name: str, line: str) -> None:
     assert argv.parse(TABLE[name], line.split()) is None
 
 
 def test_what_a_shell_asks_for_completion_is_left_to_typer(shell: Shell) -> None:
-    shell("ev emit a.b", _EV_COMPLETE="complete_bash", COMP_WORDS="ev emi", COMP_CWORD="1", expect=None)
+    shell(
+        "ev emit a.b",
+        _EV_COMPLETE="complete_bash",
+        COMP_WORDS="ev emi",
+        COMP_CWORD="1",
+        expect=None,
+    )
     assert shell("ev replay").out == ""
 
 
-def command_lines(options: argv.Options, arguments: argv.Arguments, required: Sequence[str]) -> Lines:
+def command_lines(
+    options: argv.Options, arguments: argv.Arguments, required: Sequence[str]
+) -> Lines:
     """What must be given, and other words, many of them options that are known; in any order."""
     counts = [one for one, (_, kind) in options.items() if isinstance(kind, tuple)]
     spellings = st.sampled_from(sorted(options) + counts * 4)
-    pairs = spellings.flatmap(lambda one: st.tuples(st.just(one), NUMBERS if one in counts else WORDS))
+    pairs = spellings.flatmap(
+        lambda one: st.tuples(st.just(one), NUMBERS if one in counts else WORDS)
+    )
     alone = (spellings | WORDS).map(lambda word: [word])
-    least = [["x"] for _ in arguments] + [[one, "y"] for one in options if options[one][0] in required]
+    least = [["x"] for _ in arguments] + [
+        [one, "y"] for one in options if options[one][0] in required
+    ]
     parts = st.lists(pairs.map(list) | pairs.map(lambda pair: ["=".join(pair)]) | alone, max_size=4)
     mixed = parts.flatmap(lambda found: st.permutations([*least, *found]))
     return mixed.map(lambda found: [word for part in found for word in part])
 
 
-def heard(command: tool.Command, act: Callable[[tool.Command], object]) -> object:
+def heard(command: Command, act: Callable[[Command], object]) -> object:
     """What the command function is called with in place of which a listener is; or why it is not called."""
     calls: list[Values] = []
 
     def listener(call: Call, **values: Any) -> None:
         bound = inspect.signature(command).bind(call, **values)
         bound.apply_defaults()
-        common = {"agent": call._agent, "form": call.out.form, "errors": tool._errors}
+        common = {"agent": call._agent, "form": call.out.form, "errors": complaints._errors}
         calls.append(bound.arguments | {"call": common})
 
     listener.__dict__.update(__signature__=inspect.signature(command))
@@ -121,15 +137,22 @@ def heard(command: tool.Command, act: Callable[[tool.Command], object]) -> objec
     return calls
 
 
-COMMANDS = [(name, command) for name in TOOLS for command in CLI[name].COMMANDS if tool.name_of(command) in TABLE[name]]
+COMMANDS = [
+    (name, command)
+    for name in TOOLS
+    for command in CLI[name].COMMANDS
+    if name_of(command) in TABLE[name]
+]
 
 
-@pytest.mark.parametrize(("name", "command"), COMMANDS, ids=lambda one: one if isinstance(one, str) else one.__name__)
+@pytest.mark.parametrize(
+    ("name", "command"), COMMANDS, ids=lambda one: one if isinstance(one, str) else one.__name__
+)
 def test_what_the_parser_takes_typer_takes_for_the_same(
-    name: str, command: tool.Command, monkeypatch: pytest.MonkeyPatch
+    name: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Call, "filter", lambda _, **given: given)
-    word, taken = tool.name_of(command), 0
+    word, taken = name_of(command), 0
 
     @settings(max_examples=200, deadline=None)
     @given(command_lines(*TABLE[name][word]))
@@ -138,8 +161,13 @@ def test_what_the_parser_takes_typer_takes_for_the_same(
         plain = argv.parse(TABLE[name], [word, *words])
         if plain:
             taken += 1
-            by_typer = heard(command, lambda one: shell.run(name, "", [one], f"coord_{name}.options", [word, *words]))
-            assert heard(command, lambda one: tool.perform(one, plain[1])) == by_typer
+            by_typer = heard(
+                command,
+                lambda one: application.run(
+                    name, "", [one], f"coord_{name}.options", [word, *words]
+                ),
+            )
+            assert heard(command, lambda one: perform(one, plain[1])) == by_typer
 
     check()
     assert taken

@@ -34,7 +34,11 @@ def test_systemd_has_nothing_to_say_about_a_unit(tmp_path: Path, name: str) -> N
 def test_each_unit_starts_what_is_there(shell: Shell) -> None:
     """`systemd-analyze` sees only /usr/bin/env, so the commands behind it are tried here."""
     lines = [line for name in UNITS for line in (SYSTEMD / name).read_text().splitlines()]
-    started = {line.removeprefix("ExecStart=").split("/usr/bin/env ")[-1] for line in lines if "ExecStart=" in line}
+    started = {
+        line.removeprefix("ExecStart=").split("/usr/bin/env ")[-1]
+        for line in lines
+        if "ExecStart=" in line
+    }
     assert {one for one in started if not one.startswith("/bin/sh")} == {
         "ev sync",
         "run worker --slots 2",
@@ -45,11 +49,20 @@ def test_each_unit_starts_what_is_there(shell: Shell) -> None:
 
 def test_the_consumers_unit_finds_the_store_of_its_file(shell: Shell, tmp_path: Path) -> None:
     text = (SYSTEMD / "coord-consume@.service").read_text()
-    (line,) = (line.removeprefix("ExecStart=") for line in text.splitlines() if line.startswith("ExecStart="))
+    (line,) = (
+        line.removeprefix("ExecStart=")
+        for line in text.splitlines()
+        if line.startswith("ExecStart=")
+    )
     path = shell.cwd / "my consumer.toml"
-    path.write_text('name = "c"\n[match]\ntypes = ["a.b"]\n[run]\nargv = ["pwd"]\n[emit]\ntype = "a.done"\n')
+    path.write_text(
+        'name = "c"\n[match]\ntypes = ["a.b"]\n[run]\nargv = ["pwd"]\n[emit]\ntype = "a.done"\n'
+    )
     shell("ev emit a.b")
-    argv = [word.replace("$$", "$").replace("%%", "%").replace("%f", str(path)) for word in shlex.split(line)]
+    argv = [
+        word.replace("$$", "$").replace("%%", "%").replace("%f", str(path))
+        for word in shlex.split(line)
+    ]
     shell.cwd = tmp_path
     with Watched(shell, shlex.join(argv)) as consume:
         assert json.loads(consume.line())["body"]["text"] == f"{path.parent}\n"
@@ -85,7 +98,9 @@ def test_the_pipe_that_stays_sends_each_mail_once_over_restarts(postman: Shell) 
 
 
 @pytest.mark.parametrize("part", ["jq", "msg", "ev"])
-def test_when_a_part_of_it_dies_it_ends_so_that_it_is_started_again(postman: Shell, part: str) -> None:
+def test_when_a_part_of_it_dies_it_ends_so_that_it_is_started_again(
+    postman: Shell, part: str
+) -> None:
     with (
         Watched(postman, "msg recv -f --as fixer") as fixer,
         Watched(postman, "coord-postman ci.failed agent:fixer", start_new_session=True) as pipe,

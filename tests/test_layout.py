@@ -17,9 +17,22 @@ from support import BIN, Shell
 
 ROOT = Path(__file__).parent.parent
 TOOLS = ("wk", "ev", "lease", "msg", "run")
-SOURCES = sorted(path for home in ("tools", "bridges") for path in (ROOT / home).glob("*/coord_*/**/*.py"))
+SOURCES = sorted(
+    path for home in ("tools", "bridges") for path in (ROOT / home).glob("*/coord_*/**/*.py")
+)
 HEAVY = {
-    *("typer", "rich", "pydantic", "orjson", "ulid", "filelock", "git", "jsonschema", "jinja2", "inotify_simple"),
+    *(
+        "typer",
+        "rich",
+        "pydantic",
+        "orjson",
+        "ulid",
+        "filelock",
+        "git",
+        "jsonschema",
+        "jinja2",
+        "inotify_simple",
+    ),
     *("yaml", "json", "datetime", "signal", "contextlib"),
     *("asyncio", "inspect", "subprocess", "typing", "pathlib", "ctypes", "dataclasses", "logging"),
 }
@@ -34,7 +47,9 @@ def imports(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_a_tool_or_bridge_imports_the_envelope_and_itself_and_the_envelope_no_tool(path: Path) -> None:
+def test_a_tool_or_bridge_imports_the_envelope_and_itself_and_the_envelope_no_tool(
+    path: Path,
+) -> None:
     ours = {name.partition(".")[0] for name in imports(path) if name.startswith("coord_")}
     assert ours <= {"coord_envelope", path.relative_to(ROOT).parts[2]}
 
@@ -44,7 +59,11 @@ def test_files_and_functions_are_short() -> None:
     assert max(lengths) <= 300
     assert statistics.median(lengths) <= 120
     nodes = (node for path in SOURCES for node in ast.walk(ast.parse(path.read_text())))
-    functions = [(node.end_lineno or 0) - node.lineno + 1 for node in nodes if isinstance(node, ast.FunctionDef)]
+    functions = [
+        (node.end_lineno or 0) - node.lineno + 1
+        for node in nodes
+        if isinstance(node, ast.FunctionDef)
+    ]
     assert statistics.median(functions) <= 12
 
 
@@ -83,8 +102,10 @@ def test_a_hot_command_loads_nothing_heavy(shell: Shell, line: str) -> None:
     traced = f"{sys.executable} -X importtime"
     bare = shell(f"{traced} -c pass").err
     done = shell(f"{traced} {BIN}/{line}")
-    loaded, before = (set(re.findall(r"\| +([\w.]+)$", text, re.MULTILINE)) for text in (done.err, bare))
-    assert {"coord_envelope.tool", "coord_envelope.argv"} <= loaded
+    loaded, before = (
+        set(re.findall(r"\| +([\w.]+)$", text, re.MULTILINE)) for text in (done.err, bare)
+    )
+    assert {"coord_kernel.cli.harness", "coord_kernel.cli.argv"} <= loaded
     assert not HEAVY & {name.partition(".")[0] for name in loaded - before}
 
 
@@ -108,10 +129,14 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert len(names) == len(set(names))
     packaged = {
-        name for name in names if name.startswith("coord_") and ".dist-info" not in name and ".data" not in name
+        name
+        for name in names
+        if name.startswith("coord_") and ".dist-info" not in name and ".data" not in name
     }
     expected = {"/".join(path.relative_to(ROOT).parts[2:]) for path in SOURCES}
-    assert packaged == expected | {f"coord_envelope/schema/{n}.schema.json" for n in ("bodies", "event")}
+    assert packaged == expected | {
+        f"coord_envelope/schema/{n}.schema.json" for n in ("bodies", "event")
+    }
     shared = {name.partition(".data/data/")[2] for name in names if ".data/data/" in name}
     assert shared == {
         "share/man/man1/wk.1",
@@ -123,13 +148,18 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
     }
 
 
-def test_the_installed_wheel_works_without_the_checkout(wheel: Path, shell: Shell, tmp_path: Path) -> None:
+def test_the_installed_wheel_works_without_the_checkout(
+    wheel: Path, shell: Shell, tmp_path: Path
+) -> None:
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
     run = f"{sys.executable} -c 'import coord_ev.cli as c; print(c.__file__, flush=True); c.main()'"
     done = shell(f'{run} emit agent.registered --body \'{{"kind":"ai"}}\'', PYTHONPATH=str(site))
     assert done.out.startswith(str(site))
-    assert "'kind' is a required" in shell(f"{run} emit agent.registered", PYTHONPATH=str(site), expect=65).err
+    assert (
+        "'kind' is a required"
+        in shell(f"{run} emit agent.registered", PYTHONPATH=str(site), expect=65).err
+    )
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -139,7 +169,10 @@ def test_every_tool_says_its_version(shell: Shell, tool: str) -> None:
 
 def test_the_demo_says_that_jq_is_missing(tmp_path: Path) -> None:
     done = subprocess.run(
-        ["/bin/bash", str(ROOT / "tests/demo.sh")], capture_output=True, text=True, env={"PATH": str(tmp_path)}
+        ["/bin/bash", str(ROOT / "tests/demo.sh")],
+        capture_output=True,
+        text=True,
+        env={"PATH": str(tmp_path)},
     )
     assert done.returncode == 1
     assert "jq is missing" in done.stderr
@@ -149,8 +182,13 @@ def test_the_demo_says_that_jq_is_missing(tmp_path: Path) -> None:
 def test_the_demo_runs() -> None:
     if not shutil.which("jq"):
         pytest.skip("jq is not installed")
-    env = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/local/bin", "HOME": "/nonexistent"}
-    done = subprocess.run(["bash", str(ROOT / "tests/demo.sh")], capture_output=True, text=True, env=env, timeout=120)
+    env = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/local/bin",
+        "HOME": "/nonexistent",
+    }
+    done = subprocess.run(
+        ["bash", str(ROOT / "tests/demo.sh")], capture_output=True, text=True, env=env, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "done: Write the parser - see src/parser.py" in done.stdout

@@ -23,10 +23,13 @@ import coord_run
 import coord_run.cli
 import coord_wk
 import coord_wk.cli
-from coord_envelope import shell
+from coord_kernel.cli import application
 
 TOOLS = Path(__file__).parent.parent / "tools"
-PAGES = (*(TOOLS / f"{name}/{name}.1" for name in ("wk", "ev", "lease", "msg", "run")), TOOLS / "envelope/coord.7")
+PAGES = (
+    *(TOOLS / f"{name}/{name}.1" for name in ("wk", "ev", "lease", "msg", "run")),
+    TOOLS / "envelope/coord.7",
+)
 SECTIONS = ("NAME", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "ENVIRONMENT", "SEE ALSO")
 MOST = 50
 """Characters of a help line."""
@@ -52,7 +55,9 @@ class Tool(NamedTuple):
     @property
     def app(self) -> Any:
         """The parser of the tool: a group of commands."""
-        return typer.main.get_command(shell.application(self.name, self.about, self.functions, self.options))
+        return typer.main.get_command(
+            application.application(self.name, self.about, self.functions, self.options)
+        )
 
     def commands(self) -> Iterator[tuple[str, Any]]:
         yield from self.app.commands.items()
@@ -61,7 +66,11 @@ class Tool(NamedTuple):
         """Every spelling of every option, of the tool and of its commands; `-h` too."""
         parsers = (self.app, *(command for _, command in self.commands()))
         found = (p for parser in parsers for p in parser.params if p.param_type_name == "option")
-        return {"-h", "--help", *(spelling for p in found for spelling in (*p.opts, *p.secondary_opts))}
+        return {
+            "-h",
+            "--help",
+            *(spelling for p in found for spelling in (*p.opts, *p.secondary_opts)),
+        }
 
 
 def described(package: Any, cli: Any, options: str) -> Tool:
@@ -81,7 +90,13 @@ each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def plain(roff: str) -> str:
     """The text of a page without its fonts and escapes; requests stay at the beginning of their lines."""
     text = re.sub(r"\\f(?:\[\w*\]|\(\w\w|\w)", "", roff)
-    for escape, character in ((r"\-", "-"), (r"\(dq", '"'), (r"\(aq", "'"), (r"\&", ""), (r"\e", "\\")):
+    for escape, character in (
+        (r"\-", "-"),
+        (r"\(dq", '"'),
+        (r"\(aq", "'"),
+        (r"\&", ""),
+        (r"\e", "\\"),
+    ):
         text = text.replace(escape, character)
     return text
 
@@ -102,7 +117,11 @@ def test_every_command_has_an_entry_and_a_synopsis(tool: Tool) -> None:
     names = [name for name, _ in tool.commands()]
     assert names
     assert set(names) <= tagged(tool.page)
-    assert [name for name in names if not re.search(rf"^\.B {tool.name} {name}\b", tool.page, re.MULTILINE)] == []
+    assert [
+        name
+        for name in names
+        if not re.search(rf"^\.B {tool.name} {name}\b", tool.page, re.MULTILINE)
+    ] == []
 
 
 @each_tool
@@ -120,7 +139,12 @@ def test_no_option_is_described_that_is_not_there(tool: Tool) -> None:
 
 @each_tool
 def test_every_argument_has_the_name_its_help_gives_it(tool: Tool) -> None:
-    arguments = {p.metavar for _, command in tool.commands() for p in command.params if p.param_type_name == "argument"}
+    arguments = {
+        p.metavar
+        for _, command in tool.commands()
+        for p in command.params
+        if p.param_type_name == "argument"
+    }
     assert arguments
     shown = (rf"^\w+ (?:.+ )?{re.escape(name)}$" for name in arguments)
     assert [entry for entry in shown if not re.search(entry, tool.page, re.MULTILINE)] == []
@@ -162,7 +186,9 @@ def formatter() -> list[str]:
 @each_page
 def test_the_formatter_has_nothing_to_complain_of(path: Path) -> None:
     env = {**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80"}
-    done = subprocess.run([*formatter(), str(path)], capture_output=True, text=True, env=env, check=True)
+    done = subprocess.run(
+        [*formatter(), str(path)], capture_output=True, text=True, env=env, check=True
+    )
     assert done.stderr == ""
     assert done.stdout
 
@@ -176,6 +202,11 @@ def test_examples_can_be_copied_and_fit_80_columns(path: Path) -> None:
         left += 4 * ((line == ".RS 4") - (line == ".RE" and left > 0))
         if in_example and line != ".EE":
             assert not re.search(r"(?<!\\)[-'`^~]", line), line
-            shown = re.sub(r"\\\(..", "?", line).replace("\\-", "-").replace("\\e", "\\").replace("\\&", "")
+            shown = (
+                re.sub(r"\\\(..", "?", line)
+                .replace("\\-", "-")
+                .replace("\\e", "\\")
+                .replace("\\&", "")
+            )
             assert len(shown) + indent + left <= 80, line
         in_example = line == ".EX" or (in_example and line != ".EE")

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from coord_envelope import shell
-from coord_envelope.argv import DIGITS
+from coord_kernel.cli import application, argv
+from coord_kernel.cli.argv import DIGITS
 
 if TYPE_CHECKING:
-    from coord_envelope.argv import Arguments, Options, Table
+    from coord_kernel.cli.argv import Arguments, Options, Table
 
 ROOT = Path(__file__).parent.parent
 TOOLS = ("wk", "ev", "lease", "msg", "run")
 BRIDGES = ("hooks",)
 """Those whose start an agent waits for."""
-HEAD = '''"""What `coord_envelope.argv` knows of {tool}'s command line. Made by `make table`, not by hand."""
+HEAD = '''"""What `coord_kernel.cli.argv` knows of {tool}'s command line. Made by `make table`, not by hand."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope.argv import Table
+    from coord_kernel.cli.argv import Table
 
 # fmt: off
 TABLE: Table = (
@@ -36,8 +36,14 @@ TABLE: Table = (
 def table(tool: str) -> Table:
     """The commands of a tool that are plain: what each place and each option takes is one word."""
     cli = importlib.import_module(f"coord_{tool}.cli")
-    app: Any = typer.main.get_command(shell.application(tool, cli.ABOUT, cli.COMMANDS, f"coord_{tool}.options"))
-    return {name: parts(command.params) for name, command in app.commands.items() if plain(command.params)}
+    app: Any = typer.main.get_command(
+        application.application(tool, cli.ABOUT, cli.COMMANDS, f"coord_{tool}.options")
+    )
+    return {
+        name: parts(command.params)
+        for name, command in app.commands.items()
+        if plain(command.params)
+    }
 
 
 def plain(parameters: Sequence[Any]) -> bool:
@@ -46,7 +52,11 @@ def plain(parameters: Sequence[Any]) -> bool:
 
 
 def parts(parameters: Sequence[Any]) -> tuple[Options, Arguments, Sequence[str]]:
-    spellings = {spelling: (p.name, kind(p)) for p in parameters if is_option(p) for spelling in p.opts}
+    spellings = {
+        spelling: (p.name, kind(p)) for p in parameters if is_option(p) for spelling in p.opts
+    }
+    assert argv.COMMON.items() <= spellings.items(), "what every command has"
+    spellings = {name: what for name, what in spellings.items() if name not in argv.COMMON}
     places = [(p.name, kind(p)) for p in parameters if not is_option(p)]
     return spellings, places, [p.name for p in parameters if p.required]
 
@@ -56,7 +66,7 @@ def is_option(parameter: Any) -> bool:
 
 
 def kind(parameter: Any) -> Any:
-    """As `coord_envelope.argv` knows it, or None."""
+    """As `coord_kernel.cli.argv` knows it, or None."""
     many = parameter.nargs == -1 or getattr(parameter, "multiple", False)
     match parameter.type.name:
         case "str":
@@ -64,7 +74,10 @@ def kind(parameter: Any) -> Any:
         case "boolean" if parameter.is_flag and not parameter.secondary_opts:
             return "flag"
         case "int range" if not many and parameter.type.min is not None:
-            return parameter.type.min, 10**DIGITS if parameter.type.max is None else parameter.type.max
+            return (
+                parameter.type.min,
+                10**DIGITS if parameter.type.max is None else parameter.type.max,
+            )
     return None
 
 

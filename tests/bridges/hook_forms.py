@@ -9,7 +9,9 @@ ANSWER = {
         "hookSpecificOutput": {
             "type": "object",
             "properties": {
-                "hookEventName": {"enum": ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse"]},
+                "hookEventName": {
+                    "enum": ["SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse"]
+                },
                 "additionalContext": TEXT,
                 "permissionDecision": {"enum": ["allow", "deny", "ask"]},
                 "permissionDecisionReason": TEXT,
@@ -30,7 +32,9 @@ SETTINGS = {
     "additionalProperties": False,
     "properties": {
         "hooks": {
-            "propertyNames": {"enum": ["SessionStart", "UserPromptSubmit", "PreToolUse", "Stop", "SessionEnd"]},
+            "propertyNames": {
+                "enum": ["SessionStart", "UserPromptSubmit", "PreToolUse", "Stop", "SessionEnd"]
+            },
             "additionalProperties": {
                 "type": "array",
                 "items": {
@@ -45,7 +49,11 @@ SETTINGS = {
                                 "type": "object",
                                 "required": ["type", "command"],
                                 "additionalProperties": False,
-                                "properties": {"type": {"const": "command"}, "command": TEXT, "timeout": {"const": 10}},
+                                "properties": {
+                                    "type": {"const": "command"},
+                                    "command": TEXT,
+                                    "timeout": {"const": 10},
+                                },
                             },
                         },
                     },

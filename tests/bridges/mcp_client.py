@@ -47,7 +47,9 @@ class Caller:
 @asynccontextmanager
 async def started(shell: Shell, agent: str, mode: str = "auto") -> AsyncIterator[Caller]:
     """A client that starts `coord-mcp`, as programs do."""
-    server = StdioServerParameters(command=f"{BIN}/coord-mcp", env={"COORD_AGENT": agent}, cwd=str(shell.cwd))
+    server = StdioServerParameters(
+        command=f"{BIN}/coord-mcp", env={"COORD_AGENT": agent}, cwd=str(shell.cwd)
+    )
     async with Client(server, mode=mode) as client:
         yield Caller(client)
 

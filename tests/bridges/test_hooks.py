@@ -30,15 +30,21 @@ def tokens(text: str) -> int:
     Each 4 letters begun of a word, each 3 digits, each sign and each line is one. (Tokenizers take most words whole.)
     """
     pieces = ((r"[^\W\d_]+", 4), (r"\d+", 3), (r"[^\w\s]|_|\n", 1))
-    return sum(-(-len(found) // size) for pattern, size in pieces for found in re.findall(pattern, text))
+    return sum(
+        -(-len(found) // size) for pattern, size in pieces for found in re.findall(pattern, text)
+    )
 
 
 def given(event: str, **more: Any) -> str:
-    return json.dumps({"session_id": "s1", "transcript_path": None, "hook_event_name": event, **more})
+    return json.dumps(
+        {"session_id": "s1", "transcript_path": None, "hook_event_name": event, **more}
+    )
 
 
 def edits(path: str, tool: str = "Edit", **more: Any) -> str:
-    return given("PreToolUse", tool_name=tool, tool_input={"file_path": path, "content": "x"}, **more)
+    return given(
+        "PreToolUse", tool_name=tool, tool_input={"file_path": path, "content": "x"}, **more
+    )
 
 
 def patches(*lines: str) -> str:
@@ -60,7 +66,9 @@ def pasted(shell: Shell, program: str) -> dict[str, list[tuple[str, str]]]:
     found = json.loads(done.out)
     jsonschema.validate(found, SETTINGS)
     return {
-        event: [(group.get("matcher", ""), one["command"]) for group in groups for one in group["hooks"]]
+        event: [
+            (group.get("matcher", ""), one["command"]) for group in groups for one in group["hooks"]
+        ]
         for event, groups in found["hooks"].items()
     }
 
@@ -72,7 +80,9 @@ def fire(shell: Shell, program: str, stdin: str, **env: str) -> list[Any]:
     tool = event.get("tool_name", "")
     fitting = [command for matcher, command in wanted if not matcher or re.fullmatch(matcher, tool)]
     answers = [hook(shell, command, stdin, err=None, **env) for command in fitting]
-    names = {one["hookSpecificOutput"]["hookEventName"] for one in answers if "hookSpecificOutput" in one}
+    names = {
+        one["hookSpecificOutput"]["hookEventName"] for one in answers if "hookSpecificOutput" in one
+    }
     assert names <= {event["hook_event_name"]} - {"Stop", "SessionEnd"}
     assert event["hook_event_name"] == "Stop" or not any("decision" in one for one in answers)
     return answers
@@ -95,7 +105,9 @@ def test_the_settings_are_only_printed(shell: Shell, program: str) -> None:
 
 
 def test_what_cannot_be_printed_is_an_error(shell: Shell) -> None:
-    assert "no such program; one of claude, codex" in shell("coord-hooks settings emacs", expect=2).err
+    assert (
+        "no such program; one of claude, codex" in shell("coord-hooks settings emacs", expect=2).err
+    )
     assert "says who acts" in shell("coord-hooks settings claude", COORD_AGENT="", expect=2).err
 
 
@@ -110,20 +122,33 @@ def test_a_session_from_its_start_to_its_end(shell: Shell, program: str) -> None
     assert "agent:fixer" in told and "lint is red" in told
     assert context(fire(shell, program, given("UserPromptSubmit", prompt="on"), **env)) == ""
     tool = EDITORS[program].split("|")[0]
-    blocked = {"claude": edits("src/a.py"), "codex": patches("*** Update File: src/a.py", "@@", "-a", "+b")}
+    blocked = {
+        "claude": edits("src/a.py"),
+        "codex": patches("*** Update File: src/a.py", "@@", "-a", "+b"),
+    }
     (refused,) = fire(shell, program, blocked[program], **env)
     assert refused["hookSpecificOutput"]["permissionDecision"] == "deny"
-    assert "is held by agent:fixer as file:src/**" in refused["hookSpecificOutput"]["permissionDecisionReason"]
+    assert (
+        "is held by agent:fixer as file:src/**"
+        in refused["hookSpecificOutput"]["permissionDecisionReason"]
+    )
     assert fire(shell, program, edits("doc/a.md", tool), **env) == [{}]
     assert fire(shell, program, edits("src/a.py", "Bash"), **env) == []
     assert fire(shell, program, given("Stop", stop_hook_active=False), **env) == [{}]
-    assert fire(shell, program, given("SessionEnd", reason="logout"), **env) == [{}] * (program == "claude")
+    assert fire(shell, program, given("SessionEnd", reason="logout"), **env) == [{}] * (
+        program == "claude"
+    )
 
 
 def test_its_shell_commands_act_for_the_agent(shell: Shell) -> None:
     file = shell.cwd / "env"
     file.write_text("export OTHER=1\n")
-    hook(shell, "coord-hooks start --as qa", given("SessionStart", session_id="a 'b'"), CLAUDE_ENV_FILE=str(file))
+    hook(
+        shell,
+        "coord-hooks start --as qa",
+        given("SessionStart", session_id="a 'b'"),
+        CLAUDE_ENV_FILE=str(file),
+    )
     assert file.read_text().startswith("export OTHER=1\n")
     done = shell(". ./env; wk new x", COORD_AGENT="").one
     assert done["actor"] == {"agent_id": "agent:qa", "session_id": "a 'b'"}
@@ -134,14 +159,18 @@ def test_a_name_of_the_environment_goes_before_the_pasted_one(shell: Shell) -> N
     (first, *_) = pasted(shell, "claude")["SessionStart"]
     assert (
         "agent:other"
-        in hook(shell, first[1], given("SessionStart"), COORD_AGENT="other")["hookSpecificOutput"]["additionalContext"]
+        in hook(shell, first[1], given("SessionStart"), COORD_AGENT="other")["hookSpecificOutput"][
+            "additionalContext"
+        ]
     )
 
 
 def test_ones_own_lease_is_not_in_the_way(shell: Shell) -> None:
     """Whether the session's own, or one without: its MCP server's. Another session's of the same agent is."""
     for session, answer in (("s1", {}), ("", {}), ("s2", None)):
-        one = shell("lease acquire file:a.py --as qa", COORD_SESSION=session).one["refs"]["lease_id"]
+        one = shell("lease acquire file:a.py --as qa", COORD_SESSION=session).one["refs"][
+            "lease_id"
+        ]
         found = hook(shell, "coord-hooks edit --as qa", edits("a.py"))
         assert found == answer if answer is not None else "hookSpecificOutput" in found
         shell(f"lease release {one} --as qa", COORD_SESSION=session)
@@ -165,11 +194,18 @@ def test_every_file_of_a_patch_is_looked_at(shell: Shell) -> None:
 
 def test_at_the_end_only_what_the_session_holds_is_given_back(shell: Shell) -> None:
     ids = [shell(f"wk new {n} -o id").out.strip() for n in range(4)]
-    for item, session, agent in zip(ids, ("s1", "s2", "s1", "s1"), ("qa", "qa", "fixer", "qa"), strict=True):
+    for item, session, agent in zip(
+        ids, ("s1", "s2", "s1", "s1"), ("qa", "qa", "fixer", "qa"), strict=True
+    ):
         shell(f"wk claim {item} --as {agent}", COORD_SESSION=session)
         shell(f"lease acquire x-a:{item} --as {agent}", COORD_SESSION=session)
     assert hook(shell, "coord-hooks end --as qa", given("SessionEnd", reason="logout")) == {}
-    assert [shell(f"wk show {item}").one["status"] for item in ids] == ["ready", "active", "active", "ready"]
+    assert [shell(f"wk show {item}").one["status"] for item in ids] == [
+        "ready",
+        "active",
+        "active",
+        "ready",
+    ]
     assert len(shell("lease ls").lines) == 2
     released = shell("ev replay --type work.released").lines
     assert len(released) == 2
@@ -197,7 +233,9 @@ def test_it_never_fails(shell: Shell, command: str, line: str, stdin: str, says:
 
 
 @pytest.mark.parametrize("command", ["start", "edit", "end"])
-@pytest.mark.parametrize("damage", ["rm -r .coord", "chmod o+w .coord", "rm -r .coord/journal; touch .coord/journal"])
+@pytest.mark.parametrize(
+    "damage", ["rm -r .coord", "chmod o+w .coord", "rm -r .coord/journal; touch .coord/journal"]
+)
 def test_a_broken_store_stops_nothing(shell: Shell, command: str, damage: str) -> None:
     done = shell(f"{damage}; coord-hooks {command} --as qa", edits("a.py"))
     assert command == "start" or done.out == "{}\n"
@@ -214,14 +252,19 @@ def test_a_program_that_leaves_stdin_open_is_answered(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_context_over_the_limit_is_cut_between_messages_and_says_how_to_go_on(shell: Shell, program: str) -> None:
+def test_context_over_the_limit_is_cut_between_messages_and_says_how_to_go_on(
+    shell: Shell, program: str
+) -> None:
     shell("msg join --as qa")
     lines = (json.dumps({"to": "qa", "subject": f"{n:03d} {'x' * 190}"}) + "\n" for n in range(200))
     shell("msg send", "".join(lines))
     text = context(fire(shell, program, given("SessionStart", source="startup"), COORD_AGENT=""))
     assert len(text) <= MOST[program]
     pointers = [line for line in text.split("\n") if line.startswith("msg-")]
-    assert all(re.fullmatch(r"msg-\w{8} from agent:tester, .* ago: \d{3} x{116}…", line) for line in pointers)
+    assert all(
+        re.fullmatch(r"msg-\w{8} from agent:tester, .* ago: \d{3} x{116}…", line)
+        for line in pointers
+    )
     assert f"+{200 - len(pointers)} more" in text
     assert "msg recv --text" in text
 
@@ -233,20 +276,34 @@ def test_the_prime_is_short() -> None:
 
 def test_the_prime_is_true(shell: Shell) -> None:
     """Each command of it does what it says, when ids and words are put in."""
-    lines = [line.partition(" # ")[0] for line in PRIME.split("\n") if re.match(r"(wk|msg|lease|run|ev) ", line)]
+    lines = [
+        line.partition(" # ")[0]
+        for line in PRIME.split("\n")
+        if re.match(r"(wk|msg|lease|run|ev) ", line)
+    ]
     assert {shlex.split(line)[0] for line in lines} == {"wk", "msg", "lease", "run", "ev"}
     shell("msg join --as fixer")
     for number, told in enumerate(lines):
         line = told
         tool, verb, *_ = shlex.split(line)
-        make = {"wk": "wk new x", "msg": "msg send --to tester --subject x", "run": "run request true"}
+        make = {
+            "wk": "wk new x",
+            "msg": "msg send --to tester --subject x",
+            "run": "run request true",
+        }
         made = make.get(tool, f"lease acquire x-a:{number}")
         which = shell(f"{made} -o id").out.strip()
         if (tool, verb) == ("wk", "release"):
             shell(f"wk claim {which}")
         if verb == "logs":
             shell("run worker --once --as worker")
-        words = {"ID": which, "TITLE": "'a title'", "TEXT": "'a text'", "NAME": "fixer", "CMD": "true"}
+        words = {
+            "ID": which,
+            "TITLE": "'a title'",
+            "TEXT": "'a text'",
+            "NAME": "fixer",
+            "CMD": "true",
+        }
         for word, stands_for in words.items():
             line = re.sub(rf"\b{word}\b", stands_for, line)
         shell(line)

@@ -49,7 +49,9 @@ def test_it_calls_every_tool_and_reads_every_resource(shell: Shell) -> None:
             given = [f"--tool-arg={argument(*one)}" for one in arguments.items()]
             done = inspect(shell, server, "modern", "tools/call", "--tool-name", name, *given)
             assert not done.get("isError") and done["structuredContent"], done
-        listed = [one["uri"] for one in inspect(shell, server, "modern", "resources/list")["resources"]]
+        listed = [
+            one["uri"] for one in inspect(shell, server, "modern", "resources/list")["resources"]
+        ]
         assert listed == uris[:3]
         for uri in uris:
             (found,) = inspect(shell, server, "modern", "resources/read", "--uri", uri)["contents"]
@@ -78,6 +80,8 @@ def tools(shell: Shell, server: str, era: str) -> list[str]:
 
 def test_it_starts_the_server_itself_and_is_told_what_was_wrong(shell: Shell) -> None:
     wrong = ("--tool-name", "work_list", "--tool-arg=n=0")
-    bad = inspect(shell, "coord-mcp -e COORD_AGENT=tester", "auto", "tools/call", *wrong, expect=TOOL_ERROR)
+    bad = inspect(
+        shell, "coord-mcp -e COORD_AGENT=tester", "auto", "tools/call", *wrong, expect=TOOL_ERROR
+    )
     assert bad["isError"]
     assert "n: input should be greater than or equal to 1, not 0" in bad["content"][0]["text"]

@@ -35,11 +35,17 @@ def test_what_a_model_reads_of_it_is_short(shell: Shell) -> None:
         tools = (await call.client.list_tools()).tools
         assert len(tools) <= 10
         assert all(tool.description and tool.output_schema for tool in tools)
-        told = [{"name": one.name, "description": one.description, "schema": one.input_schema} for one in tools]
+        told = [
+            {"name": one.name, "description": one.description, "schema": one.input_schema}
+            for one in tools
+        ]
         assert len(json.dumps(told, ensure_ascii=False)) < 7_500
         assert all(one.input_schema["additionalProperties"] is False for one in tools)
         hints = {one.name: one.annotations for one in tools if one.annotations}
-        assert [name for name, hint in hints.items() if hint.read_only_hint] == ["work_list", "work_show"]
+        assert [name for name, hint in hints.items() if hint.read_only_hint] == [
+            "work_list",
+            "work_show",
+        ]
         assert [name for name, hint in hints.items() if hint.destructive_hint] == ["job"]
 
     within("tester", look)
@@ -47,7 +53,11 @@ def test_what_a_model_reads_of_it_is_short(shell: Shell) -> None:
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("work_list", {"status": "redy"}, "status: input should be 'ready', 'open', 'mine'"),
-    ("work_list", {"n": 0}, "n: input should be greater than or equal to 1, not 0 (At most so many)"),
+    (
+        "work_list",
+        {"n": 0},
+        "n: input should be greater than or equal to 1, not 0 (At most so many)",
+    ),
     ("work_list", {"titel": "x"}, "has no argument titel; it takes status, label, n"),
     ("work_lst", {}, "no such tool; there are work_list, work_show"),
     ("work_show", {}, "id: field required (wk-…)"),
@@ -58,7 +68,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("work_write", {"title": "x", "priority": "high"}, "(0 first … 4 last)"),
     ("work_claim", {"id": "ITEM", "steal": True}, "--steal needs a --reason"),
     ("work_claim", {"label": "none"}, "nothing is ready"),
-    ("work_close", {"id": "ITEM", "how": "finished"}, "'done', 'cancelled', 'duplicate' or 'release'"),
+    (
+        "work_close",
+        {"id": "ITEM", "how": "finished"},
+        "'done', 'cancelled', 'duplicate' or 'release'",
+    ),
     (
         "mail_send",
         {"to": ["nobody"], "subject": "x"},
@@ -84,7 +98,9 @@ def test_an_error_says_how_to_do_it_right(shell: Shell) -> None:
 
     async def ask(call: Caller) -> None:
         for tool, arguments, says in WRONG:
-            said = await call.refused(tool, **{k: item if v == "ITEM" else v for k, v in arguments.items()})
+            said = await call.refused(
+                tool, **{k: item if v == "ITEM" else v for k, v in arguments.items()}
+            )
             assert says in said
             assert "Traceback" not in said and "pydantic" not in said
 
@@ -101,7 +117,10 @@ def test_an_error_says_what_was_done_all_the_same(shell: Shell) -> None:
         assert said.endswith(f"\nThe rest of it was done: work.created {made['id']}")
         mail = (await call("mail_send", to=["tester"], subject="x"))["id"]
         said = await call.refused("mail_receive", ack=["msg-zzzzzzzz", mail])
-        assert f"msg-zzzzzzzz: is no mail of agent:tester\nThe rest of it was done: msg.acked {mail}" in said
+        assert (
+            f"msg-zzzzzzzz: is no mail of agent:tester\nThe rest of it was done: msg.acked {mail}"
+            in said
+        )
         assert (await call("mail_receive")) == {"rows": []}
 
     within("tester", ask)
@@ -109,7 +128,12 @@ def test_an_error_says_what_was_done_all_the_same(shell: Shell) -> None:
 
 def test_what_is_not_there_cannot_be_read(shell: Shell) -> None:
     async def ask(call: Caller) -> None:
-        for uri in ("coord://work/wk-zzzzzzzz", "coord://inbox/--help", "coord://journal/zzzzzzzz", "coord://x/y"):
+        for uri in (
+            "coord://work/wk-zzzzzzzz",
+            "coord://inbox/--help",
+            "coord://journal/zzzzzzzz",
+            "coord://x/y",
+        ):
             with pytest.raises(MCPError) as error:
                 await call.read(uri)
             assert error.value.error.code == -32602, uri
@@ -123,7 +147,11 @@ def test_no_text_is_taken_for_an_option_or_a_file(shell: Shell) -> None:
     async def ask(call: Caller) -> None:
         made = await call("work_write", title="--help", desc="@/etc/passwd", comment="-")
         shown = await call("work_show", id=made["id"])
-        assert (shown["title"], shown["desc"], shown["comments"][0]["text"]) == ("--help", "@/etc/passwd", "-")
+        assert (shown["title"], shown["desc"], shown["comments"][0]["text"]) == (
+            "--help",
+            "@/etc/passwd",
+            "-",
+        )
         assert "no such work item" in await call.refused("work_claim", id="--steal")
         await call("work_close", id=made["id"], note="--force")
         assert "is no resource" in await call.refused("lease", acquire=["--ttl=9h"])
@@ -162,9 +190,15 @@ def test_one_key_is_one_event_and_every_call_has_one(shell: Shell) -> None:
 
     within("tester", ask)
     events = shell("ev replay").lines
-    keys = Counter((one["type"], one["idempotency_key"]) for one in events if "idempotency_key" in one)
+    keys = Counter(
+        (one["type"], one["idempotency_key"]) for one in events if "idempotency_key" in one
+    )
     assert max(keys.values()) == 1
-    assert not [one for one in events if one["type"] in ("work.created", "msg.sent") and "idempotency_key" not in one]
+    assert not [
+        one
+        for one in events
+        if one["type"] in ("work.created", "msg.sent") and "idempotency_key" not in one
+    ]
 
 
 def test_work_is_listed_by_status_and_changed_by_argument(shell: Shell) -> None:
@@ -180,11 +214,21 @@ def test_work_is_listed_by_status_and_changed_by_argument(shell: Shell) -> None:
             "held": [], "done": [], "all": [whole, part, last, away],
         }  # fmt: skip
         for status, ids in listed.items():
-            assert [row["id"] for row in (await call("work_list", status=status))["rows"]] == ids, status
-        await call("work_write", id=last, title="late", desc="d", priority=4, labels=["b"], parent=whole)
+            assert [row["id"] for row in (await call("work_list", status=status))["rows"]] == ids, (
+                status
+            )
+        await call(
+            "work_write", id=last, title="late", desc="d", priority=4, labels=["b"], parent=whole
+        )
         shown = await call("work_show", id=last)
         given = {name: shown[name] for name in ("title", "desc", "priority", "labels", "status")}
-        assert given == {"title": "late", "desc": "d", "priority": 4, "labels": ["b"], "status": "blocked"}
+        assert given == {
+            "title": "late",
+            "desc": "d",
+            "priority": 4,
+            "labels": ["b"],
+            "status": "blocked",
+        }
         assert "is held by agent:tester" in await second("work_close", id=part)
         assert (await call("work_close", id=part))["type"] == "work.closed"
 
@@ -240,7 +284,9 @@ def test_mail_waits_until_it_is_acked_and_is_cut_between_messages(shell: Shell) 
             done = found["rows"]
             assert [one["subject"] for one in done] == subjects
             assert all((len(one["text"]), one["trust"]) == (5_000, "store") for one in done)
-            assert found.get("more") == ("ack these, then receive again" if len(done) == 2 else None)
+            assert found.get("more") == (
+                "ack these, then receive again" if len(done) == 2 else None
+            )
 
     within("tester", ask)
 
@@ -250,7 +296,9 @@ def test_a_list_says_that_it_is_cut(shell: Shell) -> None:
 
     async def ask(call: Caller) -> None:
         few, all_ = await call("work_list", n=3), await call("work_list", n=200)
-        assert len(few["rows"]) == 3 and few["more"] == all_["more"] == "give a larger n, or a label"
+        assert (
+            len(few["rows"]) == 3 and few["more"] == all_["more"] == "give a larger n, or a label"
+        )
         assert 20 < len(all_["rows"]) < 100
         assert (await call("work_list", label="none")) == {"rows": []}
 
@@ -275,7 +323,9 @@ def test_of_a_queue_it_takes_what_was_asked_for(shell: Shell) -> None:
         shell(f"msg send --to queue:q --subject {number}")
 
     async def ask(call: Caller) -> None:
-        assert [one["subject"] for one in (await call("mail_receive", source="queue:q", n=1))["rows"]] == ["0"]
+        assert [
+            one["subject"] for one in (await call("mail_receive", source="queue:q", n=1))["rows"]
+        ] == ["0"]
         (taken,) = (await call("mail_receive", source="queue:q", n=1))["rows"]
         assert taken["subject"] == "1"
         await call("mail_receive", ack=[taken["id"]])

@@ -23,7 +23,9 @@ each_mode = pytest.mark.parametrize("mode", MODES)
 
 
 @each_mode
-def test_a_program_that_starts_it_can_list_call_and_read_everything(shell: Shell, mode: str) -> None:
+def test_a_program_that_starts_it_can_list_call_and_read_everything(
+    shell: Shell, mode: str
+) -> None:
     calls, uris = everything(shell)
 
     async def run() -> None:
@@ -36,11 +38,15 @@ def test_a_program_that_starts_it_can_list_call_and_read_everything(shell: Shell
             listed = [str(one.uri) for one in (await client.list_resources()).resources]
             templates = (await client.list_resource_templates()).resource_templates
             assert listed == uris[:3]
-            assert [one.uri_template for one in templates] == [f"{uri.rpartition('/')[0]}/{{id}}" for uri in listed]
+            assert [one.uri_template for one in templates] == [
+                f"{uri.rpartition('/')[0]}/{{id}}" for uri in listed
+            ]
             for uri in uris:
                 assert await call.read(uri), uri
             (prompt,) = (await client.list_prompts()).prompts
-            said = await client.get_prompt(prompt.name, {"id": calls["work_show"]["id"], "to": "qa"})
+            said = await client.get_prompt(
+                prompt.name, {"id": calls["work_show"]["id"], "to": "qa"}
+            )
             assert "mail_send to qa" in said.messages[0].content.text  # type: ignore[union-attr]
             assert "parser" in said.messages[0].content.text  # type: ignore[union-attr]
             assert "agent:tester" in (client.instructions or "")
@@ -74,7 +80,9 @@ def test_two_agents_share_work_from_the_claim_to_the_hand_over(shell: Shell) -> 
 
     async def work(first: Caller, second: Caller, winner: str, loser: str) -> None:
         held = await first("lease", acquire=["file:src/**"], ttl=60)
-        assert f"is held by agent:{winner}" in await second.refused("lease", acquire=["file:src/a.py"])
+        assert f"is held by agent:{winner}" in await second.refused(
+            "lease", acquire=["file:src/a.py"]
+        )
         await second("mail_send", to=[winner], subject="may I have it?", work=item)
         (mail,) = (await first("mail_receive", wait=30))["rows"]
         assert (mail["from"], mail["trust"]) == (f"agent:{loser}", "store")
@@ -110,7 +118,9 @@ def test_eight_clients_at_once_lose_nothing(shell: Shell) -> None:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with (
             httpx2.AsyncClient(headers=headers, timeout=60) as http,
-            Client(streamable_http_client(address, http_client=http), mode=MODES[number % 2]) as found,
+            Client(
+                streamable_http_client(address, http_client=http), mode=MODES[number % 2]
+            ) as found,
         ):
             call = Caller(found)
 
@@ -132,7 +142,9 @@ def test_eight_clients_at_once_lose_nothing(shell: Shell) -> None:
     expected = {f"{number} {which}" for number in range(8) for which in range(4)}
     assert len(set(made)) == 32
     assert Counter(row["title"] for row in shell("wk ls").lines) == Counter(expected)
-    assert Counter(one["body"]["subject"] for one in shell("msg recv --as hub").lines) == Counter(expected)
+    assert Counter(one["body"]["subject"] for one in shell("msg recv --as hub").lines) == Counter(
+        expected
+    )
     check_invariants(open_store(shell.cwd))
 
 
@@ -144,7 +156,10 @@ def test_over_http_only_who_has_the_token_is_served(shell: Shell) -> None:
     with served(shell, "hub") as address:
         for headers in sent:
             done = httpx2.post(address, json=call, headers=accept | headers)
-            assert (done.status_code, done.text) == (401, "send the header Authorization: Bearer TOKEN\n")
+            assert (done.status_code, done.text) == (
+                401,
+                "send the header Authorization: Bearer TOKEN\n",
+            )
         assert httpx2.post(address, json=call, headers=mine).status_code == 200
         for name in ("Host", "Origin"):
             done = httpx2.post(address, json=call, headers=mine | {name: "http://evil.example"})
@@ -172,9 +187,17 @@ def test_who_hangs_up_does_not_end_it(shell: Shell, line: str) -> None:
 
 def test_what_keeps_it_from_starting_is_one_line(shell: Shell) -> None:
     starts: list[tuple[str, dict[str, str], str]] = [
-        ("coord-mcp stdio", {"COORD_AGENT": ""}, "nothing says who acts; --as NAME, or set COORD_AGENT"),
+        (
+            "coord-mcp stdio",
+            {"COORD_AGENT": ""},
+            "nothing says who acts; --as NAME, or set COORD_AGENT",
+        ),
         ("coord-mcp stdio --as 'a b'", {}, "--as: 'a b' is not agent"),
-        ("coord-mcp http", {"COORD_MCP_TOKEN": "short"}, "COORD_MCP_TOKEN is shorter than 16 characters; unset it"),
+        (
+            "coord-mcp http",
+            {"COORD_MCP_TOKEN": "short"},
+            "COORD_MCP_TOKEN is shorter than 16 characters; unset it",
+        ),
         ("coord-mcp http --port x", {}, "see `coord-mcp http --help`"),
     ]
     for line, env, says in starts:

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from support import ME, Json, Shell, check_invariants, drafts, open_journal, open_store, segment
 
-from coord_envelope import BadData, Event, clock, disk
+from coord_envelope import BadData, Event, ids
 from coord_envelope.errors import DiskFault, Refused, TryAgain
-from coord_envelope.index import Index
-from coord_envelope.stream import SEGMENT
+from coord_kernel.store import disk
+from coord_kernel.streams.stream import SEGMENT
+from coord_kernel.views.index import Index
 
 DAY = 86_400_000
 
@@ -40,7 +41,9 @@ def test_a_torn_tail_is_ended_and_never_truncated(shell: Shell) -> None:
     check_invariants(open_store(shell.cwd), bad_at_most=1)
 
 
-@pytest.mark.parametrize("tail", [b"\0" * 100, b"garbage", b'{"event_id":"', b"\0" * 70_000, b"\xff\n\xfe"])
+@pytest.mark.parametrize(
+    "tail", [b"\0" * 100, b"garbage", b'{"event_id":"', b"\0" * 70_000, b"\xff\n\xfe"]
+)
 def test_any_tail_leaves_the_next_append_clean(shell: Shell, tail: bytes) -> None:
     journal = open_journal(shell.cwd)
     before = journal.append(ME, drafts(3))
@@ -67,7 +70,9 @@ def test_segments_roll_at_a_mebibyte_and_are_named_after_their_first_seq(shell: 
     firsts = [int(file.stem) for file in files]
     assert len(files) > 1
     assert all(file.stat().st_size < SEGMENT + 65_536 for file in files)
-    assert [file.read_bytes().split(b"\n")[0] for file in files] == [events[first - 1].raw for first in firsts]
+    assert [file.read_bytes().split(b"\n")[0] for file in files] == [
+        events[first - 1].raw for first in firsts
+    ]
     check_invariants(open_store(shell.cwd))
 
 
@@ -100,7 +105,9 @@ def test_a_full_disk_keeps_whole_lines_and_says_how_many(shell: Shell) -> None:
     assert shell("ev emit a.b").one["seq"] == len(done.lines) + 2
 
 
-def test_a_failed_fdatasync_is_not_retried_and_ends_the_stream(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_fdatasync_is_not_retried_and_ends_the_stream(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journal = open_journal(shell.cwd)
     (before,) = journal.append(ME, drafts(1))
     calls = []
@@ -127,11 +134,15 @@ def test_a_batch_is_all_or_none(shell: Shell) -> None:
 
 
 def test_each_for_itself_leaves_no_hole_in_seq(shell: Shell) -> None:
-    answers = open_journal(shell.cwd).append_each(ME, [*drafts(1), {"type": "Bad", "body": {}}, *drafts(1)])
+    answers = open_journal(shell.cwd).append_each(
+        ME, [*drafts(1), {"type": "Bad", "body": {}}, *drafts(1)]
+    )
     assert [one["seq"] if isinstance(one, Event) else one.status for one in answers] == [1, 65, 2]
 
 
-@pytest.mark.parametrize("secret", ["ghp_" + "a1" * 18, "AKIA" + "B" * 16, "-----BEGIN RSA PRIVATE KEY-----"])
+@pytest.mark.parametrize(
+    "secret", ["ghp_" + "a1" * 18, "AKIA" + "B" * 16, "-----BEGIN RSA PRIVATE KEY-----"]
+)
 def test_a_credential_is_refused_unless_allowed(shell: Shell, secret: str) -> None:
     journal = open_journal(shell.cwd)
     draft = {"type": "a.b", "body": {"x": secret}}
@@ -143,9 +154,14 @@ def test_a_credential_is_refused_unless_allowed(shell: Shell, secret: str) -> No
 
 def test_a_held_lock_names_its_holder(shell: Shell) -> None:
     code = "import coord_envelope as c\nwith c.find().lock(): print('held', flush=True); input()"
-    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert holder.stdout and holder.stdout.readline() == "held\n"
-    with pytest.raises(TryAgain, match=f"process {holder.pid} "), open_store(shell.cwd).lock(wait_s=0.01):
+    with (
+        pytest.raises(TryAgain, match=f"process {holder.pid} "),
+        open_store(shell.cwd).lock(wait_s=0.01),
+    ):
         pass
     holder.communicate("")
     with open_store(shell.cwd).lock(wait_s=0.01):
@@ -180,22 +196,26 @@ def test_ids_go_on_when_the_clock_is_set_back_a_little(shell: Shell, wall: Clock
     (after,) = journal.append(ME, drafts(1))
     assert after.id > before.id
     assert after["writer"] == before["writer"]
-    assert clock.stamp_of(after.id) == clock.stamp_of(before.id) + 1
+    assert ids.stamp_of(after.id) == ids.stamp_of(before.id) + 1
 
 
-def test_a_clock_that_ran_a_day_ahead_and_was_mended_does_not_hold_ids_back(shell: Shell, wall: Clock) -> None:
+def test_a_clock_that_ran_a_day_ahead_and_was_mended_does_not_hold_ids_back(
+    shell: Shell, wall: Clock
+) -> None:
     journal = open_journal(shell.cwd)
     wall.set(NOW + DAY)
     (ahead,) = journal.append(ME, drafts(1))
     wall.set(NOW)
     (mended,) = journal.append(ME, drafts(1))
-    assert clock.stamp_of(mended.id) >> 16 == NOW
+    assert ids.stamp_of(mended.id) >> 16 == NOW
     assert mended["writer"] != ahead["writer"]
     assert journal.append(ME, drafts(1))[0]["writer"] == mended["writer"]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"garbage", b"\0" * 21])
-def test_a_lost_clock_file_is_made_from_the_streams(shell: Shell, wall: Clock, content: bytes | None) -> None:
+def test_a_lost_clock_file_is_made_from_the_streams(
+    shell: Shell, wall: Clock, content: bytes | None
+) -> None:
     journal = open_journal(shell.cwd)
     wall.set(NOW)
     (other,) = journal.append({"agent_id": "agent:other"}, drafts(1))
@@ -207,10 +227,16 @@ def test_a_lost_clock_file_is_made_from_the_streams(shell: Shell, wall: Clock, c
 
 def test_a_key_is_written_once_for_ever(shell: Shell) -> None:
     journal = open_journal(shell.cwd)
-    one = {"type": "a.b", "body": {"n": 1}, "idempotency_key": "k", "to": ["agent:x"], "refs": {"a": "b"}}
+    one = {
+        "type": "a.b",
+        "body": {"n": 1},
+        "idempotency_key": "k",
+        "to": ["agent:x"],
+        "refs": {"a": "b"},
+    }
     first, again = journal.append(ME, [one, one])
     (later,) = open_journal(shell.cwd).append({"agent_id": "agent:other"}, [one])
-    assert again.raw == later.raw == first.noted(dup=True).raw
+    assert again.raw == later.raw == first.annotated(dup=True).raw
     assert len(list(journal.replay())) == 1
     (other_type,) = journal.append(ME, [one | {"type": "a.c"}])
     assert "$dup" not in other_type
@@ -219,7 +245,13 @@ def test_a_key_is_written_once_for_ever(shell: Shell) -> None:
 @pytest.mark.parametrize("change", [{"body": {"n": 2}}, {"to": ["agent:y"]}, {"refs": {}}])
 def test_a_key_with_another_content_is_bad_data(shell: Shell, change: dict[str, Any]) -> None:
     journal = open_journal(shell.cwd)
-    one = {"type": "a.b", "body": {"n": 1}, "idempotency_key": "k", "to": ["agent:x"], "refs": {"a": "b"}}
+    one = {
+        "type": "a.b",
+        "body": {"n": 1},
+        "idempotency_key": "k",
+        "to": ["agent:x"],
+        "refs": {"a": "b"},
+    }
     journal.append(ME, [one])
     with pytest.raises(BadData, match="'k' was used for another"):
         journal.append(ME, [one | change])
@@ -264,7 +296,9 @@ def test_copied_lines_that_fit_each_other_do_not_set_seq_back(shell: Shell, copi
     journal = open_journal(shell.cwd)
     journal.append(ME, drafts(5))
     path = segment(shell.cwd)
-    path.write_bytes(path.read_bytes() + b"\n".join(path.read_bytes().split(b"\n")[:copied]) + b"\n")
+    path.write_bytes(
+        path.read_bytes() + b"\n".join(path.read_bytes().split(b"\n")[:copied]) + b"\n"
+    )
     assert journal.append(ME, drafts(1))[0]["seq"] == 6
     assert len(list(journal.replay())) == 6
 

@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 from support import ME, Json, Shell, drafts, git, open_journal, open_store, segment
 
-from coord_envelope import BadData, Cursor, Event, Fault, Filter, Unreachable, bus
-from coord_envelope.bus import Batch, FileBus, GitBus
-from coord_envelope.bus_stdio import StdioBus
-from coord_envelope.sync.union import union
+from coord_envelope import BadData, Cursor, Event, Fault, Filter, Unreachable
+from coord_kernel.bus import backends
+from coord_kernel.bus.backends import Batch, FileBus, GitBus
+from coord_kernel.bus.stdio import StdioBus
+from coord_kernel.sync.union import union
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope.bus import Bus
+    from coord_kernel.bus.backends import Bus
 
-SERVE = [sys.executable, "-m", "coord_envelope.bus_stdio"]
+SERVE = [sys.executable, "-m", "coord_kernel.cli.serve"]
 LATE = {"agent_id": "agent:late"}
 
 
@@ -59,7 +60,9 @@ def numbers(events: list[Event]) -> list[int]:
 class Taken:
     """What came in some batches."""
 
-    def __init__(self, batches: Iterator[Batch], enough: Callable[[Taken], bool] = lambda _: False) -> None:
+    def __init__(
+        self, batches: Iterator[Batch], enough: Callable[[Taken], bool] = lambda _: False
+    ) -> None:
         self.events: list[Event] = []
         self.gaps: list[Json] = []
         for batch in batches:
@@ -87,13 +90,17 @@ def other(shell: Shell) -> Shell:
 def arrive(shell: Shell, other: Shell, make: Callable[[Path], Bus]) -> None:
     """What the other store has comes here: through the remote, where the bus has one."""
     if make is git_bus:
-        GitBus(open_journal(other.cwd), ME, remote(shell.cwd)).publish({"type": "test.sent", "body": {"n": -1}})
+        GitBus(open_journal(other.cwd), ME, remote(shell.cwd)).publish(
+            {"type": "test.sent", "body": {"n": -1}}
+        )
     else:
         union(open_store(shell.cwd), open_store(other.cwd))
 
 
 @each_backend
-def test_an_acked_event_is_on_the_disk_as_it_was_acked(shell: Shell, make: Callable[[Path], Bus]) -> None:
+def test_an_acked_event_is_on_the_disk_as_it_was_acked(
+    shell: Shell, make: Callable[[Path], Bus]
+) -> None:
     made = make(shell.cwd).publish(tick(1, to=["agent:qa"]))
     assert segment(shell.cwd).read_bytes() == made.raw + b"\n"
     assert (made["to"], made["seq"]) == (["agent:qa"], 1)
@@ -101,10 +108,15 @@ def test_an_acked_event_is_on_the_disk_as_it_was_acked(shell: Shell, make: Calla
 
 
 @each_backend
-def test_a_bad_draft_is_refused_and_nothing_is_published(shell: Shell, make: Callable[[Path], Bus]) -> None:
+def test_a_bad_draft_is_refused_and_nothing_is_published(
+    shell: Shell, make: Callable[[Path], Bus]
+) -> None:
     with pytest.raises(Fault) as refusal:
         make(shell.cwd).publish({"type": "No", "body": {}})
-    assert (refusal.value.status, "is not namespace.verb" in refusal.value.what) == (BadData.status, True)
+    assert (refusal.value.status, "is not namespace.verb" in refusal.value.what) == (
+        BadData.status,
+        True,
+    )
     assert Taken(make(shell.cwd).snapshot(None, Cursor())).events == []
 
 
@@ -128,7 +140,9 @@ def test_the_events_of_a_writer_come_in_order(shell: Shell, make: Callable[[Path
 
 
 @each_backend
-def test_from_a_cursor_nothing_is_lost_and_nothing_repeated(shell: Shell, make: Callable[[Path], Bus]) -> None:
+def test_from_a_cursor_nothing_is_lost_and_nothing_repeated(
+    shell: Shell, make: Callable[[Path], Bus]
+) -> None:
     seen, cursor = list[int](), Cursor()
     for n in range(4):
         make(shell.cwd).publish(tick(n))
@@ -168,7 +182,9 @@ def test_a_late_writer_with_smaller_ids_is_delivered(
 
 
 @each_backend
-def test_a_filter_passes_the_same_events_everywhere(shell: Shell, make: Callable[[Path], Bus]) -> None:
+def test_a_filter_passes_the_same_events_everywhere(
+    shell: Shell, make: Callable[[Path], Bus]
+) -> None:
     journal = open_journal(shell.cwd)
     (item,) = journal.append(ME, [tick(0)])
     journal.append(LATE, [tick(1, refs={"work_id": item.id}), {"type": "ci.x.y", "body": {"n": 2}}])
@@ -177,7 +193,10 @@ def test_a_filter_passes_the_same_events_everywhere(shell: Shell, make: Callable
         (Filter(), [0, 1, 2, 3]),
         (Filter(types=["ci.*"]), [2]),
         (Filter(not_types=["ci.*"], agents=["agent:late"]), [1]),
-        (Filter(not_agents=["agent:late"], since=last["ts"]), [3] if item["ts"] < last["ts"] else [0, 3]),
+        (
+            Filter(not_agents=["agent:late"], since=last["ts"]),
+            [3] if item["ts"] < last["ts"] else [0, 3],
+        ),
         (Filter(work=item.id), [0, 1]),
         (Filter(thread="t"), [3]),
     ):
@@ -206,7 +225,9 @@ def test_a_hole_is_a_gap_and_is_filled_when_its_events_come(
 
 
 @each_backend
-def test_a_snapshot_and_a_subscription_behind_it_are_everything_once(shell: Shell, make: Callable[[Path], Bus]) -> None:
+def test_a_snapshot_and_a_subscription_behind_it_are_everything_once(
+    shell: Shell, make: Callable[[Path], Bus]
+) -> None:
     found = make(shell.cwd)
     for n in range(3):
         found.publish(tick(n))
@@ -215,7 +236,9 @@ def test_a_snapshot_and_a_subscription_behind_it_are_everything_once(shell: Shel
     subscription = found.subscribe(None, snapshot.cursor)
     after = Taken(subscription, has(1))
     found.publish(tick(4))
-    assert numbers(snapshot.events + after.events + Taken(subscription, has(1)).events) == list(range(5))
+    assert numbers(snapshot.events + after.events + Taken(subscription, has(1)).events) == list(
+        range(5)
+    )
 
 
 @each_backend
@@ -225,11 +248,13 @@ def test_a_snapshot_of_nothing_has_a_cursor(shell: Shell, make: Callable[[Path],
 
 
 @each_backend
-def test_much_comes_in_batches_and_each_has_a_cursor(shell: Shell, make: Callable[[Path], Bus]) -> None:
-    open_journal(shell.cwd).append(ME, drafts(bus.MOST + 500))
-    open_journal(shell.cwd).append(LATE, drafts(bus.MOST))
+def test_much_comes_in_batches_and_each_has_a_cursor(
+    shell: Shell, make: Callable[[Path], Bus]
+) -> None:
+    open_journal(shell.cwd).append(ME, drafts(backends.MOST + 500))
+    open_journal(shell.cwd).append(LATE, drafts(backends.MOST))
     first, *rest = list(make(shell.cwd).snapshot(None, Cursor()))
-    assert [len(batch.events) for batch in (first, *rest)] == [bus.MOST, bus.MOST, 500]
+    assert [len(batch.events) for batch in (first, *rest)] == [backends.MOST, backends.MOST, 500]
     again = Taken(make(shell.cwd).snapshot(None, first.cursor))
     assert [one.id for one in again.events] == [one.id for batch in rest for one in batch.events]
 
@@ -240,7 +265,9 @@ def test_an_event_arrives_with_its_own_bytes(shell: Shell, make: Callable[[Path]
     odd = made.raw[:-1] + ', "later" : 1.50, "event":{"stream":"é"} }'.encode()
     segment(shell.cwd).write_bytes(odd + b"\n")
     found = {one.raw: one.stream for one in Taken(make(shell.cwd).snapshot(None, Cursor())).events}
-    assert found[odd] == made["writer"]  # over git the line as it was comes back beside it, as a fork
+    assert (
+        found[odd] == made["writer"]
+    )  # over git the line as it was comes back beside it, as a fork
 
 
 @each_backend
@@ -280,7 +307,14 @@ def test_the_other_end_that_goes_is_unreachable(argv: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "request_", ["", "[]", '{"op":"snapshot","filter":{"x":1}}', '{"op":"snapshot","cursor":{"a":"b"}}', '{"op":"rm"}']
+    "request_",
+    [
+        "",
+        "[]",
+        '{"op":"snapshot","filter":{"x":1}}',
+        '{"op":"snapshot","cursor":{"a":"b"}}',
+        '{"op":"rm"}',
+    ],
 )
 def test_a_bad_request_is_a_fault_and_the_next_one_is_answered(shell: Shell, request_: str) -> None:
     lines = f'{request_ or "x"}\n{{"op":"snapshot"}}\n'

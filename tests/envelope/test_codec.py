@@ -11,10 +11,15 @@ from hypothesis import strategies as st
 
 from coord_envelope import codec
 
-NUMBERS = st.integers() | st.integers(-(1 << 70), 1 << 70) | st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = (
+    st.integers()
+    | st.integers(-(1 << 70), 1 << 70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
-    st.none() | st.booleans() | NUMBERS | TEXT, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner)
+    st.none() | st.booleans() | NUMBERS | TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
 )
 CORPUS = [
     b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b'"\\ud800"', b'"\\udc00\\ud800"', b'"\\ud83d\\ude00"',
@@ -85,7 +90,9 @@ def test_integers_keep_every_digit(fast: None) -> None:
     assert json.loads(codec.dumps({"n": int(digits)}))["n"] == int(digits)
 
 
-@pytest.mark.parametrize("raw", [b"[" * 129 + b'"' + b'\\"' * 32_000, b"[" * 65_000, b'"' * 65_000, b'"\\' * 32_000])
+@pytest.mark.parametrize(
+    "raw", [b"[" * 129 + b'"' + b'\\"' * 32_000, b"[" * 65_000, b'"' * 65_000, b'"\\' * 32_000]
+)
 def test_hostile_depth_is_refused(raw: bytes) -> None:
     # A pattern that backtracks took 8 s on the first.
     assert outcome(raw) == "refused"

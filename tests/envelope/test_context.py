@@ -8,9 +8,16 @@ from types import ModuleType
 
 import pytest
 
-from coord_envelope import context
+from coord_envelope import platform
 
-RAISED = (None, KeyError("k"), ValueError("v"), OSError(5, "o"), FileNotFoundError(2, "f"), SystemExit(3))
+RAISED = (
+    None,
+    KeyError("k"),
+    ValueError("v"),
+    OSError(5, "o"),
+    FileNotFoundError(2, "f"),
+    SystemExit(3),
+)
 Said = list[str]
 
 
@@ -44,8 +51,10 @@ def trace(module: ModuleType, answer: str, raised: BaseException | None) -> Said
 
 @pytest.mark.parametrize("raised", RAISED, ids=repr)
 @pytest.mark.parametrize("answer", ["pass on", "swallow", "replace"])
-def test_a_block_begins_and_ends_as_with_contextlib(answer: str, raised: BaseException | None) -> None:
-    assert trace(context, answer, raised) == trace(contextlib, answer, raised)
+def test_a_block_begins_and_ends_as_with_contextlib(
+    answer: str, raised: BaseException | None
+) -> None:
+    assert trace(platform, answer, raised) == trace(contextlib, answer, raised)
 
 
 @pytest.mark.parametrize("raised", RAISED, ids=repr)
@@ -59,4 +68,4 @@ def test_what_is_suppressed_is_what_contextlib_suppresses(raised: BaseException 
             return repr(error)
         return ""
 
-    assert ends(context) == ends(contextlib)
+    assert ends(platform) == ends(contextlib)

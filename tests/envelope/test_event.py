@@ -18,7 +18,10 @@ from coord_envelope.errors import BadData
 
 def vectors(name: str) -> list[Any]:
     found = [json.loads(line) for line in (SPEC / "vectors" / name).read_text().split("\n") if line]
-    return [pytest.param(one, id=one.get("name") or f"{one['type']}-{place}") for place, one in enumerate(found)]
+    return [
+        pytest.param(one, id=one.get("name") or f"{one['type']}-{place}")
+        for place, one in enumerate(found)
+    ]
 
 
 @pytest.fixture(params=["stdlib", "orjson"])
@@ -40,19 +43,36 @@ def test_a_reader_takes_the_good_lines_and_no_other(vector: dict[str, Any], pars
 
 
 LINES = [bytes.fromhex(param.values[0]["hex"]) for param in vectors("lines.jsonl")]
-GOOD = [bytes.fromhex(param.values[0]["hex"]) for param in vectors("lines.jsonl") if param.values[0]["good"]]
-HALVES = [b'{"event_id":"01KF4QBCFS000DHT52RH6PKMCY","x":[1', b'{"event_id":"01KF4QBCFS000HY2KBEWSW1ZZE"}]},%b']
+GOOD = [
+    bytes.fromhex(param.values[0]["hex"])
+    for param in vectors("lines.jsonl")
+    if param.values[0]["good"]
+]
+HALVES = [
+    b'{"event_id":"01KF4QBCFS000DHT52RH6PKMCY","x":[1',
+    b'{"event_id":"01KF4QBCFS000HY2KBEWSW1ZZE"}]},%b',
+]
 
 
 @given(st.lists(st.sampled_from(GOOD), min_size=event.FEW, max_size=40), st.data())
 def test_many_lines_at_once_are_what_each_is(rows: list[bytes], data: st.DataObject) -> None:
     """Two lines that are one value together, and one that is two, are each bad, whatever stands around them."""
     codec.bulk()
-    bad = [*LINES, b"", b"1],[1,2", b"{}", b"[]", b"1", *(half.replace(b"%b", GOOD[0]) for half in HALVES)]
+    bad = [
+        *LINES,
+        b"",
+        b"1],[1,2",
+        b"{}",
+        b"[]",
+        b"1",
+        *(half.replace(b"%b", GOOD[0]) for half in HALVES),
+    ]
     for row in data.draw(st.lists(st.sampled_from(bad), max_size=3)):
         rows.insert(data.draw(st.integers(0, len(rows))), row)
     place = data.draw(st.integers(0, len(rows)))
-    rows[place:place] = data.draw(st.sampled_from([[], [half.replace(b"%b", GOOD[0]) for half in HALVES]]))
+    rows[place:place] = data.draw(
+        st.sampled_from([[], [half.replace(b"%b", GOOD[0]) for half in HALVES]])
+    )
     rows = [row for row in rows if b"\n" not in row]
     each = [event.tried(row) for row in rows]
     found = event.parse_all(rows)
@@ -84,7 +104,9 @@ def test_kernel_bodies_are_what_the_schema_says(vector: dict[str, Any]) -> None:
 
 def build(**fields: Any) -> event.Event:
     draft = {"type": "a.b", "body": {}, **fields}
-    return event.build(draft, "01" + "0" * 24, 0, "acme", "agent.x~00000000", 1, {"agent_id": "agent:x"})
+    return event.build(
+        draft, "01" + "0" * 24, 0, "acme", "agent.x~00000000", 1, {"agent_id": "agent:x"}
+    )
 
 
 def test_a_written_line_begins_with_id_and_type_at_a_fixed_place() -> None:
@@ -96,7 +118,9 @@ def test_a_written_line_begins_with_id_and_type_at_a_fixed_place() -> None:
 def test_a_written_event_is_a_good_line_and_fits_the_schema() -> None:
     from jsonschema import Draft202012Validator
 
-    written = build(refs={"work_id": "x"}, to=["all"], idempotency_key="k", on_behalf_of="someone/else", hops=1)
+    written = build(
+        refs={"work_id": "x"}, to=["all"], idempotency_key="k", on_behalf_of="someone/else", hops=1
+    )
     assert event.parse(written.raw) == written
     schema = json.loads((SPEC / "schema/event.schema.json").read_text())
     Draft202012Validator(schema).validate(dict(written))
@@ -111,31 +135,42 @@ def test_the_longest_event_is_65536_bytes_with_its_newline() -> None:
 
 def test_self_becomes_the_events_own_id_and_no_users_text_does() -> None:
     draft = {"refs": {"mine": SELF, "yours": str(b"$self", "ascii")}, "body": {"x": "$self"}}
-    assert event.filled(draft, {}, "ID") == {"refs": {"mine": "ID", "yours": "$self"}, "body": {"x": "$self"}}
+    assert event.filled(draft, {}, "ID") == {
+        "refs": {"mine": "ID", "yours": "$self"},
+        "body": {"x": "$self"},
+    }
 
 
 def test_what_the_same_append_made_is_known_by_its_name_and_nothing_else_is() -> None:
     draft = {"base": [event.Made("a")], "body": {"deps": [{"to": event.Made("a")}, "a"]}}
-    assert event.filled(draft, {"a": "ID"}, "OWN") == {"base": ["ID"], "body": {"deps": [{"to": "ID"}, "a"]}}
+    assert event.filled(draft, {"a": "ID"}, "OWN") == {
+        "base": ["ID"],
+        "body": {"deps": [{"to": "ID"}, "a"]},
+    }
     with pytest.raises(ValueError, match="b is not made"):
         event.filled({"base": [event.Made("b")]}, {"a": "ID"}, "OWN")
 
 
 def test_annotations_are_added_to_the_stored_bytes() -> None:
     one = event.Event(b'{"a": 1, "unknown":[ 2 ]}\r', {"a": 1})
-    assert one.noted(dup=True).raw == b'{"a": 1, "unknown":[ 2 ],"$dup":true}'
+    assert one.annotated(dup=True).raw == b'{"a": 1, "unknown":[ 2 ],"$dup":true}'
 
 
 @pytest.mark.parametrize(
     ("text", "full"),
-    [("claude-07", "agent:claude-07"), ("human:ada", "human:ada"), ("bridge:s.l_a-ck", "bridge:s.l_a-ck")],
+    [
+        ("claude-07", "agent:claude-07"),
+        ("human:ada", "human:ada"),
+        ("bridge:s.l_a-ck", "bridge:s.l_a-ck"),
+    ],
 )
 def test_short_addresses_are_agents(text: str, full: str) -> None:
     assert event.address(text) == full
 
 
 @pytest.mark.parametrize(
-    "text", ["", "A", "robot:x", "agent:", "agent:-x", "agent:a b", "agent:" + "a" * 64, "é", "a:b:c"]
+    "text",
+    ["", "A", "robot:x", "agent:", "agent:-x", "agent:a b", "agent:" + "a" * 64, "é", "a:b:c"],
 )
 def test_other_forms_are_no_addresses(text: str) -> None:
     with pytest.raises(ValueError):

@@ -7,7 +7,7 @@ import sys
 
 PROGRAM = """
 import signal
-from coord_envelope.sync.git import run
+from coord_kernel.sync.git import run
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as every tool has it
 status, _, _ = run(["sh", "-c", "exec 0<&-; exit 3"], seconds=20, stdin=bytes(1_000_000))
 assert signal.getsignal(signal.SIGPIPE) == signal.SIG_DFL

@@ -12,14 +12,16 @@ from pathlib import Path
 import pytest
 from support import ME, Json, Shell, drafts, open_journal, open_store
 
-from coord_envelope import Journal, Usage
+from coord_envelope import Usage
+from coord_kernel import Journal
 
 
 def fill(journal: Journal, seed: int, rounds: int = 10) -> None:
     rng = random.Random(seed)
     for _ in range(rounds):
         some: list[Json] = [
-            {"type": rng.choice(["a.b", "a.c"]), "body": {}} | ({"idempotency_key": f"k{key}"} if key else {})
+            {"type": rng.choice(["a.b", "a.c"]), "body": {}}
+            | ({"idempotency_key": f"k{key}"} if key else {})
             for key in rng.choices(range(20), k=rng.randrange(1, 30))
         ]
         journal.append({"agent_id": f"agent:a{rng.randrange(4)}"}, some)
@@ -114,7 +116,9 @@ def test_answers_are_right_while_another_writes_in_the_database(shell: Shell) ->
     other.close()
 
 
-def test_an_index_kept_open_sees_what_others_wrote_and_survives_their_deleting_it(shell: Shell) -> None:
+def test_an_index_kept_open_sees_what_others_wrote_and_survives_their_deleting_it(
+    shell: Shell,
+) -> None:
     mine, other = open_journal(shell.cwd), open_journal(shell.cwd)
     for seed in range(4):
         fill(other, seed)
@@ -135,7 +139,7 @@ def test_a_journal_that_lost_its_newest_lines_is_indexed_anew(shell: Shell) -> N
 
 
 def test_many_events_are_indexed_in_batches(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coord_envelope.fill.BATCH", 7)
+    monkeypatch.setattr("coord_kernel.views.fill.BATCH", 7)
     journal = open_journal(shell.cwd)
     fill(journal, 10, rounds=20)
     check_against_scan(journal)
@@ -147,13 +151,19 @@ def test_short_ids_resolve_only_if_they_can_mean_one_event(shell: Shell) -> None
     found = journal.index.refresh()
     for event in events:
         assert found.resolve(event.id) == found.resolve(event.id.lower()) == event.id
-        assert found.resolve(f"msg-{event.id[-8:].lower()}") == found.resolve(event.id[-8:]) == event.id
+        assert (
+            found.resolve(f"msg-{event.id[-8:].lower()}")
+            == found.resolve(event.id[-8:])
+            == event.id
+        )
     assert found.resolve("0" * 26) is None
     assert found.resolve("abc") is None
     assert found.resolve("%") is None
 
 
-def test_an_ambiguous_short_id_lists_its_candidates(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ambiguous_short_id_lists_its_candidates(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from coord_envelope import world
 
     monkeypatch.setattr(world, "entropy", lambda n: b"\1" * n)

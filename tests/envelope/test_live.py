@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from support import ME, Shell, check_invariants, drafts, open_journal, open_store
 
-from coord_envelope import BadData, disk, live
+from coord_envelope import BadData
+from coord_kernel.journal import live
+from coord_kernel.store import disk
 
 
 def big(count: int) -> list[dict[str, object]]:
@@ -28,7 +30,11 @@ def test_live_events_have_a_stream_and_a_seq_of_their_own(shell: Shell) -> None:
     assert {one["writer"] for one in (*first, third)} == {f"{durable['writer']}+live"}
     assert [one["seq"] for one in (*first, third)] == [1, 2, 3]
     assert [one.id for one in journal.replay()] == [durable.id]
-    assert [one.id for one in journal.replay(live=True)] == [durable.id, *(one.id for one in first), third.id]
+    assert [one.id for one in journal.replay(live=True)] == [
+        durable.id,
+        *(one.id for one in first),
+        third.id,
+    ]
     check_invariants(store)
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from support import ME, Shell, drafts, open_journal, open_store, segment
 
-from coord_envelope import Filter, Journal, Store, clock, codec, event, raw
+from coord_envelope import Filter, codec, event, ids
+from coord_kernel import Journal, Store
+from coord_kernel.streams import raw
 
 LATER = "2100-01-01T00:00:00Z"
 """So late that no file was changed just now."""
@@ -47,7 +49,9 @@ class Writers:
 
     def __init__(self, store: Store, seed: int) -> None:
         self.store, self.chance, self._stamp = store, random.Random(seed), 1_760_000_000_000 << 16
-        self.names = [f"agent.w{number}~0000000{number}" for number in range(self.chance.randint(1, 3))]
+        self.names = [
+            f"agent.w{number}~0000000{number}" for number in range(self.chance.randint(1, 3))
+        ]
         self.seqs = dict.fromkeys(self.names, 0)
         self._ids = ["01KAJ3Q8ZK0001V7M2C4D9T6RX"]
 
@@ -72,7 +76,9 @@ class Writers:
         path = self.chance.choice(sorted(Path(self.store.path, "journal").glob("*/*")))
         rows = path.read_bytes().split(b"\n")
         others = b"\n".join(one.read_bytes() for one in sorted(path.parent.glob("*"))).split(b"\n")
-        rows[self.chance.choice((self.chance.randrange(len(rows)), -2, -1))] = self.chance.choice([*others, b""])
+        rows[self.chance.choice((self.chance.randrange(len(rows)), -2, -1))] = self.chance.choice(
+            [*others, b""]
+        )
         path.write_bytes(b"\n".join(rows))
 
     def copy_one(self) -> None:
@@ -88,12 +94,21 @@ class Writers:
         self._stamp += 1 + chance.getrandbits(17) * (chance.random() < 0.1)
         self.seqs[name] += 1
         kind = TYPES[2] if chance.random() < harm / 4 else chance.choice(TYPES[:2])
-        said = {"type": kind, "body": {"n": self.seqs[name], "pad": "é" * chance.choice((0, 0, 9, 9 if harm else 300))}}
+        said = {
+            "type": kind,
+            "body": {
+                "n": self.seqs[name],
+                "pad": "é" * chance.choice((0, 0, 9, 9 if harm else 300)),
+            },
+        }
         if chance.random() < 0.1:
             said["body"] = {"a": "", "type": TYPES[0], "ts": ""}
         if chance.random() < 0.03:
-            said = {"type": "coord.redacted", "body": {"target": chance.choice(self._ids), "reason": "x"}}
-        event_id = clock.mint(self._stamp, chance.randbytes(8))
+            said = {
+                "type": "coord.redacted",
+                "body": {"target": chance.choice(self._ids), "reason": "x"},
+            }
+        event_id = ids.mint(self._stamp, chance.randbytes(8))
         if chance.random() < harm:
             event_id = chance.choice(self._ids)  # another has it, or it goes back
         self._ids = [*self._ids[-50:], event_id]
@@ -127,7 +142,9 @@ def test_the_lines_are_those_of_the_events(store: Store, seed: int) -> None:
     check(store)
 
 
-def test_what_is_known_is_not_looked_at_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_known_is_not_looked_at_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Writers(store, 0).write(harm=0)
     expected = lines(store)
     assert len(known(store)) == sum(1 for _ in Path(store.path, "journal").glob("*/*"))
@@ -159,7 +176,9 @@ def test_a_bad_memory_is_none(store: Store, saved: bytes) -> None:
     assert len(lines(store)) == 40
 
 
-def test_after_a_reboot_all_is_looked_at_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_reboot_all_is_looked_at_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Journal(store).append(ME, drafts(40))
     lines(store)
     saved = json.loads(Path(store.path, "local/plain").read_bytes())
@@ -171,5 +190,9 @@ def test_after_a_reboot_all_is_looked_at_again(store: Store, monkeypatch: pytest
 
 def test_a_command_prints_the_same_by_each_way(shell: Shell) -> None:
     open_journal(shell.cwd).append(ME, [*drafts(3), {"type": "test.tock", "body": {}}])
-    for one, other in (("", "--type 'test.*'"), ("--type test.tock", "--type '*.tock'"), ("", "--until 2100-01-01")):
+    for one, other in (
+        ("", "--type 'test.*'"),
+        ("--type test.tock", "--type '*.tock'"),
+        ("", "--until 2100-01-01"),
+    ):
         assert shell(f"ev replay {one}").out == shell(f"ev replay {other}").out != ""

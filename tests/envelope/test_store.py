@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 from support import ME, Shell, drafts, git, open_journal
 
-from coord_envelope import Unreachable, disk, find, init, locate
-from coord_envelope import store as store_module
+from coord_envelope import Unreachable
 from coord_envelope.errors import Refused
+from coord_kernel import find, init
+from coord_kernel.store import directory as store_module
+from coord_kernel.store import disk, locate
 
 
 def tree(path: Path) -> dict[str, bytes]:
     """Every file below, with its bytes."""
-    return {str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()
+    }
 
 
 def commit(repo: Path) -> None:
@@ -62,11 +66,16 @@ def test_clean_and_stash_pass_over_the_store(shell: Shell) -> None:
 
 
 def test_the_stores_own_repository_is_one_to_git(shell: Shell) -> None:
-    assert git("--git-dir", ".coord/.git", "rev-parse", "--is-bare-repository", cwd=shell.cwd) == "true\n"
+    assert (
+        git("--git-dir", ".coord/.git", "rev-parse", "--is-bare-repository", cwd=shell.cwd)
+        == "true\n"
+    )
     assert git("--git-dir", ".coord/.git", "fsck", cwd=shell.cwd) == ""
 
 
-def test_worktrees_share_the_store_beside_the_common_directory(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worktrees_share_the_store_beside_the_common_directory(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit(repo)
     git("worktree", "add", "-q", "../linked", cwd=repo)
     init()
@@ -98,7 +107,9 @@ def test_two_bare_repositories_side_by_side_and_their_worktrees_keep_apart(
         assert init()[0].path == str(repo.parent / f"{name}.git/.coord")
 
 
-def test_a_submodule_has_its_own_inside_its_git_directory(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_submodule_has_its_own_inside_its_git_directory(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit(repo)
     outer = repo.parent / "outer"
     git("init", "-q", str(outer), cwd=repo)
@@ -129,7 +140,9 @@ def test_without_a_repository_the_nearest_above_counts_but_not_above_home(
     assert find().path == str(home / "a/.coord")
 
 
-def test_a_repository_does_not_look_above_itself(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repository_does_not_look_above_itself(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (repo.parent / ".coord").mkdir()
     with pytest.raises(Unreachable):
         find()
@@ -148,7 +161,9 @@ def test_a_directory_of_something_else_is_no_store(shell: Shell) -> None:
     (shell.cwd / "file").touch()
     for line in ("ev tail", "ev emit a.b", "wk new x", "lease acquire env:x"):
         assert "no store here; make one with `ev init`" in shell(line, expect=69, COORD_DIR=".").err
-    assert "is no store, and not empty; a store has" in shell("ev init", expect=77, COORD_DIR=".").err
+    assert (
+        "is no store, and not empty; a store has" in shell("ev init", expect=77, COORD_DIR=".").err
+    )
     assert sorted(path.name for path in shell.cwd.iterdir()) == [".coord", ".git", "file"]
 
 
@@ -196,7 +211,9 @@ def test_anothers_store_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch
         find()
 
 
-def test_a_network_file_system_is_refused_unless_allowed(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_file_system_is_refused_unless_allowed(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(store_module, "known_local", lambda path: False)
     monkeypatch.setattr(locate, "known_local", lambda path: False)
     with pytest.raises(Refused, match="network file system"):
@@ -220,11 +237,19 @@ def test_what_is_mounted_last_counts_and_a_blank_in_its_place_is_one(tmp_path: P
         "/dev/sdb /net/here xfs rw 0 0\n"
     )
     places = ("/net/web", "/net", "/my share/web", "/net/here/web", "/nets", "/home")
-    assert [disk.known_local(place, str(table)) for place in places] == [False, False, False, True, True, True]
+    assert [disk.known_local(place, str(table)) for place in places] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(
-    ("text", "slug"), [("Acme Corp", "acme-corp"), ("__x", "x"), ("日本", "project"), ("a" * 99, "a" * 64)]
+    ("text", "slug"),
+    [("Acme Corp", "acme-corp"), ("__x", "x"), ("日本", "project"), ("a" * 99, "a" * 64)],
 )
 def test_a_project_is_a_slug(text: str, slug: str) -> None:
     assert locate.slug(text) == slug

@@ -8,8 +8,9 @@ import random
 import pytest
 from support import ME, Shell, drafts, open_journal, open_store, segment
 
-from coord_envelope import Cursor, Event, stream
-from coord_envelope.stream import Bad, Stream
+from coord_envelope import Cursor, Event
+from coord_kernel.streams import stream
+from coord_kernel.streams.stream import Bad, Stream
 
 
 def read(shell: Shell) -> list[Event | Bad]:
@@ -35,7 +36,17 @@ def rewrite(shell: Shell, change: dict[int, bytes]) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"\0" * 50, b"half a li", b"", b"{}", b"[]", b"\xff", b"x" * 10_000_000, b'{"event_id":"' + b"[" * 9000]
+    "line",
+    [
+        b"\0" * 50,
+        b"half a li",
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b"x" * 10_000_000,
+        b'{"event_id":"' + b"[" * 9000,
+    ],
 )
 def test_a_damaged_line_is_reported_once_and_costs_only_itself(shell: Shell, line: bytes) -> None:
     rewrite(shell, {4: line})
@@ -145,12 +156,17 @@ def test_a_cursor_and_what_comes_after_it_are_everything(shell: Shell) -> None:
     seen: list[str] = []
     cursor = Cursor()
     for _ in range(30):
-        made = journal.append({"agent_id": f"agent:a{rng.randrange(4)}"}, drafts(rng.randrange(1, 300)))
+        made = journal.append(
+            {"agent_id": f"agent:a{rng.randrange(4)}"}, drafts(rng.randrange(1, 300))
+        )
         everything += [event.id for event in made]
         if rng.random() < 0.5:
             fresh = list(journal.replay(after=cursor))
             seen += [event.id for event in fresh]
-            cursor = Cursor(cursor | {event.stream: event["seq"] for event in sorted(fresh, key=lambda e: e["seq"])})
+            cursor = Cursor(
+                cursor
+                | {event.stream: event["seq"] for event in sorted(fresh, key=lambda e: e["seq"])}
+            )
     seen += [event.id for event in journal.replay(after=cursor)]
     assert seen == everything
 
@@ -170,7 +186,9 @@ def test_a_stream_read_after_a_seq_begins_in_its_segment(shell: Shell) -> None:
     assert [event["seq"] for event in stream.events(after)] == list(range(firsts[1] + 1, 81))
 
 
-def test_a_journal_that_is_a_link_is_an_error_and_a_stream_that_is_one_is_reported(shell: Shell) -> None:
+def test_a_journal_that_is_a_link_is_an_error_and_a_stream_that_is_one_is_reported(
+    shell: Shell,
+) -> None:
     """History: both were silently empty, and verify said nothing."""
     rewrite(shell, {})
     stream_dir = segment(shell.cwd).parent
@@ -228,14 +246,18 @@ def test_a_forged_event_with_anothers_id_hides_nothing(shell: Shell) -> None:
     (forged,) = journal.append({"agent_id": "agent:mallory"}, drafts(1))
     path = segment(shell.cwd, "agent.mallory")
     path.write_bytes(path.read_bytes().replace(forged.id.encode(), real.id.encode()))
-    both = sorted(segment(shell.cwd, one).read_bytes().rstrip() for one in ("agent.mallory", "agent.tester"))
+    both = sorted(
+        segment(shell.cwd, one).read_bytes().rstrip() for one in ("agent.mallory", "agent.tester")
+    )
     assert [event.raw for event in journal.replay()] == both
 
 
 def test_a_segment_larger_than_ours_is_read_to_its_end(shell: Shell) -> None:
     """Another author's bounds are its own: what does not fit in one piece is read from its start."""
     journal = open_journal(shell.cwd)
-    events = journal.append(ME, [{"type": "a.b", "body": {"n": n, "x": "x" * 60_000}} for n in range(90)])
+    events = journal.append(
+        ME, [{"type": "a.b", "body": {"n": n, "x": "x" * 60_000}} for n in range(90)]
+    )
     files = sorted(segment(shell.cwd).parent.iterdir())
     files[0].write_bytes(b"".join(file.read_bytes() for file in files))
     for file in files[1:]:
@@ -268,7 +290,9 @@ def test_a_damaged_id_costs_only_its_own_line(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("first", [b"7", b"0"], ids=["later", "earlier"])
-@pytest.mark.parametrize("behind", [[], [b"bad"], [b"bad", b"worse"]], ids=["alone", "one bad line", "two"])
+@pytest.mark.parametrize(
+    "behind", [[], [b"bad"], [b"bad", b"worse"]], ids=["alone", "one bad line", "two"]
+)
 def test_a_damaged_id_costs_only_its_own_line_whatever_stands_behind_it(
     shell: Shell, first: bytes, behind: list[bytes]
 ) -> None:

@@ -19,8 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import Json, Shell, open_journal, open_store
 
-from coord_envelope import Journal, Store, clock, event, fill, shards
-from coord_envelope.view import Snapshot, View
+from coord_envelope import event, ids
+from coord_kernel import Journal, Store
+from coord_kernel.views import fill, shards
+from coord_kernel.views.view import Snapshot, View
 from coord_wk import fold
 
 NOW = "2026-06-01T00:00:00Z"
@@ -37,31 +39,52 @@ class History:
         self.chance, self.known = chance, list[tuple[str, str]]()
         self.streams: dict[str, list[bytes]] = {}
         self.given: dict[str, int] = {}
-        ahead = {f"agent.a{n}~0000000{chance.randrange(3)}": chance.choice([0, 0, 40, 10_000]) for n in range(writers)}
+        ahead = {
+            f"agent.a{n}~0000000{chance.randrange(3)}": chance.choice([0, 0, 40, 10_000])
+            for n in range(writers)
+        }
         self.items: list[str] = []
         last = dict.fromkeys(ahead, 0)
         for step in range(count):
             writer = chance.choice(list(ahead))
-            last[writer] = clock.tick(last[writer], BEGIN + step + ahead[writer])
-            self.write(writer, clock.mint(last[writer], chance.randbytes(8)), new=len(self.items) < items)
+            last[writer] = ids.tick(last[writer], BEGIN + step + ahead[writer])
+            self.write(
+                writer, ids.mint(last[writer], chance.randbytes(8)), new=len(self.items) < items
+            )
 
     def write(self, writer: str, event_id: str, new: bool) -> None:
         if new:
             self.items.append(event_id)
         item = event_id if new else self.chance.choice(self.items)
-        kind, body = ("created", {"title": event_id[-4:], **self.fields()}) if new else self.change()
+        kind, body = (
+            ("created", {"title": event_id[-4:], **self.fields()}) if new else self.change()
+        )
         about = [one for one, of in self.known if of == item]
         base = self.chance.sample(about, min(len(about), self.chance.randrange(3)))
-        draft: Json = {"type": f"work.{kind}", "refs": {"work_id": item}, "base": base, "body": body}
+        draft: Json = {
+            "type": f"work.{kind}",
+            "refs": {"work_id": item},
+            "base": base,
+            "body": body,
+        }
         actor = {"agent_id": writer.partition("~")[0].replace(".", ":")}
         lines = self.streams.setdefault(writer, [])
-        lines.append(event.build(draft, event_id, BEGIN, "acme", writer, len(lines) + 1, actor).raw + b"\n")
+        lines.append(
+            event.build(draft, event_id, BEGIN, "acme", writer, len(lines) + 1, actor).raw + b"\n"
+        )
         self.known.append((event_id, item))
 
     def fields(self) -> Json:
         item = self.chance.choice([*self.items, "elsewhere"])
-        some = {"priority": self.chance.randrange(5), "labels": [self.chance.choice("xyz")], "parent": item}
-        some |= {"deps": [{"rel": "blocked_by", "to": item}], "fields": {"alias": self.chance.choice("pq")}}
+        some = {
+            "priority": self.chance.randrange(5),
+            "labels": [self.chance.choice("xyz")],
+            "parent": item,
+        }
+        some |= {
+            "deps": [{"rel": "blocked_by", "to": item}],
+            "fields": {"alias": self.chance.choice("pq")},
+        }
         return {name: some[name] for name in some if self.chance.random() < 0.3}
 
     def change(self) -> tuple[str, Json]:
@@ -81,14 +104,26 @@ class History:
         return kind, bodies[kind]
 
     def waiting(self) -> list[str]:
-        return [writer for writer, lines in self.streams.items() if self.given.get(writer, 0) < len(lines)]
+        return [
+            writer
+            for writer, lines in self.streams.items()
+            if self.given.get(writer, 0) < len(lines)
+        ]
 
     def arrive(self, store: Store) -> None:
         """Some of what is missing of some streams comes; or all that came of one, once more, as a fork."""
-        for writer in self.chance.sample(self.waiting(), self.chance.randint(1, len(self.waiting()))):
+        for writer in self.chance.sample(
+            self.waiting(), self.chance.randint(1, len(self.waiting()))
+        ):
             begin = self.given.get(writer, 0)
             end = self.chance.randint(begin + 1, len(self.streams[writer]))
-            put(store, writer, b"".join(self.streams[writer][begin:end]), begin + 1, self.chance.random() < 0.3)
+            put(
+                store,
+                writer,
+                b"".join(self.streams[writer][begin:end]),
+                begin + 1,
+                self.chance.random() < 0.3,
+            )
             self.given[writer] = end
             if self.chance.random() < 0.1:
                 fork = f"{writer}!{self.chance.randrange(1 << 32):08x}"
@@ -118,12 +153,16 @@ def check_against_fold(view: View, journal: Journal) -> None:
         everything = list(whole.find(name))
         assert list(found.find(name)) == everything
         for value, _ in everything[:3]:
-            assert list(found.find(name, value, value + "\0")) == list(whole.find(name, value, value + "\0"))
+            assert list(found.find(name, value, value + "\0")) == list(
+                whole.find(name, value, value + "\0")
+            )
     assert found.get("nowhere") is None
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_the_order_of_arrival_changes_no_answer(shell: Shell, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+def test_the_order_of_arrival_changes_no_answer(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
     """Kept open, opened anew, or made at the end: with duplicates, late arrivals, and batches of any size."""
     chance = random.Random(seed)
     monkeypatch.setattr(fill, "BATCH", chance.choice([1, 3, 5_000]))
@@ -139,7 +178,9 @@ def test_the_order_of_arrival_changes_no_answer(shell: Shell, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("accident", ["none", "a part dies", "the journal grows"])
-def test_several_processes_make_what_one_would(shell: Shell, monkeypatch: pytest.MonkeyPatch, accident: str) -> None:
+def test_several_processes_make_what_one_would(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, accident: str
+) -> None:
     monkeypatch.setattr(shards, "LONG", 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
     journal, history = open_journal(shell.cwd), History(random.Random(5), 80)
@@ -183,7 +224,9 @@ def test_two_events_with_one_id_both_count_as_in_a_replay(shell: Shell) -> None:
     check_against_fold(View(journal.store, fold), journal)
 
 
-WORDS = st.sampled_from(["", "x", "\0", "a\0b", "\U0010ffff", "z\U0010ffffz", " ", "!", "é", "\ud7ff", "\ue000"])
+WORDS = st.sampled_from(
+    ["", "x", "\0", "a\0b", "\U0010ffff", "z\U0010ffffz", " ", "!", "é", "\ud7ff", "\ue000"]
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -196,7 +239,10 @@ def test_any_text_is_found_in_the_same_order(
         (root / ".coord" / name).mkdir(parents=True)
     os.chmod(root / ".coord", 0o700)
     journal = Journal(Store(str(root / ".coord"), "acme"))
-    said = [{"type": "work.created", "refs": {"work_id": who}, "body": {"parent": text}} for text, who in pairs]
+    said = [
+        {"type": "work.created", "refs": {"work_id": who}, "body": {"parent": text}}
+        for text, who in pairs
+    ]
     journal.append({"agent_id": "agent:a"}, said)
     view, whole = View(journal.store, fold).refresh(), Snapshot(fold, journal.replay())
     assert list(view.find("child")) == list(whole.find("child"))
@@ -281,9 +327,13 @@ def test_a_harmed_view_changes_no_output(filled: Shell, harm: Callable[[Path], N
 
 
 @pytest.mark.parametrize(
-    "harm", [delete, cut, empty, scribble, scribble_behind, a_directory], ids=lambda harm: harm.__name__
+    "harm",
+    [delete, cut, empty, scribble, scribble_behind, a_directory],
+    ids=lambda harm: harm.__name__,
 )
-def test_a_view_that_is_open_while_it_is_harmed_changes_no_answer(filled: Shell, harm: Callable[[Path], None]) -> None:
+def test_a_view_that_is_open_while_it_is_harmed_changes_no_answer(
+    filled: Shell, harm: Callable[[Path], None]
+) -> None:
     journal = open_journal(filled.cwd)
     view = View(journal.store, fold)
     check_against_fold(view, journal)
@@ -363,7 +413,9 @@ def children(shell: Shell, lines: list[str]) -> Iterator[tuple[int, bytes]]:
     """What these command lines end with and print, all run at once."""
     argvs = [["bash", "-eo", "pipefail", "-c", line] for line in lines]
     env = shell.env | {"COORD_NOW": NOW}
-    running = [subprocess.Popen(argv, cwd=shell.cwd, env=env, stdout=subprocess.PIPE) for argv in argvs]
+    running = [
+        subprocess.Popen(argv, cwd=shell.cwd, env=env, stdout=subprocess.PIPE) for argv in argvs
+    ]
     for child in running:
         out, _ = child.communicate(timeout=2 * PATIENCE_S)
         yield child.returncode, out
@@ -378,7 +430,9 @@ def test_eight_readers_and_four_writers_at_once_see_what_is_there(filled: Shell)
     before = {one["work_id"] for one in filled("wk ls --all").lines}
     ended = list(children(filled, [WRITER.replace("{n}", str(n)) for n in range(4)] + [READER] * 8))
     assert [status for status, _ in ended] == [0] * 12
-    closed = [json.loads(line)["refs"]["work_id"] for _, out in ended[:4] for line in out.splitlines()]
+    closed = [
+        json.loads(line)["refs"]["work_id"] for _, out in ended[:4] for line in out.splitlines()
+    ]
     assert len(closed) == len(set(closed)) == 16
     for _, out in ended[4:]:
         rows = [json.loads(line) for line in out.splitlines()]
@@ -407,8 +461,10 @@ def test_a_value_as_deep_as_a_line_may_have_is_no_failure(filled: Shell) -> None
     store, lines = open_store(filled.cwd), []
     for seq, (kind, body) in enumerate(parts, 1):
         draft = {"type": f"work.{kind}", "refs": {"work_id": item}, "base": [], "body": body}
-        event_id = clock.mint(clock.tick(0, BEGIN + 10**7 + seq), b"\1" * 8)
-        one = event.build(draft, event_id, BEGIN, "acme", "agent.deep~00000007", seq, {"agent_id": "agent:deep"})
+        event_id = ids.mint(ids.tick(0, BEGIN + 10**7 + seq), b"\1" * 8)
+        one = event.build(
+            draft, event_id, BEGIN, "acme", "agent.deep~00000007", seq, {"agent_id": "agent:deep"}
+        )
         lines.append(one.raw + b"\n")
     put(store, "agent.deep~00000007", b"".join(lines), 1, True)
     assert "deep" in filled("ev tail -n 1").out

@@ -23,7 +23,9 @@ def write(shell: Shell, run: str, rest: str = EMIT, name: str = "c.toml", head: 
 
 
 def todo(shell: Shell, *options: str, **body: object) -> str:
-    return shell(f"ev emit job.todo -o id {' '.join(options)} --body -", json.dumps(body)).out.strip()
+    return shell(
+        f"ev emit job.todo -o id {' '.join(options)} --body -", json.dumps(body)
+    ).out.strip()
 
 
 def once(shell: Shell, expect: int = 0, options: str = "") -> list[Json]:
@@ -60,7 +62,9 @@ def test_without_emit_the_job_itself_says_that_it_is_done(shell: Shell) -> None:
     assert (shell.cwd / "ran").read_text() == "x\n"
 
 
-def test_the_command_gets_the_events_line_and_its_variables_and_acts_as_the_consumer(shell: Shell) -> None:
+def test_the_command_gets_the_events_line_and_its_variables_and_acts_as_the_consumer(
+    shell: Shell,
+) -> None:
     write(shell, sh("cat; echo $N $COORD_AGENT") + 'stdin = "event"\nenv = { N = "{{body.n}}" }\n')
     todo(shell, n=7)
     line, last = once(shell)[0]["body"]["text"].splitlines()
@@ -79,7 +83,11 @@ def test_who_starts_it_does_not_matter(shell: Shell) -> None:
 
 
 def test_a_poison_event_is_tried_told_of_and_holds_back_no_other(shell: Shell) -> None:
-    write(shell, sh("echo x >>$N; echo why >&2; [ $N != bad ]") + 'env = { N = "{{body.n}}" }\nmax_attempts = 3\n')
+    write(
+        shell,
+        sh("echo x >>$N; echo why >&2; [ $N != bad ]")
+        + 'env = { N = "{{body.n}}" }\nmax_attempts = 3\n',
+    )
     bad, good = todo(shell, n="bad"), todo(shell, n="good")
     told = {one["cause"]: one for one in once(shell, expect=1)}
     assert told[good]["type"] == "job.done"
@@ -90,10 +98,17 @@ def test_a_poison_event_is_tried_told_of_and_holds_back_no_other(shell: Shell) -
 
 
 def test_bad_data_is_not_tried_again(shell: Shell) -> None:
-    write(shell, sh("echo x >>ran; exit 65"), rest='[emit]\ntype = "job.done"\nfailed = "job.failed"\n')
+    write(
+        shell,
+        sh("echo x >>ran; exit 65"),
+        rest='[emit]\ntype = "job.done"\nfailed = "job.failed"\n',
+    )
     todo(shell)
     (told,) = once(shell, expect=1)
-    assert (told["type"], told["body"]["reason"]) == ("job.failed", "its command ended with status 65")
+    assert (told["type"], told["body"]["reason"]) == (
+        "job.failed",
+        "its command ended with status 65",
+    )
     assert (shell.cwd / "ran").read_text() == "x\n"
 
 
@@ -109,17 +124,27 @@ def test_an_event_of_which_no_command_can_be_made_fails_at_once(shell: Shell) ->
     assert [one["cause"] for one in told if one["type"] == "job.done"] == [good]
     reasons = [one["body"]["reason"] for one in told if one["type"] == "consume.failed"]
     assert [
-        part in reason for part, reason in zip(("no 'title'", "an option", "NUL", "credential"), reasons, strict=True)
+        part in reason
+        for part, reason in zip(
+            ("no 'title'", "an option", "NUL", "credential"), reasons, strict=True
+        )
     ]
     assert len(kinds(shell, "run.requested")) == 1
 
 
-SCHEMA = {"type": "object", "required": ["verdict"], "properties": {"verdict": {"enum": ["good", "bad"]}}}
+SCHEMA = {
+    "type": "object",
+    "required": ["verdict"],
+    "properties": {"verdict": {"enum": ["good", "bad"]}},
+}
 
 
 def with_schema(shell: Shell, script: str, attempts: int = 3) -> None:
     (shell.cwd / "s.json").write_text(json.dumps(SCHEMA))
-    write(shell, sh(script) + f'stdin = "{{{{body.q}}}}"\nschema = "s.json"\nmax_attempts = {attempts}\n')
+    write(
+        shell,
+        sh(script) + f'stdin = "{{{{body.q}}}}"\nschema = "s.json"\nmax_attempts = {attempts}\n',
+    )
 
 
 def test_an_answer_that_does_not_fit_is_asked_for_again_with_what_is_wrong(shell: Shell) -> None:
@@ -145,8 +170,12 @@ def test_an_answer_that_never_fits_fails_after_as_many_attempts(shell: Shell) ->
     with_schema(shell, 'echo x >>ran; [ $(grep -c x ran) != 2 ] && echo "[]"', attempts=4)
     todo(shell, q="")
     (told,) = once(shell, expect=1)
-    assert "does not fit the schema: the whole: [] is not of type 'object'" in told["body"]["reason"]
-    assert (shell.cwd / "ran").read_text() == "x\n" * 4, "what ended with another status counts, too"
+    assert (
+        "does not fit the schema: the whole: [] is not of type 'object'" in told["body"]["reason"]
+    )
+    assert (shell.cwd / "ran").read_text() == "x\n" * 4, (
+        "what ended with another status counts, too"
+    )
 
 
 ENDS = {
@@ -166,7 +195,9 @@ def test_only_a_gate_that_says_0_lets_pass(shell: Shell) -> None:
     write(shell, sh("echo x >>ran.$N; echo answer $N") + env, rest=gate + EMIT)
     ids = {todo(shell, n=n, end=end): (n, verdict) for n, (end, verdict) in enumerate(ENDS.items())}
     told = once(shell, expect=1)
-    assert {one["cause"]: one["body"]["verdict"] for one in told} == {one: verdict for one, (_, verdict) in ids.items()}
+    assert {one["cause"]: one["body"]["verdict"] for one in told} == {
+        one: verdict for one, (_, verdict) in ids.items()
+    }
     for one in told:
         number, verdict = ids[one["cause"]]
         assert one["type"] == ("job.done" if verdict == "pass" else "consume.failed")
@@ -185,15 +216,23 @@ def test_a_long_answer_is_whole(shell: Shell) -> None:
 
 
 def test_an_answer_that_cannot_be_told_fails(shell: Shell) -> None:
-    write(shell, sh("echo AKIA$(echo ABCDEFGHIJKLMNOP) | tee /dev/stderr; exit $N") + 'env = { N = "{{body.n}}" }\n')
+    write(
+        shell,
+        sh("echo AKIA$(echo ABCDEFGHIJKLMNOP) | tee /dev/stderr; exit $N")
+        + 'env = { N = "{{body.n}}" }\n',
+    )
     todo(shell, n=0), todo(shell, n=65)
     reasons = [one["body"]["reason"] for one in once(shell, expect=1)]
-    assert [("credential" in one, "ABCDEFGHIJKLMNOP" in one) for one in reasons] == [(True, False)] * 2
+    assert [("credential" in one, "ABCDEFGHIJKLMNOP" in one) for one in reasons] == [
+        (True, False)
+    ] * 2
 
 
 def test_the_result_can_be_mail(shell: Shell) -> None:
     shell("msg join --as qa")
-    write(shell, sh("echo hi"), rest=EMIT + 'to = ["agent:qa"]\ntext = "{{stdout}}about {{body.t}}"\n')
+    write(
+        shell, sh("echo hi"), rest=EMIT + 'to = ["agent:qa"]\ntext = "{{stdout}}about {{body.t}}"\n'
+    )
     todo(shell, t="x")
     once(shell)
     assert shell("msg recv --as qa").one["body"]["text"] == "hi\nabout x"
@@ -208,7 +247,12 @@ def tree(root: Path) -> dict[str, tuple[int, bytes]]:
 
 def test_a_rehearsal_changes_no_byte_of_the_store(shell: Shell) -> None:
     write(shell, sh("touch ran") + 'stdin = "{{body.text}}"\n')
-    shell("ev emit", "".join(json.dumps({"type": "x.y", "body": {"pad": "-" * 900}}) + "\n" for _ in range(1300)))
+    shell(
+        "ev emit",
+        "".join(
+            json.dumps({"type": "x.y", "body": {"pad": "-" * 900}}) + "\n" for _ in range(1300)
+        ),
+    )
     ids = [todo(shell, text=text) for text in ("a", "b", "c")]
     shell(f"ev redact {todo(shell, text='d')} --reason secret")
     todo(shell)
@@ -222,7 +266,9 @@ def test_a_rehearsal_changes_no_byte_of_the_store(shell: Shell) -> None:
         was = tree(shell.cwd / ".coord")
         done = shell("ev consume c.toml --once --dry-run", expect=65)
         assert tree(shell.cwd / ".coord") == was, f"after {before}"
-        assert [(one["event_id"], one["stdin"]) for one in done.lines] == list(zip(ids, "abc", strict=True))
+        assert [(one["event_id"], one["stdin"]) for one in done.lines] == list(
+            zip(ids, "abc", strict=True)
+        )
     assert done.lines[0]["argv"] == ["sh", "-c", "touch ran"]
     assert done.err.count("no 'text' here") == 1, "what is redacted is passed over"
     assert not (shell.cwd / "ran").exists()
@@ -251,7 +297,12 @@ def test_two_consumers_that_feed_each_other_come_to_an_end(shell: Shell) -> None
     back = HEAD.replace('"c"', '"d"').replace("job.todo", "job.done")
     write(shell, sh("true"), rest='[emit]\ntype = "job.todo"\n', name="d.toml", head=back)
     todo(shell)
-    told = [one["type"] for _ in range(2) for name in "cd" for one in shell(f"ev consume {name}.toml --once").lines]
+    told = [
+        one["type"]
+        for _ in range(2)
+        for name in "cd"
+        for one in shell(f"ev consume {name}.toml --once").lines
+    ]
     assert told == ["job.done", "job.todo"]
 
 
@@ -274,14 +325,18 @@ def test_it_ends_after_so_many(shell: Shell) -> None:
 
 
 def test_the_filters_are_those_of_every_reader(shell: Shell) -> None:
-    head = 'name = "c"\n[match]\ntypes = ["job.*"]\nnot_types = ["job.x"]\nagents = ["ada"]\n[run]\n'
+    head = (
+        'name = "c"\n[match]\ntypes = ["job.*"]\nnot_types = ["job.x"]\nagents = ["ada"]\n[run]\n'
+    )
     write(shell, sh("true"), head=head)
     shell("ev emit job.x --as ada; ev emit job.a --as bob; ev emit other.a --as ada")
     good = shell("ev emit job.a --as ada -o id").out.strip()
     assert [one["cause"] for one in once(shell)] == [good]
 
 
-def test_a_job_that_was_begun_is_finished_though_the_file_says_something_else_now(shell: Shell) -> None:
+def test_a_job_that_was_begun_is_finished_though_the_file_says_something_else_now(
+    shell: Shell,
+) -> None:
     write(shell, sh("echo old"))
     todo(shell)
     once(shell)
@@ -320,7 +375,9 @@ def test_it_ends_when_its_worker_does(shell: Shell) -> None:
     todo(shell)
     with Watched(shell, "ev consume c.toml", stderr=-1) as consume:
         consume.line()
-        workers = Path(f"/proc/{consume.child.pid}/task/{consume.child.pid}/children").read_text().split()
+        workers = (
+            Path(f"/proc/{consume.child.pid}/task/{consume.child.pid}/children").read_text().split()
+        )
         for pid in workers:
             os.kill(int(pid), signal.SIGKILL)
         assert consume.child.wait(PATIENCE_S) == 69
@@ -338,7 +395,9 @@ def test_its_worker_leaves_other_jobs_alone(shell: Shell) -> None:
     assert [one["status"] for one in shell("run ls").lines] == ["requested"] * 2
 
 
-def test_what_another_store_has_begun_is_that_stores_to_finish(shell: Shell, tmp_path: Path) -> None:
+def test_what_another_store_has_begun_is_that_stores_to_finish(
+    shell: Shell, tmp_path: Path
+) -> None:
     """`--once` waited for it for ever."""
     write(shell, sh("seq 3000"))
     event = todo(shell)
@@ -354,7 +413,9 @@ def test_what_another_store_has_begun_is_that_stores_to_finish(shell: Shell, tmp
     assert f"ev: {event}: its job is another store's; sync, and start again\n" in done.err
     shell("run worker --once --cap consumer-c --as c")
     there(f"ev sync --with {shell.cwd}")
-    assert "another store's" in there("ev consume c.toml --once", expect=75).err, "its output is not here"
+    assert "another store's" in there("ev consume c.toml --once", expect=75).err, (
+        "its output is not here"
+    )
     (told,) = once(shell)
     assert told["refs"]["run_id"] == run.strip()
     there(f"ev sync --with {shell.cwd}")
@@ -365,18 +426,28 @@ def test_a_hostile_event_does_no_harm_to_the_consumer(shell: Shell) -> None:
     write(shell, sh("true") + "stdin = \"{{ file('c.toml') }}\"\n")
     todo(shell)
     lines = shell("ev replay").out
-    (name,) = (path.name for path in (shell.cwd / ".coord/journal").iterdir() if path.name.startswith("agent.tester"))
+    (name,) = (
+        path.name
+        for path in (shell.cwd / ".coord/journal").iterdir()
+        if path.name.startswith("agent.tester")
+    )
     forged, hostile = "agent.evil~" + name[-8:], []
     strange: list[Json] = [
         {"refs": ["run_id"]}, {"refs": {"run_id": 7, "work_id": "-x", "thread_id": "y" * 300}}, {"hops": -5},
         {"hops": "x"}, {"cause": 7}, {"cause": "x\0"}, {"file": "x", "blob": 1}, {"body": {"redacted": True}},
     ]  # fmt: skip
     for number, fields in enumerate(strange):
-        one = json.loads(lines) | {"writer": forged, "seq": number + 1, "actor": {"agent_id": "agent:evil"}} | fields
+        one = (
+            json.loads(lines)
+            | {"writer": forged, "seq": number + 1, "actor": {"agent_id": "agent:evil"}}
+            | fields
+        )
         one["event_id"] = one["event_id"][:-2] + f"{number:02d}"
         hostile.append(json.dumps(one, separators=(",", ":")))
     (shell.cwd / ".coord/journal" / forged).mkdir()
-    (shell.cwd / ".coord/journal" / forged / "000000000001.jsonl").write_text("\n".join(hostile) + "\n")
+    (shell.cwd / ".coord/journal" / forged / "000000000001.jsonl").write_text(
+        "\n".join(hostile) + "\n"
+    )
     done = shell("ev consume c.toml --once", expect=None)
     assert len(done.lines) == 1 + len(strange)
     assert once(shell) == []

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from support import Json, Shell, open_store
 
-from coord_envelope import BadData, init
+from coord_envelope import BadData
 from coord_envelope.event import Event
 from coord_ev.consumer import Consumer
+from coord_kernel import init
 
 RIGHT = """
 name = "reviewer"
@@ -41,7 +42,10 @@ def mistakes(repo: Path, text: str) -> list[str]:
 
 
 def event(**body: object) -> Event:
-    return Event(b'{"the":"line"}', {"event_id": "01KF4QBCFS000DHT52RH6PKMCY", "type": "ci.diff", "body": body})
+    return Event(
+        b'{"the":"line"}',
+        {"event_id": "01KF4QBCFS000DHT52RH6PKMCY", "type": "ci.diff", "body": body},
+    )
 
 
 def words(repo: Path, argv: str, **body: object) -> list[str]:
@@ -93,7 +97,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "line"), WRONG, ids=lambda one: one[:30])
-def test_a_mistake_is_one_line_that_says_what_where_and_what_to_do(store: Path, text: str, line: str) -> None:
+def test_a_mistake_is_one_line_that_says_what_where_and_what_to_do(
+    store: Path, text: str, line: str
+) -> None:
     assert [one for one in mistakes(store, text) if one.startswith(line)]
 
 
@@ -108,8 +114,12 @@ def test_all_mistakes_are_told_and_nothing_is_run(shell: Shell, repo: Path) -> N
 
 def test_a_file_that_is_no_toml_or_not_there_is_said(shell: Shell, repo: Path) -> None:
     (repo / "c.toml").write_text("name = \n")
-    assert "c.toml: is no TOML: Invalid value (at line 1" in shell("ev consume c.toml", expect=65).err
-    assert shell("ev consume none.toml", expect=74).err == "ev: none.toml: no such file or directory\n"
+    assert (
+        "c.toml: is no TOML: Invalid value (at line 1" in shell("ev consume c.toml", expect=65).err
+    )
+    assert (
+        shell("ev consume none.toml", expect=74).err == "ev: none.toml: no such file or directory\n"
+    )
 
 
 def test_an_event_is_inserted_and_never_read_as_a_template(store: Path) -> None:
@@ -189,8 +199,20 @@ def test_file_reads_nothing_above_the_consumers_file_nor_through_a_link_out(stor
     text = 'name = "c"\n[match]\ntypes = ["a.b"]\n[run]\nargv = ["a"]\nstdin = "{{ file(body.name) }}"\n'
     (store / "sub/c.toml").write_text(text)
     found = Consumer("sub/c.toml", open_store(store))
-    assert [found.job(event(name=name))[1] for name in ("in.md", "link", "../sub/in.md")] == [b"in"] * 3
-    for name in ("../secret", "out", "up/secret", str(store / "sub/in.md"), "", ".", "fifo", "in.md\0", "gone"):
+    assert [found.job(event(name=name))[1] for name in ("in.md", "link", "../sub/in.md")] == [
+        b"in"
+    ] * 3
+    for name in (
+        "../secret",
+        "out",
+        "up/secret",
+        str(store / "sub/in.md"),
+        "",
+        ".",
+        "fifo",
+        "in.md\0",
+        "gone",
+    ):
         with pytest.raises(BadData):
             found.job(event(name=name))
 

@@ -60,7 +60,9 @@ def test_type_alone_does_not_read_stdin(shell: Shell) -> None:
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else None,
 )
-def test_a_bad_line_among_good_ones_is_named_and_costs_only_itself(shell: Shell, line: str, says: str) -> None:
+def test_a_bad_line_among_good_ones_is_named_and_costs_only_itself(
+    shell: Shell, line: str, says: str
+) -> None:
     status = 77 if says == "credential" else 65
     done = shell("ev emit", f"{GOOD % 1}{line}\n{GOOD % 3}", expect=status)
     assert [event["body"]["n"] for event in done.lines] == [1, 3]
@@ -91,11 +93,17 @@ def test_no_agent_and_no_terminal_is_usage(shell: Shell) -> None:
 
 
 def test_a_missing_store_says_how_to_make_one(shell: Shell) -> None:
-    assert "make one with `ev init`" in shell("cd .. && ev emit a.b", expect=69, HOME=str(shell.cwd)).err
+    assert (
+        "make one with `ev init`"
+        in shell("cd .. && ev emit a.b", expect=69, HOME=str(shell.cwd)).err
+    )
 
 
 def test_a_missing_body_file_is_named(shell: Shell) -> None:
-    assert shell("ev emit a.b --body @gone.json", expect=74).err == "ev: gone.json: no such file or directory\n"
+    assert (
+        shell("ev emit a.b --body @gone.json", expect=74).err
+        == "ev: gone.json: no such file or directory\n"
+    )
 
 
 def test_what_could_not_be_read_or_printed_is_named(shell: Shell) -> None:
@@ -103,7 +111,10 @@ def test_what_could_not_be_read_or_printed_is_named(shell: Shell) -> None:
     for tool in ("ev emit a.b", "msg send --to tester", "wk new x --desc"):
         line = f"{tool} {'' if tool.endswith('--desc') else '--body'} @/tmp"
         assert ": /tmp: is a directory" in shell(line, expect=74).err
-    assert "ev: standard output: no space left on device" in shell("ev emit a.b >/dev/full", expect=74).err
+    assert (
+        "ev: standard output: no space left on device"
+        in shell("ev emit a.b >/dev/full", expect=74).err
+    )
     assert "ev: standard output: bad file descriptor" in shell("ev emit a.b >&-", expect=74).err
 
 
@@ -180,7 +191,9 @@ def test_a_terminal_without_arguments_is_told_what_to_do(shell: Shell) -> None:
 
 def test_a_person_at_a_terminal_is_known_and_gets_a_table(shell: Shell) -> None:
     shell.env["COORD_AGENT"] = ""
-    status, text = on_terminal(shell, ["ev", "emit", "a.b", "--body", '{"x":"\\u001b[31mred\u202e"}'])
+    status, text = on_terminal(
+        shell, ["ev", "emit", "a.b", "--body", '{"x":"\\u001b[31mred\u202e"}']
+    )
     assert status == 0
     assert "human:" in text
     assert "a.b" in text
@@ -241,7 +254,10 @@ def test_a_bad_pinned_clock_is_said(shell: Shell) -> None:
 
 def test_short_addresses_become_full_ones(shell: Shell) -> None:
     shell('ev emit a.b --to bob; echo \'{"type":"a.b","to":["bob","human:ada"]}\' | ev emit')
-    assert [event["to"] for event in shell("msg recv --as bob").lines] == [["agent:bob"], ["agent:bob", "human:ada"]]
+    assert [event["to"] for event in shell("msg recv --as bob").lines] == [
+        ["agent:bob"],
+        ["agent:bob", "human:ada"],
+    ]
 
 
 def test_a_body_that_could_not_be_read_again_is_refused(shell: Shell) -> None:
@@ -267,7 +283,9 @@ def test_failures_are_told_in_the_order_of_the_lines(shell: Shell) -> None:
     assert [line[:11] for line in told] == ["ev: line 1:", "ev: line 2:", "ev: line 3:"]
 
 
-def test_an_ambiguous_cause_costs_only_its_own_line(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ambiguous_cause_costs_only_its_own_line(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """History: the whole batch was dropped, without a line number."""
     from coord_envelope import world
 
@@ -280,7 +298,8 @@ def test_an_ambiguous_cause_costs_only_its_own_line(shell: Shell, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    "line", ["ev emit a.b --cause $'\\xff'", "ev emit a.b --body @/dev/zero", "ev emit a.b --key $'\\xff'"]
+    "line",
+    ["ev emit a.b --cause $'\\xff'", "ev emit a.b --body @/dev/zero", "ev emit a.b --key $'\\xff'"],
 )
 def test_odd_options_are_one_line(shell: Shell, line: str) -> None:
     assert shell(line, expect=65).err.count("\n") == 1

@@ -32,7 +32,9 @@ def test_tail_is_the_newest_ten_or_as_asked(shell: Shell) -> None:
 
 def test_replay_is_the_stored_bytes_in_order(ten: Shell) -> None:
     assert ten("ev replay").out.encode() == segment(ten.cwd).read_bytes()
-    assert numbers(ten("ev replay --type 'test.*' --not-type x.y --agent tester").out) == list(range(10))
+    assert numbers(ten("ev replay --type 'test.*' --not-type x.y --agent tester").out) == list(
+        range(10)
+    )
     assert ten("ev replay --not-agent tester").out == ""
 
 
@@ -66,7 +68,9 @@ def test_verify_names_file_offset_and_reason_and_exits_1(ten: Shell) -> None:
     path = segment(ten.cwd)
     lines = path.read_bytes().split(b"\n")
     damage = {1: b"\0" * 9, 3: lines[3][:40] + lines[4][60:], 5: b"half", 7: b"y" * 10_000_000}
-    path.write_bytes(b"\n".join(damage.get(place, line) for place, line in enumerate(lines)) + b'{"torn')
+    path.write_bytes(
+        b"\n".join(damage.get(place, line) for place, line in enumerate(lines)) + b'{"torn'
+    )
     done = ten("ev verify", expect=1)
     found = [(report["file"], report["reason"][:12]) for report in done.lines]
     assert {file for file, _ in found} == {str(path.relative_to(ten.cwd / ".coord"))}
@@ -86,18 +90,30 @@ def test_a_torn_tail_alone_is_no_damage(ten: Shell) -> None:
 
 def test_an_event_from_the_future_is_flagged(shell: Shell) -> None:
     shell("ev emit a.b", COORD_NOW="2030-01-01T00:00:00Z")
-    assert "in the future" in shell("ev verify", expect=1, COORD_NOW="2029-12-31T23:00:00Z").one["reason"]
+    assert (
+        "in the future"
+        in shell("ev verify", expect=1, COORD_NOW="2029-12-31T23:00:00Z").one["reason"]
+    )
     shell("ev verify", COORD_NOW="2029-12-31T23:56:00Z")
 
 
 def test_agents_and_stats(shell: Shell) -> None:
     shell("ev emit a.b --as one", COORD_NOW="2026-01-01T00:00:00Z")
-    shell('ev emit agent.registered --body \'{"kind":"human"}\' --as human:ada', COORD_NOW="2026-01-01T01:00:00Z")
+    shell(
+        'ev emit agent.registered --body \'{"kind":"human"}\' --as human:ada',
+        COORD_NOW="2026-01-01T01:00:00Z",
+    )
     shell("ev emit a.c --as one", COORD_NOW="2026-01-01T02:00:00Z")
     one, ada = shell("ev agents").lines
-    assert (one["agent_id"], one["events"], one["last_seen"]) == ("agent:one", 2, "2026-01-01T02:00:00.000Z")
+    assert (one["agent_id"], one["events"], one["last_seen"]) == (
+        "agent:one",
+        2,
+        "2026-01-01T02:00:00.000Z",
+    )
     assert (ada["agent_id"], ada["kind"]) == ("human:ada", "human")
-    assert shell("ev agents --active", COORD_NOW="2026-01-01T02:29:00Z").one["agent_id"] == "agent:one"
+    assert (
+        shell("ev agents --active", COORD_NOW="2026-01-01T02:29:00Z").one["agent_id"] == "agent:one"
+    )
     stats = shell("ev stats").one
     assert (stats["events"], stats["streams"]) == (3, 2)
     assert stats["types"] == {"a.b": 1, "agent.registered": 1, "a.c": 1}
@@ -186,7 +202,9 @@ def test_ack_fd_without_cursor_or_closed_is_usage(ten: Shell) -> None:
 def test_completion_is_served_for_each_shell(shell: Shell) -> None:
     for name in ("bash", "zsh", "fish"):
         assert "_EV_COMPLETE" in shell("ev", _EV_COMPLETE=f"source_{name}").out
-    assert "emit" in shell("ev", _EV_COMPLETE="complete_bash", COMP_WORDS="ev e", COMP_CWORD="1").out
+    assert (
+        "emit" in shell("ev", _EV_COMPLETE="complete_bash", COMP_WORDS="ev e", COMP_CWORD="1").out
+    )
     assert "recv" in shell("msg", _MSG_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS="msg r").out
     shell.env |= {"_TYPER_COMPLETE_ARGS": "ev tail --f", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     assert "--follow" in shell("ev", _EV_COMPLETE="complete_fish").out
@@ -203,7 +221,9 @@ def drained(shell: Shell, line: str, lines: int) -> list[int]:
     return seen
 
 
-def test_a_follow_ended_in_the_middle_of_a_batch_loses_nothing_behind_its_cursor(shell: Shell) -> None:
+def test_a_follow_ended_in_the_middle_of_a_batch_loses_nothing_behind_its_cursor(
+    shell: Shell,
+) -> None:
     """History: the cursor was saved behind events that the merge had only read ahead."""
     for agent in ("one", "two", "three"):
         open_journal(shell.cwd).append({"agent_id": f"agent:{agent}"}, drafts(2000))
@@ -251,7 +271,9 @@ def test_without_a_command_the_help_is_shown_and_it_is_usage(shell: Shell) -> No
 
 def test_acks_from_the_far_end_of_a_long_pipe_do_not_block_it(shell: Shell) -> None:
     """History: with more mail acked at once than a fifo holds, all four processes waited on each other for ever."""
-    open_journal(shell.cwd).append(ME, [{"type": "ci.failed", "body": {"job": str(n)}} for n in range(20_000)])
+    open_journal(shell.cwd).append(
+        ME, [{"type": "ci.failed", "body": {"job": str(n)}} for n in range(20_000)]
+    )
     mail = '{to:"agent:fixer", subject:.body.job, cause:.event_id, idempotency_key:.event_id}'
     tail = "ev tail --cursor ci --type ci.failed --ack-fd 3 3<acks"
     line = f"{tail} | jq --unbuffered -c '{mail}' | msg send | jq --unbuffered -r .cause"
@@ -264,14 +286,26 @@ def test_a_cursor_is_not_saved_before_what_it_passed_is_on_the_disk(ten: Shell) 
     """History: readers take no lock, so a cursor could outlive a power loss that an event did not."""
     if not shutil.which("strace"):
         pytest.skip("strace is not installed")
-    ten("strace -f -e trace=fdatasync,rename,renameat,renameat2 -o trace ev tail --cursor c >/dev/null")
-    calls = [line.split()[1].partition("(")[0] for line in (ten.cwd / "trace").read_text().splitlines() if "(" in line]
-    assert calls[:2] in (["fdatasync", "rename"], ["fdatasync", "renameat"], ["fdatasync", "renameat2"])
+    ten(
+        "strace -f -e trace=fdatasync,rename,renameat,renameat2 -o trace ev tail --cursor c >/dev/null"
+    )
+    calls = [
+        line.split()[1].partition("(")[0]
+        for line in (ten.cwd / "trace").read_text().splitlines()
+        if "(" in line
+    ]
+    assert calls[:2] in (
+        ["fdatasync", "rename"],
+        ["fdatasync", "renameat"],
+        ["fdatasync", "renameat2"],
+    )
 
 
 def test_a_table_cannot_be_forged_by_a_line_separator_nor_cut_in_a_pipe(shell: Shell) -> None:
     long = "y" * 3000
-    body = json.dumps({"text": f"x\u2028Jan 01 00:00:00  deadbeef  deploy.done  {long}"}, ensure_ascii=False)
+    body = json.dumps(
+        {"text": f"x\u2028Jan 01 00:00:00  deadbeef  deploy.done  {long}"}, ensure_ascii=False
+    )
     shell("ev emit a.b --body -", body)
     _, row = shell("ev tail -o table").out.rstrip("\n").split("\n")
     assert "\\u{2028}" in row

@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 from support import ME, Shell, check_invariants, drafts, open_journal, open_store, segment
 
-from coord_envelope import clock, event, redacted
+from coord_envelope import event, ids
+from coord_kernel.streams import redaction
 
 SECRET = "hunter2"
 
 
 def emitted(shell: Shell, *options: str) -> str:
-    return shell(f'ev emit note.made --body \'{{"text":"{SECRET}"}}\' {" ".join(options)} -o id').out.strip()
+    return shell(
+        f'ev emit note.made --body \'{{"text":"{SECRET}"}}\' {" ".join(options)} -o id'
+    ).out.strip()
 
 
 @pytest.fixture
@@ -33,7 +36,13 @@ def test_every_reader_of_events_prints_the_tombstone(shell: Shell, target: str) 
     before = shell(f"ev show {target}").one
     made = shell(f"ev redact {target[-8:].lower()} --reason 'a password'").one
     assert made["body"]["target"] == target
-    for command in ("tail -n 2", "replay", f"show {target}", "tail --cursor c", "replay --type note.made"):
+    for command in (
+        "tail -n 2",
+        "replay",
+        f"show {target}",
+        "tail --cursor c",
+        "replay --type note.made",
+    ):
         done = shell(f"ev {command}")
         assert SECRET not in done.out, command
         line = done.out.splitlines()[0].encode()
@@ -88,7 +97,9 @@ def test_a_redacted_release_still_releases(shell: Shell) -> None:
     assert shell(f"wk show {item}").one["status"] == "ready"
 
 
-def test_a_redaction_that_comes_from_another_store_is_noticed(shell: Shell, target: str, tmp_path: Path) -> None:
+def test_a_redaction_that_comes_from_another_store_is_noticed(
+    shell: Shell, target: str, tmp_path: Path
+) -> None:
     other = Shell(tmp_path / "other")
     other.cwd.mkdir()
     subprocess.run(["git", "init", "-q"], cwd=other.cwd, check=True)
@@ -124,7 +135,7 @@ def test_what_is_read_after_the_look_is_looked_for_again(shell: Shell) -> None:
     later = journal.append(ME, drafts(2))
     read = journal.replay()
     come = journal.append(ME, [{"type": "note.made", "body": {"text": SECRET}}])[0]
-    journal.append(ME, [{"type": redacted.TYPE, "body": {"target": come.id, "reason": "x"}}])
+    journal.append(ME, [{"type": redaction.TYPE, "body": {"target": come.id, "reason": "x"}}])
     assert [one["body"].get("redacted") for one in read] == [None, None, True, None]
     assert len(later) == 2
 
@@ -157,7 +168,7 @@ def test_nothing_is_written_where_nothing_was_redacted(shell: Shell, target: str
 def test_a_long_history_is_searched_once(shell: Shell) -> None:
     journal = open_journal(shell.cwd)
     journal.append(ME, drafts(40, body={"filler": "x" * 60_000}))
-    redacted.Redactions(journal.store).refresh()
+    redaction.Redactions(journal.store).refresh()
     saved = json.loads(cache(shell).read_bytes())
     (place,) = saved["read"].values()
     last = segment(shell.cwd)
@@ -192,7 +203,7 @@ def test_a_redaction_that_is_redacted_stands_without_its_reason(shell: Shell, ta
 def test_the_line_is_named_by_its_hash(shell: Shell, target: str) -> None:
     raw = segment(shell.cwd).read_bytes().split(b"\n")[0]
     number = int(hashlib.sha256(raw).hexdigest(), 16) >> 126
-    expected = "".join(clock.CROCKFORD[number >> 5 * place & 31] for place in range(25, -1, -1))
+    expected = "".join(ids.CROCKFORD[number >> 5 * place & 31] for place in range(25, -1, -1))
     assert shell(f"ev redact {target} --reason x").one["body"]["h"] == expected
 
 

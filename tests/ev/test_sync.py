@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from support import BIN, Done, Shell, git, open_store
 
-from coord_envelope import Store
-from coord_envelope.sync.intake import Held
+from coord_kernel import Store
+from coord_kernel.sync.intake import Held
 
 NS = "refs/coord"
 
@@ -113,7 +113,9 @@ def test_a_replica_ref_that_was_deleted_is_made_again_and_nothing_is_lost(
     assert alike(one, two, three)
 
 
-def test_what_only_a_deleted_ref_of_another_held_is_given_by_who_has_it(hub: Path, one: Shell, two: Shell) -> None:
+def test_what_only_a_deleted_ref_of_another_held_is_given_by_who_has_it(
+    hub: Path, one: Shell, two: Shell
+) -> None:
     emit(one, 1)
     sync(one, two)
     git("update-ref", "-d", own(one), cwd=hub)
@@ -127,7 +129,9 @@ def test_what_only_a_deleted_ref_of_another_held_is_given_by_who_has_it(hub: Pat
     assert refs(hub) == before  # and then it is quiet
 
 
-def test_a_replica_ref_put_back_by_hand_is_brought_on_without_force(hub: Path, one: Shell, two: Shell) -> None:
+def test_a_replica_ref_put_back_by_hand_is_brought_on_without_force(
+    hub: Path, one: Shell, two: Shell
+) -> None:
     emit(one, 1)
     sync(one)
     old = refs(hub)[own(one)]
@@ -139,7 +143,9 @@ def test_a_replica_ref_put_back_by_hand_is_brought_on_without_force(hub: Path, o
     assert git("merge-base", old, refs(hub)[own(one)], cwd=hub).strip() == old
 
 
-def test_an_own_ref_that_is_no_commit_is_left_and_another_one_taken(hub: Path, one: Shell, two: Shell) -> None:
+def test_an_own_ref_that_is_no_commit_is_left_and_another_one_taken(
+    hub: Path, one: Shell, two: Shell
+) -> None:
     emit(one, 1)
     sync(one)
     old, before = own(one), replica(one)
@@ -163,9 +169,15 @@ def test_an_arbiter_that_is_gone_or_put_back_is_given_what_was_confirmed(
     if how == "put back":
         claimed(one)
     last = refs(hub)[f"{NS}/arbiter"]
-    git("update-ref", *(["-d", f"{NS}/arbiter"] if how == "deleted" else [f"{NS}/arbiter", old]), cwd=hub)
+    git(
+        "update-ref",
+        *(["-d", f"{NS}/arbiter"] if how == "deleted" else [f"{NS}/arbiter", old]),
+        cwd=hub,
+    )
     done = one("ev sync")
-    assert done.err == "ev: the arbiter was gone or put back: it was given what had been confirmed\n"
+    assert (
+        done.err == "ev: the arbiter was gone or put back: it was given what had been confirmed\n"
+    )
     assert refs(hub)[f"{NS}/arbiter"] == last
     _, claim = claimed(one)
     sync(two)
@@ -180,7 +192,9 @@ def another_arbiter(hub: Path, one: Shell) -> None:
     claimed(other)
 
 
-def test_of_an_arbiter_with_another_history_nothing_is_confirmed_until_it_is_mended(hub: Path, one: Shell) -> None:
+def test_of_an_arbiter_with_another_history_nothing_is_confirmed_until_it_is_mended(
+    hub: Path, one: Shell
+) -> None:
     sync(one)
     claimed(one)
     another_arbiter(hub, one)
@@ -204,7 +218,9 @@ def test_of_an_arbiter_with_another_history_nothing_is_confirmed_until_it_is_men
     assert alike(one, three)
 
 
-def test_an_arbiter_that_holds_no_commit_confirms_nothing_and_is_mended(hub: Path, one: Shell) -> None:
+def test_an_arbiter_that_holds_no_commit_confirms_nothing_and_is_mended(
+    hub: Path, one: Shell
+) -> None:
     sync(one)
     claimed(one)
     last = refs(hub)[f"{NS}/arbiter"]
@@ -225,13 +241,17 @@ def test_an_arbiter_of_garbage_stops_no_event(hub: Path, one: Shell, two: Shell)
     assert seen(two) == [1]
 
 
-def test_confirmed_was_asked_for_and_cannot_be_so_the_claim_is_released(hub: Path, one: Shell) -> None:
+def test_confirmed_was_asked_for_and_cannot_be_so_the_claim_is_released(
+    hub: Path, one: Shell
+) -> None:
     sync(one)
     claimed(one)
     another_arbiter(hub, one)
     item = one("wk new y -o id").out.strip()
     said = one(f"wk claim --require confirmed {item}", expect=69).err
-    assert "it was released" in said and said.count("\n") == 1  # once the reason was a line of its own before
+    assert (
+        "it was released" in said and said.count("\n") == 1
+    )  # once the reason was a line of its own before
     assert one(f"wk show {item}").one["status"] == "ready"
 
 
@@ -252,7 +272,9 @@ def test_a_copied_store_writes_streams_of_its_own(hub: Path, one: Shell, two: Sh
     assert two("ev verify").out == ""
 
 
-@pytest.mark.parametrize(("what", "wrote"), [("all", 0), ("all", 1), ("all but .git", 0), ("the journal", 3)])
+@pytest.mark.parametrize(
+    ("what", "wrote"), [("all", 0), ("all", 1), ("all but .git", 0), ("the journal", 3)]
+)
 def test_an_old_disk_takes_in_what_it_gave_and_goes_on_under_a_new_name(
     hub: Path, one: Shell, two: Shell, what: str, wrote: int
 ) -> None:
@@ -339,7 +361,9 @@ def test_a_shallow_clone_and_worktrees_give_and_take(hub: Path, one: Shell) -> N
     assert alike(one, thin)
 
 
-def test_two_bare_repositories_side_by_side_with_worktrees(hub: Path, one: Shell, tmp_path: Path) -> None:
+def test_two_bare_repositories_side_by_side_with_worktrees(
+    hub: Path, one: Shell, tmp_path: Path
+) -> None:
     git("commit", "-q", "--allow-empty", "-m", "x", cwd=one.cwd)
     git("push", "-q", "origin", "HEAD:main", cwd=one.cwd)
     git("symbolic-ref", "HEAD", "refs/heads/main", cwd=hub)
@@ -369,7 +393,9 @@ def test_a_submodule_has_a_store_of_its_own(hub: Path, one: Shell, two: Shell) -
     assert seen(two) == []
 
 
-def test_a_store_seen_under_two_inodes_writes_two_streams(hub: Path, one: Shell, two: Shell) -> None:
+def test_a_store_seen_under_two_inodes_writes_two_streams(
+    hub: Path, one: Shell, two: Shell
+) -> None:
     emit(one, 1)
     local = one.cwd / ".coord/local"
     local.rename(local.with_name("aside"))
@@ -381,7 +407,9 @@ def test_a_store_seen_under_two_inodes_writes_two_streams(hub: Path, one: Shell,
     assert len(list((two.cwd / ".coord/journal").iterdir())) == 2
 
 
-def test_called_from_a_hook_it_touches_nothing_of_the_repository(hub: Path, one: Shell, two: Shell) -> None:
+def test_called_from_a_hook_it_touches_nothing_of_the_repository(
+    hub: Path, one: Shell, two: Shell
+) -> None:
     """History: an object database that heeds GIT_OBJECT_DIRECTORY put the store's objects into the user's."""
     hook = one.cwd / ".git/hooks/pre-commit"
     hook.write_text(
@@ -394,20 +422,33 @@ def test_called_from_a_hook_it_touches_nothing_of_the_repository(hub: Path, one:
     before = listing(one.cwd / ".git")
     done = one("git -c user.name=A -c user.email=a@b commit -qm x")
     made = listing(one.cwd / ".git").keys() - before.keys()
-    objects = {path for path in made if path.startswith("objects/") and os.path.isfile(one.cwd / ".git" / path)}
-    assert len(objects) == 2, done.err  # the user's tree and commit
-    assert made - objects <= {"logs/HEAD", "refs/heads/main", "refs/heads/master", "COMMIT_EDITMSG"} | {
-        path for path in made if path.startswith("logs")
+    objects = {
+        path
+        for path in made
+        if path.startswith("objects/") and os.path.isfile(one.cwd / ".git" / path)
     }
+    assert len(objects) == 2, done.err  # the user's tree and commit
+    assert made - objects <= {
+        "logs/HEAD",
+        "refs/heads/main",
+        "refs/heads/master",
+        "COMMIT_EDITMSG",
+    } | {path for path in made if path.startswith("logs")}
     sync(two)
     assert seen(two) == [1]
 
 
 def listing(path: Path) -> dict[str, bytes]:
-    return {str(one.relative_to(path)): one.read_bytes() for one in sorted(path.rglob("*")) if one.is_file()}
+    return {
+        str(one.relative_to(path)): one.read_bytes()
+        for one in sorted(path.rglob("*"))
+        if one.is_file()
+    }
 
 
-def test_hooks_config_and_fetch_head_of_the_user_stay_as_they_are(hub: Path, one: Shell, two: Shell) -> None:
+def test_hooks_config_and_fetch_head_of_the_user_stay_as_they_are(
+    hub: Path, one: Shell, two: Shell
+) -> None:
     for name in ("pre-push", "reference-transaction", "post-update", "pre-auto-gc", "post-rewrite"):
         (one.cwd / ".git/hooks" / name).write_text(f"#!/bin/sh\ntouch {hub.parent}/ran\n")
         (one.cwd / ".git/hooks" / name).chmod(0o755)
@@ -425,7 +466,9 @@ def test_hooks_config_and_fetch_head_of_the_user_stay_as_they_are(hub: Path, one
 # ---- remotes
 
 
-def test_a_read_only_remote_gives_and_says_that_it_takes_nothing(hub: Path, one: Shell, two: Shell) -> None:
+def test_a_read_only_remote_gives_and_says_that_it_takes_nothing(
+    hub: Path, one: Shell, two: Shell
+) -> None:
     emit(one, 1)
     sync(one)
     (hub / "hooks/pre-receive").write_text("#!/bin/sh\nexit 1\n")
@@ -441,7 +484,9 @@ def test_a_read_only_remote_gives_and_says_that_it_takes_nothing(hub: Path, one:
     assert alike(one, two)
 
 
-def test_an_unreachable_remote_is_69_and_costs_nothing_and_an_empty_one_is_done(hub: Path, one: Shell) -> None:
+def test_an_unreachable_remote_is_69_and_costs_nothing_and_an_empty_one_is_done(
+    hub: Path, one: Shell
+) -> None:
     emit(one, 1)
     hub.rename(hub.with_name("away"))
     done = one("ev sync --remote origin", expect=69)
@@ -450,11 +495,15 @@ def test_an_unreachable_remote_is_69_and_costs_nothing_and_an_empty_one_is_done(
     assert one("ev sync").one == {"remote": "origin", "received": 0, "sent": 1}
 
 
-def test_a_remote_may_be_a_path_or_a_url_and_its_name_have_blanks(hub: Path, one: Shell, tmp_path: Path) -> None:
+def test_a_remote_may_be_a_path_or_a_url_and_its_name_have_blanks(
+    hub: Path, one: Shell, tmp_path: Path
+) -> None:
     """History: a relative path was remembered as it was given, and was another one from another directory."""
     os.rename(hub, tmp_path / "the hub.git")
     (one.cwd / "sub").mkdir()
-    for number, name in enumerate(("../the hub.git", f"file://{tmp_path}/the%20hub.git", f"{tmp_path}/the hub.git")):
+    for number, name in enumerate(
+        ("../the hub.git", f"file://{tmp_path}/the%20hub.git", f"{tmp_path}/the hub.git")
+    ):
         emit(one, number)
         assert one(f"ev sync --remote '{name}'").one["sent"] == 1
         assert one("cd sub && ev sync").one["sent"] == 0
@@ -466,7 +515,9 @@ def test_a_remote_may_be_a_path_or_a_url_and_its_name_have_blanks(hub: Path, one
 
 def test_the_settings_of_sync_in_coord_toml(hub: Path, one: Shell, two: Shell) -> None:
     for shell in (one, two):
-        (shell.cwd / "coord.toml").write_text('[sync]\nremote = "../hub.git"\nnamespace = "refs/heads/coord"\n')
+        (shell.cwd / "coord.toml").write_text(
+            '[sync]\nremote = "../hub.git"\nnamespace = "refs/heads/coord"\n'
+        )
     emit(one, 1)
     (one.cwd / "sub").mkdir()
     one("cd sub && ev sync")
@@ -490,7 +541,9 @@ def test_the_settings_of_sync_in_coord_toml(hub: Path, one: Shell, two: Shell) -
 
 def test_two_stores_that_push_to_one_ref_lose_nothing(hub: Path, one: Shell, two: Shell) -> None:
     for shell in (one, two):
-        (shell.cwd / "coord.toml").write_text('[sync]\nremote = "origin"\npush = "refs/coord/all"\n')
+        (shell.cwd / "coord.toml").write_text(
+            '[sync]\nremote = "origin"\npush = "refs/coord/all"\n'
+        )
     for n, shell in enumerate((one, two, one, two)):
         emit(shell, n)
         shell("ev sync")
@@ -503,11 +556,17 @@ def test_two_stores_that_push_to_one_ref_lose_nothing(hub: Path, one: Shell, two
 
 def put(hub: Path, kind: str, data: bytes) -> str:
     argv = ["git", "hash-object", "-t", kind, "-w", "--literally", "--stdin"]
-    return subprocess.run(argv, cwd=hub, input=data, check=True, capture_output=True).stdout.decode().strip()
+    return (
+        subprocess.run(argv, cwd=hub, input=data, check=True, capture_output=True)
+        .stdout.decode()
+        .strip()
+    )
 
 
 def tree(hub: Path, rows: list[tuple[int, str, str]]) -> str:
-    data = b"".join(b"%o %s\0" % (mode, name.encode()) + bytes.fromhex(oid) for mode, name, oid in rows)
+    data = b"".join(
+        b"%o %s\0" % (mode, name.encode()) + bytes.fromhex(oid) for mode, name, oid in rows
+    )
     return put(hub, "tree", data)
 
 
@@ -535,7 +594,12 @@ def committed(hub: Path, root: str) -> str:
 
 STREAM = "journal/agent.x~aaaaaaaa"
 EVIL = f"{NS}/replica/aaaaaaaa"
-BLOB = "blobs/sha256/" + hashlib.sha256(b"x").hexdigest()[:2] + "/" + hashlib.sha256(b"x").hexdigest()[2:]
+BLOB = (
+    "blobs/sha256/"
+    + hashlib.sha256(b"x").hexdigest()[:2]
+    + "/"
+    + hashlib.sha256(b"x").hexdigest()[2:]
+)
 
 
 @pytest.mark.parametrize(
@@ -550,8 +614,18 @@ BLOB = "blobs/sha256/" + hashlib.sha256(b"x").hexdigest()[:2] + "/" + hashlib.sh
         ("journal/../../x.jsonl", 0o100644, b"{}\n", "journal/.. is no place"),
         ("../x", 0o100644, b"{}\n", ".. is no place of a store"),
         (".git/config", 0o100644, b"{}\n", ".git is no place of a store"),
-        ("journal/Agent.x~aaaaaaaa/000000000001.jsonl", 0o100644, b"{}\n", "is no place of a store"),
-        ("journal/agent.x~aaaaaaaa\n/000000000001.jsonl", 0o100644, b"{}\n", "aaaaaaaa\\u{a} is no place of a store"),
+        (
+            "journal/Agent.x~aaaaaaaa/000000000001.jsonl",
+            0o100644,
+            b"{}\n",
+            "is no place of a store",
+        ),
+        (
+            "journal/agent.x~aaaaaaaa\n/000000000001.jsonl",
+            0o100644,
+            b"{}\n",
+            "aaaaaaaa\\u{a} is no place of a store",
+        ),
         ("journal/agent.\u202ex~aaaaaaaa/0.jsonl", 0o100644, b"{}\n", "\\u{202e}"),
         (f"{STREAM}/1.jsonl", 0o100644, b"{}\n", "is no place of a store"),
         ("/".join(["journal"] * 400), 0o100644, b"{}\n", "is no place of a store"),
@@ -564,14 +638,20 @@ def test_a_hostile_path_is_named_in_one_line_and_nothing_is_written(
     hub: Path, one: Shell, path: str, mode: int, what: bytes | str, says: str
 ) -> None:
     """History: GitPython refused a whole tree for a name like `..`, with a traceback in every store."""
-    good = {f"{STREAM}/000000000001.jsonl": (0o100644, b"")} if not path.startswith("journal") else {}
+    good = (
+        {f"{STREAM}/000000000001.jsonl": (0o100644, b"")} if not path.startswith("journal") else {}
+    )
     git("update-ref", EVIL, commit(hub, {path: (mode, what), **good}), cwd=hub)
     before = listing(hub.parent).keys()
     emit(one, 1)
     done = one("ev sync --remote origin")
     assert done.err.count("\n") == bool(says)
     assert says in done.err
-    new = {name for name in listing(hub.parent).keys() - before if not name.startswith(("hub.git/", "one/.coord/"))}
+    new = {
+        name
+        for name in listing(hub.parent).keys() - before
+        if not name.startswith(("hub.git/", "one/.coord/"))
+    }
     assert new == set()
     assert not (one.cwd / ".coord/journal/agent.x~aaaaaaaa").exists() or says == ""
     assert own(one) in refs(hub)
@@ -594,12 +674,16 @@ def test_a_tip_that_is_no_commit_and_a_segment_too_early_cost_only_themselves(
     assert seen(two) == [1]
 
 
-def test_a_segment_follows_what_another_ref_holds_whichever_is_looked_at_first(hub: Path, one: Shell) -> None:
+def test_a_segment_follows_what_another_ref_holds_whichever_is_looked_at_first(
+    hub: Path, one: Shell
+) -> None:
     """History: what came early was never looked at again unless its ref moved."""
 
     def line(n: int) -> bytes:
         head = f'{{"event_id":"01KAJ3Q8ZK000{n}V7M2C4D9T6RX","type":"a.b","ts":"2026-01-17T00:58:12.345Z",'
-        tail = f'"project":"x","writer":"agent.x~aaaaaaaa","seq":{n},"actor":{{"agent_id":"agent:x"}},'
+        tail = (
+            f'"project":"x","writer":"agent.x~aaaaaaaa","seq":{n},"actor":{{"agent_id":"agent:x"}},'
+        )
         return f'{head}{tail}"body":{{"n":{n}}}}}\n'.encode()
 
     def give(ref: str, n: int) -> None:
@@ -609,7 +693,9 @@ def test_a_segment_follows_what_another_ref_holds_whichever_is_looked_at_first(h
     give("bbbbbbbb", 4)
     give("cccccccc", 2)
     give("dddddddd", 1)
-    assert "000000000004.jsonl: what comes before it is missing" in one("ev sync --remote origin").err
+    assert (
+        "000000000004.jsonl: what comes before it is missing" in one("ev sync --remote origin").err
+    )
     assert seen(one) == [1, 2]
     give("eeeeeeee", 3)
     assert one("ev sync").err == ""
@@ -627,7 +713,9 @@ def test_a_ref_that_cannot_be_fetched_holds_up_no_other(hub: Path, one: Shell, t
     assert seen(two) == [1]
 
 
-def test_trees_that_stand_for_more_files_than_there_can_be_are_not_walked(hub: Path, one: Shell) -> None:
+def test_trees_that_stand_for_more_files_than_there_can_be_are_not_walked(
+    hub: Path, one: Shell
+) -> None:
     """2,048 writers that share a tree of 1,024 segments: 120 KiB to push, and two million files."""
     blob = put(hub, "blob", b"x\n")
     segments = tree(hub, [(0o100644, f"{n:012d}.jsonl", blob) for n in range(1, 1025)])
@@ -638,7 +726,9 @@ def test_trees_that_stand_for_more_files_than_there_can_be_are_not_walked(hub: P
     assert not list((one.cwd / ".coord/journal").glob("agent.x*"))
 
 
-def test_100_megabytes_in_one_blob_are_not_taken_and_not_held_in_memory(hub: Path, one: Shell) -> None:
+def test_100_megabytes_in_one_blob_are_not_taken_and_not_held_in_memory(
+    hub: Path, one: Shell
+) -> None:
     large = bytes(100_000_000)
     files: Files = {
         f"{STREAM}/000000000001.jsonl": (0o100644, put(hub, "blob", large)),
@@ -650,15 +740,26 @@ def test_100_megabytes_in_one_blob_are_not_taken_and_not_held_in_memory(hub: Pat
         f"ev: aaaaaaaa: {BLOB} has 100,000,000 bytes, not taken",
         f"ev: aaaaaaaa: {STREAM} has 100,000,000 bytes, not taken",
     ]
-    assert sum(path.stat().st_size for path in (one.cwd / ".coord").rglob("*") if path.is_file()) < 5_000_000
+    assert (
+        sum(path.stat().st_size for path in (one.cwd / ".coord").rglob("*") if path.is_file())
+        < 5_000_000
+    )
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"garbage\n" * 1_000, b"\0" * 4_096 + b"\n", b"x" * 10_000_000 + b"\n", b"no newline", b"\n" * 20_000],
+    [
+        b"garbage\n" * 1_000,
+        b"\0" * 4_096 + b"\n",
+        b"x" * 10_000_000 + b"\n",
+        b"no newline",
+        b"\n" * 20_000,
+    ],
     ids=["garbage", "NULs", "a line of 10 MB", "no newline", "empty lines"],
 )
-def test_a_journal_of_garbage_is_kept_as_it_is_and_is_no_event(hub: Path, one: Shell, two: Shell, data: bytes) -> None:
+def test_a_journal_of_garbage_is_kept_as_it_is_and_is_no_event(
+    hub: Path, one: Shell, two: Shell, data: bytes
+) -> None:
     writer: Files = {f"{STREAM}/000000000001.jsonl": (0o100644, data), BLOB: (0o100644, b"x")}
     git("update-ref", EVIL, commit(hub, writer), cwd=hub)
     emit(one, 1)
@@ -669,17 +770,26 @@ def test_a_journal_of_garbage_is_kept_as_it_is_and_is_no_event(hub: Path, one: S
     assert bool(one("ev verify | head -n 1", expect=None).out) == (b"\n" in data)
 
 
-def test_a_line_under_another_writers_name_is_no_event_of_its(hub: Path, one: Shell, two: Shell) -> None:
+def test_a_line_under_another_writers_name_is_no_event_of_its(
+    hub: Path, one: Shell, two: Shell
+) -> None:
     emit(one, 1)
     sync(one)
     (file,) = (one.cwd / ".coord/journal").glob("agent.one~*/*.jsonl")
-    git("update-ref", EVIL, commit(hub, {f"{STREAM}/{file.name}": (0o100644, file.read_bytes())}), cwd=hub)
+    git(
+        "update-ref",
+        EVIL,
+        commit(hub, {f"{STREAM}/{file.name}": (0o100644, file.read_bytes())}),
+        cwd=hub,
+    )
     sync(two)
     assert seen(two) == [1]
     assert "belongs to writer 'agent.one~" in two("ev verify", expect=1).out
 
 
-def test_a_forged_history_of_a_writer_is_kept_beside_the_true_one(hub: Path, one: Shell, two: Shell) -> None:
+def test_a_forged_history_of_a_writer_is_kept_beside_the_true_one(
+    hub: Path, one: Shell, two: Shell
+) -> None:
     """History: two lines of one id came in the order of their streams, which is not the same in every store."""
     emit(one, 1)
     sync(one)
@@ -712,7 +822,9 @@ def test_with_another_store_both_have_what_either_had(one: Shell, two: Shell) ->
     assert "no store here" in one("ev sync --with /tmp/none", expect=69).err
 
 
-def test_of_a_disk_that_was_set_back_again_and_again_each_history_comes(one: Shell, two: Shell) -> None:
+def test_of_a_disk_that_was_set_back_again_and_again_each_history_comes(
+    one: Shell, two: Shell
+) -> None:
     """History: what forked off a fork was dropped, and nobody was told; found by `proof/test_replicas`."""
 
     def kept(name: str) -> None:
@@ -761,19 +873,28 @@ def test_status_says_what_a_sync_would_give_and_what_came(one: Shell, two: Shell
     assert said["unpushed"] == 2
     assert said["from"] == {replica(two): 1}
     assert one("ev sync --status --watch", expect=2).out == ""
-    assert "no remote is configured" in clone(one.cwd.parent / "hub.git", "four")("ev sync", expect=69).err
+    assert (
+        "no remote is configured"
+        in clone(one.cwd.parent / "hub.git", "four")("ev sync", expect=69).err
+    )
 
 
 @pytest.fixture
 def watching(hub: Path, one: Shell) -> Iterator[subprocess.Popen[bytes]]:
     emit(one, 1)
-    child = one.popen("ev sync --remote origin --watch --interval 1h", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = one.popen(
+        "ev sync --remote origin --watch --interval 1h",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     yield child
     child.kill()
     child.communicate()
 
 
-def test_watch_prints_each_round_and_a_signal_ends_it(watching: subprocess.Popen[bytes], hub: Path, one: Shell) -> None:
+def test_watch_prints_each_round_and_a_signal_ends_it(
+    watching: subprocess.Popen[bytes], hub: Path, one: Shell
+) -> None:
     assert watching.stdout
     assert b'"sent":1' in watching.stdout.readline()
     watching.send_signal(signal.SIGTERM)
@@ -793,12 +914,16 @@ def test_a_quiet_sync_makes_no_commit_and_no_push(hub: Path, one: Shell, two: Sh
     assert [listing(shell.cwd / ".coord/.git/objects") for shell in (one, two)] == before
 
 
-def test_a_sync_writes_as_many_objects_with_50_mb_of_history_as_with_none(hub: Path, one: Shell) -> None:
+def test_a_sync_writes_as_many_objects_with_50_mb_of_history_as_with_none(
+    hub: Path, one: Shell
+) -> None:
     emit(one, 0)
     sync(one)
     counts = []
     for lines in (0, 50):
-        batch = "".join('{"type":"c.d","body":{"x":"%s"}}\n' % (f"{n:05d}" * 12_000) for n in range(lines * 17))
+        batch = "".join(
+            '{"type":"c.d","body":{"x":"%s"}}\n' % (f"{n:05d}" * 12_000) for n in range(lines * 17)
+        )
         one("ev emit | tail -n 1", batch)
         emit(one, 1)
         sync(one)
@@ -806,7 +931,10 @@ def test_a_sync_writes_as_many_objects_with_50_mb_of_history_as_with_none(hub: P
         emit(one, 2)
         sync(one)
         counts.append(len(listing(one.cwd / ".coord/.git/objects")) - before)
-    assert sum(path.stat().st_size for path in (one.cwd / ".coord/journal").rglob("*.jsonl")) > 50_000_000
+    assert (
+        sum(path.stat().st_size for path in (one.cwd / ".coord/journal").rglob("*.jsonl"))
+        > 50_000_000
+    )
     assert counts == [5, 5]  # a segment, three trees, a commit
 
 
@@ -828,7 +956,9 @@ def test_what_a_later_version_put_into_the_own_ref_is_carried_over(hub: Path, on
 
 
 @pytest.mark.parametrize("how", ["gone", "empty", "no HEAD", "corrupt", "missing", "locked"])
-def test_the_stores_own_repository_mends_itself(hub: Path, one: Shell, two: Shell, how: str) -> None:
+def test_the_stores_own_repository_mends_itself(
+    hub: Path, one: Shell, two: Shell, how: str
+) -> None:
     """History: a lock file that a killed git had left stopped every later sync."""
     sync(one, two)
     item, _ = claimed(one)
@@ -882,13 +1012,20 @@ def test_loose_objects_are_packed_after_a_push(hub: Path, one: Shell) -> None:
 
 def test_an_option_that_would_do_nothing_is_refused(one: Shell) -> None:
     # `--with DIR --remote origin` met DIR alone; `--interval 5s` synced once.
-    for options in ("--with . --remote origin", "--status --remote origin", "--interval 5s", "--with . --status"):
+    for options in (
+        "--with . --remote origin",
+        "--status --remote origin",
+        "--interval 5s",
+        "--with . --status",
+    ):
         assert one(f"ev sync {options}", expect=2).err.startswith("ev: --")
     one("ev sync --remote origin")
     assert "--budget TIME" in one("ev sync --budget 1ms", expect=69).err
 
 
-def test_a_segment_that_cannot_be_read_is_not_left_out(one: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_segment_that_cannot_be_read_is_not_left_out(
+    one: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Found by EIO at each open: its lines were taken out of what is published, exit 0, and the next sync was quiet.
     def fails(*_: object) -> int:
         raise OSError(errno.EIO, "input/output error")
@@ -912,4 +1049,9 @@ def test_a_remote_is_remembered_once_it_was_met(one: Shell) -> None:
 
 def test_a_watch_ends_that_has_nothing_to_sync_with(shell: Shell) -> None:
     # It said so again and again, for ever.
-    assert shell("timeout 60 ev sync --watch --interval 50s", expect=69).err.count("no remote is configured") == 1
+    assert (
+        shell("timeout 60 ev sync --watch --interval 50s", expect=69).err.count(
+            "no remote is configured"
+        )
+        == 1
+    )

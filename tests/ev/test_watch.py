@@ -23,7 +23,13 @@ def test_it_tells_of_the_first_output_and_then_of_changes(shell: Shell, repo: Pa
     (repo / "said").write_text("a\n")
     first = shell(LOOK).one
     digest = hashlib.sha256(b"a\n").hexdigest()
-    assert first["body"] == {"argv": ["cat", "said"], "status": 0, "sha256": digest, "bytes": 2, "stdout": "a\n"}
+    assert first["body"] == {
+        "argv": ["cat", "said"],
+        "status": 0,
+        "sha256": digest,
+        "bytes": 2,
+        "stdout": "a\n",
+    }
     assert shell(LOOK).out == ""
     (repo / "said").write_text("b\n")
     assert shell(LOOK).one["body"]["stdout"] == "b\n"
@@ -40,14 +46,18 @@ def test_another_status_is_a_change(shell: Shell) -> None:
     shell("echo 3 >code")
     assert shell(look).one["body"]["status"] == 3
     assert shell(look).out == ""
-    assert shell("ev watch --type ci.state --once -- sh -c 'kill -9 $$'").one["body"]["status"] == 137
+    assert (
+        shell("ev watch --type ci.state --once -- sh -c 'kill -9 $$'").one["body"]["status"] == 137
+    )
 
 
 def test_every_tells_each_time(shell: Shell) -> None:
     shell("ev watch --type a.b --once --every -- true")
     shell("ev watch --type a.b --once --every -- true")
     assert len(bodies(shell, "a.b")) == 2
-    assert shell("ev watch --type a.b --once -- true").out == "", "what --every said is what was said last"
+    assert shell("ev watch --type a.b --once -- true").out == "", (
+        "what --every said is what was said last"
+    )
 
 
 def test_a_watch_is_a_type_a_command_and_a_directory_of_one_agent(shell: Shell) -> None:
@@ -63,7 +73,9 @@ def test_a_watch_is_a_type_a_command_and_a_directory_of_one_agent(shell: Shell) 
     assert [len(shell(line).lines) for line in others] == [0, 0, 0, 0]
 
 
-def test_it_runs_again_after_the_interval_until_its_reader_is_gone(shell: Shell, repo: Path) -> None:
+def test_it_runs_again_after_the_interval_until_its_reader_is_gone(
+    shell: Shell, repo: Path
+) -> None:
     (repo / "said").write_text("a")
     with Watched(shell, "ev watch --type a.b --interval 10ms -- cat said") as watch:
         assert json.loads(watch.line())["body"]["stdout"] == "a"
@@ -125,7 +137,9 @@ def test_what_cannot_be_started_is_no_observation(shell: Shell) -> None:
 def test_what_cannot_be_written_is_said_and_tried_again(shell: Shell, repo: Path) -> None:
     token = "AKIA" + "ABCDEFGHIJKLMNOP"
     (repo / "said").write_text(token)
-    with Watched(shell, "ev watch --type a.b --interval 10ms -- cat said", stderr=subprocess.PIPE) as watch:
+    with Watched(
+        shell, "ev watch --type a.b --interval 10ms -- cat said", stderr=subprocess.PIPE
+    ) as watch:
         assert watch.child.stderr
         assert b"credential" in watch.child.stderr.readline()
         os.replace(shell_file(repo, "clean"), repo / "said")

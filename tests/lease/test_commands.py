@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 from support import ME, Done, Shell, check_invariants, drafts, git, open_store
 
-from coord_envelope import clock, live, world
+from coord_envelope import ids
+from coord_kernel.journal import live
+from coord_kernel.store import machine
 
 BOOT = "b"
 
@@ -24,7 +26,9 @@ class Clock:
     def __init__(self, shell: Shell) -> None:
         self.shell, self.cwd = shell, shell.cwd
 
-    def __call__(self, line: str, at: float = 0, expect: int | None = 0, boot: str = BOOT, **env: str) -> Done:
+    def __call__(
+        self, line: str, at: float = 0, expect: int | None = 0, boot: str = BOOT, **env: str
+    ) -> Done:
         return self.shell(line, expect=expect, COORD_BOOT=f"{boot}:{int(at * 1000)}", **env)
 
 
@@ -36,19 +40,30 @@ def lease(shell: Shell) -> Clock:
 def tokens(repo: Path) -> list[int]:
     """The tokens of all leases, in order."""
     found = re.compile(r'"type":"lease.acquired".*"token":(\d+)')
-    lines = (line for path in sorted((repo / ".coord/live").glob("*/*")) for line in path.read_text().splitlines())
+    lines = (
+        line
+        for path in sorted((repo / ".coord/live").glob("*/*"))
+        for line in path.read_text().splitlines()
+    )
     return [int(match[1]) for match in map(found.search, sorted(lines)) if match]
 
 
 def test_a_lease_is_held_until_its_time_is_over(lease: Clock) -> None:
     made = lease("lease acquire 'file:src/**' port:80 --ttl 60s", at=10).one
-    assert (made["type"], made["$level"], made["refs"]["lease_id"]) == ("lease.acquired", "local", made["event_id"])
+    assert (made["type"], made["$level"], made["refs"]["lease_id"]) == (
+        "lease.acquired",
+        "local",
+        made["event_id"],
+    )
     assert made["body"]["resources"] == ["file:src/**", "port:80"]
     assert made["body"]["token"] == 1
     done = lease("lease acquire file:SRC/a.py --as bob", at=69.999, expect=1)
     short = f"ls-{made['event_id'][-8:].lower()}"
     todo = "wait with --wait, or `lease steal --reason WHY`"
-    assert done.err == f"lease: file:src/a.py: is held by agent:tester for 0 s more ({short}); {todo}\n"
+    assert (
+        done.err
+        == f"lease: file:src/a.py: is held by agent:tester for 0 s more ({short}); {todo}\n"
+    )
     taken = lease("lease acquire file:src/a.py --as bob", at=70).one
     assert taken["body"]["token"] == 2
     (expired,) = lease("ev tail --type lease.expired").lines
@@ -63,17 +78,25 @@ def test_leases_are_live_events_and_no_durable_ones(lease: Clock) -> None:
     assert lease("ev replay").out == ""
 
 
-@pytest.mark.parametrize("wall", ["2026-01-17T11:00:00Z", "2026-01-17T13:00:00Z", "2036-01-17T12:00:00Z"])
+@pytest.mark.parametrize(
+    "wall", ["2026-01-17T11:00:00Z", "2026-01-17T13:00:00Z", "2036-01-17T12:00:00Z"]
+)
 def test_the_wall_clock_set_back_or_forward_changes_nothing(lease: Clock, wall: str) -> None:
     lease("lease acquire env:a --ttl 60s", at=0, COORD_NOW="2026-01-17T12:00:00Z")
     lease("lease acquire env:a --as bob", at=59, expect=1, COORD_NOW=wall)
     assert len(lease("lease ls", at=59, COORD_NOW=wall).lines) == 1
-    assert lease("lease acquire env:a --as bob --ttl 10s", at=60, COORD_NOW=wall).one["body"]["token"] == 2
+    assert (
+        lease("lease acquire env:a --as bob --ttl 10s", at=60, COORD_NOW=wall).one["body"]["token"]
+        == 2
+    )
     lease("lease renew bob --as bob", at=61, expect=1)
     lease("lease acquire env:a", at=69, expect=1, COORD_NOW="2026-01-17T12:00:00Z")
     (lease.cwd / ".coord/local/leases.sqlite").unlink()
     lease("lease acquire env:a", at=69, expect=1, COORD_NOW="2026-01-17T12:00:00Z")
-    assert lease("lease acquire env:a", at=70, COORD_NOW="2026-01-17T12:00:00Z").one["body"]["token"] == 3
+    assert (
+        lease("lease acquire env:a", at=70, COORD_NOW="2026-01-17T12:00:00Z").one["body"]["token"]
+        == 3
+    )
 
 
 @pytest.mark.parametrize("pinned", ["soon", "b:", "b:1.5", "b:-1"])
@@ -139,7 +162,10 @@ def test_renewing_begins_the_time_anew(lease: Clock) -> None:
 
 def test_releasing_twice_is_releasing_once(lease: Clock) -> None:
     made = lease("lease acquire env:a -o id").out.strip()
-    assert lease(f"lease release {made} --reason 'done with it'").one["body"]["reason"] == "done with it"
+    assert (
+        lease(f"lease release {made} --reason 'done with it'").one["body"]["reason"]
+        == "done with it"
+    )
     assert lease(f"lease release {made}").one["type"] == "lease.released"
     assert lease("lease ls").out == ""
     lease(f"lease renew {made}", expect=1)
@@ -149,7 +175,10 @@ def test_releasing_twice_is_releasing_once(lease: Clock) -> None:
 def test_what_is_anothers_is_not_renewed_or_released(lease: Clock) -> None:
     made = lease("lease acquire env:a -o id", COORD_SESSION="s1").out.strip()
     for who in ("--as bob", ""):  # another agent; another session of this one
-        assert "is held by agent:tester (session s1), not by you" in lease(f"lease renew {made} {who}", expect=1).err
+        assert (
+            "is held by agent:tester (session s1), not by you"
+            in lease(f"lease renew {made} {who}", expect=1).err
+        )
         lease(f"lease release {made} {who}", expect=1)
     assert lease(f"lease release {made}", COORD_SESSION="s1").one["refs"]["lease_id"] == made
 
@@ -160,7 +189,10 @@ def test_who_loses_a_lease_to_a_thief_is_told(lease: Clock) -> None:
     stolen = lease("lease steal file:src/a.py --as bob --reason 'it hangs'").one
     assert (stolen["type"], stolen["body"]["token"]) == ("lease.acquired", 2)
     for command in ("renew", "release"):
-        assert "is lost: stolen by agent:bob: it hangs" in lease(f"lease {command} {made}", expect=1).err
+        assert (
+            "is lost: stolen by agent:bob: it hangs"
+            in lease(f"lease {command} {made}", expect=1).err
+        )
     lease("lease acquire env:a --as eve")  # all that it held is free
     shown = lease(f"lease show {made}").one
     assert (shown["status"], shown["why"]) == ("lost", "stolen by agent:bob: it hangs")
@@ -186,7 +218,9 @@ def test_an_ambiguous_short_id_names_who_could_be_meant(lease: Clock) -> None:
 
 def test_ls_says_who_is_in_the_way_of_a_file(lease: Clock) -> None:
     lease("lease acquire 'file:src/**'; lease acquire file:docs/x; lease acquire env:a")
-    assert [row["resources"] for row in lease("lease ls file:src/a/b.py env:b").lines] == [["file:src/**"]]
+    assert [row["resources"] for row in lease("lease ls file:src/a/b.py env:b").lines] == [
+        ["file:src/**"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -220,7 +254,9 @@ def test_what_cannot_be_done_is_said_in_one_line(lease: Clock, argv: str, status
 
 
 def test_scope_git_needs_a_remote(lease: Clock) -> None:
-    said = "lease: no remote is configured; `ev sync --remote NAME`, or [sync] remote in coord.toml\n"
+    said = (
+        "lease: no remote is configured; `ev sync --remote NAME`, or [sync] remote in coord.toml\n"
+    )
     assert lease("lease acquire env:a --scope git", expect=69).err == said
 
 
@@ -267,7 +303,9 @@ HARMS: dict[str, Callable[[Path], object]] = {
     "no database": lambda path: path.write_bytes(b"x" * 9000),
     "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
     "a link": linked,
-    "of another version": lambda path: sqlite3.connect(path).execute("UPDATE made SET version = 0").connection.commit(),
+    "of another version": lambda path: (
+        sqlite3.connect(path).execute("UPDATE made SET version = 0").connection.commit()
+    ),
     "behind": lambda path: sqlite3.connect(path).execute("DELETE FROM place").connection.commit(),
 }
 
@@ -331,7 +369,10 @@ def test_old_segments_are_pruned_but_for_what_is_held_and_tokens_rise(lease: Clo
 
 def test_the_events_of_leases_are_found_by_ev(lease: Clock) -> None:
     lease("lease acquire env:a | lease release")
-    assert [one["type"] for one in lease("ev tail --type 'lease.*'").lines] == ["lease.acquired", "lease.released"]
+    assert [one["type"] for one in lease("ev tail --type 'lease.*'").lines] == [
+        "lease.acquired",
+        "lease.released",
+    ]
     assert lease("ev verify").out == ""
 
 
@@ -344,7 +385,7 @@ def test_what_is_listed_is_named_in_short_and_in_full(lease: Clock) -> None:
     """History: `lease ls` alone among the tools' lists had no short id, and tables had both."""
     held = lease("lease acquire env:a -o id").out.strip()
     row = lease("lease ls").one
-    assert (row["id"], row["lease_id"]) == (clock.short("ls", held), held)
+    assert (row["id"], row["lease_id"]) == (ids.short("ls", held), held)
     assert row["id"] in (table := lease("lease ls -o table").out) and held not in table
     lease(f"lease release {row['id']}")
 
@@ -357,7 +398,7 @@ def test_a_boot_that_cannot_be_read_now_is_an_error(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("builtins.open", fail)
     with pytest.raises(OSError, match="Too many open files"):
-        world.boot_id()
+        machine.boot_id()
 
 
 @pytest.mark.parametrize("table", ["held", "lease", "place", "made"])
@@ -375,4 +416,6 @@ def test_a_table_damaged_anywhere_is_made_anew(shell: Shell, table: str) -> None
     shell("lease acquire env:a --as other", expect=1)
     shell("lease acquire env:b --as other")
     with contextlib.closing(sqlite3.connect(path)) as db:
-        assert db.execute("SELECT id FROM held").fetchall() == [(lease_id,)]  # the other's comes with the next look
+        assert db.execute("SELECT id FROM held").fetchall() == [
+            (lease_id,)
+        ]  # the other's comes with the next look

@@ -12,9 +12,18 @@ from coord_lease import confirmed
 
 
 def event(kind: str, event_id: str, writer: str = "arbiter.main~a", **body: object) -> Event:
-    fields = {"event_id": event_id, "type": f"lease.{kind}", "ts": "2026-01-17T12:00:00.000Z", "writer": writer}
+    fields = {
+        "event_id": event_id,
+        "type": f"lease.{kind}",
+        "ts": "2026-01-17T12:00:00.000Z",
+        "writer": writer,
+    }
     said = {"scope": "git", **body}
-    return Event(b"", {**fields, "actor": {"agent_id": "agent:a"}, "refs": {"lease_id": "L"}, "body": said}, writer)
+    return Event(
+        b"",
+        {**fields, "actor": {"agent_id": "agent:a"}, "refs": {"lease_id": "L"}, "body": said},
+        writer,
+    )
 
 
 WHAT: Json = {"resources": ["env:x"], "mode": "x", "ttl_ms": 600_000}
@@ -46,7 +55,9 @@ LOST = event("lost", "M5", token=7, reason="stolen")
         ([firm("M1", 90_000), LOST, firm("M6", 95_000, claim="R")], "lost", 0),
     ],
 )
-def test_what_events_come_to_whatever_their_order(events: list[Event], status: str, left: int) -> None:
+def test_what_events_come_to_whatever_their_order(
+    events: list[Event], status: str, left: int
+) -> None:
     for order in itertools.permutations(events):
         state: Json | None = None
         for one in order + order:
@@ -56,7 +67,7 @@ def test_what_events_come_to_whatever_their_order(events: list[Event], status: s
         assert confirmed.status(state, 0, mine=True) == status
         assert max(0, confirmed.left_ms(state, 0, mine=True)) == left
         assert state["resources"] == ["env:x"]
-        opened = [name for name, _ in confirmed.facets(state)]
+        opened = [name for name, _ in confirmed.indexed(state)]
         assert opened == (["end", "until"] if status in ("held", "expired") else ["end"])
 
 

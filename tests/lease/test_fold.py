@@ -17,12 +17,24 @@ def event(kind: str, at: int, event_id: str = "", **body: object) -> Event:
     said: Json = {"token": 1, "boot": "b", "boot_ns": at * S, **body}
     actor = {"agent_id": "agent:a"}
     refs = {"lease_id": "L"}
-    fields = {"event_id": event_id or f"{kind}{at}", "type": f"lease.{kind}", "ts": "", "actor": actor, "seq": 1}
+    fields = {
+        "event_id": event_id or f"{kind}{at}",
+        "type": f"lease.{kind}",
+        "ts": "",
+        "actor": actor,
+        "seq": 1,
+    }
     return Event(b"", {**fields, "refs": refs, "body": said}, "agent.a~r+live")
 
 
 def acquired(at: int, ttl: int) -> Event:
-    body = {"resources": ["env:x"], "mode": "x", "holder": "agent:a", "scope": "local", "ttl_ms": ttl * 1000}
+    body = {
+        "resources": ["env:x"],
+        "mode": "x",
+        "holder": "agent:a",
+        "scope": "local",
+        "ttl_ms": ttl * 1000,
+    }
     return event("acquired", at, "L", **body)
 
 
@@ -43,7 +55,9 @@ def renewed(at: int, ttl: int) -> Event:
         ([acquired(10, 5), event("released", 13, reason="x"), renewed(13, 5)], 13),
     ],
 )
-def test_when_a_lease_is_over_whatever_the_order_of_its_events(events: list[Event], over: int) -> None:
+def test_when_a_lease_is_over_whatever_the_order_of_its_events(
+    events: list[Event], over: int
+) -> None:
     for order in itertools.permutations(events):
         state: Json | None = None
         for one in order + order:

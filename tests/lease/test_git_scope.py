@@ -66,7 +66,10 @@ def test_who_holds_is_known_to_the_other_clone(pair: tuple[Clone, Clone]) -> Non
     done = bob(f"{ACQUIRE} file:src/a.py", at=60, expect=1)
     short = f"ls-{made['event_id'][-8:].lower()}"
     todo = "wait with --wait, or `lease steal --scope git --reason WHY`"
-    assert done.err == f"lease: file:src/a.py: is held by agent:ada for 1200 s more ({short}); {todo}\n"
+    assert (
+        done.err
+        == f"lease: file:src/a.py: is held by agent:ada for 1200 s more ({short}); {todo}\n"
+    )
     assert done.out == ""
     assert bob("ev replay --agent bob").out == ""
     assert bob(f"{ACQUIRE} env:other", at=60).one["$token"] > made["$token"]
@@ -89,7 +92,9 @@ def test_those_who_share_hold_it_together(pair: tuple[Clone, Clone]) -> None:
 
 
 @pytest.mark.parametrize(("off_a", "off_b"), [(0, 0), (50, 0), (0, 50)])
-def test_the_holder_stops_before_the_end_and_others_begin_after_it(root: Path, off_a: int, off_b: int) -> None:
+def test_the_holder_stops_before_the_end_and_others_begin_after_it(
+    root: Path, off_a: int, off_b: int
+) -> None:
     """By each one's own clock; so they never overlap while the clocks differ by less than two minutes."""
     ada, bob = clone(root, "ada", off_a), clone(root, "bob", off_b)
     made = ada(f"{ACQUIRE} env:db -o id").out.strip()
@@ -110,7 +115,11 @@ def test_a_renewal_counts_when_the_arbiter_has_it(pair: tuple[Clone, Clone]) -> 
     ada, bob = pair
     made = ada(f"{ACQUIRE} env:db -o id").out.strip()
     renewed = ada(f"lease renew {made}", at=500).one
-    assert (renewed["type"], renewed["$level"], renewed["$token"]) == ("lease.renewed", "confirmed", 1)
+    assert (renewed["type"], renewed["$level"], renewed["$token"]) == (
+        "lease.renewed",
+        "confirmed",
+        1,
+    )
     bob(f"{ACQUIRE} env:db", at=700, expect=1)
     assert ada("lease ls", at=1039).one["left_ms"] == 1_000
     bob(f"lease renew {made}", at=700, expect=1)
@@ -212,7 +221,9 @@ def test_who_waits_gets_it_when_it_is_over(pair: tuple[Clone, Clone]) -> None:
     bob.shell.env |= bob.env(0)
     waiting = bob.shell.popen(f"{ACQUIRE} env:db --wait 2m", stdout=subprocess.PIPE)
     try:
-        bob("until ev replay --type lease.confirmed | grep -q .; do sleep 0.1; done")  # it is blocked, having looked
+        bob(
+            "until ev replay --type lease.confirmed | grep -q .; do sleep 0.1; done"
+        )  # it is blocked, having looked
         ada(f"lease release {made}")
         out, _ = waiting.communicate(timeout=120)
         assert waiting.returncode == 0
@@ -244,9 +255,14 @@ def test_a_session_and_a_store_of_ones_own_are_others(pair: tuple[Clone, Clone])
 def test_ls_and_show_and_release_look_at_both_scopes(pair: tuple[Clone, Clone]) -> None:
     ada, _ = pair
     ada(f"lease acquire env:a; {ACQUIRE} env:a")
-    assert [(row["scope"], row["token"]) for row in ada("lease ls").lines] == [("local", 1), ("git", 1)]
+    assert [(row["scope"], row["token"]) for row in ada("lease ls").lines] == [
+        ("local", 1),
+        ("git", 1),
+    ]
     assert ada("lease ls | lease show -o id").out == ada("lease ls -o id").out
-    assert len(ada("lease ls | lease renew").lines) == len(ada("lease ls | lease release").lines) == 2
+    assert (
+        len(ada("lease ls | lease renew").lines) == len(ada("lease ls | lease release").lines) == 2
+    )
     assert ada("lease ls").out == ""
     assert "no such lease" in ada("lease show 0000", expect=1).err
 
@@ -254,7 +270,9 @@ def test_ls_and_show_and_release_look_at_both_scopes(pair: tuple[Clone, Clone]) 
 def test_with_runs_its_command_with_the_confirmed_token(pair: tuple[Clone, Clone]) -> None:
     ada, bob = pair
     bob(f"{ACQUIRE} env:other")
-    said = ada("lease with env:db --scope git --require git -- sh -c 'echo $LEASE_TOKEN; exit 3'", expect=3).out
+    said = ada(
+        "lease with env:db --scope git --require git -- sh -c 'echo $LEASE_TOKEN; exit 3'", expect=3
+    ).out
     assert int(said) == 2
     bob("lease with env:db --scope git -- true")
     bob(f"{ACQUIRE} env:db")
@@ -273,7 +291,9 @@ cli.main()
 """The tool with a thousandth of the minutes: ten become as many seconds."""
 
 
-def test_with_renews_and_ends_its_command_before_others_may_begin(pair: tuple[Clone, Clone]) -> None:
+def test_with_renews_and_ends_its_command_before_others_may_begin(
+    pair: tuple[Clone, Clone],
+) -> None:
     """The hub goes away while the command runs: it does not see the end of the lease."""
     ada, _ = pair
     fast = ada.shell.cwd / "fast.py"
@@ -299,7 +319,9 @@ def test_with_renews_through_the_arbiter(pair: tuple[Clone, Clone]) -> None:
     assert len({one["claim"] for one in found}) == len(found)
 
 
-def race(pair: tuple[Clone, Clone], lines: tuple[str, str], at: float) -> list[tuple[int, str, str]]:
+def race(
+    pair: tuple[Clone, Clone], lines: tuple[str, str], at: float
+) -> list[tuple[int, str, str]]:
     children = [
         subprocess.Popen(
             ["bash", "-c", line],
@@ -311,7 +333,11 @@ def race(pair: tuple[Clone, Clone], lines: tuple[str, str], at: float) -> list[t
         )
         for one, line in zip(pair, lines, strict=True)
     ]
-    return [(child.wait(), out, err) for child in children for out, err in [child.communicate(timeout=120)]]
+    return [
+        (child.wait(), out, err)
+        for child in children
+        for out, err in [child.communicate(timeout=120)]
+    ]
 
 
 def test_of_two_clones_that_race_one_wins_and_tokens_rise(pair: tuple[Clone, Clone]) -> None:
@@ -321,7 +347,9 @@ def test_of_two_clones_that_race_one_wins_and_tokens_rise(pair: tuple[Clone, Clo
         lines = (f"{ACQUIRE} '{next(globs)}'", f"{ACQUIRE} '{next(globs)}' env:x")
         ended = race(pair, lines, number)
         assert sorted(status for status, _, _ in ended) == [0, 1], ended
-        ((place, made),) = [(place, json.loads(out)) for place, (status, out, _) in enumerate(ended) if status == 0]
+        ((place, made),) = [
+            (place, json.loads(out)) for place, (status, out, _) in enumerate(ended) if status == 0
+        ]
         (refusal,) = [err for status, _, err in ended if status == 1]
         assert f"is held by {made['actor']['agent_id']} " in refusal
         tokens.append(made["$token"])

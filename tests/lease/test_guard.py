@@ -7,7 +7,7 @@ import re
 import pytest
 from support import Shell, git
 
-from coord_envelope import clock
+from coord_envelope import ids
 
 
 @pytest.fixture
@@ -31,7 +31,10 @@ def test_what_another_holds_is_named_with_its_holder(code: Shell) -> None:
     code("echo x >> src/b.py; echo x >> a.py; git add .")
     done = code("lease guard", expect=1)
     todo = "wait until it is released"
-    assert done.err == f"lease: src/b.py: is held by agent:bob as file:src/** ({clock.short('ls', made)}); {todo}\n"
+    assert (
+        done.err
+        == f"lease: src/b.py: is held by agent:bob as file:src/** ({ids.short('ls', made)}); {todo}\n"
+    )
     assert done.out == ""
     code(f"lease release {made} --as bob; lease guard")
 
@@ -43,7 +46,9 @@ def test_of_a_rename_both_names_count(code: Shell, held: str) -> None:
 
 
 def test_what_you_hold_or_others_share_is_not_in_the_way(code: Shell) -> None:
-    code("lease acquire file:a.py; lease acquire file:src/b.py --shared --as bob; lease acquire env:x --as bob")
+    code(
+        "lease acquire file:a.py; lease acquire file:src/b.py --shared --as bob; lease acquire env:x --as bob"
+    )
     code("echo x >> src/b.py; echo x >> a.py; git add .; lease guard")
 
 
@@ -77,7 +82,9 @@ def test_names_that_git_would_quote_and_globs_in_them(code: Shell) -> None:
 
 
 def test_as_a_hook_it_refuses_the_commit_also_of_an_index_of_its_own(code: Shell) -> None:
-    code("lease acquire file:a.py --as bob; printf '#!/bin/sh\\nexec lease guard\\n' > .git/hooks/pre-commit")
+    code(
+        "lease acquire file:a.py --as bob; printf '#!/bin/sh\\nexec lease guard\\n' > .git/hooks/pre-commit"
+    )
     code("chmod +x .git/hooks/pre-commit; echo x >> a.py")
     commit = "git -c user.name=A -c user.email=a@b commit -qm x"
     assert "agent:bob" in code(f"{commit} -a", expect=1).err

@@ -13,7 +13,9 @@ from coord_lease.resource import all_parsed, key, near, of_path, overlap, parsed
 
 WORDS = [*"ab?*", *map("".join, itertools.product("ab?*", repeat=2)), "**"]
 SEGMENTS = [*"ab", *map("".join, itertools.product("ab", repeat=2))]
-PATHS = ["/".join(path) for depth in range(1, 5) for path in itertools.product(SEGMENTS, repeat=depth)]
+PATHS = [
+    "/".join(path) for depth in range(1, 5) for path in itertools.product(SEGMENTS, repeat=depth)
+]
 """Two patterns of at most 3 words overlap in one of these or nowhere: 2 literal segments each, and 2 characters."""
 
 

@@ -64,8 +64,13 @@ def test_a_caller_who_ignores_its_children_gets_the_status_too(shell: Shell) -> 
 
 def test_a_release_that_fails_leaves_it_to_the_pin(shell: Shell) -> None:
     """The command's status passes through all the same."""
-    done = shell("lease with env:a --ttl 1h -- sh -c 'cd .coord/local; rm lock; mkdir lock; exit 3'", expect=3)
-    assert re.fullmatch(r"lease: not released: .*/lock: is no regular file.*; it is free as soon as .*\n", done.err)
+    done = shell(
+        "lease with env:a --ttl 1h -- sh -c 'cd .coord/local; rm lock; mkdir lock; exit 3'",
+        expect=3,
+    )
+    assert re.fullmatch(
+        r"lease: not released: .*/lock: is no regular file.*; it is free as soon as .*\n", done.err
+    )
     shell("rmdir .coord/local/lock")
     assert shell("lease acquire env:a").one["body"]["token"] == 2
 
@@ -85,9 +90,18 @@ def test_pins_of_long_ago_are_swept_but_for_those_that_are_held(shell: Shell) ->
 
 
 def test_the_command_knows_its_lease_and_has_all_of_its_words(shell: Shell) -> None:
-    done = shell("lease with env:a port:80 --ttl 5s -- sh -c 'echo $LEASE_ID $LEASE_TOKEN \"$@\"' -- --ttl x -- y")
+    done = shell(
+        "lease with env:a port:80 --ttl 5s -- sh -c 'echo $LEASE_ID $LEASE_TOKEN \"$@\"' -- --ttl x -- y"
+    )
     (made,) = shell("ev tail --type lease.acquired").lines
-    assert done.out.split() == [made["event_id"], str(made["body"]["token"]), "--ttl", "x", "--", "y"]
+    assert done.out.split() == [
+        made["event_id"],
+        str(made["body"]["token"]),
+        "--ttl",
+        "x",
+        "--",
+        "y",
+    ]
     assert made["body"]["resources"] == ["env:a", "port:80"]
 
 
@@ -123,7 +137,9 @@ def test_a_dead_holder_is_not_listed(shell: Shell) -> None:
     assert [row["resources"] for row in shell("lease ls").lines] == [["env:b"]]
 
 
-def test_when_the_wrapper_is_stopped_the_command_is_killed_before_the_lease_is_lost(shell: Shell) -> None:
+def test_when_the_wrapper_is_stopped_the_command_is_killed_before_the_lease_is_lost(
+    shell: Shell,
+) -> None:
     with holder(shell, f"env:a --ttl 1s -- {LINES}") as (held, child):
         held.child.send_signal(signal.SIGSTOP)
         assert ended(child)
@@ -136,7 +152,9 @@ def test_when_the_wrapper_is_stopped_the_command_is_killed_before_the_lease_is_l
 
 def test_it_renews_while_the_command_runs(shell: Shell) -> None:
     """The command ends when it has seen two renewals."""
-    done = shell("lease with env:a --ttl 1s -- sh -c 'ev tail -n 0 -f --type lease.renewed | head -n 2'")
+    done = shell(
+        "lease with env:a --ttl 1s -- sh -c 'ev tail -n 0 -f --type lease.renewed | head -n 2'"
+    )
     assert [one["type"] for one in done.lines] == ["lease.renewed"] * 2
     assert types(shell)[-1] == "lease.released"
 
@@ -150,7 +168,9 @@ def test_a_stolen_lease_ends_the_command_and_is_said(shell: Shell) -> None:
         assert held.child.wait(PATIENCE_S) == 75
         assert held.child.stderr
         said = held.child.stderr.read().decode()
-    assert re.fullmatch(r"lease: ls-\w{8}: was lost while .*: is lost: stolen by agent:bob: it hangs; .*\n", said)
+    assert re.fullmatch(
+        r"lease: ls-\w{8}: was lost while .*: is lost: stolen by agent:bob: it hangs; .*\n", said
+    )
     assert types(shell).count("lease.lost") == 1
 
 
@@ -188,13 +208,18 @@ def test_who_waits_is_given_what_expires_without_a_word(shell: Shell) -> None:
 
 def test_who_waited_too_long_is_told_who_holds_it(shell: Shell) -> None:
     shell("lease acquire env:a")
-    assert "is held by agent:tester" in shell("lease acquire env:a --as bob --wait 1ms", expect=1).err
+    assert (
+        "is held by agent:tester" in shell("lease acquire env:a --as bob --wait 1ms", expect=1).err
+    )
 
 
 def test_two_who_take_the_same_in_another_order_do_not_wait_for_each_other(shell: Shell) -> None:
     """History: the pin was dropped before the release, and who waited took that for a death: 75, now and then."""
     once = "lease with {} {} --wait 60s -- true || exit"
-    loops = [f"for n in 1 2 3 4 5; do {once.format(*pair)}; done" for pair in (("env:a", "env:b"), ("env:b", "env:a"))]
+    loops = [
+        f"for n in 1 2 3 4 5; do {once.format(*pair)}; done"
+        for pair in (("env:a", "env:b"), ("env:b", "env:a"))
+    ]
     shell(f"({loops[0]}) & ({loops[1]}) & wait -n && wait -n")
     assert Counter(types(shell)) == {"lease.acquired": 10, "lease.released": 10}
 
@@ -222,7 +247,11 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if not self.pid:
             os.chdir(shell.cwd)
-            os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], shell.env | {"PS1": "", "TERM": "dumb"})
+            os.execvpe(
+                "bash",
+                ["bash", "--norc", "--noprofile", "-i"],
+                shell.env | {"PS1": "", "TERM": "dumb"},
+            )
         self.seen = b""
 
     def type(self, text: str) -> None:
@@ -249,7 +278,9 @@ def terminal(shell: Shell) -> Iterator[Terminal]:
 
 
 def test_the_command_reads_the_terminal_and_is_interrupted_there(terminal: Terminal) -> None:
-    terminal.type("lease with env:a -- sh -c 'echo rea\"\"dy; read x; echo got-$x; exec sleep 1000'; echo ended:$?\n")
+    terminal.type(
+        "lease with env:a -- sh -c 'echo rea\"\"dy; read x; echo got-$x; exec sleep 1000'; echo ended:$?\n"
+    )
     terminal.see("ready")
     terminal.type("words\n")
     terminal.see("got-words")
@@ -260,7 +291,9 @@ def test_the_command_reads_the_terminal_and_is_interrupted_there(terminal: Termi
 
 
 def test_the_command_is_stopped_and_goes_on_with_its_job(terminal: Terminal) -> None:
-    terminal.type("lease with env:a -- sh -c 'echo rea\"\"dy; read x; echo got-$x'; echo ended:$?\n")
+    terminal.type(
+        "lease with env:a -- sh -c 'echo rea\"\"dy; read x; echo got-$x'; echo ended:$?\n"
+    )
     terminal.see("ready")
     terminal.type("\x1a")
     terminal.see("Stopped")

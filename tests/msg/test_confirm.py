@@ -39,7 +39,10 @@ def kinds(clone: Clone) -> list[str]:
 def test_two_clones_that_ask_at_once_get_different_messages(clones: list[Clone]) -> None:
     given = at_once(clones, FIRM)
     assert [(one.status, one.err) for one in given] == [(0, "")] * 2
-    assert {subject(one) for one in given} == {("one", 1, "confirmed", 1), ("two", 1, "confirmed", 1)}
+    assert {subject(one) for one in given} == {
+        ("one", 1, "confirmed", 1),
+        ("two", 1, "confirmed", 1),
+    }
     clones[0]("ev sync")
     assert [clone("msg recv").out for clone in clones] == ["", ""], "to lose a message is no mail"
     assert [row["status"] for row in clones[0]("msg ls queue:q").lines] == ["claimed"] * 2
@@ -48,12 +51,17 @@ def test_two_clones_that_ask_at_once_get_different_messages(clones: list[Clone])
 def test_of_one_message_one_clone_has_it_and_the_other_learns_who(clones: list[Clone]) -> None:
     first, second = clones
     assert subject(first(FIRM)) == ("one", 1, "confirmed", 1)
-    assert subject(second(FIRM)) == ("two", 1, "confirmed", 1), "it knew of no other claim, and took the next"
+    assert subject(second(FIRM)) == ("two", 1, "confirmed", 1), (
+        "it knew of no other claim, and took the next"
+    )
     first("msg send --to queue:q --subject three; ev sync")
     second("ev sync")
     assert subject(second(FIRM))[0] == "three"
     lost = first(FIRM, expect=1)
-    assert (lost.out, lost.err.partition(": ")[2].partition(": ")[2]) == ("", "is out with agent:clone-1\n")
+    assert (lost.out, lost.err.partition(": ")[2].partition(": ")[2]) == (
+        "",
+        "is out with agent:clone-1\n",
+    )
     assert first(FIRM).out == "", "now it knows, and there is nothing"
     assert first(f"{FIRM} --wait 1ms", expect=1).err == "msg: nothing came\n"
 
@@ -74,7 +82,9 @@ def test_out_of_reach_nothing_is_given_out_and_nothing_counts(clones: list[Clone
     cut = first(f"{FIRM} --max 2", expect=69, FLAKY="100")
     assert cut.out == "" and len(cut.err.splitlines()) == 1
     assert "is not confirmed: " in cut.err and cut.err.endswith("; it was given back\n")
-    assert [(row["status"], "deliveries" in row) for row in first("msg ls queue:q").lines] == [("waiting", False)] * 2
+    assert [(row["status"], "deliveries" in row) for row in first("msg ls queue:q").lines] == [
+        ("waiting", False)
+    ] * 2
     assert subject(first(FIRM)) == ("one", 1, "confirmed", 1)
     assert first(f"{FIRM} -f", expect=69, FLAKY="100").out == ""
     assert subject(second(FIRM)) == ("two", 1, "confirmed", 1)
@@ -95,7 +105,10 @@ def test_what_a_clone_does_not_ack_in_time_is_confirmed_for_another(clones: list
     assert acked["body"]["claim"] == had.one["$claim"], "a late ack counts"
     first("ev sync")
     second("ev sync")
-    assert [row["status"] for row in second("msg ls queue:q --all", COORD_NOW=LATER).lines] == ["done", "claimed"]
+    assert [row["status"] for row in second("msg ls queue:q --all", COORD_NOW=LATER).lines] == [
+        "done",
+        "claimed",
+    ]
 
 
 def test_what_was_acked_elsewhere_meanwhile_is_not_given_out(clones: list[Clone]) -> None:
@@ -108,11 +121,16 @@ def test_what_was_acked_elsewhere_meanwhile_is_not_given_out(clones: list[Clone]
     assert second(FIRM, COORD_NOW=LATER).out == ""
 
 
-def test_a_claim_whose_consumer_was_killed_before_it_asked_is_settled_by_the_next_sync(clones: list[Clone]) -> None:
+def test_a_claim_whose_consumer_was_killed_before_it_asked_is_settled_by_the_next_sync(
+    clones: list[Clone],
+) -> None:
     first, second = clones
     message = first("msg ls queue:q -n 1").one["msg_id"]
     claim = {"type": "msg.claimed", "refs": {"msg_id": message}}
-    first("ev emit", json.dumps({**claim, "body": {"n": 1, "vis_ms": 600_000, "require": "confirmed"}}))
+    first(
+        "ev emit",
+        json.dumps({**claim, "body": {"n": 1, "vis_ms": 600_000, "require": "confirmed"}}),
+    )
     assert subject(second(FIRM))[0] == "one"
     assert "is another's" in first("ev sync", expect=1).err
     assert first("msg ls queue:q -n 1").one["holder"] == "agent:clone-1"
@@ -121,7 +139,7 @@ def test_a_claim_whose_consumer_was_killed_before_it_asked_is_settled_by_the_nex
 
 EARLY = """
 import signal
-from coord_envelope.sync.git import run
+from coord_kernel.sync.git import run
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as in every tool
 status, *_ = run(["false"], 60, stdin=b"x" * 1_000_000)
 print(status, signal.getsignal(signal.SIGPIPE) is signal.SIG_DFL)

@@ -8,7 +8,7 @@ import pytest
 
 from coord_envelope import BadData, Event, world
 from coord_envelope.bodies import check_body
-from coord_envelope.view import Snapshot
+from coord_kernel.views.view import Snapshot
 from coord_msg import draft, fold
 from coord_msg.mail import Mail
 
@@ -22,13 +22,23 @@ def at(minutes: float) -> str:
     return world.format_ts(T0 + int(minutes * MINUTE))
 
 
-def event(event_id: str, type_: str = "msg.sent", agent: str = "agent:b", ts: str = at(0), **fields: Any) -> Event:
+def event(
+    event_id: str, type_: str = "msg.sent", agent: str = "agent:b", ts: str = at(0), **fields: Any
+) -> Event:
     actor = {"agent_id": agent}
-    return Event(b"", {"event_id": event_id, "type": type_, "ts": ts, "actor": actor, "body": {}, **fields})
+    return Event(
+        b"", {"event_id": event_id, "type": type_, "ts": ts, "actor": actor, "body": {}, **fields}
+    )
 
 
 def about(
-    event_id: str, verb: str, of: str, agent: str = "agent:me", ts: str = at(0), writer: str = "", **body: Any
+    event_id: str,
+    verb: str,
+    of: str,
+    agent: str = "agent:me",
+    ts: str = at(0),
+    writer: str = "",
+    **body: Any,
 ) -> Event:
     return event(event_id, f"msg.{verb}", agent, ts, refs={"msg_id": of}, writer=writer, body=body)
 
@@ -37,7 +47,9 @@ def acked(event_id: str, of: str, agent: str = "agent:me", **body: Any) -> Event
     return about(event_id, "acked", of, agent, **{"kind": "done", **body})
 
 
-def claimed(event_id: str, of: str, minutes: float, n: int, agent: str = "agent:me", vis: int = 10) -> Event:
+def claimed(
+    event_id: str, of: str, minutes: float, n: int, agent: str = "agent:me", vis: int = 10
+) -> Event:
     return about(event_id, "claimed", of, agent, at(minutes), n=n, vis_ms=vis * MINUTE)
 
 
@@ -63,7 +75,14 @@ def ids(found: Any) -> list[str]:
         ([], [event("1", to=ME, body={"ack": "none"})]),
         ([], [event("1", to=ME, body={"expires_at": at(0)})]),
         (["1"], [event("1", to=ME, body={"expires_at": at(1)})]),
-        (["1"], [event("1", to=ME, body={"expires_at": 7, "ack": ["x"]}), event("2", to="agent:me"), acked("3", "9")]),
+        (
+            ["1"],
+            [
+                event("1", to=ME, body={"expires_at": 7, "ack": ["x"]}),
+                event("2", to="agent:me"),
+                acked("3", "9"),
+            ],
+        ),
         (["1", "2", "3"], [event(n, to=ME) for n in ("3", "1", "2")]),
         ([], [acked("1", "2"), event("2", to=ME)]),
         ([], [acked("2", "1"), acked("3", "1", kind="delivered"), event("1", to=ME)]),
@@ -71,7 +90,9 @@ def ids(found: Any) -> list[str]:
         ([], [event("1", "msg.conceded", to=ME, refs={"msg_id": "0"}, body={"claim": "2"})]),
     ],
 )
-def test_what_waits_is_addressed_unacked_and_not_expired(waits: list[str], events: list[Event]) -> None:
+def test_what_waits_is_addressed_unacked_and_not_expired(
+    waits: list[str], events: list[Event]
+) -> None:
     assert ids(mail(events).waiting("agent:me")) == waits
 
 
@@ -80,7 +101,9 @@ def test_messages_with_one_key_are_one_message() -> None:
     twins = [event(n, to=ME, idempotency_key="k") for n in ("1", "2")]
     assert ids(mail(twins).waiting("agent:me")) == ["1"]
     assert ids(mail([*twins, acked("3", "2")]).waiting("agent:me")) == []
-    assert ids(mail([*twins, event("3", "ci.failed", to=ME, idempotency_key="k")]).waiting("agent:me")) == ["1", "3"]
+    assert ids(
+        mail([*twins, event("3", "ci.failed", to=ME, idempotency_key="k")]).waiting("agent:me")
+    ) == ["1", "3"]
     queue = [event(n, to=QUEUE, idempotency_key="k") for n in ("1", "2")]
     assert ids(mail(queue).queued("queue:q")) == ["1"]
     assert ids(mail([*queue, claimed("3", "2", 0, 1)], 1).queued("queue:q")) == []
@@ -98,10 +121,22 @@ DELIVERIES = [claimed(f"1{n}", "1", 10 * n, n) for n in range(1, 6)]
         (10, "waiting", [claimed("2", "1", 0, 1)]),
         (1, "waiting", [claimed("2", "1", 0, 1, vis=1)]),
         (15, "claimed", [claimed("2", "1", 0, 1), claimed("3", "1", 10, 2, "agent:x")]),
-        (10, "claimed", [claimed("2", "1", 0, 1), claimed("3", "1", 5, 1)]),  # the same delivery, for longer
-        (15, "claimed", [claimed("3", "1", 10, 2), claimed("4", "1", 0, 1, "agent:x")]),  # came late, and is past
+        (
+            10,
+            "claimed",
+            [claimed("2", "1", 0, 1), claimed("3", "1", 5, 1)],
+        ),  # the same delivery, for longer
+        (
+            15,
+            "claimed",
+            [claimed("3", "1", 10, 2), claimed("4", "1", 0, 1, "agent:x")],
+        ),  # came late, and is past
         (1, "waiting", [claimed("2", "1", 20, 1)]),  # its clock runs ahead: it hides nothing
-        (1, "waiting", [claimed("2", "1", 0, 1), about("3", "nacked", "1", ts=at(1), claim="2", delay_ms=0)]),
+        (
+            1,
+            "waiting",
+            [claimed("2", "1", 0, 1), about("3", "nacked", "1", ts=at(1), claim="2", delay_ms=0)],
+        ),
         (2, "waiting", [claimed("2", "1", 0, 1), GIVEN_BACK]),
         (59.9, "claimed", DELIVERIES),
         (60, "dead", DELIVERIES),
@@ -110,9 +145,25 @@ DELIVERIES = [claimed(f"1{n}", "1", 10 * n, n) for n in range(1, 6)]
         (20, "done", [claimed("2", "1", 0, 1), acked("3", "1", claim="2")]),
         (1, "waiting", [claimed("2", "1", 0, 1), about("3", "conceded", "1", claim="2")]),
         (1, "waiting", [about("0", "released", "1", claim="2"), claimed("2", "1", 0, 1)]),
-        (1, "claimed", [claimed("2", "1", 0, 1), claimed("3", "1", 0, 1), about("4", "conceded", "1", claim="3")]),
-        (50, "waiting", [*DELIVERIES, about("2", "released", "1", claim="15")]),  # it was no delivery
-        (9.9, "claimed", [about("3", "confirmed", "1", writer="arbiter.main~a", claim="2")]),  # whose claim comes later
+        (
+            1,
+            "claimed",
+            [
+                claimed("2", "1", 0, 1),
+                claimed("3", "1", 0, 1),
+                about("4", "conceded", "1", claim="3"),
+            ],
+        ),
+        (
+            50,
+            "waiting",
+            [*DELIVERIES, about("2", "released", "1", claim="15")],
+        ),  # it was no delivery
+        (
+            9.9,
+            "claimed",
+            [about("3", "confirmed", "1", writer="arbiter.main~a", claim="2")],
+        ),  # whose claim comes later
         (10, "waiting", [about("3", "confirmed", "1", writer="arbiter.main~a", claim="2")]),
         (1, "waiting", [about("3", "confirmed", "1", writer="agent.x~a", claim="2")]),
         (1, "waiting", [about("3", "confirmed", "1", writer="arbiter.main~a", claim=7)]),
@@ -120,7 +171,9 @@ DELIVERIES = [claimed(f"1{n}", "1", 10 * n, n) for n in range(1, 6)]
         (20, "waiting", [about("2", "claimed", "1", ts="soon", n="x", vis_ms=-1)]),
     ],
 )
-def test_a_queue_gives_out_what_is_not_claimed_done_or_dead(minutes: float, status: str, events: list[Event]) -> None:
+def test_a_queue_gives_out_what_is_not_claimed_done_or_dead(
+    minutes: float, status: str, events: list[Event]
+) -> None:
     found = mail([event("1", to=QUEUE), *events], minutes)
     state = found.state("1")
     assert state is not None
@@ -134,7 +187,11 @@ def test_what_is_given_back_until_later_waits_and_is_not_given_out() -> None:
     found = mail([event("1", to=QUEUE), claimed("2", "1", 0, 1), GIVEN_BACK], 1)
     state = found.state("1")
     assert state is not None
-    assert (found.status(state), found.holder(state), ids(found.queued("queue:q"))) == ("waiting", None, [])
+    assert (found.status(state), found.holder(state), ids(found.queued("queue:q"))) == (
+        "waiting",
+        None,
+        [],
+    )
 
 
 def test_a_redelivery_stands_behind_what_waited_longer_and_before_what_came_later() -> None:
@@ -153,7 +210,12 @@ def test_a_message_ends_at_each_address_for_itself() -> None:
     sent = event("1", to=["agent:me", "human:ada", "queue:q"])
     by_me = [sent, acked("2", "1")]
     assert fold.waits_for(mail(by_me).state("1") or {}) == ["human:ada", "queue:q"]
-    all_of_them = [*by_me, acked("3", "1", "human:ada"), claimed("4", "1", 0, 1), acked("5", "1", claim="4")]
+    all_of_them = [
+        *by_me,
+        acked("3", "1", "human:ada"),
+        claimed("4", "1", 0, 1),
+        acked("5", "1", claim="4"),
+    ]
     assert fold.waits_for(mail(all_of_them).state("1") or {}) == []
 
 
@@ -191,7 +253,13 @@ def test_a_bad_message_is_refused(fields: Json) -> None:
 
 
 def test_a_forwarded_event_keeps_its_refs_and_is_known_by_id_and_recipients() -> None:
-    origin = {"event_id": "E", "type": "ci.failed", "refs": {"work_id": "W"}, "body": {"n": 1}, "hops": 2}
+    origin = {
+        "event_id": "E",
+        "type": "ci.failed",
+        "refs": {"work_id": "W"},
+        "body": {"n": 1},
+        "hops": 2,
+    }
     origin["actor"] = {"agent_id": "agent:ci"}
     one, other = draft.forward(origin, {"to": ["qa", "dev"]}), draft.forward(origin, {"to": ["qa"]})
     assert one["body"] == {"subject": "ci.failed", "text": '{"n":1}'}

@@ -36,7 +36,10 @@ def told(shell: Shell, stdin: str, program: str = "claude", now: str = "") -> st
 
 @pytest.mark.parametrize("program", ["claude", "codex"])
 def test_a_message_is_told_once_a_session_and_waits_on(shell: Shell, program: str) -> None:
-    sent = shell("msg send --to qa --subject 'lint is red' --body secret-plan", COORD_NOW="2026-01-02T00:30:00Z").one
+    sent = shell(
+        "msg send --to qa --subject 'lint is red' --body secret-plan",
+        COORD_NOW="2026-01-02T00:30:00Z",
+    ).one
     text = told(shell, given(), program, NOW)
     pointer = f"msg-{sent['event_id'][-8:].lower()} from agent:tester, 2h ago: lint is red"
     assert pointer in text.split("\n")
@@ -44,7 +47,9 @@ def test_a_message_is_told_once_a_session_and_waits_on(shell: Shell, program: st
     assert "secret-plan" not in text
     assert told(shell, given("PostToolUse"), program) == told(shell, given("Stop"), program) == ""
     assert pointer.rpartition(",")[0] in told(shell, given(session="s2"), program)
-    assert pointer.rpartition(",")[0] in told(shell, given("SessionStart"), program), "a compaction forgets"
+    assert pointer.rpartition(",")[0] in told(shell, given("SessionStart"), program), (
+        "a compaction forgets"
+    )
     assert shell("msg recv --as qa").one["event_id"] == sent["event_id"]
     acks = shell("ev replay --type msg.acked").lines
     assert [(one["body"], one["actor"]["session_id"]) for one in acks] == [
@@ -73,7 +78,9 @@ def test_where_it_would_be_in_the_way_it_says_nothing(shell: Shell, event: str) 
 
 
 def test_it_is_short_and_the_newest_come_first(shell: Shell) -> None:
-    lines = "".join(json.dumps({"to": "qa", "subject": f"{n:03d} {'x' * 190}"}) + "\n" for n in range(100))
+    lines = "".join(
+        json.dumps({"to": "qa", "subject": f"{n:03d} {'x' * 190}"}) + "\n" for n in range(100)
+    )
     shell("msg send", lines)
     text = told(shell, given())
     assert len(text) <= 4_000
@@ -121,7 +128,9 @@ def test_it_never_fails(shell: Shell, command: str, says: str) -> None:
     assert done.err.count("\n") == 1
 
 
-def test_a_mistake_on_its_command_line_or_in_its_input_is_said_and_in_nobodys_way(shell: Shell) -> None:
+def test_a_mistake_on_its_command_line_or_in_its_input_is_said_and_in_nobodys_way(
+    shell: Shell,
+) -> None:
     """History: a misspelled option was status 2, and by that Claude Code stopped the user's prompt."""
     shell("msg send --to qa --subject one")
     for command, stdin, says in (
@@ -141,7 +150,9 @@ def test_a_mistake_on_its_command_line_or_in_its_input_is_said_and_in_nobodys_wa
     assert "No such option" in shell("msg send --to hook --bogus", expect=2).err
 
 
-@pytest.mark.parametrize("damage", ["rm -r .coord/journal; touch .coord/journal", "truncate -s 99 .coord/journal/*/*"])
+@pytest.mark.parametrize(
+    "damage", ["rm -r .coord/journal; touch .coord/journal", "truncate -s 99 .coord/journal/*/*"]
+)
 def test_a_broken_store_is_not_in_the_way(shell: Shell, damage: str) -> None:
     shell("msg send --to qa --subject one")
     done = shell(f"{damage}; msg hook claude --as qa", given())

@@ -21,7 +21,11 @@ def shell(shell: Shell) -> Shell:
 def test_mail_is_sent_received_and_acked(shell: Shell) -> None:
     sent = shell("msg send --to agent:qa --to human:ada --subject 'Ready?' --body 'see -'").one
     assert sent["refs"] == {"thread_id": sent["event_id"]}
-    assert shell("msg recv --as qa").one == shell("msg recv --as human:ada").one == {**sent, "$trust": "store"}
+    assert (
+        shell("msg recv --as qa").one
+        == shell("msg recv --as human:ada").one
+        == {**sent, "$trust": "store"}
+    )
     assert shell("msg recv --as other").out == ""
     ack = shell(f"msg ack --as qa msg-{sent['event_id'][-8:].lower()}").one
     assert (ack["type"], ack["refs"]["msg_id"]) == ("msg.acked", sent["event_id"])
@@ -41,7 +45,9 @@ def test_what_is_not_yours_cannot_be_acked(shell: Shell) -> None:
 
 
 def test_the_tools_meet_in_a_pipe(shell: Shell) -> None:
-    shell("msg send --to qa --subject one; msg send --to qa --subject two; msg send --to qa --subject three")
+    shell(
+        "msg send --to qa --subject one; msg send --to qa --subject two; msg send --to qa --subject three"
+    )
     assert len(shell("msg recv --as qa | head -2 | msg ack --as qa").lines) == 2
     assert shell("msg recv --as qa").one["body"]["subject"] == "three"
     assert len(shell("msg recv --as qa --ack").lines) == 1
@@ -62,7 +68,11 @@ def test_a_text_that_is_too_long_is_refused_with_the_way_out(shell: Shell) -> No
     (shell.cwd / "huge").write_text("x" * 2_000_000)
     first = shell("msg send --to qa --body @most -o id").out.strip()
     before = shell("ev replay").out
-    line = json.dumps({"to": "qa", "text": "x" * 32_769}) + "\n" + json.dumps({"to": "nobody", "text": "short"})
+    line = (
+        json.dumps({"to": "qa", "text": "x" * 32_769})
+        + "\n"
+        + json.dumps({"to": "nobody", "text": "short"})
+    )
     for command, stdin in (
         ("send --to qa --body @more", ""),
         ("send --to qa --body - <more", ""),
@@ -73,9 +83,17 @@ def test_a_text_that_is_too_long_is_refused_with_the_way_out(shell: Shell) -> No
         done = shell(f"msg {command}", stdin, expect=65)
         assert not done.out and "longer than" in done.err
         assert done.err.splitlines()[0].endswith("; send it with --attach, or where to find it")
-    assert "; the text may be longer" in shell(f"msg send --to qa --subject {'x' * 201}", expect=65).err
+    assert (
+        "; the text may be longer"
+        in shell(f"msg send --to qa --subject {'x' * 201}", expect=65).err
+    )
     assert shell("ev replay").out == before
-    assert shell("msg send --to qa --subject 'too long' --attach more").one["body"]["attach"][0]["bytes"] == 32_769
+    assert (
+        shell("msg send --to qa --subject 'too long' --attach more").one["body"]["attach"][0][
+            "bytes"
+        ]
+        == 32_769
+    )
     assert shell("msg recv --as qa").lines[0]["body"]["text"] == "ä" * 16_384
 
 
@@ -127,14 +145,19 @@ def test_no_recipient_or_no_message_is_said(shell: Shell) -> None:
 def test_nobody_else_can_keep_mail_waiting(shell: Shell) -> None:
     """History: an ack had an idempotency key, and who used it first kept the mail in another's inbox for ever."""
     sent = shell("msg send --to qa --subject x -o id").out.strip()
-    shell(f'ev emit msg.acked --as mallory --key ack:{sent}:agent:qa --ref msg_id={sent} --body \'{{"kind":"done"}}\'')
+    shell(
+        f'ev emit msg.acked --as mallory --key ack:{sent}:agent:qa --ref msg_id={sent} --body \'{{"kind":"done"}}\''
+    )
     assert len(shell("msg recv --as qa --ack").lines) == 1
     assert shell("msg recv --as qa").out == ""
 
 
 def test_short_ids_of_ours_resolve_on_stdin_and_foreign_ones_are_kept(shell: Shell) -> None:
     thread = shell("msg send --to qa --subject x -o id").out.strip()
-    lines = [{"to": "qa", "thread": f"msg-{thread[-8:].lower()}"}, {"to": "qa", "work": f"bd-{thread[-8:]}"}]
+    lines = [
+        {"to": "qa", "thread": f"msg-{thread[-8:].lower()}"},
+        {"to": "qa", "work": f"bd-{thread[-8:]}"},
+    ]
     one, two = shell("msg send", "\n".join(map(json.dumps, lines))).lines
     assert one["refs"]["thread_id"] == thread
     assert two["refs"]["work_id"] == f"bd-{thread[-8:]}"
@@ -149,7 +172,9 @@ def test_a_null_event_id_is_none_and_a_whole_event_needs_a_type(shell: Shell) ->
 
 @pytest.mark.parametrize("field", ['"thread":-5', '"work":["a-b"]', '"cause":7'])
 def test_fields_of_another_kind_are_one_line(shell: Shell, field: str) -> None:
-    done = shell("msg send", f'{{"to":"qa","text":"x",{field}}}\n{{"to":"qa","text":"y"}}\n', expect=65)
+    done = shell(
+        "msg send", f'{{"to":"qa","text":"x",{field}}}\n{{"to":"qa","text":"y"}}\n', expect=65
+    )
     assert len(done.lines) == 1
     assert done.err.startswith("msg: line 1: ")
 
@@ -157,7 +182,10 @@ def test_fields_of_another_kind_are_one_line(shell: Shell, field: str) -> None:
 def test_to_nobody_is_67_and_nothing_is_sent(shell: Shell) -> None:
     before = shell("ev replay").out
     done = shell("msg send --to qa --to nobody --subject x", expect=67)
-    assert done.err == "msg: agent:nobody: nobody of that name is known; look at `ev agents`, or --force\n"
+    assert (
+        done.err
+        == "msg: agent:nobody: nobody of that name is known; look at `ev agents`, or --force\n"
+    )
     assert "nobody of that name" in shell("msg send --to human:bob --subject x", expect=67).err
     assert shell("ev replay").out == before
     lines = '{"to":"nobody","text":"a"}\n{"to":"qa","text":"b"}\n'
@@ -170,12 +198,18 @@ def test_to_nobody_is_67_and_nothing_is_sent(shell: Shell) -> None:
 
 def test_who_wrote_any_event_is_known_and_so_is_who_sends(shell: Shell) -> None:
     shell("ev emit ci.passed --as builder")
-    assert shell("msg send --to builder --to newcomer --subject x --as newcomer").one["to"][1] == "agent:newcomer"
+    assert (
+        shell("msg send --to builder --to newcomer --subject x --as newcomer").one["to"][1]
+        == "agent:newcomer"
+    )
     shell("msg send --to newcomer --subject x")
 
 
 def test_a_join_is_written_once(shell: Shell) -> None:
-    assert [one["type"] for one in shell("msg join devs ops --as new").lines] == ["agent.registered", "agent.updated"]
+    assert [one["type"] for one in shell("msg join devs ops --as new").lines] == [
+        "agent.registered",
+        "agent.updated",
+    ]
     assert shell("msg join devs group:ops --as new").out == ""
     assert shell("msg join qa --as new").one["body"] == {"add": {"groups": ["qa"]}}
     assert shell("msg leave devs nothere --as new").one["body"] == {"rm": {"groups": ["devs"]}}
@@ -187,7 +221,10 @@ def test_a_join_is_written_once(shell: Shell) -> None:
 def test_a_group_is_its_members_when_it_is_sent(shell: Shell) -> None:
     shell("msg join devs --as qa; msg join devs --as fixer; msg join devs")
     sent = shell("msg send --to group:devs --to human:ada --subject x").one
-    assert (sent["to"], sent["body"]["via"]) == (["agent:fixer", "agent:qa", "human:ada"], "group:devs")
+    assert (sent["to"], sent["body"]["via"]) == (
+        ["agent:fixer", "agent:qa", "human:ada"],
+        "group:devs",
+    )
     assert shell("msg recv --as qa").one["event_id"] == sent["event_id"]
     shell("msg leave devs --as qa")
     assert shell("msg send --to group:devs --subject x").one["to"] == ["agent:fixer"]
@@ -195,7 +232,10 @@ def test_a_group_is_its_members_when_it_is_sent(shell: Shell) -> None:
                                          "msg send --to group:devs --subject x --as fixer", expect=67).err  # fmt: skip
     many = "".join(f"msg join crowd --as a{n};" for n in range(66))
     shell(many)
-    assert "66 addressees, more than 64" in shell("msg send --to group:crowd --subject x", expect=65).err
+    assert (
+        "66 addressees, more than 64"
+        in shell("msg send --to group:crowd --subject x", expect=65).err
+    )
 
 
 def test_who_joins_later_does_not_make_a_pipe_send_again(shell: Shell) -> None:
@@ -224,29 +264,44 @@ def test_a_reply_goes_to_the_sender_in_the_thread_about_the_work(shell: Shell) -
 
 
 def test_what_became_of_mail_is_shown(shell: Shell) -> None:
-    one, two = (shell(f"msg send --to qa --to fixer --subject {n} -o id").out.strip() for n in ("one", "two"))
+    one, two = (
+        shell(f"msg send --to qa --to fixer --subject {n} -o id").out.strip()
+        for n in ("one", "two")
+    )
     shell(f"msg ack {one} {two} --as qa; msg ack {two} --as fixer")
     row = shell("msg ls").one
     assert (row["msg_id"], row["status"], row["waits_for"]) == (one, "waiting", ["agent:fixer"])
     assert row["id"] == f"msg-{one[-8:].lower()}"
     assert [row["status"] for row in shell("msg ls --all").lines] == ["waiting", "done"]
-    assert len(shell("msg ls agent:qa --all").lines) == len(shell("msg ls --from tester --all").lines) == 2
+    assert (
+        len(shell("msg ls agent:qa --all").lines)
+        == len(shell("msg ls --from tester --all").lines)
+        == 2
+    )
     assert shell("msg ls human:ada --all").out == shell("msg ls --from qa --all").out == ""
     assert shell("msg ls --all -n 1").one["msg_id"] == one
     shown = shell(f"msg show {one[-8:]}").one
-    assert (shown["$status"], shown["$waits_for"], shown["event_id"]) == ("waiting", ["agent:fixer"], one)
+    assert (shown["$status"], shown["$waits_for"], shown["event_id"]) == (
+        "waiting",
+        ["agent:fixer"],
+        one,
+    )
     assert [ack["agent"] for ack in shown["$acks"].values()] == ["agent:qa"]
     assert shell("msg show 00000000", expect=1).err == "msg: 00000000: no such message\n"
     assert shell("msg ls --at 2000-01-01").out == ""
-    assert shell(f"msg show {one} --at 2000-01-01", expect=1).err == f"msg: {one}: no such message\n"
-    assert shell(f"msg thread {one} --at 2000-01-01", expect=1).err == f"msg: {one}: no such thread\n"
+    assert (
+        shell(f"msg show {one} --at 2000-01-01", expect=1).err == f"msg: {one}: no such message\n"
+    )
+    assert (
+        shell(f"msg thread {one} --at 2000-01-01", expect=1).err == f"msg: {one}: no such thread\n"
+    )
 
 
 def test_mail_expires(shell: Shell) -> None:
     shell("msg send --to qa --subject x --expires 1h", COORD_NOW="2026-01-02T00:00:00Z")
-    assert shell("msg recv --as qa", COORD_NOW="2026-01-02T00:59:59Z").one["body"]["expires_at"] == (
-        "2026-01-02T01:00:00.000Z"
-    )
+    assert shell("msg recv --as qa", COORD_NOW="2026-01-02T00:59:59Z").one["body"][
+        "expires_at"
+    ] == ("2026-01-02T01:00:00.000Z")
     assert shell("msg recv --as qa", COORD_NOW="2026-01-02T01:00:00Z").out == ""
     assert shell("msg ls --all", COORD_NOW="2026-01-02T01:00:00Z").one["status"] == "expired"
 
@@ -303,7 +358,9 @@ def test_hostile_mail_is_harmless_on_a_terminal_and_intact_in_a_pipe(shell: Shel
     shell.env["COLUMNS"] = "200"
     # Not decoded as text: that would take \r\n for \n.
     argv = ["bash", "-c", "msg recv --as qa --text"]
-    fenced = subprocess.run(argv, cwd=shell.cwd, env=shell.env, check=True, capture_output=True).stdout
+    fenced = subprocess.run(
+        argv, cwd=shell.cwd, env=shell.env, check=True, capture_output=True
+    ).stdout
     assert HOSTILE.encode() in fenced
     for command in ("recv -o jsonl", "recv -o table", "recv", "recv --text", "ls"):
         seen = on_terminal(shell, f"msg {command} --as qa")
@@ -314,7 +371,9 @@ def test_hostile_mail_is_harmless_on_a_terminal_and_intact_in_a_pipe(shell: Shel
 
 def test_what_is_inside_a_fence_cannot_end_it(shell: Shell) -> None:
     (shell.cwd / "evil").write_text(HOSTILE)
-    shell("msg send --to qa --subject '>>>0123456789abcdef' --body @evil; msg send --to qa --subject two")
+    shell(
+        "msg send --to qa --subject '>>>0123456789abcdef' --body @evil; msg send --to qa --subject two"
+    )
     fences = set()
     for _ in range(2):
         lines = shell("msg recv --as qa --text").out.split("\n")
@@ -331,8 +390,13 @@ def test_files_go_with_mail_and_come_out_under_their_own_names(shell: Shell) -> 
     (shell.cwd / "a.bin").write_bytes(b"\x00\xff" * 50_000)
     (shell.cwd / "b.txt").write_text("b")
     sent = shell("msg send --to qa --subject files --attach ./a.bin --attach b.txt").one
-    assert [(one["name"], one["bytes"]) for one in sent["body"]["attach"]] == [("a.bin", 100_000), ("b.txt", 1)]
-    (blob,) = (shell.cwd / ".coord/blobs/sha256").glob(f"*/{sent['body']['attach'][0]['sha256'][2:]}")
+    assert [(one["name"], one["bytes"]) for one in sent["body"]["attach"]] == [
+        ("a.bin", 100_000),
+        ("b.txt", 1),
+    ]
+    (blob,) = (shell.cwd / ".coord/blobs/sha256").glob(
+        f"*/{sent['body']['attach'][0]['sha256'][2:]}"
+    )
     assert blob.stat().st_mode & 0o777 == 0o600
     (shell.cwd / "out").mkdir()
     assert len(shell(f"msg save {sent['event_id']} out").lines) == 2
@@ -344,12 +408,17 @@ def test_files_go_with_mail_and_come_out_under_their_own_names(shell: Shell) -> 
     done = shell(f"msg save {sent['event_id']} out2", expect=65)
     assert "out2/a.bin: blob" in done.err and "is damaged" in done.err
     assert done.one["path"] == "out2/b.txt"
-    shell("msg send --to qa --subject again --attach a.bin")  # who still has the file mends the blob
+    shell(
+        "msg send --to qa --subject again --attach a.bin"
+    )  # who still has the file mends the blob
     assert shell(f"msg save {sent['event_id']} out2", expect=1).one["path"] == "out2/a.bin"
     assert (shell.cwd / "out2/a.bin").read_bytes() == (shell.cwd / "a.bin").read_bytes()
     blob.unlink()
     assert "is not in this store" in shell(f"msg save {sent['event_id']} out2", expect=1).err
-    assert "has no files" in shell(f"msg save {shell('msg send --to qa --subject x -o id').out}", expect=1).err
+    assert (
+        "has no files"
+        in shell(f"msg save {shell('msg send --to qa --subject x -o id').out}", expect=1).err
+    )
     assert "no such file" in shell("msg send --to qa --attach nothere", expect=74).err
 
 
@@ -361,7 +430,10 @@ def test_a_file_that_could_not_be_saved_whole_is_not_there(shell: Shell) -> None
     done = shell(f"ulimit -f 40; msg save {sent} out", expect=74)
     assert done.err == "msg: out/a.bin: file too large; make room and try again\n"
     assert shell(f"msg save {sent} out").one["path"] == "out/a.bin"
-    assert shell(f"msg save {sent} nowhere", expect=74).err == "msg: nowhere/a.bin: no such file or directory\n"
+    assert (
+        shell(f"msg save {sent} nowhere", expect=74).err
+        == "msg: nowhere/a.bin: no such file or directory\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ def queue(shell: Shell, *subjects: str, options: str = "") -> None:
         shell(f"msg send --to queue:q --subject {subject} {options}", COORD_NOW=at(0))
 
 
-def test_each_message_goes_to_one_consumer_and_comes_back_when_its_time_is_over(shell: Shell) -> None:
+def test_each_message_goes_to_one_consumer_and_comes_back_when_its_time_is_over(
+    shell: Shell,
+) -> None:
     queue(shell, "one", "two")
     assert texts(shell, "msg recv queue:q --as a") == ["one"]
     assert texts(shell, "msg recv queue:q --as b") == ["two"]
@@ -60,7 +62,9 @@ def test_what_is_given_back_comes_again_at_once_or_later(shell: Shell) -> None:
     queue(shell, "one")
     for n, (delay, comes) in enumerate((("", 0), ("--delay 5m", 5)), 1):
         assert shell("msg recv queue:q --as a", COORD_NOW=at(0)).one["$n"] == n
-        nacked = shell(f"msg ls queue:q | msg nack --as a {delay} --reason why", COORD_NOW=at(0)).one
+        nacked = shell(
+            f"msg ls queue:q | msg nack --as a {delay} --reason why", COORD_NOW=at(0)
+        ).one
         assert nacked["body"]["delay_ms"] == comes * 60_000
     assert texts(shell, "msg recv queue:q --as b", 4) == []
     again = shell("msg recv queue:q --as b", COORD_NOW=at(5)).one
@@ -87,13 +91,19 @@ def test_after_its_last_delivery_a_message_is_dead_until_it_is_requeued(shell: S
     assert (dead["status"], dead["deliveries"], "holder" in dead) == ("dead", 2, False)
     assert shell("msg dead other", COORD_NOW=at(20)).out == ""
     assert shell("msg dead", COORD_NOW=at(20)).one == dead == shell(f"msg dead --at {at(20)}").one
-    assert "is claimed, not dead" in shell(f"msg requeue {dead['msg_id']}", expect=1, COORD_NOW=at(19)).err
+    assert (
+        "is claimed, not dead"
+        in shell(f"msg requeue {dead['msg_id']}", expect=1, COORD_NOW=at(19)).err
+    )
     fresh = shell(f"msg requeue {dead['id']}", COORD_NOW=at(20)).one
     assert (fresh["to"], fresh["cause"]) == (["queue:q"], dead["msg_id"])
     assert fresh["body"] == {"subject": "one", "text": "text", "max_deliveries": 2}
     assert fresh["refs"]["thread_id"] == dead["msg_id"]
     assert shell("msg dead", COORD_NOW=at(20)).out == ""
-    assert "is done, not dead" in shell(f"msg requeue {dead['msg_id']}", expect=1, COORD_NOW=at(20)).err
+    assert (
+        "is done, not dead"
+        in shell(f"msg requeue {dead['msg_id']}", expect=1, COORD_NOW=at(20)).err
+    )
     assert shell("msg recv queue:q", COORD_NOW=at(20)).one["event_id"] == fresh["event_id"]
 
 
@@ -117,7 +127,9 @@ def test_a_follower_takes_the_next_when_the_one_before_is_acked_or_given_back(sh
     follower = shell.popen("msg recv queue:q -f --max 3 --as a", stdout=subprocess.PIPE)
     assert follower.stdout
     one = json.loads(follower.stdout.readline())
-    assert shell("msg recv queue:q --as b").one["body"]["subject"] == "two", "it took more than it can do"
+    assert shell("msg recv queue:q --as b").one["body"]["subject"] == "two", (
+        "it took more than it can do"
+    )
     shell("msg ack --as a", json.dumps(one))
     shell("msg ls queue:q | msg nack --as b")
     two = json.loads(follower.stdout.readline())
@@ -134,7 +146,12 @@ def test_a_follower_wakes_when_a_visibility_is_over(shell: Shell) -> None:
 
 
 def test_options_that_do_not_go_together_are_usage(shell: Shell) -> None:
-    for command in ("recv --cursor c", "recv chan:c --ack", "recv queue:q --ack-fd 3", "recv --visibility 1m"):
+    for command in (
+        "recv --cursor c",
+        "recv chan:c --ack",
+        "recv queue:q --ack-fd 3",
+        "recv --visibility 1m",
+    ):
         assert "does not go with" in shell(f"msg {command}", expect=2).err
     assert "is no queue and no channel" in shell("msg recv agent:x", expect=2).err
     assert "is no queue" in shell("msg dead agent:x", expect=2).err
@@ -172,7 +189,10 @@ def test_a_channel_gives_so_many_and_goes_on_behind_them(shell: Shell) -> None:
 
 
 def test_what_expired_in_a_channel_is_passed_over(shell: Shell) -> None:
-    shell("msg send --to chan:c --subject old --expires 1m; msg send --to chan:c --subject new", COORD_NOW=at(0))
+    shell(
+        "msg send --to chan:c --subject old --expires 1m; msg send --to chan:c --subject new",
+        COORD_NOW=at(0),
+    )
     assert texts(shell, "msg recv chan:c --as a", 0) == ["old", "new"]
     assert texts(shell, "msg recv chan:c --as b", 1) == ["new"]
 
@@ -187,7 +207,9 @@ class Reader:
             os.set_inheritable(self._take, True)
         option = f"--ack-fd {self._take}" if acks else ""
         kept = (self._take,) if acks else ()
-        self.child = shell.popen(f"msg recv chan:c -f {option}", stdout=subprocess.PIPE, pass_fds=kept, bufsize=0)
+        self.child = shell.popen(
+            f"msg recv chan:c -f {option}", stdout=subprocess.PIPE, pass_fds=kept, bufsize=0
+        )
         assert self.child.stdout
         self.out = self.child.stdout
         if acks:
@@ -205,7 +227,9 @@ class Reader:
 
 
 @pytest.mark.parametrize("acks", [False, True])
-def test_a_killed_reader_of_a_channel_loses_what_it_had_unless_it_acks(shell: Shell, acks: bool) -> None:
+def test_a_killed_reader_of_a_channel_loses_what_it_had_unless_it_acks(
+    shell: Shell, acks: bool
+) -> None:
     """The rows "after the cursor moved" of the manual's table, without and with --ack-fd."""
     shell("msg send --to chan:c --subject one")
     reader = Reader(shell, acks)
@@ -224,7 +248,9 @@ def test_a_killed_reader_of_a_channel_loses_what_it_had_unless_it_acks(shell: Sh
     assert texts(shell, "msg recv chan:c") == []
 
 
-def test_a_reader_killed_before_it_prints_or_in_the_midst_of_a_line_reads_it_again(shell: Shell) -> None:
+def test_a_reader_killed_before_it_prints_or_in_the_midst_of_a_line_reads_it_again(
+    shell: Shell,
+) -> None:
     """The first rows of the manual's table: a pipe that is full holds it in the midst of a line."""
     for n in range(3):
         (shell.cwd / "long").write_text("x" * 30_000)
@@ -233,7 +259,9 @@ def test_a_reader_killed_before_it_prints_or_in_the_midst_of_a_line_reads_it_aga
         follower = shell.popen(f"msg {command}", stdout=subprocess.PIPE, bufsize=0)
         assert follower.stdout
         assert select.select([follower.stdout], [], [], 60)[0]
-        torn = os.read(follower.stdout.fileno(), 100)  # 64 KiB fit into the pipe, and then it has to wait
+        torn = os.read(
+            follower.stdout.fileno(), 100
+        )  # 64 KiB fit into the pipe, and then it has to wait
         follower.kill()
         follower.wait(60)
         follower.stdout.close()
@@ -248,6 +276,10 @@ def test_claims_of_those_who_ask_at_once_never_meet(shell: Shell) -> None:
     lines = "".join(json.dumps({"to": "queue:q", "subject": str(n)}) + "\n" for n in range(24))
     shell("msg send", lines)
     shell(" ".join(f"msg recv queue:q --max 4 --as a{n} >out{n} &" for n in range(6)) + " wait")
-    taken = [json.loads(raw)["event_id"] for n in range(6) for raw in (shell.cwd / f"out{n}").read_text().splitlines()]
+    taken = [
+        json.loads(raw)["event_id"]
+        for n in range(6)
+        for raw in (shell.cwd / f"out{n}").read_text().splitlines()
+    ]
     assert len(taken) == 24
     assert all(one != other for one, other in pairwise(sorted(taken)))

@@ -21,11 +21,12 @@ from typing import NamedTuple
 
 from support import Json
 
-from coord_envelope import Event, claims, clock, event
+from coord_envelope import Event, event, ids
+from coord_kernel.rules import claims
 from coord_wk import draft, fold
 
 NOW, HOUR = 1_767_312_000_000, 3_600_000
-ITEM = clock.mint((NOW - HOUR * 24) << 16, bytes(8))
+ITEM = ids.mint((NOW - HOUR * 24) << 16, bytes(8))
 ARBITER = "arbiter.main~88888888"
 Chain = tuple[int, ...]
 """The arbiter's entries, from the first."""
@@ -80,7 +81,9 @@ class Model:
     swaps = True
     """Does the arbiter's ref compare before it is set?"""
 
-    def __init__(self, ahead_ms: tuple[int, ...], acts: int, accidents: int = 0, late: bool = False) -> None:
+    def __init__(
+        self, ahead_ms: tuple[int, ...], acts: int, accidents: int = 0, late: bool = False
+    ) -> None:
         """Clones with these clocks, whose agents do so many things."""
         self.clocks, self.acts, self.accidents, self.late = ahead_ms, acts, accidents, late
         self.lines: list[Line] = []
@@ -89,7 +92,11 @@ class Model:
         for name in ("view", "_acted", "_decide"):  # all of them pure
             setattr(self, name, cache(getattr(self, name)))
         first = {"type": "work.created", "refs": {"work_id": ITEM}, "body": {"title": "x"}}
-        self._write(event.build(first, ITEM, NOW, "acme", "agent.a~99999999", 1, {"agent_id": "agent:a"}), 0, ())
+        self._write(
+            event.build(first, ITEM, NOW, "acme", "agent.a~99999999", 1, {"agent_id": "agent:a"}),
+            0,
+            (),
+        )
 
     def start(self) -> State:
         count = len(self.clocks)
@@ -113,7 +120,9 @@ class Model:
         number = self._numbers.setdefault((made.raw, chain), len(self.lines))
         if number == len(self.lines):
             verb = made["type"].rpartition(".")[2]
-            about = self._claims.setdefault(made.id if verb == "claimed" else made["body"].get("claim", ""), number)
+            about = self._claims.setdefault(
+                made.id if verb == "claimed" else made["body"].get("claim", ""), number
+            )
             self.lines.append(Line(made, verb, about, seen, chain))
             for name in (made["writer"], verb):
                 self.by[name] = self.by.get(name, 0) | 1 << number
@@ -122,14 +131,16 @@ class Model:
     def _make(self, who: int, held: int, said: Json, chain: Chain | None = None) -> int:
         """The number of the line that this clone writes: the next of its own, or of the arbiter's entries."""
         now, writer, behind = NOW + self.clocks[who], own(who), 0
-        stamps = [clock.stamp_of(line.event.id) for _, line in self.of(held)]
+        stamps = [ids.stamp_of(line.event.id) for _, line in self.of(held)]
         seq = (held & self.by.get(writer, 0)).bit_count() + 1
         if chain is not None:
             writer, seq = ARBITER, len(chain) + 1
-            behind = max([clock.stamp_of(self.lines[one].event.id) + 1 for one in chain[-1:]], default=0)
-        stamp = clock.tick(max(one for one in stamps if not clock.ahead(one, now)), now)
+            behind = max(
+                [ids.stamp_of(self.lines[one].event.id) + 1 for one in chain[-1:]], default=0
+            )
+        stamp = ids.tick(max(one for one in stamps if not ids.ahead(one, now)), now)
         chance = blake2b(f"{who} {held} {chain} {said}".encode(), digest_size=8).digest()
-        at = clock.mint(max(stamp, behind), chance)
+        at = ids.mint(max(stamp, behind), chance)
         made = event.build(said, at, now, "acme", writer, seq, {"agent_id": f"agent:a{who}"})
         for claim in self.confirmed(held):  # whose confirmation it saw, of that claim it knows
             held |= self.lines[claim].seen | 1 << claim
@@ -147,9 +158,14 @@ class Model:
                 yield name, self._tidy(state._replace(arbiter=left, accidents=state.accidents + 1))
 
     def _by_agents(self) -> int:
-        return reduce(int.__or__, (self.by.get(verb, 0) for verb in ("claimed", "released", "closed", "reopened")))
+        return reduce(
+            int.__or__,
+            (self.by.get(verb, 0) for verb in ("claimed", "released", "closed", "reopened")),
+        )
 
-    def _of_clone(self, state: State, who: int, clone: Clone, more: bool) -> Iterator[tuple[str, Clone, Json]]:
+    def _of_clone(
+        self, state: State, who: int, clone: Clone, more: bool
+    ) -> Iterator[tuple[str, Clone, Json]]:
         for name, held in self._acted(who, clone.held) if more else ():
             yield name, clone._replace(held=held), {}
         if clone.phase == "idle":
@@ -172,7 +188,12 @@ class Model:
         clones = []
         for who, clone in enumerate(state.clones):
             may = clone.phase == "sent" or self.late
-            never = clone.swap and clone.swap[0] != state.arbiter and self.swaps and state.accidents == self.accidents
+            never = (
+                clone.swap
+                and clone.swap[0] != state.arbiter
+                and self.swaps
+                and state.accidents == self.accidents
+            )
             swap = None if never or not may else clone.swap
             sent = clone.sent if clone.sent & ~state.refs[who] and may else 0
             phase = "idle" if clone.phase == "sent" and not swap and not sent else clone.phase
@@ -188,15 +209,26 @@ class Model:
         else:
             said = [draft.change("closed", ITEM, state, {"resolution": "done"})]
             if holder and holder["replica"] == f"{who:08}":
-                said += [draft.change("released", ITEM, state, {"claim": holder["id"], "reason": "released"})]
+                said += [
+                    draft.change(
+                        "released", ITEM, state, {"claim": holder["id"], "reason": "released"}
+                    )
+                ]
             else:
                 said += [draft.claimed(ITEM, state, holder is not None, "silent")]
-        names = ["steal" if one["body"].get("steal") else one["type"].rpartition(".")[2] for one in said]
-        return [(name, held | 1 << self._make(who, held, one)) for name, one in zip(names, said, strict=True)]
+        names = [
+            "steal" if one["body"].get("steal") else one["type"].rpartition(".")[2] for one in said
+        ]
+        return [
+            (name, held | 1 << self._make(who, held, one))
+            for name, one in zip(names, said, strict=True)
+        ]
 
     def _fetch(self, state: State, clone: Clone) -> Clone:
         held = reduce(int.__or__, state.refs, clone.held)
-        return self._learn(clone._replace(held=held, phase="fetched", found=state.arbiter), state.arbiter)
+        return self._learn(
+            clone._replace(held=held, phase="fetched", found=state.arbiter), state.arbiter
+        )
 
     def _learn(self, clone: Clone, arbiter: Chain) -> Clone:
         held, tip = clone.held | bits(arbiter), arbiter if begins(clone.tip, arbiter) else clone.tip
@@ -211,13 +243,24 @@ class Model:
         strange = entries & ~bits(chain)  # the arbiter lacks them: carried, with those before them
         for claim in sorted(self.view(held)["claims"]):
             seen = self.view(held | bits(chain))
-            word = claims.verdict(seen, claim) if seen["claims"][claim]["replica"] == f"{who:08}" else ""
+            word = (
+                claims.verdict(seen, claim)
+                if seen["claims"][claim]["replica"] == f"{who:08}"
+                else ""
+            )
             if word == "concede":
-                said = draft.change("conceded", ITEM, self.view(held), {"claim": claim, "reason": "conceded"})
+                said = draft.change(
+                    "conceded", ITEM, self.view(held), {"claim": claim, "reason": "conceded"}
+                )
                 held |= 1 << self._make(who, held, said)
             elif word == "confirm" and not strange:
                 body = {"claim": claim, "n": claims.token(seen, claim), "agent_id": f"agent:a{who}"}
-                said = {"type": "work.confirmed", "refs": {"work_id": ITEM}, "base": [claim], "body": body}
+                said = {
+                    "type": "work.confirmed",
+                    "refs": {"work_id": ITEM},
+                    "base": [claim],
+                    "body": body,
+                }
                 chain = (*chain, self._make(who, held, said, chain))
         if begins(chain, clone.tip):  # what it lost is put back before anything new
             chain = clone.tip
@@ -242,4 +285,8 @@ class Model:
         refs = (*state.refs[:who], state.refs[who] | clone.sent, *state.refs[who + 1 :])
         arbiter = clone.swap[1] if clone.swap else state.arbiter
         clone = self._learn(clone._replace(phase="idle", sent=0, swap=None), arbiter)
-        return state._replace(arbiter=arbiter, refs=refs, clones=(*state.clones[:who], clone, *state.clones[who + 1 :]))
+        return state._replace(
+            arbiter=arbiter,
+            refs=refs,
+            clones=(*state.clones[:who], clone, *state.clones[who + 1 :]),
+        )

@@ -19,7 +19,7 @@ from itertools import combinations
 
 from proof.claims_model import ARBITER, Model, State, begins, bits
 
-from coord_envelope import claims
+from coord_kernel.rules import claims
 
 
 class Violation(AssertionError):
@@ -88,7 +88,11 @@ class Proof:
         conceded = [line for _, line in self._model.of(held) if line.verb == "conceded"]
         if any(line.about in self._model.confirmed(line.seen) for line in conceded):
             raise Violation("one who knew that its claim is confirmed conceded it")
-        held_now = [claim for claim, name in names.items() if held >> claim & 1 and not claims.over(state, name)]
+        held_now = [
+            claim
+            for claim, name in names.items()
+            if held >> claim & 1 and not claims.over(state, name)
+        ]
         for one, other in combinations(held_now, 2):
             if any(begins(a, b) or begins(b, a) for a in confirmed[one] for b in confirmed[other]):
                 raise Violation(f"{names[one]} and {names[other]} are confirmed and open")
@@ -98,7 +102,9 @@ class Proof:
         if self._forked(state):
             raise Violation("the arbiter is forked")
         confirmed = self._model.confirmed(union)
-        if any(line.verb == "conceded" and line.about in confirmed for _, line in self._model.of(union)):
+        if any(
+            line.verb == "conceded" and line.about in confirmed for _, line in self._model.of(union)
+        ):
             raise Violation("a claim is both confirmed and conceded")
 
     def _ended(self, held: int, claim: int) -> bool:
@@ -109,13 +115,19 @@ class Proof:
                 return True
             if line.verb == "closed" and not self._model.lines[claim].seen >> number & 1:
                 return True
-            steals = line.event["body"].get("steal") and (claim not in confirmed or number in confirmed)
+            steals = line.event["body"].get("steal") and (
+                claim not in confirmed or number in confirmed
+            )
             if steals and line.seen >> claim & 1:
                 return True
         return False
 
     def _forked(self, state: State) -> bool:
-        chains = [chain for found in self._model.confirmed(self._model.union(state)).values() for chain in found]
+        chains = [
+            chain
+            for found in self._model.confirmed(self._model.union(state)).values()
+            for chain in found
+        ]
         return any(not begins(a, b) and not begins(b, a) for a in chains for b in chains)
 
     def _check_rest(self, state: State) -> None:
@@ -134,7 +146,11 @@ class Proof:
         if len({clone.held for clone in state.clones}) > 1:
             raise Violation("they do not hold the same lines")
         seen = self._model.view(state.clones[0].held)
-        left = [one for one in sorted(seen["claims"]) if not claims.over(seen, one) and one not in seen["confirmed"]]
+        left = [
+            one
+            for one in sorted(seen["claims"])
+            if not claims.over(seen, one) and one not in seen["confirmed"]
+        ]
         if left:
             raise Violation(f"{left} are still tentative")
         if not known <= self._model.confirmed(bits(state.arbiter)).keys():

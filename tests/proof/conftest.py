@@ -19,6 +19,8 @@ def say(record_property: Callable[[str, object], None]) -> Callable[..., None]:
 
     def told(text: str, **counted: int) -> None:
         record_property("said", text)
-        record_property("counted", {name.replace("_", " "): number for name, number in counted.items()})
+        record_property(
+            "counted", {name.replace("_", " "): number for name, number in counted.items()}
+        )
 
     return told

@@ -65,27 +65,40 @@ class Crowd:
         who = f"agent:a{number % AGENTS}/s{number // AGENTS % SESSIONS}"
         for _ in range(commands):
             mine = sorted(self._has[who])
-            thing = chance.choice(mine if mine and chance.random() < 0.6 else [*self.items, *self.resources])
+            thing = chance.choice(
+                mine if mine and chance.random() < 0.6 else [*self.items, *self.resources]
+            )
             if thing in self.items:
                 verbs = CLAIMED if thing in mine else UNCLAIMED
             else:
                 verbs = LEASED if thing in mine else UNLEASED
             (verb,) = chance.choices([*verbs], [*verbs.values()])
-            if verb not in ("renew", "release") or thing in self.items or (who, thing) in self._lease:
+            if (
+                verb not in ("renew", "release")
+                or thing in self.items
+                or (who, thing) in self._lease
+            ):
                 self._do(who, thing, verb, chance.choice(("**", "*.py", "a.py")))
 
     def _do(self, who: str, thing: str, verb: str, glob: str = "**") -> None:
         """Run it, and note down what it was told."""
         lease, token = self._lease.get((who, thing), ("", 0))
         resource = f"'file:{thing}/{glob}'"
-        words = {"acquire": f"{resource} --ttl 1h", "ls": resource, "renew": lease, "release": lease}
+        words = {
+            "acquire": f"{resource} --ttl 1h",
+            "ls": resource,
+            "renew": lease,
+            "release": lease,
+        }
         line = f"wk {verb} {thing}" if thing in self.items else f"lease {verb} {words[verb]}"
         call = time.monotonic_ns()
         status, out, err = self._ran(who, line)
         back = time.monotonic_ns()
         assert status in (0, 1, 75, -signal.SIGKILL), f"{line}: exit {status}: {err}"
         self.ends[status] += 1
-        printed = [json.loads(one) for one in out.split("\n")[:-1]]  # half a line is of one who was killed
+        printed = [
+            json.loads(one) for one in out.split("\n")[:-1]
+        ]  # half a line is of one who was killed
         self.acked += [one["event_id"] for one in printed if "event_id" in one]
         if status == 75:
             return  # it did not get the lock, and so did nothing
@@ -112,7 +125,9 @@ class Crowd:
     def _ran(self, who: str, line: str) -> tuple[int, str, str]:
         agent, _, session = who.partition("/")
         line = f"env COORD_AGENT={agent} COORD_SESSION={session} {line}"
-        child = self._shell.popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        child = self._shell.popen(
+            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         self._alive[child.pid] = child
         self._begun += 1
         out, err = child.communicate()
@@ -140,7 +155,9 @@ class Crowd:
                 self.harms["killed"] += 1
             else:
                 child.send_signal(signal.SIGSTOP)
-                threading.Timer(chance.uniform(0, STOPPED_S), child.send_signal, [signal.SIGCONT]).start()
+                threading.Timer(
+                    chance.uniform(0, STOPPED_S), child.send_signal, [signal.SIGCONT]
+                ).start()
                 self.harms["stopped"] += 1
 
 
@@ -160,7 +177,9 @@ def answer(verb: str, status: int, printed: list[Json], err: str) -> str:
     (one,) = printed or [{}]
     if verb == "show":
         claim = one.get("claim")
-        return f"0 {one.get('status')}" + (f" {whole(claim['agent'], claim)} {claim['gen']}" if claim else "")
+        return f"0 {one.get('status')}" + (
+            f" {whole(claim['agent'], claim)} {claim['gen']}" if claim else ""
+        )
     token = [f"token {one.get('$token')}"] if verb == "claim" else []
     return " ".join(["0", *token, *(["again"] if "$dup" in one else [])])
 
@@ -172,4 +191,6 @@ def whole(agent: str, of: Json) -> str:
 def _found(printed: list[Json]) -> tuple[str, int]:
     """The lease that `acquire` or `ls` printed; if there were several, the first."""
     one = (printed or [{}])[0]
-    return one.get("lease_id") or one.get("event_id", ""), one.get("token") or one.get("body", {}).get("token", 0)
+    return one.get("lease_id") or one.get("event_id", ""), one.get("token") or one.get(
+        "body", {}
+    ).get("token", 0)

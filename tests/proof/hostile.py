@@ -9,17 +9,33 @@ from typing import Any
 
 from support import SPEC, Json
 
-from coord_envelope import clock, codec, world
+from coord_envelope import codec, ids, world
 
 WRITER = "agent.mallory~00000000"
 DEEP: Any = json.loads("[" * 100 + "]" * 100)
-SEEDS: list[Json] = [json.loads(line) for line in (SPEC / "vectors/bodies.jsonl").read_text().split("\n") if line]
+SEEDS: list[Json] = [
+    json.loads(line) for line in (SPEC / "vectors/bodies.jsonl").read_text().split("\n") if line
+]
 ANYTHING: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 5, 1 << 53, 1 << 80, -(1 << 63), 1e308, 5e-324, "", "x" * 300, "\0",
     "a\u2028b\u0085c", "\x1b[2J\u202e", [], [[]], [None], {}, {"": {}}, DEEP, "agent:tester", "all", "queue:q", "done",
     "2026-01-01", "9" * 40, "9999-12-31T23:59:59.999Z", "-1", "../../etc/passwd", "{{x}}", "\U0001f600",
 )  # fmt: skip
-NAMES = ("id", "ts", "by", "n", "kind", "claim", "agent", "state", "registers", "key", "level", "outcome", "until_ms")
+NAMES = (
+    "id",
+    "ts",
+    "by",
+    "n",
+    "kind",
+    "claim",
+    "agent",
+    "state",
+    "registers",
+    "key",
+    "level",
+    "outcome",
+    "until_ms",
+)
 BROKEN = (
     b"\0", b"\r", b"\xef\xbb\xbf", b"\xff\xfe", b"9" * 5_000, b"[" * 5_000, b'{"a":' * 200, "\u2028".encode(),
     b"\\ud800", b'"', b"\\", b",", b'"seq":1,', b'"event_id":"7ZZZZZZZZZZZZZZZZZZZZZZZZZ",', b'"$trust":"self",',
@@ -41,8 +57,11 @@ class Hostile:
     def _event(self) -> bytes:
         """A whole event; what it says may make no sense."""
         seed, chance = self.chance.choice(SEEDS), self.chance
-        self.seq, self._stamp = self.seq + 1, self._stamp + 1 + (chance.getrandbits(17) if chance.random() < 0.1 else 0)
-        event_id = clock.mint(self._stamp, chance.randbytes(8))
+        self.seq, self._stamp = (
+            self.seq + 1,
+            self._stamp + 1 + (chance.getrandbits(17) if chance.random() < 0.1 else 0),
+        )
+        event_id = ids.mint(self._stamp, chance.randbytes(8))
         names = ("work_id", "msg_id", "run_id", "lease_id", "thread_id", "agent_id", "artifact_id")
         event: Json = {
             "event_id": event_id,
@@ -51,13 +70,18 @@ class Hostile:
             "project": "acme",
             "writer": WRITER,
             "seq": self.seq,
-            "actor": {"agent_id": chance.choice(("agent:mallory", "agent:tester", "human:ada", "x"))},
+            "actor": {
+                "agent_id": chance.choice(("agent:mallory", "agent:tester", "human:ada", "x"))
+            },
             "refs": {name: self._id() for name in chance.sample(names, 3)},
             "to": [chance.choice(("agent:tester", "queue:q", "chan:c", "all"))],
             "base": [self._id() for _ in range(chance.randrange(3))],
             "body": deepcopy(seed["body"]),
         }
-        if event["type"].endswith((".created", ".sent", ".requested", ".acquired")) and chance.random() < 0.8:
+        if (
+            event["type"].endswith((".created", ".sent", ".requested", ".acquired"))
+            and chance.random() < 0.8
+        ):
             event["refs"] = {event["type"].partition(".")[0] + "_id": event_id}
         for _ in range(chance.randrange(4)):
             self._confuse(event)
@@ -77,7 +101,10 @@ class Hostile:
             inner = place.get(key) if isinstance(place, dict) else place[key]
             if not inner or not isinstance(inner, (dict, list)):
                 break
-            place, key = inner, self.chance.choice(list(inner) if isinstance(inner, dict) else range(len(inner)))
+            place, key = (
+                inner,
+                self.chance.choice(list(inner) if isinstance(inner, dict) else range(len(inner))),
+            )
         if isinstance(place, dict) and self.chance.random() < 0.2:
             key = self.chance.choice(NAMES)  # one that a fold may give its own meaning
         place[key] = deepcopy(self.chance.choice((*ANYTHING, self._id(), [self._id()])))

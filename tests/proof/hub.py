@@ -82,7 +82,10 @@ class Clone(Shell):
 
     def held(self) -> dict[str, int]:
         """The segments of the store, and their sizes."""
-        return {str(path): path.stat().st_size for path in (self.cwd / ".coord/journal").glob("*/*.jsonl")}
+        return {
+            str(path): path.stat().st_size
+            for path in (self.cwd / ".coord/journal").glob("*/*.jsonl")
+        }
 
     def theirs(self) -> dict[str, tuple[object, ...]]:
         """All that is the user's, .git and the work tree: each directory and file, when it changed, and its bytes."""

@@ -100,7 +100,13 @@ def _may_come(ops: Sequence[Op], done: int) -> Iterator[int]:
 
 
 def _told(states: int, best: Sequence[Op], next_: Sequence[Op]) -> str:
-    found = "no order explains" if states <= MOST else f"in {MOST:,} states there was no order that explains"
+    found = (
+        "no order explains"
+        if states <= MOST
+        else f"in {MOST:,} states there was no order that explains"
+    )
     before = [f"  {op}" for op in best[-10:]] or ["  nothing"]
     after = [f"  {op}" for op in next_]
-    return "\n".join([f"{found} what was answered: after {len(best)}", *before, "there can come none of", *after])
+    return "\n".join(
+        [f"{found} what was answered: after {len(best)}", *before, "there can come none of", *after]
+    )

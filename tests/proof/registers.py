@@ -33,7 +33,9 @@ def _claim(now: Item, who: str) -> tuple[str, Item]:
     if now.closed:
         return "1 is done", now
     if now.owner:
-        return (f"0 token {now.token} again" if now.owner == who else f"1 is held by {agent(now.owner)}"), now
+        return (
+            f"0 token {now.token} again" if now.owner == who else f"1 is held by {agent(now.owner)}"
+        ), now
     token = now.token + 1
     return f"0 token {token}", Item(who, token, "", now.gave_back - {who})
 

@@ -23,12 +23,14 @@ from typing import Any, NamedTuple
 
 from support import Done, Json
 
-from coord_envelope import argv, tool, world
-from coord_envelope.disk import fault_of
+from coord_envelope import world
 from coord_envelope.errors import Fault
+from coord_kernel.cli import argv, complaints
+from coord_kernel.store.disk import fault_of
 
 TOOLS: dict[str, Any] = {
-    name: importlib.import_module(f"coord_{name}.cli") for name in ("wk", "ev", "lease", "msg", "run")
+    name: importlib.import_module(f"coord_{name}.cli")
+    for name in ("wk", "ev", "lease", "msg", "run")
 }
 TABLES = {name: importlib.import_module(f"coord_{name}.argv").TABLE for name in TOOLS}
 NOW = world.parse_ts("2026-01-17T12:00:00Z")
@@ -38,7 +40,9 @@ class Stage:
     """What stands in place of the standard descriptors while a command runs."""
 
     def __init__(self, place: Path) -> None:
-        self._files = [os.open(place / name, os.O_RDWR | os.O_CREAT) for name in ("given", "out", "err")]
+        self._files = [
+            os.open(place / name, os.O_RDWR | os.O_CREAT) for name in ("given", "out", "err")
+        ]
 
     @contextlib.contextmanager
     def set(self, given: bytes) -> Iterator[None]:
@@ -98,7 +102,9 @@ class Replica:
         path.mkdir()
         assert self("ev init").status == 0
 
-    def __call__(self, line: str, *more: str, agent: str = "ada", given: bytes = b"", now: int | None = None) -> Done:
+    def __call__(
+        self, line: str, *more: str, agent: str = "ada", given: bytes = b"", now: int | None = None
+    ) -> Done:
         """Run a command line; `now` in place of its clock, which goes on by a second otherwise."""
         if now is None:
             self.now += 1_000
@@ -150,17 +156,17 @@ class Replica:
 
 
 def _performed(name: str, words: list[str]) -> int:
-    tool._tool = name
+    complaints.speak_as(name)
     plain = argv.parse(TABLES[name], words)
     assert plain, f"{name} {words} is not a plain command line"
-    command = next(one for one in TOOLS[name].COMMANDS if tool.name_of(one) == plain[0])
+    command = next(one for one in TOOLS[name].COMMANDS if name_of(one) == plain[0])
     try:
-        return tool.perform(command, plain[1])
+        return perform(command, plain[1])
     except Fault as fault:
-        tool.complain(fault)
+        complaints.complain(fault)
         return fault.status
     except OSError as error:
-        tool.complain(refused := fault_of(error))
+        complaints.complain(refused := fault_of(error))
         return refused.status
 
 
@@ -189,7 +195,8 @@ class History:
     def of(self, held: int) -> list[Told]:
         """The events of a set, in order of their ids."""
         return sorted(
-            (one for one in self.by_id.values() if one.bit & held), key=lambda one: str(one.event["event_id"])
+            (one for one in self.by_id.values() if one.bit & held),
+            key=lambda one: str(one.event["event_id"]),
         )
 
     def parsed(self, raw: bytes) -> Json | None:
@@ -212,7 +219,9 @@ class History:
             if event is None:
                 continue
             stream = file.split("/")[1]
-            assert event["seq"] > last.get(stream, 0), f"{stream}: seq {event['seq']} follows {last[stream]}"
+            assert event["seq"] > last.get(stream, 0), (
+                f"{stream}: seq {event['seq']} follows {last[stream]}"
+            )
             last[stream] = event["seq"]
             told = self.by_id.get(event["event_id"])
             if told is None:

@@ -28,9 +28,24 @@ KEY = st.sampled_from((None, None, "k1", "k2"))
 ADDRESS = st.sampled_from(("agent:ada", "agent:bob", "queue:q", "chan:c", "group:g"))
 WORD = st.sampled_from(("x", "y", "z"))
 FIELDS = ("title", "priority", "assignee", "hold", "desc", "label", "rm-label", "field", "kind")
-VALUES = {"priority": "0134", "kind": ("bug", "task"), "assignee": ("ada", "bob"), "field": ("a=x", "a=y", "b=z")}
-STEP = st.sampled_from((SECOND, -SECOND, 61 * SECOND, -400 * SECOND, 400 * SECOND, DAY, -DAY, YEAR, -YEAR))
-SAID = ("note.made", "work.created", "work.updated", "work.claimed", "work.closed", "work.commented", "msg.sent")
+VALUES = {
+    "priority": "0134",
+    "kind": ("bug", "task"),
+    "assignee": ("ada", "bob"),
+    "field": ("a=x", "a=y", "b=z"),
+}
+STEP = st.sampled_from(
+    (SECOND, -SECOND, 61 * SECOND, -400 * SECOND, 400 * SECOND, DAY, -DAY, YEAR, -YEAR)
+)
+SAID = (
+    "note.made",
+    "work.created",
+    "work.updated",
+    "work.claimed",
+    "work.closed",
+    "work.commented",
+    "msg.sent",
+)
 """What is redacted."""
 
 
@@ -44,7 +59,10 @@ class Replicas(RuleBasedStateMachine, World):
     @initialize(offsets=st.tuples(*[st.integers(-YEAR, YEAR) | st.just(0)] * 3))
     def begin(self, offsets: tuple[int, ...]) -> None:
         SEEN["runs"] += 1
-        self.replicas = [Replica(self.place / name, self.stage, by) for name, by in zip("abc", offsets, strict=True)]
+        self.replicas = [
+            Replica(self.place / name, self.stage, by)
+            for name, by in zip("abc", offsets, strict=True)
+        ]
 
     # Work
 
@@ -54,23 +72,51 @@ class Replicas(RuleBasedStateMachine, World):
         options = [*(("--key", key) if key else ()), *(("--parent", parent) if parent else ())]
         self.act(at, "wk new", title, *options, agent=who)
 
-    @rule(at=WHERE, who=WHO, which=WHICH, field=st.sampled_from(FIELDS), value=WHICH, force=st.booleans())
+    @rule(
+        at=WHERE,
+        who=WHO,
+        which=WHICH,
+        field=st.sampled_from(FIELDS),
+        value=WHICH,
+        force=st.booleans(),
+    )
     def update(self, at: int, who: str, which: int, field: str, value: int, force: bool) -> None:
         values = VALUES.get(field, ("x", "y", "z"))
         given = [f"--{field}", values[value % len(values)], *["--force"] * force]
         self.act(at, "wk update", self.item(at, which), *given, agent=who)
 
-    @rule(at=WHERE, who=WHO, which=WHICH, how=st.sampled_from(("", "--force", "--steal --reason r --force")))
+    @rule(
+        at=WHERE,
+        who=WHO,
+        which=WHICH,
+        how=st.sampled_from(("", "--force", "--steal --reason r --force")),
+    )
     def claim(self, at: int, who: str, which: int, how: str) -> None:
         item = self.item(at, which)
         before = self.oracle(at).items[item]
         done = self.act(at, "wk claim", item, *how.split(), agent=who)
-        if before.owner and before.owner.event["actor"]["agent_id"] != f"agent:{who}" and "steal" not in how:
+        if (
+            before.owner
+            and before.owner.event["actor"]["agent_id"] != f"agent:{who}"
+            and "steal" not in how
+        ):
             assert done.status == 1, "claimed, though another held it"
 
-    @rule(at=WHERE, who=WHO, which=WHICH, how=st.sampled_from(("release", "close", "reopen")), force=st.booleans())
+    @rule(
+        at=WHERE,
+        who=WHO,
+        which=WHICH,
+        how=st.sampled_from(("release", "close", "reopen")),
+        force=st.booleans(),
+    )
     def end(self, at: int, who: str, which: int, how: str, force: bool) -> None:
-        self.act(at, f"wk {how}", self.item(at, which), *["--force"] * (force and how != "reopen"), agent=who)
+        self.act(
+            at,
+            f"wk {how}",
+            self.item(at, which),
+            *["--force"] * (force and how != "reopen"),
+            agent=who,
+        )
 
     @rule(at=WHERE, which=WHICH, to=WHICH, how=st.sampled_from(("dep", "dep", "parent", "--rm")))
     def link(self, at: int, which: int, to: int, how: str) -> None:
@@ -88,9 +134,7 @@ class Replicas(RuleBasedStateMachine, World):
         elif say == "artifact":
             self.act(at, "wk artifact", item, "--uri", "u")
         else:
-            lines = (
-                f'{{"op":"comment","id":"{item}","text":"1"}}\n{{"op":"update","id":"{item}","set":{{"title":"2"}}}}\n'
-            )
+            lines = f'{{"op":"comment","id":"{item}","text":"1"}}\n{{"op":"update","id":"{item}","set":{{"title":"2"}}}}\n'
             self.act(at, "wk apply", given=lines.encode())
 
     # Events
@@ -129,18 +173,26 @@ class Replicas(RuleBasedStateMachine, World):
     @rule(at=WHERE, who=WHO)
     def receive(self, at: int, who: str) -> None:
         found = [one["event_id"] for one in self.act(at, "msg recv", agent=who).lines]
-        assert found == self.oracle(at).waiting(f"agent:{who}", world.format_ts(self.replicas[at].now))
+        assert found == self.oracle(at).waiting(
+            f"agent:{who}", world.format_ts(self.replicas[at].now)
+        )
 
     @rule(at=WHERE, who=WHO, how=st.sampled_from(("", "--ack", "--visibility 1s")))
     def take(self, at: int, who: str, how: str) -> None:
         free = self.oracle(at).queued("queue:q")
-        found = {one["event_id"] for one in self.act(at, f"msg recv queue:q --max 2 {how}", agent=who).lines}
+        found = {
+            one["event_id"]
+            for one in self.act(at, f"msg recv queue:q --max 2 {how}", agent=who).lines
+        }
         assert found <= free
 
     @rule(at=WHERE, who=WHO, which=WHICH, how=st.sampled_from(("ack", "ack", "nack", "requeue")))
     def answer(self, at: int, who: str, which: int, how: str) -> None:
         self.act(
-            at, f"msg {how}", self.event(at, which, "msg.sent", "msg send --force --to queue:q --body b"), agent=who
+            at,
+            f"msg {how}",
+            self.event(at, which, "msg.sent", "msg send --force --to queue:q --body b"),
+            agent=who,
         )
 
     @rule(at=WHERE, who=WHO, which=WHICH, how=st.sampled_from(("join", "leave", "reply")))
@@ -154,7 +206,9 @@ class Replicas(RuleBasedStateMachine, World):
     @rule(at=WHERE, who=WHO)
     def first(self, at: int, who: str) -> None:
         done = self.act(at, "wk ready --claim", agent=who)
-        assert done.status == 0 or not any(row["status"] == "ready" for row in self.act(at, "wk ls").lines)
+        assert done.status == 0 or not any(
+            row["status"] == "ready" for row in self.act(at, "wk ls").lines
+        )
 
     @rule(at=WHERE, who=WHO, how=st.sampled_from(("--shared", "", "renew", "release")), what=WORD)
     def lease(self, at: int, who: str, how: str, what: str) -> None:
@@ -164,7 +218,11 @@ class Replicas(RuleBasedStateMachine, World):
                 self.act(at, f"lease {how}", one["lease_id"], agent=who)
             return
         done = self.act(at, f"lease acquire --ttl 60s {how}", f"env:{what}", agent=who)
-        taken = [one for one in held if f"env:{what}" in one["resources"] and not (how and one["mode"] == "s")]
+        taken = [
+            one
+            for one in held
+            if f"env:{what}" in one["resources"] and not (how and one["mode"] == "s")
+        ]
         assert done.status == (1 if taken else 0), f"{done.status}: {done.err} {held}"
 
     @rule(at=WHERE, who=WHO, key=KEY, which=st.none() | WHICH)
@@ -172,7 +230,12 @@ class Replicas(RuleBasedStateMachine, World):
         if which is None:
             self.act(at, "run request", *(("--key", key) if key else ()), "--", "true", agent=who)
         else:
-            self.act(at, "run cancel", self.event(at, which, "run.requested", "run request -- true"), agent=who)
+            self.act(
+                at,
+                "run cancel",
+                self.event(at, which, "run.requested", "run request -- true"),
+                agent=who,
+            )
 
     # What happens to stores
 

@@ -29,7 +29,9 @@ class Oracle:
 
     def __init__(self, events: list[Told]) -> None:
         self.events = events
-        self._redacted = {one.event["body"]["target"] for one in events if one.event["type"] == "coord.redacted"}
+        self._redacted = {
+            one.event["body"]["target"] for one in events if one.event["type"] == "coord.redacted"
+        }
         self.items: dict[str, Item] = {}
         """By the id of each creation; several may be one."""
         by_key: dict[str, Item] = {}
@@ -50,7 +52,9 @@ class Oracle:
     def body(self, one: Told) -> Json:
         """What an event says, or what its tombstone leaves of that."""
         body: Json = one.event["body"]
-        return {name: body[name] for name in ("claim",) if name in body} if self.hidden(one) else body
+        return (
+            {name: body[name] for name in ("claim",) if name in body} if self.hidden(one) else body
+        )
 
     def waiting(self, agent: str, now: str) -> list[str]:
         """The mail that waits for an agent, oldest first."""
@@ -69,11 +73,16 @@ class Oracle:
 
     def queued(self, queue: str) -> set[str]:
         """The messages of a queue that nobody processed."""
-        done = {one.event["refs"]["msg_id"] for one in self._of("msg.acked") if "claim" in self.body(one)}
+        done = {
+            one.event["refs"]["msg_id"]
+            for one in self._of("msg.acked")
+            if "claim" in self.body(one)
+        }
         return {
             twins[0].event["event_id"]
             for twins in self._mail()
-            if queue in twins[0].event["to"] and done.isdisjoint(one.event["event_id"] for one in twins)
+            if queue in twins[0].event["to"]
+            and done.isdisjoint(one.event["event_id"] for one in twins)
         }
 
     def _mail(self) -> list[list[Told]]:
@@ -82,7 +91,9 @@ class Oracle:
         for one in self.events:
             if one.event.get("to") and one.event["type"] not in ABOUT:
                 key = None if self.hidden(one) else one.event.get("idempotency_key")
-                found.setdefault((one.event["type"], key) if key else one.event["event_id"], []).append(one)
+                found.setdefault(
+                    (one.event["type"], key) if key else one.event["event_id"], []
+                ).append(one)
         return list(found.values())
 
     def first_of_key(self) -> dict[tuple[str, str], Json]:
@@ -102,21 +113,29 @@ class Item:
         self.events: list[Told] = []
 
     def _bodies(self, *verbs: str) -> list[tuple[Told, Json]]:
-        return [(one, self._oracle.body(one)) for one in self.events if one.event["type"].partition(".")[2] in verbs]
+        return [
+            (one, self._oracle.body(one))
+            for one in self.events
+            if one.event["type"].partition(".")[2] in verbs
+        ]
 
     @cached_property
     def registers(self) -> dict[str, list[Any]]:
         """Of each register the values that stand: the last one counts, the others are in the attic."""
         writes: Writes = {}
         for one, body in self._bodies("created", "updated"):
-            given = body.get("set", {}) if one.event["type"] == "work.updated" else self._first(body)
+            given = (
+                body.get("set", {}) if one.event["type"] == "work.updated" else self._first(body)
+            )
             for name, value in given.items():
                 writes.setdefault(name, []).append((one, value))
         for one, body in self._bodies("closed", "reopened"):
             said: Json = {"by": one.event["actor"]["agent_id"], "ts": one.event["ts"]}
             some: Json = {name: body[name] for name in ("note", "dup_of") if name in body}
             closed: Json = {"resolution": body.get("resolution", "done"), **said, **some}
-            writes.setdefault("closed", []).append((one, closed if one.event["type"] == "work.closed" else None))
+            writes.setdefault("closed", []).append(
+                (one, closed if one.event["type"] == "work.closed" else None)
+            )
         found: dict[str, list[Any]] = {}
         for name, pairs in writes.items():
             values = {one.bit: value for one, value in pairs}
@@ -125,14 +144,19 @@ class Item:
 
     def _first(self, body: Json) -> Json:
         fields = {f"fields.{name}": value for name, value in body.get("fields", {}).items()}
-        return {name: value for name, value in body.items() if name not in ("fields", "labels", "deps")} | fields
+        return {
+            name: value for name, value in body.items() if name not in ("fields", "labels", "deps")
+        } | fields
 
     def value(self, register: str) -> Any:
         return self.registers.get(register, [None])[-1]
 
     def members(self, which: str) -> list[Any]:
         """A set: an add stands unless a remove knew of it."""
-        changes = [*self._bodies("created"), *((one, body.get("add", {})) for one, body in self._bodies("updated"))]
+        changes = [
+            *self._bodies("created"),
+            *((one, body.get("add", {})) for one, body in self._bodies("updated")),
+        ]
         gone = [(one, body.get("rm", {}).get(which, [])) for one, body in self._bodies("updated")]
         adds = [(one, member) for one, body in changes for member in body.get(which, [])]
         return [
@@ -148,7 +172,9 @@ class Item:
         closes = [one for one, _ in self._bodies("closed")]
         steals = [one for one, body in self._bodies("claimed") if body.get("steal")]
         for one, _ in self._bodies("claimed"):
-            over = one.event["event_id"] in ended or any(not close.bit & one.knew for close in closes)
+            over = one.event["event_id"] in ended or any(
+                not close.bit & one.knew for close in closes
+            )
             if not over and not any(one.bit & steal.knew for steal in steals):
                 return one
         return None
@@ -185,7 +211,9 @@ class Item:
     def shown(self) -> Json:
         """What `wk show` must say of it, as far as events alone decide."""
         attic = {name: found[:-1] for name, found in self.registers.items() if len(found) > 1}
-        fields = {name[7:]: self.value(name) for name in self.registers if name.startswith("fields.")}
+        fields = {
+            name[7:]: self.value(name) for name in self.registers if name.startswith("fields.")
+        }
         said = {
             "title": self.value("title") or "(no title)",
             "kind": self.value("kind") or "task",
@@ -193,7 +221,9 @@ class Item:
             "owner": self.owner and self.owner.event["actor"]["agent_id"],
             "claim": self.owner and self.owner.event["event_id"],
             "labels": sorted(set(self.members("labels"))),
-            "deps": sorted({f"{dep['rel']} {self.name(dep['to'])}" for dep in self.members("deps")}),
+            "deps": sorted(
+                {f"{dep['rel']} {self.name(dep['to'])}" for dep in self.members("deps")}
+            ),
             "comments": [body.get("text", "") for _, body in self._bodies("commented")],
             **{name: self.value(name) for name in ("desc", "assignee", "hold", "closed")},
             "parent": self.parent,

@@ -30,7 +30,14 @@ WORDS = {
     "fields",
 }
 """What an item is shown with if there is any."""
-VIEWS = ("wk ls --all", "wk tree", "wk ready --explain", "msg ls --all", "run ls --all", "ev replay")
+VIEWS = (
+    "wk ls --all",
+    "wk tree",
+    "wk ready --explain",
+    "msg ls --all",
+    "run ls --all",
+    "ev replay",
+)
 
 
 def check_view(world: World, at: int) -> None:
@@ -45,12 +52,21 @@ def check_view(world: World, at: int) -> None:
         item = oracle.items[one]
         expected = item.shown()
         seen = {name: row[name] for name in expected.keys() | WORDS if name in row}
-        seen |= {"deps": sorted(f"{dep['rel']} {dep['to']}" for dep in row["deps"])} if "deps" in row else {}
+        seen |= (
+            {"deps": sorted(f"{dep['rel']} {dep['to']}" for dep in row["deps"])}
+            if "deps" in row
+            else {}
+        )
         seen |= {"claim": row["claim"]["id"]} if "claim" in row else {}
-        seen |= {"comments": [said["text"] for said in row["comments"]]} if "comments" in row else {}
+        seen |= (
+            {"comments": [said["text"] for said in row["comments"]]} if "comments" in row else {}
+        )
         assert seen == expected, f"{seen}, but by what each writer knew {expected}"
         check_waits(row, item.status(), item.blockers())
-    for line, statuses in (("wk ls", ("ready", "active", "held", "blocked")), ("wk ready", ("ready",))):
+    for line, statuses in (
+        ("wk ls", ("ready", "active", "held", "blocked")),
+        ("wk ready", ("ready",)),
+    ):
         listed = sorted(row["work_id"] for row in replica(line, now=replica.now).lines)
         assert listed == sorted(one for one, row in rows.items() if row["status"] in statuses), line
     circle = {one: set(row.get("blockers", ())) for one, row in rows.items()}
@@ -76,7 +92,14 @@ def views(replica: Replica, oracle: Oracle, now: int) -> dict[str, str]:
     items = sorted({item.id for item in oracle.items.values()})
     asked = {
         line: line
-        for line in ("wk ls --all", "wk tree", "wk ready --explain", "msg ls --all", "run ls --all", "ev replay")
+        for line in (
+            "wk ls --all",
+            "wk tree",
+            "wk ready --explain",
+            "msg ls --all",
+            "run ls --all",
+            "ev replay",
+        )
     }
     if items:
         asked["wk show"] = f"wk show {' '.join(items)}"
@@ -100,15 +123,25 @@ def check_bytes(world: World, replica: Replica) -> None:
             assert (file, at) in reported, f"{file} {at}: passed over in silence"
             bad.add(raw)
     assert len(bad) <= world.cuts + len(world.history.of(replica.memory.cut))
-    forked = {one["file"].split("/")[1].partition("!")[0] for one in problems if "two histories" in one["reason"]}
-    numbers = Counter((one.event["writer"], one.event["seq"]) for one in world.history.of(replica.memory.held))
-    assert {writer for (writer, _), count in numbers.items() if count > 1} <= forked, "a fork was not reported"
+    forked = {
+        one["file"].split("/")[1].partition("!")[0]
+        for one in problems
+        if "two histories" in one["reason"]
+    }
+    numbers = Counter(
+        (one.event["writer"], one.event["seq"]) for one in world.history.of(replica.memory.held)
+    )
+    assert {writer for (writer, _), count in numbers.items() if count > 1} <= forked, (
+        "a fork was not reported"
+    )
 
 
 def settle(world: World) -> None:
     """Let all stores meet until nothing moves, and compare them."""
     pairs = list(itertools.combinations(range(len(world.replicas)), 2))
-    rounds = itertools.takewhile(lambda _: any(map(moved, [world.meet(*pair) for pair in pairs])), range(4))
+    rounds = itertools.takewhile(
+        lambda _: any(map(moved, [world.meet(*pair) for pair in pairs])), range(4)
+    )
     assert len(list(rounds)) < 4, "syncs do not come to an end"
     here, *others = world.replicas
     assert {one.memory.held for one in others} == {here.memory.held}, "not equal after all have met"
@@ -135,7 +168,9 @@ def check_keys(world: World, at: int) -> None:
     """A key has one event in every replica: the oldest that has it."""
     for (kind, key), first in world.oracle(at).first_of_key().items():
         if kind == "note.made":
-            done = world.act(at, "ev emit note.made --key", key, "--body", json.dumps(first["body"]), *to(first))
+            done = world.act(
+                at, "ev emit note.made --key", key, "--body", json.dumps(first["body"]), *to(first)
+            )
             assert (done.one["event_id"], done.one["$dup"]) == (first["event_id"], True)
 
 
@@ -150,7 +185,11 @@ def check_cursors(world: World, at: int) -> None:
         world.read(at, line, name, dies=False, agent=agent)
         printed = world.replicas[at].memory.printed[agent, name]
         events = world.oracle(at).events
-        wanted = {one.event["event_id"] for one in events if name == "c" or name in one.event.get("to", ())}
+        wanted = {
+            one.event["event_id"]
+            for one in events
+            if name == "c" or name in one.event.get("to", ())
+        }
         assert wanted <= printed.keys(), f"never given: {wanted - printed.keys()}"
 
 
@@ -159,7 +198,11 @@ def check_mail(world: World, latest: int) -> None:
     oracle, replica = world.oracle(0), world.replicas[0]
     replica.now = latest + 400 * DAY
     left = oracle.queued("queue:q")
-    ended = {row["msg_id"]: row["status"] for row in replica("msg ls --all").lines if row["msg_id"] in left}
+    ended = {
+        row["msg_id"]: row["status"]
+        for row in replica("msg ls --all").lines
+        if row["msg_id"] in left
+    }
     again = {one["event_id"] for one in world.act(0, "msg recv queue:q --max 1000").lines}
     dead = {one["msg_id"] for one in replica("msg dead").lines}
     late = {one for one, status in ended.items() if status == "expired"}

@@ -53,7 +53,9 @@ class World:
             if "event_id" in event and not event["writer"].endswith("+live"):
                 told = self.history.by_id.get(event["event_id"])
                 assert told and told.bit & replica.memory.held, f"acked, not there: {event}"
-        taken = {(one.event["type"], one.event.get("idempotency_key")) for one in self.history.of(before)}
+        taken = {
+            (one.event["type"], one.event.get("idempotency_key")) for one in self.history.of(before)
+        }
         for one in fresh:
             key = (one.event["type"], one.event.get("idempotency_key"))
             assert key[1] is None or key not in taken, f"{key} was used twice in one store"
@@ -70,7 +72,9 @@ class World:
 
     def event(self, at: int, which: int, kind: str, line: str) -> str:
         """One of the newest events of a type that a replica has; one that the line makes if there is none."""
-        found = [one.event["event_id"] for one in self.oracle(at).events if one.event["type"] == kind]
+        found = [
+            one.event["event_id"] for one in self.oracle(at).events if one.event["type"] == kind
+        ]
         return found[-1 - which % len(found)] if found else self.written(self.act(at, line))
 
     def writer(self, event_id: str) -> str | None:
@@ -94,7 +98,9 @@ class World:
             printed.update(ids)
         shutil.rmtree(self.place / "cursors")
         forked = {one.name.partition("!")[0] for one in replica.store.glob("journal/*!*")}
-        again = [one for one, count in printed.items() if count > 1 and self.writer(one) not in forked]
+        again = [
+            one for one, count in printed.items() if count > 1 and self.writer(one) not in forked
+        ]
         assert not again, f"printed twice: {again}"  # of a fork both histories are read
 
     def meet(self, one: int, other: int) -> Json:
@@ -139,7 +145,9 @@ class World:
             replica.forget()
         if how == "garbage":
             for name in now:
-                (replica.store / "local" / name).write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 20)
+                (replica.store / "local" / name).write_bytes(
+                    b"SQLite format 3\0" + bytes(range(256)) * 20
+                )
         if how == "older":
             if older.exists():
                 shutil.copytree(older, replica.store / "local", dirs_exist_ok=True)

@@ -13,8 +13,9 @@ from pathlib import Path
 from proof.witness import bytes_of
 from support import ME, Done, Json, Shell, check_invariants, git, open_store
 
-from coord_envelope import Journal, Store, world
+from coord_envelope import world
 from coord_ev.check import check
+from coord_kernel import Journal, Store
 
 
 class Scene:
@@ -53,9 +54,13 @@ class Emit(Scene):
         return f"ev emit proof.struck --key k{n}"
 
     def holds(self, n: int, first: Done, again: Done) -> None:
-        stored = [one["event_id"] for one in events(self.shell) if one.get("idempotency_key") == f"k{n}"]
+        stored = [
+            one["event_id"] for one in events(self.shell) if one.get("idempotency_key") == f"k{n}"
+        ]
         assert stored == [again.one["event_id"]], "the key has no event, or two"
-        assert not first.out or first.one["event_id"] == again.one["event_id"], "acked with another event"
+        assert not first.out or first.one["event_id"] == again.one["event_id"], (
+            "acked with another event"
+        )
 
 
 class Claim(Scene):
@@ -69,7 +74,11 @@ class Claim(Scene):
         return f"wk claim {self.items[n]}"
 
     def holds(self, n: int, first: Done, again: Done) -> None:
-        claims = [one["event_id"] for one in of(self.shell, "work.claimed") if one["refs"]["work_id"] == self.items[n]]
+        claims = [
+            one["event_id"]
+            for one in of(self.shell, "work.claimed")
+            if one["refs"]["work_id"] == self.items[n]
+        ]
         assert claims == [again.one["event_id"]], "no claim, or two"
         assert self.shell(f"wk show {self.items[n]}").one["claim"]["id"] == claims[0]
 
@@ -90,7 +99,9 @@ class Acquire(Scene):
         (held,) = [one for one in self.shell("lease ls").lines if one["resources"] == [f"env:r{n}"]]
         assert held["token"] > self.token, "the token did not rise"
         self.token = held["token"]
-        assert not first.out or first.one["refs"]["lease_id"] == held["lease_id"], "what was acked is not what is held"
+        assert not first.out or first.one["refs"]["lease_id"] == held["lease_id"], (
+            "what was acked is not what is held"
+        )
 
 
 class Ack(Scene):
@@ -98,7 +109,9 @@ class Ack(Scene):
 
     def __init__(self, shell: Shell, rounds: int) -> None:
         super().__init__(shell, rounds)
-        self.mail = shell("msg send --force -o id", '{"to":"agent:tester","text":"struck"}\n' * rounds).out.split()
+        self.mail = shell(
+            "msg send --force -o id", '{"to":"agent:tester","text":"struck"}\n' * rounds
+        ).out.split()
 
     def line(self, n: int) -> str:
         return f"msg ack {self.mail[n]}"
@@ -121,7 +134,9 @@ class Exec(Scene):
         ended = [one["refs"]["run_id"] for one in of(self.shell, "run.completed")]
         assert len(ended) == len(set(ended)), "a job ended twice"
         requests = of(self.shell, "run.requested")
-        assert requests and requests[-1]["event_id"] in ended, "the job of the run after is not done"
+        assert requests and requests[-1]["event_id"] in ended, (
+            "the job of the run after is not done"
+        )
 
 
 class Tail(Scene):
@@ -136,7 +151,9 @@ class Tail(Scene):
     def holds(self, n: int, first: Done, again: Done) -> None:
         told = {one["event_id"] for one in (*first.lines, *again.lines)}
         assert told >= self.made, "neither printed before the crash nor after it"
-        assert self.shell("ev tail --cursor c").out == "", "the cursor is not behind what was printed"
+        assert self.shell("ev tail --cursor c").out == "", (
+            "the cursor is not behind what was printed"
+        )
 
 
 class Rebuild(Scene):
@@ -205,7 +222,9 @@ class Sync(Scene):
 
     def holds(self, n: int, first: Done, again: Done) -> None:
         self.there("ev sync")
-        assert bytes_of(self.shell, "ev replay") == bytes_of(self.there, "ev replay"), "two replicas differ"
+        assert bytes_of(self.shell, "ev replay") == bytes_of(self.there, "ev replay"), (
+            "two replicas differ"
+        )
 
 
 TOLD: Json = {"type": "proof.told", "body": {"pad": "·" * 60}}
@@ -241,7 +260,11 @@ def withstood(scene: Scene, n: int, first: Done) -> None:
     """What must hold of any command that was struck: DESIGN 17, no lock left, and that it completes if run again."""
     store = scene.shell.cwd / ".coord"
     if (store / "journal").exists():  # else it is no store yet
-        held = [path.name for path in (store / "local").rglob("*lock*") if path.is_file() and is_held(path)]
+        held = [
+            path.name
+            for path in (store / "local").rglob("*lock*")
+            if path.is_file() and is_held(path)
+        ]
         assert held == [], "a dead process still has a lock"
         sound(scene.shell, first)
     again = scene.shell(scene.line(n), expect=None)
@@ -257,7 +280,9 @@ def sound(shell: Shell, done: Done) -> None:
         assert list(check(store, world.now_ms())) == [], "verify finds fault"
     assert done.out == "" or done.out.endswith("\n"), "half a line was printed"
     stored = {one["event_id"] for one in events(shell)}
-    assert {one["event_id"] for one in done.lines if "event_id" in one} <= stored, "acked, and not there"
+    assert {one["event_id"] for one in done.lines if "event_id" in one} <= stored, (
+        "acked, and not there"
+    )
 
 
 def is_held(path: Path) -> bool:

@@ -16,7 +16,18 @@ from support import Done, Shell, hear
 
 WRITES = ("write", "pwrite64", "writev")
 SYNCS = ("fdatasync", "fsync")
-NAMES = ("rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir")
+NAMES = (
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+)
 READS = ("pread64", "getdents64")
 KINDS = (*WRITES, *SYNCS, *NAMES, "openat", "ftruncate", "flock")
 """The calls that change what others see of the disk or of a lock; of `openat` those that may make a file."""
@@ -51,7 +62,9 @@ class Call(NamedTuple):
     @property
     def changes(self) -> bool:
         kind = self.point.kind
-        return kind not in READS and (kind != "openat" or "O_CREAT" in self.said or "O_TRUNC" in self.said)
+        return kind not in READS and (
+            kind != "openat" or "O_CREAT" in self.said or "O_TRUNC" in self.said
+        )
 
 
 class Strace:
@@ -88,11 +101,17 @@ class Strace:
         Another process than the one that was meant may come to its nth call, too, even before it is ours.
         """
         done = self._run(f"-e inject={point.kind}:error={error}:when={point.nth}", line, {})
-        failed = [said for said in self._log.read_text(errors="replace").split("\n") if "(INJECTED)" in said]
+        failed = [
+            said
+            for said in self._log.read_text(errors="replace").split("\n")
+            if "(INJECTED)" in said
+        ]
         return done, bool(failed) and all(STORE in said for said in failed)
 
     def _run(self, inject: str, line: str, env: dict[str, str]) -> Done:
         trace = f"strace -f -qq -y -s 0 -o {self._log} -e trace={','.join((*KINDS, *READS))} {inject} {line}"
         env = self.shell.env | {"PYTHONDONTWRITEBYTECODE": "1"} | env
-        ended = subprocess.run(["bash", "-c", trace], cwd=self.shell.cwd, env=env, capture_output=True, timeout=120)
+        ended = subprocess.run(
+            ["bash", "-c", trace], cwd=self.shell.cwd, env=env, capture_output=True, timeout=120
+        )
         return Done(ended.returncode, ended.stdout.decode(), ended.stderr.decode())

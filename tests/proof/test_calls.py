@@ -31,7 +31,9 @@ ENDING = ("flock", "unlink", "unlinkat", "rmdir")
 def sample(points: list[Point], count: int) -> list[Point]:
     """So many, of as many kinds as there are: each kind is as likely, however often it is called."""
     chance, found = random.Random(17), list[Point]()
-    by_kind = {kind: [one for one in points if one.kind == kind] for kind in {one.kind for one in points}}
+    by_kind = {
+        kind: [one for one in points if one.kind == kind] for kind in {one.kind for one in points}
+    }
     while len(found) < min(count, len(points)):
         kind = chance.choice(sorted(by_kind))
         found.append(by_kind[kind].pop(chance.randrange(len(by_kind[kind]))))
@@ -54,7 +56,9 @@ def strace(shell: Shell, tmp_path: Path) -> Strace:
     return Strace(shell, tmp_path / "strace")
 
 
-def struck(strace: Strace, kind: type[Scene], most: int | None = None) -> tuple[Scene, int, int, int]:
+def struck(
+    strace: Strace, kind: type[Scene], most: int | None = None
+) -> tuple[Scene, int, int, int]:
     """Kill it at so many points, or at all; how many there are, how many were tried, and how many killed."""
     scene = kind(strace.shell, ROUNDS)
     points = sorted({one.point for one in calls_of(scene, strace) if one.changes})
@@ -65,7 +69,9 @@ def struck(strace: Strace, kind: type[Scene], most: int | None = None) -> tuple[
         try:
             withstood(scene, n, done)
         except AssertionError as error:
-            raise AssertionError(f"killed at {point.kind} {point.nth} of `{scene.line(n)}`: {error}") from error
+            raise AssertionError(
+                f"killed at {point.kind} {point.nth} of `{scene.line(n)}`: {error}"
+            ) from error
         kills += killed
     return scene, len(points), len(chosen), kills
 
@@ -87,7 +93,9 @@ def test_a_call_that_fails_is_told_in_one_line_and_nothing_is_acked_that_is_not_
     calls = [one for one in calls_of(scene, strace) if one.point.kind not in ENDING]
     written = sorted({one.point for one in calls if one.changes})
     read = sorted({one.point for one in calls if one.of_store}.difference(written))
-    chosen = [(one, error) for one in sample(written, MOST if long else FAILURES) for error in ERRORS]
+    chosen = [
+        (one, error) for one in sample(written, MOST if long else FAILURES) for error in ERRORS
+    ]
     chosen += [(one, "EIO") for one in sample(read, MOST if long else FAILURES)]
     for n, (point, error) in enumerate(chosen, 2):
         scene.ready(n)
@@ -98,12 +106,18 @@ def test_a_call_that_fails_is_told_in_one_line_and_nothing_is_acked_that_is_not_
                 assert "Traceback" not in done.err and done.status in (0, *scene.failed), (
                     f"exit {done.status}: {done.err}"
                 )
-                assert bool(done.status) <= said <= scene.told, f"exit {done.status}, and said: {done.err!r}"
+                assert bool(done.status) <= said <= scene.told, (
+                    f"exit {done.status}, and said: {done.err!r}"
+                )
                 ends[done.status] += 1
             withstood(scene, n, done)
         except AssertionError as reason:
-            raise AssertionError(f"{error} at {point.kind} {point.nth} of `{scene.line(n)}`: {reason}") from reason
+            raise AssertionError(
+                f"{error} at {point.kind} {point.nth} of `{scene.line(n)}`: {reason}"
+            ) from reason
     told = ", ".join(f"{count} with {status}" for status, count in sorted(ends.items()))
     most = len(written) * len(ERRORS) + len(read)
-    say(f"failures in {scene.name}: {ends.total()} of {most} ended {told}; nothing was acked in vain")
+    say(
+        f"failures in {scene.name}: {ends.total()} of {most} ended {told}; nothing was acked in vain"
+    )
     assert ends.total() >= len(chosen) / 4 or not long, "the failures did not hit"

@@ -23,7 +23,9 @@ def racers(long: bool) -> int:
     return 64 if long else 16
 
 
-def at_once(shell: Shell, argv: Sequence[str], environments: Sequence[Mapping[str, str]]) -> list[Ended]:
+def at_once(
+    shell: Shell, argv: Sequence[str], environments: Sequence[Mapping[str, str]]
+) -> list[Ended]:
     """Run this once in each environment. All wait behind a gate until the last one is there."""
     gate, opener = os.pipe()
     command = ["bash", "-c", 'read -r _; exec "$@" </dev/null', "gate", *argv]
@@ -59,7 +61,9 @@ def sessions(count: int) -> list[dict[str, str]]:
 
 def check_one_winner(shell: Shell, item: str, ended: Sequence[Ended]) -> Json:
     """One has the claim, all others end with 1 and one line that names its owner. The claim."""
-    assert Counter(status for status, _, _ in ended) == {0: 1, 1: len(ended) - 1}, [err for _, _, err in ended if err]
+    assert Counter(status for status, _, _ in ended) == {0: 1, 1: len(ended) - 1}, [
+        err for _, _, err in ended if err
+    ]
     ((won, said),) = [(out, err) for status, out, err in ended if status == 0]
     claim: Json = json.loads(won)
     owner = claim["actor"]["agent_id"]
@@ -68,7 +72,11 @@ def check_one_winner(shell: Shell, item: str, ended: Sequence[Ended]) -> Json:
         assert out == ""
         assert re.fullmatch(rf"wk: {item}: is held by {owner} since [^\n]+\n", err), err
     shown = shell(f"wk show {item}").one
-    assert (shown["status"], shown["owner"], shown["claim"]["id"]) == ("active", owner, claim["event_id"])
+    assert (shown["status"], shown["owner"], shown["claim"]["id"]) == (
+        "active",
+        owner,
+        claim["event_id"],
+    )
     return claim
 
 
@@ -97,7 +105,9 @@ def test_of_those_who_claim_what_is_ready_each_has_an_item_of_its_own(
     shell: Shell, long: bool, say: Callable[..., None]
 ) -> None:
     count = racers(long)
-    made = shell("wk new -o id", "".join(f'{{"title":"item {number}"}}\n' for number in range(count))).out.split()
+    made = shell(
+        "wk new -o id", "".join(f'{{"title":"item {number}"}}\n' for number in range(count))
+    ).out.split()
     ended = at_once(shell, ["wk", "ready", "--claim"], agents(count))
     assert {(status, err) for status, _, err in ended} == {(0, "")}
     claims = [json.loads(out) for _, out, _ in ended]

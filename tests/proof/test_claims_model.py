@@ -13,7 +13,7 @@ from proof.claims_model import HOUR, Model
 from proof.claims_proof import Proof, Violation
 from support import Json
 
-from coord_envelope import causal, claims
+from coord_kernel.rules import causality, claims
 
 LATE = True
 CASES = {
@@ -30,11 +30,17 @@ LONG = {
 
 
 @pytest.mark.parametrize("name", [*CASES, *LONG])
-def test_at_most_one_confirmed_claim_is_open_and_it_stays(name: str, long: bool, say: Callable[[str], None]) -> None:
+def test_at_most_one_confirmed_claim_is_open_and_it_stays(
+    name: str, long: bool, say: Callable[[str], None]
+) -> None:
     if name in LONG and not long:
         pytest.skip("takes minutes: --long")
     states, forks = Proof(Model(*(CASES | LONG)[name])).search()
-    forked = f", in {forks:,} of them two arbiters: who confirmed could not know of an entry lost" if forks else ""
+    forked = (
+        f", in {forks:,} of them two arbiters: who confirmed could not know of an entry lost"
+        if forks
+        else ""
+    )
     say(f"claims: {name}: {states:,} states{forked}")
     assert states > 1_000
 
@@ -58,13 +64,23 @@ def greedy(state: Json, claim: str) -> str:
         ((claims, "verdict"), blind, 2),
         ((claims, "verdict"), greedy, 4),
         ((claims, "token"), lambda state, claim: state["claims"][claim]["gen"], 3),
-        ((causal, "complete"), lambda _state, _claim: True, 3),
+        ((causality, "complete"), lambda _state, _claim: True, 3),
         ((Model, "swaps"), False, 2),
     ],
-    ids=["the arbiter is not looked at", "a steal of the unseen", "tokens of one's own", "never incomplete", "no swap"],
+    ids=[
+        "the arbiter is not looked at",
+        "a steal of the unseen",
+        "tokens of one's own",
+        "never incomplete",
+        "no swap",
+    ],
 )
 def test_without_each_guard_it_would_not_hold(
-    monkeypatch: pytest.MonkeyPatch, guard: tuple[object, str], instead: object, acts: int, long: bool
+    monkeypatch: pytest.MonkeyPatch,
+    guard: tuple[object, str],
+    instead: object,
+    acts: int,
+    long: bool,
 ) -> None:
     if acts > 3 and not long:
         pytest.skip("takes a quarter of a minute: --long")

@@ -44,7 +44,12 @@ OF_ONE = 13
 
 
 def furnish(shell: Shell) -> None:
-    for name, text in (("c.toml", CONSUMER), ("job", JOB), ("gate", GATE), ("answer.json", '{"const":"good"}')):
+    for name, text in (
+        ("c.toml", CONSUMER),
+        ("job", JOB),
+        ("gate", GATE),
+        ("answer.json", '{"const":"good"}'),
+    ):
         (shell.cwd / name).write_text(text)
         (shell.cwd / name).chmod(0o755)
 
@@ -103,7 +108,9 @@ def test_killed_between_any_two_steps_it_does_all_and_tells_once(
         assert lines(shell.cwd / f"judged.{number}") >= 1
     assert shell("ev consume c.toml --once").out == ""
     check_invariants(open_store(shell.cwd))
-    say(f"consume, kill -9: {hit.total()} kills, behind {dict(hit)}: each of {len(expected)} events has one result")
+    say(
+        f"consume, kill -9: {hit.total()} kills, behind {dict(hit)}: each of {len(expected)} events has one result"
+    )
     assert len(hit) >= (4 if long else 2), "the kills did not hit between steps"
 
 

@@ -34,13 +34,23 @@ def contend(shell: Shell, members: int, commands: int, harms: float = 0) -> tupl
 
 def twice(crowd: Crowd) -> int:
     """How many claims were given a token of their item that another has, too."""
-    given = Counter((one, op.saw) for one in crowd.items for op in crowd.ops[one] if op.verb == "claim")
-    return sum(count - 1 for (_, saw), count in given.items() if saw and saw[0] == "0" and "again" not in saw)
+    given = Counter(
+        (one, op.saw) for one in crowd.items for op in crowd.ops[one] if op.verb == "claim"
+    )
+    return sum(
+        count - 1
+        for (_, saw), count in given.items()
+        if saw and saw[0] == "0" and "again" not in saw
+    )
 
 
 def overlapping(leases: list[Json], resource: str) -> int:
     """How many leases of a resource begin before the one before has ended, as the events say it."""
-    mine = {one["event_id"] for one in leases if f":{resource}/" in "".join(one["body"].get("resources", ()))}
+    mine = {
+        one["event_id"]
+        for one in leases
+        if f":{resource}/" in "".join(one["body"].get("resources", ()))
+    }
     held = windows([one for one in leases if one["refs"]["lease_id"] in mine])
     return sum(before[1] > after[0] or before[2] >= after[2] for before, after in pairwise(held))
 

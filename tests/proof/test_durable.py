@@ -22,7 +22,9 @@ from support import Shell, segment
 JOURNAL = "/.coord/journal"
 
 
-def printed_too_early(calls: list[Call], dirty: Iterable[str] = (), known: Iterable[str] = ()) -> list[str]:
+def printed_too_early(
+    calls: list[Call], dirty: Iterable[str] = (), known: Iterable[str] = ()
+) -> list[str]:
     """What the command itself printed while something of the journal was not on the disk."""
     dirty, known = set(dirty), set(known)
     early = []
@@ -59,13 +61,19 @@ def strace(shell: Shell, tmp_path: Path) -> Strace:
     return Strace(shell, tmp_path / "strace")
 
 
-def test_no_event_is_printed_before_it_is_on_the_disk(strace: Strace, say: Callable[[str], None]) -> None:
+def test_no_event_is_printed_before_it_is_on_the_disk(
+    strace: Strace, say: Callable[[str], None]
+) -> None:
     kinds = (Emit, First, Claim, Ack, Exec)
     count = sum(check_durable(strace, kind) for kind in kinds)
-    say(f"durable: {2 * len(kinds)} commands, {count} writes and syncs of a journal: each ack came after its sync")
+    say(
+        f"durable: {2 * len(kinds)} commands, {count} writes and syncs of a journal: each ack came after its sync"
+    )
 
 
-def test_a_dup_of_what_a_killed_process_wrote_is_on_the_disk_before_it_is_printed(strace: Strace) -> None:
+def test_a_dup_of_what_a_killed_process_wrote_is_on_the_disk_before_it_is_printed(
+    strace: Strace,
+) -> None:
     strace.shell("ev emit proof.first")
     killed, was_killed = strace.dies(Point("fdatasync", 1), "ev emit proof.struck --key k")
     assert was_killed and killed.out == ""

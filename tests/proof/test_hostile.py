@@ -18,10 +18,12 @@ from typing import Any
 from proof.hostile import WRITER, Hostile
 from support import Shell, open_store
 
-from coord_envelope import Event, Journal, Store, claims, codec, event
-from coord_envelope.stream import streams
-from coord_envelope.view import Snapshot, View
+from coord_envelope import Event, codec, event
 from coord_ev import fold as ev_fold
+from coord_kernel import Journal, Store
+from coord_kernel.rules import claims
+from coord_kernel.streams.stream import streams
+from coord_kernel.views.view import Snapshot, View
 from coord_lease import confirmed
 from coord_lease import fold as lease_fold
 from coord_msg import fold as mail_fold
@@ -46,7 +48,9 @@ def accounted(store: Store) -> tuple[list[Event], int]:
         if isinstance(item, Event):
             found.append(item)
     ordered = sorted(spans)
-    assert [start for start, _ in ordered] == [0, *(end for _, end in ordered)][:-1], "bytes are in nothing, or twice"
+    assert [start for start, _ in ordered] == [0, *(end for _, end in ordered)][:-1], (
+        "bytes are in nothing, or twice"
+    )
     data = Path(store.path, stream.file).read_bytes()
     assert ordered[-1][1] == data.rfind(b"\n") + 1 and stream.torn() == (not data.endswith(b"\n"))
     return found, len(spans) - len(found)
@@ -78,7 +82,10 @@ def check_readers(store: Store, data: bytes) -> tuple[int, int]:
     assert all(one.id < other.id for one, other in itertools.pairwise(found))
     assert [raw for rows in journal.lines(()) for raw in rows] == [one.raw for one in shown]
     rows = data.split(b"\n")
-    ends = ([one.id for one in some if rows[one["seq"] - 1] == one.raw] for some in (shown[-60:], journal.tail(60)))
+    ends = (
+        [one.id for one in some if rows[one["seq"] - 1] == one.raw]
+        for some in (shown[-60:], journal.tail(60))
+    )
     assert len({tuple(ids[-50:]) for ids in ends}) == 1, "the tail is another than the replay's"
     list(ev_fold.agents(shown))
     ev_fold.stats(shown)
@@ -94,7 +101,9 @@ def check_views(store: Store) -> None:
         whole, view = Snapshot(fold, events), View(store, fold).refresh()
         entities = sorted({entity for one in events for entity in fold.entities(one)})
         for entity in entities:
-            assert codec.dumps(view.get(entity)) == codec.dumps(whole.get(entity)), f"{fold.name} {entity}"
+            assert codec.dumps(view.get(entity)) == codec.dumps(whole.get(entity)), (
+                f"{fold.name} {entity}"
+            )
         view.close()
 
 
@@ -119,5 +128,7 @@ def test_whatever_stands_in_a_journal_is_read_and_accounted_for(
         except Exception as error:
             raise AssertionError(f"with Hostile({seed}): {error!r}") from error
         events, bad = events + counts[0], bad + counts[1]
-    say(f"hostile: {rounds * LINES:,} lines: {events:,} read as events, {bad:,} reported, no reader raised, all agree")
+    say(
+        f"hostile: {rounds * LINES:,} lines: {events:,} read as events, {bad:,} reported, no reader raised, all agree"
+    )
     assert events > rounds * LINES / 4 and bad > rounds * LINES / 10

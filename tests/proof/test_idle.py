@@ -16,7 +16,9 @@ SWEEP_S, SHARE = 5, 0.002
 
 def wake_ups(pid: int) -> int:
     """How often the process waited, and so woke. A count: whatever else the machine does, it does not change it."""
-    found = re.search(r"^voluntary_ctxt_switches:\s*(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    found = re.search(
+        r"^voluntary_ctxt_switches:\s*(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE
+    )
     assert found
     return int(found[1])
 
@@ -26,7 +28,9 @@ def cpu_s(pid: int) -> float:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
-def test_a_follower_sleeps_while_nothing_happens(shell: Shell, long: bool, say: Callable[[str], None]) -> None:
+def test_a_follower_sleeps_while_nothing_happens(
+    shell: Shell, long: bool, say: Callable[[str], None]
+) -> None:
     window = 60 if long else 3
     emit = "ev emit proof.made --to agent:reader"
     bytes_of(shell, emit)

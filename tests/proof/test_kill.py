@@ -44,7 +44,9 @@ class History:
         now = bytes_of(self.shell, "ev replay")
         assert now.startswith(self.begin), "what was there before has changed"
         fresh = now[len(self.begin) :].split(b"\n")[:-1]
-        assert self.last in fresh[:2], "the append after the last kill is gone"  # an unacked line may have survived
+        assert self.last in fresh[:2], (
+            "the append after the last kill is gone"
+        )  # an unacked line may have survived
         since = fresh[fresh.index(self.last) + 1 :]
         self.lost += len(set(acks).difference(since))
         assert since[: len(acks)] == acks, "an acked event is not there, or not as it was acked"
@@ -103,12 +105,18 @@ class Pace:
 
 
 def bulk(path: Path, lines: int, **fields: str) -> Path:
-    made = ({"type": "proof.bulk", "body": {"n": n, "pad": "·" * 60}, **fields} for n in range(lines))
-    path.write_text("".join(json.dumps(one).replace("#", str(n)) + "\n" for n, one in enumerate(made)))
+    made = (
+        {"type": "proof.bulk", "body": {"n": n, "pad": "·" * 60}, **fields} for n in range(lines)
+    )
+    path.write_text(
+        "".join(json.dumps(one).replace("#", str(n)) + "\n" for n, one in enumerate(made))
+    )
     return path
 
 
-def test_no_acked_event_is_lost_to_a_kill(shell: Shell, tmp_path: Path, long: bool, say: Callable[..., None]) -> None:
+def test_no_acked_event_is_lost_to_a_kill(
+    shell: Shell, tmp_path: Path, long: bool, say: Callable[..., None]
+) -> None:
     chance = random.Random(9)
     path = bulk(tmp_path / "bulk", LINES)
     feeds = [f"bash -c 'cat {path} | ev emit'", f"ev emit <{path}"]  # in many batches, in one
@@ -159,7 +167,9 @@ def remember(acked: dict[str, str], acks: list[bytes]) -> None:
         assert first == ack["event_id"], f"{ack['idempotency_key']} was acked with two events"
 
 
-def test_an_append_after_a_write_cut_at_any_byte_is_stored(shell: Shell, say: Callable[..., None]) -> None:
+def test_an_append_after_a_write_cut_at_any_byte_is_stored(
+    shell: Shell, say: Callable[..., None]
+) -> None:
     journal = open_journal(shell.cwd)
     size, lost = len(journal.append(ME, drafts(1))[0].raw) + 1, list[int]()
     for missing in range(1, size):
@@ -169,5 +179,7 @@ def test_an_append_after_a_write_cut_at_any_byte_is_stored(shell: Shell, say: Ca
         (after,) = journal.append(ME, drafts(1))
         if [one.raw for one in journal.replay()][-1] != after.raw:
             lost.append(missing)
-    say(f"torn tails: an event cut at each of its {size} bytes: {len(lost)} of the appends after it were lost")
+    say(
+        f"torn tails: an event cut at each of its {size} bytes: {len(lost)} of the appends after it were lost"
+    )
     assert not lost, f"acked, and not in the replay, when so many bytes were missing: {lost}"

@@ -25,7 +25,9 @@ REGRANT_S = 0.1
 
 def lease_events(shell: Shell) -> list[Json]:
     """In the order of the boot clock; what has the same time ends before it begins."""
-    found = [one for one in open_journal(shell.cwd).replay(live=True) if one["type"].startswith("lease.")]
+    found = [
+        one for one in open_journal(shell.cwd).replay(live=True) if one["type"].startswith("lease.")
+    ]
     return sorted(found, key=lambda one: (one["body"]["boot_ns"], one["type"] == "lease.acquired"))
 
 
@@ -37,7 +39,11 @@ def windows(events: list[Json]) -> list[tuple[int, int, int]]:
     for one in events:
         lease, at, body = one["refs"]["lease_id"], one["body"]["boot_ns"], one["body"]
         if one["type"] == "lease.acquired":
-            begin[lease], token[lease], until[lease] = at, body["token"], at + body["ttl_ms"] * 10**6
+            begin[lease], token[lease], until[lease] = (
+                at,
+                body["token"],
+                at + body["ttl_ms"] * 10**6,
+            )
         elif one["type"] == "lease.renewed":
             assert at < until[lease], "renewed after its time"
             until[lease] = at + body["ttl_ms"] * 10**6
@@ -79,11 +85,20 @@ class Contenders:
 def holder(shell: Shell) -> str | None:
     """Who acquired last."""
     events = open_journal(shell.cwd).tail(20)
-    return next((one["actor"]["agent_id"] for one in reversed(events) if one["type"] == "lease.acquired"), None)
+    return next(
+        (one["actor"]["agent_id"] for one in reversed(events) if one["type"] == "lease.acquired"),
+        None,
+    )
 
 
-def test_what_16_contend_for_is_never_held_twice(shell: Shell, long: bool, say: Callable[..., None]) -> None:
-    chance, harms, harmful = random.Random(5), Counter[str](), cycle(("killed", "stopped", "left alone"))
+def test_what_16_contend_for_is_never_held_twice(
+    shell: Shell, long: bool, say: Callable[..., None]
+) -> None:
+    chance, harms, harmful = (
+        random.Random(5),
+        Counter[str](),
+        cycle(("killed", "stopped", "left alone")),
+    )
     contenders = Contenders(shell, chance)
     stopped: list[tuple[float, subprocess.Popen[bytes]]] = []
     until = time.monotonic() + (30 if long else 4)
@@ -111,7 +126,9 @@ def test_what_16_contend_for_is_never_held_twice(shell: Shell, long: bool, say: 
     assert overlapping == 0
     assert all(before[2] < after[2] for before, after in pairwise(held))
     assert harms["killed"] and harms["stopped"] and len(held) > 1
-    who = {one["actor"]["agent_id"] for one in lease_events(shell) if one["type"] == "lease.acquired"}
+    who = {
+        one["actor"]["agent_id"] for one in lease_events(shell) if one["type"] == "lease.acquired"
+    }
     check_invariants(open_store(shell.cwd), bad_at_most=harms["killed"] + CONTENDERS)
     told = ", ".join(f"{count} {harm}" for harm, count in sorted(harms.items()))
     say(
@@ -122,14 +139,19 @@ def test_what_16_contend_for_is_never_held_twice(shell: Shell, long: bool, say: 
     )
 
 
-def test_a_dead_holders_lease_is_granted_again_at_once(shell: Shell, long: bool, say: Callable[..., None]) -> None:
+def test_a_dead_holders_lease_is_granted_again_at_once(
+    shell: Shell, long: bool, say: Callable[..., None]
+) -> None:
     """From the kill to the next one's `lease.acquired`, by the boot clock that the event carries."""
     took = []
     for _ in range(20 if long else 3):
         with Watched(shell, "lease with env:a --ttl 1h -- sh -c 'echo; sleep 1000'") as dying:
             dying.line()
             with Watched(shell, "lease acquire env:a --wait 10m --ttl 1ms --as next") as waiter:
-                while not os.path.exists(f"/proc/{waiter.child.pid}/task") or tasks(waiter.child.pid) < 2:
+                while (
+                    not os.path.exists(f"/proc/{waiter.child.pid}/task")
+                    or tasks(waiter.child.pid) < 2
+                ):
                     assert waiter.child.poll() is None
                     os.sched_yield()  # its second thread is the one that waits for the death
                 killed = time.clock_gettime_ns(time.CLOCK_BOOTTIME)

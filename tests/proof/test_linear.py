@@ -19,7 +19,9 @@ def history(text: str) -> list[Op]:
         did, _, saw = line.partition(":")
         when, name, verb, *token = did.split()
         call, back = when.split("-")
-        found.append(Op(int(call), int(back), who[name], verb, saw.strip() or None, int(*token or ["0"])))
+        found.append(
+            Op(int(call), int(back), who[name], verb, saw.strip() or None, int(*token or ["0"]))
+        )
     return found
 
 
@@ -184,17 +186,27 @@ def test_of_the_killed_only_those_are_in_the_order_that_took_effect() -> None:
     assert linearized(ops[:2], Item(), item) == []
 
 
-ANSWERS = ("0", "0 again", *(f"0 token {n}{again}" for n in range(1, 7) for again in ("", " again")))
+ANSWERS = (
+    "0",
+    "0 again",
+    *(f"0 token {n}{again}" for n in range(1, 7) for again in ("", " again")),
+)
 ANSWERS += tuple(f"1 is held by {who}" for who in ("agent:a", "agent:b", "nobody"))
 
 
 def lived(chance: random.Random) -> list[Op]:
     """Eight commands that overlap and what they were told, of which one answer may be wrong, and some are killed."""
-    times = sorted((point := chance.randrange(60), point - chance.randrange(20), n) for n in range(8))
+    times = sorted(
+        (point := chance.randrange(60), point - chance.randrange(20), n) for n in range(8)
+    )
     now, ops = Item(), list[Op]()
     for point, call, _ in times:
         op = Op(
-            call, point + chance.randrange(20), chance.choice((A, B, A2)), chance.choice(("claim", "release")), None
+            call,
+            point + chance.randrange(20),
+            chance.choice((A, B, A2)),
+            chance.choice(("claim", "release")),
+            None,
         )
         if chance.random() < 0.15:
             ops.append(op)  # killed before it did anything

@@ -57,7 +57,9 @@ def dies(shell: Shell, death: str, line: str, stdin: str = "", when: str = NOON)
     """Run one tool that is killed at that point: what it printed until then."""
     where = str(shell.cwd.parent / "death")
     done = shell(line, stdin, expect=None, DIE=death, PYTHONPATH=where, COORD_NOW=when)
-    assert done.status in (-signal.SIGKILL, 128 + signal.SIGKILL), f"{line}: did not die {death}: {done.err}"
+    assert done.status in (-signal.SIGKILL, 128 + signal.SIGKILL), (
+        f"{line}: did not die {death}: {done.err}"
+    )
     return done
 
 
@@ -88,7 +90,9 @@ def test_your_own_mail_is_printed_again_wherever_its_reader_died(shell: Shell) -
             assert found(shell, "msg recv") == [message], death
 
 
-def test_what_a_dead_consumer_took_from_a_queue_comes_back_when_its_visibility_is_over(shell: Shell) -> None:
+def test_what_a_dead_consumer_took_from_a_queue_comes_back_when_its_visibility_is_over(
+    shell: Shell,
+) -> None:
     for number, death in enumerate(("before append", "midway append", *PRINTING), 1):
         message = sends(shell, f"queue:q{number}")
         out = dies(shell, death, f"msg recv queue:q{number} -f").out
@@ -100,7 +104,9 @@ def test_what_a_dead_consumer_took_from_a_queue_comes_back_when_its_visibility_i
     assert len(bad_lines(shell)) == 1, "the claim that was torn"
 
 
-def test_a_message_whose_consumers_die_one_after_the_other_is_dead_with_the_fifth(shell: Shell) -> None:
+def test_a_message_whose_consumers_die_one_after_the_other_is_dead_with_the_fifth(
+    shell: Shell,
+) -> None:
     """Four deaths are bad luck, and the fifth delivery is one as any; after five somebody has to look."""
     times = [f"2026-01-02T12:{10 * n:02d}:00Z" for n in range(6)]
     lucky, unlucky = sends(shell, "queue:lucky"), sends(shell, "queue:unlucky")
@@ -128,13 +134,20 @@ def test_a_channel_goes_on_where_its_cursor_is(shell: Shell, acks: bool) -> None
         assert fits(death, dies(shell, death, f"msg recv chan:c -f{option}").out, message)
         assert found(shell, "msg recv chan:c --ack-fd 3 3</dev/null") == [message], death
     assert fits("", dies(shell, "after cursor", f"msg recv chan:c -f{option}").out, message)
-    assert found(shell, "msg recv chan:c") == [], "what the consumer had not processed is lost to it"
+    assert found(shell, "msg recv chan:c") == [], (
+        "what the consumer had not processed is lost to it"
+    )
     assert [row["msg_id"] for row in shell("msg ls chan:c").lines] == [message]
 
 
 def test_a_consumer_that_dies_before_it_writes_back_reads_a_channel_again(shell: Shell) -> None:
     one, two = sends(shell, "chan:c"), sends(shell, "chan:c", "two")
-    for said, left in (("", [one, two]), (one[:20], [one, two]), (f"{two}\n", [one, two]), (f"{one}\n{two}", [two])):
+    for said, left in (
+        ("", [one, two]),
+        (one[:20], [one, two]),
+        (f"{two}\n", [one, two]),
+        (f"{one}\n{two}", [two]),
+    ):
         (shell.cwd / "acks").write_text(said)
         shell("msg recv chan:c -f --ack-fd 3 3<acks", COORD_NOW=NOON)  # its end is the consumer's
         assert found(shell, "msg recv chan:c --ack-fd 3 3</dev/null") == left, said
@@ -146,9 +159,13 @@ ACKING = (*PRINTING, "before ack", "midway ack", "after ack")
 def test_recv_with_ack_acks_what_it_printed(shell: Shell) -> None:
     for number, death in enumerate(ACKING, 1):
         message = sends(shell, "tester")
-        assert fits(death, dies(shell, death.replace("ack", "append"), "msg recv -f --ack").out, message)
+        assert fits(
+            death, dies(shell, death.replace("ack", "append"), "msg recv -f --ack").out, message
+        )
         left = [] if death == "after ack" else [message]
-        assert found(shell, "msg recv --ack") == left, f"{death}: lost to the consumer, or printed again"
+        assert found(shell, "msg recv --ack") == left, (
+            f"{death}: lost to the consumer, or printed again"
+        )
         assert len(shell("msg ls --all").lines) == number
     assert len(bad_lines(shell)) == 1, "the ack that was torn"
 
@@ -193,7 +210,9 @@ PIPES = {
 
 
 @pytest.mark.parametrize("kind", PIPES)
-def test_a_pipe_that_is_begun_again_sends_nothing_twice(shell: Shell, kind: str, say: Callable[[str], None]) -> None:
+def test_a_pipe_that_is_begun_again_sends_nothing_twice(
+    shell: Shell, kind: str, say: Callable[[str], None]
+) -> None:
     """The same input from its beginning each time, after it was killed in the middle twice: no cursor, only keys."""
     if kind == "messages" and not shutil.which("jq"):
         pytest.skip("jq is not installed")
@@ -210,12 +229,16 @@ def test_a_pipe_that_is_begun_again_sends_nothing_twice(shell: Shell, kind: str,
     with running(shell, f"ev tail -n {EVENTS} --type proof.made", PIPES[kind]) as piped:
         said = Counter("$dup" in json.loads(line) for line in piped.rest())
     causes = Counter(key(one) for one in sent(shell))
-    events = {one["event_id"] for one in map(json.loads, replayed(shell)) if one["type"] == "proof.made"}
+    events = {
+        one["event_id"] for one in map(json.loads, replayed(shell)) if one["type"] == "proof.made"
+    }
     assert causes == dict.fromkeys(events, 1), "lost, or sent twice"
     assert 0 < parts[0] < parts[1] < EVENTS, f"it was not stopped in the middle: {parts}"
     assert (said[True], said[False]) == (parts[1], EVENTS - parts[1])
     check_invariants(open_store(shell.cwd))
-    say(f"pipe, {kind}: {EVENTS} events, killed with {parts[0]} and {parts[1]} sent, begun again: each sent once")
+    say(
+        f"pipe, {kind}: {EVENTS} events, killed with {parts[0]} and {parts[1]} sent, begun again: each sent once"
+    )
 
 
 PADDED = {"type": "proof.made", "body": {"text": "x" * 30_000}}

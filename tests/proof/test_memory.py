@@ -25,7 +25,7 @@ print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
 # In a process of its own for the same reason. Two agents' events alternate in batches.
 BUILD = f"""
 import sys
-from coord_envelope import Journal, find
+from coord_kernel import Journal, find
 first, last = int(sys.argv[1]), int(sys.argv[2])
 journal = Journal(find())
 for start in range(first, last, 1_000):
@@ -36,7 +36,9 @@ for start in range(first, last, 1_000):
 
 def python(shell: Shell, code: str, *argv: str) -> str:
     command = [sys.executable, "-c", code, *argv]
-    return subprocess.run(command, cwd=shell.cwd, env=shell.env, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        command, cwd=shell.cwd, env=shell.env, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def peak_mib(shell: Shell, *argv: str) -> float:
@@ -64,7 +66,9 @@ def printed_in_order(shell: Shell) -> int:
     return count
 
 
-def test_replay_and_look_ups_do_not_hold_the_history(shell: Shell, long: bool, say: Callable[[str], None]) -> None:
+def test_replay_and_look_ups_do_not_hold_the_history(
+    shell: Shell, long: bool, say: Callable[[str], None]
+) -> None:
     few, many = (100_000, 1_000_000) if long else (12_000, 60_000)
     before = grow(shell, 0, few)
     small = peak_mib(shell, "ev", "replay")
@@ -73,7 +77,9 @@ def test_replay_and_look_ups_do_not_hold_the_history(shell: Shell, long: bool, s
     assert printed_in_order(shell) == many
     assert peak < LIMIT_MIB
     # Held as bytes, the events in between would take `grown` more; held as objects, several times that.
-    assert peak - small < grown / 2, f"{small:.1f} MiB for {few:,} events, {peak:.1f} MiB for {many:,}"
+    assert peak - small < grown / 2, (
+        f"{small:.1f} MiB for {few:,} events, {peak:.1f} MiB for {many:,}"
+    )
     look_up = check_look_ups(shell, many)
     say(
         f"memory: replay of {few:,} events {small:.0f} MiB, of {many:,} ({before + grown:.0f} MiB) {peak:.0f} MiB; "
@@ -83,7 +89,9 @@ def test_replay_and_look_ups_do_not_hold_the_history(shell: Shell, long: bool, s
 
 def check_look_ups(shell: Shell, count: int) -> float:
     """The tail is the newest ten; a key is found again. The memory of the look-up that makes the index."""
-    newest = [json.loads(line)["body"]["n"] for line in bytes_of(shell, "ev tail -n 10").splitlines()]
+    newest = [
+        json.loads(line)["body"]["n"] for line in bytes_of(shell, "ev tail -n 10").splitlines()
+    ]
     assert newest == list(range(count - 10, count))
     assert not (shell.cwd / ".coord/local/index.sqlite").exists()
     peak = peak_mib(shell, "ev", "emit", "proof.new", "--key", "once")

@@ -58,24 +58,24 @@ def room(shell: Shell, _: Path) -> None:
 
 LOCK = """
 from contextlib import nullcontext
-from coord_envelope.store import Store
+from coord_kernel.store.directory import Store
 Store.lock = lambda self, wait_s=0: nullcontext()
 """
 SLOWLY = """
 import time
-from coord_envelope import append
+from coord_kernel.journal import append
 write_clock = append.write_clock
 append.write_clock = lambda *what: (time.sleep(0.2), write_clock(*what))  # between the look and the write
 """
 SYNC = """
 import atexit, os
-from coord_envelope.append import Tail
+from coord_kernel.journal.append import Tail
 sync = Tail._sync
 Tail._sync = lambda self, fd, new: atexit.register(sync, self, os.dup(fd), new)
 """
 PRINT = """
 import atexit
-from coord_envelope.output import Output
+from coord_kernel.cli.output import Output
 flush, begin = Output.flush, Output.__init__
 def later(self, form):
     begin(self, form)
@@ -84,17 +84,25 @@ Output.__init__, Output.flush = later, lambda self: None
 """
 ARBITER = """
 from coord_wk.confirm import Confirm
-Confirm.settle = lambda self, claim, where: claim.noted(level="confirmed", token=1)
+Confirm.settle = lambda self, claim, where: claim.annotated(level="confirmed", token=1)
 """
 TAKING_BACK = """
-from coord_envelope import append
+from coord_kernel.journal import append
 append._give_back = lambda fd, begin, group: group
 """
 MUTATIONS: dict[str, tuple[str, Check, str]] = {
-    "the lock is removed": (LOCK, writers, "not what is stored|has a hole|not in strictly ascending order"),
+    "the lock is removed": (
+        LOCK,
+        writers,
+        "not what is stored|has a hole|not in strictly ascending order",
+    ),
     "no lock, among those who contend": (LOCK + SLOWLY, contention, "no order explains"),
     "the ack comes before the fdatasync": (SYNC, durable, "printed before it was on the disk"),
-    "the cursor is saved before the print": (PRINT, cursor, "neither printed before the crash nor after it"),
+    "the cursor is saved before the print": (
+        PRINT,
+        cursor,
+        "neither printed before the crash nor after it",
+    ),
     "a claim is made without the arbiter": (ARBITER, claims, r"assert 2 == 1"),
     "a short write is acked": (TAKING_BACK, room, "2 acked"),
 }
@@ -102,7 +110,9 @@ MUTATIONS: dict[str, tuple[str, Check, str]] = {
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
-def test_a_broken_build_is_noticed(shell: Shell, tmp_path: Path, mutation: str, say: Callable[[str], None]) -> None:
+def test_a_broken_build_is_noticed(
+    shell: Shell, tmp_path: Path, mutation: str, say: Callable[[str], None]
+) -> None:
     source, check, words = MUTATIONS[mutation]
     (tmp_path / "sitecustomize.py").write_text(source)
     shell.env["PYTHONPATH"] = str(tmp_path)

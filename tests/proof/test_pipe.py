@@ -18,7 +18,7 @@ import pytest
 from proof.witness import PATIENCE_S, Watched, bytes_of, journal_size, replayed
 from support import Shell, open_journal
 
-from coord_envelope import Journal
+from coord_kernel import Journal
 
 EVENTS = 50
 SOON_S = 4.0
@@ -60,7 +60,9 @@ def end(shell: Shell, stage: str, how: signal.Signals) -> None:
 
 
 def made(*numbers: int) -> bytes:
-    return b"".join(json.dumps({"type": "proof.made", "body": {"n": n}}).encode() + b"\n" for n in numbers)
+    return b"".join(
+        json.dumps({"type": "proof.made", "body": {"n": n}}).encode() + b"\n" for n in numbers
+    )
 
 
 def read_mail(shell: Shell) -> Watched:
@@ -78,7 +80,10 @@ def flowing(shell: Shell) -> Iterator[tuple[Watched, Watched]]:
 
 
 def test_each_event_becomes_one_message(shell: Shell, say: Callable[[str], None]) -> None:
-    with flowing(shell) as (inbox, piped), Watched(shell, "ev emit --as maker", stdin=subprocess.PIPE) as maker:
+    with (
+        flowing(shell) as (inbox, piped),
+        Watched(shell, "ev emit --as maker", stdin=subprocess.PIPE) as maker,
+    ):
         for n in range(1, EVENTS // 2):
             maker.tell(made(n))  # one by one, then all the others at once
             maker.line()
@@ -91,28 +96,40 @@ def test_each_event_becomes_one_message(shell: Shell, say: Callable[[str], None]
     stored = [line for line in replayed(shell) if b'"type":"msg.sent"' in line]
     assert (shell.cwd / "sent").read_bytes().split(b"\n") == [*stored, b""]
     assert len(stored) == EVENTS + 1
-    say(f"pipe: {EVENTS} events, {len(stored) - 1} messages, in order; SIGTERM to tail ended it: {statuses.decode()}")
+    say(
+        f"pipe: {EVENTS} events, {len(stored) - 1} messages, in order; SIGTERM to tail ended it: {statuses.decode()}"
+    )
 
 
-def test_the_pipeline_ends_when_its_last_stage_is_gone(shell: Shell, say: Callable[[str], None]) -> None:
+def test_the_pipeline_ends_when_its_last_stage_is_gone(
+    shell: Shell, say: Callable[[str], None]
+) -> None:
     with flowing(shell) as (_, piped):
         end(shell, "send", signal.SIGKILL)
         began = time.monotonic()
-        bytes_of(shell, "ev emit proof.made --body '{\"n\":1}'")  # jq learns of it only by writing, ev does not need to
+        bytes_of(
+            shell, "ev emit proof.made --body '{\"n\":1}'"
+        )  # jq learns of it only by writing, ev does not need to
         statuses = piped.line(SOON_S).decode()
         took = time.monotonic() - began
     assert statuses.split()[1:] == ["141", "137"] and statuses.split()[0] in ("0", "141")
-    say(f"pipe: msg send killed: the pipeline ended with the next event, in {1000 * took:.0f} ms: {statuses}")
+    say(
+        f"pipe: msg send killed: the pipeline ended with the next event, in {1000 * took:.0f} ms: {statuses}"
+    )
 
 
-@pytest.mark.parametrize("command", ["ev tail -f", "ev watch", "ev tail -f --cursor c", "msg recv -f --as reader"])
+@pytest.mark.parametrize(
+    "command", ["ev tail -f", "ev watch", "ev tail -f --cursor c", "msg recv -f --as reader"]
+)
 def test_a_follower_ends_with_its_reader_though_no_event_comes(
     shell: Shell, command: str, say: Callable[[str], None]
 ) -> None:
     with Watched(shell, command) as follower, Watched(shell, "ev tail -f") as other:
         event = "ev emit proof.made --to agent:reader -o id"
         last = bytes_of(shell, event)
-        while not select.select([follower.out], [], [], 0.2)[0]:  # who follows does not say from when on
+        while not select.select([follower.out], [], [], 0.2)[
+            0
+        ]:  # who follows does not say from when on
             last = bytes_of(shell, event)
         for one in (follower, other):
             while last.strip() not in one.line():
@@ -134,7 +151,9 @@ def test_a_restarted_pipeline_loses_nothing_and_sends_nothing_twice(
         fill_pipes(open_journal(shell.cwd))
         how = signal.SIGKILL if number % 4 == 3 else signal.SIGTERM
         statuses = stop_midway(shell, how, chance.random() * 60_000)
-        assert statuses == "143 0 0" or how == signal.SIGKILL, statuses  # that may tear a line, and jq says so
+        assert statuses == "143 0 0" or how == signal.SIGKILL, (
+            statuses
+        )  # that may tear a line, and jq says so
     with running(shell, "--cursor c") as piped:  # without -f it ends when all is read
         assert piped.rest() == [b"0 0 0"]
     stored = [json.loads(line) for line in replayed(shell)]
@@ -153,7 +172,9 @@ def fill_pipes(journal: Journal) -> None:
     """With so much that tail has to wait for its reader: it is ended in the midst of a batch of three streams."""
     for agent in ("agent:one", "agent:two", "agent:three"):
         body = {"n": 0, "pad": "x" * 1_000}
-        journal.append({"agent_id": agent}, [{"type": "proof.made", "body": body} for _ in range(150)])
+        journal.append(
+            {"agent_id": agent}, [{"type": "proof.made", "body": body} for _ in range(150)]
+        )
 
 
 def stop_midway(shell: Shell, how: signal.Signals, grown: float) -> str:

@@ -68,7 +68,9 @@ class Crew:
         self.hired += 1
         agent = self._box.agent.format(name)
         line = f"env COORD_AGENT={agent} python consumer.py done {name} {self._box.recv}"
-        self.alive[name] = self._stack.enter_context(Watched(self._shell, line, start_new_session=True))
+        self.alive[name] = self._stack.enter_context(
+            Watched(self._shell, line, start_new_session=True)
+        )
 
     def kill(self, name: str) -> None:
         """As a machine would: the follower, the consumer and its ack, all at once."""
@@ -112,10 +114,17 @@ def grown(shell: Shell) -> Moment:
 
 
 @pytest.mark.parametrize(
-    ("box", "messages", "kills"), [(QUEUE, (80, 1_000), (8, 40)), (INBOX, (40, 400), (6, 40))], ids=["queue", "inbox"]
+    ("box", "messages", "kills"),
+    [(QUEUE, (80, 1_000), (8, 40)), (INBOX, (40, 400), (6, 40))],
+    ids=["queue", "inbox"],
 )
 def test_killed_senders_and_consumers_lose_nothing_and_only_their_own_comes_twice(
-    shell: Shell, box: Box, messages: tuple[int, int], kills: tuple[int, int], long: bool, say: Callable[..., None]
+    shell: Shell,
+    box: Box,
+    messages: tuple[int, int],
+    kills: tuple[int, int],
+    long: bool,
+    say: Callable[..., None],
 ) -> None:
     """A message comes again only after its last consumer was killed, and dies only with its fifth.
 
@@ -150,7 +159,9 @@ def test_killed_senders_and_consumers_lose_nothing_and_only_their_own_comes_twic
         lost=lost,
     )
     assert lost == 0 and acked <= sent, "an acked message was never processed"
-    assert times.keys() | dead == sent, "one was processed that was never sent, or not processed though it is there"
+    assert times.keys() | dead == sent, (
+        "one was processed that was never sent, or not processed though it is there"
+    )
     for message in again:
         *earlier, _ = [name for one, name in noted if one == message]
         assert set(earlier) <= set(crew.killed), "came twice, and the first consumer was alive"
@@ -171,7 +182,9 @@ def buried(shell: Shell, killed: set[str]) -> set[str]:
     for one in events(shell, "msg.claimed"):
         had.get(one["refs"]["msg_id"], []).append(one["actor"]["agent_id"].removeprefix("agent:"))
     for message, consumers in had.items():
-        assert len(consumers) == DELIVERIES and set(consumers) <= killed, f"{message} is dead too early: {consumers}"
+        assert len(consumers) == DELIVERIES and set(consumers) <= killed, (
+            f"{message} is dead too early: {consumers}"
+        )
     return dead
 
 

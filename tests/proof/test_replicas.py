@@ -16,11 +16,16 @@ from proof.replicas_model import Replicas
 from proof.replicas_world import SEEN
 from support import Json
 
-from coord_envelope import append, claims, cursor, keys, view
-from coord_envelope.sync import intake
+from coord_envelope import cursor
+from coord_kernel.journal import append, keys
+from coord_kernel.rules import claims
+from coord_kernel.sync import intake
+from coord_kernel.views import view
 from coord_wk import fold
 
-ANY = settings(deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+ANY = settings(
+    deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 FORM = settings(ANY, max_examples=30, stateful_step_count=40)
 LONG = settings(ANY, derandomize=False, max_examples=400, stateful_step_count=60)
 
@@ -33,7 +38,9 @@ def test_replicas_agree_whatever_happens_to_them(long: bool, say: Callable[[str]
     number = int.from_bytes(os.urandom(4), "big")
     SEEN.clear()
     try:
-        run_state_machine_as_test(seed(number)(Seeded) if long else Replicas, settings=LONG if long else FORM)
+        run_state_machine_as_test(
+            seed(number)(Seeded) if long else Replicas, settings=LONG if long else FORM
+        )
     except BaseException:
         say(f"replicas: {seen()}{f'; seed {number}' if long else ''}: not as it must be")
         raise
@@ -61,7 +68,12 @@ def nothing(*_: object) -> None:
 BROKEN: dict[str, tuple[object, str, Any, str]] = {
     "the clock decides": (fold, "_write", by_the_clock, "by what each writer knew"),
     "a claim cannot be taken away": (claims, "stolen", without_a_steal, "by what each writer knew"),
-    "what comes late is a step more": (view._Entity, "fold", nothing, "another view without the index"),
+    "what comes late is a step more": (
+        view._Entity,
+        "fold",
+        nothing,
+        "another view without the index",
+    ),
     "a key is never found": (keys.Keys, "first", nothing, "used twice"),
     "a torn line is written on": (append.Tail, "_end_torn_line", lambda _: 0, "acked, not there"),
     "a fork is dropped": (intake.Intake, "_fork", nothing, "did not come"),

@@ -84,12 +84,16 @@ def by_job(shell: Shell, kind: str) -> dict[str, list[Json]]:
     return found
 
 
-def test_killed_workers_lose_no_job_and_leave_nobody_behind(shell: Shell, long: bool, say: Callable[..., None]) -> None:
+def test_killed_workers_lose_no_job_and_leave_nobody_behind(
+    shell: Shell, long: bool, say: Callable[..., None]
+) -> None:
     chance, count, kills = random.Random(11), 500 if long else 60, 60 if long else 9
     (shell.cwd / "job").write_text(JOB)
     body = {"argv": ["sh", "job"], "max_attempts": 1_000}
     (shell.cwd / "in").write_text("\n".join(json.dumps(body) for _ in range(count)))
-    runs = {json.loads(line)["event_id"] for line in bytes_of(shell, "run request <in").splitlines()}
+    runs = {
+        json.loads(line)["event_id"] for line in bytes_of(shell, "run request <in").splitlines()
+    }
     done, due = 0, sorted(chance.sample(range(1, count * 3 // 4), kills))
     deadline = time.monotonic() + PATIENCE_S * (20 if long else 4)
     with ExitStack() as stack:
@@ -103,13 +107,17 @@ def test_killed_workers_lose_no_job_and_leave_nobody_behind(shell: Shell, long: 
         for one in crew.alive:
             one.child.send_signal(signal.SIGTERM)
         assert [one.child.wait(PATIENCE_S) for one in crew.alive] == [0] * WORKERS
-    shown = {one["run_id"]: one for one in map(json.loads, bytes_of(shell, "run ls --all").splitlines())}
+    shown = {
+        one["run_id"]: one for one in map(json.loads, bytes_of(shell, "run ls --all").splitlines())
+    }
     assert shown.keys() == runs
     assert {(one["status"], one["code"]) for one in shown.values()} == {("completed", 0)}
     results, claims = by_job(shell, "run.completed"), by_job(shell, "run.claimed")
     assert {run: len(found) for run, found in results.items()} == dict.fromkeys(runs, 1)
     for run, (result,) in results.items():
-        assert result["body"]["claim"] == claims[run][-1]["event_id"], "the result of one who had lost the job"
+        assert result["body"]["claim"] == claims[run][-1]["event_id"], (
+            "the result of one who had lost the job"
+        )
         log_is_whole(shell, run, shown[run]["attempt"], result["body"])
     assert list(left_of(runs)) == []
     again = sum(len(found) - 1 for found in claims.values())
@@ -132,7 +140,9 @@ def log_is_whole(shell: Shell, run: str, n: int, body: Json) -> None:
         assert (said["bytes"], said["sha256"]) == (len(log), hashlib.sha256(log).hexdigest())
 
 
-def test_a_flood_of_output_needs_no_more_than_its_bound(shell: Shell, long: bool, say: Callable[..., None]) -> None:
+def test_a_flood_of_output_needs_no_more_than_its_bound(
+    shell: Shell, long: bool, say: Callable[..., None]
+) -> None:
     """64 MiB of disk and a fixed memory, whatever a job writes."""
     size, gate = 1_000_000_000 if long else 150_000_000, Gate(shell.cwd)
     run = requested(shell, f"sh -c 'head -c {size} /dev/zero; echo up >&2; read x <gate'")
@@ -148,7 +158,9 @@ def test_a_flood_of_output_needs_no_more_than_its_bound(shell: Shell, long: bool
     assert peak < 64 << 10
 
 
-def test_a_worker_sleeps_while_nothing_happens(shell: Shell, long: bool, say: Callable[..., None]) -> None:
+def test_a_worker_sleeps_while_nothing_happens(
+    shell: Shell, long: bool, say: Callable[..., None]
+) -> None:
     window = 60 if long else 3
     with worker(shell) as found:
         requested(shell, "true")

@@ -51,7 +51,9 @@ class Life:
             before = self.clone.held()
             self._user(chance)
             after = self.clone.held()
-            assert all(after.get(path, 0) >= size for path, size in before.items()), "the user's git took lines away"
+            assert all(after.get(path, 0) >= size for path, size in before.items()), (
+                "the user's git took lines away"
+            )
             theirs = self.clone.theirs()
             self._sync("other")
             now = self.clone.theirs()
@@ -60,16 +62,27 @@ class Life:
             )
 
     def _emit(self, agent: str, chance: random.Random) -> None:
-        made = ({"type": "proof.met", "body": {"n": n, "pad": "·" * 40}} for n in range(chance.randint(1, 12)))
+        made = (
+            {"type": "proof.met", "body": {"n": n, "pad": "·" * 40}}
+            for n in range(chance.randint(1, 12))
+        )
         lines = "".join(json.dumps(one) + "\n" for one in made)
-        self.acked += self.clone("ev emit", lines, COORD_AGENT=f"{self.clone.name}-{agent}").out.split("\n")[:-1]
+        self.acked += self.clone(
+            "ev emit", lines, COORD_AGENT=f"{self.clone.name}-{agent}"
+        ).out.split("\n")[:-1]
 
     def _sync(self, agent: str) -> None:
         done = self.clone(
-            "ev sync", expect=None, FLAKY=FLAKY, LATE=self._late, COORD_AGENT=f"{self.clone.name}-{agent}"
+            "ev sync",
+            expect=None,
+            FLAKY=FLAKY,
+            LATE=self._late,
+            COORD_AGENT=f"{self.clone.name}-{agent}",
         )
         assert done.status in (0, 69), f"exit {done.status}: {done.err}"
-        told = [line for line in done.err.splitlines() if "cannot be fetched" not in line]  # the others went on
+        told = [
+            line for line in done.err.splitlines() if "cannot be fetched" not in line
+        ]  # the others went on
         assert len(told) == bool(done.status), done.err
         self.ends[done.status] += 1
 
@@ -97,11 +110,30 @@ HABITS = {
     "a stash of all": ["stash -q -a"],
     "a clean": ["clean -qfdx"],
     "a dirty index": ["add -A"],
-    "a push and a fetch": ["commit -qam own", "push -qf origin HEAD:refs/heads/{name}", "fetch -q origin"],
+    "a push and a fetch": [
+        "commit -qam own",
+        "push -qf origin HEAD:refs/heads/{name}",
+        "fetch -q origin",
+    ],
     "a reset": ["reset -q --hard"],
-    "a merge": ["commit -qam side", "branch -f side", "reset -q --hard HEAD~1", "merge -q --no-ff --no-edit side"],
-    "an amend": ["commit -qam first", "commit -q --amend -m again", "reflog expire --expire=now --all", "gc -q"],
-    "a head apart": ["checkout -q --detach", "commit -qam apart", "tag -f apart", "checkout -q main"],
+    "a merge": [
+        "commit -qam side",
+        "branch -f side",
+        "reset -q --hard HEAD~1",
+        "merge -q --no-ff --no-edit side",
+    ],
+    "an amend": [
+        "commit -qam first",
+        "commit -q --amend -m again",
+        "reflog expire --expire=now --all",
+        "gc -q",
+    ],
+    "a head apart": [
+        "checkout -q --detach",
+        "commit -qam apart",
+        "tag -f apart",
+        "checkout -q main",
+    ],
     "a worktree": ["worktree add -qf ../{name}-tree", "worktree remove -f ../{name}-tree"],
 }
 """What a user does to a repository in which anything may lie about."""
@@ -122,7 +154,10 @@ def test_all_end_with_the_same_events_and_no_users_git_is_touched(
     assert all(lines[line] == 1 for line in acked), "an acked event is not there once"
     assert hub.rejected() == []
     assert chance.choice(hub.clones)("ev verify").out == ""
-    ends, did = sum((life.ends for life in lives), Counter()), sum((life.did for life in lives), Counter())
+    ends, did = (
+        sum((life.ends for life in lives), Counter()),
+        sum((life.did for life in lives), Counter()),
+    )
     say(
         f"sync: 8 clones, 16 agents, {len(acked):,} events, {ends.total()} syncs of which {ends[69]} failed, "
         f"{hub.repeated()} calls of the network came twice: one replay in all, each acked event once, "
@@ -140,11 +175,17 @@ def test_two_that_begin_at_once_share_one_arbiter(repo: Path, tmp_path: Path, lo
         items = [clone("wk new first -o id").out.strip() for clone in hub.clones]
         assert [done.status for done in at_once([*hub.clones] * 2, "ev init")] == [0] * 4
         with ThreadPoolExecutor(2) as threads:
-            claims = list(threads.map(lambda clone, item: clone(f"wk claim {item}").one, hub.clones, items))
+            claims = list(
+                threads.map(lambda clone, item: clone(f"wk claim {item}").one, hub.clones, items)
+            )
         assert [claim["$level"] for claim in claims] == ["confirmed", "confirmed"]
         confirmed = events(hub.settle(), "work.confirmed")
-        assert sorted(one["body"]["claim"] for one in confirmed) == sorted(claim["event_id"] for claim in claims)
-        assert [(one["writer"], one["seq"]) for one in confirmed] == [(confirmed[0]["writer"], n) for n in (1, 2)]
+        assert sorted(one["body"]["claim"] for one in confirmed) == sorted(
+            claim["event_id"] for claim in claims
+        )
+        assert [(one["writer"], one["seq"]) for one in confirmed] == [
+            (confirmed[0]["writer"], n) for n in (1, 2)
+        ]
         assert hub.rejected() == []
 
 
@@ -215,7 +256,9 @@ def test_after_a_sync_was_killed_the_next_completes(
     )
 
 
-def test_the_lock_of_a_ref_that_a_killed_git_left_is_not_in_the_way(repo: Path, tmp_path: Path) -> None:
+def test_the_lock_of_a_ref_that_a_killed_git_left_is_not_in_the_way(
+    repo: Path, tmp_path: Path
+) -> None:
     # Found by reading, shown by laying the lock there: each sync after it ended with 69, for ever.
     here, there = Hub(tmp_path, 2).clones
     here("ev emit proof.met")
@@ -230,7 +273,9 @@ def test_the_lock_of_a_ref_that_a_killed_git_left_is_not_in_the_way(repo: Path, 
         assert there("ev sync").one["received"] == 1
 
 
-def test_nothing_is_sent_that_does_not_go_on_from_what_the_remote_has(repo: Path, tmp_path: Path) -> None:
+def test_nothing_is_sent_that_does_not_go_on_from_what_the_remote_has(
+    repo: Path, tmp_path: Path
+) -> None:
     # Found by a network that failed three times in a row: the push was made all the same, and rejected.
     hub = Hub(tmp_path, 1)
     (here,) = hub.clones
@@ -250,7 +295,9 @@ def test_nothing_is_sent_that_does_not_go_on_from_what_the_remote_has(repo: Path
     assert hub.settle()[-1].decode() == acked.strip()
 
 
-def test_a_push_that_arrives_after_its_sync_was_killed_is_built_upon(repo: Path, tmp_path: Path) -> None:
+def test_a_push_that_arrives_after_its_sync_was_killed_is_built_upon(
+    repo: Path, tmp_path: Path
+) -> None:
     # Found by reading, shown by a ref that moves during the push: it ended with 69 and doubted the right to push.
     hub = Hub(tmp_path, 1)
     (here,) = hub.clones

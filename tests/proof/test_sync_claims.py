@@ -33,7 +33,9 @@ def test_of_two_who_claimed_apart_who_syncs_first_owns_it_and_the_other_has_mail
     lost = second("ev sync", expect=1)
     assert lost.one["conceded"] == claims[1:] and len(lost.err.splitlines()) == 1
     first("ev sync")
-    assert {(one["id"], one["agent"], one["n"]) for one in owners(hub, item)} == {(claims[0], f"agent:{first.name}", 1)}
+    assert {(one["id"], one["agent"], one["n"]) for one in owners(hub, item)} == {
+        (claims[0], f"agent:{first.name}", 1)
+    }
     (mail,) = second("msg recv").lines
     assert (mail["type"], mail["body"]["claim"], mail["body"]["winner"]) == (
         "work.conceded",
@@ -47,7 +49,10 @@ def test_of_two_who_claimed_apart_who_syncs_first_owns_it_and_the_other_has_mail
 def race(hub: Hub, item: str) -> tuple[int, int, int]:
     """All clones claim it at once: who is confirmed, with which token, and how many are left tentative."""
     ended = at_once(hub.clones, f"wk claim {item}")
-    said = [(done.status, done.one["$level"] if done.out else None, len(done.err.splitlines())) for done in ended]
+    said = [
+        (done.status, done.one["$level"] if done.out else None, len(done.err.splitlines()))
+        for done in ended
+    ]
     assert said.count(CONFIRMED) == 1, [done.err for done in ended]
     assert set(said) <= {CONFIRMED, REFUSED, UNREACHED}, [done.err for done in ended]
     winner = said.index(CONFIRMED)

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from support import ME, Shell, check_invariants, drafts, open_store, segment
 
-from coord_envelope import Event, Journal
-from coord_envelope.stream import streams
+from coord_envelope import Event
+from coord_kernel import Journal
+from coord_kernel.streams.stream import streams
 
 TAILS = {
     "nothing": b"",
@@ -51,7 +52,9 @@ class Cut:
             path.write_bytes(data)
         kept = self.lines(files.values())
         self.reads(kept)
-        ended = self.lines(data if not data or data.endswith(b"\n") else data + b"\n" for data in files.values())
+        ended = self.lines(
+            data if not data or data.endswith(b"\n") else data + b"\n" for data in files.values()
+        )
         (after,) = Journal(self.store).append(ME, drafts(1))
         assert after["seq"] == len(ended) + 1, "a seq is given a second time, or one is left out"
         self.reads([*ended, after.raw])
@@ -66,16 +69,25 @@ class Cut:
         assert [one.raw for one in Journal(self.store).replay()] == expected
         for stream in streams(self.store):
             seen: dict[str, list[tuple[int, int]]] = {}
-            found = [(stream.file, stream.start, stream.offset, isinstance(item, Event)) for item in stream.read()]
+            found = [
+                (stream.file, stream.start, stream.offset, isinstance(item, Event))
+                for item in stream.read()
+            ]
             for file, start, end, _ in found:
                 seen.setdefault(file, []).append((start, end))
             for first in stream.segments():
                 file = f"{stream.kind}/{stream.name}/{first:012d}.jsonl"
                 data = Path(self.store.path, file).read_bytes()
                 spans = sorted(set(seen.get(file, [])))
-                assert [start for start, _ in spans] == [0, *(end for _, end in spans)][: len(spans)], "a gap"
-                assert sum(end - start for start, end in spans) == data.rfind(b"\n") + 1, "bytes are in nothing"
-            assert stream.torn() == (not data.endswith(b"\n") and bool(data)), "a torn tail is not told of"
+                assert [start for start, _ in spans] == [0, *(end for _, end in spans)][
+                    : len(spans)
+                ], "a gap"
+                assert sum(end - start for start, end in spans) == data.rfind(b"\n") + 1, (
+                    "bytes are in nothing"
+                )
+            assert stream.torn() == (not data.endswith(b"\n") and bool(data)), (
+                "a torn tail is not told of"
+            )
         check_invariants(self.store, bad_at_most=sum(not is_event for *_, is_event in found))
 
 
@@ -90,7 +102,9 @@ def test_a_journal_cut_anywhere_with_anything_behind_it_reads_and_goes_on(
             journal.check(cut, TAILS[name])
         except AssertionError as error:
             raise AssertionError(f"cut at {cut}, then {name}: {error}") from error
-    say(f"torn journal: {len(tried):,} of {len(cuts):,} cuts and tails: what is before and after is read")
+    say(
+        f"torn journal: {len(tried):,} of {len(cuts):,} cuts and tails: what is before and after is read"
+    )
 
 
 def check_room(shell: Shell, chosen: Callable[[range], Iterable[int]]) -> tuple[int, int]:
@@ -105,7 +119,10 @@ def check_room(shell: Shell, chosen: Callable[[range], Iterable[int]]) -> tuple[
         done = shell(f'{sys.executable} -c "{ROOM}" {room} ev ev emit  # limit', lines, expect=74)
         fit = int(room >= begin + size // 2)
         assert len(done.lines) == fit, f"{room - begin} bytes of room: {len(done.lines)} acked"
-        assert f": {fit} of 2 events were written; make room" in done.err and len(done.err.splitlines()) == 1
+        assert (
+            f": {fit} of 2 events were written; make room" in done.err
+            and len(done.err.splitlines()) == 1
+        )
         assert shell("ev replay").out == before + done.out
         shell("ev emit proof.after")
         check_invariants(store)
@@ -115,5 +132,9 @@ def check_room(shell: Shell, chosen: Callable[[range], Iterable[int]]) -> tuple[
 def test_a_disk_with_room_for_any_part_of_a_batch_keeps_whole_lines_and_says_how_many(
     shell: Shell, long: bool, say: Callable[[str], None]
 ) -> None:
-    tried, size = check_room(shell, lambda rooms: rooms if long else random.Random(4).sample(rooms, 6))
-    say(f"full disk: room for {tried} of {size} of a batch's bytes: whole lines kept and acked, the rest told")
+    tried, size = check_room(
+        shell, lambda rooms: rooms if long else random.Random(4).sample(rooms, 6)
+    )
+    say(
+        f"full disk: room for {tried} of {size} of a batch's bytes: whole lines kept and acked, the rest told"
+    )

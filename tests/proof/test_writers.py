@@ -18,7 +18,10 @@ WRITERS, RACERS = 8, 16
 
 
 def lines(writer: int, count: int) -> bytes:
-    made = ({"type": "proof.written", "body": {"by": writer, "n": n, "pad": "x" * 80}} for n in range(count))
+    made = (
+        {"type": "proof.written", "body": {"by": writer, "n": n, "pad": "x" * 80}}
+        for n in range(count)
+    )
     return b"".join(json.dumps(one).encode() + b"\n" for one in made)
 
 
@@ -33,7 +36,9 @@ def write_at_once(shell: Shell, agents: Sequence[str], count: int) -> list[list[
             writer.tell(first + b"\n")
             acks[number].append(writer.line())
             together.wait()
-            out, _ = writer.child.communicate(others, timeout=600)  # 4 KiB at a time: many small batches
+            out, _ = writer.child.communicate(
+                others, timeout=600
+            )  # 4 KiB at a time: many small batches
             acks[number] += out.split(b"\n")[:-1]
             assert writer.child.returncode == 0
 
@@ -48,7 +53,9 @@ def write_at_once(shell: Shell, agents: Sequence[str], count: int) -> list[list[
 def check_order(events: Sequence[Json]) -> int:
     """Ids ascend strictly, seq has no hole in any stream. The number of streams."""
     ids = [one["event_id"] for one in events]
-    assert all(a < b for a, b in itertools.pairwise(ids)), "the replay is not in strictly ascending order"
+    assert all(a < b for a, b in itertools.pairwise(ids)), (
+        "the replay is not in strictly ascending order"
+    )
     seqs: dict[str, list[int]] = {}
     for one in events:
         seqs.setdefault(one["writer"], []).append(one["seq"])
@@ -57,7 +64,9 @@ def check_order(events: Sequence[Json]) -> int:
     return len(seqs)
 
 
-@pytest.mark.parametrize("agents", [["one"] * WRITERS, [f"w{n}" for n in range(WRITERS)]], ids=["one agent", "eight"])
+@pytest.mark.parametrize(
+    "agents", [["one"] * WRITERS, [f"w{n}" for n in range(WRITERS)]], ids=["one agent", "eight"]
+)
 def test_writers_at_once_lose_and_tear_nothing(
     shell: Shell, agents: list[str], long: bool, say: Callable[..., None]
 ) -> None:
@@ -78,7 +87,9 @@ def check_writers(shell: Shell, agents: Sequence[str], count: int) -> int:
     events = [json.loads(line) for line in stored]
     assert check_order(events) == len(set(agents))
     for number, acked in enumerate(acks):
-        mine = [line for line, one in zip(stored, events, strict=True) if one["body"]["by"] == number]
+        mine = [
+            line for line, one in zip(stored, events, strict=True) if one["body"]["by"] == number
+        ]
         assert acked == mine, "what was acked is not what is stored"
         assert [json.loads(ack)["body"]["n"] for ack in acked] == list(range(count))
     assert bytes_of(shell, "ev verify") == b""
@@ -95,23 +106,34 @@ def check_one_winner(acks: Sequence[bytes], key: str) -> bytes:
     return won
 
 
-def test_a_key_that_sixteen_race_for_has_one_event(shell: Shell, long: bool, say: Callable[..., None]) -> None:
+def test_a_key_that_sixteen_race_for_has_one_event(
+    shell: Shell, long: bool, say: Callable[..., None]
+) -> None:
     rounds = 1_000 if long else 50
     won = []
     with ExitStack() as ends:
         command = "ev emit --as racer-{}"
-        racers = [ends.enter_context(Watched(shell, command.format(n), stdin=subprocess.PIPE)) for n in range(RACERS)]
+        racers = [
+            ends.enter_context(Watched(shell, command.format(n), stdin=subprocess.PIPE))
+            for n in range(RACERS)
+        ]
         for number in range(rounds):
-            one = json.dumps({"type": "proof.raced", "idempotency_key": f"round-{number}", "body": {}})
+            one = json.dumps(
+                {"type": "proof.raced", "idempotency_key": f"round-{number}", "body": {}}
+            )
             for racer in random.sample(racers, RACERS):  # the first told wins the most
                 racer.tell(one.encode() + b"\n")
             won.append(check_one_winner([racer.line() for racer in racers], f"round-{number}"))
     assert replayed(shell) == won
     winners = {json.loads(line)["writer"] for line in won}
-    say(f"one key: {RACERS} processes raced for {rounds:,} keys: one event each, {len(winners)} of them won some")
+    say(
+        f"one key: {RACERS} processes raced for {rounds:,} keys: one event each, {len(winners)} of them won some"
+    )
 
 
-def test_a_key_that_sixteen_start_up_for_has_one_event(shell: Shell, long: bool, say: Callable[..., None]) -> None:
+def test_a_key_that_sixteen_start_up_for_has_one_event(
+    shell: Shell, long: bool, say: Callable[..., None]
+) -> None:
     won = []
     for number in range(25 if long else 1):
         with ExitStack() as ends:
@@ -121,4 +143,6 @@ def test_a_key_that_sixteen_start_up_for_has_one_event(shell: Shell, long: bool,
         assert len(acks) == RACERS
         won.append(check_one_winner(acks, f"cold-{number}"))
     assert replayed(shell) == won
-    say(f"one key, cold: {RACERS} processes started at once for each of {len(won)} keys: one event each")
+    say(
+        f"one key, cold: {RACERS} processes started at once for each of {len(won)} keys: one event each"
+    )

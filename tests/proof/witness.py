@@ -44,7 +44,9 @@ class Watched:
         """Its next line. Fails if it ends, or says nothing for so long."""
         end = time.monotonic() + within
         while b"\n" not in self.held:
-            assert self.take(end - time.monotonic()), f"{self.child.args!r} ended after {self.held!r}"
+            assert self.take(end - time.monotonic()), (
+                f"{self.child.args!r} ended after {self.held!r}"
+            )
         line, _, self.held = self.held.partition(b"\n")
         return line
 
@@ -71,7 +73,9 @@ def bytes_of(shell: Shell, command: str) -> bytes:
     argv = ["bash", "-c", command]
     ended = subprocess.run(argv, cwd=shell.cwd, env=shell.env, capture_output=True, timeout=300)
     hear(ended.stderr.decode())
-    assert ended.returncode == 0 and not ended.stderr, f"{command}: {ended.returncode} {ended.stderr.decode()}"
+    assert ended.returncode == 0 and not ended.stderr, (
+        f"{command}: {ended.returncode} {ended.stderr.decode()}"
+    )
     return ended.stdout
 
 

@@ -23,7 +23,11 @@ def state(shell: Shell, run: str) -> Json:
 
 def types(shell: Shell, run: str) -> list[str]:
     """What was said of a job."""
-    return [one["type"][4:] for one in shell("ev replay --type 'run.*'").lines if one["refs"]["run_id"] == run]
+    return [
+        one["type"][4:]
+        for one in shell("ev replay --type 'run.*'").lines
+        if one["refs"]["run_id"] == run
+    ]
 
 
 @contextlib.contextmanager

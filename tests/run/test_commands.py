@@ -27,7 +27,12 @@ def test_a_job_is_requested_run_and_shown(shell: Shell) -> None:
     told = shell("run worker --once").lines
     assert [one["type"] for one in told] == ["run.claimed", "run.started", "run.completed"]
     shown = state(shell, run[-8:].lower())
-    assert (shown["status"], shown["outcome"], shown["code"], shown["attempt"]) == ("completed", "exit", 3, 1)
+    assert (shown["status"], shown["outcome"], shown["code"], shown["attempt"]) == (
+        "completed",
+        "exit",
+        3,
+        1,
+    )
     out = {"sha256": hashlib.sha256(b"out\n").hexdigest(), "bytes": 4, "tail": "out\n"}
     assert shown["stdout"] == out
     assert shown["stderr"]["tail"] == "err\n"
@@ -63,7 +68,10 @@ def test_exec_passes_the_output_on(shell: Shell) -> None:
 
 
 def test_words_are_passed_as_they_are_and_through_no_shell(shell: Shell) -> None:
-    assert shell("run exec -- printf '%s\\n' '$HOME' '*' -- --as 'a b'").out == "$HOME\n*\n--\n--as\na b\n"
+    assert (
+        shell("run exec -- printf '%s\\n' '$HOME' '*' -- --as 'a b'").out
+        == "$HOME\n*\n--\n--as\na b\n"
+    )
 
 
 def test_a_command_has_the_environment_that_the_manual_says(shell: Shell) -> None:
@@ -137,7 +145,11 @@ def test_at_most_so_many(shell: Shell) -> None:
     for _ in range(3):
         requested(shell, "true")
     shell("run worker --max 2")
-    assert [one["status"] for one in shell("run ls --all").lines] == ["completed", "completed", "requested"]
+    assert [one["status"] for one in shell("run ls --all").lines] == [
+        "completed",
+        "completed",
+        "requested",
+    ]
 
 
 def test_a_job_that_waits_is_cancelled_and_never_runs(shell: Shell) -> None:
@@ -202,7 +214,9 @@ def test_what_is_wanted_no_more_is_not_run(shell: Shell) -> None:
         ("run ls --status odd", 2, "--status odd"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(shell: Shell, line: str, status: int, words: str) -> None:
+def test_what_cannot_be_is_said_in_one_line(
+    shell: Shell, line: str, status: int, words: str
+) -> None:
     done = shell(line, expect=status)
     assert done.err.startswith("run: ")
     assert done.err.count("\n") == 1
@@ -237,7 +251,9 @@ def test_watch_prints_what_comes(shell: Shell) -> None:
         assert (event["type"], event["refs"]["run_id"]) == ("run.cancelled", last)
 
 
-def test_the_end_of_a_job_whose_log_cannot_be_read_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_a_job_whose_log_cannot_be_read_is_told(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """History: a read that failed ended the attempt with a traceback, and the job was run again."""
     reader, writer = os.pipe()
     os.close(writer)

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from support import Json
 
-from coord_envelope import clock, event, world
+from coord_envelope import event, ids, world
 from coord_envelope.event import Event
 from coord_run import fold
 
 T0 = world.parse_ts("2026-01-17T12:00:00Z")
 MIN = 60_000
-RUN, C1, C2, C3 = (clock.mint(clock.tick(0, T0 + n), bytes(8)) for n in range(4))
+RUN, C1, C2, C3 = (ids.mint(ids.tick(0, T0 + n), bytes(8)) for n in range(4))
 
 
 class Story:
@@ -25,25 +25,52 @@ class Story:
         self.add("requested", {"argv": ["x"], **body}, at=0, id_=RUN)
 
     def add(
-        self, kind: str, body: Json, at: int, id_: str | None = None, knows: list[str] | None = None, by: str = "a"
+        self,
+        kind: str,
+        body: Json,
+        at: int,
+        id_: str | None = None,
+        knows: list[str] | None = None,
+        by: str = "a",
     ) -> Story:
         at_ms, seq = T0 + at, len(self.events) + 1
-        made = id_ or clock.mint(clock.tick(0, at_ms + 100 + seq), bytes(8))
+        made = id_ or ids.mint(ids.tick(0, at_ms + 100 + seq), bytes(8))
         base = knows if knows is not None else [one.id for one in self.events]
         draft = {"type": f"run.{kind}", "refs": {"run_id": RUN}, "base": base, "body": body}
         actor = {"agent_id": f"agent:{by}"}
-        self.events.append(event.build(draft, made, at_ms, "acme", f"agent.{by}~aaaaaaaa", seq, actor))
+        self.events.append(
+            event.build(draft, made, at_ms, "acme", f"agent.{by}~aaaaaaaa", seq, actor)
+        )
         return self
 
-    def claim(self, id_: str, n: int, at: int, steal: bool = False, knows: list[str] | None = None) -> Story:
-        body = {"n": n, "lease_ms": 2 * MIN, "runner": "agent:a", **({"steal": True} if steal else {})}
+    def claim(
+        self, id_: str, n: int, at: int, steal: bool = False, knows: list[str] | None = None
+    ) -> Story:
+        body = {
+            "n": n,
+            "lease_ms": 2 * MIN,
+            "runner": "agent:a",
+            **({"steal": True} if steal else {}),
+        }
         return self.add("claimed", body, at, id_, knows)
 
     def start(self, claim: str, at: int) -> Story:
         return self.add("started", {"claim": claim}, at)
 
-    def end(self, claim: str, at: int, code: int = 0, knows: list[str] | None = None, outcome: str = "exit") -> Story:
-        return self.add("completed", {"claim": claim, "outcome": outcome, "code": code, "dur_ms": 1}, at, knows=knows)
+    def end(
+        self,
+        claim: str,
+        at: int,
+        code: int = 0,
+        knows: list[str] | None = None,
+        outcome: str = "exit",
+    ) -> Story:
+        return self.add(
+            "completed",
+            {"claim": claim, "outcome": outcome, "code": code, "dur_ms": 1},
+            at,
+            knows=knows,
+        )
 
     def state(self, order: list[int] | None = None) -> Json:
         found: Json | None = None
@@ -103,13 +130,22 @@ def test_the_status_follows_from_events_and_time(story: Story, minutes: float, s
 
 
 def test_a_result_of_one_who_knew_that_it_was_too_late_does_not_count() -> None:
-    late = running().claim(C2, 2, at=4 * MIN, steal=True).start(C2, at=4 * MIN).end(C1, at=5 * MIN, code=7)
+    late = (
+        running()
+        .claim(C2, 2, at=4 * MIN, steal=True)
+        .start(C2, at=4 * MIN)
+        .end(C1, at=5 * MIN, code=7)
+    )
     assert late.status(5) == "running"
     assert fold.result(late.end(C2, at=6 * MIN, code=3).state())["code"] == 3  # type: ignore[index]
 
 
 def test_a_result_of_one_who_was_told_to_stop_does_not_count() -> None:
-    told = running().add("released", {"claim": C1, "reason": "its worker died"}, at=3).end(C1, at=4, code=7)
+    told = (
+        running()
+        .add("released", {"claim": C1, "reason": "its worker died"}, at=3)
+        .end(C1, at=4, code=7)
+    )
     assert told.status(1) == "requested"
 
 
@@ -137,7 +173,11 @@ def test_of_two_that_claimed_at_once_the_smaller_id_holds_it() -> None:
 
 def test_the_pause_doubles_and_is_between_a_half_and_all_of_it() -> None:
     for n, claim in ((1, C1), (2, C2), (3, C3)):
-        story = Story(retry="any", max_attempts=9, backoff_ms=8 * MIN).claim(claim, n, at=1).start(claim, at=2)
+        story = (
+            Story(retry="any", max_attempts=9, backoff_ms=8 * MIN)
+            .claim(claim, n, at=1)
+            .start(claim, at=2)
+        )
         pause = fold.due(story.end(claim, at=3, code=1).state()) - T0 - 3
         most = min(8 * MIN << n - 1, 15 * MIN)
         assert most / 2 <= pause <= most
@@ -161,22 +201,37 @@ def test_a_request_that_no_worker_could_run_is_none(body: Json) -> None:
     assert Story(**body).state()["request"] is None
 
 
-@pytest.mark.parametrize("kind", ["claimed", "started", "heartbeat", "completed", "released", "cancelled", "odd"])
+@pytest.mark.parametrize(
+    "kind", ["claimed", "started", "heartbeat", "completed", "released", "cancelled", "odd"]
+)
 def test_the_fold_is_total(kind: str) -> None:
     values: list[object] = [None, 0, -1, 1 << 70, "x", [], {}, C1, True]
     for one, other in itertools.product(values, values):
-        story = running().add(kind, {"claim": one, "n": other, "lease_ms": one, "outcome": other, "reason": one}, at=9)
+        story = running().add(
+            kind, {"claim": one, "n": other, "lease_ms": one, "outcome": other, "reason": one}, at=9
+        )
         state = story.state()
-        assert fold.status(state, T0) in ("running", "requested", "claimed", "lost", "completed", "cancelled")
-        assert list(fold.facets(state))
+        assert fold.status(state, T0) in (
+            "running",
+            "requested",
+            "claimed",
+            "lost",
+            "completed",
+            "cancelled",
+        )
+        assert list(fold.indexed(state))
 
 
 def test_a_result_cannot_say_when_by_whom_and_as_what_it_came() -> None:
     """History: a `ts` in its body that was no text ended every command that reads jobs, for ever."""
     forged = {"ts": 5, "by": [], "id": {}}
     tried = running().add("completed", {"claim": C1, "outcome": "error", **forged}, at=3)
-    assert dict(fold.facets(tried.state()))["free"] > fold.moment(T0)
+    assert dict(fold.indexed(tried.state()))["free"] > fold.moment(T0)
     ended = running().add("completed", {"claim": C1, "outcome": "exit", "code": 0, **forged}, at=3)
     found = fold.result(ended.state())
     assert found
-    assert (found["id"], found["by"], found["ts"]) == (ended.events[-1].id, "agent:a", ended.events[-1]["ts"])
+    assert (found["id"], found["by"], found["ts"]) == (
+        ended.events[-1].id,
+        "agent:a",
+        ended.events[-1]["ts"],
+    )

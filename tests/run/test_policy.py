@@ -45,7 +45,9 @@ def allow(shell: Shell, text: str) -> Path:
 RULE = '[[allow]]\nargv = ["echo"]\nfrom = ["agent:the*"]\n'
 
 
-def test_a_synced_request_is_refused_without_a_policy_and_run_with_one(here: Shell, there: Shell) -> None:
+def test_a_synced_request_is_refused_without_a_policy_and_run_with_one(
+    here: Shell, there: Shell
+) -> None:
     run = requested(there, "echo hello")
     here(f"ev sync --with {there.cwd}/.coord")
     done = here("run worker --once")
@@ -65,7 +67,9 @@ def forged(shell: Shell, run: str, **changes: object) -> bytes:
     return json.dumps(line | changes, separators=(",", ":")).encode() + b"\n"
 
 
-def test_the_name_of_a_writer_is_no_proof_of_where_a_request_was_made(here: Shell, there: Shell) -> None:
+def test_the_name_of_a_writer_is_no_proof_of_where_a_request_was_made(
+    here: Shell, there: Shell
+) -> None:
     """History: who could push a line into a stream with our replica's id had it run without a policy."""
     here("ev emit a.b")
     replica = next((here.cwd / ".coord/journal").iterdir()).name.partition("~")[2]
@@ -73,14 +77,20 @@ def test_the_name_of_a_writer_is_no_proof_of_where_a_request_was_made(here: Shel
     writer = f"agent.here2~{replica}"
     stream = there.cwd / f".coord/journal/{writer}/{1:012d}.jsonl"
     stream.parent.mkdir()
-    stream.write_bytes(forged(there, run, writer=writer, seq=1, event_id=f"{run[:-1]}{'0' if run[-1] != '0' else '1'}"))
+    stream.write_bytes(
+        forged(
+            there, run, writer=writer, seq=1, event_id=f"{run[:-1]}{'0' if run[-1] != '0' else '1'}"
+        )
+    )
     here(f"ev sync --with {there.cwd}/.coord")
     assert len(here("run ls").lines) == 2
     assert here("run worker --once").err.count("came from another store") == 2
     assert not (here.cwd / "pwned").exists()
 
 
-def test_a_request_that_says_something_else_under_an_id_of_ours_is_not_run(here: Shell, there: Shell) -> None:
+def test_a_request_that_says_something_else_under_an_id_of_ours_is_not_run(
+    here: Shell, there: Shell
+) -> None:
     run = requested(here, "true")
     writer = "agent.aaa~00000000"
     stream = there.cwd / f".coord/journal/{writer}/{1:012d}.jsonl"
@@ -198,7 +208,9 @@ def test_a_policy_in_the_repository_stops_the_worker(here: Shell) -> None:
     assert "lies in the repository" in here("run worker --once", expect=77).err
 
 
-def test_with_a_remote_a_synced_job_is_confirmed_before_it_starts(here: Shell, there: Shell) -> None:
+def test_with_a_remote_a_synced_job_is_confirmed_before_it_starts(
+    here: Shell, there: Shell
+) -> None:
     for shell in (here, there):
         allow(shell, RULE)
         shell("ev sync --remote origin")

@@ -49,7 +49,9 @@ def test_a_secret_comes_from_a_file_that_only_its_owner_reads(shell: Shell, tmp_
     assert shell(f"run exec --secret TOKEN -- {words}").out == f"{len(VALUE.encode())}\n***\n"
 
 
-@pytest.mark.parametrize(("value", "words"), [("", "is neither in"), ("short", "less than 6 bytes")])
+@pytest.mark.parametrize(
+    ("value", "words"), [("", "is neither in"), ("short", "less than 6 bytes")]
+)
 def test_what_cannot_be_had_or_masked_is_an_error(shell: Shell, value: str, words: str) -> None:
     done = shell("run exec --secret TOKEN -- touch ran", expect=125, TOKEN=value)
     assert words in done.err
@@ -60,7 +62,8 @@ def test_however_the_bytes_arrive_no_form_of_a_secret_comes_through() -> None:
     chance, secrets = random.Random(7), [VALUE, "another secret\nof two long lines", "aaaaaaab"]
     for _ in range(300):
         parts = [
-            chance.choice([*forms(chance.choice(secrets).encode()), b"a", b"pass", b"\n", b"aaaa"]) for _ in range(9)
+            chance.choice([*forms(chance.choice(secrets).encode()), b"a", b"pass", b"\n", b"aaaa"])
+            for _ in range(9)
         ]
         text, mask, out = b"".join(parts), Mask(secrets), b""
         while text:
@@ -75,7 +78,9 @@ def test_what_is_no_secret_comes_through_as_it_is() -> None:
     assert mask.feed(data[:70_000]) + mask.feed(data[70_000:]) + mask.end() == data
 
 
-@pytest.mark.parametrize("secrets", [["abcdefgh", "abcdefgh-and-more"], ["the first line\nab\nthe last line"]])
+@pytest.mark.parametrize(
+    "secrets", [["abcdefgh", "abcdefgh-and-more"], ["the first line\nab\nthe last line"]]
+)
 def test_a_secret_that_begins_like_another_is_masked_wherever_it_is_cut(secrets: list[str]) -> None:
     """History: of a longer one, the rest was in the log if the shorter one stood at the end of what was read first."""
     longest = max(secrets, key=len).encode()

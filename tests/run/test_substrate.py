@@ -31,7 +31,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     home = tmp_path / "ssh"
     home.mkdir(mode=0o700)
     for key in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / key)], check=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / key)], check=True
+        )
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     options = {
@@ -43,10 +45,14 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "StrictModes": "no",
         "UsePAM": "no",
     }
-    (home / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in options.items()))
+    (home / "sshd_config").write_text(
+        "".join(f"{name} {value}\n" for name, value in options.items())
+    )
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
-    server = subprocess.Popen([sshd, "-D", "-e", "-f", home / "sshd_config"], stderr=subprocess.PIPE)
+    server = subprocess.Popen(
+        [sshd, "-D", "-e", "-f", home / "sshd_config"], stderr=subprocess.PIPE
+    )
     assert server.stderr
     while b"listening on" not in (line := server.stderr.readline()):
         assert line, "sshd did not start"
@@ -93,7 +99,10 @@ def test_over_ssh_a_secret_is_in_no_process_list(over_ssh: Shell) -> None:
 
 def test_over_ssh_the_command_ends_with_the_attempt(over_ssh: Shell) -> None:
     run = requested(over_ssh, "sh -c 'sleep 1000 & echo $!; wait'")
-    with worker(over_ssh, "--substrate ssh:box"), Watched(over_ssh, f"run attach {run}") as attached:
+    with (
+        worker(over_ssh, "--substrate ssh:box"),
+        Watched(over_ssh, f"run attach {run}") as attached,
+    ):
         pid = int(attached.line())
         over_ssh(f"run cancel {run}")
         assert ended(pid)
@@ -134,7 +143,8 @@ def test_in_a_container_the_work_tree_is_there(shell: Shell) -> None:
         pytest.skip(f"{program} does not run here, or has no {image}")
     (shell.cwd / "file").write_text("x\n")
     done = shell(
-        f"run exec --substrate container:{image} --env A=b -- sh -c 'pwd; cat file; echo $A; exit 3'", expect=3
+        f"run exec --substrate container:{image} --env A=b -- sh -c 'pwd; cat file; echo $A; exit 3'",
+        expect=3,
     )
     assert done.out == "/work\nx\nb\n"
 
@@ -152,5 +162,7 @@ def test_a_terminal_that_goes_away_in_the_midst_of_the_mark_is_the_end(tmp_path:
     """History: what copies its output read the end of it for ever."""
     (tmp_path / "out").write_bytes(b"hello\033]mark;1")
     line = "import os, sys; from coord_run.tmux import _copied; sys.exit(_copied(os.open('out', 0), b'\\033]mark;'))"
-    done = subprocess.run([sys.executable, "-c", line], cwd=tmp_path, capture_output=True, timeout=PATIENCE_S)
+    done = subprocess.run(
+        [sys.executable, "-c", line], cwd=tmp_path, capture_output=True, timeout=PATIENCE_S
+    )
     assert (done.returncode, done.stdout) == (129, b"hello")

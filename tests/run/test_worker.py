@@ -106,18 +106,26 @@ def test_attach_goes_on_when_the_worker_dies_and_the_job_is_tried_again(shell: S
 
 
 @pytest.mark.parametrize("victims", ["worker", "attempt", "both"])
-def test_whoever_is_killed_the_whole_group_dies_and_the_job_is_given_back(shell: Shell, victims: str) -> None:
+def test_whoever_is_killed_the_whole_group_dies_and_the_job_is_given_back(
+    shell: Shell, victims: str
+) -> None:
     run = requested(shell, FAMILY)
     with worker(shell) as found, Watched(shell, f"run attach {run}") as attached:
         pids = family(attached)
         (attempt,) = children(found.child.pid)
-        dying = {"worker": [found.child.pid], "attempt": [attempt], "both": [found.child.pid, attempt]}[victims]
+        dying = {
+            "worker": [found.child.pid],
+            "attempt": [attempt],
+            "both": [found.child.pid, attempt],
+        }[victims]
         for pid in dying:
             os.kill(pid, signal.SIGSTOP)  # so that none of them sees the other die
         for pid in dying:
             os.kill(pid, signal.SIGKILL)
         with worker(shell, "--max 1") if victims != "attempt" else found:
-            assert all(map(ended, pids))  # if both died, what the command started is found by the next worker
+            assert all(
+                map(ended, pids)
+            )  # if both died, what the command started is found by the next worker
             second = family(attached)
             shell(f"run cancel {run}")
             assert all(map(ended, second))
@@ -145,7 +153,10 @@ def test_a_signal_drains_and_a_second_gives_back(shell: Shell) -> None:
         second = requested(shell, FAMILY)
         gate.open()
         assert found.child.wait(PATIENCE_S) == 0
-    assert (state(shell, first)["status"], state(shell, second)["status"]) == ("completed", "requested")
+    assert (state(shell, first)["status"], state(shell, second)["status"]) == (
+        "completed",
+        "requested",
+    )
     with worker(shell) as found, Watched(shell, f"run attach {second}") as attached:
         pids = family(attached)
         for number in (signal.SIGINT, signal.SIGTERM):  # two of one kind may come as one
@@ -192,9 +203,15 @@ def test_what_others_say_of_jobs_ends_no_worker(shell: Shell) -> None:
         assert claim["type"] == "run.claimed"
         for refs in ({}, {"run_id": run}):
             body: Json
-            for body in ({"claim": []}, {"claim": claim["event_id"]}, {"claim": claim["event_id"], "reason": {}}):
+            for body in (
+                {"claim": []},
+                {"claim": claim["event_id"]},
+                {"claim": claim["event_id"], "reason": {}},
+            ):
                 for kind in ("run.completed", "run.released"):
-                    journal.append({"agent_id": "agent:mallory"}, [{"type": kind, "refs": refs, "body": body}])
+                    journal.append(
+                        {"agent_id": "agent:mallory"}, [{"type": kind, "refs": refs, "body": body}]
+                    )
         second = requested(shell, "true")
         while completed(found) != second:
             pass
@@ -237,7 +254,11 @@ def test_a_job_that_runs_is_cancelled(shell: Shell) -> None:
         assert attached.child.wait(PATIENCE_S) == 125
         assert all(map(ended, pids))
     shown = state(shell, run)
-    assert (shown["status"], shown["outcome"], shown["cancelled"]) == ("completed", "cancelled", "enough")
+    assert (shown["status"], shown["outcome"], shown["cancelled"]) == (
+        "completed",
+        "cancelled",
+        "enough",
+    )
 
 
 def test_a_daemon_does_not_outlive_its_job(shell: Shell) -> None:
@@ -301,7 +322,9 @@ def test_a_late_result_is_not_taken_from_who_knew(shell: Shell) -> None:
     """The first worker stands still, its attempt lapses, another ends the job; then the first goes on."""
     gate = Gate(shell.cwd)
     shell.env |= {"COORD_NOW": "2036-01-17T12:00:00Z"}
-    run = requested(shell, "sh -c 'echo $RUN_ATTEMPT; test $RUN_ATTEMPT = 2 || read x <gate; exit $RUN_ATTEMPT'")
+    run = requested(
+        shell, "sh -c 'echo $RUN_ATTEMPT; test $RUN_ATTEMPT = 2 || read x <gate; exit $RUN_ATTEMPT'"
+    )
     with Watched(shell, f"run attach {run}") as attached, worker(shell) as first:
         assert attached.line() == b"1"
         (attempt,) = children(first.child.pid)
@@ -323,7 +346,9 @@ def test_a_late_result_is_not_taken_from_who_knew(shell: Shell) -> None:
 
 def test_a_heartbeat_keeps_the_job(shell: Shell) -> None:
     """With a short lease, so that it is not waited for; the job ends when it has seen one."""
-    run = requested(shell, "sh -c 'until grep -q run.heart[b]eat .coord/journal/*/*.jsonl; do :; done'")
+    run = requested(
+        shell, "sh -c 'until grep -q run.heart[b]eat .coord/journal/*/*.jsonl; do :; done'"
+    )
     shell(f"{patched('coord_run.fold', 'LEASE_MS = 200')} worker --once")
     assert "heartbeat" in types(shell, run)
     assert state(shell, run)["status"] == "completed"
@@ -348,7 +373,11 @@ def test_a_job_of_a_commit_has_a_work_tree_of_its_own(shell: Shell) -> None:
     git("add", "file", cwd=shell.cwd)
     git("commit", "-qm", "one", cwd=shell.cwd)
     (shell.cwd / "file").write_text("new\n")
-    run = requested(shell, "sh -c 'pwd; cat file; echo mine >file; git rev-parse --abbrev-ref HEAD'", "--repo HEAD")
+    run = requested(
+        shell,
+        "sh -c 'pwd; cat file; echo mine >file; git rev-parse --abbrev-ref HEAD'",
+        "--repo HEAD",
+    )
     repo = shell("ev tail --type run.requested").one["body"]["repo"]
     assert repo["commit"] == git("rev-parse", "HEAD", cwd=shell.cwd).strip()
     shell("run worker --once")

@@ -44,7 +44,13 @@ def test_a_bad_operation_is_named_and_the_others_are_done(shell: Shell) -> None:
         expect=65,
     )
     assert [one["type"] for one in done] == ["work.created", "work.updated"]
-    assert [line.split(": ")[1] for line in err.splitlines()] == ["line 2", "line 3", "line 4", "line 6", "line 7"]
+    assert [line.split(": ")[1] for line in err.splitlines()] == [
+        "line 2",
+        "line 3",
+        "line 4",
+        "line 6",
+        "line 7",
+    ]
 
 
 def test_an_operation_that_is_no_word_costs_only_its_own_line(shell: Shell) -> None:
@@ -93,7 +99,12 @@ def test_a_circle_with_what_was_there_before_is_refused(shell: Shell) -> None:
 )
 def test_a_circle_through_a_whole_and_its_parts_is_refused(shell: Shell, last: Json) -> None:
     """b is a part of a, c waits on a: of each, one half of a circle was once taken."""
-    operations: list[Json] = [*NEW[:1], NEW[1] | {"parent": "$a"}, NEW[2], {"op": "dep", "id": "$c", "to": "$a"}]
+    operations: list[Json] = [
+        *NEW[:1],
+        NEW[1] | {"parent": "$a"},
+        NEW[2],
+        {"op": "dep", "id": "$c", "to": "$a"},
+    ]
     done, err = apply(shell, *operations, last, expect=65)
     assert len(done) == 4
     assert err.startswith("wk: line 5: ")

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 import pytest
 from support import Json, Shell, check_invariants, open_store
 
-from coord_envelope.tool import Call
-from coord_envelope.view import View
+from coord_kernel.cli.call import Call
+from coord_kernel.views.view import View
 from coord_wk.work import Work
 
 FULL = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}\n")
@@ -57,7 +57,11 @@ def test_an_item_is_made_found_claimed_and_closed(shell: Shell) -> None:
     row = shell("wk ready").one
     assert (row["work_id"], row["status"], row["priority"]) == (item["event_id"], "ready", 1)
     claim = shell(f"wk claim {row['id']}").one
-    assert (claim["type"], claim["body"], claim["base"]) == ("work.claimed", {"gen": 1}, [item["event_id"]])
+    assert (claim["type"], claim["body"], claim["base"]) == (
+        "work.claimed",
+        {"gen": 1},
+        [item["event_id"]],
+    )
     assert shell("wk ready").out == ""
     assert shell("wk mine").one["owner"] == "agent:tester"
     closed = shell(f"wk close {row['id']} --note 'as asked'").one
@@ -75,7 +79,9 @@ def test_one_pipe_takes_the_first_and_closes_it(shell: Shell) -> None:
     assert shell("wk new three | wk claim | wk close | wk show").one["title"] == "three"
 
 
-@pytest.mark.parametrize("form", ["{full}", "{short}", '{{"work_id":"{full}"}}', '{{"refs":{{"work_id":"{short}"}}}}'])
+@pytest.mark.parametrize(
+    "form", ["{full}", "{short}", '{{"work_id":"{full}"}}', '{{"refs":{{"work_id":"{short}"}}}}']
+)
 def test_an_id_on_stdin_has_any_form(shell: Shell, form: str) -> None:
     item = new(shell)
     line = form.format(full=item, short=short(item))
@@ -112,7 +118,9 @@ def test_many_ids_go_on_after_a_failure_and_end_with_the_first_ones_status(shell
 def test_an_item_that_is_not_there_is_exit_1(shell: Shell, item: str) -> None:
     new(shell)
     verbs = ("show", "claim", "release", "close", "reopen", "tree", "update -p 1", "comment X")
-    lines = [verb.replace(" ", f" {item} ", 1) if " " in verb else f"{verb} {item}" for verb in verbs]
+    lines = [
+        verb.replace(" ", f" {item} ", 1) if " " in verb else f"{verb} {item}" for verb in verbs
+    ]
     done = shell("".join(f"wk {line} <&-; echo $?\n" for line in lines))
     assert done.out.split() == ["1"] * len(verbs)
     assert done.err.count("no such work item\n") == done.err.count("\n") == len(verbs)
@@ -172,7 +180,9 @@ def test_an_owner_silent_for_30_minutes_can_be_robbed(shell: Shell) -> None:
     steal = f"wk claim {item} --steal --as other"
     refused(shell, steal, 2, "--reason")
     refused(shell, f"{steal} --reason hurry", 1, "agent:tester", "30 minutes")
-    refused(shell, f"{steal} --reason hurry", 1, COORD_NOW=later(claim["ts"], minutes=29, seconds=59))
+    refused(
+        shell, f"{steal} --reason hurry", 1, COORD_NOW=later(claim["ts"], minutes=29, seconds=59)
+    )
     stolen = shell(f"{steal} --reason silent", COORD_NOW=later(claim["ts"], minutes=30)).one
     assert stolen["body"] == {"gen": 2, "steal": True, "reason": "silent"}
     assert stolen["base"] == [claim["event_id"]]
@@ -194,7 +204,9 @@ def test_what_was_done_on_a_stolen_claim_is_kept_as_a_comment(shell: Shell) -> N
     assert [one["text"] for one in found["comments"]] == ["it was the comma"]
     # Who tried again wrote the same comment again, each time.
     assert shell(f"wk close {item} --note 'it was the comma'", expect=1).out == ""
-    assert shell(f"wk close {item} --note 'and the dot'", expect=1).one["body"] == {"text": "and the dot"}
+    assert shell(f"wk close {item} --note 'and the dot'", expect=1).one["body"] == {
+        "text": "and the dot"
+    }
 
 
 def test_what_was_done_on_a_stolen_claim_is_kept_even_if_the_thief_has_closed(shell: Shell) -> None:
@@ -214,7 +226,9 @@ def test_who_gave_it_back_was_not_robbed(shell: Shell) -> None:
     refused(shell, f"wk close {item} --note x", 1, "agent:third")
 
 
-def test_what_is_closed_or_given_back_again_with_the_same_words_is_there_already(shell: Shell) -> None:
+def test_what_is_closed_or_given_back_again_with_the_same_words_is_there_already(
+    shell: Shell,
+) -> None:
     item = new(shell)
     shell(f"wk claim {item}")
     back = shell(f"wk release {item} --reason tired").one
@@ -227,14 +241,23 @@ def test_what_is_closed_or_given_back_again_with_the_same_words_is_there_already
     assert shell(f"wk close {item} --note fixed").one == closed | {"$dup": True}
     refused(shell, f"wk close {item} --note 'fixed twice'", 1, "done already", "wk comment")
     refused(shell, f"wk close {item} --note fixed --as other", 1, "done already")
-    assert [one["type"] for one in shell(f"ev replay --work {item} --type work.closed").lines] == ["work.closed"]
+    assert [one["type"] for one in shell(f"ev replay --work {item} --type work.closed").lines] == [
+        "work.closed"
+    ]
 
 
-def test_a_rebuild_is_over_before_the_lock_is_taken(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rebuild_is_over_before_the_lock_is_taken(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A view that was deleted was once made anew while every other writer waited."""
     new(shell)
     held: list[bool] = []
-    monkeypatch.setattr(View, "add", lambda view, db, found: [*found, held.append(is_locked(shell))])  # type: ignore[func-returns-value]
+
+    def add(_view: View, _db: object, found: Iterable[object]) -> None:
+        list(found)
+        held.append(is_locked(shell))
+
+    monkeypatch.setattr(View, "add", add)
     work = Work(Call("tester"))
     assert work.change(lambda items: held.append(is_locked(shell)) or []) == []  # type: ignore[func-returns-value]
     assert held == [False, True]
@@ -264,13 +287,20 @@ def is_locked(shell: Shell) -> bool:
         ("new -l x </dev/null", ["options for one item"]),
     ],
 )
-def test_an_option_that_would_do_nothing_is_refused(shell: Shell, line: str, words: list[str]) -> None:
+def test_an_option_that_would_do_nothing_is_refused(
+    shell: Shell, line: str, words: list[str]
+) -> None:
     refused(shell, f"wk {line.format(item=new(shell))}", 2, *words)
 
 
 def test_what_looks_like_a_credential_is_refused_wherever_text_is_taken(shell: Shell) -> None:
     item, token = new(shell), "AKIA" + "A" * 16
-    lines = (f"new {token}", f"update {item} --desc {token}", f"comment {item} {token}", f"close {item} --note {token}")
+    lines = (
+        f"new {token}",
+        f"update {item} --desc {token}",
+        f"comment {item} {token}",
+        f"close {item} --note {token}",
+    )
     for line in (*lines, f"artifact {item} --uri {token}"):
         refused(shell, f"wk {line}", 77, "--allow-secret")
         shell(f"wk {line} --allow-secret")
@@ -342,11 +372,19 @@ def test_a_closed_item_is_reopened_or_left_alone(shell: Shell) -> None:
     item, other = new(shell), new(shell)
     refused(shell, f"wk reopen {item}", 1, "not closed")
     refused(shell, f"wk close {item} --dup-of {item}", 65, "itself")
-    assert shell(f"wk close {item} --dup-of {short(other)}").one["body"]["resolution"] == "duplicate"
+    assert (
+        shell(f"wk close {item} --dup-of {short(other)}").one["body"]["resolution"] == "duplicate"
+    )
     assert show(shell, item)["closed"]["dup_of"] == other
     for line in ("close", "claim", "claim --force", "update -p 1"):
         verb, _, rest = line.partition(" ")
-        refused(shell, f"wk {verb} {item} {rest}", 1, "duplicate", "wk comment" if verb == "close" else "wk reopen")
+        refused(
+            shell,
+            f"wk {verb} {item} {rest}",
+            1,
+            "duplicate",
+            "wk comment" if verb == "close" else "wk reopen",
+        )
     assert shell(f"wk update {item} -p 1 --force").one["body"] == {"set": {"priority": 1}}
     assert shell(f"wk reopen {item} --reason 'no, it is not'").one["type"] == "work.reopened"
     found = show(shell, item)
@@ -361,8 +399,17 @@ def test_an_update_sets_adds_and_takes_away(shell: Shell) -> None:
     (shell.cwd / "note").write_text("a description\n")
     shell(f"wk update {item} {options} --field yes=false --field s=text --desc @note")
     found = show(shell, item)
-    assert (found["title"], found["kind"], found["priority"], found["labels"]) == ("new", "bug", 0, ["b", "c"])
-    assert (found["parent"], found["assignee"], found["desc"]) == (whole, "agent:ada", "a description\n")
+    assert (found["title"], found["kind"], found["priority"], found["labels"]) == (
+        "new",
+        "bug",
+        0,
+        ["b", "c"],
+    )
+    assert (found["parent"], found["assignee"], found["desc"]) == (
+        whole,
+        "agent:ada",
+        "a description\n",
+    )
     assert found["fields"] == {"n": 0, "yes": False, "s": "text"}
     shell(f"wk update {item} --desc '' --parent '' --assignee '' --field n=")
     found = show(shell, item)
@@ -389,11 +436,17 @@ def test_what_an_item_may_not_have_is_refused_in_new_and_update(shell: Shell) ->
         "--parent wk-00000000": 1,
     }
     asked = [(f"wk update {item} {option}", status) for option, status in options.items()]
-    asked += [(f"wk new x {option}", status) for option, status in options.items() if "--title" not in option]
+    asked += [
+        (f"wk new x {option}", status)
+        for option, status in options.items()
+        if "--title" not in option
+    ]
     done = shell("".join(f"{line}; echo $?\n" for line, _ in asked))
     assert [int(status) for status in done.out.split()] == [status for _, status in asked]
     assert done.err.count("\n") == len(asked)
-    assert "body." not in done.err  # update told of what was typed as the schema does: body.set.title: None is not …
+    assert (
+        "body." not in done.err
+    )  # update told of what was typed as the schema does: body.set.title: None is not …
     assert len(shell("ev replay").lines) == 1
     assert new(shell, "x", f"--label {'x' * 64}")
 
@@ -426,7 +479,9 @@ def test_a_bad_line_is_refused_and_the_others_are_made(shell: Shell) -> None:
     lines = [text for line in BAD_LINES for text in (line, '{"title":"good"}')]
     done = shell("wk new", "\n".join(lines), expect=65)
     assert [one["body"]["title"] for one in done.lines] == ["good"] * len(BAD_LINES)
-    assert re.findall("^wk: line ([0-9]+): .", done.err, re.M) == [str(n) for n in range(1, len(lines), 2)]
+    assert re.findall("^wk: line ([0-9]+): .", done.err, re.M) == [
+        str(n) for n in range(1, len(lines), 2)
+    ]
     assert done.err.count("\n") == len(BAD_LINES)
     check_invariants(open_store(shell.cwd))
 
@@ -443,7 +498,9 @@ def test_a_key_makes_one_item(shell: Shell) -> None:
 
 def test_a_dependency_is_added_taken_away_and_never_a_circle(shell: Shell) -> None:
     one, two, three = (new(shell, name) for name in ("one", "two", "three"))
-    assert shell(f"wk dep {one} {short(two)}").one["body"]["add"]["deps"] == [{"rel": "blocked_by", "to": two}]
+    assert shell(f"wk dep {one} {short(two)}").one["body"]["add"]["deps"] == [
+        {"rel": "blocked_by", "to": two}
+    ]
     shell(f"wk dep {two} {three}")
     refused(shell, f"wk dep {three} {one}", 65, "for ever")
     refused(shell, f"wk dep {one} {one}", 65)
@@ -471,7 +528,9 @@ def test_a_circle_through_parts_is_refused_too(shell: Shell) -> None:
     lone = new(shell, "lone")
     shell(f"wk dep {waits} {lone}")
     refused(
-        shell, f"wk update {lone} --parent {waits} && wk dep {whole} {lone} && wk update {lone} --parent {part}", 65
+        shell,
+        f"wk update {lone} --parent {waits} && wk dep {whole} {lone} && wk update {lone} --parent {part}",
+        65,
     )
     assert all("cycle" not in one for one in shell("wk ls -o id | wk show").lines)
 
@@ -487,7 +546,13 @@ def test_comments_and_artifacts_accumulate(shell: Shell) -> None:
     ]
     added = shell(f"wk artifact {item} --kind commit --uri 9f3c --name fix").one
     (artifact,) = show(shell, item)["artifacts"]
-    assert artifact == {"artifact_id": added["event_id"], "kind": "commit", "on": item, "uri": "9f3c", "name": "fix"}
+    assert artifact == {
+        "artifact_id": added["event_id"],
+        "kind": "commit",
+        "on": item,
+        "uri": "9f3c",
+        "name": "fix",
+    }
     refused(shell, f"wk artifact {item} --kind nonsense --uri x", 65, "nonsense")
     refused(shell, f"wk artifact {item}", 2, "--uri")
     refused(shell, f"wk comment {item} {'x' * 40000}", 65, "32,768")
@@ -505,8 +570,16 @@ def test_time_travel_shows_what_was(shell: Shell) -> None:
     assert shell("wk ready --at 2026-01-02 -o id").out.strip() == item
     assert [one["status"] for one in shell("wk ls --at 2026-01-03").lines] == ["active", "ready"]
     assert shell(f"wk show {item} --at 2026-01-03").one["owner"] == "agent:tester"
-    assert shell("wk mine --at 2026-01-03 -o id").out.strip() == item and shell("wk mine --at 2026-01-02").out == ""
-    assert shell("wk status --at 2026-01-03").one == {"ready": 1, "active": 1, "blocked": 0, "held": 0}
+    assert (
+        shell("wk mine --at 2026-01-03 -o id").out.strip() == item
+        and shell("wk mine --at 2026-01-02").out == ""
+    )
+    assert shell("wk status --at 2026-01-03").one == {
+        "ready": 1,
+        "active": 1,
+        "blocked": 0,
+        "held": 0,
+    }
     assert len(shell("wk tree --at 2026-01-03").lines) == 2
     refused(shell, f"wk show {item} --at 2026-01-01", 1, "no such work item")
     refused(shell, "wk ls --at yesterday", 2, "'yesterday' is no time")
@@ -537,7 +610,11 @@ def test_ls_filters(shell: Shell) -> None:
 def test_a_tree_has_every_open_item_once_even_without_a_title_or_a_parent(shell: Shell) -> None:
     whole = new(shell, "whole")
     new(shell, "part", f"--parent {whole}")
-    about = {"type": "work.created", "refs": {"work_id": "x"}, "body": {"title": "x", "parent": "0" * 26}}
+    about = {
+        "type": "work.created",
+        "refs": {"work_id": "x"},
+        "body": {"title": "x", "parent": "0" * 26},
+    }
     shell("ev emit", json.dumps(about))
     shell(f"wk close {whole} --force")
     rows = shell("wk tree").lines
@@ -570,7 +647,14 @@ def test_who_acts_must_be_said_by_writers_only(shell: Shell) -> None:
     item = new(shell)
     for line in ("ls", "ready", f"show {item}", "tree", "status"):
         shell(f"wk {line}", COORD_AGENT="")
-    for line in ("new x", f"claim {item}", f"close {item}", f"comment {item} x", "mine", "ready --claim"):
+    for line in (
+        "new x",
+        f"claim {item}",
+        f"close {item}",
+        f"comment {item} x",
+        "mine",
+        "ready --claim",
+    ):
         refused(shell, f"wk {line}", 2, "who acts", COORD_AGENT="")
 
 
@@ -581,11 +665,15 @@ def test_without_a_store_every_command_says_how_to_make_one(shell: Shell) -> Non
         assert done.err.count("\n") == 1
 
 
-def test_an_item_closed_in_a_way_of_a_later_release_is_closed_and_can_be_reopened(shell: Shell) -> None:
+def test_an_item_closed_in_a_way_of_a_later_release_is_closed_and_can_be_reopened(
+    shell: Shell,
+) -> None:
     item = new(shell)
     raw = shell(f"wk close {item}").one
     (segment,) = (shell.cwd / ".coord/journal").glob("agent.tester~*/*.jsonl")
-    segment.write_bytes(segment.read_bytes().replace(b'"resolution":"done"', b'"resolution":"moot"'))
+    segment.write_bytes(
+        segment.read_bytes().replace(b'"resolution":"done"', b'"resolution":"moot"')
+    )
     (shell.cwd / ".coord/local/work.sqlite").unlink()
     assert raw["body"]["resolution"] == "done"
     refused(shell, f"wk claim {item} --force", 1)

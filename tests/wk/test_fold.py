@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import Json
 
-from coord_envelope import Event, claims, codec
-from coord_envelope.terminal import table
-from coord_envelope.view import Snapshot
+from coord_envelope import Event, codec
+from coord_kernel.cli.terminal import table
+from coord_kernel.rules import claims
+from coord_kernel.views.view import Snapshot
 from coord_wk import fold
 from coord_wk.items import Items, conflicts
 
@@ -27,9 +28,17 @@ def name(number: str) -> str:
     return number.rjust(26, "0")
 
 
-def event(number: str, kind: str, seen: str, body: object, agent: str = "", **fields: object) -> Event:
+def event(
+    number: str, kind: str, seen: str, body: object, agent: str = "", **fields: object
+) -> Event:
     by = f"agent:{agent or 'a'}"
-    given = {"event_id": name(number), "type": f"work.{kind}", "ts": NOW, "body": body, "refs": {"work_id": ITEM}}
+    given = {
+        "event_id": name(number),
+        "type": f"work.{kind}",
+        "ts": NOW,
+        "body": body,
+        "refs": {"work_id": ITEM},
+    }
     given |= {"actor": {"agent_id": by}, "writer": f"{by.replace(':', '.')}~00000000"}
     return Event(b"", given | {"base": [name(one) for one in seen.split()]} | fields)
 
@@ -61,34 +70,62 @@ def title(text: str) -> Json:
         (
             "d",
             ["b", "c"],
-            [("2", "updated", "1", title("b")), ("3", "updated", "1", title("c")), ("4", "updated", "1", title("d"))],
+            [
+                ("2", "updated", "1", title("b")),
+                ("3", "updated", "1", title("c")),
+                ("4", "updated", "1", title("d")),
+            ],
         ),
         # a write that saw both ends the conflict; one that saw one of them does not
         (
             "d",
             [],
-            [("2", "updated", "1", title("b")), ("3", "updated", "1", title("c")), ("4", "updated", "2 3", title("d"))],
+            [
+                ("2", "updated", "1", title("b")),
+                ("3", "updated", "1", title("c")),
+                ("4", "updated", "2 3", title("d")),
+            ],
         ),
         (
             "d",
             ["c"],
-            [("2", "updated", "1", title("b")), ("3", "updated", "1", title("c")), ("4", "updated", "2", title("d"))],
+            [
+                ("2", "updated", "1", title("b")),
+                ("3", "updated", "1", title("c")),
+                ("4", "updated", "2", title("d")),
+            ],
         ),
         # seen through an event that says nothing of the title
         (
             "d",
             [],
-            [("2", "updated", "1", title("b")), ("3", "commented", "2", {}), ("4", "updated", "3", title("d"))],
+            [
+                ("2", "updated", "1", title("b")),
+                ("3", "commented", "2", {}),
+                ("4", "updated", "3", title("d")),
+            ],
         ),
         # the later one has the smaller id
         ("b", [], [("9", "updated", "1", title("z")), ("2", "updated", "9", title("b"))]),
         (
             "b",
             [],
-            [("9", "updated", "1", title("z")), ("8", "updated", "9", title("y")), ("2", "updated", "8", title("b"))],
+            [
+                ("9", "updated", "1", title("z")),
+                ("8", "updated", "9", title("y")),
+                ("2", "updated", "8", title("b")),
+            ],
         ),
         # and knew of it only through others, whose clocks ran ahead still more
-        ("b", [], [("8", "updated", "1", title("z")), ("9", "commented", "8", {}), ("2", "updated", "9", title("b"))]),
+        (
+            "b",
+            [],
+            [
+                ("8", "updated", "1", title("z")),
+                ("9", "commented", "8", {}),
+                ("2", "updated", "9", title("b")),
+            ],
+        ),
         (
             "c",
             [],
@@ -101,7 +138,9 @@ def title(text: str) -> Json:
         ),
     ],
 )
-def test_the_causally_latest_write_wins_whatever_the_ids_say(wins: str, loses: list[str], said: list[Said]) -> None:
+def test_the_causally_latest_write_wins_whatever_the_ids_say(
+    wins: str, loses: list[str], said: list[Said]
+) -> None:
     state = folded(NEW, *said)
     assert fold.value(state, "title") == wins
     assert conflicts(state) == ({"title": loses} if loses else {})
@@ -113,7 +152,11 @@ def test_the_causally_latest_write_wins_whatever_the_ids_say(wins: str, loses: l
         [("9", "updated", "9", title("stuck"))],
         [("9", "updated", "99", title("stuck"))],
         [("9", "updated", "8", title("stuck")), ("8", "updated", "9", title("stuck, too"))],
-        [("9", "updated", "8 1", title("stuck")), ("8", "updated", "7", {}), ("7", "updated", "9", {})],
+        [
+            ("9", "updated", "8 1", title("stuck")),
+            ("8", "updated", "7", {}),
+            ("7", "updated", "9", {}),
+        ],
     ],
 )
 def test_a_base_that_no_writer_could_have_does_not_freeze_a_field(odd: list[Said]) -> None:
@@ -121,7 +164,14 @@ def test_a_base_that_no_writer_could_have_does_not_freeze_a_field(odd: list[Said
     said: list[Said] = [NEW, *odd]
     state = folded(*said)
     for number in "2345":
-        said.append((number, "updated", " ".join(one.lstrip("0") for one in claims.base(state)), title(number)))
+        said.append(
+            (
+                number,
+                "updated",
+                " ".join(one.lstrip("0") for one in claims.base(state)),
+                title(number),
+            )
+        )
         state = folded(*said)
         assert fold.value(state, "title") == number
 
@@ -131,13 +181,43 @@ def test_a_base_that_no_writer_could_have_does_not_freeze_a_field(odd: list[Said
     [
         (True, []),
         (False, [("2", "updated", "1", {"rm": {"labels": ["x"]}})]),
-        (True, [("2", "updated", "1", {"rm": {"labels": ["x"]}}), ("3", "updated", "1", {"add": {"labels": ["x"]}})]),
-        (True, [("2", "updated", "1", {"add": {"labels": ["x"]}}), ("3", "updated", "1", {"rm": {"labels": ["x"]}})]),
-        (True, [("2", "updated", "1", {"rm": {"labels": ["x"]}}), ("3", "updated", "2", {"add": {"labels": ["x"]}})]),
-        (False, [("2", "updated", "1", {"add": {"labels": ["x"]}}), ("3", "updated", "2", {"rm": {"labels": ["x"]}})]),
+        (
+            True,
+            [
+                ("2", "updated", "1", {"rm": {"labels": ["x"]}}),
+                ("3", "updated", "1", {"add": {"labels": ["x"]}}),
+            ],
+        ),
+        (
+            True,
+            [
+                ("2", "updated", "1", {"add": {"labels": ["x"]}}),
+                ("3", "updated", "1", {"rm": {"labels": ["x"]}}),
+            ],
+        ),
+        (
+            True,
+            [
+                ("2", "updated", "1", {"rm": {"labels": ["x"]}}),
+                ("3", "updated", "2", {"add": {"labels": ["x"]}}),
+            ],
+        ),
+        (
+            False,
+            [
+                ("2", "updated", "1", {"add": {"labels": ["x"]}}),
+                ("3", "updated", "2", {"rm": {"labels": ["x"]}}),
+            ],
+        ),
         (True, [("2", "updated", "", {"rm": {"labels": ["x"]}})]),
         (True, [("2", "updated", "1", {"add": {"labels": ["x"]}, "rm": {"labels": ["x"]}})]),
-        (False, [("9", "updated", "1", {"add": {"labels": ["x"]}}), ("2", "updated", "9", {"rm": {"labels": ["x"]}})]),
+        (
+            False,
+            [
+                ("9", "updated", "1", {"add": {"labels": ["x"]}}),
+                ("2", "updated", "9", {"rm": {"labels": ["x"]}}),
+            ],
+        ),
         (
             False,
             [
@@ -225,14 +305,23 @@ STOLEN: Held = ("3", "claimed", "2", steal(2), "b")
             ],
         ),
         (None, [("9", "claimed", "1", CLAIM, "a"), ("2", "closed", "9", {}, "b")]),
-        ("2 b", [("9", "closed", "1", {}, "a"), ("8", "reopened", "9", {}, "a"), ("2", "claimed", "8", CLAIM, "b")]),
+        (
+            "2 b",
+            [
+                ("9", "closed", "1", {}, "a"),
+                ("8", "reopened", "9", {}, "a"),
+                ("2", "claimed", "8", CLAIM, "b"),
+            ],
+        ),
         # what is released or conceded before it came, too
         (None, [("3", "released", "9", released("9"), "a"), ("9", "claimed", "1", CLAIM, "a")]),
         (None, [MINE, ("3", "conceded", "2", {"claim": name("2")}, "a")]),
         ("2 a", [MINE, ("3", "released", "2", {"claim": 7}, "a")]),
     ],
 )
-def test_the_owner_is_the_smallest_claim_that_is_not_ended(holds: str | None, said: list[Held]) -> None:
+def test_the_owner_is_the_smallest_claim_that_is_not_ended(
+    holds: str | None, said: list[Held]
+) -> None:
     owner = claims.owner(folded(NEW, *said))
     assert (owner and f"{owner['id'].lstrip('0')} {owner['agent'].partition(':')[2]}") == holds
 
@@ -247,7 +336,10 @@ def test_the_owner_is_the_smallest_claim_that_is_not_ended(holds: str | None, sa
         # close ∥ reopen of an earlier close: as two writes of one register
         (None, [("2", "closed", "1", {}), ("3", "closed", "2", {}), ("4", "reopened", "2", {})]),
         ("done", [("2", "closed", "1", {}), ("3", "reopened", "2", {}), ("4", "closed", "2", {})]),
-        ("cancelled", [("2", "closed", "1", {}), ("3", "closed", "1", {"resolution": "cancelled"})]),
+        (
+            "cancelled",
+            [("2", "closed", "1", {}), ("3", "closed", "1", {"resolution": "cancelled"})],
+        ),
         ("done", [("2", "closed", "1", {}), ("3", "updated", "1", title("b"))]),
         (None, [("9", "closed", "1", {}), ("2", "reopened", "9", {})]),
     ],
@@ -266,8 +358,13 @@ def test_a_change_and_a_concurrent_close_both_apply() -> None:
 
 def test_the_heads_are_what_nobody_has_seen() -> None:
     assert claims.base(folded(NEW)) == [name("1")]
-    assert claims.base(folded(NEW, ("2", "commented", "1", {}), ("3", "commented", "1", {}))) == [name("2"), name("3")]
-    assert claims.base(folded(NEW, ("2", "commented", "1", {}), ("3", "commented", "1 2", {}))) == [name("3")]
+    assert claims.base(folded(NEW, ("2", "commented", "1", {}), ("3", "commented", "1", {}))) == [
+        name("2"),
+        name("3"),
+    ]
+    assert claims.base(folded(NEW, ("2", "commented", "1", {}), ("3", "commented", "1 2", {}))) == [
+        name("3")
+    ]
     assert claims.base(folded(NEW, ("2", "commented", "1 77", {}))) == [name("2")]
 
 
@@ -293,7 +390,9 @@ def test_an_event_that_came_late_is_folded_where_it_belongs() -> None:
 @pytest.mark.parametrize("resolution", ["moot", "ready", None, 5, [], "done"])
 def test_a_resolution_of_a_later_release_is_done(resolution: object) -> None:
     """`ready` was once shown as the status of a closed item."""
-    items = Items(Snapshot(fold, [event(*NEW), event("2", "closed", "1", {"resolution": resolution})]), NOW)
+    items = Items(
+        Snapshot(fold, [event(*NEW), event("2", "closed", "1", {"resolution": resolution})]), NOW
+    )
     assert items.status(ITEM) == "done"
 
 
@@ -305,7 +404,10 @@ def test_a_priority_is_a_number_from_0_to_4_or_the_middle_one(priority: object) 
 
 def test_what_makes_no_sense_as_a_value_leaves_what_was_there() -> None:
     odd = {"title": 5, "parent": 7, "hold": {}, "labels": {}, "deps": [[]], "kind": []}
-    assert fold.value(folded(NEW, ("2", "updated", "1", {"set": odd, "add": odd, "rm": odd})), "title") == "first"
+    assert (
+        fold.value(folded(NEW, ("2", "updated", "1", {"set": odd, "add": odd, "rm": odd})), "title")
+        == "first"
+    )
 
 
 def test_what_is_about_an_item_without_a_name_is_about_none() -> None:
@@ -333,18 +435,54 @@ def test_an_artifact_can_be_removed_in_whatever_order_that_comes() -> None:
         assert "artifacts" not in Items(Snapshot(fold, events), NOW).detail(ITEM)
 
 
-KEYS = ["title", "desc", "kind", "priority", "parent", "assignee", "hold", "defer_until", "labels", "deps", "fields"]
-KEYS += ["set", "add", "rm", "gen", "steal", "claim", "resolution", "dup_of", "note", "text", "rel", "to", "alias"]
+KEYS = [
+    "title",
+    "desc",
+    "kind",
+    "priority",
+    "parent",
+    "assignee",
+    "hold",
+    "defer_until",
+    "labels",
+    "deps",
+    "fields",
+]
+KEYS += [
+    "set",
+    "add",
+    "rm",
+    "gen",
+    "steal",
+    "claim",
+    "resolution",
+    "dup_of",
+    "note",
+    "text",
+    "rel",
+    "to",
+    "alias",
+]
 SCALARS = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=4)
 )
 ANY = st.recursive(
     SCALARS | st.sampled_from([ITEM, name("1"), NOW, "done", "ready"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=2), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=2), inner)
+    ),
     max_leaves=12,
 )
 BODY = st.dictionaries(st.sampled_from(KEYS), ANY, max_size=6)
-TYPES = [f"work.{verb}" for verb in ("created", "updated", "claimed", "released", "conceded", "confirmed", "closed")]
+TYPES = [
+    f"work.{verb}"
+    for verb in ("created", "updated", "claimed", "released", "conceded", "confirmed", "closed")
+]
 TYPES += ["work.reopened", "work.commented", "work.nonsense", "artifact.added", "artifact.removed"]
 EVENTS = st.lists(
     st.builds(
@@ -365,21 +503,28 @@ def test_no_body_base_or_refs_makes_it_fail(
 ) -> None:
     events = [event(*NEW)]
     for number, (kind, body, base, refs) in enumerate(found, 2):
-        actor = {"agent_id": chance.choice(["agent:a", "", " ", "agent:a x"]), "session_id": session}
-        events.append(event(str(number), "", "", body, base=base, refs=refs, type=kind, actor=actor))
+        actor = {
+            "agent_id": chance.choice(["agent:a", "", " ", "agent:a x"]),
+            "session_id": session,
+        }
+        events.append(
+            event(str(number), "", "", body, base=base, refs=refs, type=kind, actor=actor)
+        )
         assert all(isinstance(one, str) for one in fold.entities(events[-1]))
         events[-1]["refs"] = {"work_id": ITEM, "artifact_id": refs}
     snapshot = Snapshot(fold, copy.deepcopy(events))
     items = Items(snapshot, NOW)
     state = items.known(ITEM)
     assert json.loads(json.dumps(state)) == state
-    facets = list(fold.facets(state))
-    assert all(isinstance(part, str) for facet in facets for part in facet)
+    indexed = list(fold.indexed(state))
+    assert all(isinstance(part, str) for facet in indexed for part in facet)
     open_ = fold.value(state, "closed") is None
     assert (items.status(ITEM) in ("ready", "active", "held", "blocked")) is open_
     assert open_ or items.status(ITEM) in ("done", "cancelled", "duplicate")
     assert type(items.row(ITEM)["priority"]) is int
-    assert [value[0] for which, value in facets if which == "open"] == [str(fold.priority(state))] * open_
+    assert [value[0] for which, value in indexed if which == "open"] == [
+        str(fold.priority(state))
+    ] * open_
     assert claims.base(state)
     codec.dumps(items.row(ITEM))
     codec.dumps(items.detail(ITEM))

@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from support import Json
 
 from coord_envelope import Event
-from coord_envelope.view import Snapshot
+from coord_kernel.views.view import Snapshot
 from coord_wk import fold
 from coord_wk.items import Items
 
-NOW, LATER, EARLIER = "2026-01-02T00:00:00.000Z", "2026-01-02T00:00:00.001Z", "2026-01-01T23:59:59.999Z"
+NOW, LATER, EARLIER = (
+    "2026-01-02T00:00:00.000Z",
+    "2026-01-02T00:00:00.001Z",
+    "2026-01-01T23:59:59.999Z",
+)
 
 
 def name(short: str) -> str:
@@ -30,11 +34,23 @@ class World:
         self.events: list[Event] = []
         self.last: dict[str, str] = {}
 
-    def say(self, kind: str, item: str, body: Json, number: str = "", concurrently: bool = False) -> None:
+    def say(
+        self, kind: str, item: str, body: Json, number: str = "", concurrently: bool = False
+    ) -> None:
         event_id = name(number or f"{len(self.events) + 1:03d}")
         base = [self.last[item]] if item in self.last and not concurrently else []
-        fields = {"event_id": event_id, "type": f"work.{kind}", "ts": NOW, "body": body, "base": base}
-        fields |= {"refs": {"work_id": name(item)}, "actor": {"agent_id": "agent:a"}, "writer": "agent.a~00000000"}
+        fields = {
+            "event_id": event_id,
+            "type": f"work.{kind}",
+            "ts": NOW,
+            "body": body,
+            "base": base,
+        }
+        fields |= {
+            "refs": {"work_id": name(item)},
+            "actor": {"agent_id": "agent:a"},
+            "writer": "agent.a~00000000",
+        }
         self.events.append(Event(b"", fields))
         self.last[item] = event_id
 
@@ -77,7 +93,9 @@ def seen(world: World) -> Json:
     items = world.items()
     found = {}
     for item in items.everything():
-        waits = " ".join(sorted(short(items.blockers(item)))) if items.status(item) == "blocked" else ""
+        waits = (
+            " ".join(sorted(short(items.blockers(item)))) if items.status(item) == "blocked" else ""
+        )
         found[item.lstrip("0")] = f"{items.status(item)} {waits}".strip()
     return found
 
@@ -88,11 +106,17 @@ def seen(world: World) -> Json:
         ({"A": "ready", "B": "ready"}, World().new("A", "B")),
         ({"A": "blocked B", "B": "ready"}, World().new("A", "B").waits("A", "B")),
         ({"A": "ready", "B": "done"}, World().new("A", "B").waits("A", "B").close("B")),
-        ({"A": "blocked B C", "B": "ready", "C": "active"}, World().new(*"ABC").waits("A", "B", "C").claim("C")),
+        (
+            {"A": "blocked B C", "B": "ready", "C": "active"},
+            World().new(*"ABC").waits("A", "B", "C").claim("C"),
+        ),
         # what is not there, or not yet, is waited for and named
         ({"A": "blocked Z"}, World().new("A").waits("A", "Z")),
         # a chain: each waits on the next one
-        ({"A": "blocked B", "B": "blocked C", "C": "ready"}, World().new(*"ABC").waits("A", "B").waits("B", "C")),
+        (
+            {"A": "blocked B", "B": "blocked C", "C": "ready"},
+            World().new(*"ABC").waits("A", "B").waits("B", "C"),
+        ),
         # a parent waits for its parts, and does not block them
         ({"A": "ready", "P": "blocked A"}, World().new("A", "P").part("A", "P")),
         ({"A": "done", "P": "ready"}, World().new("A", "P").part("A", "P").close("A")),
@@ -101,19 +125,34 @@ def seen(world: World) -> Json:
             {"A": "blocked X", "B": "blocked A X", "P": "blocked B X", "X": "ready"},
             World().new(*"ABPX").part("A", "B").part("B", "P").waits("P", "X"),
         ),
-        ({"A": "ready", "P": "blocked A", "X": "done"}, World().new(*"APX").part("A", "P").waits("P", "X").close("X")),
+        (
+            {"A": "ready", "P": "blocked A", "X": "done"},
+            World().new(*"APX").part("A", "P").waits("P", "X").close("X"),
+        ),
         # held: itself, or what it is a part of
         ({"A": "held"}, World().new("A").set("A", hold="a reason")),
         ({"A": "ready"}, World().new("A").set("A", hold="a reason").set("A", hold=None)),
         ({"A": "held"}, World().new("A").set("A", defer_until=LATER)),
         ({"A": "ready"}, World().new("A").set("A", defer_until=NOW)),
         ({"A": "ready"}, World().new("A").set("A", defer_until=EARLIER)),
-        ({"A": "held", "B": "held", "P": "held"}, World().new(*"ABP").part("A", "B").part("B", "P").set("P", hold="x")),
-        ({"A": "held", "P": "held"}, World().new("A", "P").part("A", "P").set("P", defer_until=LATER)),
+        (
+            {"A": "held", "B": "held", "P": "held"},
+            World().new(*"ABP").part("A", "B").part("B", "P").set("P", hold="x"),
+        ),
+        (
+            {"A": "held", "P": "held"},
+            World().new("A", "P").part("A", "P").set("P", defer_until=LATER),
+        ),
         # the first that is so: done, active, held, blocked, ready
-        ({"A": "active", "B": "ready"}, World().new("A", "B").waits("A", "B").set("A", hold="x").claim("A")),
+        (
+            {"A": "active", "B": "ready"},
+            World().new("A", "B").waits("A", "B").set("A", hold="x").claim("A"),
+        ),
         ({"A": "held", "B": "ready"}, World().new("A", "B").waits("A", "B").set("A", hold="x")),
-        ({"A": "done", "B": "ready"}, World().new("A", "B").waits("A", "B").set("A", hold="x").close("A")),
+        (
+            {"A": "done", "B": "ready"},
+            World().new("A", "B").waits("A", "B").set("A", hold="x").close("A"),
+        ),
         # a parent that is not there, or oneself
         ({"A": "ready"}, World().new("A").part("A", "Z")),
         ({"A": "ready"}, World().new("A").part("A", "A")),
@@ -135,7 +174,12 @@ def test_other_relations_block_nothing() -> None:
 
 def test_ready_is_in_order_of_priority_then_age() -> None:
     world = (
-        World().new("C", "A", priority=2).new("B", priority=0).new("E", priority=4).new("D").new("F", priority="high")
+        World()
+        .new("C", "A", priority=2)
+        .new("B", priority=0)
+        .new("E", priority=4)
+        .new("D")
+        .new("F", priority="high")
     )
     world.set("E", priority=1)
     ranked = short(world.items().ranked("free"))
@@ -145,7 +189,9 @@ def test_ready_is_in_order_of_priority_then_age() -> None:
 def cyclic(world: World) -> dict[str, list[str]]:
     """What each would wait on if that closed no circle, as the items show it."""
     items = world.items()
-    return {one.lstrip("0"): short(items.detail(one).get("cycle", [])) for one in items.everything()}
+    return {
+        one.lstrip("0"): short(items.detail(one).get("cycle", [])) for one in items.everything()
+    }
 
 
 def test_a_circle_made_by_a_merge_is_broken_at_its_latest_edge_and_reported() -> None:
@@ -164,7 +210,9 @@ def test_the_latest_edge_is_the_one_with_the_greatest_id_whoever_came_first() ->
 
 def test_two_items_that_are_each_others_part_are_not_stuck() -> None:
     world = World().new("A", "B").part("A", "B").part("B", "A")
-    assert sorted(seen(world).values()) == ["blocked B", "ready"] or sorted(seen(world).values()) == [
+    assert sorted(seen(world).values()) == ["blocked B", "ready"] or sorted(
+        seen(world).values()
+    ) == [
         "blocked A",
         "ready",
     ]
@@ -241,7 +289,9 @@ def test_a_tree_begins_at_what_has_nothing_open_above_it(tops: str, world: World
     assert sorted(short(filter(items.top, items.ranked("open")))) == tops.split()
 
 
-EDGE = st.tuples(st.sampled_from(["waits", "part", "hold", "close", "claim"]), *[st.sampled_from("ABCDEFGZ")] * 2)
+EDGE = st.tuples(
+    st.sampled_from(["waits", "part", "hold", "close", "claim"]), *[st.sampled_from("ABCDEFGZ")] * 2
+)
 
 
 def made(said: list[tuple[str, str, str]]) -> World:
@@ -272,7 +322,9 @@ def test_every_open_item_is_ready_active_held_or_waits_on_an_open_or_missing_one
             assert "blockers" not in items.detail(item)
             continue
         reasons, at = items.detail(item)["blockers"], item
-        assert reasons and all(fold.value(items.state(one) or {"registers": {}}, "closed") is None for one in reasons)
+        assert reasons and all(
+            fold.value(items.state(one) or {"registers": {}}, "closed") is None for one in reasons
+        )
         for _ in range(20):
             if items.state(at) is None or items.status(at) != "blocked":
                 break
@@ -291,16 +343,28 @@ def test_no_order_of_arrival_or_of_asking_changes_what_is_shown(
     items = world.items()
     asked = list(items.everything())
     chance.shuffle(asked)
-    assert {one.lstrip("0"): items.status(one) for one in asked} == {k: v.split()[0] for k, v in shown.items()}
+    assert {one.lstrip("0"): items.status(one) for one in asked} == {
+        k: v.split()[0] for k, v in shown.items()
+    }
     chance.shuffle(world.events)
     assert (seen(world), cyclic(world)) == (shown, circles)
 
 
 def test_a_row_and_a_detail_say_what_is_there() -> None:
-    world = World().new("A", "B", labels=["y", "x"], priority=1, fields={"n": 0}).waits("A", "B").part("B", "A")
+    world = (
+        World()
+        .new("A", "B", labels=["y", "x"], priority=1, fields={"n": 0})
+        .waits("A", "B")
+        .part("B", "A")
+    )
     items = world.items()
     row = items.row(name("A"))
-    assert (row["id"], row["status"], row["priority"], row["labels"]) == ("wk-0000000a", "blocked", 1, ["x", "y"])
+    assert (row["id"], row["status"], row["priority"], row["labels"]) == (
+        "wk-0000000a",
+        "blocked",
+        1,
+        ["x", "y"],
+    )
     detail = items.detail(name("A"))
     assert detail["children"] == detail["blockers"] == [name("B")]
     assert detail["deps"] == [{"rel": "blocked_by", "to": name("B")}]

@@ -50,16 +50,30 @@ def wk(shell: Shell) -> Transfer:
 
 def write(where: Path, *records: Json | str) -> Path:
     file = where / "issues.jsonl"
-    file.write_text("".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in records))
+    file.write_text(
+        "".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in records)
+    )
     return file
 
 
 def blocks(to: str, kind: str = "blocks") -> Json:
-    return {"issue_id": "x", "depends_on_id": to, "type": kind, "created_at": "2026-01-01T00:00:00Z"}
+    return {
+        "issue_id": "x",
+        "depends_on_id": to,
+        "type": kind,
+        "created_at": "2026-01-01T00:00:00Z",
+    }
 
 
 def record(name: str, **more: object) -> Json:
-    return {"id": name, "title": name, "status": "open", "priority": 1, "issue_type": "task", **more}
+    return {
+        "id": name,
+        "title": name,
+        "status": "open",
+        "priority": 1,
+        "issue_type": "task",
+        **more,
+    }
 
 
 def same(ones: list[Json], others: list[Json]) -> bool:
@@ -77,7 +91,11 @@ def read(path: Path) -> list[Json]:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -125,7 +143,10 @@ def test_what_is_too_long_for_a_line_goes_on_in_others() -> None:
 
 
 def test_a_version_that_is_not_whole_does_not_count() -> None:
-    new, old = (foreign.origins(beads.item(record("a", n="n" * size)), v) for size, v in ((50_000, 2), (5, 1)))
+    new, old = (
+        foreign.origins(beads.item(record("a", n="n" * size)), v)
+        for size, v in ((50_000, 2), (5, 1))
+    )
     assert foreign.restored("beads", [*new[:-1], *old]) == (1, [record("a", n="nnnnn")])
     assert foreign.restored("beads", [*new, *old])[0] == 2
     assert foreign.restored("tbd", new) == (0, [])
@@ -174,7 +195,12 @@ def test_any_file_is_read_or_refused_with_a_reason(content: bytes) -> None:
 
 
 def test_a_markdown_file_is_named_by_plain_words_and_its_head_is_yaml() -> None:
-    row: Json = {"id": "wk-12345678", "title": "Größe: ../../etc/passwd\n", "status": "ready", "priority": 0}
+    row: Json = {
+        "id": "wk-12345678",
+        "title": "Größe: ../../etc/passwd\n",
+        "status": "ready",
+        "priority": 0,
+    }
     assert markdown.file_name(row, row["title"]) == "wk-12345678-groe-etc-passwd.md"
     assert markdown.file_name(row, "…") == "wk-12345678.md"
     assert yaml.safe_load(markdown.text(row).split("---")[1])["title"] == row["title"]
@@ -185,7 +211,11 @@ def test_a_markdown_file_is_named_by_plain_words_and_its_head_is_yaml() -> None:
 
 def test_an_item_keeps_what_its_record_said(wk: Transfer) -> None:
     kept = record(
-        "bd-1", issue_type="molecule", labels=["a", "b"], created_at="2025-01-01T00:00:00Z", odd={"x": [1, None]}
+        "bd-1",
+        issue_type="molecule",
+        labels=["a", "b"],
+        created_at="2025-01-01T00:00:00Z",
+        odd={"x": [1, None]},
     )
     done = wk.take(write(wk.cwd, kept))
     assert wk.item("bd-1")["labels"] == ["a", "b"]
@@ -194,7 +224,9 @@ def test_an_item_keeps_what_its_record_said(wk: Transfer) -> None:
     assert created["idempotency_key"] == "beads:bd-1"
     assert created["body"]["kind"] == "task"
     text = json.dumps(kept, separators=(",", ":"))
-    assert updated["body"] == {"origin": {"from": "beads", "version": 1, "part": 1, "of": 1, "text": text}}
+    assert updated["body"] == {
+        "origin": {"from": "beads", "version": 1, "part": 1, "of": 1, "text": text}
+    }
     assert done.err.split("\n")[:3] == [
         f"wk: import: {wk.cwd}/issues.jsonl line 1: field 'odd' is unknown, kept",
         f"wk: import: {wk.cwd}/issues.jsonl line 1: type 'molecule' is none of ours, taken for task, kept",
@@ -226,7 +258,13 @@ def test_a_label_is_written_as_ours_are_and_goes_back_as_it_was(wk: Transfer) ->
 
 
 def test_dependencies_become_ours_and_the_unknown_is_said(wk: Transfer) -> None:
-    links = {"b": "blocks", "p": "parent-child", "q": "parent-child", "d": "discovered-from", "r": "related"}
+    links = {
+        "b": "blocks",
+        "p": "parent-child",
+        "q": "parent-child",
+        "d": "discovered-from",
+        "r": "related",
+    }
     links |= {"s": "likes", "u": "duplicates", "gone": "blocks"}
     one = record("a", dependencies=[blocks(to, kind) for to, kind in links.items()])
     done = wk.take(write(wk.cwd, one, *map(record, "bpqdrsu")))
@@ -271,14 +309,20 @@ def test_a_record_without_an_id_is_imported_once(wk: Transfer) -> None:
 
 def test_a_credential_is_said_and_imported(wk: Transfer) -> None:
     done = wk.take(write(wk.cwd, record("a", notes="AKIA" + "A" * 16)))
-    assert "line 1: holds what looks like a credential (AKIAAAAA…), imported all the same\n" in done.err
+    assert (
+        "line 1: holds what looks like a credential (AKIAAAAA…), imported all the same\n"
+        in done.err
+    )
     assert wk.item("a")["title"] == "a"
 
 
 def many() -> Iterator[Json]:
     for n in range(60):
         said = [{"id": m, "text": f"comment {m} of {n}", "author": "x"} for m in range(n % 4)]
-        more = {"dependencies": [blocks(f"i{n // 2}"), blocks(f"i{n // 3}", "parent-child")], "comments": said}
+        more = {
+            "dependencies": [blocks(f"i{n // 2}"), blocks(f"i{n // 3}", "parent-child")],
+            "comments": said,
+        }
         yield record(f"i{n}", status="closed" if n % 3 else "open", **more)
 
 
@@ -306,7 +350,9 @@ def test_a_run_cut_short_is_completed_by_the_next(wk: Transfer) -> None:
 
 def said(event: Json) -> str:
     """What an event says, but for ids, which differ from run to run."""
-    body = {**event["body"]} | ({"deps": len(event["body"]["add"]["deps"])} if "add" in event["body"] else {})
+    body = {**event["body"]} | (
+        {"deps": len(event["body"]["add"]["deps"])} if "add" in event["body"] else {}
+    )
     body |= {"set": [*body["set"]]} if "set" in body else {}
     body.pop("add", None)
     return str(event["type"]) + json.dumps(body)
@@ -341,7 +387,9 @@ def again(wk: Transfer, old: Json, here: str, new: Json) -> Done:
     return done
 
 
-BEFORE = record("a", labels=["x", "y"], description="d", dependencies=[blocks("b"), blocks("p", "parent-child")])
+BEFORE = record(
+    "a", labels=["x", "y"], description="d", dependencies=[blocks("b"), blocks("p", "parent-child")]
+)
 
 
 @pytest.mark.parametrize(
@@ -389,16 +437,26 @@ def test_what_was_changed_here_stays(wk: Transfer, here: str, there: Json, shown
 @pytest.mark.parametrize(
     ("here", "there", "said"),
     [
-        ("wk update a --title mine", {"title": "new"}, "title was changed there and here: what is here stays"),
+        (
+            "wk update a --title mine",
+            {"title": "new"},
+            "title was changed there and here: what is here stays",
+        ),
         (
             "wk update a --parent c",
             {"dependencies": [blocks("b", "parent-child")]},
             "parent was changed there and here",
         ),
-        ("wk claim a --force", {"status": "closed"}, "is closed there, and agent:tester holds it here: it stays open"),
+        (
+            "wk claim a --force",
+            {"status": "closed"},
+            "is closed there, and agent:tester holds it here: it stays open",
+        ),
     ],
 )
-def test_what_was_changed_at_both_ends_stays_and_is_said(wk: Transfer, here: str, there: Json, said: str) -> None:
+def test_what_was_changed_at_both_ends_stays_and_is_said(
+    wk: Transfer, here: str, there: Json, said: str
+) -> None:
     assert f"line 1: {said}" in again(wk, BEFORE, here, {**BEFORE, **there}).err
     assert "stays" not in wk.take(wk.cwd / "issues.jsonl").err
 
@@ -422,7 +480,11 @@ def test_a_dependency_on_what_comes_later_is_made_then(wk: Transfer) -> None:
 
 def test_what_waits_for_its_parent_goes_back_as_it_was(wk: Transfer) -> None:
     ones = [record("p", status="deferred"), record("a", dependencies=[blocks("p", "parent-child")])]
-    ones += [record("d", defer_until="2999-01-01"), record("e", dependencies=[blocks("")]), {"title": "no id"}]
+    ones += [
+        record("d", defer_until="2999-01-01"),
+        record("e", dependencies=[blocks("")]),
+        {"title": "no id"},
+    ]
     wk.take(write(wk.cwd, *ones))
     assert [wk.item(name)["status"] for name in "pade"] == ["held", "held", "held", "ready"]
     assert wk.give() == ones
@@ -430,7 +492,9 @@ def test_what_waits_for_its_parent_goes_back_as_it_was(wk: Transfer) -> None:
 
 def test_what_was_exported_and_comes_back_changes_nothing(wk: Transfer) -> None:
     wk.take(write(wk.cwd, BEFORE, *map(record, "bcp")))
-    wk("wk new 'made here' --blocked-by a; wk comment a hello; wk update a --title mine; wk close c")
+    wk(
+        "wk new 'made here' --blocked-by a; wk comment a hello; wk update a --title mine; wk close c"
+    )
     file = write(wk.cwd, *wk.give())
     before = wk("wk ls --all").out
     done = wk.take(file)
@@ -443,7 +507,10 @@ def test_what_was_exported_and_comes_back_changes_nothing(wk: Transfer) -> None:
 
 def test_two_imports_at_once_are_one(wk: Transfer) -> None:
     file = write(wk.cwd, *many())
-    both = [wk.popen(f"wk import --from beads {file} --as {name}", stderr=subprocess.PIPE) for name in "xy"]
+    both = [
+        wk.popen(f"wk import --from beads {file} --as {name}", stderr=subprocess.PIPE)
+        for name in "xy"
+    ]
     told = [one.communicate()[1].decode() for one in both]
     assert [one.returncode for one in both] == [0, 0]
     assert sum(int(re.findall(r"(\d+) created", text)[0]) for text in told) == 60
@@ -475,14 +542,20 @@ def test_two_stores_that_imported_the_same_are_one_in_an_export(wk: Transfer) ->
     ("content", "status", "said"),
     [
         ("# A title\n\nand text\nwithout end\n", 65, "issues.jsonl line 1: not JSON"),
-        ('{"id":1,"event_type":"closed","issue_id":"a"}\n' * 3, 65, "line 1: has neither title nor status: this is no"),
+        (
+            '{"id":1,"event_type":"closed","issue_id":"a"}\n' * 3,
+            65,
+            "line 1: has neither title nor status: this is no",
+        ),
         ('{"title":"' + "x" * 10_000_000 + '"}\n', 65, "line 1: longer than 1,048,576 bytes"),
         ("", 0, "import: 0 records: 0 created"),
         ("\n\n", 0, "import: 0 records: 0 created"),
     ],
     ids=range(5),
 )
-def test_a_file_of_something_else_is_refused_in_one_line(wk: Transfer, content: str, status: int, said: str) -> None:
+def test_a_file_of_something_else_is_refused_in_one_line(
+    wk: Transfer, content: str, status: int, said: str
+) -> None:
     file = wk.cwd / "issues.jsonl"
     file.write_text(content)
     done = wk.take(file, expect=status)
@@ -499,7 +572,11 @@ def test_a_directory_is_for_tbd_and_must_have_files(wk: Transfer) -> None:
 
 def test_odd_values_are_kept_and_said(wk: Transfer) -> None:
     odd = record("a\0b", title="t" * 300, labels=["L" * 1_000, "\0", 7], description="\0" * 40_000)
-    odd |= {"dependencies": [blocks("a\0b"), 5, {"x": 1}], "comments": "none", "created_at": "yesterday"}
+    odd |= {
+        "dependencies": [blocks("a\0b"), 5, {"x": 1}],
+        "comments": "none",
+        "created_at": "yesterday",
+    }
     odd |= {"priority": "high", "defer_until": "soon", "deep": json.loads("[" * 90 + "]" * 90)}
     done = wk.take(write(wk.cwd, odd))
     for said in ("title is longer", "is written not at all here", "priority is no number", "'soon' is no time",
@@ -537,7 +614,9 @@ def explained(wk: Transfer, source: list[Json]) -> None:
     rows = wk("wk ls").lines
     for row in rows:
         why = reasons.get(row["work_id"], {})
-        assert row["status"] in ("ready", "active") or why.get("blockers") or why.get("held_by"), row
+        assert row["status"] in ("ready", "active") or why.get("blockers") or why.get("held_by"), (
+            row
+        )
     first: dict[object, Json] = {}
     for one in source:
         first.setdefault(one["id"], one)
@@ -545,14 +624,17 @@ def explained(wk: Transfer, source: list[Json]) -> None:
     assert len(rows) == len(still)
     free = {row["work_id"] for row in rows if row["status"] == "ready"}
     aliases = {
-        event["event_id"]: event["body"]["fields"]["alias"] for event in wk("ev replay --type work.created").lines
+        event["event_id"]: event["body"]["fields"]["alias"]
+        for event in wk("ev replay --type work.created").lines
     }
     for name in (aliases[item] for item in free):
         waits = {edge[2] for edge in beads.item(first[name]).edges if edge[1] == "blocked_by"}
         assert not waits & still, name
 
 
-@pytest.mark.skipif(not (DATA / "beads_issues_439_odd.jsonl").exists(), reason="shared data is not there")
+@pytest.mark.skipif(
+    not (DATA / "beads_issues_439_odd.jsonl").exists(), reason="shared data is not there"
+)
 def test_odd_statuses_and_cycles_of_a_real_file_are_said(wk: Transfer) -> None:
     done = wk.take(DATA / "beads_issues_439_odd.jsonl")
     odd = [line.partition("status ")[2] for line in done.err.split("\n") if "is unknown" in line]
@@ -569,7 +651,9 @@ def test_odd_statuses_and_cycles_of_a_real_file_are_said(wk: Transfer) -> None:
 def test_a_store_of_the_real_tbd_is_imported(wk: Transfer) -> None:
     done = wk.take(TBD, "tbd")
     begun, counts, _ = done.err.split("\n")
-    assert begun.endswith("is-01m7y5j9ba04f9e0rfjpbdzf5x.md: status in_progress: nobody holds it here, so it is open")
+    assert begun.endswith(
+        "is-01m7y5j9ba04f9e0rfjpbdzf5x.md: status in_progress: nobody holds it here, so it is open"
+    )
     assert counts == "wk: import: 7 records: 7 created, 0 changed, 0 as before, 1 reported"
     count = len(wk.events())
     assert "0 created, 0 changed, 7 as before" in wk.take(TBD, "tbd").err
@@ -578,7 +662,10 @@ def test_a_store_of_the_real_tbd_is_imported(wk: Transfer) -> None:
     ship, parse, epic = by["Ship it: größer"], by["Parse the config"], by["Release 2"]
     assert ship["status"] == "held"
     assert ship["defer_until"] == "2027-02-01T00:00:00.000Z"
-    assert [dep["to"] for dep in ship["deps"]] == [parse["work_id"], by['Write the "manual": part one']["work_id"]]
+    assert [dep["to"] for dep in ship["deps"]] == [
+        parse["work_id"],
+        by['Write the "manual": part one']["work_id"],
+    ]
     assert ship["parent"] == epic["work_id"]
     assert parse["labels"] == ["parser", "urgent"]
     assert parse["desc"].startswith("It fails on tabs.\n\n---\n\n## Steps")
@@ -603,7 +690,9 @@ def test_a_dependency_that_ended_in_tbd_ends_here(wk: Transfer) -> None:
     issue("is-b")
     issue("is-c")
     wk.take("issues", "tbd")
-    assert wk.item("is-b")["blockers"] == wk.item("is-c")["blockers"] == [wk.item("is-a")["work_id"]]
+    assert (
+        wk.item("is-b")["blockers"] == wk.item("is-c")["blockers"] == [wk.item("is-a")["work_id"]]
+    )
     issue("is-a", "is-c")
     assert "0 created, 1 changed, 2 as before" in wk.take("issues", "tbd").err
     assert [wk.item(name)["status"] for name in ("is-b", "is-c")] == ["ready", "blocked"]
@@ -630,8 +719,12 @@ def exported(wk: Transfer, name: str) -> Json:
         ("wk close b", {}),
     ],
 )
-def test_what_was_changed_here_is_changed_there_and_nothing_else(wk: Transfer, command: str, changed: Json) -> None:
-    one = record("a", labels=["x"], odd=None, dependencies=[blocks("b"), blocks("gone")], updated_at="then")
+def test_what_was_changed_here_is_changed_there_and_nothing_else(
+    wk: Transfer, command: str, changed: Json
+) -> None:
+    one = record(
+        "a", labels=["x"], odd=None, dependencies=[blocks("b"), blocks("gone")], updated_at="then"
+    )
     wk.take(write(wk.cwd, one, record("b")))
     wk(command + (" --force" if "claim" in command else ""))
     stamp = wk.item("a")["last"]["ts"]
@@ -640,7 +733,11 @@ def test_what_was_changed_here_is_changed_there_and_nothing_else(wk: Transfer, c
 
 def test_closing_and_commenting_here_is_told(wk: Transfer) -> None:
     wk.take(
-        write(wk.cwd, record("a", comments=[{"id": 1, "text": "old"}]), record("b", status="closed", closed_at="t"))
+        write(
+            wk.cwd,
+            record("a", comments=[{"id": 1, "text": "old"}]),
+            record("b", status="closed", closed_at="t"),
+        )
     )
     wk("wk comment a hello; wk close a --note 'all done'; wk reopen b")
     one, other = exported(wk, "a"), exported(wk, "b")
@@ -656,7 +753,13 @@ def test_an_item_made_here_is_a_record_too_and_comes_back(wk: Transfer, tmp_path
     made = wk("wk new 'made here' --kind question -p 3 -l x --blocked-by a").one["event_id"]
     name = f"wk-{made[-8:].lower()}"
     one = exported(wk, name)
-    expected = {"title": "made here", "issue_type": "question", "priority": 3, "labels": ["x"], "status": "open"}
+    expected = {
+        "title": "made here",
+        "issue_type": "question",
+        "priority": 3,
+        "labels": ["x"],
+        "status": "open",
+    }
     assert expected.items() <= one.items()
     assert one["dependencies"] == [{"issue_id": name, "depends_on_id": "a", "type": "blocks"}]
     file = write(wk.cwd, *wk.give())
@@ -666,13 +769,25 @@ def test_an_item_made_here_is_a_record_too_and_comes_back(wk: Transfer, tmp_path
 
 
 def test_markdown_is_the_same_bytes_again_and_nothing_else_is_touched(wk: Transfer) -> None:
-    wk.take(write(wk.cwd, record("a", description="text", comments=[{"text": "said"}]), record("b")))
+    wk.take(
+        write(wk.cwd, record("a", description="text", comments=[{"text": "said"}]), record("b"))
+    )
     assert wk("wk export --to md out").err == "wk: export: 2 items, 2 files written\n"
-    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (wk.cwd / "out").iterdir()}
+    before = {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (wk.cwd / "out").iterdir()
+    }
     assert wk("wk export --to md out").err == "wk: export: 2 items, 0 files written\n"
-    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (wk.cwd / "out").iterdir()} == before
-    (one,) = (content.decode() for path, (content, _) in before.items() if path.name.endswith("-a.md"))
-    assert one.endswith("# a\n\ntext\n\n## Comments\n\n### agent:tester, " + wk.item("a")["last"]["ts"] + "\n\nsaid\n")
+    assert {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (wk.cwd / "out").iterdir()
+    } == before
+    (one,) = (
+        content.decode() for path, (content, _) in before.items() if path.name.endswith("-a.md")
+    )
+    assert one.endswith(
+        "# a\n\ntext\n\n## Comments\n\n### agent:tester, "
+        + wk.item("a")["last"]["ts"]
+        + "\n\nsaid\n"
+    )
     wk("wk update b --title other")
     assert wk("wk export --to md out").err == "wk: export: 2 items, 1 files written\n"
     assert {path.name for path in (wk.cwd / "out").iterdir()} == {path.name for path in before}
@@ -709,7 +824,10 @@ def test_an_event_that_only_looks_imported_is_no_error(wk: Transfer) -> None:
         {"over": 1, "of": 0},
     ]
     said += [{"over": 1, "of": 0, "json": "{"}]
-    lines = [{"type": "work.commented", "refs": refs, "body": {"text": "x", "origin": origin}} for origin in said]
+    lines = [
+        {"type": "work.commented", "refs": refs, "body": {"text": "x", "origin": origin}}
+        for origin in said
+    ]
     journal.append(ME, lines)
     assert len(wk.give()) == 5
 

@@ -46,10 +46,16 @@ def two(shell: Shell, tmp_path: Path) -> Two:
 def test_each_is_listed_once_and_every_id_leads_to_it(two: Two) -> None:
     two.meet()
     whole, part = map(min, zip(*two.items, strict=True))
-    assert [(row["work_id"], row.get("parent")) for row in two.both("wk ls --all")] == [(whole, None), (part, whole)]
+    assert [(row["work_id"], row.get("parent")) for row in two.both("wk ls --all")] == [
+        (whole, None),
+        (part, whole),
+    ]
     for one in (each for pair in two.items for each in pair):
         full = whole if one in (two.items[0][0], two.items[1][0]) else part
-        assert [row["work_id"] for row in two.both(f"wk show {one} wk-{one[-8:].lower()}")] == [full, full]
+        assert [row["work_id"] for row in two.both(f"wk show {one} wk-{one[-8:].lower()}")] == [
+            full,
+            full,
+        ]
     assert [row["work_id"] for row in two.both("wk tree")] == [whole, part]
 
 
@@ -61,13 +67,22 @@ def test_what_was_done_to_either_was_done_to_it(two: Two) -> None:
     two.meet()
     part = min(two.items[0][1], two.items[1][1])
     (found,) = two.both(f"wk show {part}")
-    assert (found["status"], found["owner"], found["labels"]) == ("active", f"agent:at-{two.there.cwd.name}", ["a"])
+    assert (found["status"], found["owner"], found["labels"]) == (
+        "active",
+        f"agent:at-{two.there.cwd.name}",
+        ["a"],
+    )
     assert sorted(one["text"] for one in found["comments"]) == ["here", "there"]  # type: ignore[attr-defined]
-    assert two.here(f"wk claim {two.items[0][1]}", expect=1).err.count("is held by agent:at-there") == 1
+    assert (
+        two.here(f"wk claim {two.items[0][1]}", expect=1).err.count("is held by agent:at-there")
+        == 1
+    )
     two.there(f"wk close {two.items[0][1]}")
     two.meet()
     assert [row["status"] for row in two.both("wk ls --all")] == ["ready", "done"]
-    assert [row["work_id"] for row in two.both("wk ready")] == [min(two.items[0][0], two.items[1][0])]
+    assert [row["work_id"] for row in two.both("wk ready")] == [
+        min(two.items[0][0], two.items[1][0])
+    ]
 
 
 def test_a_write_that_saw_both_values_ends_the_conflict(two: Two) -> None:
@@ -113,7 +128,9 @@ def test_of_two_parents_only_the_one_that_counts_waits_for_it(two: Two) -> None:
     assert {row["work_id"] for row in two.both("wk ready")} == {whole, part}
 
 
-def test_what_is_open_for_all_of_it_is_listed_though_each_half_says_closed(two: Two, tmp_path: Path) -> None:
+def test_what_is_open_for_all_of_it_is_listed_though_each_half_says_closed(
+    two: Two, tmp_path: Path
+) -> None:
     # `wk ls` and `wk ready` did not have it: each half was found by its own last word alone.
     third = Shell(tmp_path / "third")
     third.cwd.mkdir()

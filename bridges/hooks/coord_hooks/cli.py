@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from coord_envelope import Usage, tool
-from coord_envelope.disk import write_all
+from coord_envelope import Usage
+from coord_kernel.cli import complaints, process
+from coord_kernel.store.disk import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope.tool import Call
     from coord_hooks import options as o
+    from coord_kernel.cli.call import Call
 
 
 def settings(call: Call, program: o.Program) -> None:
@@ -26,7 +27,7 @@ def settings(call: Call, program: o.Program) -> None:
     if program not in pieces.WHERE:
         raise Usage(f"{program}: no such program", todo=f"one of {', '.join(pieces.WHERE)}")
     found = pieces.settings(program, call.actor()["agent_id"].removeprefix("agent:"))
-    tool.warn(f"paste it into {pieces.WHERE[program]}; nothing was changed")
+    complaints.warn(f"paste it into {pieces.WHERE[program]}; nothing was changed")
     write_all(1, json.dumps(found, indent=2).encode() + b"\n")
 
 
@@ -76,9 +77,11 @@ def main() -> None:
     from coord_hooks.argv import TABLE
 
     try:
-        tool.main("coord-hooks", ABOUT, COMMANDS, "coord_hooks.options", TABLE)
+        process.run("coord-hooks", ABOUT, COMMANDS, "coord_hooks.options", TABLE)
     except SystemExit as ended:
         if not ended.code or sys.argv[1:2] not in (["start"], ["edit"], ["end"]):
             raise
-        write_all(1, b"{}\n")  # what is wrong has been said; a status of 2 would stop what the agent is doing
+        write_all(
+            1, b"{}\n"
+        )  # what is wrong has been said; a status of 2 would stop what the agent is doing
         sys.exit(0)

@@ -6,4 +6,6 @@ from typing import Annotated
 
 import typer
 
-Program = Annotated[str, typer.Argument(metavar="PROGRAM", help="Which program's hooks: claude or codex.")]
+Program = Annotated[
+    str, typer.Argument(metavar="PROGRAM", help="Which program's hooks: claude or codex.")
+]

@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 import sys
 
-from coord_envelope import Fault, codec, inputs, tool, world
+from coord_envelope import Fault, codec, world
 from coord_envelope.codec import Json
-from coord_envelope.disk import fault_of, write_all
 from coord_hooks.prime import PRIME
+from coord_kernel.cli import complaints, stdin
+from coord_kernel.store.disk import fault_of, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from subprocess import CompletedProcess
 
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
 
 PATIENCE_MS = 1_000
 """For what the program has to say on stdin; it says it at once, and may leave stdin open."""
@@ -31,21 +32,29 @@ class Turn:
 
     def __init__(self, call: Call) -> None:
         self.agent = call.actor()["agent_id"]
-        data = inputs.promptly(PATIENCE_MS)
-        self.given = inputs.record(data, "standard input") if data.strip() else {}
+        data = stdin.promptly(PATIENCE_MS)
+        self.given = stdin.record(data, "standard input") if data.strip() else {}
         self.session = world.getenv("COORD_SESSION") or _text(self.given, "session_id")[:256]
 
-    def run(self, *argv: str, session: str | None = None, stdin: bytes = b"") -> CompletedProcess[bytes]:
+    def run(
+        self, *argv: str, session: str | None = None, stdin: bytes = b""
+    ) -> CompletedProcess[bytes]:
         """Run a tool as the agent, in its session or the one given. Raises OSError if it is not there."""
         import signal
         import subprocess  # 18 ms
 
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a tool that ends before it read its input does not end us
-        path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
+        signal.signal(
+            signal.SIGPIPE, signal.SIG_IGN
+        )  # a tool that ends before it read its input does not end us
+        path = os.pathsep.join(
+            (os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath))
+        )
         named = {"PATH": path, "COORD_AGENT": self.agent}
         named["COORD_SESSION"] = self.session if session is None else session
         where = _text(self.given, "cwd") or None
-        return subprocess.run(argv, input=stdin, env=os.environ | named, cwd=where, capture_output=True)
+        return subprocess.run(
+            argv, input=stdin, env=os.environ | named, cwd=where, capture_output=True
+        )
 
 
 def answer(call: Call, act: Callable[[Turn], Json]) -> None:
@@ -54,8 +63,14 @@ def answer(call: Call, act: Callable[[Turn], Json]) -> None:
     try:
         said = act(Turn(call))
     except Exception as error:  # a hook that fails stands in the agent's way
-        known = error if isinstance(error, Fault) else fault_of(error) if isinstance(error, OSError) else None
-        tool.complain(known or Fault(repr(error)))
+        known = (
+            error
+            if isinstance(error, Fault)
+            else fault_of(error)
+            if isinstance(error, OSError)
+            else None
+        )
+        complaints.complain(known or Fault(repr(error)))
     write_all(1, codec.dumps(said) + b"\n")
 
 
@@ -66,7 +81,9 @@ def start(turn: Turn) -> Json:
         import shlex
 
         names = {"COORD_AGENT": turn.agent, "COORD_SESSION": turn.session}
-        lines = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in names.items() if text)
+        lines = "".join(
+            f"export {name}={shlex.quote(text)}\n" for name, text in names.items() if text
+        )
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             write_all(fd, lines.encode())
@@ -83,7 +100,9 @@ def edit(turn: Turn) -> Json:
     if not held:
         return {}
     todo = "Do something else, or ask them: msg send --to NAME. `lease ls` shows what is held."
-    return _context("PreToolUse", permissionDecision="deny", permissionDecisionReason=f"{held}\n{todo}")
+    return _context(
+        "PreToolUse", permissionDecision="deny", permissionDecisionReason=f"{held}\n{todo}"
+    )
 
 
 def _held(turn: Turn, paths: Sequence[str]) -> str:
@@ -106,7 +125,9 @@ def _paths(given: object) -> list[str]:
         return []
     named = [_text(given, name) for name in ("file_path", "notebook_path")]
     patch = _text(given, "command").split("\n")
-    patched = [line[len(mark) :].strip() for line in patch for mark in PATCHED if line.startswith(mark)]
+    patched = [
+        line[len(mark) :].strip() for line in patch for mark in PATCHED if line.startswith(mark)
+    ]
     return [path for path in (*named, *patched) if path]
 
 

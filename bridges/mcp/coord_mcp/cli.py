@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
-from coord_envelope import Unreachable, tool
-from coord_envelope.context import suppress
+from coord_envelope import Unreachable
+from coord_envelope.platform import suppress
+from coord_kernel.cli import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mcp.server import MCPServer
 
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
     from coord_mcp import options as o
 
 
@@ -38,14 +39,18 @@ def http(call: Call, port: o.Port = 8000) -> None:
 def _server(call: Call) -> MCPServer[None]:
     import signal
 
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a client that hangs up, or a tool that ends early
+    signal.signal(
+        signal.SIGPIPE, signal.SIG_IGN
+    )  # a client that hangs up, or a tool that ends early
     agent = call.actor()["agent_id"]
     try:
         from coord_mcp.server import serve  # the SDK: a second
     except ModuleNotFoundError as error:
         if error.name != "mcp":
             raise
-        raise Unreachable("the MCP SDK is not installed", todo="pip install 'coord-kernel[mcp]'") from None
+        raise Unreachable(
+            "the MCP SDK is not installed", todo="pip install 'coord-kernel[mcp]'"
+        ) from None
     _join(agent)
     return serve(agent)
 
@@ -67,4 +72,4 @@ ABOUT = "Work items, mail, leases, jobs and events for MCP clients."
 def main() -> None:
     if len(sys.argv) == 1 and not os.isatty(0):
         sys.argv.append("stdio")  # as clients start a server
-    tool.main("coord-mcp", ABOUT, COMMANDS, "coord_mcp.options", {})
+    process.run("coord-mcp", ABOUT, COMMANDS, "coord_mcp.options", {})

@@ -20,7 +20,10 @@ from coord_mcp.kernel import Failed, Json, Kernel, options
 
 Answer = Annotated[CallToolResult, dict[str, Any]]
 Item = Annotated[str, Field(description="wk-…")]
-Key = Annotated[str, Field(description="Same key, same call: done once. Set it if you may retry.", max_length=256)]
+Key = Annotated[
+    str,
+    Field(description="Same key, same call: done once. Set it if you may retry.", max_length=256),
+]
 Most = Annotated[int, Field(ge=1, le=200, description="At most so many")]
 Note = Annotated[str, Field(description="What was done, what is left")]
 Seconds = Annotated[int, Field(ge=0, le=50, description="Seconds to wait for it")]
@@ -47,7 +50,9 @@ class Desk:
         elif status == "ready":
             found = await self._run("wk", "ready", *wanted)
         else:
-            about = options(all=status == "all", status=None if status in ("all", "open") else status)
+            about = options(
+                all=status == "all", status=None if status in ("all", "open") else status
+            )
             found = await self._run("wk", "ls", *about, *wanted)
         return answer(rows.fitted(map(rows.item, found), n, "give a larger n, or a label"))
 
@@ -72,15 +77,27 @@ class Desk:
         key: Key = "",
     ) -> Answer:
         """Make a work item (title), or change or comment one (id). labels and blocked_by are added."""
-        key, about = key or made(), {"title": title, "desc": desc, "priority": priority, "parent": parent}
+        key, about = (
+            key or made(),
+            {"title": title, "desc": desc, "priority": priority, "parent": parent},
+        )
         given = {name: value for name, value in about.items() if value not in ("", None)}
         deps = [{"rel": "blocked_by", "to": one} for one in blocked_by or ()]
         added: Json = ({"labels": labels} if labels else {}) | ({"deps": deps} if deps else {})
         lines = changed(id, given, added, key) if id else new(given, added, key)
         if comment:
-            lines.append({"op": "comment", "id": id or NEW, "text": comment, "idempotency_key": f"{key}/comment"})
+            lines.append(
+                {
+                    "op": "comment",
+                    "id": id or NEW,
+                    "text": comment,
+                    "idempotency_key": f"{key}/comment",
+                }
+            )
         if not lines:
-            raise ToolError("nothing to write: give title, desc, priority, labels, blocked_by, parent or comment")
+            raise ToolError(
+                "nothing to write: give title, desc, priority, labels, blocked_by, parent or comment"
+            )
         first, *_ = await self._run("wk", "apply", given=lines)
         return answer(rows.written(first) | {"key": key})
 
@@ -88,7 +105,9 @@ class Desk:
         self,
         id: Annotated[str, Field(description="wk-…; empty: the most urgent that is ready")] = "",
         label: Annotated[str, Field(description="Without id: only with this label")] = "",
-        steal: Annotated[bool, Field(description="From an owner silent for 30 minutes; give a reason")] = False,
+        steal: Annotated[
+            bool, Field(description="From an owner silent for 30 minutes; give a reason")
+        ] = False,
         resume: Annotated[bool, Field(description="From your own other session")] = False,
         force: Annotated[bool, Field(description="Even if it is held or blocked")] = False,
         reason: str = "",
@@ -99,7 +118,9 @@ class Desk:
             (event,) = await self._run("wk", "claim", *taking, given=[{"work_id": id}])
         else:
             (event,) = await self._run("wk", "ready", "--claim", *options(label=label or None))
-        return answer({"claim": rows.written(event), "work": await self._item(event["refs"]["work_id"])})
+        return answer(
+            {"claim": rows.written(event), "work": await self._item(event["refs"]["work_id"])}
+        )
 
     async def work_close(
         self,
@@ -112,7 +133,9 @@ class Desk:
         """Close a work item, or with how=release give it back for others to do."""
         given = [{"work_id": id}]
         if how == "release":
-            found = await self._run("wk", "release", *options(reason=note or None, force=force), given=given)
+            found = await self._run(
+                "wk", "release", *options(reason=note or None, force=force), given=given
+            )
         else:
             about = options(resolution=how, dup_of=dup_of or None, note=note or None, force=force)
             found = await self._run("wk", "close", *about, given=given)
@@ -120,7 +143,9 @@ class Desk:
 
     async def mail_send(
         self,
-        to: Annotated[list[str] | None, Field(description="NAME, human:NAME, group:G, queue:Q, chan:C or all")] = None,
+        to: Annotated[
+            list[str] | None, Field(description="NAME, human:NAME, group:G, queue:Q, chan:C or all")
+        ] = None,
         subject: str = "",
         body: str = "",
         reply: Annotated[str, Field(description="msg-… to answer; then without to")] = "",
@@ -137,14 +162,20 @@ class Desk:
             (event,) = await self._run("msg", "reply", *words, "--", reply, text=body or subject)
         else:
             about = {"subject": subject, "text": body, "work": work}
-            line = {"to": to, "idempotency_key": key} | {name: text for name, text in about.items() if text}
+            line = {"to": to, "idempotency_key": key} | {
+                name: text for name, text in about.items() if text
+            }
             (event,) = await self._run("msg", "send", *options(force=force), given=[line])
         return answer(rows.written(event))
 
     async def mail_receive(
         self,
-        ack: Annotated[list[str] | None, Field(description="msg-… you are done with; first")] = None,
-        source: Annotated[str, Field(description="queue:Q, chan:C or all; empty: your own mail")] = "",
+        ack: Annotated[
+            list[str] | None, Field(description="msg-… you are done with; first")
+        ] = None,
+        source: Annotated[
+            str, Field(description="queue:Q, chan:C or all; empty: your own mail")
+        ] = "",
         n: Most = 10,
         wait: Seconds = 0,
     ) -> Answer:
@@ -156,7 +187,9 @@ class Desk:
         most = n + 1 if mine else n  # of a queue or a channel, what is asked for is taken
         where = ["--", source] if source else []
         try:
-            found = await self._run("msg", "recv", *options(max=most, wait=f"{wait}s" if wait else None), *where)
+            found = await self._run(
+                "msg", "recv", *options(max=most, wait=f"{wait}s" if wait else None), *where
+            )
         except Failed as failed:
             if failed.status != 1 or not wait:
                 raise
@@ -168,7 +201,8 @@ class Desk:
     async def lease(
         self,
         acquire: Annotated[
-            list[str] | None, Field(description="All or none: file:GLOB, env:NAME, port:N, work:ID, x-KIND:NAME")
+            list[str] | None,
+            Field(description="All or none: file:GLOB, env:NAME, port:N, work:ID, x-KIND:NAME"),
         ] = None,
         renew: Annotated[str, Field(description="ls-… to hold on to")] = "",
         release: Annotated[str, Field(description="ls-… to give back")] = "",
@@ -194,7 +228,9 @@ class Desk:
 
     async def job(
         self,
-        argv: Annotated[list[str] | None, Field(description="Command and arguments to run; no shell")] = None,
+        argv: Annotated[
+            list[str] | None, Field(description="Command and arguments to run; no shell")
+        ] = None,
         id: Annotated[str, Field(description="run-… to ask about")] = "",
         timeout: Annotated[int, Field(ge=1, le=86_400, description="Seconds it may take")] = 3_600,
         work: Annotated[str, Field(description="wk-… it is for")] = "",
@@ -213,7 +249,9 @@ class Desk:
         if id:
             (found,) = await self._run("run", "show", given=[{"run_id": id}])
             return answer(rows.job(found))
-        return answer(rows.fitted(map(rows.job, await self._run("run", "ls")), 50, "run ls shows all"))
+        return answer(
+            rows.fitted(map(rows.job, await self._run("run", "ls")), 50, "run ls shows all")
+        )
 
     async def event(
         self,

@@ -56,8 +56,13 @@ class Kernel:
         waits = any(word.startswith("--wait=") for word in rest)
         try:
             async with nullcontext() if waits else self._slots:
-                done = await anyio.run_process(command, input=data.encode(), env=self._env, check=False)
-        except (OSError, ValueError) as error:  # it is not there, or an argument is no text, or too long
+                done = await anyio.run_process(
+                    command, input=data.encode(), env=self._env, check=False
+                )
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # it is not there, or an argument is no text, or too long
             raise Failed(f"{tool} {verb} cannot be run: {error}", 74) from None
         found = [json.loads(line) for line in done.stdout.split(b"\n") if line]
         if done.returncode:
@@ -74,7 +79,9 @@ def _done_before(found: list[Json]) -> str:
 
 def said(stderr: bytes) -> str:
     """What a tool complained of, in one sentence each."""
-    return "\n".join(_sentence(line) for line in stderr.decode("utf-8", "replace").split("\n") if line)
+    return "\n".join(
+        _sentence(line) for line in stderr.decode("utf-8", "replace").split("\n") if line
+    )
 
 
 def _sentence(line: str) -> str:

@@ -6,4 +6,6 @@ from typing import Annotated
 
 import typer
 
-Port = Annotated[int, typer.Option("--port", metavar="N", min=0, max=65_535, help="On this port; 0: any.")]
+Port = Annotated[
+    int, typer.Option("--port", metavar="N", min=0, max=65_535, help="On this port; 0: any.")
+]

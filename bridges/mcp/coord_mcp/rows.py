@@ -6,22 +6,41 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from coord_envelope.clock import short
+from coord_envelope.ids import short
 
 Json = dict[str, Any]
 ROOM = 12_000
 """Characters of an answer that has many rows; then they are cut, between two of them."""
-_LISTED = ("id", "status", "priority", "title", "kind", "owner", "assignee", "parent", "labels", "blockers", "held_by")
+_LISTED = (
+    "id",
+    "status",
+    "priority",
+    "title",
+    "kind",
+    "owner",
+    "assignee",
+    "parent",
+    "labels",
+    "blockers",
+    "held_by",
+)
 
 
-_ABOUT = {"work": ("wk", "work_id"), "lease": ("ls", "lease_id"), "run": ("run", "run_id"), "msg": ("msg", "msg_id")}
+_ABOUT = {
+    "work": ("wk", "work_id"),
+    "lease": ("ls", "lease_id"),
+    "run": ("run", "run_id"),
+    "msg": ("msg", "msg_id"),
+}
 """By the first word of an event's type, what it is about: its id's prefix, and where in `refs` it is."""
 _OF_NO_USE = ("run_id", "request", "attempts", "status_code", "stdout", "stderr")
 
 
 def item(row: Json) -> Json:
     """A work item in a list."""
-    return {name: row[name] for name in _LISTED if row.get(name) is not None and row[name] != "task"}
+    return {
+        name: row[name] for name in _LISTED if row.get(name) is not None and row[name] != "task"
+    }
 
 
 def whole(row: Json) -> Json:
@@ -34,7 +53,9 @@ def whole(row: Json) -> Json:
 
 def job(row: Json) -> Json:
     """A job: how it stands, and the end of what it printed."""
-    kept = {name: value for name, value in row.items() if value is not None and name not in _OF_NO_USE}
+    kept = {
+        name: value for name, value in row.items() if value is not None and name not in _OF_NO_USE
+    }
     for name in ("stdout", "stderr"):
         kept |= {name: row[name]["tail"]} if name in row and row[name].get("tail") else {}
     return kept
@@ -46,7 +67,9 @@ def written(event: Json) -> Json:
     about = event["event_id"] if event["type"] == "msg.sent" else event.get("refs", {}).get(name)
     found = {"id": short(kind, about) if about else event["event_id"], "type": event["type"]}
     notes = {"key": "idempotency_key", "level": "$level", "token": "$token", "dup": "$dup"}
-    return found | {note: event[name] for note, name in notes.items() if event.get(name) is not None}
+    return found | {
+        note: event[name] for note, name in notes.items() if event.get(name) is not None
+    }
 
 
 def lease(event: Json) -> Json:
@@ -64,7 +87,11 @@ def held(row: Json) -> Json:
 def message(event: Json) -> Json:
     """A message. What is in it, another wrote."""
     body, refs = event["body"], event.get("refs", {})
-    found: Json = {"id": short("msg", event["event_id"]), "from": event["actor"]["agent_id"], "ts": event["ts"]}
+    found: Json = {
+        "id": short("msg", event["event_id"]),
+        "from": event["actor"]["agent_id"],
+        "ts": event["ts"],
+    }
     if event["type"] != "msg.sent":
         return found | {"type": event["type"], "body": body, "trust": event.get("$trust")}
     thread, work = refs.get("thread_id"), refs.get("work_id")
@@ -75,7 +102,12 @@ def message(event: Json) -> Json:
 
 def event(line: Json) -> Json:
     """An event of the journal. What is in it, another may have written."""
-    kept = {"id": line["event_id"], "ts": line["ts"], "type": line["type"], "by": line["actor"]["agent_id"]}
+    kept = {
+        "id": line["event_id"],
+        "ts": line["ts"],
+        "type": line["type"],
+        "by": line["actor"]["agent_id"],
+    }
     return kept | {name: line[name] for name in ("refs", "to", "cause", "body") if line.get(name)}
 
 

@@ -69,7 +69,11 @@ def _wrong(error: ValidationError, known: Json) -> str:
     """Each bad argument: what it must be, what it was, and what it is for."""
     return "\n".join(
         f"{'.'.join(map(str, one['loc']))}: {one['msg'][:1].lower()}{one['msg'][1:]}"
-        + ("" if one["type"] == "missing" else f", not {json.dumps(one['input'], default=str)[:80]}")
+        + (
+            ""
+            if one["type"] == "missing"
+            else f", not {json.dumps(one['input'], default=str)[:80]}"
+        )
         + (f" ({about})" if (about := known.get(str(one["loc"][0]), {}).get("description")) else "")
         for one in error.errors()
     )
@@ -78,7 +82,9 @@ def _wrong(error: ValidationError, known: Json) -> str:
 def _tool(function: Any) -> Tool:
     reads, runs = function.__name__ in READ, function.__name__ in RUNS
     hints = ToolAnnotations(read_only_hint=reads, destructive_hint=runs, open_world_hint=runs)
-    found = Tool.from_function(function, description=" ".join(function.__doc__.split()), annotations=hints)
+    found = Tool.from_function(
+        function, description=" ".join(function.__doc__.split()), annotations=hints
+    )
     found.parameters, found.fn_metadata.output_schema = _terse(found.parameters), {"type": "object"}
     return found
 
@@ -91,7 +97,11 @@ def _terse(schema: Json) -> Json:
 
 
 def _plain(argument: Json) -> Json:
-    kept = {name: value for name, value in argument.items() if name not in ("title", "anyOf", "maxLength")}
+    kept = {
+        name: value
+        for name, value in argument.items()
+        if name not in ("title", "anyOf", "maxLength")
+    }
     for kind in argument.get("anyOf", ()):
         kept |= {} if kind == {"type": "null"} else kind
     if kept.get("default", True) in (None, "", [], False):

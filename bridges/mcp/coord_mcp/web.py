@@ -14,24 +14,33 @@ from coord_envelope import Usage, world
 if TYPE_CHECKING:
     from mcp.server import MCPServer
 
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
 
 HOST = "127.0.0.1"
 SHORTEST = 16
 Scope = MutableMapping[str, Any]
-App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+App = Callable[
+    [Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]
+]
 
 
 def serve(call: Call, server: MCPServer[None], port: int) -> None:
     """Serve until a signal ends it. Raises Usage for a token that is short, OSError if the port is taken."""
     given = world.getenv("COORD_MCP_TOKEN")
     if given and len(given) < SHORTEST:
-        raise Usage(f"COORD_MCP_TOKEN is shorter than {SHORTEST} characters", todo="unset it, and one is made")
+        raise Usage(
+            f"COORD_MCP_TOKEN is shorter than {SHORTEST} characters",
+            todo="unset it, and one is made",
+        )
     token = given or secrets.token_urlsafe(24)
-    app = guarded(server.streamable_http_app(stateless_http=True, json_response=True, host=HOST), token)
+    app = guarded(
+        server.streamable_http_app(stateless_http=True, json_response=True, host=HOST), token
+    )
     with socket.create_server((HOST, port)) as listening:
         url = f"http://{HOST}:{listening.getsockname()[1]}/mcp"
-        call.put([{"url": url, "agent": call.actor()["agent_id"]} | ({} if given else {"token": token})])
+        call.put(
+            [{"url": url, "agent": call.actor()["agent_id"]} | ({} if given else {"token": token})]
+        )
         uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])
 
 
@@ -43,7 +52,12 @@ def guarded(app: App, token: str) -> App:
         if scope["type"] == "http" and not _allowed(scope, wanted):
             headers = [(b"www-authenticate", b"Bearer"), (b"content-type", b"text/plain")]
             await send({"type": "http.response.start", "status": 401, "headers": headers})
-            await send({"type": "http.response.body", "body": b"send the header Authorization: Bearer TOKEN\n"})
+            await send(
+                {
+                    "type": "http.response.body",
+                    "body": b"send the header Authorization: Bearer TOKEN\n",
+                }
+            )
         else:
             await app(scope, receive, send)
 

@@ -1,20 +1,17 @@
-"""coord_envelope - the shared library of wk, ev, lease, msg and run.
+"""coord_envelope - one event on one line, and what may be said about it. No files.
 
-    find() ──▶ Store ──▶ Journal ──append──▶ segments on disk ──replay, tail, follow──▶ Event …
-                            │                                   Filter, Cursor: which of them
-                            └──▶ index: where an id or a key is
+    draft ──check, build──▶ Event ══ a line of JSON ══ parse ──▶ Event
+                              │
+              Filter: is it wanted?   Cursor: was it read?   ids: when, and before which?
 
-A Store is a directory, a Journal its events, an Event one line of it. State is a pure fold over events.
-Command line, output and exit codes are `coord_envelope.tool`; it is not imported here.
+Everything here is a function of its arguments, except `world`, where time, randomness and the
+environment enter. Stores, locks and commands are in `coord_kernel`.
 """
 
 from coord_envelope.cursor import Cursor
 from coord_envelope.errors import BadData, Fault, No, Unreachable, Usage
 from coord_envelope.event import SELF, Event
 from coord_envelope.filter import Filter
-from coord_envelope.journal import Journal
-from coord_envelope.locate import find, init
-from coord_envelope.store import Store
 
 __all__ = [
     "SELF",
@@ -24,12 +21,8 @@ __all__ = [
     "Event",
     "Fault",
     "Filter",
-    "Journal",
     "No",
-    "Store",
     "Unreachable",
     "Usage",
-    "find",
-    "init",
 ]
 VERSION = "0.1.0"

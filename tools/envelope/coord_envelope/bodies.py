@@ -24,7 +24,10 @@ def check_body(kind: str, body: object) -> None:
 
     definitions = _bodies()
     if kind not in definitions or "." not in kind:
-        raise BadData(f"the kernel has no type {kind}", todo=f"namespaces other than {' '.join(KERNEL)} are yours")
+        raise BadData(
+            f"the kernel has no type {kind}",
+            todo=f"namespaces other than {' '.join(KERNEL)} are yours",
+        )
     schema = {"$ref": f"#/$defs/{kind}", "$defs": definitions}
     for fault in Draft202012Validator(schema).iter_errors(body):
         place = ".".join(map(str, ("body", *fault.absolute_path)))

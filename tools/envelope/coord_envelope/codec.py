@@ -8,15 +8,13 @@ holds the two together.
 
 from __future__ import annotations
 
-from _json import encode_basestring, make_encoder, make_scanner  # all of json but its patterns: `re` takes 5 ms
-
 from coord_envelope import world
-from coord_envelope.context import suppress
+from coord_envelope.platform import encoder, scanner, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import Any
 
     Json = dict[str, Any]
 else:
@@ -45,25 +43,19 @@ class _Rules:
     parse_float, parse_int, parse_constant = staticmethod(_finite), int, staticmethod(_constant)
 
 
-_scan = make_scanner(_Rules())  # type: ignore[arg-type]  # any object that has them
+_scan, _encode = scanner(_Rules()), encoder()
 
 
 def _decode(text: str) -> Any:
-    with suppress(StopIteration, SystemError):  # until 3.12 it complains only if json.decoder is loaded
+    with suppress(
+        StopIteration, SystemError
+    ):  # until 3.12 it complains only if json.decoder is loaded
         value, end = _scan(text, 0)
         if end == len(text):
             return value
     import json  # blanks around it, or no JSON
 
     return json.loads(text, parse_constant=_constant, parse_float=_finite)
-
-
-def _encode(value: object) -> str:
-    return "".join(make_encoder({}, _no_json, encode_basestring, None, ":", ",", False, False, False)(value, 0))
-
-
-def _no_json(value: object) -> NoReturn:
-    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 _fast: Callable[[bytes], Any] | None = None
@@ -101,7 +93,11 @@ def many(block: bytes) -> list[Any] | None:
     they were joined, do not pass, nor one that is more than one value.
     """
     shape = block.translate(_SHAPE)
-    if not _fast or _doubtful(block, shape) or max(map(len, shape.translate(None, _FLAT).split(b"\n"))) > DEPTH:
+    if (
+        not _fast
+        or _doubtful(block, shape)
+        or max(map(len, shape.translate(None, _FLAT).split(b"\n"))) > DEPTH
+    ):
         return None
     import orjson
 
@@ -111,7 +107,11 @@ def many(block: bytes) -> list[Any] | None:
         numbers, values = zip(*pairs, strict=True)
     except (ValueError, TypeError):
         return None
-    return list(values) if set(numbers) == {number} and len(numbers) == block.count(b"\n") + 1 else None
+    return (
+        list(values)
+        if set(numbers) == {number} and len(numbers) == block.count(b"\n") + 1
+        else None
+    )
 
 
 def _strict(raw: bytes) -> Any:

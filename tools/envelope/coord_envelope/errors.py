@@ -5,8 +5,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from coord_envelope.event import Event
+    from typing import Any
 
 
 class Fault(Exception):
@@ -19,7 +18,11 @@ class Fault(Exception):
         self.what, self.where, self.todo = what, where, todo
 
     def __str__(self) -> str:
-        return (f"{self.where}: " if self.where else "") + self.what + (f"; {self.todo}" if self.todo else "")
+        return (
+            (f"{self.where}: " if self.where else "")
+            + self.what
+            + (f"; {self.todo}" if self.todo else "")
+        )
 
 
 class No(Fault):
@@ -57,7 +60,9 @@ class DiskFault(Fault):
 
     status = 74
 
-    def __init__(self, what: str, where: str = "", todo: str = "", accepted: Sequence[Event] = ()) -> None:
+    def __init__(
+        self, what: str, where: str = "", todo: str = "", accepted: Sequence[dict[str, Any]] = ()
+    ) -> None:
         super().__init__(what, where, todo)
         self.accepted = accepted
 

@@ -34,12 +34,18 @@ class Filter:
     ) -> None:
         given = {"types": types, "not_types": not_types, "agents": agents, "not_agents": not_agents}
         lists = {name: list(values) for name, values in given.items() if values}
-        one = {name: value for name, value in (("work", work), ("thread", thread), ("since", since)) if value}
+        one = {
+            name: value
+            for name, value in (("work", work), ("thread", thread), ("since", since))
+            if value
+        }
         self.said: Json = lists | one
         """Its arguments as JSON, for another process."""
         self._types, self._not_types = _any_of(types), _any_of(not_types)
         self._agents, self._not_agents = frozenset(agents), frozenset(not_agents)
-        self._refs = {name: value for name, value in (("work_id", work), ("thread_id", thread)) if value}
+        self._refs = {
+            name: value for name, value in (("work_id", work), ("thread_id", thread)) if value
+        }
         self._since = since or ""
 
     def __call__(self, event: Event) -> bool:
@@ -63,7 +69,9 @@ class Filter:
         refs = event.get("refs")
         known = refs if isinstance(refs, dict) else {}
         # An entity's own first event has its id.
-        return all(known.get(name) == value or event.id == value for name, value in self._refs.items())
+        return all(
+            known.get(name) == value or event.id == value for name, value in self._refs.items()
+        )
 
 
 def _any_of(globs: Sequence[str]) -> Test | None:

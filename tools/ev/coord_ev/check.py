@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from coord_envelope import clock
-from coord_envelope.stream import Bad, streams
+from coord_envelope import ids
+from coord_kernel.streams.stream import Bad, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from coord_envelope import Store
     from coord_envelope.codec import Json
+    from coord_kernel import Store
 
 
 def check(store: Store, now_ms: int) -> Iterator[tuple[Json, bool]]:
@@ -19,7 +19,7 @@ def check(store: Store, now_ms: int) -> Iterator[tuple[Json, bool]]:
         for item in stream.read():
             if isinstance(item, Bad):
                 yield item.report(), True
-            elif clock.ahead(clock.stamp_of(item.id), now_ms):
+            elif ids.ahead(ids.stamp_of(item.id), now_ms):
                 reason = f"event {item.id} is from more than 5 minutes in the future"
                 yield Bad(stream.file, stream.start, reason).report(), True
         if stream.torn():

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from coord_envelope import No, Usage, cursor, inputs, tool, world
-from coord_envelope import init as make_store
+from coord_envelope import No, Usage, world
 from coord_envelope.bodies import check_body
 from coord_envelope.errors import Fault
 from coord_ev import draft, fold
 from coord_ev.redact import redact
 from coord_ev.sync import INTERVAL, sync
+from coord_kernel import init as make_store
+from coord_kernel.cli import complaints, process, stdin, values
+from coord_kernel.store import cursors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope import Filter
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
     from coord_ev import options as o
+    from coord_kernel.cli.call import Call
 
 
 def init(call: Call, unsafe_fs: o.UnsafeFs = False) -> None:
@@ -26,7 +28,7 @@ def init(call: Call, unsafe_fs: o.UnsafeFs = False) -> None:
     """
     store, warnings = make_store(unsafe_fs)
     for line in warnings:
-        tool.warn(line)
+        complaints.warn(line)
     call.put([{"store": store.path, "project": store.project}])
 
 
@@ -47,7 +49,10 @@ def emit(
     """
     if type_ in (None, "-"):
         if any(option is not None for option in (body, ref, to, key, cause)):
-            raise Usage("options for one event, and no TYPE", todo="give a TYPE, or JSON lines without options")
+            raise Usage(
+                "options for one event, and no TYPE",
+                todo="give a TYPE, or JSON lines without options",
+            )
         _emit_lines(call, asked=type_ == "-", allow_secret=allow_secret)
         return
     given = {
@@ -55,7 +60,7 @@ def emit(
         "to": to and draft.addresses(to),
         "idempotency_key": key,
         "cause": cause,
-        "body": {} if body is None else inputs.record(inputs.content(body), where="--body"),
+        "body": {} if body is None else stdin.record(values.content(body), where="--body"),
     }
     one = {"type": type_, **{name: value for name, value in given.items() if value is not None}}
     call.put(call.journal.append(call.actor(), [_checked(call, one)], allow_secret))
@@ -67,7 +72,7 @@ def _emit_lines(call: Call, asked: bool, allow_secret: bool) -> None:
         found: list[tuple[str, Json | Fault]] = []
         for number, raw in batch:
             try:
-                one: Json | Fault = _checked(call, draft.from_record(inputs.record(raw), agent))
+                one: Json | Fault = _checked(call, draft.from_record(stdin.record(raw), agent))
             except Fault as fault:
                 one = fault
             found.append((f"line {number}", one))
@@ -92,14 +97,14 @@ def tail(
     With --cursor NAME: everything since NAME was last moved, and NAME moves behind what was printed (a reader
     that dies loses what it had in its pipe), or with --ack-fd behind the ids that came back (it loses nothing).
     """
-    from coord_envelope.deliver import deliver
+    from coord_kernel.cli.deliver import deliver
 
     if ack_fd is not None and not cursor_:
         raise Usage("--ack-fd moves a cursor", todo="give --cursor NAME too")
     if ack_fd is not None and lines is not None:
         raise Usage("-n does not go with --ack-fd", todo="the cursor says where to begin")
     if cursor_ and lines is None:
-        begin = cursor.load(call.journal.store, cursor_)
+        begin = cursors.load(call.journal.store, cursor_)
         deliver(call, begin, wanted, follow, cursor_, ack_fd)
         return
     end = call.journal.end() if follow or cursor_ else None
@@ -118,7 +123,7 @@ def replay(call: Call, wanted: Filter, until: o.Until = None) -> None:
         for rows in call.journal.lines(types):
             call.out.put_lines(rows)
         return
-    call.put(call.journal.replay(wanted, until=until and tool.moment(until)))
+    call.put(call.journal.replay(wanted, until=until and values.moment(until)))
 
 
 def show(call: Call, ids: o.Ids = None) -> None:
@@ -153,21 +158,28 @@ def watch(
     changed.
     """
     if not command:
-        from coord_envelope.deliver import deliver
+        from coord_kernel.cli.deliver import deliver
 
         if interval is not None or every or once:
-            raise Usage("--interval, --every and --once go with a command", todo="ev watch --type T -- CMD")
+            raise Usage(
+                "--interval, --every and --once go with a command", todo="ev watch --type T -- CMD"
+            )
         deliver(call, call.journal.end(), wanted)
         return
     from coord_ev.watch import watch as observe
 
     types = wanted.said.get("types", [])
     if len(types) != 1 or len(wanted.said) != 1:
-        raise Usage("a command needs one --type, of its events, and no other filter", todo="ev watch --type T -- CMD")
-    observe(call, types[0], command, inputs.span(interval or INTERVAL, "--interval"), every, once)
+        raise Usage(
+            "a command needs one --type, of its events, and no other filter",
+            todo="ev watch --type T -- CMD",
+        )
+    observe(call, types[0], command, values.span(interval or INTERVAL, "--interval"), every, once)
 
 
-def consume(call: Call, file: o.File, once: o.Once = False, most: o.Most = None, dry_run: o.DryRun = False) -> None:
+def consume(
+    call: Call, file: o.File, once: o.Once = False, most: o.Most = None, dry_run: o.DryRun = False
+) -> None:
     """Run a command for each event that matches.
 
     FILE says which events, which command, and what is told of the outcome. Each event is done once, also over
@@ -180,8 +192,10 @@ def consume(call: Call, file: o.File, once: o.Once = False, most: o.Most = None,
 
 def agents(call: Call, active: o.Active = False) -> None:
     """List who is known, last seen first."""
-    since = tool.moment("30m") if active else ""
-    call.put(one for one in fold.agents(call.journal.replay(live=True)) if one["last_seen"] >= since)
+    since = values.moment("30m") if active else ""
+    call.put(
+        one for one in fold.agents(call.journal.replay(live=True)) if one["last_seen"] >= since
+    )
 
 
 def verify(call: Call) -> int:
@@ -213,4 +227,4 @@ ABOUT = "Append, read and follow the events of a store."
 def main() -> None:
     from coord_ev.argv import TABLE
 
-    tool.main("ev", ABOUT, COMMANDS, "coord_ev.options", TABLE)
+    process.run("ev", ABOUT, COMMANDS, "coord_ev.options", TABLE)

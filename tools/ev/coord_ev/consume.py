@@ -6,16 +6,18 @@ import errno
 import os
 import time
 
-from coord_envelope import Fault, Journal, Store, cursor
+from coord_envelope import Fault
 from coord_envelope.errors import TryAgain
 from coord_ev.consumer import Consumer
 from coord_ev.jobs import Jobs
 from coord_ev.reaction import Reaction, ref
+from coord_kernel import Journal, Store
+from coord_kernel.store import cursors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope import Event
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
 
 LOOK_S = 60.0
 """After so long all jobs are asked after: that one is lost is said by no event."""
@@ -57,7 +59,9 @@ def _rehearse(call: Call, journal: Journal, consumer: Consumer, most: int | None
     """Print the jobs that would be requested now. Writes nothing."""
     reaction = Reaction(call, journal, consumer, Jobs(journal.store, consumer.name))
     reaction.refresh()
-    for event in journal.replay(consumer.wanted, after=cursor.load(journal.store, _cursor(consumer))):
+    for event in journal.replay(
+        consumer.wanted, after=cursors.load(journal.store, _cursor(consumer))
+    ):
         if most == 0:
             break
         redacted = event.id in journal.redactions.by
@@ -69,7 +73,11 @@ def _rehearse(call: Call, journal: Journal, consumer: Consumer, most: int | None
         except Fault as fault:
             call.fail(fault, f"{event.id}: {fault.where}")
             continue
-        said = {"argv": argv, "stdin": stdin.decode("utf-8", "replace"), **({"env": env} if env else {})}
+        said = {
+            "argv": argv,
+            "stdin": stdin.decode("utf-8", "replace"),
+            **({"env": env} if env else {}),
+        }
         call.put([{"event_id": event.id, "consumer": consumer.name, **said}])
 
 
@@ -92,10 +100,12 @@ class Consuming:
 
     def run(self, once: bool) -> None:
         """Take what comes and finish what is open; `once`, or with so many taken, until nothing is open."""
-        saved = cursor.load(self._store, _cursor(self._consumer))
+        saved = cursors.load(self._store, _cursor(self._consumer))
         follower = self._call.journal.follow(saved, live=False)
         with self._jobs.worker(self._consumer.concurrency) as worker:
-            for batch in follower.batches(also=worker.fd, within=lambda: 0 if self._fresh else LOOK_S * 1_000):
+            for batch in follower.batches(
+                also=worker.fd, within=lambda: 0 if self._fresh else LOOK_S * 1_000
+            ):
                 worker.hear()
                 for event in self._next(self._take(list(filter(self._concerns, batch)))):
                     if self._reaction.go_on(event):
@@ -103,10 +113,14 @@ class Consuming:
                 behind = follower.reached.without([*self._open.values(), *self._beyond.values()])
                 if behind != saved:
                     follower.vouch(saved)
-                    cursor.save(self._store, _cursor(self._consumer), saved := behind)
+                    cursors.save(self._store, _cursor(self._consumer), saved := behind)
                 if (once or self._left == 0) and self._open.keys() <= self._reaction.elsewhere:
                     for event_id in self._open:
-                        self._call.fail(TryAgain("its job is another store's", event_id, todo="sync, and start again"))
+                        self._call.fail(
+                            TryAgain(
+                                "its job is another store's", event_id, todo="sync, and start again"
+                            )
+                        )
                     return
 
     def _concerns(self, event: Event) -> bool:
@@ -133,5 +147,7 @@ class Consuming:
         """The events with which to go on: of whose jobs there is news, and some that were not begun."""
         self._jobs.look(news)
         begun, self._fresh = self._fresh[:BEGUN], self._fresh[BEGUN:]
-        named = dict.fromkeys([*(self._reaction.waits[run] for run in news), *(event.id for event in begun)])
+        named = dict.fromkeys(
+            [*(self._reaction.waits[run] for run in news), *(event.id for event in begun)]
+        )
         return [self._open[one] for one in named if one in self._open]

@@ -6,24 +6,30 @@ import os
 import tomllib
 from typing import Any
 
-from coord_envelope import BadData, Fault, Filter, codec, inputs, tool
+from coord_envelope import BadData, Fault, Filter, codec
 from coord_envelope.event import name_ok, recipient
 from coord_ev.template import LONGEST, Templates, Words, compiled, rendered, text
 from coord_ev.watch import own_type
+from coord_kernel.cli import values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coord_envelope import Store
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
+    from coord_kernel import Store
 
 NAME = 54
 """Most characters of a name: a cursor, an agent and a capability are called after it."""
 FAILED = "consume.failed"
 SECTIONS = ("match", "run", "gate", "emit")
-KINDS: dict[type, str] = {str: "a string", int: "a whole number from 1", list: "a list of strings", dict: "a table"}
+KINDS: dict[type, str] = {
+    str: "a string",
+    int: "a whole number from 1",
+    list: "a list of strings",
+    dict: "a table",
+}
 
 
 class Consumer:
@@ -31,7 +37,11 @@ class Consumer:
 
     def __init__(self, path: str, store: Store) -> None:
         """Raises BadData if it is no TOML, OSError."""
-        self.path, self.directory, self.mistakes = path, os.path.dirname(os.path.abspath(path)), list[Fault]()
+        self.path, self.directory, self.mistakes = (
+            path,
+            os.path.dirname(os.path.abspath(path)),
+            list[Fault](),
+        )
         self.templates = Templates(self.directory, store)
         whole = _Section(_toml(path), "", self)
         self.name = whole.take("name", str, needed='as name = "reviewer"')
@@ -55,7 +65,7 @@ class Consumer:
             not_types=said.take("not_types", list, []),
             agents=said.agents("agents"),
             not_agents=said.agents("not_agents"),
-            since=said.good("since", lambda: tool.moment(since)) if since else None,
+            since=said.good("since", lambda: values.moment(since)) if since else None,
         )
 
     def _run(self, said: _Section) -> None:
@@ -72,7 +82,9 @@ class Consumer:
         self.max_attempts = said.take("max_attempts", int, 3)
         self.timeout, self.backoff = said.span("timeout", "1h"), said.span("backoff", "10s")
         schema = said.take("schema", str)
-        self.schema = said.good("schema", lambda: _schema(self.directory, schema)) if schema else None
+        self.schema = (
+            said.good("schema", lambda: _schema(self.directory, schema)) if schema else None
+        )
 
     def _gate(self, said: _Section, given: bool) -> None:
         """[gate]: what decides whether its output is good."""
@@ -92,7 +104,11 @@ class Consumer:
     def job(self, event: Event) -> tuple[list[str], bytes]:
         """The command for this event, and its input. Raises BadData."""
         values = self.values(event)
-        stdin = rendered(self.stdin, values, "[run] stdin").encode() if self.stdin else event.raw + b"\n"
+        stdin = (
+            rendered(self.stdin, values, "[run] stdin").encode()
+            if self.stdin
+            else event.raw + b"\n"
+        )
         return self.argv.render(values), stdin
 
     def environment(self, event: Event) -> dict[str, str]:
@@ -115,7 +131,9 @@ class Consumer:
                 place = ".".join(map(str, error.absolute_path)) or "the whole"
                 return None, f"{place}: {error.message[:300]}"
         except (Unresolvable, RecursionError) as fault:
-            raise BadData(f"refers to what is not in it: {str(fault)[:200]}", "[run] schema") from None
+            raise BadData(
+                f"refers to what is not in it: {str(fault)[:200]}", "[run] schema"
+            ) from None
         return answer, ""
 
     def values(self, event: Json, **more: Any) -> Json:
@@ -143,7 +161,9 @@ class _Section:
                 self.mistake(name, "is missing", needed)
             return default
         right = type(value) is kind and (kind is not int or self._said[name] > 0)
-        if not right or (kind is list and not (value and all(isinstance(one, str) for one in value))):
+        if not right or (
+            kind is list and not (value and all(isinstance(one, str) for one in value))
+        ):
             self.mistake(name, f"is not {KINDS[kind]}", needed)
             return default
         return value
@@ -153,20 +173,27 @@ class _Section:
         try:
             return make()
         except Fault as fault:
-            place, known = fault.where.removeprefix(f"{self._label}{name}"), fault.where.startswith(self._label + name)
-            what = fault.what.strip() if known or not fault.where else f"{fault.where}: {fault.what}"
+            place, known = (
+                fault.where.removeprefix(f"{self._label}{name}"),
+                fault.where.startswith(self._label + name),
+            )
+            what = (
+                fault.what.strip() if known or not fault.where else f"{fault.where}: {fault.what}"
+            )
             self.mistake(name + (place if known else ""), what, fault.todo)
             return None
 
     def agents(self, name: str) -> list[str]:
         """Agents, in full."""
         found = self.take(name, list, [])
-        return self.good(name, lambda: [tool.agent_id(one, "") for one in found]) or []
+        return self.good(name, lambda: [values.agent_id(one, "") for one in found]) or []
 
     def words(self, name: str, needed: str) -> Any:
         """A command."""
         found = self.take(name, list, needed=needed)
-        return found and self.good(name, lambda: Words(self._owner.templates, found, f"{self._label}{name}"))
+        return found and self.good(
+            name, lambda: Words(self._owner.templates, found, f"{self._label}{name}")
+        )
 
     def template(self, name: str, source: str) -> Any:
         """A template."""
@@ -175,7 +202,7 @@ class _Section:
     def span(self, name: str, default: str) -> str:
         """A time, as it is written."""
         found: str = self.take(name, str, default)
-        self.good(name, lambda: inputs.span(found, ""))
+        self.good(name, lambda: values.span(found, ""))
         return found
 
     def end(self) -> None:
@@ -188,7 +215,9 @@ class _Section:
 def _recipients(to: list[str]) -> list[str]:
     groups = [one for one in to if one.startswith("group:")]
     if groups:
-        raise BadData(f"{groups[0]} is reached by msg send only", todo="name its members, or chan:NAME")
+        raise BadData(
+            f"{groups[0]} is reached by msg send only", todo="name its members, or chan:NAME"
+        )
     try:
         return [recipient(one) for one in to]
     except ValueError as reason:

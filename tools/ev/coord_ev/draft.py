@@ -29,7 +29,10 @@ def from_record(record: Json, agent_id: str) -> Json:
             if name in draft:
                 raise BadData(f"{name} is set by the journal", todo="put your own into body")
         if actor.get("agent_id", agent_id) != agent_id:
-            raise BadData(f"actor.agent_id is not {agent_id}, who writes", todo="use --as, or actor.on_behalf_of")
+            raise BadData(
+                f"actor.agent_id is not {agent_id}, who writes",
+                todo="use --as, or actor.on_behalf_of",
+            )
         if actor.get("on_behalf_of") is not None:
             draft["on_behalf_of"] = actor["on_behalf_of"]
     if "to" in draft:

@@ -16,11 +16,17 @@ def agents(events: Iterable[Event]) -> list[Json]:
     found: dict[str, Json] = {}
     for event in events:
         name = event["actor"]["agent_id"]
-        one = found.setdefault(name, {"agent_id": name, "first_seen": event["ts"], "last_seen": "", "events": 0})
+        one = found.setdefault(
+            name, {"agent_id": name, "first_seen": event["ts"], "last_seen": "", "events": 0}
+        )
         one["last_seen"] = max(one["last_seen"], event["ts"])
         one["events"] += 1
         if event["type"] == "agent.registered":
-            one |= {key: event["body"][key] for key in ("kind", "model", "display") if key in event["body"]}
+            one |= {
+                key: event["body"][key]
+                for key in ("kind", "model", "display")
+                if key in event["body"]
+            }
         if event["type"] == "agent.retired":
             one["retired"] = True
     return sorted(found.values(), key=lambda one: one["last_seen"], reverse=True)

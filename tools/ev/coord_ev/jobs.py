@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
-    from coord_envelope import Event, Store
+    from coord_envelope import Event
     from coord_envelope.codec import Json
+    from coord_kernel import Store
 
     Words = Sequence[str]
     Env = Mapping[str, str]
@@ -45,13 +46,28 @@ class Jobs:
         """What a worker must be able to do for these jobs, so that no other takes them."""
         return f"consumer-{self._name}"
 
-    def request(self, key: str, event: Event, argv: Words, stdin: bytes, env: Env, options: Words) -> str:
+    def request(
+        self, key: str, event: Event, argv: Words, stdin: bytes, env: Env, options: Words
+    ) -> str:
         """Have it run once for this key, caused by the event; the job's id. Raises BadData (no job), Unreachable."""
-        words = ["request", "--key", key, "--cause", event.id, "--needs", self.cap, *options, "-o", "id"]
+        words = [
+            "request",
+            "--key",
+            key,
+            "--cause",
+            event.id,
+            "--needs",
+            self.cap,
+            *options,
+            "-o",
+            "id",
+        ]
         for name, value in {**env, "COORD_AGENT": self._name}.items():
             words += ["--env", f"{name}={value}"]
         words += ["--input", "-"] if stdin else []
-        done = subprocess.run([*_run(), *words, "--", *argv], input=stdin, env=self._env, capture_output=True)
+        done = subprocess.run(
+            [*_run(), *words, "--", *argv], input=stdin, env=self._env, capture_output=True
+        )
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip().removeprefix("run: ")
             said = said or f"run request ended with status {done.returncode}"
@@ -91,7 +107,9 @@ class Jobs:
             return tail
         if said["bytes"] > most:
             raise BadData(f"its output has {said['bytes']:,} bytes, more than {most:,}")
-        found = self._store.load("local", "runs", row["run_id"], str(row["attempt"]), "stdout.log", most=most)
+        found = self._store.load(
+            "local", "runs", row["run_id"], str(row["attempt"]), "stdout.log", most=most
+        )
         return found if found and len(found) == said["bytes"] else None
 
     def worker(self, slots: int) -> Worker:
@@ -123,10 +141,16 @@ class Worker:
                 pass
         except BlockingIOError:
             return
-        raise Unreachable(f"run worker ended with status {self._child.wait()}", todo="start it again")
+        raise Unreachable(
+            f"run worker ended with status {self._child.wait()}", todo="start it again"
+        )
 
 
 def _run() -> list[str]:
     """How `run` is started: from beside this program."""
     beside = os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), "run")
-    return [beside] if os.access(beside, os.X_OK) else [sys.executable, "-c", "from coord_run.cli import main; main()"]
+    return (
+        [beside]
+        if os.access(beside, os.X_OK)
+        else [sys.executable, "-c", "from coord_run.cli import main; main()"]
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 
-from coord_envelope import BadData, No, clock
+from coord_envelope import BadData, No, ids
 from coord_envelope.errors import Refused
 from coord_ev.template import LONGEST, rendered
 from coord_ev.watch import told
@@ -21,11 +21,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coord_envelope import Event, Journal
+    from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
     from coord_ev.consumer import Consumer
     from coord_ev.jobs import Asked, Jobs
+    from coord_kernel import Journal
+    from coord_kernel.cli.call import Call
 
 VERDICTS = {0: "pass", 1: "reject"}
 """What the gate's statuses say. Any other end of it is inconclusive, which approves nothing."""
@@ -33,7 +34,9 @@ KEPT_REFS = ("work_id", "thread_id")
 ANCESTORS = 64
 QUOTED, REASON = 2_000, 4_000
 """Characters of an answer that is refused, and of a reason."""
-AGAIN = "\n\nThe last answer was refused: {wrong}\nIt was:\n{answer}\nAnswer again, whole and right.\n"
+AGAIN = (
+    "\n\nThe last answer was refused: {wrong}\nIt was:\n{answer}\nAnswer again, whole and right.\n"
+)
 
 
 class FailedError(Exception):
@@ -109,7 +112,9 @@ class Reaction:
             return good is not None
         except (FailedError, BadData, Refused) as reason:
             self.refresh()
-            if not self.result(event):  # else another process of this consumer told it meanwhile, in other words
+            if not self.result(
+                event
+            ):  # else another process of this consumer told it meanwhile, in other words
                 self._fail(event, str(reason), getattr(reason, "more", {}))
             return True
 
@@ -118,7 +123,9 @@ class Reaction:
         more, used, most, step = "", 0, self._consumer.max_attempts, 0
         while True:
             step += 1
-            row = self._ran(event, str(step), functools.partial(self._asked, event, more, most - used))
+            row = self._ran(
+                event, str(step), functools.partial(self._asked, event, more, most - used)
+            )
             if row is None:
                 return None
             run, used = row["run_id"], used + max(1, row.get("attempt", 0))
@@ -136,7 +143,9 @@ class Reaction:
                 raise FailedError(f"its output does not fit the schema: {wrong}", run_id=run)
             more = AGAIN.format(wrong=wrong, answer=output.decode("utf-8", "replace")[:QUOTED])
 
-    def _judged(self, event: Event, step: str, output: bytes, answer: object, run: str) -> tuple[Json, str] | None:
+    def _judged(
+        self, event: Event, step: str, output: bytes, answer: object, run: str
+    ) -> tuple[Json, str] | None:
         """The body of an output that may pass, and its job. None: no word yet. Raises FailedError, BadData."""
         verdict = {}
         if self._consumer.gate:
@@ -149,7 +158,9 @@ class Reaction:
                 why = str((row.get("stdout") or {}).get("tail", "")).strip()
                 reason = f"the gate says {verdict['verdict']}" + (f": {why}" if why else "")
                 raise FailedError(reason, **verdict, run_id=run)
-        values = self._consumer.values(event, stdout=output.decode("utf-8", "replace"), answer=answer)
+        values = self._consumer.values(
+            event, stdout=output.decode("utf-8", "replace"), answer=answer
+        )
         text = rendered(self._consumer.text, values, "[emit] text").encode()
         fits = {} if answer is None else {"answer": answer}
         return {**told(self._journal.store, "text", text), **fits, **verdict}, run
@@ -178,21 +189,26 @@ class Reaction:
             return row
         argv, stdin, env, options = make()
         work = ref(event, "work_id")
-        options += ["--work", work] if clock.valid(work) else []
+        options += ["--work", work] if ids.valid(work) else []
         try:
             run = self._jobs.request(self.key(event, step), event, argv, stdin, env, options)
         except BadData:
             self.refresh()
             if not self.job(event, step):
                 raise
-            return self._ran(event, step, make)  # another process of this consumer has requested it, in other words
+            return self._ran(
+                event, step, make
+            )  # another process of this consumer has requested it, in other words
         self._wait(event, run)
         return None
 
     def _is_elsewhere(self, event: Event, step: str) -> bool:
         """Has another store to finish this step? Then it is remembered."""
         request, ours = self.job(event, step), self._journal.store.all_replicas()
-        found = request is not None and request["writer"].partition("!")[0].rpartition("~")[2] not in ours
+        found = (
+            request is not None
+            and request["writer"].partition("!")[0].rpartition("~")[2] not in ours
+        )
         if found:
             self.elsewhere.add(event.id)
         return found
@@ -217,12 +233,20 @@ class Reaction:
 
     def _fail(self, event: Event, reason: str, more: Json) -> None:
         """Tell of the failure, in an event and on stderr; on stderr alone where no event can (over 32 hops)."""
-        run, said = more.get("run_id"), {name: value for name, value in more.items() if name != "run_id"}
+        run, said = (
+            more.get("run_id"),
+            {name: value for name, value in more.items() if name != "run_id"},
+        )
         with contextlib.suppress(BadData):
             try:
                 self._tell(event, self._consumer.failed, {"reason": reason[:REASON], **said}, run)
             except Refused as refusal:
-                self._tell(event, self._consumer.failed, {"reason": f"what it said {refusal.what}", **said}, run)
+                self._tell(
+                    event,
+                    self._consumer.failed,
+                    {"reason": f"what it said {refusal.what}", **said},
+                    run,
+                )
         self._call.fail(No(reason.partition("\n")[0]), event.id)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from coord_envelope import BadData, No, claims
-from coord_envelope.redacted import TYPE, digest
+from coord_envelope import BadData, No
+from coord_kernel.rules import claims
+from coord_kernel.streams.redaction import TYPE, digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope.tool import Call
     from coord_ev import options as o
+    from coord_kernel.cli.call import Call
 
 MOST = 200
 """Bytes of a reason."""
@@ -30,4 +31,8 @@ def redact(call: Call, id_: o.Id, reason: o.Reason) -> None:
     if claims.is_arbiter(place.event["writer"]):
         raise No("is the arbiter's, and says only who holds what", where=id_)
     body = {"target": place.event.id, "h": digest(place.event.raw), "reason": reason}
-    call.put(call.journal.append(call.actor(), [{"type": TYPE, "idempotency_key": place.event.id, "body": body}]))
+    call.put(
+        call.journal.append(
+            call.actor(), [{"type": TYPE, "idempotency_key": place.event.id, "body": body}]
+        )
+    )

@@ -13,14 +13,15 @@ from typing import Any
 from jinja2 import StrictUndefined, Template, TemplateError, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from coord_envelope import BadData, No, blobs, codec
+from coord_envelope import BadData, No, codec
+from coord_kernel.store import blobs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from coord_envelope import Store
     from coord_envelope.codec import Json
+    from coord_kernel import Store
 
 WORDS = 40 << 10
 """Bytes of a command's words together: they stand in an event's line."""
@@ -38,7 +39,11 @@ class Templates(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """`body.items` is the body's field of that name, and no method."""
-        return self.getitem(obj, attribute) if isinstance(obj, dict) else super().getattr(obj, attribute)
+        return (
+            self.getitem(obj, attribute)
+            if isinstance(obj, dict)
+            else super().getattr(obj, attribute)
+        )
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         if not isinstance(obj, dict):
@@ -67,28 +72,48 @@ class Words:
     def __init__(self, templates: Templates, words: Sequence[str], where: str) -> None:
         """Raises BadData on a template that cannot be one."""
         self._words, self._where = list(words), where
-        self._templates = [compiled(templates, word, f"{where}[{n}]") for n, word in enumerate(words)]
+        self._templates = [
+            compiled(templates, word, f"{where}[{n}]") for n, word in enumerate(words)
+        ]
         if is_template(words[0]):
-            raise BadData("the program's name is a template", f"{where}[0]", todo="name it, so that no event can")
+            raise BadData(
+                "the program's name is a template",
+                f"{where}[0]",
+                todo="name it, so that no event can",
+            )
         for number, word in enumerate(words):
             literal = word.partition("{")[0]
             if is_template(word) and literal.startswith("-") and "=" not in literal:
                 what = f"{word[:40]!r} lets an event choose an option"
-                raise BadData(what, f"{where}[{number}]", todo='use "--option={{…}}", or two words behind a "--"')
+                raise BadData(
+                    what,
+                    f"{where}[{number}]",
+                    todo='use "--option={{…}}", or two words behind a "--"',
+                )
 
     def render(self, values: Json) -> list[str]:
         """The words for these values. Raises BadData: one is no word, or would be taken for an option."""
-        found = [rendered(one, values, f"{self._where}[{n}]") for n, one in enumerate(self._templates)]
+        found = [
+            rendered(one, values, f"{self._where}[{n}]") for n, one in enumerate(self._templates)
+        ]
         for number, (word, source) in enumerate(zip(found, self._words, strict=True)):
             where = f"{self._where}[{number}]"
             if "\0" in word:
                 raise BadData("has a NUL, which no word of a command can", where)
-            if word.startswith("-") and not source.startswith("-") and "--" not in self._words[:number]:
+            if (
+                word.startswith("-")
+                and not source.startswith("-")
+                and "--" not in self._words[:number]
+            ):
                 what = f"became {word[:40]!r}, which would be an option"
-                raise BadData(what, where, todo='put a word "--" before it, if the program knows that')
+                raise BadData(
+                    what, where, todo='put a word "--" before it, if the program knows that'
+                )
         size = sum(len(word.encode()) for word in found)
         if size > WORDS:
-            raise BadData(f"has {size:,} bytes, more than {WORDS:,}", self._where, todo="put it into stdin")
+            raise BadData(
+                f"has {size:,} bytes, more than {WORDS:,}", self._where, todo="put it into stdin"
+            )
         return found
 
 
@@ -103,7 +128,9 @@ def compiled(templates: Templates, source: str, where: str) -> Template:
         return templates.from_string(source)
     except TemplateError as error:
         line = getattr(error, "lineno", 1)
-        raise BadData(f"line {line} of the template: {error.message}", where, todo="mend the file") from None
+        raise BadData(
+            f"line {line} of the template: {error.message}", where, todo="mend the file"
+        ) from None
 
 
 def rendered(template: Template, values: Json, where: str) -> str:
@@ -132,7 +159,11 @@ def text(directory: str, name: str) -> str:
     try:
         path = os.path.realpath(os.path.join(root, name))
         if os.path.isabs(name) or os.path.commonpath((root, path)) != root:
-            raise BadData("is not below the consumer's file", name, todo="only files beside and below it are read")
+            raise BadData(
+                "is not below the consumer's file",
+                name,
+                todo="only files beside and below it are read",
+            )
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -12,16 +12,18 @@ import os
 import select
 import subprocess
 
-from coord_envelope import BadData, Fault, Filter, blobs, codec
+from coord_envelope import BadData, Fault, Filter, codec
 from coord_envelope.event import KERNEL, type_fault
+from coord_kernel.store import blobs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from coord_envelope import Event, Store
+    from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel import Store
+    from coord_kernel.cli.call import Call
 
 CHUNK = 1 << 16
 IN_LINE = 48 << 10
@@ -46,7 +48,9 @@ def own_type(kind: str, where: str) -> str:
     return kind
 
 
-def watch(call: Call, kind: str, argv: Sequence[str], interval_ms: int, every: bool, once: bool) -> None:
+def watch(
+    call: Call, kind: str, argv: Sequence[str], interval_ms: int, every: bool, once: bool
+) -> None:
     """Run argv now and `interval_ms` after each end, until stdout's reader is gone; `once`: now only.
 
     Appends and prints an event of this type when stdout or the status is not that of the watch's newest event,
@@ -87,7 +91,9 @@ class Observer:
         draft: Json = {"type": self._kind, "refs": self._refs, "body": body}
         if not every:  # two of the same watch tell of a change once
             before = self._last.id if self._last else "".join(self._replicas[-1:])
-            draft["idempotency_key"] = f"{self._refs['watch']} {before} {body['status']} {body['sha256']}"
+            draft["idempotency_key"] = (
+                f"{self._refs['watch']} {before} {body['status']} {body['sha256']}"
+            )
         (self._last,) = found = self._journal.append(self._actor, [draft])
         return found
 
@@ -109,7 +115,11 @@ class Observer:
                 kept += chunk[: blobs.SYNCED - len(kept)]
         code = child.returncode
         body: Json = {"argv": self._argv, "status": 128 - code if code < 0 else code}
-        body |= {"sha256": digest.hexdigest(), "bytes": size, **told(self._journal.store, "stdout", kept)}
+        body |= {
+            "sha256": digest.hexdigest(),
+            "bytes": size,
+            **told(self._journal.store, "stdout", kept),
+        }
         return body | ({"truncated": True} if size > len(kept) else {})
 
 
@@ -129,4 +139,7 @@ class _Told(Filter):
         self._watch, self._replicas = refs, replicas
 
     def __call__(self, event: Event) -> bool:
-        return event.get("refs") == self._watch and event["writer"].rpartition("~")[2] in self._replicas
+        return (
+            event.get("refs") == self._watch
+            and event["writer"].rpartition("~")[2] in self._replicas
+        )

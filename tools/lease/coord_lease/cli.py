@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from coord_envelope import BadData, No, Usage, clock, inputs, tool
+from coord_envelope import BadData, No, Usage, ids
+from coord_kernel.cli import process, values
 from coord_lease.resource import all_parsed, of_path, overlap
 from coord_lease.scope import LONGEST_MS, Wanted, knowing, scopes
 from coord_lease.scope import scope as chosen
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
     from coord_lease import options as o
     from coord_lease.scope import Scope
 
@@ -47,7 +48,7 @@ def acquire(
         return
     from coord_lease.wait import acquired
 
-    call.put([acquired(call, held, wanted, inputs.span(wait, "--wait"))])
+    call.put([acquired(call, held, wanted, values.span(wait, "--wait"))])
 
 
 def renew(call: Call, ids: o.Ids = None, ttl: o.NewTtl = None) -> None:
@@ -55,7 +56,7 @@ def renew(call: Call, ids: o.Ids = None, ttl: o.NewTtl = None) -> None:
 
     Exit 1 if one is lost: expired, released, stolen.
     """
-    leases, ms = scopes(call), ttl and inputs.span(ttl, "--ttl", most=LONGEST_MS)
+    leases, ms = scopes(call), ttl and values.span(ttl, "--ttl", most=LONGEST_MS)
     _each(call, ids, lambda text: knowing(leases, text).renew(text, ms or None))
 
 
@@ -126,7 +127,7 @@ def with_(
     resources, argv = _split(words)
     held = chosen(call, scope, require)
     wanted = _wanted(held, resources, shared, ttl, SHORTEST_WITH_MS)
-    return run(call, held, wanted, argv, inputs.span(wait, "--wait") if wait else 0)
+    return run(call, held, wanted, argv, values.span(wait, "--wait") if wait else 0)
 
 
 def guard(call: Call, paths: o.Paths = None) -> None:
@@ -141,12 +142,16 @@ def guard(call: Call, paths: o.Paths = None) -> None:
     found = [files.from_root(path, store) for path in paths] if paths else files.staged()
     resources = [of_path(path) for path in found]
     for leases in scopes(call):
-        held = [state for state in leases.held(resources) if state["mode"] == "x" and not leases.mine(state)]
+        held = [
+            state
+            for state in leases.held(resources)
+            if state["mode"] == "x" and not leases.mine(state)
+        ]
         for path, resource in zip(found, resources, strict=True):
             for state in held:
                 globs = [one for one in state["resources"] if overlap(one, resource)]
                 if globs:
-                    what = f"is held by {state['holder']} as {' '.join(globs)} ({clock.short('ls', state['lease_id'])})"
+                    what = f"is held by {state['holder']} as {' '.join(globs)} ({ids.short('ls', state['lease_id'])})"
                     call.fail(No(what, where=path, todo="wait until it is released"))
 
 
@@ -157,8 +162,10 @@ def watch(call: Call) -> None:
     follow(call, scopes(call))
 
 
-def _wanted(held: Scope, resources: list[str], shared: bool, ttl: str | None, least: int = 1) -> Wanted:
-    ms = inputs.span(ttl or held.usual_ttl, "--ttl", least, LONGEST_MS)
+def _wanted(
+    held: Scope, resources: list[str], shared: bool, ttl: str | None, least: int = 1
+) -> Wanted:
+    ms = values.span(ttl or held.usual_ttl, "--ttl", least, LONGEST_MS)
     return Wanted(all_parsed(resources), "s" if shared else "x", ms)
 
 
@@ -188,5 +195,7 @@ def main() -> None:
     from coord_lease.argv import TABLE
 
     if sys.argv[1:2] == ["with"] and "--" in sys.argv:
-        sys.argv.insert(sys.argv.index("--"), "--")  # the parser takes one away, and with it what divides the words
-    tool.main("lease", ABOUT, COMMANDS, "coord_lease.options", TABLE)
+        sys.argv.insert(
+            sys.argv.index("--"), "--"
+        )  # the parser takes one away, and with it what divides the words
+    process.run("lease", ABOUT, COMMANDS, "coord_lease.options", TABLE)

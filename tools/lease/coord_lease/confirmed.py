@@ -10,7 +10,8 @@ which the events come, the outcome is the same.
 
 from __future__ import annotations
 
-from coord_envelope import claims, clock, world
+from coord_envelope import ids, world
+from coord_kernel.rules import claims
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,10 +33,14 @@ def entities(event: Event) -> Iterable[str]:
         return ()
     if kind == "lease.acquired":
         return (event.id,) if _sound(body) else ()
-    if kind == "lease.confirmed" and not (claims.is_arbiter(event["writer"]) and _sound(body) and _firm(body)):
+    if kind == "lease.confirmed" and not (
+        claims.is_arbiter(event["writer"]) and _sound(body) and _firm(body)
+    ):
         return ()
     named = refs.get("lease_id") if isinstance(refs, dict) else None
-    return (named,) if kind in ("lease.confirmed", *ENDS) and named and isinstance(named, str) else ()
+    return (
+        (named,) if kind in ("lease.confirmed", *ENDS) and named and isinstance(named, str) else ()
+    )
 
 
 def _sound(body: Json) -> bool:
@@ -58,7 +63,10 @@ def step(state: Json | None, event: Event) -> Json:
     new, kind, body = dict(state or nothing()), event["type"], event["body"]
     if kind == "lease.acquired":
         new |= {"lease_id": event.id, "holder": event["actor"]["agent_id"], "since": event["ts"]}
-        new |= {"session": event["actor"].get("session_id"), "replica": event["writer"].rpartition("~")[2]}
+        new |= {
+            "session": event["actor"].get("session_id"),
+            "replica": event["writer"].rpartition("~")[2],
+        }
         if new["token"] is None:
             new |= {part: body[part] for part in ("resources", "mode", "ttl_ms")}
     elif kind == "lease.confirmed":
@@ -79,7 +87,7 @@ def nothing() -> Json:
     return {**absent, "until": 0}
 
 
-def facets(state: Json) -> Iterable[tuple[str, str]]:
+def indexed(state: Json) -> Iterable[tuple[str, str]]:
     """`end`: a lease by its id read backwards. `until`: one that was confirmed and not ended, by its time."""
     if state["lease_id"]:
         yield "end", state["lease_id"][::-1]
@@ -88,7 +96,7 @@ def facets(state: Json) -> Iterable[tuple[str, str]]:
 
 
 def moment(ms: int) -> str:
-    """A time as facets have it: as text it sorts as the number does."""
+    """A time as indexed have it: as text it sorts as the number does."""
     return f"{max(0, ms):016d}"
 
 
@@ -119,7 +127,7 @@ def row(state: Json, now: int, mine: bool) -> Json:
     end = {"until": world.format_ts(state["until"])} if confirmed(state) else {}
     why = {"why": state["why"]} if state.get("why") else {}
     return {
-        "id": clock.short("ls", state["lease_id"]),
+        "id": ids.short("ls", state["lease_id"]),
         "lease_id": state["lease_id"],
         "status": how,
         **shown,

@@ -6,7 +6,7 @@ which events come does not matter either: the latest renewal counts, and what ha
 
 from __future__ import annotations
 
-from coord_envelope import clock
+from coord_envelope import ids
 from coord_envelope.codec import Json
 
 TYPE_CHECKING = False
@@ -48,10 +48,16 @@ def step(state: Json | None, event: Event) -> Json:
     if event["type"] == "lease.acquired":
         new |= {name: body.get(name) for name in ("resources", "mode", "holder", "token", "pin")}
         new |= {"lease_id": event.id, "agent": event["actor"]["agent_id"], "since": event["ts"]}
-        new |= {"session": event["actor"].get("session_id"), "stream": event.stream, "seq": event["seq"]}
+        new |= {
+            "session": event["actor"].get("session_id"),
+            "stream": event.stream,
+            "seq": event["seq"],
+        }
     if event["type"] in BEGINS and (at, event.id) > (new.get("at", 0), new.get("by", "")):
         new |= {"at": at, "by": event.id, "ttl_ms": body["ttl_ms"]}
-    if event["type"] in ENDS and ("ended" not in new or (at, event.id) < (new["ended_at"], new["ended_by"])):
+    if event["type"] in ENDS and (
+        "ended" not in new or (at, event.id) < (new["ended_at"], new["ended_by"])
+    ):
         how = event["type"].partition(".")[2]
         new |= {"ended": how, "ended_at": at, "ended_by": event.id, "why": body.get("reason")}
     return new
@@ -79,5 +85,9 @@ def row(state: Json, now: int) -> Json:
     shown = {name: state[name] for name in names if state[name] is not None}
     left = {"left_ms": max(0, over_at(state) - now) // 1_000_000} if status == "held" else {}
     why = {"why": state["why"]} if state.get("why") else {}
-    head = {"id": clock.short("ls", state["lease_id"]), "lease_id": state["lease_id"], "status": status}
+    head = {
+        "id": ids.short("ls", state["lease_id"]),
+        "lease_id": state["lease_id"],
+        "status": status,
+    }
     return {**head, **shown, "scope": "local", **left, **why}

@@ -41,7 +41,9 @@ def _in_front() -> bool:
 
 
 def _give(group: int) -> None:
-    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # which who is in the background gets for this
+    before = signal.signal(
+        signal.SIGTTOU, signal.SIG_IGN
+    )  # which who is in the background gets for this
     try:
         with contextlib.suppress(OSError):  # it has hung up
             os.tcsetpgrp(0, group)

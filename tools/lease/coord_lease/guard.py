@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from coord_envelope import BadData, Unreachable
-from coord_envelope.locate import work_tree
+from coord_kernel.store.locate import work_tree
 
 
 def staged() -> list[str]:
@@ -15,11 +15,22 @@ def staged() -> list[str]:
     """
     import subprocess  # 20 ms
 
-    argv = ["git", "diff", "--cached", "--name-only", "-z", "--no-renames", "--no-relative", "--no-ext-diff"]
+    argv = [
+        "git",
+        "diff",
+        "--cached",
+        "--name-only",
+        "-z",
+        "--no-renames",
+        "--no-relative",
+        "--no-ext-diff",
+    ]
     try:
         done = subprocess.run(argv, capture_output=True)
     except OSError as error:
-        raise Unreachable(f"git cannot be run: {(error.strerror or str(error)).lower()}", todo="give paths") from None
+        raise Unreachable(
+            f"git cannot be run: {(error.strerror or str(error)).lower()}", todo="give paths"
+        ) from None
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().split("\n")[0]
         raise Unreachable(f"git does not say what is staged: {said}", todo="give paths")

@@ -15,10 +15,13 @@ import os
 import select
 import signal
 
-from coord_envelope import child, clock, tool, world
-from coord_envelope.child import PASSED_ON, Caught
-from coord_envelope.disk import fault_of
+from coord_envelope import ids
 from coord_envelope.errors import Fault, No, TryAgain
+from coord_kernel.cli import complaints
+from coord_kernel.proc import child
+from coord_kernel.proc.child import PASSED_ON, Signals
+from coord_kernel.store import machine
+from coord_kernel.store.disk import fault_of
 from coord_lease import pin
 from coord_lease.foreground import Foreground
 from coord_lease.scope import TakenError
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from coord_envelope import Event
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
     from coord_lease.scope import Scope, Wanted
 
 FIRED = 1
@@ -54,12 +57,16 @@ def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: 
         pin.remove(store, wanted.pin)
     except (Fault, OSError) as trouble:
         fault = trouble if isinstance(trouble, Fault) else fault_of(trouble)
-        tool.warn(f"not released: {fault}; it is free as soon as nobody holds its pin")
+        complaints.warn(f"not released: {fault}; it is free as soon as nobody holds its pin")
     finally:
         os.close(fd)  # not before: who waits would take it for a death
     if not lost:
         return status
-    raise TryAgain(f"was lost while the command ran: {lost}", clock.short("ls", lease.id), todo="look what it did")
+    raise TryAgain(
+        f"was lost while the command ran: {lost}",
+        ids.short("ls", lease.id),
+        todo="look what it did",
+    )
 
 
 def _given_back(scope: Scope, lease: Event, lost: str | None) -> str | None:
@@ -84,7 +91,9 @@ class _Command:
         token = lease.get("$token", lease["body"]["token"])
         environment = {**os.environ, "LEASE_ID": lease.id, "LEASE_TOKEN": str(token)}
         dies_with_parent = child.dies_with_parent()
-        self._caught = Caught(signal.SIGCHLD, *PASSED_ON)  # before the child: what comes between is not lost
+        self._caught = Signals(
+            signal.SIGCHLD, *PASSED_ON
+        )  # before the child: what comes between is not lost
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the sentinel may be gone
         self._terminal = Foreground()
         self._child = os.fork()
@@ -103,11 +112,11 @@ class _Command:
     def ended(self) -> tuple[int, str | None]:
         """Wait for its end, renewing in good time: its status, and why the lease was lost."""
         while not self._has_ended():
-            if not self._lost and world.boot_ns() >= self._next:
+            if not self._lost and machine.boot_ns() >= self._next:
                 self._renew()
             poll = select.poll()
             poll.register(self._caught.fd, select.POLLIN)
-            poll.poll(max(0.0, (self._next - world.boot_ns()) / 1e6) if not self._lost else None)
+            poll.poll(max(0.0, (self._next - machine.boot_ns()) / 1e6) if not self._lost else None)
             for number in self._caught.take():
                 self._signal(number)
         # The sentinel before the child: once that is waited for, its number may be another's.
@@ -119,7 +128,9 @@ class _Command:
         return (128 - code if code < 0 else code), self._lost
 
     def _has_ended(self) -> bool:
-        changed = os.waitid(os.P_PID, self._child, os.WEXITED | os.WSTOPPED | os.WNOWAIT | os.WNOHANG)
+        changed = os.waitid(
+            os.P_PID, self._child, os.WEXITED | os.WSTOPPED | os.WNOWAIT | os.WNOHANG
+        )
         if changed and changed.si_code == os.CLD_STOPPED:
             with contextlib.suppress(ChildProcessError):  # it ended meanwhile
                 os.waitid(os.P_PID, self._child, os.WSTOPPED | os.WNOHANG)
@@ -128,7 +139,7 @@ class _Command:
         return changed is not None
 
     def _renew(self) -> None:
-        now = world.boot_ns()
+        now = machine.boot_ns()
         try:
             self._renewed_at(self._scope.renew(self._lease.id, wait_s=self._ttl / 12e9))
         except No as lost:
@@ -171,7 +182,7 @@ def _become(
         terminal.lend(os.getpgrp())
         if not dies_with_parent():
             os._exit(128 + signal.SIGKILL)
-        child.become(argv, environment)
+        child.become(argv, environment, complaints.complain)
     finally:
         os._exit(Fault.status)
 
@@ -189,7 +200,9 @@ def _watch_over(group: int, pipe: int, pinned: int) -> NoReturn:
         kept = [os.open(os.devnull, os.O_RDWR)] * 3 + [pipe, pinned]
         for place, fd in enumerate([fcntl.fcntl(fd, fcntl.F_DUPFD, len(kept)) for fd in kept]):
             os.dup2(fd, place)
-        os.closerange(len(kept), os.sysconf("SC_OPEN_MAX"))  # or who reads CMD's output would wait for us
+        os.closerange(
+            len(kept), os.sysconf("SC_OPEN_MAX")
+        )  # or who reads CMD's output would wait for us
         status = _time_is_up(3)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
@@ -200,8 +213,8 @@ def _watch_over(group: int, pipe: int, pinned: int) -> NoReturn:
 
 def _time_is_up(pipe: int) -> int:
     """FIRED when the time read last has come, 0 at the pipe's end. It looks each second: timers stop in a sleep."""
-    until = world.boot_ns() + 1_000_000_000
-    while (left := (until - world.boot_ns()) / 1e9) > 0:
+    until = machine.boot_ns() + 1_000_000_000
+    while (left := (until - machine.boot_ns()) / 1e9) > 0:
         if select.select([pipe], [], [], min(left, 1.0))[0]:
             said = os.read(pipe, 4096)
             if not said:

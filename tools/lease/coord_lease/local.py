@@ -6,10 +6,12 @@ ends the one and begins the other, so windows of conflicting leases never overla
 
 from __future__ import annotations
 
-from coord_envelope import append, clock, live, world
+from coord_envelope import ids
 from coord_envelope.errors import No
 from coord_envelope.event import SELF
-from coord_envelope.store import LOCK_WAIT_S
+from coord_kernel.journal import append, live
+from coord_kernel.store import machine
+from coord_kernel.store.directory import LOCK_WAIT_S
 from coord_lease import fold, pin
 from coord_lease.scope import TakenError
 from coord_lease.table import Table
@@ -18,10 +20,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from coord_envelope import Event, Store
+    from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_envelope.index import Index
-    from coord_envelope.tool import Call
+    from coord_kernel import Store
+    from coord_kernel.cli.call import Call
+    from coord_kernel.views.index import Index
     from coord_lease.scope import Wanted
 
 TYPES = ("lease.acquired", "lease.renewed", *fold.ENDS)
@@ -49,7 +52,7 @@ class Local:
         gone: list[Json] = []
 
         def decide() -> list[Json]:
-            table, now = self._table.refresh(keep=True), world.boot_ns()
+            table, now = self._table.refresh(keep=True), machine.boot_ns()
             drafts, blockers = [], []
             for state in table.overlapping(wanted.resources):
                 reason = self._over(state, now)
@@ -58,7 +61,9 @@ class Local:
                 elif state["mode"] == wanted.mode == "s":
                     continue
                 elif steal:
-                    drafts.append(_end(state, "lost", f"stolen by {self._me()}: {steal}"[:500], now))
+                    drafts.append(
+                        _end(state, "lost", f"stolen by {self._me()}: {steal}"[:500], now)
+                    )
                 else:
                     blockers.append(state)
                 gone.append(state)
@@ -74,36 +79,42 @@ class Local:
                 pin.remove(self._store, state["pin"])
         if not self._durable:
             live.prune(self._store, made["writer"], lambda: self._needed(made))
-        return made.noted(level=self.level)
+        return made.annotated(level=self.level)
 
     def renew(self, text: str, ttl_ms: int | None = None, wait_s: float = LOCK_WAIT_S) -> Event:
         """The `lease.renewed`: its time begins anew. Raises No if it is not held, or not by who acts."""
 
         def decide() -> list[Json]:
-            state, now = self._own(text), world.boot_ns()
+            state, now = self._own(text), machine.boot_ns()
             self._refuse_lost(state, now)
             body = {"ttl_ms": ttl_ms or state["ttl_ms"], "token": state["token"], **_when(now)}
-            return [{"type": "lease.renewed", "refs": {"lease_id": state["lease_id"]}, "body": body}]
+            return [
+                {"type": "lease.renewed", "refs": {"lease_id": state["lease_id"]}, "body": body}
+            ]
 
-        return self._append(decide, wait_s)[0].noted(level=self.level)
+        return self._append(decide, wait_s)[0].annotated(level=self.level)
 
     def release(self, text: str, reason: str) -> Event:
         """The `lease.released`; again for one that was released. Raises No if it was lost, or is not of who acts."""
 
         def decide() -> list[Json]:
-            state, now = self._own(text), world.boot_ns()
+            state, now = self._own(text), machine.boot_ns()
             if state.get("ended") != "released":
                 self._refuse_lost(state, now)
             return [_end(state, "released", reason, now)]
 
-        return self._append(decide)[0].noted(level=self.level)
+        return self._append(decide)[0].annotated(level=self.level)
 
     def lose(self, lease_id: str, reason: str) -> None:
         """Say that the holder could not keep it, unless that was said."""
 
         def decide() -> list[Json]:
             state = self._own(lease_id)
-            return [] if state.get("ended") == "lost" else [_end(state, "lost", reason, world.boot_ns())]
+            return (
+                []
+                if state.get("ended") == "lost"
+                else [_end(state, "lost", reason, machine.boot_ns())]
+            )
 
         self._append(decide)
 
@@ -113,18 +124,20 @@ class Local:
 
     def held(self, resources: Sequence[str] = ()) -> Iterator[Json]:
         """The leases that are held now, by a living holder as far as that can be told; of these resources, if any."""
-        table, now = self._table.refresh(), world.boot_ns()
+        table, now = self._table.refresh(), machine.boot_ns()
         states = table.overlapping(resources) if resources else table.open_ones()
         return (state for state in states if not self._over(state, now))
 
     def row(self, state: Json) -> Json:
         """What `ls` and `show` print of it."""
-        return fold.row(state, world.boot_ns())
+        return fold.row(state, machine.boot_ns())
 
     def mine(self, state: Json) -> bool:
         """Is it held by this session of this agent?"""
         actor = self._call.actor()
-        return bool((state["agent"], state["session"]) == (actor["agent_id"], actor.get("session_id")))
+        return bool(
+            (state["agent"], state["session"]) == (actor["agent_id"], actor.get("session_id"))
+        )
 
     def began(self, event: Event) -> int:
         """The boot-clock time of its `lease.acquired` or `lease.renewed`."""
@@ -134,13 +147,18 @@ class Local:
         """Why it is held no more, though no event ended it."""
         if not fold.held(state, now):
             return "its time was over"
-        return "its holder died" if state["pin"] and pin.dropped(self._store, state["pin"]) else None
+        return (
+            "its holder died" if state["pin"] and pin.dropped(self._store, state["pin"]) else None
+        )
 
     def _own(self, text: str) -> Json:
         state = _found(self._table.refresh(keep=True), text)
         if not self.mine(state):
             session = f" (session {state['session']})" if state["session"] else ""
-            raise No(f"is held by {state['holder']}{session}, not by you", where=clock.short("ls", state["lease_id"]))
+            raise No(
+                f"is held by {state['holder']}{session}, not by you",
+                where=ids.short("ls", state["lease_id"]),
+            )
         return state
 
     def _refuse_lost(self, state: Json, now: int) -> None:
@@ -149,7 +167,7 @@ class Local:
             told = f": {why}" if why else ""
             raise No(
                 f"is {how}{told}",
-                where=clock.short("ls", state["lease_id"]),
+                where=ids.short("ls", state["lease_id"]),
                 todo="acquire it anew, and look what was done meanwhile",
             )
 
@@ -171,18 +189,28 @@ class Local:
 
         The first token of a boot begins behind it; so does one that is less than streams that are whole would give.
         """
-        boot, _, saved = (self._store.load("local", "lease-token") or b"").decode("ascii", "replace").partition(" ")
+        boot, _, saved = (
+            (self._store.load("local", "lease-token") or b"")
+            .decode("ascii", "replace")
+            .partition(" ")
+        )
         top = int(saved) if saved.strip().isdecimal() and len(saved) < 19 else 0
         token = self._table.token + 1
-        if boot != f"boot={world.boot_id()}" or token <= top - RESERVED:
+        if boot != f"boot={machine.boot_id()}" or token <= top - RESERVED:
             token = max(token, top + 1)
         if token > top:
-            self._store.save(f"boot={world.boot_id()} {token + RESERVED}\n".encode(), "local", "lease-token")
+            self._store.save(
+                f"boot={machine.boot_id()} {token + RESERVED}\n".encode(), "local", "lease-token"
+            )
         return token
 
     def _needed(self, made: Event) -> int:
         """The first seq in its stream of a lease that is not over; its own has the greatest token."""
-        ours = (int(state["seq"]) for state in self._table.open_ones() if state["stream"] == made["writer"])
+        ours = (
+            int(state["seq"])
+            for state in self._table.open_ones()
+            if state["stream"] == made["writer"]
+        )
         return min(ours, default=int(made["seq"]))
 
     def _me(self) -> str:
@@ -211,7 +239,7 @@ def _end(state: Json, how: str, reason: str, now: int) -> Json:
 
 
 def _when(now: int) -> Json:
-    return {"boot": world.boot_id(), "boot_ns": now}
+    return {"boot": machine.boot_id(), "boot_ns": now}
 
 
 def _mirrored(store: Store) -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import fcntl
 import os
 
-from coord_envelope import pins, world
-from coord_envelope.context import suppress
+from coord_envelope import world
+from coord_envelope.platform import suppress
+from coord_kernel.store import pins
 from coord_lease.scope import LONGEST_MS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope import Store
+    from coord_kernel import Store
 
 _WHERE = ("local", "pins")
 

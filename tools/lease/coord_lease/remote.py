@@ -10,11 +10,14 @@ greater than the number of all events before it in that order, so tokens rise.
 
 from __future__ import annotations
 
-from coord_envelope import claims, clock, tool, world
+from coord_envelope import ids, world
 from coord_envelope.errors import Fault, No, Unreachable, Usage
 from coord_envelope.event import SELF
-from coord_envelope.stream import streams
-from coord_envelope.view import View
+from coord_kernel.cli import complaints
+from coord_kernel.rules import claims
+from coord_kernel.store import machine
+from coord_kernel.streams.stream import streams
+from coord_kernel.views.view import View
 from coord_lease import confirmed, resource
 from coord_lease.scope import LONGEST_MS, TakenError
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
     from coord_lease.scope import Wanted
 
     Settle = Callable[[], list[tuple[str, Json]]]
@@ -69,7 +72,10 @@ class Remote:
             lost = [(state["lease_id"], self._robbed(state, steal or "")) for state in blockers]
             said = {"resources": wanted.resources, "mode": wanted.mode, "ttl_ms": wanted.ttl_ms}
             until = world.parse_ts(made[0]["ts"]) + wanted.ttl_ms
-            return [*lost, (made[0].id, self._confirmation(made[0], made[0].id, self._token(), until, said))]
+            return [
+                *lost,
+                (made[0].id, self._confirmation(made[0], made[0].id, self._token(), until, said)),
+            ]
 
         try:
             odd = self._sync(settle, BUDGET_S)
@@ -78,11 +84,13 @@ class Remote:
             raise
         state = self._state(made[0].id) if made else {}
         if made and confirmed.left_ms(state, world.now_ms(), mine=True) > 0:
-            return made[0].noted(level=self.level, token=state["token"])
+            return made[0].annotated(level=self.level, token=state["token"])
         self._give_up(made, "not confirmed")
         if blockers and not steal:
             raise self._taken(blockers, wanted)
-        raise Unreachable(odd[0] if odd else "the remote confirmed nothing", " ".join(wanted.resources))
+        raise Unreachable(
+            odd[0] if odd else "the remote confirmed nothing", " ".join(wanted.resources)
+        )
 
     def renew(self, text: str, ttl_ms: int | None = None, wait_s: float = BUDGET_S) -> Event:
         """The `lease.renewed`, confirmed: its time begins anew, but never ends before it would have.
@@ -100,15 +108,21 @@ class Remote:
             ttl = ttl_ms or state["ttl_ms"]
             if not made:
                 body = {"ttl_ms": ttl, "token": state["token"], "scope": self.name}
-                made.append(self._begin({"type": "lease.renewed", "refs": {"lease_id": lease_id}, "body": body}))
+                made.append(
+                    self._begin(
+                        {"type": "lease.renewed", "refs": {"lease_id": lease_id}, "body": body}
+                    )
+                )
             until = max(state["until"], world.parse_ts(made[0]["ts"]) + ttl)
             said = {"resources": state["resources"], "mode": state["mode"], "ttl_ms": ttl}
             return [(lease_id, self._confirmation(made[0], lease_id, state["token"], until, said))]
 
         odd = self._sync(settle, min(wait_s, BUDGET_S))
         if not made or self._state(lease_id)["by"] != made[0].id:
-            raise Unreachable(odd[0] if odd else "the remote confirmed nothing", clock.short("ls", lease_id))
-        return made[0].noted(level=self.level, token=made[0]["body"]["token"])
+            raise Unreachable(
+                odd[0] if odd else "the remote confirmed nothing", ids.short("ls", lease_id)
+            )
+        return made[0].annotated(level=self.level, token=made[0]["body"]["token"])
 
     def release(self, text: str, reason: str) -> Event:
         """The `lease.released`; that which there is for one that was released. Raises No if it was lost, or another's.
@@ -117,12 +131,12 @@ class Remote:
         """
         state = self._own(text)
         if state.get("ended") == "released" and (first := self._call.event(state["ended_by"])):
-            return first.noted(dup=True)
+            return first.annotated(dup=True)
         if confirmed.status(state, world.now_ms(), mine=True) != "tentative":
             self._refuse_lost(state)
         made = self._append(_end(state, "released", reason))
         self._publish()
-        return made.noted(level=self.level)
+        return made.annotated(level=self.level)
 
     def lose(self, lease_id: str, reason: str) -> None:
         """Say that the holder could not keep it, unless its end was said."""
@@ -134,10 +148,18 @@ class Remote:
     def known(self, text: str) -> Json:
         """The state of a lease, by its id or short id. Raises No, Usage."""
         view, ending = self._view.refresh(), text.removeprefix("ls-").upper()
-        sound = len(ending) >= 4 and ending.isascii() and not ending.strip(clock.CROCKFORD)
-        found = [lease_id for _, lease_id in view.find("end", ending[::-1], ending[::-1] + "~")] if sound else []
+        sound = len(ending) >= 4 and ending.isascii() and not ending.strip(ids.CROCKFORD)
+        found = (
+            [lease_id for _, lease_id in view.find("end", ending[::-1], ending[::-1] + "~")]
+            if sound
+            else []
+        )
         if len(found) > 1:
-            raise Usage(f"is ambiguous: {' '.join(sorted(found)[:9])}", where=text, todo="give more characters")
+            raise Usage(
+                f"is ambiguous: {' '.join(sorted(found)[:9])}",
+                where=text,
+                todo="give more characters",
+            )
         if not found:
             raise No("no such lease", where=text)
         return self._state(found[0])
@@ -178,7 +200,8 @@ class Remote:
         if not self.mine(state):
             session = f" (session {state['session']})" if state["session"] else ""
             raise No(
-                f"is held by {state['holder']}{session}, not by you here", where=clock.short("ls", state["lease_id"])
+                f"is held by {state['holder']}{session}, not by you here",
+                where=ids.short("ls", state["lease_id"]),
             )
         return state
 
@@ -193,7 +216,7 @@ class Remote:
             told = f": {state['why']}" if state.get("why") else ""
             raise No(
                 f"is {how}{told}",
-                where=clock.short("ls", state["lease_id"]),
+                where=ids.short("ls", state["lease_id"]),
                 todo="acquire it anew, and look what was done meanwhile",
             )
 
@@ -208,22 +231,42 @@ class Remote:
         return [
             state
             for state in self._unexpired(world.now_ms())
-            if "x" in (state["mode"], wanted.mode) and _overlap(state["resources"], wanted.resources)
+            if "x" in (state["mode"], wanted.mode)
+            and _overlap(state["resources"], wanted.resources)
         ]
 
     def _taken(self, blockers: Sequence[Json], wanted: Wanted) -> TakenError:
         left = [confirmed.left_ms(state, world.now_ms(), mine=False) for state in blockers]
-        until = world.boot_ns() + min(AGAIN_NS, min(left) * 1_000_000)
+        until = machine.boot_ns() + min(AGAIN_NS, min(left) * 1_000_000)
         return TakenError(blockers, wanted, left[0], until, "lease steal --scope git --reason WHY")
 
     def _acquired(self, wanted: Wanted) -> Json:
-        said = {"resources": wanted.resources, "mode": wanted.mode, "ttl_ms": wanted.ttl_ms, "scope": self.name}
+        said = {
+            "resources": wanted.resources,
+            "mode": wanted.mode,
+            "ttl_ms": wanted.ttl_ms,
+            "scope": self.name,
+        }
         body = {**said, "token": 0, "holder": self._me()}
         return {"type": "lease.acquired", "refs": {"lease_id": SELF}, "body": body}
 
-    def _confirmation(self, claim: Event, lease_id: str, token: int, until: int, said: Json) -> Json:
-        body = {"claim": claim.id, "n": token, "agent_id": self._me(), "scope": self.name, **said, "until_ms": until}
-        return {"type": "lease.confirmed", "refs": {"lease_id": lease_id}, "base": [claim.id], "body": body}
+    def _confirmation(
+        self, claim: Event, lease_id: str, token: int, until: int, said: Json
+    ) -> Json:
+        body = {
+            "claim": claim.id,
+            "n": token,
+            "agent_id": self._me(),
+            "scope": self.name,
+            **said,
+            "until_ms": until,
+        }
+        return {
+            "type": "lease.confirmed",
+            "refs": {"lease_id": lease_id},
+            "base": [claim.id],
+            "body": body,
+        }
 
     def _robbed(self, state: Json, why: str) -> Json:
         """The arbiter's word that the lease is over, which counts if the thief's is confirmed: both are one push."""
@@ -239,7 +282,7 @@ class Remote:
         return str(self._call.actor()["agent_id"])
 
     def _begin(self, draft: Json) -> Event:
-        self._began = world.boot_ns()
+        self._began = machine.boot_ns()
         return self._append(draft)
 
     def _append(self, draft: Json) -> Event:
@@ -254,15 +297,17 @@ class Remote:
         try:
             self._sync(None, BUDGET_S)
         except Fault as fault:
-            tool.warn(f"others learn of the end with a later sync: {fault}")
+            complaints.warn(f"others learn of the end with a later sync: {fault}")
 
     def _sync(self, settle: Settle | None, seconds: float) -> list[str]:
         """Sync with the configured remote; what was odd."""
-        from coord_envelope.sync.exchange import sync  # subprocess, filelock: only for who needs the network
+        from coord_kernel.sync.exchange import (
+            sync,  # subprocess, filelock: only for who needs the network
+        )
 
-        odd = sync(self._call.journal, seconds=seconds, settle=settle).odd
+        odd = sync(self._call.journal, seconds=seconds, settle=settle).warnings
         for line in odd:
-            tool.warn(line)
+            complaints.warn(line)
         return odd
 
 

@@ -27,7 +27,9 @@ def parsed(text: str) -> str:
     kind, colon, name = text.partition(":")
     own = kind.startswith("x-") and name_ok(kind[2:])
     if not colon or not name or not (own or kind in _KINDS):
-        raise BadData("is no resource", text, todo="file:GLOB work:ID env:NAME port:N run:ID, or x-KIND:NAME")
+        raise BadData(
+            "is no resource", text, todo="file:GLOB work:ID env:NAME port:N run:ID, or x-KIND:NAME"
+        )
     if len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES or not text.isprintable():
         raise BadData(f"is longer than {MOST_BYTES} bytes, or holds what cannot be printed", text)
     if kind == "port" and not (name.isascii() and name.isdigit() and 0 < int(name) < 65536):
@@ -35,7 +37,9 @@ def parsed(text: str) -> str:
     if kind != "file":
         return f"port:{int(name)}" if kind == "port" else text
     if any(part in ("", ".", "..") for part in name.split("/")):
-        raise BadData("is no path from the root of the repository", text, todo="file:src/*.py, file:src/**")
+        raise BadData(
+            "is no path from the root of the repository", text, todo="file:src/*.py, file:src/**"
+        )
     return f"file:{_folded(name)}"
 
 
@@ -43,7 +47,10 @@ def all_parsed(texts: Sequence[str]) -> list[str]:
     """The resources, each once, in order. Raises BadData."""
     found = sorted({parsed(text) for text in texts})
     if len(found) > MOST:
-        raise BadData(f"{len(found)} resources, more than {MOST} in one lease", todo="a glob, or several leases")
+        raise BadData(
+            f"{len(found)} resources, more than {MOST} in one lease",
+            todo="a glob, or several leases",
+        )
     return found
 
 
@@ -66,7 +73,9 @@ def key(resource: str) -> str:
     if not resource.startswith("file:"):
         return resource
     segments = resource[5:].split("/")
-    wild = next((n for n, segment in enumerate(segments) if "*" in segment or "?" in segment), len(segments))
+    wild = next(
+        (n for n, segment in enumerate(segments) if "*" in segment or "?" in segment), len(segments)
+    )
     return f"file:{'/'.join(segments[:wild])}"
 
 
@@ -80,7 +89,9 @@ def near(resource: str) -> tuple[list[str], tuple[str, str]]:
         return [own], ("", "")
     segments = own[5:].split("/")
     above = [f"file:{'/'.join(segments[:n])}" for n in range(len(segments) + 1)]
-    below = (own, "file;") if own == "file:" else (f"{own}/", f"{own}0")  # "0" and ";" come after "/" and ":"
+    below = (
+        (own, "file;") if own == "file:" else (f"{own}/", f"{own}0")
+    )  # "0" and ";" come after "/" and ":"
     return above, below
 
 
@@ -100,7 +111,9 @@ def _characters_meet(one: str, other: str) -> bool:
     return one == other or "?" in (one, other)
 
 
-def _meet(one: Sequence[str], other: Sequence[str], many: str, alike: Callable[[str, str], bool]) -> bool:
+def _meet(
+    one: Sequence[str], other: Sequence[str], many: str, alike: Callable[[str, str], bool]
+) -> bool:
     """Is there a sequence that both patterns match, where `many` stands for any run of items?
 
     Row by row: does something match the first i items of the one and the first j of the other?
@@ -111,7 +124,10 @@ def _meet(one: Sequence[str], other: Sequence[str], many: str, alike: Callable[[
     for mine in one:
         before, row = row, [row[0] and mine == many]
         for j, item in enumerate(other):
-            if many in (mine, item):  # it stands for nothing, or for the other pattern's item and maybe more
+            if many in (
+                mine,
+                item,
+            ):  # it stands for nothing, or for the other pattern's item and maybe more
                 row.append(before[j + 1] or row[j])
             else:
                 row.append(before[j] and alike(mine, item))

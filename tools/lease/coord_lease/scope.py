@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from coord_envelope import clock, locate
+from coord_envelope import ids
 from coord_envelope.errors import No, Refused, Unreachable, Usage
+from coord_kernel.store import locate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
 
     class Scope(Protocol):
         """Leases as far as this scope reaches. Who cannot be given one raises TakenError or another Fault."""
@@ -44,20 +45,26 @@ class Wanted:
 
     __slots__ = ("mode", "pin", "resources", "ttl_ms")
 
-    def __init__(self, resources: Sequence[str], mode: str, ttl_ms: int, pin: str | None = None) -> None:
+    def __init__(
+        self, resources: Sequence[str], mode: str, ttl_ms: int, pin: str | None = None
+    ) -> None:
         self.resources, self.mode, self.ttl_ms, self.pin = resources, mode, ttl_ms, pin
 
 
 class TakenError(No):
     """Somebody holds what was wanted. `until` is the boot-clock time at which it is worth another try."""
 
-    def __init__(self, blockers: Sequence[Json], wanted: Wanted, left_ms: int, until: int, steal: str) -> None:
+    def __init__(
+        self, blockers: Sequence[Json], wanted: Wanted, left_ms: int, until: int, steal: str
+    ) -> None:
         """`left_ms` is the time left of the first of those in the way."""
         first = blockers[0]
         more = f", and {len(blockers) - 1} more in the way" if len(blockers) > 1 else ""
-        held = f"{clock.short('ls', first['lease_id'])}{more}"
+        held = f"{ids.short('ls', first['lease_id'])}{more}"
         what = f"is held by {first['holder']} for {max(0, left_ms) // 1000} s more ({held})"
-        super().__init__(what, where=" ".join(wanted.resources), todo=f"wait with --wait, or `{steal}`")
+        super().__init__(
+            what, where=" ".join(wanted.resources), todo=f"wait with --wait, or `{steal}`"
+        )
         self.pins = [state["pin"] for state in blockers if state.get("pin")]
         self.until = until
 
@@ -82,7 +89,11 @@ def scope(call: Call, name: str = "local", require: str | None = None) -> Scope:
 
 def scopes(call: Call) -> list[Scope]:
     """All of which this store may have leases: `local`, and with a remote `git`."""
-    return [scope(call, name) for name in ("local", "git") if name == "local" or locate.remote(call.journal.store)]
+    return [
+        scope(call, name)
+        for name in ("local", "git")
+        if name == "local" or locate.remote(call.journal.store)
+    ]
 
 
 def knowing(found: Sequence[Scope], text: str) -> Scope:
@@ -96,7 +107,11 @@ def knowing(found: Sequence[Scope], text: str) -> Scope:
         except No as no:
             fault = no
     if len(known) > 1:
-        raise Usage(f"is ambiguous: {' '.join(lease_id for _, lease_id in known)}", text, todo="give more characters")
+        raise Usage(
+            f"is ambiguous: {' '.join(lease_id for _, lease_id in known)}",
+            text,
+            todo="give more characters",
+        )
     if not known:
         raise fault
     return known[0][0]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import clock, codec, world
-from coord_envelope.context import suppress
+from coord_envelope import codec, ids
 from coord_envelope.errors import Usage
 from coord_envelope.event import Event
-from coord_envelope.stream import Stream, streams
+from coord_envelope.platform import suppress
+from coord_kernel.store import machine
+from coord_kernel.streams.stream import Stream, streams
 from coord_lease import fold, resource
 
 TYPE_CHECKING = False
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator, Sequence
 
-    from coord_envelope import Store
     from coord_envelope.codec import Json
+    from coord_kernel import Store
 
     Place = tuple[str, str, int, int, int, str]
 
@@ -62,7 +63,7 @@ class Table:
 
     def _tried(self) -> Table:
         """The first of the ways left that succeeds, and be it that all is read into memory."""
-        import _sqlite3 as sqlite3
+        from coord_envelope.platform import sqlite3
 
         while self._ways:
             try:
@@ -91,18 +92,25 @@ class Table:
     def resolve(self, text: str) -> Json | None:
         """As `get`, also by a short id (`ls-k3f9x2ab`) or an ending of 4 characters. Raises Usage if ambiguous."""
         ending = text.removeprefix("ls-").upper()
-        if len(ending) < 4 or ending.strip(clock.CROCKFORD):
+        if len(ending) < 4 or ending.strip(ids.CROCKFORD):
             return None
-        if clock.valid(ending):
+        if ids.valid(ending):
             return self.get(ending)
-        found = [row[0] for row in self._rows("SELECT id FROM lease WHERE id LIKE ? ORDER BY id", f"%{ending}")]
+        found = [
+            row[0]
+            for row in self._rows("SELECT id FROM lease WHERE id LIKE ? ORDER BY id", f"%{ending}")
+        ]
         if len(found) > 1:
-            raise Usage(f"is ambiguous: {' '.join(found[:9])}", where=text, todo="give more characters")
+            raise Usage(
+                f"is ambiguous: {' '.join(found[:9])}", where=text, todo="give more characters"
+            )
         return self.get(found[0]) if found else None
 
     def open_ones(self) -> Iterator[Json]:
         """Leases that no event has ended, in order of their ids; of some the time may be over."""
-        for (found,) in self._rows("SELECT json FROM lease WHERE id IN (SELECT id FROM held) ORDER BY id"):
+        for (found,) in self._rows(
+            "SELECT json FROM lease WHERE id IN (SELECT id FROM held) ORDER BY id"
+        ):
             yield codec.unpack(found.encode())
 
     def overlapping(self, resources: Sequence[str]) -> list[Json]:
@@ -118,7 +126,7 @@ class Table:
                 yield state
 
     def _rows(self, sql: str, *values: str | int) -> list[tuple[str, ...]]:
-        import _sqlite3 as sqlite3
+        from coord_envelope.platform import sqlite3
 
         assert self._db
         try:
@@ -130,21 +138,23 @@ class Table:
 
     def _opened(self) -> sqlite3.Connection:
         """The file, opened anew each time: another process may have made another one."""
-        import _sqlite3 as sqlite3
+        from coord_envelope.platform import sqlite3
 
         self.close()
         if not os.path.isfile(self._path) or os.path.islink(self._path):
             raise _StaleError
         self._db = sqlite3.connect(self._path, timeout=0.2, isolation_level=None)
-        self._db.execute("PRAGMA synchronous = OFF")  # a killed process cannot hurt it; after a power loss it is stale
+        self._db.execute(
+            "PRAGMA synchronous = OFF"
+        )  # a killed process cannot hurt it; after a power loss it is stale
         made = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'made'").fetchall()
         which = "SELECT version, boot FROM made"
-        if not made or self._db.execute(which).fetchall() != [(VERSION, world.boot_id())]:
+        if not made or self._db.execute(which).fetchall() != [(VERSION, machine.boot_id())]:
             raise _StaleError
         return self._db
 
     def _copied(self) -> sqlite3.Connection:
-        import _sqlite3 as sqlite3
+        from coord_envelope.platform import sqlite3
 
         disk, memory = self._opened(), sqlite3.connect(":memory:", isolation_level=None)
         disk.backup(memory)
@@ -155,15 +165,17 @@ class Table:
         for suffix in ("", "-journal"):
             with suppress(FileNotFoundError):
                 os.unlink(self._path + suffix)
-        os.close(self._store.open("local", NAME, flags=os.O_RDWR | os.O_CREAT))  # so that it is 0600 and no link
+        os.close(
+            self._store.open("local", NAME, flags=os.O_RDWR | os.O_CREAT)
+        )  # so that it is 0600 and no link
         return self._furnished(self._path)
 
     def _furnished(self, path: str) -> sqlite3.Connection:
-        import _sqlite3 as sqlite3
+        from coord_envelope.platform import sqlite3
 
         db = sqlite3.connect(path, timeout=0.2, isolation_level=None)
         db.execute("PRAGMA synchronous = OFF")
-        made = f"INSERT INTO made VALUES ('{VERSION}', '{world.boot_id()}', 0);"
+        made = f"INSERT INTO made VALUES ('{VERSION}', '{machine.boot_id()}', 0);"
         db.executescript(f"BEGIN;{_TABLES}{made}COMMIT;")
         return db
 
@@ -175,7 +187,14 @@ class Table:
         for stream in self._streams(places):
             for found in _new(stream, places.pop((stream.kind, stream.name), None)):
                 news.learn(found)
-                place = (stream.kind, stream.name, stream.segment, stream.start, stream.seq, stream.last_id)
+                place = (
+                    stream.kind,
+                    stream.name,
+                    stream.segment,
+                    stream.start,
+                    stream.seq,
+                    stream.last_id,
+                )
                 news.places[stream.kind, stream.name] = place
         if places:
             raise _StaleError
@@ -196,7 +215,7 @@ class _News:
     """What new events change, collected and written in one go."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
-        self._db, self._boot, self._now = db, world.boot_id(), world.boot_ns()
+        self._db, self._boot, self._now = db, machine.boot_id(), machine.boot_ns()
         self._states: dict[str, Json] = {}
         self._token = 0
         self.places: dict[tuple[str, str], Place] = {}
@@ -218,16 +237,27 @@ class _News:
         return None
 
     def save(self) -> None:
-        rows = [(lease_id, fold.over_at(state), codec.pack(state).decode()) for lease_id, state in self._states.items()]
+        rows = [
+            (lease_id, fold.over_at(state), codec.pack(state).decode())
+            for lease_id, state in self._states.items()
+        ]
         self._db.executemany("INSERT OR REPLACE INTO lease VALUES (?, ?, ?)", rows)
-        self._db.executemany("DELETE FROM held WHERE id = ?", [(lease_id,) for lease_id in self._states])
+        self._db.executemany(
+            "DELETE FROM held WHERE id = ?", [(lease_id,) for lease_id in self._states]
+        )
         opened = [state for state in self._states.values() if fold.open_(state)]
-        held = [(resource.key(one), state["lease_id"]) for state in opened for one in state["resources"]]
+        held = [
+            (resource.key(one), state["lease_id"]) for state in opened for one in state["resources"]
+        ]
         self._db.executemany("INSERT OR IGNORE INTO held VALUES (?, ?)", held)
-        self._db.executemany("INSERT OR REPLACE INTO place VALUES (?,?,?,?,?,?)", self.places.values())
+        self._db.executemany(
+            "INSERT OR REPLACE INTO place VALUES (?,?,?,?,?,?)", self.places.values()
+        )
         self._db.execute("UPDATE made SET token = max(token, ?)", (self._token,))
         forgotten = (self._now - REMEMBERED_NS,)
-        self._db.execute("DELETE FROM held WHERE id IN (SELECT id FROM lease WHERE over < ?)", forgotten)
+        self._db.execute(
+            "DELETE FROM held WHERE id IN (SELECT id FROM lease WHERE over < ?)", forgotten
+        )
         self._db.execute("DELETE FROM lease WHERE over < ?", forgotten)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import world
+from coord_kernel.store import machine
 from coord_lease import pin
 from coord_lease.scope import TakenError
 
@@ -12,8 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from coord_envelope import Event, Store
-    from coord_envelope.tool import Call
+    from coord_envelope import Event
+    from coord_kernel import Store
+    from coord_kernel.cli.call import Call
     from coord_lease.scope import Scope, Wanted
 
 
@@ -22,26 +23,26 @@ def acquired(call: Call, scope: Scope, wanted: Wanted, wait_ms: int) -> Event:
 
     Raises the last TakenError.
     """
-    until = world.boot_ns() + wait_ms * 1_000_000
+    until = machine.boot_ns() + wait_ms * 1_000_000
     try:
         return scope.acquire(wanted)
     except TakenError as taken:
         last = taken
     if not wait_ms:
         raise last
-    bell = _Deaths(call.journal.store)
+    watcher = _Deaths(call.journal.store)
 
     def within() -> float:
-        return max(0.0, (min(until, last.until) - world.boot_ns()) / 1e6 + 1)
+        return max(0.0, (min(until, last.until) - machine.boot_ns()) / 1e6 + 1)
 
     follower = call.journal.follow(call.journal.end())
     from contextlib import closing  # 3 ms
 
-    with closing(follower.batches(also=bell.fd, within=within)) as batches:
+    with closing(follower.batches(also=watcher.fd, within=within)) as batches:
         for number, batch in enumerate(batches):
             news = [one for one in batch if _concerns(one, scope)]
-            now = world.boot_ns()
-            if not (news or bell.rang() or now >= min(until, last.until)) and number:
+            now = machine.boot_ns()
+            if not (news or watcher.rang() or now >= min(until, last.until)) and number:
                 continue
             try:
                 return scope.acquire(wanted)
@@ -49,12 +50,14 @@ def acquired(call: Call, scope: Scope, wanted: Wanted, wait_ms: int) -> Event:
                 last = taken
             if now >= until:
                 break
-            bell.listen(last.pins)
+            watcher.watch(last.pins)
     raise last
 
 
 def _concerns(event: Event, scope: Scope) -> bool:
-    return bool(event["type"].startswith("lease.") and event["body"].get("scope", "local") == scope.name)
+    return bool(
+        event["type"].startswith("lease.") and event["body"].get("scope", "local") == scope.name
+    )
 
 
 class _Deaths:
@@ -64,7 +67,7 @@ class _Deaths:
         self._store, self._heard = store, set[str]()
         self.fd, self._ring = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
-    def listen(self, pins: list[str]) -> None:
+    def watch(self, pins: list[str]) -> None:
         for name in self._unheard(pins):
             from threading import Thread
 

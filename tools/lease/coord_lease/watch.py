@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_envelope import world
+from coord_kernel.store import machine
 from coord_lease import fold
 
 TYPE_CHECKING = False
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
     from coord_lease.scope import Scope
 
 
@@ -23,14 +23,14 @@ def watch(call: Call, scopes: Sequence[Scope]) -> None:
     clocks: list[Expiries | Heard] = [clock, *heard]
 
     def within() -> float:
-        now = world.boot_ns()
+        now = machine.boot_ns()
         return min(one.within(now) for one in clocks)
 
     for batch in follower.batches(within=within):
         news = [one for one in batch if one["type"].startswith("lease.")]
         call.put(clock.told(news))
         for one in clocks:
-            call.put(one.due(world.boot_ns()))
+            call.put(one.due(machine.boot_ns()))
         for scope in heard:
             scope.told(news)
 
@@ -43,7 +43,10 @@ class Heard:
         self._look()
 
     def _look(self) -> None:
-        now, held = world.boot_ns(), [(self._scope.row(state), state) for state in self._scope.held()]
+        now, held = (
+            machine.boot_ns(),
+            [(self._scope.row(state), state) for state in self._scope.held()],
+        )
         left = ((row["lease_id"], row.get("left_ms", 0), state) for row, state in held)
         self._states = {lease_id: (now + ms * 1_000_000, state) for lease_id, ms, state in left}
 
@@ -53,7 +56,9 @@ class Heard:
 
     def within(self, now: int) -> float:
         """How many ms until the next expiry."""
-        return max(0.0, min(((over - now) / 1e6 + 1 for over, _ in self._states.values()), default=1e9))
+        return max(
+            0.0, min(((over - now) / 1e6 + 1 for over, _ in self._states.values()), default=1e9)
+        )
 
     def due(self, now: int) -> Iterator[Json]:
         """A line for each lease that is over, as who watches has to see it."""
@@ -72,7 +77,7 @@ class Expiries:
         """The events, without the late record of an expiry that was said."""
         for event in events:
             lease_id = fold.about(event)
-            if lease_id and event["body"]["boot"] == world.boot_id():
+            if lease_id and event["body"]["boot"] == machine.boot_id():
                 self._states[lease_id] = fold.step(self._states.get(lease_id), event)
                 if not fold.open_(self._states[lease_id]):
                     del self._states[lease_id]
@@ -83,11 +88,18 @@ class Expiries:
 
     def within(self, now: int) -> float:
         """How many ms until the next expiry."""
-        return max(0.0, min(((fold.over_at(one) - now) / 1e6 + 1 for one in self._states.values()), default=1e9))
+        return max(
+            0.0,
+            min(
+                ((fold.over_at(one) - now) / 1e6 + 1 for one in self._states.values()), default=1e9
+            ),
+        )
 
     def due(self, now: int) -> Iterator[Json]:
         """A line for each lease whose time is over: no event, which is written by who takes the resource next."""
-        for lease_id in [lease_id for lease_id, state in self._states.items() if fold.over_at(state) <= now]:
+        for lease_id in [
+            lease_id for lease_id, state in self._states.items() if fold.over_at(state) <= now
+        ]:
             state = self._states.pop(lease_id)
             self._said.add(lease_id)
             yield _expired(state)
@@ -95,4 +107,9 @@ class Expiries:
 
 def _expired(state: Json) -> Json:
     body = {name: state[name] for name in ("token", "resources", "holder")}
-    return {"type": "lease.expired", "refs": {"lease_id": state["lease_id"]}, "body": body, "$stored": False}
+    return {
+        "type": "lease.expired",
+        "refs": {"lease_id": state["lease_id"]},
+        "body": body,
+        "$stored": False,
+    }

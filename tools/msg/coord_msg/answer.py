@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import Fault, No, Usage, blobs, inputs
-from coord_envelope.claims import base
-from coord_envelope.disk import fault_of, write_all
+from coord_envelope import Fault, No, Usage
 from coord_envelope.event import name_ok
+from coord_kernel.cli import values
+from coord_kernel.rules.claims import base
+from coord_kernel.store import blobs
+from coord_kernel.store.disk import fault_of, write_all
 from coord_msg import draft, fold
 from coord_msg.post import MSG, Post
 
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_envelope.index import Index
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
+    from coord_kernel.views.index import Index
     from coord_msg import options as o
     from coord_msg.mail import Mail
 
@@ -44,14 +46,16 @@ def ack(call: Call, ids: o.Ids = None) -> None:
     _write_each(call, post, ids, acked)
 
 
-def nack(call: Call, ids: o.Ids = None, delay: o.Delay = None, reason: o.Reason = "given back") -> None:
+def nack(
+    call: Call, ids: o.Ids = None, delay: o.Delay = None, reason: o.Reason = "given back"
+) -> None:
     """Give what you took from a queue back to it.
 
     It is given out again, at once or after --delay, unless that was its last delivery. Exit 1 for what is not out
     with you.
     """
     me, post = call.actor()["agent_id"], Post(call)
-    delay_ms = 0 if delay is None else inputs.span(delay, "--delay")
+    delay_ms = 0 if delay is None else values.span(delay, "--delay")
 
     def nacked(text: str, mail: Mail) -> Json:
         state = _found(post, text, mail, me)
@@ -70,7 +74,9 @@ def _found(post: Post, text: str, mail: Mail, me: str) -> Json:
         raise No(f"is no mail of {me}", where=text) from None
 
 
-def _write_each(call: Call, post: Post, ids: list[str] | None, decide: Callable[[str, Mail], Json]) -> None:
+def _write_each(
+    call: Call, post: Post, ids: list[str] | None, decide: Callable[[str, Mail], Json]
+) -> None:
     for group in call.ids(ids or [], *MSG):
         mail = post.mail()
         found: list[tuple[str, Json | Fault]] = []
@@ -134,7 +140,10 @@ def leave(call: Call, groups: o.Groups = None) -> None:
 
     def decide(_: Index) -> list[Json]:
         return _updated(
-            post, actor["agent_id"], "rm", [one for one in names if actor["agent_id"] in post.mail().members(one)]
+            post,
+            actor["agent_id"],
+            "rm",
+            [one for one in names if actor["agent_id"] in post.mail().members(one)],
         )
 
     call.put(call.journal.append(actor, decide))
@@ -152,7 +161,13 @@ def _updated(post: Post, agent: str, how: str, names: list[str]) -> list[Json]:
     if not names:
         return []
     known = post.agent(agent)
-    return [{"type": "agent.updated", "base": base(known) if known else [], "body": {how: {"groups": names}}}]
+    return [
+        {
+            "type": "agent.updated",
+            "base": base(known) if known else [],
+            "body": {how: {"groups": names}},
+        }
+    ]
 
 
 def save(call: Call, id_: o.OneId, dir_: o.Dir = ".") -> None:
@@ -171,13 +186,21 @@ def save(call: Call, id_: o.OneId, dir_: o.Dir = ".") -> None:
         try:
             call.put(_saved(call, one, dir_))
         except (Fault, OSError) as error:
-            call.fail(error if isinstance(error, Fault) else fault_of(error), os.path.join(dir_, _file_name(one)))
+            call.fail(
+                error if isinstance(error, Fault) else fault_of(error),
+                os.path.join(dir_, _file_name(one)),
+            )
 
 
 def _saved(call: Call, blob: Json, directory: str) -> Iterator[Json]:
-    data, path = blobs.get(call.journal.store, blob.get("sha256")), os.path.join(directory, _file_name(blob))
+    data, path = (
+        blobs.get(call.journal.store, blob.get("sha256")),
+        os.path.join(directory, _file_name(blob)),
+    )
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
     except FileExistsError:
         raise No("is there already", todo="give another DIR") from None
     try:
@@ -195,4 +218,7 @@ def _file_name(blob: Json) -> str:
     given = blob.get("name")
     name = given.rpartition("/")[2] if isinstance(given, str) else ""
     plain = "".join(c if c.isprintable() else "_" for c in name).lstrip(".-").strip()
-    return plain.encode("utf-8", "replace")[:200].decode("utf-8", "ignore") or str(blob.get("sha256"))[:16]
+    return (
+        plain.encode("utf-8", "replace")[:200].decode("utf-8", "ignore")
+        or str(blob.get("sha256"))[:16]
+    )

@@ -1,10 +1,10 @@
-"""What `coord_envelope.argv` knows of msg's command line. Made by `make table`, not by hand."""
+"""What `coord_kernel.cli.argv` knows of msg's command line. Made by `make table`, not by hand."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope.argv import Table
+    from coord_kernel.cli.argv import Table
 
 # fmt: off
 TABLE: Table = (

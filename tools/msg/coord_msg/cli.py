@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from itertools import islice
 
-from coord_envelope import BadData, Fault, Filter, No, Usage, inputs, tool, world
-from coord_envelope.disk import write_all
+from coord_envelope import BadData, Fault, Filter, No, Usage, world
 from coord_envelope.event import recipient
+from coord_kernel.cli import process, stdin, values
+from coord_kernel.store.disk import write_all
 from coord_msg import draft, fold, receive
 from coord_msg.answer import ack, join, leave, nack, requeue, save
 from coord_msg.post import MSG, Post
@@ -17,7 +18,7 @@ from coord_msg.show import Printer
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
     from coord_msg import options as o
 
 
@@ -47,14 +48,17 @@ def send(
         "to": to,
         "thread": thread and call.resolve(thread),
         "work": work and call.resolve(work),
-        "expires_at": expires and world.format_ts(world.now_ms() + inputs.span(expires, "--expires")),
-        "vis_ms": None if visibility is None else inputs.span(visibility, "--visibility"),
+        "expires_at": expires
+        and world.format_ts(world.now_ms() + values.span(expires, "--expires")),
+        "vis_ms": None if visibility is None else values.span(visibility, "--visibility"),
         "max_deliveries": max_deliveries,
     }
     given = {name: value for name, value in shared.items() if value is not None}
     if subject is None and body is None and not attach:
         if key:
-            raise Usage("--key is for one message, and there is none", todo="give --subject or --body")
+            raise Usage(
+                "--key is for one message, and there is none", todo="give --subject or --body"
+            )
         _send_lines(call, post, given, force, allow_secret)
         return
     given |= _content(subject, body, key)
@@ -64,7 +68,7 @@ def send(
 
 def _content(subject: str | None, body: str | None, key: str | None) -> Json:
     try:
-        text = body and inputs.text(body, "--body")
+        text = body and values.text(body, "--body")
     except BadData as fault:
         fault.todo = fault.todo and draft.ROOM
         raise
@@ -87,7 +91,7 @@ def _send_lines(call: Call, post: Post, shared: Json, force: bool, allow_secret:
 
 def _drafted(call: Call, raw: bytes, shared: Json) -> Json:
     try:
-        record = inputs.record(raw)
+        record = stdin.record(raw)
     except BadData as fault:
         fault.todo = fault.todo or "--body - sends it as text"
         raise
@@ -97,7 +101,9 @@ def _drafted(call: Call, raw: bytes, shared: Json) -> Json:
     fields = shared | record
     for name in ("thread", "work"):
         given = fields.get(name)
-        if isinstance(given, str) and "-" in given:  # msg-k3f9x2ab; a bare ending may be a foreign id
+        if (
+            isinstance(given, str) and "-" in given
+        ):  # msg-k3f9x2ab; a bare ending may be a foreign id
             fields[name] = call.resolve(given)
     return call.with_hops(draft.message(fields))
 
@@ -155,21 +161,30 @@ def recv(
         (ack, "--ack", ("", "queue")),
     ):
         if given and kind not in kinds:
-            raise Usage(f"{option} does not go with {source or 'your own mail'}", todo="see `msg recv --help`")
+            raise Usage(
+                f"{option} does not go with {source or 'your own mail'}",
+                todo="see `msg recv --help`",
+            )
     if follow and wait is not None:
         raise Usage("--wait does not go with -f", todo="leave out one of them")
-    me, post, wait_ms = call.actor()["agent_id"], Post(call), None if wait is None else inputs.span(wait, "--wait")
+    me, post, wait_ms = (
+        call.actor()["agent_id"],
+        Post(call),
+        None if wait is None else values.span(wait, "--wait"),
+    )
     printer = Printer(call, text, me)
     if kind in ("chan", "all"):
         receive.broadcast(call, source, printer, follow, wait_ms, max_, cursor, ack_fd)
     elif kind == "queue":
-        vis_ms = None if visibility is None else inputs.span(visibility, "--visibility")
+        vis_ms = None if visibility is None else values.span(visibility, "--visibility")
         queue = Queue(call, post, source, vis_ms, 1 if follow else max_ or 1, firm(call, require))
         most = max_ or (receive.MANY if follow else 1)
         if not receive.receive(call, queue, printer, follow, wait_ms, most, ack) and queue.lost:
             raise queue.lost
     else:
-        receive.receive(call, receive.Inbox(post, me), printer, follow, wait_ms, max_ or receive.MANY, ack)
+        receive.receive(
+            call, receive.Inbox(post, me), printer, follow, wait_ms, max_ or receive.MANY, ack
+        )
 
 
 def _source(address: str | None) -> str:
@@ -177,7 +192,10 @@ def _source(address: str | None) -> str:
         return address or ""
     found = _address(address)
     if not found.startswith(("queue:", "chan:")):
-        raise Usage(f"{address}: is no queue and no channel", todo="queue:NAME, chan:NAME, all; or --as for an agent")
+        raise Usage(
+            f"{address}: is no queue and no channel",
+            todo="queue:NAME, chan:NAME, all; or --as for an agent",
+        )
     return found
 
 
@@ -201,7 +219,7 @@ def ls(
     What waits, of everybody; to an address, or from an agent, also what nobody has to ack. It marks nothing.
     """
     mail = Post(call).mail(at)
-    sender = None if from_ is None else tool.agent_id(from_, "--from")
+    sender = None if from_ is None else values.agent_id(from_, "--from")
     found = mail.listed(None if address is None else _address(address), sender, all_)
     call.put(islice(map(mail.row, found), lines))
 
@@ -217,9 +235,16 @@ def show(call: Call, ids: o.Ids = None, text: o.AsText = False, at: o.At = None)
     def shown(which: str) -> list[Json]:
         mail = then or post.mail()
         state = post.found(which, mail)
-        notes = {part: state[part] for part in ("acks", "claims", "nacks", "ended", "firm") if state.get(part)}
+        notes = {
+            part: state[part]
+            for part in ("acks", "claims", "nacks", "ended", "firm")
+            if state.get(part)
+        }
         notes["waits_for"] = fold.waits_for(state)
-        return [printer.noted(one, status=mail.status(state), **notes) for one in post.events([state])]
+        return [
+            printer.annotated(one, status=mail.status(state), **notes)
+            for one in post.events([state])
+        ]
 
     call.each(ids, MSG, shown)
 
@@ -252,7 +277,7 @@ def dead(call: Call, queue: o.Queues = None, at: o.At = None) -> None:
 
 def watch(call: Call) -> None:
     """Print mail events as they come, from now on."""
-    from coord_envelope.deliver import deliver
+    from coord_kernel.cli.deliver import deliver
 
     deliver(call, call.journal.end(), Filter(types=["msg.*"]))
 
@@ -279,10 +304,12 @@ def main() -> None:
     from coord_msg.argv import TABLE
 
     try:
-        tool.main("msg", ABOUT, COMMANDS, "coord_msg.options", TABLE)
+        process.run("msg", ABOUT, COMMANDS, "coord_msg.options", TABLE)
     except SystemExit as end:
-        names = {tool.name_of(command) for command in COMMANDS}
+        names = {name_of(command) for command in COMMANDS}
         if not end.code or next((word for word in sys.argv[1:] if word in names), None) != "hook":
             raise
-        write_all(1, b"{}\n")  # what is wrong has been said; a status of 2 would stop what the agent is doing
+        write_all(
+            1, b"{}\n"
+        )  # what is wrong has been said; a status of 2 would stop what the agent is doing
         sys.exit(0)

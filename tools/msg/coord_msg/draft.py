@@ -23,21 +23,39 @@ def message(fields: Json, attach: list[Json] | None = None) -> Json:
     """The `msg.sent` of `{"to", "subject", "text", "thread", "work", …}`. Raises BadData."""
     for name in fields:
         if name not in FIELDS:
-            raise BadData(f"field {name!r} is none of a message's", todo=f"it has {', '.join(FIELDS)}")
-    body: Json = {name: _text(name, fields[name], most) for name, most in _BODY if fields.get(name) is not None}
+            raise BadData(
+                f"field {name!r} is none of a message's", todo=f"it has {', '.join(FIELDS)}"
+            )
+    body: Json = {
+        name: _text(name, fields[name], most)
+        for name, most in _BODY
+        if fields.get(name) is not None
+    }
     body |= {name: _limit(name, fields[name]) for name in LIMITS if fields.get(name) is not None}
     body |= {"attach": attach} if attach else {}
     refs = {"thread_id": SELF, **_object(fields.get("refs", {}))}
-    refs |= {f"{name}_id": fields[name] for name in ("thread", "work") if fields.get(name) is not None}
+    refs |= {
+        f"{name}_id": fields[name] for name in ("thread", "work") if fields.get(name) is not None
+    }
     rest = {name: fields[name] for name in ENVELOPE if fields.get(name) is not None}
-    return {"type": "msg.sent", "to": recipients(fields.get("to")), "refs": refs, "body": body, **rest}
+    return {
+        "type": "msg.sent",
+        "to": recipients(fields.get("to")),
+        "refs": refs,
+        "body": body,
+        **rest,
+    }
 
 
 def reply(to: Event, fields: Json, attach: list[Json]) -> Json:
     """The answer to a message: to its sender, in its thread, about its work."""
     refs, subject = to.get("refs"), to["body"].get("subject")
     known = refs if isinstance(refs, dict) else {}
-    kept = {name: known[f"{name}_id"] for name in ("thread", "work") if isinstance(known.get(f"{name}_id"), str)}
+    kept = {
+        name: known[f"{name}_id"]
+        for name in ("thread", "work")
+        if isinstance(known.get(f"{name}_id"), str)
+    }
     title = {"subject": subject} if isinstance(subject, str) else {}
     given = {"to": to["actor"]["agent_id"], "thread": to.id, **kept, **title, **fields}
     one = message(given, attach)
@@ -61,7 +79,9 @@ def forward(event: Json, shared: Json) -> Json:
     is the event, a hop further, so a loop of pipes ends.
     """
     if not isinstance(event.get("type"), str):
-        raise BadData("has an event_id and no type", todo="send a whole event, or a message without event_id")
+        raise BadData(
+            "has an event_id and no type", todo="send a whole event, or a message without event_id"
+        )
     addresses = sorted(recipients(shared.get("to") or event.get("to")))
     body, refs, actor = (_object(event.get(name, {})) for name in ("body", "refs", "actor"))
     fields = {
@@ -82,7 +102,11 @@ def ack(msg_id: str, claim: str | None = None, kind: str = "done", **more: str) 
     Without a key: acking is idempotent by nature, and a key another could use first would keep the mail waiting.
     """
     cited = {"claim": claim} if claim else {}
-    return {"type": "msg.acked", "refs": {"msg_id": msg_id}, "body": {"kind": kind, **cited, **more}}
+    return {
+        "type": "msg.acked",
+        "refs": {"msg_id": msg_id},
+        "body": {"kind": kind, **cited, **more},
+    }
 
 
 def claimed(msg_id: str, n: int, vis_ms: int) -> Json:
@@ -114,7 +138,9 @@ def recipients(to: object) -> list[str]:
         raise BadData("to is missing", todo="--to NAME, human:NAME, queue:NAME, …")
     given = [to] if isinstance(to, str) else to
     if not isinstance(given, list) or not given or not all(isinstance(one, str) for one in given):
-        raise BadData("to is no address or list of addresses", todo="agent:NAME, human:NAME, queue:NAME, …")
+        raise BadData(
+            "to is no address or list of addresses", todo="agent:NAME, human:NAME, queue:NAME, …"
+        )
     try:
         return list(dict.fromkeys(map(recipient, given)))
     except ValueError as reason:
@@ -133,7 +159,13 @@ def _text(name: str, value: object, most: int) -> str:
     if not isinstance(value, str):
         raise BadData(f"{name} is not a string")
     if len(value.encode("utf-8", "surrogatepass")) > most:
-        todo = ROOM if name == "text" else "the text may be longer" if name == "subject" else "make it shorter"
+        todo = (
+            ROOM
+            if name == "text"
+            else "the text may be longer"
+            if name == "subject"
+            else "make it shorter"
+        )
         raise BadData(f"{name} is longer than {most:,} bytes", todo=todo)
     return value
 
@@ -141,13 +173,19 @@ def _text(name: str, value: object, most: int) -> str:
 def _limit(name: str, value: object) -> object:
     if name == "ack" and value not in ("none", "required"):
         raise BadData("ack is neither none nor required")
-    if name in ("vis_ms", "max_deliveries") and (type(value) is not int or value < (name == "max_deliveries")):
+    if name in ("vis_ms", "max_deliveries") and (
+        type(value) is not int or value < (name == "max_deliveries")
+    ):
         raise BadData(f"{name} is no whole number from {int(name == 'max_deliveries')}")
     if name == "expires_at":
         try:
-            return world.format_ts(world.parse_ts(str(value)))  # as it is compared: UTC, milliseconds
+            return world.format_ts(
+                world.parse_ts(str(value))
+            )  # as it is compared: UTC, milliseconds
         except (ValueError, OverflowError):
-            raise BadData(f"expires_at: {str(value)[:80]!r} is no time", todo="2026-01-17T12:00:00Z") from None
+            raise BadData(
+                f"expires_at: {str(value)[:80]!r} is no time", todo="2026-01-17T12:00:00Z"
+            ) from None
     return value
 
 

@@ -13,7 +13,8 @@ themselves. An agent is an entity for its groups' sake.
 
 from __future__ import annotations
 
-from coord_envelope import causal, claims, world
+from coord_envelope import world
+from coord_kernel.rules import causality, claims
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +78,11 @@ def _sent(state: Json, event: Event, body: Json) -> None:
 
 
 def _acked(state: Json, event: Event, body: Json) -> None:
-    said = {name: body[name] for name in ("kind", "claim", "result", "note") if isinstance(body.get(name), str)}
+    said = {
+        name: body[name]
+        for name in ("kind", "claim", "result", "note")
+        if isinstance(body.get(name), str)
+    }
     session = event["actor"].get("session_id")
     by = {"agent": event["actor"]["agent_id"], "ts": event["ts"], "session": session}
     state.setdefault("acks", {})[event.id] = by | said
@@ -95,9 +100,14 @@ def _claimed(state: Json, event: Event, body: Json) -> None:
 def _confirmed(state: Json, event: Event, body: Json) -> None:
     # The claim's own event may come later: the message is out all the same.
     if claims.is_arbiter(event["writer"]) and isinstance(body.get("claim"), str):
-        state.setdefault("firm", {}).setdefault(body["claim"], max(1, _number(body.get("n"), 1, claims.TOKENS)))
+        state.setdefault("firm", {}).setdefault(
+            body["claim"], max(1, _number(body.get("n"), 1, claims.TOKENS))
+        )
         known = state.setdefault("claims", {})
-        said = {"n": 1 + max((one["n"] for one in known.values()), default=0), "agent": str(body.get("agent_id"))}
+        said = {
+            "n": 1 + max((one["n"] for one in known.values()), default=0),
+            "agent": str(body.get("agent_id")),
+        }
         vis_ms = state["mail"]["vis_ms"] if "mail" in state else VISIBILITY_MS
         known.setdefault(body["claim"], {**said, "ts": event["ts"], "vis_ms": vis_ms})
 
@@ -116,8 +126,8 @@ def _nacked(state: Json, event: Event, body: Json) -> None:
 
 def _updated(state: Json, event: Event, body: Json) -> None:
     if "groups" not in state:
-        state.update(causal.nothing(), groups={})
-    causal.know(state, event)
+        state.update(causality.nothing(), groups={})
+    causality.know(state, event)
     for how in ("add", "rm"):
         given = body.get(how)
         names = given.get("groups") if isinstance(given, dict) else None
@@ -144,13 +154,19 @@ def _number(found: object, default: int, most: int) -> int:
 def united(states: list[Json]) -> Json:
     """The state of messages that are one: sent with one key in stores that had not met. The oldest first."""
     parts = ("acks", "claims", "nacks", "ended", "firm")
-    return states[0] | {part: {k: v for one in states for k, v in one.get(part, {}).items()} for part in parts}
+    return states[0] | {
+        part: {k: v for one in states for k, v in one.get(part, {}).items()} for part in parts
+    }
 
 
 def groups(state: Json) -> Iterable[str]:
     """The groups an agent is in: a join wins over a leave that did not know of it."""
     for group, writes in state.get("groups", {}).items():
-        last = (how for at, how in writes.items() if not any(causal.precedes(state, at, other) for other in writes))
+        last = (
+            how
+            for at, how in writes.items()
+            if not any(causality.precedes(state, at, other) for other in writes)
+        )
         if "add" in last:
             yield group
 
@@ -162,13 +178,19 @@ def done_by(state: Json) -> set[str]:
 
 def processed(state: Json) -> bool:
     """Is its delivery from a queue done? A late ack counts, too."""
-    return any(ack.get("kind") == "done" and "claim" in ack for ack in state.get("acks", {}).values())
+    return any(
+        ack.get("kind") == "done" and "claim" in ack for ack in state.get("acks", {}).values()
+    )
 
 
 def delivery(state: Json, agent: str | None = None) -> Json | None:
     """The newest claim (of this agent), with its id; None if there is none."""
     known, ended = state.get("claims", {}), state.get("ended", {})
-    found = [(one["n"], at) for at, one in known.items() if agent in (None, one["agent"]) and at not in ended]
+    found = [
+        (one["n"], at)
+        for at, one in known.items()
+        if agent in (None, one["agent"]) and at not in ended
+    ]
     return {"id": max(found)[1], **known[max(found)[1]]} if found else None
 
 
@@ -210,7 +232,7 @@ def waits_for(state: Json) -> list[str]:
     return direct + [one for one in mail["to"] if one.startswith("queue:") and not processed(state)]
 
 
-def facets(state: Json) -> Iterable[tuple[str, str]]:
+def indexed(state: Json) -> Iterable[tuple[str, str]]:
     """By what mail is found: addressee, sender, thread, key; where it waits, and in a queue from when on."""
     yield from (("member", group) for group in groups(state))
     if "mail" not in state:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import heapq
 
-from coord_envelope import clock, world
-from coord_envelope.view import whole
+from coord_envelope import ids, world
+from coord_kernel.views.view import whole
 from coord_msg import fold
 
 TYPE_CHECKING = False
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from coord_envelope.codec import Json
-    from coord_envelope.view import Source
+    from coord_kernel.views.view import Source
 
 
 class Mail:
@@ -21,7 +21,7 @@ class Mail:
 
     def __init__(self, source: Source, now_ms: int) -> None:
         self._source, self._now_ms, self._now = source, now_ms, world.format_ts(now_ms)
-        self._ahead = world.format_ts(now_ms + clock.AHEAD_MS)
+        self._ahead = world.format_ts(now_ms + ids.AHEAD_MS)
 
     def state(self, message: str) -> Json | None:
         """The folded state; None if there is no such message. Messages with one key are one: the oldest's."""
@@ -69,7 +69,11 @@ class Mail:
     def held(self, state: Json) -> bool:
         """Has a consumer claimed it, or is it given back until later?"""
         claim = fold.delivery(state)
-        return claim is not None and claim["ts"] <= self._ahead and fold.hidden_until(state) > self._now
+        return (
+            claim is not None
+            and claim["ts"] <= self._ahead
+            and fold.hidden_until(state) > self._now
+        )
 
     def holder(self, state: Json) -> str | None:
         """Who has it out of a queue; None if nobody, or if it is given back."""
@@ -86,13 +90,19 @@ class Mail:
     def dead(self, queue: str | None = None) -> Iterator[Json]:
         """What no consumer processed in as many deliveries as it had, of one queue or all."""
         begin, end = (f"{queue} ", f"{queue}!") if queue else ("", "~")
-        return (one for one in self._those(self._source.find("last", begin, end)) if self.status(one) == "dead")
+        return (
+            one
+            for one in self._those(self._source.find("last", begin, end))
+            if self.status(one) == "dead"
+        )
 
     def status(self, state: Json) -> str:
         """done | expired | dead | claimed | waiting; `sent` where nobody has to ack."""
         mail, waits = state["mail"], fold.waits_for(state)
         if not waits:
-            asked = mail["wants"] and any(not one.startswith(("chan:", "all", "group:")) for one in mail["to"])
+            asked = mail["wants"] and any(
+                not one.startswith(("chan:", "all", "group:")) for one in mail["to"]
+            )
             return "done" if asked else "sent"
         if self.expired(state):
             return "expired"
@@ -131,6 +141,6 @@ class Mail:
             "reason": claim and state.get("nacks", {}).get(claim["id"], {}).get("reason"),
         }
         some = {name: what for name, what in given.items() if what}
-        head = {"id": clock.short("msg", mail["id"]), "status": self.status(state)}
+        head = {"id": ids.short("msg", mail["id"]), "status": self.status(state)}
         said = {name: mail[name] for name in ("from", "to", "subject", "ts")}
         return {**head, **said, "msg_id": mail["id"], **some}  # what a person looks for stands left

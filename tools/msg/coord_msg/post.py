@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import BadData, Event, Fault, No, blobs, tool, world
+from coord_envelope import BadData, Event, Fault, No, world
 from coord_envelope.errors import NoAddressee
-from coord_envelope.view import Snapshot, View
+from coord_kernel.cli import complaints, values
+from coord_kernel.store import blobs
+from coord_kernel.views.view import Snapshot, View
 from coord_msg import fold
 from coord_msg.mail import Mail
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
 
 MSG = ("event_id", "msg_id")
 """Where a line on stdin has a message's id."""
@@ -32,7 +34,7 @@ class Post:
         """The mail as it is, or as it was at a time."""
         if at is None:
             return Mail(self._view.refresh(), world.now_ms())
-        then = tool.moment(at)
+        then = values.moment(at)
         return Mail(Snapshot(fold, self._call.journal.replay(until=then)), world.parse_ts(then))
 
     def agent(self, agent: str) -> Json | None:
@@ -61,7 +63,9 @@ class Post:
         Raises NoAddressee if one of them is not known; with `force` a name nobody has is taken all the same.
         """
         me = self._call.actor()["agent_id"]
-        unknown = [one for one in draft["to"] if one.startswith(fold.DIRECT) and not self._knows(one, me)]
+        unknown = [
+            one for one in draft["to"] if one.startswith(fold.DIRECT) and not self._knows(one, me)
+        ]
         if unknown and not force:
             what = f"{' '.join(unknown)}: nobody of that name is known"
             raise NoAddressee(what, todo="look at `ev agents`, or --force")
@@ -94,7 +98,9 @@ class Post:
                 raise NoAddressee(f"{one}: has no other member", todo="`msg join` makes one")
             found += members
         if len(set(found)) > _MOST:
-            raise BadData(f"{len(set(found))} addressees, more than {_MOST}", todo="use a channel: chan:NAME")
+            raise BadData(
+                f"{len(set(found))} addressees, more than {_MOST}", todo="use a channel: chan:NAME"
+            )
         return list(dict.fromkeys(found))
 
     def attached(self, paths: Iterable[str]) -> list[Json]:
@@ -105,7 +111,7 @@ class Post:
         with open(path, "rb") as file:
             data = file.read(blobs.LARGEST + 1)
         if len(data) > blobs.SYNCED:
-            tool.warn(f"{path} is larger than {blobs.SYNCED:,} bytes: it stays in this store")
+            complaints.warn(f"{path} is larger than {blobs.SYNCED:,} bytes: it stays in this store")
         name = os.path.basename(path).encode("utf-8", "replace")[:200].decode("utf-8", "ignore")
         try:
             return {**blobs.put(self._call.journal.store, data), "name": name}

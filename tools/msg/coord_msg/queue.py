@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope import No, Unreachable, Usage, claims, clock, locate, world
+from coord_envelope import No, Unreachable, Usage, ids, world
+from coord_kernel.rules import claims
+from coord_kernel.store import locate
 from coord_msg import draft, fold
 
 TYPE_CHECKING = False
@@ -13,8 +15,8 @@ if TYPE_CHECKING:
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_envelope.index import Index
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
+    from coord_kernel.views.index import Index
     from coord_msg.mail import Mail
     from coord_msg.post import Post
 
@@ -30,7 +32,9 @@ def firm(call: Call, require: str | None) -> bool:
     if require not in (None, "local", "confirmed"):
         raise Usage(f"--require {require}: no such strength", todo="local or confirmed")
     if require == "confirmed" and locate.remote(call.journal.store) is None:
-        raise Unreachable("no remote can confirm it", todo="`ev sync --remote NAME`, or leave out --require")
+        raise Unreachable(
+            "no remote can confirm it", todo="`ev sync --remote NAME`, or leave out --require"
+        )
     return require == "confirmed"
 
 
@@ -41,10 +45,22 @@ class Queue:
     """
 
     def __init__(
-        self, call: Call, post: Post, queue: str, vis_ms: int | None, at_once: int, firm: bool = False
+        self,
+        call: Call,
+        post: Post,
+        queue: str,
+        vis_ms: int | None,
+        at_once: int,
+        firm: bool = False,
     ) -> None:
         """With `firm` the remote's arbiter is asked to confirm each delivery, and what it does not is not given out."""
-        self._call, self._post, self._queue, self._vis_ms, self._at_once = call, post, queue, vis_ms, at_once
+        self._call, self._post, self._queue, self._vis_ms, self._at_once = (
+            call,
+            post,
+            queue,
+            vis_ms,
+            at_once,
+        )
         self._firm = firm
         self.lost: No | None = None
         """What became of a message that was not confirmed, after all."""
@@ -92,11 +108,15 @@ class Queue:
         before = fold.delivery(state)
         vis_ms = state["mail"]["vis_ms"] if self._vis_ms is None else self._vis_ms
         claim = draft.claimed(state["mail"]["id"], before["n"] + 1 if before else 1, vis_ms)
-        return draft.firm(claim, sorted(state.get("claims", {}))[-claims.HEADS :]) if self._firm else claim
+        return (
+            draft.firm(claim, sorted(state.get("claims", {}))[-claims.HEADS :])
+            if self._firm
+            else claim
+        )
 
     def _confirmed(self, taken: list[Delivery]) -> list[Event]:
         """Those that the arbiter confirms, and that are not done meanwhile; the others are given back."""
-        from coord_envelope.sync.ask import ask  # few do, and it loads much
+        from coord_kernel.sync.ask import ask  # few do, and it loads much
 
         reason, mail = ask(self._call.journal), self._post.mail()
         given: list[Event] = []
@@ -113,7 +133,9 @@ class Queue:
         if not given:
             self.lost = self._why(taken[0][1])
             if reason:
-                raise Unreachable(f"is not confirmed: {reason}; it was given back", where=self.lost.where)
+                raise Unreachable(
+                    f"is not confirmed: {reason}; it was given back", where=self.lost.where
+                )
         return given
 
     def _why(self, message: str) -> No:
@@ -121,11 +143,15 @@ class Queue:
         state = mail.state(message) or {}
         now, status = fold.delivery(state), mail.status(state)
         what = f"is out with {now['agent']}" if now and status == "claimed" else f"is {status}"
-        return No(what, where=clock.short("msg", message))
+        return No(what, where=ids.short("msg", message))
 
     def _noted(self, taken: list[Delivery], **notes: object) -> list[Event]:
         given = ((claim, self._post.event(message)) for claim, message in taken)
-        return [one.noted(claim=claim.id, n=claim["body"]["n"], **notes) for claim, one in given if one]
+        return [
+            one.annotated(claim=claim.id, n=claim["body"]["n"], **notes)
+            for claim, one in given
+            if one
+        ]
 
     def _busy(self, mail: Mail) -> bool:
         """Is what was given out last still out with this agent?"""

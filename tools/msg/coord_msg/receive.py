@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope import Filter, No, cursor, world
+from coord_envelope import Filter, No, world
+from coord_kernel.store import cursors, machine
 from coord_msg import draft, fold
 from coord_msg.show import Printer
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from coord_envelope import Cursor, Event
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
     from coord_msg.post import Post
 
     class Source(Protocol):
@@ -50,15 +51,25 @@ class Inbox:
             return []
         mail = self._post.mail()
         states = ((one, mail.state(one.id)) for one in fresh)
-        waiting = ((one, state) for one, state in states if state and mail.waits(state, self._agent))
-        return [one for one, state in waiting if state["mail"]["id"] == one.id]  # else it is another's twin
+        waiting = (
+            (one, state) for one, state in states if state and mail.waits(state, self._agent)
+        )
+        return [
+            one for one, state in waiting if state["mail"]["id"] == one.id
+        ]  # else it is another's twin
 
     def next_ms(self) -> float:
         return FOREVER
 
 
 def receive(
-    call: Call, source: Source, printer: Printer, follow: bool, wait_ms: int | None, most: int, ack: bool
+    call: Call,
+    source: Source,
+    printer: Printer,
+    follow: bool,
+    wait_ms: int | None,
+    most: int,
+    ack: bool,
 ) -> int:
     """Print what waits; with `follow` go on, with `wait_ms` wait so long for something. How many that were.
 
@@ -82,7 +93,9 @@ def _give(call: Call, mail: list[Event], printer: Printer, ack: bool) -> int:
     if mail:
         call.put(map(printer.noted, mail))
         if ack:
-            call.journal.append(call.actor(), [draft.ack(one.id, one.get("$claim")) for one in mail])
+            call.journal.append(
+                call.actor(), [draft.ack(one.id, one.get("$claim")) for one in mail]
+            )
     return len(mail)
 
 
@@ -90,17 +103,17 @@ def _news(
     call: Call, begin: Cursor, wanted: Filter | None, wait_ms: float, wake_ms: Callable[[], float]
 ) -> Iterator[Iterator[Event]]:
     """Batches of what comes after a cursor, and an empty one when `wake_ms` is over; until `wait_ms` is over."""
-    until = world.boot_ns() + wait_ms * 1e6
+    until = machine.boot_ns() + wait_ms * 1e6
 
     def within() -> float:
-        return max(1.0, min((until - world.boot_ns()) / 1e6, wake_ms(), 86_400_000.0))
+        return max(1.0, min((until - machine.boot_ns()) / 1e6, wake_ms(), 86_400_000.0))
 
     from contextlib import closing  # 3 ms
 
     with closing(call.journal.follow(begin, live=False).batches(wanted, within=within)) as batches:
         for batch in batches:
             yield batch
-            if world.boot_ns() >= until:
+            if machine.boot_ns() >= until:
                 return
 
 
@@ -129,10 +142,10 @@ def broadcast(
     ack_fd: int | None,
 ) -> None:
     """Print what came to a channel after the cursor `name`, and move it. Raises No: nothing came."""
-    from coord_envelope.deliver import deliver
+    from coord_kernel.cli.deliver import deliver
 
     name = name or cursor_name(channel, call.actor()["agent_id"])
-    begin, wanted = cursor.load(call.journal.store, name), Broadcast(channel)
+    begin, wanted = cursors.load(call.journal.store, name), Broadcast(channel)
     if wait_ms is not None:
         batches = _news(call, begin, wanted, wait_ms, lambda: FOREVER)
         if not any(next(batch, None) for batch in batches):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from coord_envelope import world
-from coord_envelope.output import Output
+from coord_kernel.cli.output import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
 
 
 class Printer:
@@ -25,9 +25,9 @@ class Printer:
         if text:
             call.out = Fenced()
 
-    def noted(self, event: Event, **notes: object) -> Event:
+    def annotated(self, event: Event, **notes: object) -> Event:
         """The message with its annotations."""
-        return event.noted(trust=self._trust(event), **notes)
+        return event.annotated(trust=self._trust(event), **notes)
 
     def _trust(self, event: Event) -> str:
         agent = event["actor"]["agent_id"]
@@ -48,7 +48,7 @@ class Fenced(Output):
     def put(self, item: Json) -> None:
         shown = fenced(item, self._nonce)
         if self.terminal:
-            from coord_envelope.terminal import visible
+            from coord_kernel.cli.terminal import visible
 
             shown = "\n".join(map(visible, shown.split("\n")))
         self._waiting.append(shown.encode("utf-8", "replace"))
@@ -60,7 +60,9 @@ def fenced(event: Json, nonce: str) -> str:
     words = f"from={event['actor']['agent_id']} id={event['event_id']} trust={event['$trust']}"
     subject = body.get("subject")
     text = body.get("text")
-    said = [f"Subject: {_line(subject)}"] if isinstance(subject, str) else [f"Type: {event['type']}"]
+    said = (
+        [f"Subject: {_line(subject)}"] if isinstance(subject, str) else [f"Type: {event['type']}"]
+    )
     attach = body.get("attach")
     names = [one["name"] for one in attach if _named(one)] if isinstance(attach, list) else []
     said += [f"Attached: {_line(one)}" for one in names]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 
-from coord_envelope import BadData, Filter, No, blobs, tool, world
-from coord_envelope.disk import write_all
-from coord_envelope.follow import POLL_MS, Bell
+from coord_envelope import BadData, Filter, No, world
+from coord_kernel.cli import complaints
+from coord_kernel.store import blobs
+from coord_kernel.store.disk import write_all
+from coord_kernel.streams.follow import POLL_MS, Watcher
 from coord_run import fold
 from coord_run.jobs import OVER
 from coord_run.logs import CHUNK, STREAMS, attempts, place
@@ -16,9 +18,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from coord_envelope import Event, Store
+    from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel import Store
+    from coord_kernel.cli.call import Call
     from coord_run.store import Runs
 
 
@@ -74,23 +77,25 @@ def follow(
     """
     store = call.journal.store
     follower = call.journal.follow(call.journal.end(live=False), live=False)
-    bell, reader = Bell(store.path), None
-    deaf = (lambda: float(POLL_MS)) if bell.fd is None else None
-    with contextlib.closing(follower.batches(Filter(types=["run.*"]), also=bell.fd, within=deaf)) as batches:
+    watcher, reader = Watcher(store.path), None
+    deaf = (lambda: float(POLL_MS)) if watcher.fd is None else None
+    with contextlib.closing(
+        follower.batches(Filter(types=["run.*"]), also=watcher.fd, within=deaf)
+    ) as batches:
         for number, batch in enumerate(batches):
             news = list(batch)
             if news or not number:
                 state = _state(runs, run)
             if heed:
                 heed(news)
-            bell.silence()
-            bell.listen(_directories(store, run))
+            watcher.drain()
+            watcher.watch(_directories(store, run))
             over = fold.status(state, world.now_ms()) in OVER
             for n in attempts(store, run)[-1:] if reader is None else attempts(store, run):
                 if reader is None or n > reader.n:
                     if reader:
                         reader.pump(both)
-                        tool.warn(f"{run}: attempt {n}")
+                        complaints.warn(f"{run}: attempt {n}")
                     reader = Reader(store, run, n, streams)
             if reader:
                 reader.pump(both)
@@ -108,8 +113,13 @@ def _state(runs: Runs, run: str) -> Json:
 
 
 def _directories(store: Store, run: str) -> list[str]:
-    os.close(store.directory("local", "runs", run, make=True))  # so that the first attempt is heard of, too
-    return ["/".join(names) for names in (place(run), *(place(run, str(n)) for n in attempts(store, run)[-1:]))]
+    os.close(
+        store.directory("local", "runs", run, make=True)
+    )  # so that the first attempt is heard of, too
+    return [
+        "/".join(names)
+        for names in (place(run), *(place(run, str(n)) for n in attempts(store, run)[-1:]))
+    ]
 
 
 def _elsewhere(store: Store, state: Json, streams: Sequence[str], both: bool) -> None:
@@ -128,7 +138,7 @@ def _elsewhere(store: Store, state: Json, streams: Sequence[str], both: bool) ->
 def _foreign(fd: int, data: bytes) -> None:
     """Print what another store says was printed: anybody who can push may have written it, so it steers no terminal."""
     if os.isatty(fd):
-        from coord_envelope.terminal import visible
+        from coord_kernel.cli.terminal import visible
 
         data = "\n".join(map(visible, data.decode("utf-8", "replace").split("\n"))).encode()
     write_all(fd, data)

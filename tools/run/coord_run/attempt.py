@@ -15,9 +15,13 @@ import select
 import signal
 import sys
 
-from coord_envelope import Fault, child, claims, tool, world
-from coord_envelope.child import Caught
-from coord_envelope.disk import fault_of
+from coord_envelope import Fault
+from coord_kernel.cli import complaints
+from coord_kernel.proc import child
+from coord_kernel.proc.child import Signals
+from coord_kernel.rules import claims
+from coord_kernel.store import machine
+from coord_kernel.store.disk import fault_of
 from coord_run import draft, fold
 from coord_run.failure import CannotRun
 from coord_run.logs import STREAMS, Log
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
     from coord_run.jobs import Jobs
     from coord_run.prepare import Plan
     from coord_run.substrate import Command
@@ -51,7 +55,12 @@ class Ended:
         self.outcome, self.code, self.why = outcome, code, why
 
     def told(self, ns: int) -> Json:
-        said: Json = {"outcome": self.outcome, "code": self.code, "dur_ms": ns // 1_000_000, "reason": self.why}
+        said: Json = {
+            "outcome": self.outcome,
+            "code": self.code,
+            "dur_ms": ns // 1_000_000,
+            "reason": self.why,
+        }
         if self.outcome == "signal" and self.code:
             with contextlib.suppress(ValueError):
                 said["signal"] = signal.Signals(self.code - 128).name
@@ -65,7 +74,7 @@ def supervise(call: Call, plan: Plan, slot: int | None, alive: int) -> NoReturn:
     try:
         os.setsid()
         child.adopt_orphans()
-        caught = Caught(signal.SIGCHLD, signal.SIGTERM, LOOK)
+        caught = Signals(signal.SIGCHLD, signal.SIGTERM, LOOK)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, LOOK))
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_IGN)
@@ -83,7 +92,7 @@ def supervise(call: Call, plan: Plan, slot: int | None, alive: int) -> NoReturn:
 class Attempt:
     """The command, its output and its time."""
 
-    def __init__(self, call: Call, plan: Plan, caught: Caught, alive: int) -> None:
+    def __init__(self, call: Call, plan: Plan, caught: Signals, alive: int) -> None:
         self._call, self._plan, self._caught, self._alive = call, plan, caught, alive
         self._runs = Runs(call)
         self._logs: list[Log] = []
@@ -95,7 +104,7 @@ class Attempt:
 
     def go(self, slot: int | None) -> None:
         """Run it to its end, and say that."""
-        begin = world.boot_ns()
+        begin = machine.boot_ns()
         try:
             ended = self._ran()
         except CannotRun as failure:
@@ -108,7 +117,7 @@ class Attempt:
         self._preparation.tidy()
         if slot is not None:
             os.close(slot)
-        self._finish(ended, world.boot_ns() - begin)
+        self._finish(ended, machine.boot_ns() - begin)
 
     # ---- the command
 
@@ -119,18 +128,31 @@ class Attempt:
         if self._why:
             return Ended(self._why)
         command = self._preparation.command()
-        begin, limit = world.boot_ns(), fold.number(self._plan.body.get("timeout_ms"), fold.TIMEOUT_MS)
-        self._end_at, self._beat_at = begin + limit * 1_000_000, begin + self._plan.lease_ms * 1_000_000 // 2
+        begin, limit = (
+            machine.boot_ns(),
+            fold.number(self._plan.body.get("timeout_ms"), fold.TIMEOUT_MS),
+        )
+        self._end_at, self._beat_at = (
+            begin + limit * 1_000_000,
+            begin + self._plan.lease_ms * 1_000_000 // 2,
+        )
         self._process = process = Process(command)
         for stream, pipe in zip(STREAMS, process.pipes, strict=True):
             self._logs.append(
-                Log(self._call.journal.store, self._plan.run, self._plan.n, stream, pipe, self._preparation.mask)
+                Log(
+                    self._call.journal.store,
+                    self._plan.run,
+                    self._plan.n,
+                    stream,
+                    pipe,
+                    self._preparation.mask,
+                )
             )
-        self._act(world.boot_ns())
+        self._act(machine.boot_ns())
         # Signals are taken before it is asked whether it ended: the other way round its end could go unheard.
         while not process.over(any(log.open for log in self._logs) and self._why is None):
             self._wait()
-            self._act(world.boot_ns())
+            self._act(machine.boot_ns())
         return self._outcome(command, process.reap())
 
     def _wait(self) -> None:
@@ -140,7 +162,7 @@ class Attempt:
             poll.register(fd, select.POLLIN)
         linger = self._process.linger_until if self._process else NEVER
         next_ns = min(self._kill_at, self._beat_at, self._end_at, linger)
-        for fd, _ in poll.poll(min(max(0.0, (next_ns - world.boot_ns()) / 1e6 + 1), 86_400_000)):
+        for fd, _ in poll.poll(min(max(0.0, (next_ns - machine.boot_ns()) / 1e6 + 1), 86_400_000)):
             if fd in fds:
                 fds[fd].copy()
             elif fd == self._alive:
@@ -169,7 +191,7 @@ class Attempt:
         if grace_ns is None:
             grace_ns = fold.number(self._plan.body.get("grace_ms"), fold.GRACE_MS) * 1_000_000
         self._why = self._why or why
-        self._kill_at = min(self._kill_at, world.boot_ns() + grace_ns)
+        self._kill_at = min(self._kill_at, machine.boot_ns() + grace_ns)
         if grace_ns:
             self._signal(signal.SIGTERM)
             self._signal(signal.SIGCONT)
@@ -200,7 +222,7 @@ class Attempt:
 
     def _confirm(self) -> None:
         """Of a job that came by sync: ask the arbiter for it, and say only then that the command may have run."""
-        from coord_envelope.sync.exchange import sync
+        from coord_kernel.sync.exchange import sync
 
         plan, why = self._plan, "its claim was not confirmed"
         try:
@@ -211,7 +233,9 @@ class Attempt:
         confirmed = state and state["confirmed"].get(plan.claim)
         if not confirmed:
             self._why = draft.reason(why)
-        elif not self._say(lambda state: draft.said("started", state, plan.claim, host=world.host())):
+        elif not self._say(
+            lambda state: draft.said("started", state, plan.claim, host=machine.host())
+        ):
             self._why = STOPPED
         else:
             plan.token = confirmed["n"]
@@ -220,7 +244,9 @@ class Attempt:
         plan = self._plan
         self._beat_at = now + plan.lease_ms * 1_000_000 // 2
         try:
-            self._say(lambda state: draft.said("heartbeat", state, plan.claim, lease_ms=plan.lease_ms))
+            self._say(
+                lambda state: draft.said("heartbeat", state, plan.claim, lease_ms=plan.lease_ms)
+            )
         except (Fault, OSError):
             self._beat_at = now + plan.lease_ms * 1_000_000 // 8
 
@@ -239,7 +265,7 @@ class Attempt:
                 self._say(last)
                 return
             except (Fault, OSError) as trouble:
-                tool.warn(f"{self._plan.run}: its end is not written: {trouble}")
+                complaints.warn(f"{self._plan.run}: its end is not written: {trouble}")
             if self._orphaned:
                 return
             self._orphaned = bool(select.select([self._alive], [], [], RETRY_NS / 1e9)[0])

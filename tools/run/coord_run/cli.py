@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope import BadData, Fault, Filter, No, Usage, tool
+from coord_envelope import BadData, Fault, Filter, No, Usage
+from coord_kernel.cli import process
 from coord_run import draft
 from coord_run.jobs import OVER, STATUSES, exit_status, passed_on
 from coord_run.mine import witness
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
     from coord_run import options as o
     from coord_run.jobs import Jobs
 
@@ -70,7 +71,9 @@ def request(
     if argv:
         one = asked.body(call, argv, *options)
         drafts = [_drafted(call, one, work, key, cause)]
-        call.put(call.journal.append(call.actor(), drafts, allow_secret, witness(call.journal.store)))
+        call.put(
+            call.journal.append(call.actor(), drafts, allow_secret, witness(call.journal.store))
+        )
         return
     if any(one not in (None, False) for one in (*options, key, work, cause)):
         raise Usage("there is no command", todo="run request [options] -- ARGV...")
@@ -138,7 +141,9 @@ def exec_(
     from coord_run import foreground
     from coord_run import request as asked
 
-    body = asked.body(call, argv, None, timeout, grace, None, 1, None, None, env, secret, cwd, repo, input_, False)
+    body = asked.body(
+        call, argv, None, timeout, grace, None, 1, None, None, env, secret, cwd, repo, input_, False
+    )
     return foreground.run(call, _drafted(call, body, work, key, cause), substrate, allow_secret)
 
 
@@ -171,7 +176,13 @@ def attach(call: Call, id_: o.Id) -> int:
     return passed_on(runs.jobs(), follow(call, runs, run))
 
 
-def logs(call: Call, id_: o.Id, stderr: o.Stderr = False, attempt: o.Attempt = None, follow: o.Follow = False) -> None:
+def logs(
+    call: Call,
+    id_: o.Id,
+    stderr: o.Stderr = False,
+    attempt: o.Attempt = None,
+    follow: o.Follow = False,
+) -> None:
     """Print what a job wrote, byte for byte.
 
     Exit 1 if it is not in this store.
@@ -201,8 +212,15 @@ def ls(
         if one not in STATUSES:
             raise Usage(f"--status {one}: no such status", todo=f"one of {', '.join(STATUSES)}")
     jobs = Runs(call).jobs(at)
-    found = jobs.listed(all_ or any(one in OVER for one in status or ()), work and call.resolve(work))
-    call.put(map(jobs.row, islice((one for one in found if not status or jobs.status(one) in status), lines)))
+    found = jobs.listed(
+        all_ or any(one in OVER for one in status or ()), work and call.resolve(work)
+    )
+    call.put(
+        map(
+            jobs.row,
+            islice((one for one in found if not status or jobs.status(one) in status), lines),
+        )
+    )
 
 
 def show(call: Call, ids: o.Ids = None, at: o.At = None) -> None:
@@ -241,14 +259,14 @@ def cancel(call: Call, ids: o.Ids = None, reason: o.Reason = "not wanted any mor
 
         done = runs.change(decide)
         first = call.event(before[0]) if before else None
-        return [first.noted(dup=True)] if first else done
+        return [first.annotated(dup=True)] if first else done
 
     call.each(ids, RUN, cancelled)
 
 
 def watch(call: Call) -> None:
     """Print job events as they come, from now on."""
-    from coord_envelope.deliver import deliver
+    from coord_kernel.cli.deliver import deliver
 
     deliver(call, call.journal.end(), Filter(types=["run.*"]))
 
@@ -260,4 +278,4 @@ ABOUT = "Jobs: request, run, follow, cancel."
 def main() -> None:
     from coord_run.argv import TABLE
 
-    tool.main("run", ABOUT, COMMANDS, "coord_run.options", TABLE)
+    process.run("run", ABOUT, COMMANDS, "coord_run.options", TABLE)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from coord_envelope import SELF, BadData, claims, world
+from coord_envelope import SELF, BadData
 from coord_envelope.codec import Json
 from coord_envelope.event import Made, name_ok
+from coord_kernel.rules import claims
+from coord_kernel.store import machine
 from coord_run import fold
 
 ARGV_MOST = 256
@@ -24,10 +26,20 @@ def requested(body: Json, work: str | None = None, **rest: object) -> Json:
 
 def _check(body: Json) -> None:
     argv = body.get("argv")
-    if not isinstance(argv, list) or not argv or not all(isinstance(one, str) for one in argv) or not argv[0]:
-        raise BadData("argv is no list of texts, the first one a command", todo='{"argv": ["make", "test"]}')
+    if (
+        not isinstance(argv, list)
+        or not argv
+        or not all(isinstance(one, str) for one in argv)
+        or not argv[0]
+    ):
+        raise BadData(
+            "argv is no list of texts, the first one a command", todo='{"argv": ["make", "test"]}'
+        )
     if len(argv) > ARGV_MOST:
-        raise BadData(f"argv has {len(argv)} words, more than {ARGV_MOST}", todo="put them into a file: --input")
+        raise BadData(
+            f"argv has {len(argv)} words, more than {ARGV_MOST}",
+            todo="put them into a file: --input",
+        )
     if any("\0" in one for one in argv):
         raise BadData("argv holds a zero byte")
     for name, value in body.get("env", {}).items():
@@ -56,7 +68,12 @@ def about(kind: str, run: str, base: list[str], body: Json) -> Json:
 
 def claimed(state: Json, runner: str, lease_ms: int) -> Json:
     """The next attempt; it takes the job from whoever held it and lapsed."""
-    body: Json = {"n": fold.used(state) + 1, "lease_ms": lease_ms, "runner": runner, "gen": claims.next_gen(state)}
+    body: Json = {
+        "n": fold.used(state) + 1,
+        "lease_ms": lease_ms,
+        "runner": runner,
+        "gen": claims.next_gen(state),
+    }
     body |= {"steal": True} if fold.open_claims(state) else {}
     return about("claimed", state["request"]["id"], claims.base(state), body)
 
@@ -70,7 +87,7 @@ def said(kind: str, state: Json, claim: str, **body: object) -> Json:
 def started(refs: Json) -> Json:
     """What follows a draft of a claim that has `$as` claim: from here on the command may have run."""
     claim = Made("claim")
-    body = {"claim": claim, "host": world.host()}
+    body = {"claim": claim, "host": machine.host()}
     return {"type": "run.started", "refs": refs, "base": [claim], "body": body}
 
 

@@ -7,14 +7,15 @@
     completed              how the attempt ended
     cancelled              it shall run no more
 
-Who holds it is the rule of all claims (`coord_envelope.claims`), and time: an attempt without a sign of life lapses.
+Who holds it is the rule of all claims (`coord_kernel.rules.claims`), and time: an attempt without a sign of life lapses.
 """
 
 from __future__ import annotations
 
 from binascii import crc32
 
-from coord_envelope import causal, claims, clock, world
+from coord_envelope import ids, world
+from coord_kernel.rules import causality, claims
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def step(state: Json | None, event: Event) -> Json:
     """The state after one event more, taken in order of event_id."""
     if state is None:
         state = {**claims.nothing(), "request": None, "attempts": {}, "results": {}, "cancels": {}}
-    causal.know(state, event)
+    causality.know(state, event)
     claims.take(state, event)
     change = _CHANGES.get(event["type"])
     if change:
@@ -82,7 +83,13 @@ _KINDS: dict[str, type] = {
 
 def _sound(body: Json, name: str, kind: type) -> bool:
     found = body.get(name, kind())
-    texts = found.values() if name == "env" and isinstance(found, dict) else found if isinstance(found, list) else ()
+    texts = (
+        found.values()
+        if name == "env" and isinstance(found, dict)
+        else found
+        if isinstance(found, list)
+        else ()
+    )
     return isinstance(found, kind) and all(isinstance(one, str) for one in texts)
 
 
@@ -188,7 +195,9 @@ def _again(state: Json, result: Json) -> bool:
     outcome, code = result["outcome"], result.get("code")
     if state["cancels"] or outcome == "cancelled" or _attempt(state, result) >= most(state):
         return False
-    hopeless = state["request"]["body"].get("retry") != "any" or (outcome == "exit" and code in (0, BAD_DATA))
+    hopeless = state["request"]["body"].get("retry") != "any" or (
+        outcome == "exit" and code in (0, BAD_DATA)
+    )
     return bool(outcome == "error" or not hopeless)
 
 
@@ -201,7 +210,11 @@ def result(state: Json) -> Json | None:
 def open_claims(state: Json) -> list[str]:
     """The claims that may hold it, the one that does first, if none has lapsed."""
     firm = [one for one in state["confirmed"] if not claims.over(state, one)]
-    rest = sorted(one for one in state["claims"] if one not in state["confirmed"] and not claims.over(state, one))
+    rest = sorted(
+        one
+        for one in state["claims"]
+        if one not in state["confirmed"] and not claims.over(state, one)
+    )
     return firm[::-1] + rest
 
 
@@ -219,7 +232,7 @@ def alive(state: Json, claim: str, now: int) -> bool:
     """Does a claim that is open hold now? One from a clock that runs far ahead does not."""
     end = lapses(state, claim)
     attempt = state["attempts"].get(claim, {"lease_ms": LEASE_MS})
-    furthest: int = now + attempt["lease_ms"] + SKEW_MS + clock.AHEAD_MS
+    furthest: int = now + attempt["lease_ms"] + SKEW_MS + ids.AHEAD_MS
     return now < end <= furthest
 
 
@@ -237,7 +250,9 @@ def due(state: Json) -> int:
         last = tried[-1]
         n = _attempt(state, last)
         pause = min(asked(state, "backoff_ms", BACKOFF_MS) << min(n - 1, 20), LONGEST_BACKOFF_MS)
-        share = crc32(f"{state['request']['id']} {n}".encode()) / 0xFFFFFFFF  # the same wherever it is worked out
+        share = (
+            crc32(f"{state['request']['id']} {n}".encode()) / 0xFFFFFFFF
+        )  # the same wherever it is worked out
         return world.parse_ts(last["ts"]) + int(pause * (1 + share) / 2)
     except (ValueError, OverflowError):
         return 0
@@ -266,7 +281,7 @@ def status(state: Json, now: int) -> str:
     return "expired" if late else "requested"
 
 
-def facets(state: Json) -> Iterable[tuple[str, str]]:
+def indexed(state: Json) -> Iterable[tuple[str, str]]:
     """By what a job is found: all, those not settled, of a work item, its key; held until, or free from when on."""
     request = state["request"]
     if not request:
@@ -288,5 +303,5 @@ def facets(state: Json) -> Iterable[tuple[str, str]]:
 
 
 def moment(ms: int) -> str:
-    """A time as facets have it: as text it sorts as the number does."""
+    """A time as indexed have it: as text it sorts as the number does."""
     return f"{max(0, ms):016d}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import pins
+from coord_kernel.store import pins
 from coord_run import attach
 from coord_run.attempt import ORPHANED
 from coord_run.hands import Hands
@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_envelope.index import Index
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
+    from coord_kernel.views.index import Index
 
 
 def run(call: Call, request: Json, where: str, allow_secret: bool) -> int:
@@ -34,17 +34,25 @@ def run(call: Call, request: Json, where: str, allow_secret: bool) -> int:
 
     if key is not None:
         call.journal.index.refresh()  # a long way to go is gone before the lock is taken
-    asked, *claimed = call.journal.append(call.actor(), decide, allow_secret, witness(call.journal.store))
+    asked, *claimed = call.journal.append(
+        call.actor(), decide, allow_secret, witness(call.journal.store)
+    )
     if claimed:
         pin = pins.take(call.journal.store, *place(asked.id, "1", "pin"))
         assert pin is not None, "it is new"
         runs.close()
         call.journal.index.close()
-        hands.begin({"id": asked.id, "by": asked["actor"]["agent_id"], "body": asked["body"]}, claimed[0], pin)
+        hands.begin(
+            {"id": asked.id, "by": asked["actor"]["agent_id"], "body": asked["body"]},
+            claimed[0],
+            pin,
+        )
 
     def heed(news: list[Event]) -> None:
         if hands.reap() and claimed:
-            runs.give_back(asked.id, claimed[0].id, ORPHANED)  # it was killed, else it has said how it ended
+            runs.give_back(
+                asked.id, claimed[0].id, ORPHANED
+            )  # it was killed, else it has said how it ended
         if any(one["type"] == "run.cancelled" for one in news):
             hands.look(asked.id)
 

@@ -6,9 +6,10 @@ import contextlib
 import os
 import signal
 
-from coord_envelope import child, locate
 from coord_envelope.event import Made
-from coord_envelope.tool import Call
+from coord_kernel.cli.call import Call
+from coord_kernel.proc import child
+from coord_kernel.store import locate
 from coord_run import draft, fold, policy
 from coord_run.attempt import LOOK, supervise
 from coord_run.mine import is_mine

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 
-from coord_envelope import clock, tool, world
-from coord_envelope.view import whole
+from coord_envelope import ids, world
+from coord_kernel.cli import complaints
+from coord_kernel.views.view import whole
 from coord_run import fold
 
 TYPE_CHECKING = False
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from coord_envelope.codec import Json
-    from coord_envelope.view import Source
+    from coord_kernel.views.view import Source
 
 
 NO_RESULT = 125
@@ -50,7 +51,7 @@ class Jobs:
     def free(self) -> Iterator[Json]:
         """What may be claimed now, in the order in which it became free."""
         until = fold.moment(self.now) + "~"
-        ahead = fold.moment(self.now + clock.AHEAD_MS)  # a claim from a clock that runs far ahead
+        ahead = fold.moment(self.now + ids.AHEAD_MS)  # a claim from a clock that runs far ahead
         find = self._source.find
         found = heapq.merge(find("free", "", until), find("held", "", until), find("held", ahead))
         return (one for one in self._those(found) if self.status(one) == "requested")
@@ -59,7 +60,10 @@ class Jobs:
         """How many ms from now a job may become free by itself."""
         after = fold.moment(self.now) + "~"
         found = (next(self._source.find(facet, after), None) for facet in ("free", "held"))
-        return min((int(one[0].split(" ")[0]) - self.now + 1.0 for one in found if one), default=float("inf"))
+        return min(
+            (int(one[0].split(" ")[0]) - self.now + 1.0 for one in found if one),
+            default=float("inf"),
+        )
 
     def held(self) -> Iterator[Json]:
         """Jobs that somebody claimed."""
@@ -88,16 +92,27 @@ class Jobs:
             "not_before": again > self.now and world.format_ts(again),
             "cancelled": next((one["reason"] for one in state["cancels"].values()), None),
         }
-        shown = {name: value for name, value in some.items() if value is not None and value is not False}
-        said = {"argv": request["body"]["argv"], "by": request["by"], "ts": request["ts"], "run_id": request["id"]}
+        shown = {
+            name: value for name, value in some.items() if value is not None and value is not False
+        }
+        said = {
+            "argv": request["body"]["argv"],
+            "by": request["by"],
+            "ts": request["ts"],
+            "run_id": request["id"],
+        }
         work = {"work_id": request["work"]} if "work" in request else {}
-        return {"id": clock.short("run", request["id"]), "status": status, **shown, **said, **work}
+        return {"id": ids.short("run", request["id"]), "status": status, **shown, **said, **work}
 
     def shown(self, state: Json) -> Json:
         """All there is to know of it."""
         result = fold.result(state)
         more = {name: result[name] for name in _RESULT if name in result} if result else {}
-        also = [{"id": at, **_brief(one)} for at, one in state["results"].items() if at != (result or {}).get("id")]
+        also = [
+            {"id": at, **_brief(one)}
+            for at, one in state["results"].items()
+            if at != (result or {}).get("id")
+        ]
         ended = {one["claim"]: one for _, one in fold.results(state)}
         attempts = [self._attempt(state, claim, ended) for claim in sorted(state["attempts"])]
         request = {"request": state["request"]["body"], "status_code": exit_status(state, self.now)}
@@ -112,7 +127,11 @@ class Jobs:
     def _attempt(self, state: Json, claim: str, ended: dict[str, Json]) -> Json:
         one, by = state["attempts"][claim], state["claims"].get(claim, {})
         said = {name: one[name] for name in ("started", "host", "why") if one.get(name)}
-        said |= {name: ended[claim][name] for name in ("outcome", "code", "signal") if name in ended.get(claim, {})}
+        said |= {
+            name: ended[claim][name]
+            for name in ("outcome", "code", "signal")
+            if name in ended.get(claim, {})
+        }
         return {"n": one["n"], "claim": claim, "runner": by.get("agent"), **said}
 
 
@@ -139,5 +158,7 @@ def passed_on(jobs: Jobs, state: Json) -> int:
         return 0
     if row.get("outcome") not in ("exit", "signal"):
         why = jobs.shown(state).get("reason") or row.get("cancelled")
-        tool.warn(f"{row['id']}: {row.get('outcome', row['status'])}" + (f": {why}" if why else ""))
+        complaints.warn(
+            f"{row['id']}: {row.get('outcome', row['status'])}" + (f": {why}" if why else "")
+        )
     return status

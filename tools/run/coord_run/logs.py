@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import blobs
-from coord_envelope.context import suppress
-from coord_envelope.disk import write_all
 from coord_envelope.errors import Refused
+from coord_envelope.platform import suppress
 from coord_envelope.secrets import refuse_secret
+from coord_kernel.store import blobs
+from coord_kernel.store.disk import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope import Store
     from coord_envelope.codec import Json
+    from coord_kernel import Store
     from coord_run.secret import Mask
 
 STREAMS = ("stdout", "stderr")
@@ -36,17 +36,25 @@ def place(run: str, *rest: str) -> tuple[str, ...]:
 
 def attempts(store: Store, run: str) -> list[int]:
     """The attempts of which there are logs here, ascending."""
-    return sorted(int(name) for name in store.listdir("local", "runs", run) if name.isdecimal() and len(name) < 10)
+    return sorted(
+        int(name)
+        for name in store.listdir("local", "runs", run)
+        if name.isdecimal() and len(name) < 10
+    )
 
 
 class Log:
     """One stream of a running command, from its pipe to its log."""
 
-    def __init__(self, store: Store, run: str, n: int, stream: str, pipe: int, mask: Mask | None) -> None:
+    def __init__(
+        self, store: Store, run: str, n: int, stream: str, pipe: int, mask: Mask | None
+    ) -> None:
         import hashlib
 
         self.pipe, self.stream, self.open = pipe, stream, True
-        self._file = store.open(*place(run, str(n), f"{stream}.log"), flags=os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        self._file = store.open(
+            *place(run, str(n), f"{stream}.log"), flags=os.O_RDWR | os.O_CREAT | os.O_TRUNC
+        )
         self._mask, self._hash, self._bytes, self._cut = mask, hashlib.sha256(), 0, False
         os.set_blocking(pipe, False)
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 
 from coord_envelope import codec, event
-from coord_envelope.disk import write_all
+from coord_kernel.store.disk import write_all
 from coord_run.logs import place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from coord_envelope import Event, Store
-    from coord_envelope.append import Witness
+    from coord_envelope import Event
     from coord_envelope.codec import Json
+    from coord_kernel import Store
+    from coord_kernel.journal.append import Witness
 
 NOTE = "request"
 
@@ -44,4 +45,6 @@ def is_mine(store: Store, request: Json) -> bool:
         noted = event.parse(raw or b"")
     except ValueError:
         return False
-    return noted["actor"]["agent_id"] == request["by"] and codec.same(noted["body"], request["body"])
+    return noted["actor"]["agent_id"] == request["by"] and codec.same(
+        noted["body"], request["body"]
+    )

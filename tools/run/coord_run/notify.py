@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from coord_envelope import world
+from coord_kernel.store import machine
 
 
 class Notify:
@@ -15,7 +16,7 @@ class Notify:
         usec, pid = world.getenv("WATCHDOG_USEC") or "", world.getenv("WATCHDOG_PID")
         asked = self._address and usec.isdecimal() and pid in (None, str(os.getpid()))
         self._every_ns = int(usec) * 1_000 // 2 if asked else 0
-        self._next = world.boot_ns()
+        self._next = machine.boot_ns()
 
     def say(self, state: str) -> None:
         """`READY=1`, `STOPPING=1`, … A manager that is gone is no failure."""
@@ -33,7 +34,7 @@ class Notify:
         """Tell the watchdog, when it is time for that. How many ms until the next time."""
         if not self._every_ns:
             return float("inf")
-        now = world.boot_ns()
+        now = machine.boot_ns()
         if now >= self._next:
             self.say("WATCHDOG=1")
             self._next = now + self._every_ns

@@ -29,11 +29,17 @@ class Rule:
         for name, value in said.items():
             texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
             if not ((name in LISTS and texts) or (name == "repo" and isinstance(value, bool))):
-                raise BadData(f"{name} is not known, or not of its type", where, todo="see run(1), POLICY")
+                raise BadData(
+                    f"{name} is not known, or not of its type", where, todo="see run(1), POLICY"
+                )
         if not said.get("argv") or not said.get("from"):
-            raise BadData("a rule needs argv and from", where, todo='argv = ["make"], from = ["agent:ci"]')
+            raise BadData(
+                "a rule needs argv and from", where, todo='argv = ["make"], from = ["agent:ci"]'
+            )
         self._argv, self._from, self.sandbox = said["argv"], said["from"], said.get("sandbox", [])
-        self._env, self._secrets, self._repo = (said.get(name, ()) for name in ("env", "secrets", "repo"))
+        self._env, self._secrets, self._repo = (
+            said.get(name, ()) for name in ("env", "secrets", "repo")
+        )
 
     def allows(self, request: Json) -> bool:
         """May this run?"""
@@ -59,7 +65,9 @@ def rules(root: str) -> Sequence[Rule]:
         if info.st_uid != os.geteuid() or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise Refused("others may write to it", where=path, todo=f"chmod go-w {path}")
         if os.path.commonpath((path, os.path.realpath(root))) == os.path.realpath(root):
-            raise Refused("lies in the repository", where=path, todo="put it where no push can reach it")
+            raise Refused(
+                "lies in the repository", where=path, todo="put it where no push can reach it"
+            )
         import tomllib
 
         try:
@@ -67,6 +75,12 @@ def rules(root: str) -> Sequence[Rule]:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
             raise BadData(str(reason), where=path, todo="mend the file") from None
     found = said.get("allow", [])
-    if set(said) - {"allow"} or not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise BadData("holds something else than [[allow]] tables", where=path, todo="mend the file")
+    if (
+        set(said) - {"allow"}
+        or not isinstance(found, list)
+        or not all(isinstance(one, dict) for one in found)
+    ):
+        raise BadData(
+            "holds something else than [[allow]] tables", where=path, todo="mend the file"
+        )
     return [Rule(one, path) for one in found]

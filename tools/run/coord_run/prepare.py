@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import Fault, blobs
+from coord_envelope import Fault
+from coord_kernel.store import blobs
 from coord_run import secret, substrate
 from coord_run.failure import CannotRun
 from coord_run.logs import place
@@ -14,8 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from coord_envelope import Event, Store
+    from coord_envelope import Event
     from coord_envelope.codec import Json
+    from coord_kernel import Store
 
 
 class Plan:
@@ -28,8 +30,16 @@ class Plan:
 
     def __init__(self, request: Json, claim: Event, root: str, where: str) -> None:
         """`root` is the directory that the request's `cwd` is below, `where` the substrate."""
-        self.run, self.body, self.claim, self.root, self.where = request["id"], request["body"], claim.id, root, where
-        self.n, self.token, self.lease_ms = (claim["body"][name] for name in ("n", "gen", "lease_ms"))
+        self.run, self.body, self.claim, self.root, self.where = (
+            request["id"],
+            request["body"],
+            claim.id,
+            root,
+            where,
+        )
+        self.n, self.token, self.lease_ms = (
+            claim["body"][name] for name in ("n", "gen", "lease_ms")
+        )
 
 
 class Preparation:
@@ -92,7 +102,9 @@ class Preparation:
         if self._command and self._command.after:
             import subprocess
 
-            subprocess.run(self._command.after, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+            subprocess.run(
+                self._command.after, stdin=subprocess.DEVNULL, capture_output=True, check=False
+            )
         if self._tree:
             drop_tree(self._store, self._plan.root, self._plan.run, self._plan.n)
 

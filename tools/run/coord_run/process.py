@@ -7,8 +7,11 @@ import os
 import select
 import signal
 
-from coord_envelope import Fault, child, world
-from coord_envelope.disk import write_all
+from coord_envelope import Fault
+from coord_kernel.cli import complaints
+from coord_kernel.proc import child
+from coord_kernel.store import machine
+from coord_kernel.store.disk import write_all
 from coord_run.logs import STREAMS
 from coord_run.substrate import environment
 
@@ -44,9 +47,11 @@ class Process:
     def over(self, awaited: bool) -> bool:
         """Has it ended, and is nothing awaited from those it left behind, or had they their time?"""
         if not self.ended:
-            self.ended = os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-            self.linger_until = world.boot_ns() + LINGER_NS if self.ended else NEVER
-        return self.ended and (not awaited or world.boot_ns() >= self.linger_until)
+            self.ended = (
+                os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+            )
+            self.linger_until = machine.boot_ns() + LINGER_NS if self.ended else NEVER
+        return self.ended and (not awaited or machine.boot_ns() >= self.linger_until)
 
     def signal(self, number: int) -> None:
         """Send it to the whole group."""
@@ -60,7 +65,9 @@ class Process:
 
     def reap(self) -> int:
         """Its exit status, or the number of the signal that ended it, negative. Its group ends with it."""
-        self.signal(signal.SIGKILL)  # before it is waited for: after that its number may be another's
+        self.signal(
+            signal.SIGKILL
+        )  # before it is waited for: after that its number may be another's
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
 
@@ -100,7 +107,7 @@ def _become(command: Command, fds: list[int], dies_with_parent: Callable[[], boo
         os.chdir(os.path.join(command.root, command.below))
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        child.become(command.argv, {**environment(), **command.env})
+        child.become(command.argv, {**environment(), **command.env}, complaints.complain)
     finally:
         os._exit(Fault.status)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import BadData, Usage, inputs, locate, world
+from coord_envelope import BadData, Usage, world
+from coord_kernel.cli import stdin, values
+from coord_kernel.store import locate
 from coord_run import draft
 
 TYPE_CHECKING = False
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
 
 RETRY = ("lost", "any")
 _LINE = ("work", "work_id", "key", "cause", *draft.ENVELOPE)
@@ -47,13 +49,14 @@ def body(
         "env": env and dict(_pair(one) for one in env),
         "secrets": secret and list(secret),
         "needs": needs and list(needs),
-        "timeout_ms": timeout and inputs.span(timeout, "--timeout"),
+        "timeout_ms": timeout and values.span(timeout, "--timeout"),
         "max_attempts": max_attempts,
         "retry": retry,
-        "backoff_ms": None if backoff is None else inputs.span(backoff, "--backoff", least=0),
-        "grace_ms": None if grace is None else inputs.span(grace, "--grace", least=0),
+        "backoff_ms": None if backoff is None else values.span(backoff, "--backoff", least=0),
+        "grace_ms": None if grace is None else values.span(grace, "--grace", least=0),
         "publish_log": publish_log or None,
-        "start_by": start_by and world.format_ts(world.now_ms() + inputs.span(start_by, "--start-by")),
+        "start_by": start_by
+        and world.format_ts(world.now_ms() + values.span(start_by, "--start-by")),
     }
     return {name: value for name, value in given.items() if value is not None}
 
@@ -70,16 +73,20 @@ def _below_root(cwd: str | None) -> str | None:
     root = locate.work_tree()
     if root is None:
         if cwd is not None:
-            raise Usage("--cwd: this is no work tree, and it has no root", todo="change into the repository")
+            raise Usage(
+                "--cwd: this is no work tree, and it has no root", todo="change into the repository"
+            )
         return None
-    found = os.path.relpath(os.path.realpath(os.path.join(os.getcwd(), cwd or ".")), os.path.realpath(root))
+    found = os.path.relpath(
+        os.path.realpath(os.path.join(os.getcwd(), cwd or ".")), os.path.realpath(root)
+    )
     if found.split("/")[0] == os.pardir:
         raise BadData("is not below the work tree's root", where=cwd or os.getcwd())
     return None if found == os.curdir else found
 
 
 def _stored(call: Call, path: str) -> Json:
-    from coord_envelope import blobs
+    from coord_kernel.store import blobs
 
     fd = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     with open(fd, "rb", closefd=fd != 0) as file:
@@ -96,11 +103,13 @@ def line(call: Call, raw: bytes) -> Json:
     """The draft that a line on standard input describes: a body, and `key`, `work`, `cause` beside it."""
     from coord_envelope.bodies import check_body, names
 
-    record = inputs.record(raw)
+    record = stdin.record(raw)
     said = {name: record.pop(name) for name in _LINE if name in record}
     for name in record:
         if name not in (known := names("run.requested")):
-            raise BadData(f"field {name!r} is none of a job's", todo=f"it has {', '.join((*known, *_LINE))}")
+            raise BadData(
+                f"field {name!r} is none of a job's", todo=f"it has {', '.join((*known, *_LINE))}"
+            )
     check_body("run.requested", record)
     work = said.pop("work", None) or said.pop("work_id", None)
     said.pop("work_id", None)

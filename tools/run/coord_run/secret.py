@@ -34,9 +34,13 @@ def values(names: Iterable[str]) -> dict[str, str]:
 def _value(name: str) -> str:
     found = world.getenv(name) or _filed(name)
     if found is None:
-        raise CannotRun(f"secret {name} is neither in the worker's environment nor in {config('secrets')}")
+        raise CannotRun(
+            f"secret {name} is neither in the worker's environment nor in {config('secrets')}"
+        )
     if len(os.fsencode(found)) < SHORTEST or "\0" in found:
-        raise CannotRun(f"secret {name} has less than {SHORTEST} bytes, or a zero byte: it cannot be masked")
+        raise CannotRun(
+            f"secret {name} has less than {SHORTEST} bytes, or a zero byte: it cannot be masked"
+        )
     return found
 
 
@@ -59,7 +63,9 @@ class Mask:
     """Replaces secrets in a stream: as they are, in base64, and as a URL has them."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = sorted({form for one in secrets for form in _forms(os.fsencode(one))}, key=len, reverse=True)
+        forms = sorted(
+            {form for one in secrets for form in _forms(os.fsencode(one))}, key=len, reverse=True
+        )
         self._forms, self._held = forms, b""
         self._pattern = re.compile(b"|".join(map(re.escape, forms)))
 
@@ -81,7 +87,9 @@ class Mask:
     def _grows(self, text: bytes, at: int) -> bool:
         """Is what begins here, a whole secret maybe, the beginning of a longer one?"""
         left = len(text) - at
-        return left < len(self._forms[0]) and any(len(one) > left and one.startswith(text[at:]) for one in self._forms)
+        return left < len(self._forms[0]) and any(
+            len(one) > left and one.startswith(text[at:]) for one in self._forms
+        )
 
     def end(self) -> bytes:
         """The rest."""

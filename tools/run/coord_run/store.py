@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from coord_envelope import Event, No, claims, tool, world
-from coord_envelope.view import Snapshot, View
+from coord_envelope import Event, No, world
+from coord_kernel.cli import values
+from coord_kernel.rules import claims
+from coord_kernel.views.view import Snapshot, View
 from coord_run import draft, fold
 from coord_run.jobs import Jobs
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
 
 RUN = ("run_id", "refs.run_id")
 """Where a line on stdin has a job's id."""
@@ -29,13 +31,17 @@ class Runs:
         """The jobs as they are, or as they were at a time."""
         if at is None:
             return Jobs(self._view.refresh(), world.now_ms())
-        then = tool.moment(at)
+        then = values.moment(at)
         return Jobs(Snapshot(fold, self._call.journal.replay(until=then)), world.parse_ts(then))
 
-    def change(self, decide: Callable[[Jobs], Sequence[Json]], allow_secret: bool = False) -> list[Event]:
+    def change(
+        self, decide: Callable[[Jobs], Sequence[Json]], allow_secret: bool = False
+    ) -> list[Event]:
         """Append what `decide` says of the jobs as they are under the lock. What it raises, nothing is written."""
         self._view.refresh()  # a long way to go is gone before the lock is taken
-        return self._call.journal.append(self._call.actor(), lambda _: decide(self.jobs()), allow_secret)
+        return self._call.journal.append(
+            self._call.actor(), lambda _: decide(self.jobs()), allow_secret
+        )
 
     def give_back(self, run: str, claim: str, why: str) -> None:
         """Say of an attempt that nobody makes any more that it is over, unless that was said."""

@@ -46,7 +46,9 @@ class Command:
     after: Sequence[str] = ()
     """What is run when it is over."""
 
-    def __init__(self, argv: Sequence[str], env: dict[str, str], root: str, below: str, stdin: bytes = b"") -> None:
+    def __init__(
+        self, argv: Sequence[str], env: dict[str, str], root: str, below: str, stdin: bytes = b""
+    ) -> None:
         """It runs in the directory `below` the root."""
         self.argv, self.env, self.root, self.below, self.stdin = list(argv), env, root, below, stdin
 
@@ -58,20 +60,29 @@ class Command:
 
 def environment() -> dict[str, str]:
     """What of the worker's environment a command has."""
-    return {name: value for name, value in os.environ.items() if name in PASSED or name.startswith("LC_")}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in PASSED or name.startswith("LC_")
+    }
 
 
 def chosen(text: str) -> Substrate:
     """The substrate of that name. Raises Usage, or Unreachable if the program it needs is not here."""
     kind, _, where = text.partition(":")
-    if text not in ("local", "tmux") and (kind not in ("ssh", "container") or not where or where.startswith("-")):
+    if text not in ("local", "tmux") and (
+        kind not in ("ssh", "container") or not where or where.startswith("-")
+    ):
         raise Usage(
-            f"--substrate {text}: no such substrate", todo="one of local, tmux, ssh:HOST[:DIR], container:IMAGE"
+            f"--substrate {text}: no such substrate",
+            todo="one of local, tmux, ssh:HOST[:DIR], container:IMAGE",
         )
     programs = {"tmux": ("tmux",), "ssh": ("ssh",), "container": ("podman", "docker")}.get(kind, ())
     program = next(filter(shutil.which, programs), "")
     if programs and not program:
-        raise Unreachable(f"{' or '.join(programs)} is not installed", todo=f"--substrate {kind} needs it")
+        raise Unreachable(
+            f"{' or '.join(programs)} is not installed", todo=f"--substrate {kind} needs it"
+        )
 
     def change(command: Command) -> None:
         if kind == "tmux":
@@ -99,7 +110,9 @@ def _ssh(command: Command, where: str) -> None:
     variables = "".join(f"{name}={value}\n" for name, value in command.env.items())
     words = ["sh", "-c", REMOTE, "sh", os.path.join(directory or ".", command.below), *command.argv]
     options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]
-    command.stdin = f"{variables}\n{len(command.stdin)}\n".encode(errors="surrogateescape") + command.stdin
+    command.stdin = (
+        f"{variables}\n{len(command.stdin)}\n".encode(errors="surrogateescape") + command.stdin
+    )
     command.argv = ["ssh", *options, "--", host, shlex.join(words)]
     command.lifeline, command.failed, command.env = True, 255, {}
 
@@ -107,7 +120,11 @@ def _ssh(command: Command, where: str) -> None:
 def _container(command: Command, program: str, image: str) -> None:
     """In a new container, with the root as /work. The values of its variables are not in the process list."""
     variables = [word for name in command.env for word in ("-e", name)]
-    user = ["--userns=keep-id"] if program == "podman" else ["--user", f"{os.geteuid()}:{os.getegid()}"]
+    user = (
+        ["--userns=keep-id"]
+        if program == "podman"
+        else ["--user", f"{os.geteuid()}:{os.getegid()}"]
+    )
     place = ["-v", f"{command.root}:/work", "-w", os.path.normpath(f"/work/{command.below}")]
     options = ["--rm", "-i", "--init", "--name", command.label, *user, *place, *variables]
     command.argv = [program, "run", *options, "--", image, *command.argv]

@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 from coord_envelope import world
-from coord_envelope.disk import write_all
+from coord_kernel.store.disk import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,22 @@ def main(label: str, argv: Sequence[str]) -> int:
         gate, out, end = (os.path.join(directory, name) for name in ("gate", "out", "end"))
         for path in (gate, out, end):
             os.mkfifo(path, 0o600)
-        _tmux(label, "new-session", "-d", "-s", "job", *SIZE, "--", "sh", "-c", PANE, end, gate, mark, *argv)
+        _tmux(
+            label,
+            "new-session",
+            "-d",
+            "-s",
+            "job",
+            *SIZE,
+            "--",
+            "sh",
+            "-c",
+            PANE,
+            end,
+            gate,
+            mark,
+            *argv,
+        )
         pane = int(_tmux(label, "display-message", "-p", "-t", "job", "#{pane_pid}"))
 
         def passed_on(number: int, _: object) -> None:
@@ -52,11 +67,15 @@ def main(label: str, argv: Sequence[str]) -> int:
         try:
             return _copied(reader, f"\033]{mark};".encode())
         finally:
-            subprocess.run(["tmux", "-L", label, "kill-server"], stderr=subprocess.DEVNULL, check=False)
+            subprocess.run(
+                ["tmux", "-L", label, "kill-server"], stderr=subprocess.DEVNULL, check=False
+            )
 
 
 def _tmux(label: str, *words: str) -> str:
-    done = subprocess.run(["tmux", "-L", label, "-f", os.devnull, *words], check=True, stdout=subprocess.PIPE)
+    done = subprocess.run(
+        ["tmux", "-L", label, "-f", os.devnull, *words], check=True, stdout=subprocess.PIPE
+    )
     return done.stdout.decode()
 
 
@@ -70,7 +89,14 @@ def _copied(reader: int, mark: bytes) -> int:
                 after += more
             write_all(1, before)
             return int(after.partition(b"\a")[0]) if b"\a" in after else 128 + signal.SIGHUP
-        keep = next((n for n in range(min(len(mark) - 1, len(before)), 0, -1) if mark.startswith(before[-n:])), 0)
+        keep = next(
+            (
+                n
+                for n in range(min(len(mark) - 1, len(before)), 0, -1)
+                if mark.startswith(before[-n:])
+            ),
+            0,
+        )
         write_all(1, before[: len(before) - keep])
         held = before[len(before) - keep :]
     write_all(1, held)

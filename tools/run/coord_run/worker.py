@@ -10,10 +10,12 @@ import os
 import select
 import signal
 
-from coord_envelope import Event, Fault, Filter, clock, pins, tool, world
-from coord_envelope.child import Caught
-from coord_envelope.disk import fault_of
-from coord_envelope.follow import Bell
+from coord_envelope import Event, Fault, Filter, ids
+from coord_kernel.cli import complaints
+from coord_kernel.proc.child import Signals
+from coord_kernel.store import machine, pins
+from coord_kernel.store.disk import fault_of
+from coord_kernel.streams.follow import Watcher
 from coord_run import fold
 from coord_run.attempt import LOOK, ORPHANED, STOPPED
 from coord_run.hands import Hands
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
     from coord_run.jobs import Jobs
 
 AGAIN_NS = 15_000_000_000
@@ -41,7 +43,9 @@ _NEWS = ("run.cancelled", "run.claimed", "run.conceded", "run.completed")
 class Worker:
     """What runs for this worker, and what it may take."""
 
-    def __init__(self, call: Call, slots: int, caps: Iterable[str], where: str, most: int | None, only: bool) -> None:
+    def __init__(
+        self, call: Call, slots: int, caps: Iterable[str], where: str, most: int | None, only: bool
+    ) -> None:
         """At most `most` attempts in all; `where` is the substrate; `only`: of jobs that need one of the caps."""
         self._call, self._slots, self._caps, self._left = call, slots, frozenset(caps), most
         self._runs, self._store = Runs(call), call.journal.store
@@ -54,43 +58,54 @@ class Worker:
         self._doubtful = False
         """Is there a free job whose pin is held? Perhaps by who only asks; then it is to be looked at again."""
         self._notify = Notify()
-        self._caught = Caught(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, LOOK)
+        self._caught = Signals(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, LOOK)
 
     def work(self, once: bool) -> None:
         """Run jobs until it is told to end; with `once` until none is free."""
         journal = self._call.journal
         follower = journal.follow(journal.end(live=False), live=False)
-        bell, wanted = Bell(self._store.path), Filter(types=["run.*"])
+        watcher, wanted = Watcher(self._store.path), Filter(types=["run.*"])
         poll = select.poll()
         poll.register(1, 0)  # POLLERR and POLLHUP come unasked: stdout's reader is gone
-        for fd in (bell.fd, self._caught.fd):
+        for fd in (watcher.fd, self._caught.fd):
             if fd is not None:
                 poll.register(fd, select.POLLIN)
         self._notify.say("READY=1")
         while True:
-            pause = bell.listen(follower.directories())
+            pause = watcher.watch(follower.directories())
             news = self._heed(list(follower.batch(wanted))) + self._hands.reap()
-            if news or world.boot_ns() >= self._due or self._lost():
+            if news or machine.boot_ns() >= self._due or self._lost():
                 self._try(pause, once)
             if not self._hands.running and (once or self._stops or self._left == 0):
                 self._heed(list(follower.batch(wanted)))
                 return
-            left = max(0.0, (self._due - world.boot_ns()) / 1e6)
-            if dict(poll.poll(min(pause, left, self._notify.alive()))).get(1, 0) & (select.POLLERR | select.POLLHUP):
+            left = max(0.0, (self._due - machine.boot_ns()) / 1e6)
+            if dict(poll.poll(min(pause, left, self._notify.alive()))).get(1, 0) & (
+                select.POLLERR | select.POLLHUP
+            ):
                 self._hands.stop()
                 self._stops += 1
-            bell.silence()
+            watcher.drain()
             self._obey()
 
     def _heed(self, events: list[Event]) -> int:
         """Print what concerns what runs here, and let it know; how many events there were."""
-        mine = [one for one in events if one.id in self._claims or _text(one["body"], "claim") in self._claims]
+        mine = [
+            one
+            for one in events
+            if one.id in self._claims or _text(one["body"], "claim") in self._claims
+        ]
         self._call.put(mine)
         self._claims -= {_text(one["body"], "claim") or "" for one in mine if one["type"] in _ENDS}
         for one in events:
             run, reason = _text(one.get("refs"), "run_id"), _text(one["body"], "reason")
-            if run and one in mine and one["type"] == "run.released" and reason not in (STOPPED, ORPHANED):
-                self._later[run] = world.boot_ns() + AGAIN_NS
+            if (
+                run
+                and one in mine
+                and one["type"] == "run.released"
+                and reason not in (STOPPED, ORPHANED)
+            ):
+                self._later[run] = machine.boot_ns() + AGAIN_NS
             if one["type"] in _NEWS and one.id not in self._claims:
                 self._hands.look(run)
         return len(events)
@@ -115,8 +130,8 @@ class Worker:
                 self._call.fail(fault)
                 self._stops += 1
             else:
-                tool.warn(str(fault))
-            self._due = world.boot_ns() + AGAIN_NS
+                complaints.warn(str(fault))
+            self._due = machine.boot_ns() + AGAIN_NS
 
     def _look(self, pause: float) -> None:
         """Give back what the dead left, and take what is free."""
@@ -131,9 +146,11 @@ class Worker:
             blocked = slot is None
             if slot is not None and not self._take(slot):
                 break
-        wait = min(self._runs.jobs().next_ms(), pause if blocked or self._doubtful else 86_400_000.0)
-        later = min((at for at in self._later.values() if at > world.boot_ns()), default=1 << 63)
-        self._due = min(world.boot_ns() + int(wait * 1_000_000), later)
+        wait = min(
+            self._runs.jobs().next_ms(), pause if blocked or self._doubtful else 86_400_000.0
+        )
+        later = min((at for at in self._later.values() if at > machine.boot_ns()), default=1 << 63)
+        self._due = min(machine.boot_ns() + int(wait * 1_000_000), later)
         self._watch()
 
     def _may_take(self) -> bool:
@@ -142,7 +159,10 @@ class Worker:
     def _slot(self) -> int | None:
         """A slot that no attempt of this agent holds, on any worker of this store."""
         agent = self._call.actor()["agent_id"].replace(":", ".", 1)
-        taken = (pins.take(self._store, "local", "slots", agent, str(number)) for number in range(self._slots))
+        taken = (
+            pins.take(self._store, "local", "slots", agent, str(number))
+            for number in range(self._slots)
+        )
         return next((fd for fd in taken if fd is not None), None)
 
     def _take(self, slot: int) -> bool:
@@ -178,18 +198,22 @@ class Worker:
 
     def _eligible(self, state: Json) -> bool:
         needs = state["request"]["body"].get("needs", ())
-        return self._caps.issuperset(needs) and bool(needs or not self._only) and self._allowed(state)
+        return (
+            self._caps.issuperset(needs) and bool(needs or not self._only) and self._allowed(state)
+        )
 
     def _allowed(self, state: Json) -> bool:
         """May it run here, and not before its time, if its claim was not confirmed just now?"""
         request = state["request"]
-        if self._later.get(request["id"], 0) > world.boot_ns():
+        if self._later.get(request["id"], 0) > machine.boot_ns():
             return False
         allowed = self._hands.may_run(state)
         if not allowed and request["id"] not in self._refused:
             self._refused.add(request["id"])
-            name = clock.short("run", request["id"])
-            tool.warn(f"{name}: came from another store, and no policy allows it; see run(1), POLICY")
+            name = ids.short("run", request["id"])
+            complaints.warn(
+                f"{name}: came from another store, and no policy allows it; see run(1), POLICY"
+            )
         return allowed
 
     # ---- what the dead left
@@ -206,7 +230,11 @@ class Worker:
 
     def _lost(self) -> list[tuple[str, str, int]]:
         """The attempts that nobody makes any more."""
-        return [one for one in self._watched if pins.dropped(self._store, *place(one[0], str(one[2]), "pin"))]
+        return [
+            one
+            for one in self._watched
+            if pins.dropped(self._store, *place(one[0], str(one[2]), "pin"))
+        ]
 
 
 def _text(said: object, name: str) -> str | None:

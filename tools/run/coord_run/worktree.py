@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from coord_envelope import BadData
-from coord_envelope.sync.git import reason, run
+from coord_kernel.sync.git import reason, run
 from coord_run.failure import CannotRun
 
 TYPE_CHECKING = False
@@ -18,11 +18,17 @@ _GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never
 
 def reference(ref: str) -> Json:
     """What a request says of a ref of this directory's repository: its commit as it is now. Raises BadData."""
-    status, out, _ = run([*_GIT, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"], SECONDS)
+    status, out, _ = run(
+        [*_GIT, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"],
+        SECONDS,
+    )
     if status:
         raise BadData("is no commit of this repository", where=f"--repo {ref}")
     _, url, _ = run([*_GIT, "config", "--get", "remote.origin.url"], SECONDS)
-    return {"url": _public(url.decode("utf-8", "replace").strip()), "commit": out.decode("ascii").strip()}
+    return {
+        "url": _public(url.decode("utf-8", "replace").strip()),
+        "commit": out.decode("ascii").strip(),
+    }
 
 
 def _public(url: str) -> str:
@@ -35,11 +41,17 @@ def _public(url: str) -> str:
 def checkout(root: str, repo: object, path: str) -> None:
     """Make the work tree at `path`, of the repository that `root` is in. Raises CannotRun."""
     commit = repo.get("commit") if isinstance(repo, dict) else None
-    if not isinstance(commit, str) or len(commit) not in (40, 64) or commit.strip("0123456789abcdef"):
+    if (
+        not isinstance(commit, str)
+        or len(commit) not in (40, 64)
+        or commit.strip("0123456789abcdef")
+    ):
         raise CannotRun("repo names no commit")
     if os.path.lexists(path):
         remove(root, path)
-    status, _, error = run([*_GIT, "-C", root, "worktree", "add", "--detach", "--force", path, commit], SECONDS)
+    status, _, error = run(
+        [*_GIT, "-C", root, "worktree", "add", "--detach", "--force", path, commit], SECONDS
+    )
     if status:
         raise CannotRun(f"commit {commit[:12]} cannot be checked out here: {reason(error)}")
 

@@ -8,9 +8,10 @@ What `as` names can be used by the operations after it, wherever an id is.
 
 from __future__ import annotations
 
-from coord_envelope import BadData, No, claims, event
+from coord_envelope import BadData, No, event
 from coord_envelope.bodies import check_body
 from coord_envelope.event import Made
+from coord_kernel.rules import claims
 from coord_wk import draft, fold
 
 TYPE_CHECKING = False
@@ -35,7 +36,9 @@ OPERATIONS = {
 class Batch:
     """Turns operations into drafts, each seeing what the ones before it did."""
 
-    def __init__(self, items: Items, resolve: Callable[[str], str], mine: Callable[[Json], bool]) -> None:
+    def __init__(
+        self, items: Items, resolve: Callable[[str], str], mine: Callable[[Json], bool]
+    ) -> None:
         """`mine` says whether a claim is this session's."""
         self._items, self._resolve, self._mine = items, resolve, mine
         self._closed: dict[str, bool] = {}
@@ -64,27 +67,43 @@ class Batch:
             raise BadData(f"op {kind!r} is none of {' '.join(OPERATIONS)}")
         for name in operation:
             if name not in (*OPERATIONS[kind], "op", "idempotency_key"):
-                raise BadData(f"field {name!r} is none of {kind}'s", todo=f"it has {', '.join(OPERATIONS[kind])}")
+                raise BadData(
+                    f"field {name!r} is none of {kind}'s",
+                    todo=f"it has {', '.join(OPERATIONS[kind])}",
+                )
         if kind == "new":
             return self._new(operation)
         item = self._id(operation, "id")
         body, verb = self._body(kind, item, operation)
-        return {"type": f"work.{verb}", "refs": {"work_id": item}, "base": self._base(item), "body": body}
+        return {
+            "type": f"work.{verb}",
+            "refs": {"work_id": item},
+            "base": self._base(item),
+            "body": body,
+        }
 
     def _new(self, operation: Json) -> Json:
         name = operation.get("as")
-        if name is not None and (not isinstance(name, str) or not name.startswith("$") or name in self._heads):
+        if name is not None and (
+            not isinstance(name, str) or not name.startswith("$") or name in self._heads
+        ):
             raise BadData(f"as {name!r} is no new name that begins with $")
         given = {key: value for key, value in operation.items() if key not in ("op", "as")}
         return draft.created(self._linked(given))
 
     def _body(self, kind: str, item: str, operation: Json) -> tuple[Json, str]:
-        given = {name: operation[name] for name in OPERATIONS[kind][1:] if operation.get(name) is not None}
+        given = {
+            name: operation[name]
+            for name in OPERATIONS[kind][1:]
+            if operation.get(name) is not None
+        }
         if kind == "dep":
             deps = [{"rel": given.get("rel", "blocked_by"), "to": given.get("to")}]
             return {"add": self._linked({"deps": deps})}, "updated"
         if kind in ("update", "comment") and not given:
-            raise BadData(f"{kind} has nothing to say", todo=f"give {' or '.join(OPERATIONS[kind][1:])}")
+            raise BadData(
+                f"{kind} has nothing to say", todo=f"give {' or '.join(OPERATIONS[kind][1:])}"
+            )
         if kind == "update":
             self._refuse_closed(item)
             return {name: self._linked(part) for name, part in given.items()}, "updated"

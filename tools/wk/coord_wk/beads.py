@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from coord_envelope import BadData, codec
-from coord_envelope.inputs import LONGEST
+from coord_kernel.cli.stdin import LONGEST
 from coord_wk import foreign
 from coord_wk.foreign import Foreign, brief, cut, label
 
@@ -34,8 +34,12 @@ RELATIONS = dict.fromkeys(BLOCKS, "blocked_by") | {
     "discovered-from": "discovered_from",
     "duplicates": "duplicate_of",
     "supersedes": "supersedes",
-    **dict.fromkeys(("related", "relates-to", "replies-to", "tracks", "caused-by", "until"), "relates_to"),
-    **dict.fromkeys(("authored-by", "assigned-to", "approves", "attests", "validates"), "relates_to"),
+    **dict.fromkeys(
+        ("related", "relates-to", "replies-to", "tracks", "caused-by", "until"), "relates_to"
+    ),
+    **dict.fromkeys(
+        ("authored-by", "assigned-to", "approves", "attests", "validates"), "relates_to"
+    ),
 }
 BACK = {
     "blocked_by": "blocks",
@@ -46,14 +50,82 @@ BACK = {
 }
 FIELDS = frozenset(
     (
-        *("id", "title", "description", "design", "acceptance_criteria", "notes", "status", "priority", "issue_type"),
-        *("assignee", "owner", "created_at", "created_by", "updated_at", "closed_at", "close_reason", "due_at"),
-        *("closed_by_session", "defer_until", "estimated_minutes", "external_ref", "source_repo", "source_system"),
-        *("content_hash", "labels", "dependencies", "comments", "deleted_at", "deleted_by", "delete_reason"),
-        *("original_type", "compaction_level", "compacted_at", "compacted_at_commit", "original_size", "sender"),
-        *("ephemeral", "pinned", "is_template", "await_type", "await_id", "timeout", "waiters", "bonded_from"),
-        *("creator", "quality_score", "crystallizes", "holder", "hook_bead", "role_bead", "agent_state", "rig"),
-        *("last_activity", "role_type", "mol_type", "work_type", "event_kind", "actor", "target", "payload"),
+        *(
+            "id",
+            "title",
+            "description",
+            "design",
+            "acceptance_criteria",
+            "notes",
+            "status",
+            "priority",
+            "issue_type",
+        ),
+        *(
+            "assignee",
+            "owner",
+            "created_at",
+            "created_by",
+            "updated_at",
+            "closed_at",
+            "close_reason",
+            "due_at",
+        ),
+        *(
+            "closed_by_session",
+            "defer_until",
+            "estimated_minutes",
+            "external_ref",
+            "source_repo",
+            "source_system",
+        ),
+        *(
+            "content_hash",
+            "labels",
+            "dependencies",
+            "comments",
+            "deleted_at",
+            "deleted_by",
+            "delete_reason",
+        ),
+        *(
+            "original_type",
+            "compaction_level",
+            "compacted_at",
+            "compacted_at_commit",
+            "original_size",
+            "sender",
+        ),
+        *(
+            "ephemeral",
+            "pinned",
+            "is_template",
+            "await_type",
+            "await_id",
+            "timeout",
+            "waiters",
+            "bonded_from",
+        ),
+        *(
+            "creator",
+            "quality_score",
+            "crystallizes",
+            "holder",
+            "hook_bead",
+            "role_bead",
+            "agent_state",
+            "rig",
+        ),
+        *(
+            "last_activity",
+            "role_type",
+            "mol_type",
+            "work_type",
+            "event_kind",
+            "actor",
+            "target",
+            "payload",
+        ),
         "metadata",
     )
 )
@@ -99,15 +171,19 @@ def _literal(found: re.Match[bytes]) -> bytes:
 def item(record: Json, where: str = "") -> Foreign:
     """What the record says, in our words."""
     labels = record.get("labels", record.get("tags"))
-    title, desc, kind, priority = (record.get(name) for name in ("title", "description", "issue_type", "priority"))
+    title, desc, kind, priority = (
+        record.get(name) for name in ("title", "description", "issue_type", "priority")
+    )
     words = foreign.given(title, desc, kind, priority, labels)
     one = Foreign("beads", foreign.name_of(record.get("id")), where, record, words)
     if one.name is None:
         one.reports.append("has no id: it gets no alias, and nothing can depend on it")
     for name in record:
         if name not in FIELDS:
-            one.notes.append(f"field {brief(name)} is {f'taken for {ALSO[name]}' if name in ALSO else 'unknown'}, kept")
-    foreign.odd(one, "issue_type", labels)
+            one.notes.append(
+                f"field {brief(name)} is {f'taken for {ALSO[name]}' if name in ALSO else 'unknown'}, kept"
+            )
+    foreign.warnings(one, "issue_type", labels)
     foreign.defer(one, "defer_until")
     one.comments = _comments(one)
     one.edges = list(_edges(one)) if one.name else []
@@ -137,7 +213,11 @@ def _reason(record: Json) -> Json:
 
 def _comments(one: Foreign) -> list[str]:
     found = one.record.get("comments")
-    some = [said.get("text") if isinstance(said, dict) else None for said in found] if isinstance(found, list) else []
+    some = (
+        [said.get("text") if isinstance(said, dict) else None for said in found]
+        if isinstance(found, list)
+        else []
+    )
     if found and not all(isinstance(text, str) for text in some or [None]):
         one.reports.append("has comments that are no comments, kept")
     return [cut(text, 8_000) for text in some if isinstance(text, str)]
@@ -178,7 +258,11 @@ def changed(then: Foreign, now: Json) -> Json:
             new |= _new_labels(record, now[ours] or []) if ours == "labels" else {theirs: now[ours]}
     was = "closed" if then.closed else "blocked" if "hold" in then.given else "open"
     if now["status"] not in (was, record.get("status")):
-        new |= {"status": now["status"], **dict.fromkeys(("closed_at", "close_reason", "closed_reason")), **now["when"]}
+        new |= {
+            "status": now["status"],
+            **dict.fromkeys(("closed_at", "close_reason", "closed_reason")),
+            **now["when"],
+        }
     if now["assignee"]:
         new["assignee"] = now["assignee"]
     new |= _new_links(then, now)
@@ -200,7 +284,9 @@ def _plain(name: str, value: object) -> object:
 def _new_labels(record: Json, now: list[str]) -> Json:
     name = "tags" if "tags" in record and "labels" not in record else "labels"
     old = record.get(name)
-    kept = [one for one in old if not label(one) or label(one) in now] if isinstance(old, list) else []
+    kept = (
+        [one for one in old if not label(one) or label(one) in now] if isinstance(old, list) else []
+    )
     return {name: [*kept, *(one for one in now if one not in map(label, kept))]}
 
 
@@ -213,11 +299,17 @@ def _new_links(then: Foreign, now: Json) -> Json:
         return {}
     linked = iter(had)
     kept = [one for one in _listed(then.record) if not (_link(one) and next(linked) in gone)]
-    new = [one if isinstance(one, dict) else {"depends_on_id": one, "type": "blocks"} for one in kept]
-    made = [
-        {"issue_id": now["alias"], "depends_on_id": to, "type": BACK.get(relation, "related")} for relation, to in more
+    new = [
+        one if isinstance(one, dict) else {"depends_on_id": one, "type": "blocks"} for one in kept
     ]
-    return {"dependencies": [*new, *made], **({"depends_on": None} if "depends_on" in then.record else {})}
+    made = [
+        {"issue_id": now["alias"], "depends_on_id": to, "type": BACK.get(relation, "related")}
+        for relation, to in more
+    ]
+    return {
+        "dependencies": [*new, *made],
+        **({"depends_on": None} if "depends_on" in then.record else {}),
+    }
 
 
 def _ever(link: tuple[str, str], now: Json) -> bool:
@@ -237,5 +329,7 @@ def made_here(now: Json) -> Json:
     """The record of an item that did not come from beads."""
     words = {theirs: now[ours] for ours, theirs in NAMES.items()}
     base = {"id": now["alias"], **words, "status": "open", "created_at": now["created_at"]}
-    record = changed(item(base | {"created_by": now["created_by"]}), now) | {"updated_at": now["updated_at"]}
+    record = changed(item(base | {"created_by": now["created_by"]}), now) | {
+        "updated_at": now["updated_at"]
+    }
     return {name: what for name, what in record.items() if what not in (None, [], "")}

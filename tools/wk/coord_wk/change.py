@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from coord_envelope import BadData, No, Usage, claims, inputs, tool
+from coord_envelope import BadData, No, Usage
 from coord_envelope.bodies import check_body
+from coord_kernel.cli import values
+from coord_kernel.rules import claims
 from coord_wk import draft
 from coord_wk.confirm import Confirm
 from coord_wk.work import WORK, Work
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
     from coord_wk import options as o
     from coord_wk.items import Items
 
@@ -45,13 +47,21 @@ def claim(
     work = Work(call, allow_secret)
     confirm = Confirm(call, work, require, no_sync)
 
-    def decide(text: str, items: Items) -> list[Json]:
-        item = work.resolve(text, items)
-        state, status = items.known(item), items.status(item)
-        holder = claims.owner(state) if status == "active" else None
-        if holder and work.mine(holder):
-            mine = call.event(holder["id"])
-            return [mine] if mine else []
+    def take(text: str) -> Iterable[Event]:
+        with work.transaction() as (t, items):
+            item = work.resolve(text, items)
+            state, status = items.known(item), items.status(item)
+            holder = claims.owner(state) if status == "active" else None
+            mine = call.event(holder["id"]) if holder and work.mine(holder) else None
+            if mine:
+                t.repeat(mine)
+            else:
+                refuse(text, items, item, holder)
+                t.add(draft.claimed(item, state, holder is not None, reason or "resumed"))
+        return [confirm.settle(event, text) for event in t.events]
+
+    def refuse(text: str, items: Items, item: str, holder: Json | None) -> None:
+        status = items.status(item)
         if holder:
             ours = holder["agent"] == call.actor()["agent_id"]
             if not (steal or (resume and ours)):
@@ -64,10 +74,6 @@ def claim(
         elif status != "ready" and not force:
             why = f" by {' '.join(items.blockers(item))}" if status == "blocked" else ""
             raise No(f"is {status}{why}", where=text, todo="--force claims what is held or blocked")
-        return [draft.claimed(item, state, steal=holder is not None, reason=reason or "resumed")]
-
-    def take(text: str) -> Iterable[Event]:
-        return [confirm.settle(one, text) for one in work.change(lambda items: decide(text, items))]
 
     call.each(ids, WORK, take)
 
@@ -124,7 +130,9 @@ def close(
     To close again with the same words is no failure: the first event is printed.
     """
     if dup_of is not None and resolution not in (None, "duplicate"):
-        raise Usage(f"--dup-of is a duplicate's, not of what is {resolution}", todo="leave one of them out")
+        raise Usage(
+            f"--dup-of is a duplicate's, not of what is {resolution}", todo="leave one of them out"
+        )
     work = Work(call, allow_secret)
     body: Json = {"resolution": resolution or ("done" if dup_of is None else "duplicate")}
     body |= {"note": note} if note else {}
@@ -134,13 +142,22 @@ def close(
 
         def decide(items: Items) -> list[Json]:
             item = work.resolve(text, items)
-            state, status, holder = items.known(item), items.status(item), claims.owner(items.known(item))
+            state, status, holder = (
+                items.known(item),
+                items.status(item),
+                claims.owner(items.known(item)),
+            )
             said = body | _duplicate(work, items, item, dup_of)
-            robbed = any(work.mine(claim) and claims.stolen(state, one) for one, claim in state["claims"].items())
+            robbed = any(
+                work.mine(claim) and claims.stolen(state, one)
+                for one, claim in state["claims"].items()
+            )
             if status in draft.RESOLUTIONS:
                 fault = No(f"is {status} already", where=text, todo="`wk comment` adds to it")
                 last = max(state["registers"]["closed"])
-                if not robbed and (again := work.again(last, draft.change("closed", item, state, said))):
+                if not robbed and (
+                    again := work.again(last, draft.change("closed", item, state, said))
+                ):
                     return again
             elif holder and not force and not work.mine(holder):
                 fault = No(f"is held by {holder['agent']}", where=text, todo="--force, if you must")
@@ -173,7 +190,9 @@ def _duplicate(work: Work, items: Items, item: str, dup_of: str | None) -> Json:
     return {"dup_of": other}
 
 
-def reopen(call: Call, ids: o.Ids = None, reason: o.Reason = None, allow_secret: o.AllowSecret = False) -> None:
+def reopen(
+    call: Call, ids: o.Ids = None, reason: o.Reason = None, allow_secret: o.AllowSecret = False
+) -> None:
     """Open closed work items again."""
     work = Work(call, allow_secret)
 
@@ -181,7 +200,9 @@ def reopen(call: Call, ids: o.Ids = None, reason: o.Reason = None, allow_secret:
         item = work.resolve(text, items)
         if items.status(item) not in draft.RESOLUTIONS:
             raise No(f"is {items.status(item)}, not closed", where=text)
-        return [draft.change("reopened", item, items.known(item), {"reason": reason} if reason else {})]
+        return [
+            draft.change("reopened", item, items.known(item), {"reason": reason} if reason else {})
+        ]
 
     _change_each(call, work, ids, decide)
 
@@ -206,9 +227,14 @@ def update(
     """Change work items. An empty value takes it away."""
     if title == "":
         raise BadData("title is missing or no text")
-    given: Json = {"desc": desc and inputs.text(desc, "--desc"), "kind": kind, "priority": priority, "hold": hold}
-    given |= {"title": title, "assignee": assignee and tool.agent_id(assignee, "--assignee")}
-    given["defer_until"] = defer_until and tool.moment(defer_until, ahead=True)
+    given: Json = {
+        "desc": desc and values.text(desc, "--desc"),
+        "kind": kind,
+        "priority": priority,
+        "hold": hold,
+    }
+    given |= {"title": title, "assignee": assignee and values.agent_id(assignee, "--assignee")}
+    given["defer_until"] = defer_until and values.moment(defer_until, ahead=True)
     given |= {f"fields.{name}": what for name, what in draft.fields(field or []).items()}
     work = Work(call, allow_secret)
 
@@ -217,13 +243,18 @@ def update(
         if items.status(item) in draft.RESOLUTIONS and not force:
             raise No(f"is {items.status(item)}", where=text, todo="--force, or `wk reopen` it")
         said = given | {"parent": work.resolve(parent, items) if parent else parent}
-        written = {name: None if what == "" else what for name, what in said.items() if what is not None}
+        written = {
+            name: None if what == "" else what for name, what in said.items() if what is not None
+        }
         body: Json = {"set": written} if written else {}
         body |= {"add": {"labels": label}} if label else {}
         body |= {"rm": {"labels": rm_label}} if rm_label else {}
         if not body:
             raise Usage("nothing to change", todo="see `wk update --help`")
-        draft.check({name: what for name, what in written.items() if what is not None} | {"labels": label or []})
+        draft.check(
+            {name: what for name, what in written.items() if what is not None}
+            | {"labels": label or []}
+        )
         check_body("work.updated", body)
         items.suppose(item, *draft.waits(body))
         return [draft.change("updated", item, items.known(item), body)]
@@ -235,7 +266,7 @@ def comment(call: Call, id_: o.OneId, text: o.Said, allow_secret: o.AllowSecret 
     """Say something about a work item."""
     if id_ == text == "-":
         raise Usage("ID and TEXT cannot both be read from standard input")
-    said = inputs.text(text, "TEXT")
+    said = values.text(text, "TEXT")
     work = Work(call, allow_secret)
 
     def decide(which: str, items: Items) -> list[Json]:
@@ -285,7 +316,9 @@ def dep(call: Call, id_: o.OneId, to: o.OneId, rel: o.Rel = "blocked_by", rm: o.
 
     def decide(which: str, items: Items) -> list[Json]:
         item = work.resolve(which, items)
-        body: Json = {"rm" if rm else "add": {"deps": [{"rel": rel, "to": work.resolve(to, items)}]}}
+        body: Json = {
+            "rm" if rm else "add": {"deps": [{"rel": rel, "to": work.resolve(to, items)}]}
+        }
         items.suppose(item, *draft.waits(body))
         return [draft.change("updated", item, items.known(item), body)]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope import SELF, Fault, Filter, No, Usage, inputs, tool
+from coord_envelope import SELF, Fault, Filter, No, Usage
+from coord_kernel.cli import process, stdin, values
 from coord_wk import draft, fold
 from coord_wk.apply import Batch
 from coord_wk.change import artifact, claim, close, comment, dep, release, reopen, update
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
     from coord_wk import options as o
     from coord_wk.items import Items
 
@@ -48,26 +49,33 @@ def new(
     work = Work(call, allow_secret)
     if title in (None, "-"):
         if any(
-            option is not None for option in (desc, kind, priority, label, parent, blocked_by, assignee, field, key)
+            option is not None
+            for option in (desc, kind, priority, label, parent, blocked_by, assignee, field, key)
         ):
-            raise Usage("options for one item, and no TITLE", todo="give a TITLE, or JSON lines without options")
+            raise Usage(
+                "options for one item, and no TITLE",
+                todo="give a TITLE, or JSON lines without options",
+            )
         for batch in call.lines(asked=title == "-"):
             _apply(work, batch, {"op": "new"})
         return
     given = {
         "title": title,
-        "desc": desc and inputs.text(desc, "--desc"),
+        "desc": desc and values.text(desc, "--desc"),
         "kind": kind,
         "priority": priority,
         "labels": label,
-        "assignee": None if assignee is None else tool.agent_id(assignee, "--assignee"),
+        "assignee": None if assignee is None else values.agent_id(assignee, "--assignee"),
         "fields": draft.fields(field or []) or None,
         **({} if key is None else {"idempotency_key": key}),
     }
 
     def decide(items: Items) -> list[Json]:
         waits = [{"rel": "blocked_by", "to": work.resolve(one, items)} for one in blocked_by or ()]
-        links = {"deps": waits or None, "parent": None if parent is None else work.resolve(parent, items)}
+        links = {
+            "deps": waits or None,
+            "parent": None if parent is None else work.resolve(parent, items),
+        }
         made = draft.created(given | links)
         items.suppose(SELF, *draft.waits(made["body"]))
         return [made]
@@ -93,11 +101,14 @@ def ls(
 
     Open ones; with --all, or a --status that is closed, those too, oldest first.
     """
-    for given, words, what in ((status, draft.STATUSES, "status"), ([kind] if kind else [], draft.KINDS, "kind")):
+    for given, words, what in (
+        (status, draft.STATUSES, "status"),
+        ([kind] if kind else [], draft.KINDS, "kind"),
+    ):
         for word in given or ():
             if word not in words:
                 raise Usage(f"--{what} {word}: no such {what}", todo=f"one of {' '.join(words)}")
-    who = None if assignee is None else tool.agent_id(assignee, "--assignee")
+    who = None if assignee is None else values.agent_id(assignee, "--assignee")
     items = Work(call).items(at)
     closed = all_ or set(status or ()) & set(draft.RESOLUTIONS)
     rows = map(items.row, items.everything() if closed else items.ranked("open"))
@@ -129,7 +140,9 @@ def ready(
     not ready, and why.
     """
     if claim and (explain or lines is not None or at is not None):
-        raise Usage("--claim takes the first that is ready now", todo="leave out --explain, -n and --at")
+        raise Usage(
+            "--claim takes the first that is ready now", todo="leave out --explain, -n and --at"
+        )
     if not claim and (require or no_sync):
         raise Usage("--require and --no-sync are of a claim", todo="give --claim, too")
     work, wanted = Work(call), set(label or ())
@@ -196,7 +209,9 @@ def tree(call: Call, id_: o.MaybeId = None, at: o.At = None) -> None:
     work = Work(call)
     items = work.items(at)
     tops = filter(items.top, items.ranked("open")) if id_ is None else [work.resolve(id_, items)]
-    call.put(row for top in tops for row in _below(items, top, "  " if call.out.form == "table" else ""))
+    call.put(
+        row for top in tops for row in _below(items, top, "  " if call.out.form == "table" else "")
+    )
 
 
 def _below(items: Items, top: str, indent: str) -> Iterator[Json]:
@@ -234,7 +249,7 @@ def apply(call: Call, allow_secret: o.AllowSecret = False) -> None:
     _apply(Work(call, allow_secret), [line for batch in call.lines() for line in batch], {})
 
 
-def _apply(work: Work, lines: list[inputs.Line], given: Json) -> None:
+def _apply(work: Work, lines: list[stdin.Line], given: Json) -> None:
     def decide(items: Items) -> list[tuple[str, Json | Fault]]:
         batch = Batch(items, lambda text: work.resolve(text, items), work.mine)
         return [(f"line {number}", _operation(batch, raw, given)) for number, raw in lines]
@@ -244,14 +259,14 @@ def _apply(work: Work, lines: list[inputs.Line], given: Json) -> None:
 
 def _operation(batch: Batch, raw: bytes, given: Json) -> Json | Fault:
     try:
-        return batch.draft(inputs.record(raw) | given)
+        return batch.draft(stdin.record(raw) | given)
     except Fault as fault:
         return fault
 
 
 def watch(call: Call) -> None:
     """Print work events as they come, from now on."""
-    from coord_envelope.deliver import deliver
+    from coord_kernel.cli.deliver import deliver
 
     deliver(call, call.journal.end(), Filter(types=["work.*"]))
 
@@ -266,4 +281,4 @@ ABOUT = "Work items: find, claim, do and close them."
 def main() -> None:
     from coord_wk.argv import TABLE
 
-    tool.main("wk", ABOUT, COMMANDS, "coord_wk.options", TABLE)
+    process.run("wk", ABOUT, COMMANDS, "coord_wk.options", TABLE)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from coord_envelope import No, Unreachable, Usage, claims, locate, tool
+from coord_envelope import No, Unreachable, Usage
+from coord_kernel.cli import complaints
+from coord_kernel.rules import claims
+from coord_kernel.store import locate
 from coord_wk import draft
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope import Event, Fault
     from coord_envelope.codec import Json
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
     from coord_wk.work import Work
 
 
@@ -28,30 +31,37 @@ class Confirm:
         """The claim with its `$level` and `$token`. Raises No if another was first, Unreachable if too weak."""
         remote = locate.remote(self._call.journal.store)
         if remote is None and not self._firm:
-            return claim.noted(level="local", token=claim["body"].get("gen"))
+            return claim.annotated(level="local", token=claim["body"].get("gen"))
         item = claim["refs"]["work_id"]
         state = self._state(item)
         if claim.id not in state["confirmed"] and not self._no_sync:
             reason = self._sync()
             state = self._state(item)
             if reason and self._firm:
-                self._work.change(lambda items: [draft.given_back(item, items.known(item), claim.id)])
+                self._work.change(
+                    lambda items: [draft.given_back(item, items.known(item), claim.id)]
+                )
                 what = f"is not confirmed: {reason}; it was released"
-                raise Unreachable(what, where=where, todo="leave out --require to hold it tentatively")
+                raise Unreachable(
+                    what, where=where, todo="leave out --require to hold it tentatively"
+                )
         holder = claims.owner(state)
         if holder is None or holder["id"] != claim.id:
-            raise No(f"is held by {holder['agent']}" if holder else "is held by nobody any more", where=where)
+            raise No(
+                f"is held by {holder['agent']}" if holder else "is held by nobody any more",
+                where=where,
+            )
         level = "tentative" if holder["n"] is None else "confirmed"
-        return claim.noted(level=level, token=holder["n"])
+        return claim.annotated(level=level, token=holder["n"])
 
     def _state(self, item: str) -> Json:
         return self._work.items().known(item)
 
     def _sync(self) -> Fault | None:
         """Ask the arbiter; why that was not possible, which is said, too, where it is no failure."""
-        from coord_envelope.sync.ask import ask
+        from coord_kernel.sync.ask import ask
 
         fault = ask(self._call.journal)
         if fault and not self._firm:
-            tool.warn(str(fault))
+            complaints.warn(str(fault))
         return fault

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from coord_envelope import SELF, BadData, claims
+from coord_envelope import SELF, BadData
 from coord_envelope.codec import Json
 from coord_envelope.event import name_ok
+from coord_kernel.rules import claims
 from coord_wk import fold
 
 KINDS = ("task", "bug", "feature", "epic", "chore", "question")
@@ -12,9 +13,28 @@ RELATIONS = ("blocked_by", "discovered_from", "relates_to", "duplicate_of", "sup
 RESOLUTIONS = fold.RESOLUTIONS
 STATUSES = ("ready", "active", "blocked", "held", *RESOLUTIONS)
 ARTIFACTS = ("commit", "branch", "pr", "diff", "log", "file", "url", "trace")
-NEW = ("title", "desc", "kind", "priority", "labels", "deps", "parent", "assignee", "hold", "defer_until", "fields")
+NEW = (
+    "title",
+    "desc",
+    "kind",
+    "priority",
+    "labels",
+    "deps",
+    "parent",
+    "assignee",
+    "hold",
+    "defer_until",
+    "fields",
+)
 """What `wk new` takes on stdin, besides idempotency_key."""
-_LONGEST = {"title": 200, "desc": 32 * 1024, "hold": 500, "note": 4 * 1024, "reason": 500, "text": 32 * 1024}
+_LONGEST = {
+    "title": 200,
+    "desc": 32 * 1024,
+    "hold": 500,
+    "note": 4 * 1024,
+    "reason": 500,
+    "text": 32 * 1024,
+}
 _LONGEST |= {"uri": 2048, "name": 200}
 _LONGEST_FIELD = 4 * 1024
 
@@ -23,7 +43,9 @@ def created(given: Json) -> Json:
     """The `work.created` of an object with a title. Raises BadData."""
     for name in given:
         if name not in (*NEW, "idempotency_key"):
-            raise BadData(f"field {name!r} is none of a work item's", todo=f"it has {', '.join(NEW)}")
+            raise BadData(
+                f"field {name!r} is none of a work item's", todo=f"it has {', '.join(NEW)}"
+            )
     body = {name: given[name] for name in NEW if given.get(name) is not None}
     if not isinstance(body.get("title"), str) or not body["title"].strip():
         raise BadData("title is missing or no text")
@@ -35,7 +57,12 @@ def created(given: Json) -> Json:
 def change(kind: str, item: str, state: Json, body: Json) -> Json:
     """An event about an item, from one who has seen the state. Raises BadData."""
     check(body)
-    return {"type": f"work.{kind}", "refs": {"work_id": item}, "base": claims.base(state), "body": body}
+    return {
+        "type": f"work.{kind}",
+        "refs": {"work_id": item},
+        "base": claims.base(state),
+        "body": body,
+    }
 
 
 def claimed(item: str, state: Json, steal: bool, reason: str | None) -> Json:
@@ -46,9 +73,13 @@ def claimed(item: str, state: Json, steal: bool, reason: str | None) -> Json:
     return change("claimed", item, state, body)
 
 
-def given_back(item: str, state: Json, claim: str, how: str = "released", note: str | None = None) -> Json:
+def given_back(
+    item: str, state: Json, claim: str, how: str = "released", note: str | None = None
+) -> Json:
     """The end of a claim."""
-    return change("released", item, state, {"claim": claim, "reason": how, **({"note": note} if note else {})})
+    return change(
+        "released", item, state, {"claim": claim, "reason": how, **({"note": note} if note else {})}
+    )
 
 
 def waits(body: Json) -> tuple[list[str], str | None]:

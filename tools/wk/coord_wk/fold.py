@@ -3,14 +3,14 @@
 Registers (title, priority, …, closed): the value is set by the causally latest event. Of concurrent ones the
 greatest id wins, and the losers are its conflicts until the next write, which saw them. Sets (labels, deps): an
 add wins over a remove that did not see it (Shapiro et al., "Conflict-free Replicated Data Types", 2011, OR-set;
-causality in place of tags). Who holds the item is the rule of all claims (`coord_envelope.claims`).
+causality in place of tags). Who holds the item is the rule of all claims (`coord_kernel.rules.claims`).
 """
 
 from __future__ import annotations
 
-from coord_envelope import causal, claims
-from coord_envelope.causal import precedes
-from coord_envelope.claims import owner
+from coord_kernel.rules import causality, claims
+from coord_kernel.rules.causality import precedes
+from coord_kernel.rules.claims import owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,8 +40,15 @@ def entities(event: Event) -> Iterable[str]:
 def step(state: Json | None, event: Event) -> Json:
     """The state after one event more, taken in order of event_id."""
     if state is None:
-        state = {**claims.nothing(), "registers": {}, "sets": {}, "comments": [], "artifacts": {}, "keys": {}}
-    early = causal.know(state, event)
+        state = {
+            **claims.nothing(),
+            "registers": {},
+            "sets": {},
+            "comments": [],
+            "artifacts": {},
+            "keys": {},
+        }
+    early = causality.know(state, event)
     at, said = event.id, {"by": event["actor"]["agent_id"], "ts": event["ts"]}
     state["last"] = said
     claims.take(state, event)
@@ -90,7 +97,9 @@ def _updated(state: Json, at: str, _said: Json, body: Json, _: Event) -> None:
 def _closed(state: Json, at: str, said: Json, body: Json, _: Event) -> None:
     how = body.get("resolution")
     more = {name: body[name] for name in ("note", "dup_of") if isinstance(body.get(name), str)}
-    _write(state, at, "closed", {"resolution": how if how in RESOLUTIONS else "done", **said, **more})
+    _write(
+        state, at, "closed", {"resolution": how if how in RESOLUTIONS else "done", **said, **more}
+    )
 
 
 def _reopened(state: Json, at: str, _said: Json, _body: Json, _: Event) -> None:
@@ -99,7 +108,9 @@ def _reopened(state: Json, at: str, _said: Json, _body: Json, _: Event) -> None:
 
 def _commented(state: Json, at: str, said: Json, body: Json, _: Event) -> None:
     text = body.get("text")
-    state["comments"].append({"event_id": at, **said, "text": text if isinstance(text, str) else ""})
+    state["comments"].append(
+        {"event_id": at, **said, "text": text if isinstance(text, str) else ""}
+    )
 
 
 def _added(state: Json, at: str, _said: Json, body: Json, _: Event) -> None:
@@ -171,9 +182,13 @@ def united(states: list[Json]) -> Json:
     _prune(whole)
     keys = sorted(one for state in states for one in state["keys"].items())
     again = {at for (key, at), (before, _) in zip(keys[1:], keys, strict=False) if key == before}
-    comments = (one for state in states for one in state["comments"] if one["event_id"] not in again)
+    comments = (
+        one for state in states for one in state["comments"] if one["event_id"] not in again
+    )
     whole["comments"] = sorted(comments, key=lambda one: str(one["event_id"]))
-    whole["artifacts"] = {at: body for state in states for at, body in state["artifacts"].items() if at not in again}
+    whole["artifacts"] = {
+        at: body for state in states for at, body in state["artifacts"].items() if at not in again
+    }
     whole["last"] = max((state["last"] for state in states), key=lambda last: str(last["ts"]))
     return whole
 
@@ -194,7 +209,7 @@ def present(state: Json, which: str) -> dict[str, str]:
     return found
 
 
-def facets(state: Json) -> Iterable[tuple[str, str]]:
+def indexed(state: Json) -> Iterable[tuple[str, str]]:
     """By what an item is found: open or closed, free, whose, its parent, its id's ending, its foreign id.
 
     Of what has a key it may be too much: who asks looks at it together with its twins.

@@ -15,7 +15,8 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 
-from coord_envelope import claims, codec, event, world
+from coord_envelope import codec, event, world
+from coord_kernel.rules import claims
 from coord_wk import draft, fold
 
 TYPE_CHECKING = False
@@ -70,7 +71,9 @@ def name_of(value: object) -> str | None:
 
 def given(title: object, desc: object, kind: object, priority: object, labels: object) -> Json:
     """What `wk new` takes of these: of what is no such thing nothing, of what is too long the beginning."""
-    found: Json = {"title": cut(title, 200) if isinstance(title, str) and title.strip() else "(no title)"}
+    found: Json = {
+        "title": cut(title, 200) if isinstance(title, str) and title.strip() else "(no title)"
+    }
     if isinstance(desc, str) and desc:
         text = cut(desc, 32 * 1024)
         found["desc"] = text if len(codec.dumps(text)) <= 40_000 else cut(desc, 6_000)
@@ -110,7 +113,9 @@ def odd(one: Foreign, kind: str, labels: object) -> None:
         one.notes.append("priority is no number from 0 to 4, taken for 2, kept")
     for what in labels if isinstance(labels, list) else ():
         if label(what) != what:
-            one.notes.append(f"label {brief(what)} is written {label(what) or 'not at all'} here, kept")
+            one.notes.append(
+                f"label {brief(what)} is written {label(what) or 'not at all'} here, kept"
+            )
     if len(given.get("labels", ())) == AT_ONCE:
         one.notes.append(f"has {AT_ONCE} labels or more, these are the first, the others kept")
     if (
@@ -140,7 +145,9 @@ def once(found: Iterable[Foreign]) -> list[Foreign]:
         if same is not one:
             same.also.append(one)
             same.comments.append(f"another record with this id: {one.given['title']}")
-            one.reports.append(f"{one.name or 'the record'} was on {same.where.rpartition(' ')[2]} already, kept there")
+            one.reports.append(
+                f"{one.name or 'the record'} was on {same.where.rpartition(' ')[2]} already, kept there"
+            )
     return list(first.values())
 
 
@@ -167,7 +174,9 @@ def restored(source: str, bodies: Iterable[Json]) -> tuple[int, list[Json]]:
 
 def _whole(origin: object) -> TypeGuard[Json]:
     kinds = {"from": str, "text": str, "version": int, "part": int, "of": int}
-    return isinstance(origin, dict) and all(type(origin.get(name)) is kind for name, kind in kinds.items())
+    return isinstance(origin, dict) and all(
+        type(origin.get(name)) is kind for name, kind in kinds.items()
+    )
 
 
 def _records(text: str) -> list[Json]:
@@ -178,19 +187,25 @@ def _records(text: str) -> list[Json]:
     return records if all(isinstance(one, dict) for one in records) else []
 
 
-def steps(new: Foreign, then: Foreign, item: str, states: Mapping[str, Json], ids: Mapping[str, str]) -> Iterator[Step]:
+def steps(
+    new: Foreign, then: Foreign, item: str, states: Mapping[str, Json], ids: Mapping[str, str]
+) -> Iterator[Step]:
     """What happens to the item, and to those that the record says wait on it, for what it says now and not `then`.
 
     `states` are those of the items by id, `ids` what foreign names are known as here.
     """
     state = states[item]
     yield from ((item, what, body) for what, body in _closing(new, then, state))
-    for text in (Counter(new.comments) - Counter(one["text"] for one in state["comments"])).elements():
+    for text in (
+        Counter(new.comments) - Counter(one["text"] for one in state["comments"])
+    ).elements():
         yield item, "commented", {"text": text, "origin": {"from": new.source}}
     for src in dict.fromkeys(ids[src] for src, *_ in (*new.edges, *then.edges) if src in ids):
         for body in _members(_deps(new, src, ids), _deps(then, src, ids), states[src], "deps"):
             yield src, "updated", body
-    for body in _members(new.given.get("labels", ()), then.given.get("labels", ()), state, "labels"):
+    for body in _members(
+        new.given.get("labels", ()), then.given.get("labels", ()), state, "labels"
+    ):
         yield item, "updated", body
     if changed := _registers(new, then, state) | _parent(new, then, item, state, ids):
         yield item, "updated", {"set": changed}
@@ -223,7 +238,14 @@ def _registers(new: Foreign, then: Foreign, state: Json) -> Json:
 
 def _parent(new: Foreign, then: Foreign, item: str, state: Json, ids: Mapping[str, str]) -> Json:
     was, now = (
-        next((ids[to] for src, rel, to in one.edges if rel == "parent" and ids.get(src) == item and to in ids), None)
+        next(
+            (
+                ids[to]
+                for src, rel, to in one.edges
+                if rel == "parent" and ids.get(src) == item and to in ids
+            ),
+            None,
+        )
         for one in (then, new)
     )
     here = fold.value(state, "parent")
@@ -236,7 +258,11 @@ def _parent(new: Foreign, then: Foreign, item: str, state: Json, ids: Mapping[st
 
 
 def _deps(one: Foreign, item: str, ids: Mapping[str, str]) -> list[str]:
-    return [f"{rel} {ids[to]}" for src, rel, to in one.edges if rel != "parent" and ids.get(src) == item and to in ids]
+    return [
+        f"{rel} {ids[to]}"
+        for src, rel, to in one.edges
+        if rel != "parent" and ids.get(src) == item and to in ids
+    ]
 
 
 def _members(now: Iterable[str], was: Iterable[str], state: Json, which: str) -> Iterator[Json]:
@@ -260,7 +286,10 @@ def origins(one: Foreign, version: int) -> list[Json]:
     text = one.text
     chunks = [text[begin : begin + CHUNK] for begin in range(0, len(text), CHUNK)]
     head = {"from": one.source, "version": version}
-    return [{"origin": {**head, "part": n, "of": len(chunks), "text": chunk}} for n, chunk in enumerate(chunks, 1)]
+    return [
+        {"origin": {**head, "part": n, "of": len(chunks), "text": chunk}}
+        for n, chunk in enumerate(chunks, 1)
+    ]
 
 
 def circles(waits: dict[str, list[str]]) -> Iterator[list[str]]:

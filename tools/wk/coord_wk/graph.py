@@ -51,7 +51,10 @@ class Graph:
         (Gabow, "Path-based depth-first search for strong and biconnected components", 2000)
         """
         number = {start: 0}
-        path, roots = [start], [start]  # not settled yet; of these, where what may be a circle begins
+        path, roots = (
+            [start],
+            [start],
+        )  # not settled yet; of these, where what may be a circle begins
         todo = [(start, iter(self.out(start)))]
         while todo:
             node, ways = todo[-1]

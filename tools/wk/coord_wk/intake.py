@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 
-from coord_envelope import BadData, claims, codec, tool
-from coord_envelope.disk import write_all
+from coord_envelope import BadData, codec
 from coord_envelope.errors import DiskFault, Refused
 from coord_envelope.event import Made
 from coord_envelope.secrets import refuse_secret
+from coord_kernel.cli import complaints
+from coord_kernel.rules import claims
+from coord_kernel.store.disk import write_all
 from coord_wk import fold, foreign
 from coord_wk.foreign import Foreign
 from coord_wk.work import Work
@@ -19,15 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from coord_envelope.codec import Json
-    from coord_envelope.index import Index
-    from coord_envelope.tool import Call
+    from coord_kernel.cli.call import Call
+    from coord_kernel.views.index import Index
     from coord_wk.items import Items
 
 BATCH = 1_000
 """Records taken over under one lock."""
 
 
-def take(call: Call, found: list[Foreign | BadData], item: Callable[[Json], Foreign], file: str) -> None:
+def take(
+    call: Call, found: list[Foreign | BadData], item: Callable[[Json], Foreign], file: str
+) -> None:
     """Import records that were read from a file. `item` reads a record that was imported before."""
     records = [one for one in found if isinstance(one, Foreign)]
     faults = [one for one in found if isinstance(one, BadData)]
@@ -40,8 +44,10 @@ def take(call: Call, found: list[Foreign | BadData], item: Callable[[Json], Fore
     intake.run(ones)
     said = list(_said(ones, file))
     for line in said:
-        tool.warn(f"import: {line}")
-    tool.warn(f"import: {len(records)} records: {intake.counts(len(ones))}, {len(said)} reported")
+        complaints.warn(f"import: {line}")
+    complaints.warn(
+        f"import: {len(records)} records: {intake.counts(len(ones))}, {len(said)} reported"
+    )
 
 
 class _Intake:
@@ -74,7 +80,11 @@ class _Intake:
         return found is not None
 
     def _made_here(self, name: str) -> str | None:
-        full = self._call.journal.index.refresh().resolve(name) if name.startswith("wk-") and len(name) == 11 else None
+        full = (
+            self._call.journal.index.refresh().resolve(name)
+            if name.startswith("wk-") and len(name) == 11
+            else None
+        )
         return full if full and self._work.items().state(full) else None
 
     def _create(self, batch: list[Foreign]) -> None:
@@ -114,12 +124,19 @@ class _Intake:
 
     def _tell(self, one: Foreign, items: Items, index: Index, drafts: _Drafts) -> None:
         item = self._items[one.key]
-        bodies = [place.event["body"] for each in items.known(item)["dag"] if (place := index.by_id(each))]
+        bodies = [
+            place.event["body"] for each in items.known(item)["dag"] if (place := index.by_id(each))
+        ]
         version, records = foreign.restored(one.source, bodies)
         then = foreign.once(map(self._item, records))[0] if records else _as_made(one, item, index)
         self._learn(one, then)
-        ends = {item, *(self._ids[src] for src, *_ in (*one.edges, *then.edges) if src in self._ids)}
-        found = list(foreign.steps(one, then, item, {end: items.known(end) for end in ends}, self._ids))
+        ends = {
+            item,
+            *(self._ids[src] for src, *_ in (*one.edges, *then.edges) if src in self._ids),
+        }
+        found = list(
+            foreign.steps(one, then, item, {end: items.known(end) for end in ends}, self._ids)
+        )
         if not codec.same(records, [each.record for each in (one, *one.also)]):
             found += [(item, "updated", body) for body in foreign.origins(one, version + 1)]
         for n, (whom, what, body) in enumerate(found):
@@ -163,7 +180,13 @@ class _Drafts:
         label = str(len(self.made))
         base = [self._last[item]] if item in self._last else claims.base(items.known(item))
         self._last[item] = Made(label)
-        draft = {"type": f"work.{what}", "refs": {"work_id": item}, "base": base, "body": body, "idempotency_key": key}
+        draft = {
+            "type": f"work.{what}",
+            "refs": {"work_id": item},
+            "base": base,
+            "body": body,
+            "idempotency_key": key,
+        }
         self.made.append(draft | {"$as": label})
 
 
@@ -185,7 +208,9 @@ def _said(ones: list[Foreign], file: str) -> Iterator[str]:
         for note in one.notes:
             notes.setdefault(note, []).append(one.where)
     waits: dict[str, list[str]] = {one.name: [] for one in ones if one.name}
-    for src, relation, dst in (edge for one in ones for edge in one.edges if {edge[0], edge[2]} <= waits.keys()):
+    for src, relation, dst in (
+        edge for one in ones for edge in one.edges if {edge[0], edge[2]} <= waits.keys()
+    ):
         if relation == "blocked_by":
             waits[src].append(dst)
         elif relation == "parent":

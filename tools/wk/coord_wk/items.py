@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope import BadData, claims, clock
+from coord_envelope import BadData, ids
+from coord_kernel.rules import claims
 from coord_wk import fold
 from coord_wk.graph import Graph
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from coord_envelope.codec import Json
-    from coord_envelope.view import Source
+    from coord_kernel.views.view import Source
 
 
 class Items:
@@ -58,8 +59,12 @@ class Items:
 
     def _below(self, facet: str, item: str) -> Iterator[str]:
         same = self._twins[item] if self.state(item) else [item]
-        found = self._named(part for one in same for _, part in self._source.find(facet, one, one + "\0"))
-        return (part for part in found if self._parent(part) == self.name(item))  # of one made twice only one counts
+        found = self._named(
+            part for one in same for _, part in self._source.find(facet, one, one + "\0")
+        )
+        return (
+            part for part in found if self._parent(part) == self.name(item)
+        )  # of one made twice only one counts
 
     def known(self, item: str) -> Json:
         """The state of an item that is there."""
@@ -74,8 +79,12 @@ class Items:
 
     def owned(self, agent: str) -> Iterator[str]:
         """The items an agent holds."""
-        found = self._named(item for _, item in self._source.find("owner", f"{agent} ", f"{agent}!"))
-        return (item for item in found if (claims.owner(self.known(item)) or {}).get("agent") == agent)
+        found = self._named(
+            item for _, item in self._source.find("owner", f"{agent} ", f"{agent}!")
+        )
+        return (
+            item for item in found if (claims.owner(self.known(item)) or {}).get("agent") == agent
+        )
 
     def everything(self) -> Iterator[str]:
         """Every item, oldest first."""
@@ -83,13 +92,20 @@ class Items:
 
     def aliased(self, foreign: str) -> list[str]:
         """The items that came with this foreign id."""
-        return list(self._named(item for _, item in self._source.find("alias", foreign, foreign + "\0")))
+        return list(
+            self._named(item for _, item in self._source.find("alias", foreign, foreign + "\0"))
+        )
 
     def ending(self, text: str) -> list[str]:
         """The items whose id is `wk-` and this, or ends so, in either case: of 4 characters or more; at most 9."""
         prefix, dash, rest = text.rpartition("-")
         ending = rest.upper()
-        if (dash and prefix != "wk") or not rest.isascii() or len(ending) < 4 or ending.strip(clock.CROCKFORD):
+        if (
+            (dash and prefix != "wk")
+            or not rest.isascii()
+            or len(ending) < 4
+            or ending.strip(ids.CROCKFORD)
+        ):
             return []
         found = islice(self._source.find("end", ending[::-1], ending[::-1] + "~"), 9)
         return list(self._named(item for _, item in found))
@@ -110,7 +126,9 @@ class Items:
     def _parent(self, item: str) -> str | None:
         state = self.state(item)
         parent = fold.value(state, "parent") if state else None
-        return self._supposed_parent.get(item) or (self.name(parent) if isinstance(parent, str) else None)
+        return self._supposed_parent.get(item) or (
+            self.name(parent) if isinstance(parent, str) else None
+        )
 
     def top(self, item: str) -> bool:
         """Is nothing above it open? In a circle of parents the oldest is the top."""
@@ -136,7 +154,9 @@ class Items:
         if state is None:
             return False
         until = fold.value(state, "defer_until")
-        return fold.value(state, "hold") is not None or (isinstance(until, str) and until > self._now)
+        return fold.value(state, "hold") is not None or (
+            isinstance(until, str) and until > self._now
+        )
 
     def is_open(self, item: str) -> bool:
         """Is it there, and not closed?"""
@@ -145,7 +165,9 @@ class Items:
     def blockers(self, item: str) -> list[str]:
         """What it waits on: open or missing items, through its own or an ancestor's blocked_by, and its children."""
         skipped = self._graph.skipped(item)
-        return list(dict.fromkeys(to for add, to in self._graph.out(item) if (add, item, to) not in skipped))
+        return list(
+            dict.fromkeys(to for add, to in self._graph.out(item) if (add, item, to) not in skipped)
+        )
 
     def cyclic(self, item: str) -> list[str]:
         """What it would wait on if that did not close a circle."""
@@ -213,7 +235,9 @@ class Items:
         parts = [part for part in self._below("part", item) if self.is_open(part)]
         found = [(part, max(self.known(part)["registers"]["parent"])) for part in parts]
         moved = self._supposed_parent
-        return [one for one in found if one[0] not in moved] + [(one, "") for one in moved if moved[one] == item]
+        return [one for one in found if one[0] not in moved] + [
+            (one, "") for one in moved if moved[one] == item
+        ]
 
     def row(self, item: str) -> Json:
         """The item in a line."""
@@ -228,7 +252,7 @@ class Items:
             "labels": sorted(fold.present(state, "labels")),
         }
         some = {name: what for name, what in given.items() if what}
-        head = {"id": clock.short("wk", item), "work_id": item, "status": self.status(item)}
+        head = {"id": ids.short("wk", item), "work_id": item, "status": self.status(item)}
         return {**head, "priority": fold.priority(state), **some}
 
     def detail(self, item: str) -> Json:
@@ -240,7 +264,11 @@ class Items:
             "desc": fold.value(state, "desc"),
             "hold": fold.value(state, "hold"),
             "defer_until": fold.value(state, "defer_until"),
-            "fields": {name[7:]: fold.value(state, name) for name in registers if name.startswith("fields.")},
+            "fields": {
+                name[7:]: fold.value(state, name)
+                for name in registers
+                if name.startswith("fields.")
+            },
             "deps": [{"rel": rel, "to": to} for rel, to in self._deps(item)],
             "blockers": self.blockers(item) if self.status(item) == "blocked" else [],
             "cycle": self.cyclic(item),
@@ -249,7 +277,9 @@ class Items:
             "closed": fold.value(state, "closed"),
             "conflicts": conflicts(state),
             "comments": state["comments"],
-            "artifacts": [{"artifact_id": one} | body | {"artifact_id": one} for one, body in artifacts],
+            "artifacts": [
+                {"artifact_id": one} | body | {"artifact_id": one} for one, body in artifacts
+            ],
         }
         some = {name: what for name, what in given.items() if what}
         return {**self.row(item), **some, "created": state["created"], "last": state["last"]}

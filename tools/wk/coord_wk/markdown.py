@@ -11,7 +11,19 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
 
-HEAD = ("id", "work_id", "status", "priority", "kind", "title", "owner", "assignee", "parent", "labels", "deps")
+HEAD = (
+    "id",
+    "work_id",
+    "status",
+    "priority",
+    "kind",
+    "title",
+    "owner",
+    "assignee",
+    "parent",
+    "labels",
+    "deps",
+)
 MORE = ("blockers", "hold", "defer_until", "fields", "artifacts", "closed", "created", "last")
 
 

@@ -19,8 +19,27 @@ if TYPE_CHECKING:
 HELD = ("blocked", "deferred")
 FIELDS = frozenset(
     (
-        *("type", "id", "title", "kind", "status", "priority", "version", "labels", "dependencies", "created_at"),
-        *("updated_at", "closed_at", "close_reason", "assignee", "created_by", "parent_id", "child_order_hints"),
+        *(
+            "type",
+            "id",
+            "title",
+            "kind",
+            "status",
+            "priority",
+            "version",
+            "labels",
+            "dependencies",
+            "created_at",
+        ),
+        *(
+            "updated_at",
+            "closed_at",
+            "close_reason",
+            "assignee",
+            "created_by",
+            "parent_id",
+            "child_order_hints",
+        ),
         *("due_date", "deferred_until", "spec_path", "external_issue_url", "extensions", "(text)"),
     )
 )
@@ -38,15 +57,27 @@ for _tag, _pattern, _first in (
     ("int", r"-?(?:0|[1-9][0-9]*)", list("-0123456789")),
     ("float", r"-?[0-9]+\.[0-9]+(?:[eE][-+]?[0-9]+)?", list("-0123456789")),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first
+    )
 
 
 def read(files: Iterable[tuple[str, bytes]]) -> Iterator[Foreign | BadData]:
     """The records of Markdown files (name, content); of a file that is none, why."""
     found = [_file(*one) for one in files]
-    waiting = {src for one in found if isinstance(one, Foreign) for src, rel, _ in one.edges if rel == "blocked_by"}
+    waiting = {
+        src
+        for one in found
+        if isinstance(one, Foreign)
+        for src, rel, _ in one.edges
+        if rel == "blocked_by"
+    }
     for one in found:
-        if isinstance(one, Foreign) and one.name in waiting and one.record.get("status") == "blocked":
+        if (
+            isinstance(one, Foreign)
+            and one.name in waiting
+            and one.record.get("status") == "blocked"
+        ):
             del one.given["hold"]  # it is blocked without
         yield one
 
@@ -67,10 +98,14 @@ def _record(content: bytes) -> Json:
     try:
         record = yaml.load("\n".join(lines[1 : marks[1]]), _Loader)
     except (yaml.YAMLError, RecursionError) as reason:
-        raise ValueError(f"its front matter is no YAML: {' '.join(str(reason).split())[:200]}") from None
+        raise ValueError(
+            f"its front matter is no YAML: {' '.join(str(reason).split())[:200]}"
+        ) from None
     if not isinstance(record, dict):
         raise ValueError("its front matter is no mapping")
-    record = {str(name): what for name, what in record.items()} | {"(text)": "\n".join(lines[marks[1] + 1 :])}
+    record = {str(name): what for name, what in record.items()} | {
+        "(text)": "\n".join(lines[marks[1] + 1 :])
+    }
     try:
         return codec.loads(codec.dumps(record))  # type: ignore[no-any-return]
     except (TypeError, RecursionError):
@@ -82,7 +117,7 @@ def item(record: Json, where: str = "") -> Foreign:
     words = (record.get(name) for name in ("title", "(text)", "kind", "priority", "labels"))
     one = Foreign("tbd", foreign.name_of(record.get("id")), where, record, foreign.given(*words))
     one.notes += [f"field {brief(name)} is unknown, kept" for name in record if name not in FIELDS]
-    foreign.odd(one, "kind", record.get("labels"))
+    foreign.warnings(one, "kind", record.get("labels"))
     _status(one)
     foreign.defer(one, "deferred_until")
     one.edges = list(_edges(one)) if one.name else []
@@ -92,7 +127,10 @@ def item(record: Json, where: str = "") -> Foreign:
 def _status(one: Foreign) -> None:
     status, reason = one.record.get("status", "open"), one.record.get("close_reason")
     if status == "closed":
-        one.closed = {"resolution": "done", **({"note": cut(reason, 4 * 1024)} if isinstance(reason, str) else {})}
+        one.closed = {
+            "resolution": "done",
+            **({"note": cut(reason, 4 * 1024)} if isinstance(reason, str) else {}),
+        }
     elif status in HELD:
         one.given["hold"] = f"{status} in tbd"
     elif status == "in_progress":

@@ -1,0 +1,117 @@
+"""Parts of the standard library by their fast doors, each with the public module behind it.
+
+The public modules load others first: `json` its patterns (`re`, 5 ms), `sqlite3` 7 ms of dates,
+`signal` its enum (3 ms), `contextlib` functools and collections (3 ms). A command that lives 30 ms
+goes through the C module below instead. Where this Python lacks it, or calls it otherwise, the
+public module answers in the same way; nothing else may import one of these names.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    import sqlite3
+    from collections.abc import Callable
+    from contextlib import contextmanager, suppress
+    from typing import Any, NoReturn
+else:
+
+    class suppress:  # noqa: N801
+        """Go on behind the block if it raises one of these."""
+
+        def __init__(self, *kinds):
+            self._kinds = kinds
+
+        def __enter__(self):
+            pass
+
+        def __exit__(self, kind, error, trace):
+            return kind is not None and issubclass(kind, self._kinds)
+
+    class _Steps:
+        def __init__(self, steps):
+            self._steps = steps
+
+        def __enter__(self):
+            return next(self._steps)
+
+        def __exit__(self, kind, error, trace):
+            if error is None:
+                next(self._steps, None)
+                return False
+            try:
+                self._steps.throw(error)
+            except StopIteration:
+                return True
+            except BaseException as raised:
+                if raised is error:
+                    return False
+                raise
+            raise RuntimeError("it goes on behind what was raised")
+
+    def contextmanager(function):
+        """What the generator yields once is what the block has; the rest runs behind it."""
+        return lambda *given, **named: _Steps(function(*given, **named))
+
+    def __getattr__(name):
+        """`signal` and `sqlite3`, loaded when they are first asked for."""
+        if name not in ("signal", "sqlite3"):
+            raise AttributeError(name)
+        try:
+            module = __import__(f"_{name}")
+        except ImportError:
+            module = __import__(name)
+        globals()[name] = module
+        return module
+
+
+def scanner(rules: Any) -> Callable[[str, int], tuple[Any, int]]:
+    """What scans one JSON value at a place in a text: (value, end). Raises StopIteration, ValueError.
+
+    `rules` has the attributes of a `json.JSONDecoder`: strict, object_hook, object_pairs_hook,
+    parse_float, parse_int, parse_constant, memo.
+    """
+    try:
+        from _json import make_scanner
+
+        return make_scanner(rules)
+    except (ImportError, TypeError, AttributeError):
+        import json
+
+        decoder = json.JSONDecoder(
+            parse_float=rules.parse_float,
+            parse_int=rules.parse_int,
+            parse_constant=rules.parse_constant,
+            strict=rules.strict,
+        )
+        return decoder.scan_once  # type: ignore[no-any-return, attr-defined]
+
+
+def encoder() -> Callable[[object], str]:
+    """What writes a value as compact JSON, UTF-8 unescaped. Raises ValueError, TypeError."""
+    try:
+        from _json import encode_basestring, make_encoder
+
+        def encode(value: object) -> str:
+            parts = make_encoder(
+                {}, _refuse, encode_basestring, None, ":", ",", False, False, False
+            )
+            return "".join(parts(value, 0))
+
+        encode({"probe": [1, "a", None]})
+    except (ImportError, TypeError):
+        import json
+
+        public = json.JSONEncoder(
+            ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_refuse
+        )
+        return public.encode
+    return encode
+
+
+def _refuse(value: object) -> NoReturn:
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+__all__ = ["contextmanager", "encoder", "scanner", "signal", "sqlite3", "suppress"]

@@ -1,0 +1,150 @@
+"""Command functions as a Typer application: parsing, help, completion, usage errors.
+
+The only module that imports Typer (73 ms). A command's parameters are annotated with names from its tool's
+`options` module, unresolved until here; so the functions stand alone, and the declarations are written once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import itertools
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from coord_envelope import VERSION
+from coord_envelope.errors import Usage
+from coord_envelope.filter import Filter
+from coord_kernel.cli import complaints
+from coord_kernel.cli.call import Call
+from coord_kernel.cli.command import groups, name_of, perform
+from coord_kernel.store.disk import write_all
+
+As = Annotated[
+    str | None, typer.Option("--as", metavar="AGENT", help="Act as AGENT, over $COORD_AGENT.")
+]
+Output = Annotated[
+    str | None, typer.Option("--output", "-o", metavar="FORM", help="Print as jsonl, table or id.")
+]
+Errors = Annotated[
+    str | None, typer.Option("--errors", metavar="FORM", help="Say failures as text or json.")
+]
+
+Command = Callable[..., int | None]
+_Globs = list[str] | None
+FILTER: dict[str, Any] = {
+    "type_": Annotated[
+        _Globs, typer.Option("--type", metavar="GLOB", help="Only this type; repeatable.")
+    ],
+    "not_type": Annotated[
+        _Globs, typer.Option("--not-type", metavar="GLOB", help="Not this type; repeatable.")
+    ],
+    "agent": Annotated[
+        _Globs, typer.Option("--agent", metavar="AGENT", help="Only by this agent; repeatable.")
+    ],
+    "not_agent": Annotated[
+        _Globs, typer.Option("--not-agent", metavar="AGENT", help="Not by this agent; repeatable.")
+    ],
+    "work": Annotated[
+        str | None, typer.Option("--work", metavar="ID", help="Only about this work item.")
+    ],
+    "thread": Annotated[
+        str | None, typer.Option("--thread", metavar="ID", help="Only of this thread.")
+    ],
+    "since": Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Only since: a date, or 10m 2h 3d."),
+    ],
+}
+"""What a command function's parameter `wanted` is on a command line."""
+COMMON: dict[str, Any] = {"as_": As, "output": Output, "errors": Errors}
+
+
+def run(
+    name: str, about: str, commands: Sequence[Command], options: str, argv: Sequence[str]
+) -> int:
+    """Parse argv, run the command, return the exit status. Raises Usage, and the command's own failures."""
+    if "--errors=json" in argv or ("--errors", "json") in itertools.pairwise(argv):
+        complaints.report_as("json")  # also for what cannot be parsed
+    command = typer.main.get_command(application(name, about, commands, options))
+    try:
+        return command.main(list(argv), prog_name=name, standalone_mode=False) or 0
+    except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            write_all(2, f"{error}\n".encode())
+            return Usage.status
+        if hasattr(
+            error, "format_message"
+        ):  # click's, wherever this version of typer keeps its click
+            context = getattr(error, "ctx", None)
+            path = context.command_path if context else name
+            raise Usage(error.format_message().rstrip("."), todo=f"see `{path} --help`") from None
+        raise
+
+
+def application(name: str, about: str, commands: Sequence[Command], options: str) -> typer.Typer:
+    """The Typer application of a tool."""
+    app = typer.Typer(
+        name=name,
+        help=about,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+    def version(asked: bool) -> None:
+        if asked:
+            print(f"{name} (coord-kernel) {VERSION}")
+            raise typer.Exit
+
+    asked = typer.Option(
+        False, "--version", is_eager=True, callback=version, help="Say which version."
+    )
+
+    @app.callback()
+    def top(version: bool = asked) -> None: ...
+
+    declared = importlib.import_module(options)
+    for function in commands:
+        app.command(name_of(function))(_declared(function, declared))
+    return app
+
+
+def _declared(function: Command, options: object) -> Callable[..., int | None]:
+    """The function as Typer wants it: annotations resolved, groups spelled out, and the options of all commands."""
+    parameters = [*_own(function, options), *_parameters(COMMON)]
+
+    def command(**values: Any) -> int:
+        return perform(function, values)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__doc__ = function.__doc__
+    return command
+
+
+def _own(function: Command, options: object) -> Iterator[inspect.Parameter]:
+    names = {**function.__globals__, "o": options, "Call": Call, "Filter": Filter}
+    hints = typing.get_type_hints(function, names, include_extras=True)
+    spelled = dict(groups(function))
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name == "wanted":
+            yield from _parameters(FILTER)
+        elif name in spelled:
+            group = spelled[name]
+            yield from _parameters(getattr(options, group.__name__), group)
+        elif name != "call":
+            yield parameter.replace(annotation=hints[name], kind=_KEYWORD)
+
+
+def _parameters(declared: dict[str, Any], group: object = None) -> Iterator[inspect.Parameter]:
+    for name, annotation in declared.items():
+        default = getattr(group, name, None)
+        yield inspect.Parameter(name, _KEYWORD, default=default, annotation=annotation)
+
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY

@@ -1,0 +1,50 @@
+"""A command: a function of a `Call` and its options, which returns nothing or an exit status.
+
+Options that go together stand in a `Group`, so that a function has few parameters:
+
+    class Fields(Group):            # in the tool's groups.py, which imports no Typer
+        desc: str | None = None
+        kind: str | None = None
+
+    def new(call: Call, title: o.Title = None, fields: g.Fields = Fields()) -> None: ...
+
+    Fields = {"desc": Desc, "kind": Kind}        # in its options.py: what they are for Typer
+"""
+
+from __future__ import annotations
+
+from coord_kernel.cli.call import Call, FilterOptions
+from coord_kernel.cli.complaints import report_as
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from coord_kernel.cli.groups import Group
+
+    Values = dict[str, Any]
+    Command = Callable[..., int | None]
+
+
+def name_of(command: Command) -> str:
+    """What a command function is called on a command line."""
+    return command.__name__.rstrip("_").replace("_", "-")
+
+
+def groups(command: Command) -> Iterator[tuple[str, type[Group]]]:
+    """The parameters of a command that are groups of options, by their annotation `g.NAME`."""
+    for name, annotation in command.__annotations__.items():
+        if isinstance(annotation, str) and annotation.startswith("g."):
+            yield name, getattr(command.__globals__["g"], annotation[2:])
+
+
+def perform(command: Command, values: Values) -> int:
+    """Run a command with the values of its options, and of those all have; the exit status."""
+    report_as(values.pop("errors", None) or "text")
+    call = Call(values.pop("as_", None), values.pop("output", None))
+    for name, group in groups(command):
+        values[name] = group.taken(values)
+    if "wanted" in command.__annotations__:
+        values["wanted"] = call.filter(FilterOptions.taken(values))
+    return command(call, **values) or call.status

@@ -1,0 +1,114 @@
+"""What people see: tables, and nothing that could steer their terminal or hide its own direction."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+
+from coord_envelope import world
+from coord_envelope.codec import Json
+from coord_envelope.event import Event
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+WIDTHS = {"time": 15, "id": 8, "type": 16, "who": 20}
+
+
+def visible(text: str) -> str:
+    """Control characters and bidirectional marks as `\\u{…}`; the rest as it is."""
+    return _UNSAFE.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", text)
+
+
+def escape_json(raw: bytes) -> bytes:
+    """The same JSON with those characters as \\uXXXX. (Only strings can hold them; a trailing CR goes.)"""
+    text = raw.decode("utf-8", "replace").strip()
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+
+
+def table(rows: list[Json], wide: bool, head: bool) -> bytes:
+    """Rows, under a head or going on below one; cut at the terminal's width, whole where there is none."""
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = [_event_row(row) if isinstance(row, Event) else _row(row) for row in rows]
+    names = list(dict.fromkeys(name for row in shown for name in row))
+    grid = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, show_header=head)
+    grid.width = -2  # two blanks between columns, none behind the last
+    for name in names:
+        width = max(
+            WIDTHS.get(name, 0),
+            *(cell_len(text) for text in (name, *(row.get(name, "") for row in shown))),
+        )
+        grid.add_column(name, no_wrap=True, width=width)
+        grid.width += width + 2
+    for row in shown:
+        grid.add_row(*(row.get(name, "") for name in names))
+    # Laid out as wide as it is, then cut: fitted by rich, columns in the middle may vanish.
+    console = Console(
+        width=None if wide else grid.width, markup=False, emoji=False, highlight=False
+    )
+    with console.capture() as capture:
+        console.print(grid)
+    return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n")).encode()
+
+
+@contextlib.contextmanager
+def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr while it lasts; what it gives is told how much of the total was done since."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task(what, total=total)
+        yield lambda done: bars.advance(bar, done)
+
+
+def _row(item: Json) -> dict[str, str]:
+    """A cell for each field, but for the id that is there in short as well."""
+    _, dash, short = str(item.get("id", "")).rpartition("-")
+    whole = {
+        name
+        for name, value in item.items()
+        if dash and short and str(value).lower().endswith(short)
+    } - {"id"}
+    return {name: visible(_cell(value)) for name, value in item.items() if name not in whole}
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, str):
+        return _local(value) if _STAMP.fullmatch(value) else value
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return " ".join(value)
+    return _compact(value)
+
+
+def _event_row(event: Event) -> dict[str, str]:
+    body = event["body"]
+    words = [
+        body[name]
+        for name in ("subject", "title", "text")
+        if isinstance(body.get(name), str) and body[name]
+    ]
+    what = " - ".join(words) or (_compact(body) if body else "")
+    return {
+        "time": _local(event["ts"]),
+        "id": event.id[-8:].lower(),
+        "type": visible(event["type"]),
+        "who": visible(event["actor"]["agent_id"]),
+        "what": visible(what),
+    }
+
+
+def _local(ts: str) -> str:
+    try:
+        return time.strftime("%b %d %H:%M:%S", time.localtime(world.parse_ts(ts) / 1000))
+    except (ValueError, OverflowError):
+        return visible(ts)
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,48 @@
+"""Is there anything to sync? One look at the remote, with nothing loaded that only the work needs."""
+
+from __future__ import annotations
+
+from coord_envelope import codec, world
+from coord_envelope.errors import Unreachable
+from coord_kernel.sync import settings
+from coord_kernel.sync.wire import Wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_kernel.journal.journal import Journal
+    from coord_kernel.store.directory import Store
+    from coord_kernel.sync.remote import Remote
+
+
+def quiet(journal: Journal, remote: Remote, seconds: float) -> bool:
+    """Is everything as the last sync left it, there and here? False, too, where that cannot be told.
+
+    Bytes that were changed in place, neither more nor fewer, are seen only by a sync that has something to do.
+    """
+    store, last = journal.store, settings.last(journal.store)
+    if (remote.name, journal.end(live=False), count(store)) != (
+        last["remote"],
+        last["end"],
+        last["files"],
+    ):
+        return False
+    try:
+        same = Wire(store, remote, seconds).look() == last["refs"]
+    except Unreachable:
+        return False
+    if same:
+        # not durable: the disk costs as much as the look, and who finds nothing here does a whole sync
+        store.save(
+            codec.dumps(last | {"ts": world.format_ts(world.now_ms())}),
+            "local",
+            "synced",
+            durable=False,
+        )
+    return bool(same)
+
+
+def count(store: Store) -> int:
+    """How many files of the journal and blobs there are."""
+    streams = (("journal", name) for name in store.listdir("journal"))
+    blobs = (("blobs", "sha256", name) for name in store.listdir("blobs", "sha256"))
+    return sum(len(store.listdir(*place)) for place in (*streams, *blobs))

@@ -1,0 +1,247 @@
+"""What is derived from the journal and kept in SQLite: disposable, and never an error.
+
+A file below `local/` remembers how far each stream was read and adds what came since. One of another version or
+boot, one that SQLite finds damaged, or one that remembers a line that is no longer there is made anew. Whoever
+cannot write it now (another process does, the disk is full or read-only) reads the difference into memory: slower,
+same answers. Damage that SQLite does not see (bytes overwritten in place) is not seen here either: delete the file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+
+from coord_envelope.platform import contextmanager, suppress
+from coord_kernel.store import machine
+from coord_kernel.streams.stream import streams
+from coord_kernel.views import fill
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+    from typing import Any, Self
+
+    from coord_kernel.store.directory import Store
+    from coord_kernel.views.fill import Found, Place
+
+MUCH = 1 << 22
+"""Bytes from which it is cheaper to wait for who reads them already than to read them oneself."""
+WAIT_S = 10.0
+
+
+class Derived:
+    """Look-ups over all durable events of a store, as of the last `refresh`.
+
+    A subclass says what it keeps of them: its tables, and what a batch of events adds to them. Its questions
+    go through `query`, which asks the file and, where there is one, the memory above it.
+    """
+
+    tables: str
+    """SQL that makes the subclass's own tables."""
+
+    def __init__(self, store: Store, name: str, version: str) -> None:
+        self._store, self._name, self._version = store, name, version
+        self._path = os.path.join(store.path, "local", f"{name}.sqlite")
+        self._disk: sqlite3.Connection | None = None
+        self._file: os.stat_result | None = None
+        self._layers: list[sqlite3.Connection] = []
+
+    def add(self, db: sqlite3.Connection, found: Iterator[Found]) -> None:
+        """Take in events, in order of event_id, each with its segment's number and its place there.
+
+        In a transaction of `db`. An event may come twice: from a writer's stream and from its fork.
+        """
+        raise NotImplementedError
+
+    def refresh(self) -> Self:
+        """Read what came since. Costs what is new; the first time and after damage, the whole history."""
+        from coord_envelope.platform import sqlite3  # 7 ms
+
+        try:
+            self._layers = [self._opened()]
+            behind = fill.behind(self._store, self._layers[0])
+            if not behind:
+                return self
+        except (sqlite3.Error, fill.StaleError):
+            self._layers, behind = [], sum(stream.size() for stream in streams(self._store))
+        with self._writing(WAIT_S if behind >= MUCH else 0) as ours:
+            if ours and self._mended():
+                return self
+        self._overlay()
+        return self
+
+    def query(self, sql: str, *values: str | int) -> list[Any]:
+        """The rows of all layers, the lowest first."""
+        from coord_envelope.platform import sqlite3
+
+        try:
+            return [row for layer in self._layers for row in layer.execute(sql, values)]
+        except UnicodeEncodeError:
+            return []  # no event has bytes in it that are no text
+        except (
+            sqlite3.Error
+        ):  # damaged in a place that was not looked at before, or held by another now
+            self.from_nothing()
+            return self._layers[0].execute(sql, values).fetchall()
+
+    def read(self, stream: str, first: int, offset: int) -> Place | None:
+        """The event that begins at this place, if one does."""
+        return fill.read(self._store, stream, first, offset)
+
+    def from_nothing(self) -> None:
+        """Forget everything and read the whole history into memory: something was damaged behind our back."""
+        self._layers = []
+        self._overlay()
+
+    def close(self) -> None:
+        """Let go of the file, as before a fork: the next `refresh` opens it again."""
+        self._close()
+        self._layers = []
+
+    @contextmanager
+    def _writing(self, wait_s: float) -> Iterator[bool]:
+        # Who does not get it reads the difference into memory. It also covers the deletion of a damaged file, so
+        # that no two processes write two files of one name, and one's journal.
+        fd, end = None, time.monotonic() + wait_s
+        try:
+            fd = self._store.open("local", f"{self._name}.lock", flags=os.O_RDWR | os.O_CREAT)
+            while not _taken(fd) and time.monotonic() < end:
+                time.sleep(0.01)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+        finally:
+            if fd is not None:
+                os.close(fd)
+
+    def _opened(self) -> sqlite3.Connection:
+        """The database on disk, opened anew if its file is another one. Raises fill.StaleError, sqlite3.Error."""
+        from coord_envelope.platform import sqlite3
+
+        try:
+            here = os.lstat(self._path)
+        except OSError:
+            raise fill.StaleError from None
+        if self._disk and self._file and os.path.samestat(here, self._file):
+            return self._disk
+        self._close()
+        if not stat.S_ISREG(here.st_mode):
+            raise fill.StaleError
+        db = sqlite3.connect(self._path, timeout=0.2, isolation_level=None)
+        try:
+            _spare_fsync(db)
+            made = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'made'").fetchall()
+            if not made or db.execute("SELECT version, boot FROM made").fetchall() != [
+                (self._version, machine.boot_id())
+            ]:
+                raise fill.StaleError
+        except BaseException:
+            db.close()
+            raise
+        self._disk, self._file = db, here
+        return db
+
+    def _close(self) -> None:
+        if self._disk:
+            self._disk.close()
+        self._disk = None
+
+    def _mended(self) -> bool:
+        """Bring the index on disk up to date, or make it anew if it is damaged. Under its lock. Did it succeed?"""
+        from coord_envelope.platform import sqlite3
+
+        for _ in range(3):  # as it is; made anew; and again, if the journal was another by then
+            try:
+                self._layers = [self._opened()]
+                self._fill(self._layers[0])
+                return True
+            except sqlite3.OperationalError:  # busy, full, read-only: not its fault
+                break
+            except (sqlite3.DatabaseError, fill.StaleError):
+                self._close()
+                if not self._made_anew():
+                    break
+        self._layers = []
+        return False
+
+    def _made_anew(self) -> bool:
+        from coord_envelope.platform import sqlite3
+
+        try:
+            self._new(f"{self._name}.sqlite").close()
+        except (OSError, sqlite3.Error):
+            return False
+        return True
+
+    def _new(self, name: str) -> sqlite3.Connection:
+        """An empty database in this file below `local/`. Raises OSError, sqlite3.Error."""
+        from coord_envelope.platform import sqlite3
+
+        discard(self._store, name)
+        # Made here, so that it is 0600 and no link, and only then opened by SQLite.
+        os.close(self._store.open("local", name, flags=os.O_RDWR | os.O_CREAT))
+        db = sqlite3.connect(os.path.join(self._store.path, "local", name), isolation_level=None)
+        try:
+            db.execute(
+                "PRAGMA page_size = 16384"
+            )  # a state of 2 KB would leave half a page of 4 KB empty
+            _spare_fsync(db)
+            self._furnish(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _overlay(self) -> None:
+        """Put a layer in memory above, with what the ones below do not have."""
+        from coord_envelope.platform import sqlite3
+
+        below, memory = self._layers, sqlite3.connect(":memory:", isolation_level=None)
+        self._furnish(memory)
+        self._layers = [*below, memory]
+        try:
+            for db in below:
+                db.execute("BEGIN")  # as it is now, while it is read
+                for table, marks in (("place", "?,?,?,?,?,?"), ("segment", "?,?,?")):
+                    memory.executemany(
+                        f"INSERT INTO {table} VALUES ({marks})",
+                        db.execute(f"SELECT * FROM {table}"),
+                    )
+            self._fill(memory)
+            for db in below:
+                db.execute("COMMIT")
+        except (sqlite3.Error, fill.StaleError):
+            self._close()
+            self.from_nothing()
+
+    def _fill(self, db: sqlite3.Connection) -> None:
+        fill.fill(self._store, db, self.add, self._name)
+
+    def _furnish(self, db: sqlite3.Connection) -> None:
+        made = f"INSERT INTO made VALUES ('{self._version}', '{machine.boot_id()}');"
+        db.executescript(f"BEGIN;{fill.TABLES}{self.tables}{made}COMMIT;")
+
+
+def discard(store: Store, name: str) -> None:
+    """Delete a database below `local/`."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(store.path, "local", name + suffix))
+
+
+def _taken(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _spare_fsync(db: sqlite3.Connection) -> None:
+    # A killed process cannot hurt the file, and after a power loss the boot id differs, where there is one.
+    db.execute(f"PRAGMA synchronous = {'OFF' if machine.boot_id() else 'NORMAL'}")
