@@ -28,7 +28,7 @@ from coord_kernel.cli import application
 TOOLS = Path(__file__).parent.parent / "tools"
 PAGES = (
     *(TOOLS / f"{name}/{name}.1" for name in ("wk", "ev", "lease", "msg", "run")),
-    TOOLS / "envelope/coord.7",
+    TOOLS / "kernel/coord.7",
 )
 SECTIONS = ("NAME", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "ENVIRONMENT", "SEE ALSO")
 MOST = 50
