@@ -1,14 +1,32 @@
-"""Claims: who holds an item, a job, a message. One rule for all of them, as a fold of the entity's events.
+"""Claims: who holds an item, a job, a message or a lease. One rule, as a fold of events.
 
-    claimed     I take it; with `steal`: from those whose claims I have seen
-    confirmed   the arbiter's word, in its order: this claim has the token n
-    released | conceded | closed | completed    that claim is over
+    claimed     its writer takes the entity; with `steal`, from the claims that it had seen
+    confirmed   the arbiter's decision, in its order: this claim has the fencing token n
+    released | conceded | closed | completed    end a claim
 
-The owner is the last confirmed claim that is not over; if there is none, the tentative one with the smallest id.
-A claim is over if it was released or conceded, if the entity was closed by an event that did not precede it, or if
-one who had seen it took it away: a claim that is confirmed itself, or any where the one taken away is not confirmed.
-What is over stays so whatever events come later, but for a forged one: so the arbiter's compare-and-swap suffices
-to keep at most one confirmed claim open (`verdict`).
+Who holds the entity:
+
+    1. A claim is over if
+       a. a `released` or `conceded` event names it, or
+       b. the entity was closed by an event that does not precede the claim: at once if the closer
+          knew of the claim, otherwise as soon as everything is here that the claimer knew of, or
+       c. a steal whose writer had seen it took it away: a confirmed steal any claim, an unconfirmed
+          one only a claim that is not confirmed either.
+       A result (`completed`) that cites a claim which was over already, to the knowledge of its
+       writer, closes nothing.
+    2. The owner is the last confirmed claim that is not over.
+    3. If there is none, it is the unconfirmed ("tentative") claim with the smallest id that is not
+       over: a guess that is the same in every replica and may be lost.
+
+What a store may do about its own tentative claim, when it has taken in all that the arbiter holds
+(`verdict`):
+
+    4. If no confirmed claim is open, or the claim is a steal that knew of all of them: confirm it.
+    5. Otherwise concede it.
+
+Why one confirmed claim at most is open: a claim that is over stays over whatever arrives later
+(forged events aside), so a decision made on what the arbiter held stays right as long as the
+arbiter has not moved; and it is moved by compare-and-swap only.
 """
 
 from __future__ import annotations
@@ -17,55 +35,117 @@ from coord_kernel.rules import causality
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from typing import Literal, NotRequired, TypedDict
 
-    from coord_envelope.codec import Json
     from coord_envelope.event import Event
+    from coord_kernel.rules.causality import Graph
+
+    class Claim(TypedDict):
+        """A `claimed` event."""
+
+        agent: str
+        session: str | None
+        replica: str
+        gen: int
+        """The claimer's own count, the fencing token where there is no arbiter."""
+        ts: str
+
+    class Confirmation(TypedDict):
+        """A `confirmed` event of the arbiter."""
+
+        n: int
+        """The fencing token."""
+        agent: str
+        ts: str
+
+    class ClaimsState(Graph):
+        """The claims on an entity; the folds of tools extend it."""
+
+        claims: dict[str, Claim]
+        """By the id of the `claimed` event."""
+        ended: dict[str, str]
+        """Claim → the first event that released or conceded it."""
+        steals: list[str]
+        closes: list[str]
+        confirmed: dict[str, Confirmation]
+        """By claim, in the arbiter's order."""
+        cites: NotRequired[dict[str, str]]
+        """`completed` event → the claim that its writer held."""
+        key: NotRequired[str]
+        """The type and idempotency key of the event that made the entity."""
+
+    class Owner(TypedDict):
+        """The claim that holds an entity."""
+
+        id: str
+        agent: str
+        session: str | None
+        replica: str | None
+        gen: int
+        ts: str
+        n: int | None
+        """The fencing token; None: not confirmed."""
+
 
 ENTITY = {"work": "work_id", "run": "run_id", "lease": "lease_id", "msg": "msg_id"}
 """The namespaces whose entities can be claimed, and the field of `refs` that names the entity."""
 HEADS = 256
-"""A base names no more of them: a line has an end. The next writes name the others."""
+"""Most ids in a base: a line has a size limit. The next events name the rest."""
 TOKENS = 1 << 53
-"""A token is less: every JSON reader has it exactly."""
-
-
+"""A token is less than this: every JSON reader represents it exactly."""
 _VERBS = frozenset(("claimed", "closed", "completed", "released", "conceded", "confirmed"))
 
-
-name, version = "claims", "2"  # of the fold that sync keeps a view of
+name, version = "claims", "3"  # of the fold whose view sync keeps
 
 
 def entities(event: Event) -> Iterable[str]:
-    """`NAMESPACE ID` of what the event is about, if that can be claimed.
+    """`NAMESPACE ID` of the entity that the event is about, if that can be claimed.
 
-    A delivery from a queue is a claim only where its consumer asked for one: else it is this store's affair alone.
+    A delivery from a queue is a claim only if its consumer asked for confirmation: otherwise it
+    concerns this store alone.
     """
     kind = event["type"].partition(".")[0]
     if event["type"] == "msg.claimed" and event["body"].get("require") != "confirmed":
         return ()
     refs = event.get("refs")
-    found = refs.get(ENTITY[kind]) if kind in ENTITY and isinstance(refs, dict) else None
-    return (f"{kind} {found}",) if found and isinstance(found, str) else ()
+    entity = refs.get(ENTITY[kind]) if kind in ENTITY and isinstance(refs, dict) else None
+    return (f"{kind} {entity}",) if entity and isinstance(entity, str) else ()
 
 
-def step(state: Json | None, event: Event) -> Json:
+def step(state: ClaimsState | None, event: Event) -> ClaimsState:
     """The claims after one event more, taken in order of event_id."""
     state = nothing() if state is None else state
     causality.know(state, event)
     take(state, event)
+    kind, key = event["type"].partition(".")[0], event.get("idempotency_key")
+    # A lease has a key of its holder's, which makes no two leases one.
+    if isinstance(key, str) and kind != "lease" and event["refs"][ENTITY[kind]] == event.id:
+        state["key"] = f"{event['type']} {key}"
     return state
 
 
-def indexed(state: Json) -> Iterable[tuple[str, str]]:
-    """`tentative`: claims that are open and not confirmed, by replica."""
-    for claim, said in state["claims"].items():
-        if claim not in state["confirmed"] and not over(state, claim):
-            yield "tentative", f"{said['replica']} {claim}"
+def indexed(state: ClaimsState) -> Iterable[tuple[str, str]]:
+    """`tentative`: the claims that are open and not confirmed, by replica; `key`: the entity's."""
+    for claim_id, claim in state["claims"].items():
+        if claim_id not in state["confirmed"] and not over(state, claim_id):
+            yield "tentative", f"{claim['replica']} {claim_id}"
+    if "key" in state:
+        yield "key", state["key"]
 
 
-def nothing() -> Json:
-    """The state before the first event: claims, and who knew of what."""
+def made(_: ClaimsState) -> bool:
+    """Has the entity's first event come? A claim is judged without it, too."""
+    return True
+
+
+def key(state: ClaimsState) -> str | None:
+    """What makes entities of several stores one."""
+    return state.get("key")
+
+
+def nothing() -> ClaimsState:
+    """The state before the first event."""
     return {
         **causality.nothing(),
         "claims": {},
@@ -76,11 +156,12 @@ def nothing() -> Json:
     }
 
 
-def take(state: Json, event: Event) -> None:
-    """Take in an event, after `causal.know` did."""
+def take(state: ClaimsState, event: Event) -> None:
+    """Add an event that `causality.know` has added already."""
     verb, body = event["type"].rpartition(".")[2], event["body"]
     if verb not in _VERBS:
         return
+    cited = body.get("claim")
     if verb == "claimed":
         state["claims"][event.id] = {
             "agent": event["actor"]["agent_id"],
@@ -93,134 +174,151 @@ def take(state: Json, event: Event) -> None:
             state["steals"].append(event.id)
     elif verb in ("closed", "completed"):
         state["closes"].append(event.id)
-        if verb == "completed" and isinstance(body.get("claim"), str):
-            state.setdefault("cites", {})[event.id] = body["claim"]
-    elif verb in ("released", "conceded") and isinstance(body.get("claim"), str):
-        state["ended"].setdefault(body["claim"], event.id)
-    elif verb == "confirmed" and isinstance(body.get("claim"), str) and is_arbiter(event["writer"]):
+        if verb == "completed" and isinstance(cited, str):
+            state.setdefault("cites", {})[event.id] = cited
+    elif not isinstance(cited, str):
+        return
+    elif verb in ("released", "conceded"):
+        state["ended"].setdefault(cited, event.id)
+    elif is_arbiter(event["writer"]):
         agent = body.get("agent_id")
-        said = {
-            "n": _token(body.get("n")),
-            "agent": agent if isinstance(agent, str) else "?",
-            "ts": event["ts"],
-        }
-        state["confirmed"].setdefault(body["claim"], said)
+        state["confirmed"].setdefault(
+            cited,
+            {
+                "n": _token(body.get("n")),
+                "agent": agent if isinstance(agent, str) else "?",
+                "ts": event["ts"],
+            },
+        )
 
 
-def base(state: Json) -> list[str]:
+def base(state: ClaimsState) -> list[str]:
     """The entity's heads: the `base` of a new event.
 
-    Of very many the newest, and the claims: who takes one away must have seen it.
+    Of very many the newest, and all claims: a steal takes away only what its writer had seen.
     """
-    heads: list[str] = state["heads"]
-    claimed = [one for one in heads[:-HEADS] if one in state["claims"]]
+    heads = state["heads"]
+    claimed = [head for head in heads[:-HEADS] if head in state["claims"]]
     return [*claimed[:HEADS], *heads[-HEADS:]]
 
 
 def is_arbiter(writer: str) -> bool:
-    """Is this a stream of what the shared remote confirmed?"""
+    """Is this the stream of confirmations?"""
     return writer.startswith("arbiter.main~")
 
 
-def owner(state: Json) -> Json | None:
-    """The claim that holds the entity, with its id and token `n` (None: not confirmed); None if nobody holds it.
+def owner(state: ClaimsState) -> Owner | None:
+    """The claim that holds the entity; None if nobody holds it.
 
-    A confirmed claim whose own event has not come yet holds it, too: of that only the agent is known.
+    A confirmed claim whose own event has not arrived holds it, too: only its agent is known then.
     """
-    confirmed = [one for one in state["confirmed"] if not over(state, one)]
+    confirmed = [claim_id for claim_id in state["confirmed"] if not over(state, claim_id)]
     tentative = (
-        one
-        for one in sorted(state["claims"].keys() - state["ended"].keys())
-        if not over(state, one)
+        claim_id
+        for claim_id in sorted(state["claims"].keys() - state["ended"].keys())
+        if not over(state, claim_id)
     )
-    found = confirmed[-1] if confirmed else next(tentative, None)
-    if found is None:
+    holder = confirmed[-1] if confirmed else next(tentative, None)
+    if holder is None:
         return None
-    said = state["confirmed"].get(found, {"n": None})
-    claim = state["claims"].get(found, {"agent": None, "session": None, "replica": None, "gen": 1})
-    return {"id": found, **claim, **({} if found in state["claims"] else said), "n": said["n"]}
+    claim, confirmation = state["claims"].get(holder), state["confirmed"].get(holder)
+    token = confirmation["n"] if confirmation else None
+    if claim:
+        return {"id": holder, **claim, "n": token}
+    return {"id": holder, "session": None, "replica": None, "gen": 1, **state["confirmed"][holder]}
 
 
-def over(state: Json, claim: str) -> bool:
-    """Can this claim hold the entity no more?"""
+def over(state: ClaimsState, claim: str) -> bool:
+    """Has this claim ended, for good?"""
     return claim in state["ended"] or _closed(state, claim) or stolen(state, claim)
 
 
-def stolen(state: Json, claim: str) -> bool:
-    """Was the claim taken away by one who had seen it, and not given back before?"""
+def stolen(state: ClaimsState, claim: str) -> bool:
+    """Was the claim taken away by a steal whose writer had seen it, and not released before?"""
     if claim in state["ended"]:
         return False
-    firm = claim in state["confirmed"]
-    steals = (one for one in state["steals"] if not firm or one in state["confirmed"])
-    return any(causality.precedes(state, claim, one) for one in steals)
+    confirmed = state["confirmed"]
+    steals = (steal for steal in state["steals"] if claim not in confirmed or steal in confirmed)
+    return any(causality.precedes(state, claim, steal) for steal in steals)
 
 
-def outlived(state: Json, claim: str, at: str) -> bool:
-    """Did the writer of this event know that the claim was over: given back, or taken by one who had seen it?"""
+def outlived(state: ClaimsState, claim: str, at: str) -> bool:
+    """Did the writer of the event `at` know that the claim was over?
+
+    That is: released, or taken away by a later claim that had seen it.
+    """
     ended = state["ended"]
 
-    def known(one: str | None) -> bool:
-        return one is not None and causality.precedes(state, one, at)
+    def known(event_id: str | None) -> bool:
+        return event_id is not None and causality.precedes(state, event_id, at)
 
     if known(ended.get(claim)):
         return True
     later = (
-        one for one in state["claims"] if one != claim and known(one) and not known(ended.get(one))
+        other
+        for other in state["claims"]
+        if other != claim and known(other) and not known(ended.get(other))
     )
-    return any(causality.precedes(state, claim, one) for one in later)
+    return any(causality.precedes(state, claim, other) for other in later)
 
 
-def _closed(state: Json, claim: str) -> bool:
+def _closed(state: ClaimsState, claim: str) -> bool:
     cites = state.get("cites", {})
     later = [
         close
         for close in state["closes"]
         if not causality.precedes(state, close, claim)
-        and not (
-            close in cites and outlived(state, cites[close], close)
-        )  # a result that comes too late ends nothing
+        and not (close in cites and outlived(state, cites[close], close))
     ]
     if any(causality.precedes(state, claim, close) for close in later):
         return True
-    # While something it knew of has not come, nor can it be said that it did not know of the others.
+    # As long as an event that the claimer knew of is missing, it may be that the claimer knew of
+    # the closing through that one.
     return bool(later) and causality.complete(state, claim)
 
 
-def verdict(state: Json, claim: str) -> str:
-    """What a store may do about its own claim, given all that the arbiter holds: confirm | concede | nothing."""
+def verdict(state: ClaimsState, claim: str) -> Literal["confirm", "concede", "nothing"]:
+    """What a store may do about its own claim, given all that the arbiter holds."""
     if claim in state["confirmed"] or over(state, claim):
         return "nothing"
-    held = [one for one in state["confirmed"] if not over(state, one)]
-    if all(claim in state["steals"] and causality.precedes(state, one, claim) for one in held):
+    open_claims = [other for other in state["confirmed"] if not over(state, other)]
+    if all(
+        claim in state["steals"] and causality.precedes(state, other, claim)
+        for other in open_claims
+    ):
         return "confirm"
     return "concede"
 
 
-def token(state: Json, claim: str) -> int:
+def token(state: ClaimsState, claim: str) -> int:
     """The token to confirm it with: greater than all before, the local counts included."""
-    after = (said["n"] + 1 for said in state["confirmed"].values())
-    counts: list[int] = [state["claims"][claim]["gen"], *after]
-    return max(counts)
+    after = [confirmation["n"] + 1 for confirmation in state["confirmed"].values()]
+    return max([state["claims"][claim]["gen"], *after])
 
 
-def next_gen(state: Json) -> int:
-    """The local count that a new claim has."""
+def next_gen(state: ClaimsState) -> int:
+    """The local count of a new claim."""
     counts = [claim["gen"] for claim in state["claims"].values()]
-    return max([*counts, *(said["n"] for said in state["confirmed"].values())], default=0) + 1
+    tokens = [confirmation["n"] for confirmation in state["confirmed"].values()]
+    return max([*counts, *tokens], default=0) + 1
 
 
-def united(states: list[Json]) -> Json:
-    """The claims of entities that are one."""
-    whole = {**causality.united(states), "steals": [], "closes": []}
-    for name in ("steals", "closes"):
-        whole[name] = sorted(one for state in states for one in state[name])
-    for name in ("claims", "ended", "confirmed"):
-        whole[name] = {one: said for state in states for one, said in state[name].items()}
-    cites = {one: claim for state in states for one, claim in state.get("cites", {}).items()}
-    whole |= {"cites": cites} if cites else {}
-    whole["confirmed"] = dict(sorted(whole["confirmed"].items(), key=lambda one: one[1]["n"]))
+def united(states: Sequence[ClaimsState]) -> ClaimsState:
+    """The claims of several entities that turned out to be one."""
+    confirmed = {at: entry for state in states for at, entry in state["confirmed"].items()}
+    whole: ClaimsState = {
+        **causality.united(states),
+        "claims": {at: claim for state in states for at, claim in state["claims"].items()},
+        "ended": {claim: end for state in states for claim, end in state["ended"].items()},
+        "steals": sorted(steal for state in states for steal in state["steals"]),
+        "closes": sorted(close for state in states for close in state["closes"]),
+        "confirmed": dict(sorted(confirmed.items(), key=lambda entry: entry[1]["n"])),
+    }
+    cites = {at: claim for state in states for at, claim in state.get("cites", {}).items()}
+    if cites:
+        whole["cites"] = cites
     return whole
 
 
-def _token(found: object) -> int:
-    return found if type(found) is int and 0 < found < TOKENS else 1
+def _token(value: object) -> int:
+    return value if type(value) is int and 0 < value < TOKENS else 1

@@ -11,7 +11,6 @@ import time
 
 from coord_envelope import codec, world
 from coord_envelope.errors import TryAgain, Unreachable
-from coord_kernel.journal import append
 from coord_kernel.rules import claims
 from coord_kernel.store import locate
 from coord_kernel.sync import arbiter, publish, settings, tree
@@ -287,12 +286,7 @@ class Exchange:
                     actor = {"agent_id": by["agent"]} | (
                         {"session_id": by["session"]} if by["session"] else {}
                     )
-                    append.append(
-                        self.store,
-                        actor,
-                        [arbiter.concession(entity, claim, state)],
-                        self.journal.index,
-                    )
+                    self.journal.append(actor, [arbiter.concession(entity, claim, state)])
                     self.conceded.append(claim)
         return list(wishes.values())
 
