@@ -44,25 +44,23 @@ class Entities:
 
     def state(self, entity: str) -> Json | None:
         """The folded state; None if there is no such entity."""
-        state = self._source.get(entity)
-        if not state or not self.fold.made(state):
-            return None
-        same = self._same(entity, state)
-        if len(same) == 1:
-            return state
-        return self.fold.united([other for other in map(self._source.get, same) if other])  # type: ignore[no-any-return]
-
-    def _same(self, entity: str, state: Json) -> list[str]:
-        """The ids of the entities that are one with it, its own among them, the oldest first."""
-        key = self.fold.key(state)
-        if key is None:
-            return [entity]
-        return [other for _, other in self._source.find("key", key, key + "\0")] or [entity]
+        return self._look(entity)[0]
 
     def name(self, entity: str) -> str:
         """The id that stands for the entity: the oldest of those that are one with it."""
+        return self._look(entity)[1][0]
+
+    def _look(self, entity: str) -> tuple[Json | None, list[str]]:
+        """The state, and the ids of the entities that are one with it, its own too, oldest first."""
         state = self._source.get(entity)
-        return self._same(entity, state)[0] if state and self.fold.made(state) else entity
+        if not state or not self.fold.made(state):
+            return None, [entity]
+        key, same = self.fold.key(state), [entity]
+        if key is not None:
+            same = [other for _, other in self._source.find("key", key, key + "\0")] or same
+        if len(same) > 1:
+            state = self.fold.united([other for other in map(self._source.get, same) if other])
+        return state, same
 
     def having(self, facet: str, about: str) -> Iterator[Json]:
         """States of the entities with a facet `ABOUT …`, in its order, each once."""
