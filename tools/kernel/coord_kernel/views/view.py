@@ -23,14 +23,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Protocol, Self
+    from typing import Any, Protocol, Self
 
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
     from coord_kernel.store.directory import Store
     from coord_kernel.views.fill import Found
 
-    Step = Callable[[Json | None, Event], Json]
+    Step = Callable[[Any, Event], Any]
 
     class Fold(Protocol):
         """What a tool says of its entities. Pure and total. Another `version` makes the view anew."""
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
         version: str
 
         def entities(self, event: Event) -> Iterable[str]: ...
-        def step(self, state: Json | None, event: Event) -> Json: ...
-        def indexed(self, state: Json) -> Iterable[tuple[str, str]]: ...
+        def step(self, state: Any, event: Event) -> Any: ...
+        def indexed(self, state: Any) -> Iterable[tuple[str, str]]: ...
 
     class Source(Protocol):
         """A View or a Snapshot."""
 
-        def get(self, entity: str) -> Json | None: ...
+        def get(self, entity: str) -> Any: ...
         def find(self, name: str, begin: str = "", end: str = ...) -> Iterator[tuple[str, str]]: ...
         def entities(self) -> Iterator[str]: ...
 
@@ -86,10 +86,10 @@ class View(Derived):
             self._close()
         return super().refresh()
 
-    def get(self, entity: str) -> Json | None:
+    def get(self, entity: str) -> Any:
         """The entity's state; None if no event is about it."""
         for (state,) in reversed(self.query("SELECT json FROM state WHERE entity = ?", entity)):
-            return codec.unpack(state)  # type: ignore[no-any-return]
+            return codec.unpack(state)
         return None
 
     def event(self, entity: str) -> Event | None:
@@ -241,7 +241,7 @@ class Snapshot:
             {(name, value, entity) for (name, value), entity in found}
         )
 
-    def get(self, entity: str) -> Json | None:
+    def get(self, entity: str) -> Any:
         return self._states.get(entity)
 
     def find(
