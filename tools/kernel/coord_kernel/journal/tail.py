@@ -67,7 +67,8 @@ class Tail:
             done += len(group)
 
     def _segments(self, events: Sequence[Event]) -> Iterator[tuple[list[Event], int]]:
-        size, segment, group = self.size, self.segment, list[Event]()
+        size, segment = self.size, self.segment
+        group: list[Event] = []
         for one in events:
             if not segment or size >= SEGMENT:
                 if group:
