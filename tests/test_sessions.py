@@ -1,9 +1,9 @@
-"""The stories in tests/sessions and the README pages are true: every `$ command` in a `console` block is run.
+"""The stories in tests/sessions and the READMEs are true: every `$ command` of a console block runs.
 
-One file is one shell session in a fresh repository named acme. Output is stdout and stderr as a terminal
-would interleave them; a status other than 0 is written `[exit N]`. What differs from run to run is masked:
-ids [ID], short ids [SHORT] or wk-[SHORT], stamps [TIME], replica ids [REPLICA], the scratch directory [DIR];
-`[..]` stands for anything within a line.
+One file is one shell session in a fresh repository named acme. Output is stdout and stderr as a
+terminal would interleave them; a status other than 0 is written `[exit N]`. What differs between
+runs is masked: ids [ID], short ids [SHORT] or wk-[SHORT], time stamps [TIME], replica ids
+[REPLICA], the scratch directory [DIR]; `[..]` stands for anything within a line.
 """
 
 from __future__ import annotations
@@ -17,9 +17,23 @@ import pytest
 from support import Shell
 
 ROOT = Path(__file__).parent.parent
-PAGES = (ROOT / "README.md", *ROOT.glob("bridges/*/README.md"))
-STORIES = sorted((*(ROOT / "tests/sessions").glob("*.md"), *PAGES))
+HOMES = ("bench", "bridges", "contrib", "spec", "tests")
+READMES = {
+    ROOT / "README.md",
+    *(path for home in HOMES for path in (ROOT / home).rglob("README.md")),
+}
+MUST_RUN = {ROOT / "README.md", *ROOT.glob("bridges/*/README.md")}
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+STORIES = sorted(
+    {
+        *(ROOT / "tests/sessions").glob("*.md"),
+        *MUST_RUN,
+        *(path for path in READMES if BLOCK.search(path.read_text())),
+    }
+)
+DOCUMENTS = sorted({ROOT / "CONTRIBUTING.md", *ROOT.glob("spec/*.md"), *STORIES, *READMES})
+LINK = re.compile(r"\]\(([^)\s#:]+)(?:#[^)\s]*)?\)")
+MOST_WORDS = {"README.md": 1500, "CONTRIBUTING.md": 1200}
 MARK = "===ended==="
 MASKS = [
     (r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b", "[ID]"),
@@ -30,19 +44,23 @@ MASKS = [
 ]
 
 
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
 def steps(story: str) -> list[tuple[str, list[str]]]:
-    """Commands and the lines each should print. A command goes on in lines that begin with `> `."""
-    found: list[tuple[str, list[str]]] = []
+    """Commands and the lines each should print. `> ` begins a continued line of a command."""
+    commands: list[tuple[str, list[str]]] = []
     for block in BLOCK.findall(story):
         for line in block.splitlines():
             if line.startswith("$ "):
-                found.append((line[2:], []))
-            elif line.startswith("> ") and not found[-1][1]:
-                command, printed = found.pop()
-                found.append((f"{command}\n{line[2:]}", printed))
+                commands.append((line[2:], []))
+            elif line.startswith("> ") and not commands[-1][1]:
+                command, expected = commands.pop()
+                commands.append((f"{command}\n{line[2:]}", expected))
             else:
-                found[-1][1].append(line)
-    return found
+                commands[-1][1].append(line)
+    return commands
 
 
 def masked(text: str, directory: Path) -> list[str]:
@@ -52,25 +70,36 @@ def masked(text: str, directory: Path) -> list[str]:
     return [line.rstrip() for line in text.splitlines()]
 
 
-def as_told(told: list[str], printed: list[str]) -> bool:
-    patterns = (".*".join(map(re.escape, line.rstrip().split("[..]"))) for line in told)
-    return len(told) == len(printed) and all(map(re.fullmatch, patterns, printed))
+def matches(expected: list[str], printed: list[str]) -> bool:
+    patterns = (".*".join(map(re.escape, line.rstrip().split("[..]"))) for line in expected)
+    return len(expected) == len(printed) and all(map(re.fullmatch, patterns, printed))
 
 
-@pytest.mark.parametrize("path", STORIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", STORIES, ids=named)
 def test_the_story_is_true(path: Path, repo: Path) -> None:
     if not shutil.which("jq"):
         pytest.skip("jq is not installed; the stories pipe through it")
     if path.parent.name == "mcp" and not importlib.util.find_spec("mcp"):
         pytest.skip("the MCP SDK is not installed; its page runs a server")
-    told = steps(path.read_text())
-    assert told, f"{path.name} tells nothing"
-    script = "".join(f'{command}\necho "{MARK}$?"\n' for command, _ in told)
+    commands = steps(path.read_text())
+    assert commands, f"{path.name} has no console block"
+    script = "".join(f'{command}\necho "{MARK}$?"\n' for command, _ in commands)
     shell = Shell(repo)
     shell.env.pop("COORD_AGENT")
     parts = shell(f"exec 2>&1 </dev/null\n{script}").out.split(MARK)
-    for (command, lines), part, after in zip(told, parts, parts[1:], strict=False):
+    for (command, expected), part, after in zip(commands, parts, parts[1:], strict=False):
         status = int(re.match(r"\d+", after)[0])  # type: ignore[index]
         printed = masked(part.partition("\n")[2] if part is not parts[0] else part, repo)
         printed += [f"[exit {status}]"] if status else []
-        assert as_told(lines, printed), f"$ {command}\n" + "\n".join(printed)
+        assert matches(expected, printed), f"$ {command}\n" + "\n".join(printed)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
+    links = LINK.findall(path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(("name", "most"), MOST_WORDS.items())
+def test_the_first_pages_are_short(name: str, most: int) -> None:
+    assert len((ROOT / name).read_text().split()) < most

@@ -62,7 +62,10 @@ PAGES = sorted(path for home in ("tools", "bridges") for path in (ROOT / home).r
 DOCUMENTS = sorted(
     (
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
-        *(ROOT / name / "README.md" for name in ("bench", "tests/proof", "contrib/consumers")),
+        *(
+            ROOT / name / "README.md"
+            for name in ("bench", "tests/proof", "contrib/consumers", "contrib/systemd")
+        ),
         *ROOT.glob("bridges/*/README.md"),
         *ROOT.glob("spec/*.md"),
         *ROOT.glob("tests/sessions/*.md"),
