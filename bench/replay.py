@@ -44,9 +44,8 @@ class Writer:
 
     def add(self, draft: Json, event_id: str, now: int) -> None:
         self.seq += 1
-        self.held.append(
-            event.build(draft, event_id, now, "bench", self.name, self.seq, self.actor).raw + b"\n"
-        )
+        head = ("bench", self.name, self.seq)
+        self.held.append(event.build(draft, event_id, now, head, self.actor).raw + b"\n")
         if len(self.held) * 200 >= SEGMENT:
             self.seal()
 

@@ -74,7 +74,7 @@ def test_many_lines_at_once_are_what_each_is(rows: list[bytes], data: st.DataObj
         st.sampled_from([[], [half.replace(b"%b", GOOD[0]) for half in HALVES]])
     )
     rows = [row for row in rows if b"\n" not in row]
-    each = [event.tried(row) for row in rows]
+    each = [event.parse_or_reason(row) for row in rows]
     found = event.parse_all(rows)
     codec._fast = None
     assert found == each
@@ -104,9 +104,8 @@ def test_kernel_bodies_are_what_the_schema_says(vector: dict[str, Any]) -> None:
 
 def build(**fields: Any) -> event.Event:
     draft = {"type": "a.b", "body": {}, **fields}
-    return event.build(
-        draft, "01" + "0" * 24, 0, "acme", "agent.x~00000000", 1, {"agent_id": "agent:x"}
-    )
+    head = ("acme", "agent.x~00000000", 1)
+    return event.build(draft, "01" + "0" * 24, 0, head, {"agent_id": "agent:x"})
 
 
 def test_a_written_line_begins_with_id_and_type_at_a_fixed_place() -> None:
@@ -135,20 +134,10 @@ def test_the_longest_event_is_65536_bytes_with_its_newline() -> None:
 
 def test_self_becomes_the_events_own_id_and_no_users_text_does() -> None:
     draft = {"refs": {"mine": SELF, "yours": str(b"$self", "ascii")}, "body": {"x": "$self"}}
-    assert event.filled(draft, {}, "ID") == {
+    assert event.filled(draft, "ID") == {
         "refs": {"mine": "ID", "yours": "$self"},
         "body": {"x": "$self"},
     }
-
-
-def test_what_the_same_append_made_is_known_by_its_name_and_nothing_else_is() -> None:
-    draft = {"base": [event.Made("a")], "body": {"deps": [{"to": event.Made("a")}, "a"]}}
-    assert event.filled(draft, {"a": "ID"}, "OWN") == {
-        "base": ["ID"],
-        "body": {"deps": [{"to": "ID"}, "a"]},
-    }
-    with pytest.raises(ValueError, match="b is not made"):
-        event.filled({"base": [event.Made("b")]}, {"a": "ID"}, "OWN")
 
 
 def test_annotations_are_added_to_the_stored_bytes() -> None:

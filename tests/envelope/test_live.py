@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from support import ME, Shell, check_invariants, drafts, open_journal, open_store
 
-from coord_envelope import BadData
+from coord_envelope import BadData, Event
+from coord_kernel import Journal, Store
 from coord_kernel.journal import live
 from coord_kernel.store import disk
 
@@ -18,6 +19,13 @@ def big(count: int) -> list[dict[str, object]]:
     return drafts(count, body={"filler": "x" * 60_000})
 
 
+def append(store: Store, drafts: list[dict[str, object]]) -> list[Event]:
+    with Journal(store).transaction(ME, live=True) as t:
+        for draft in drafts:
+            t.add(draft)
+    return t.events
+
+
 def segments(repo: Path) -> list[Path]:
     return sorted((repo / ".coord/live").glob("*/*"))
 
@@ -25,8 +33,8 @@ def segments(repo: Path) -> list[Path]:
 def test_live_events_have_a_stream_and_a_seq_of_their_own(shell: Shell) -> None:
     journal, store = open_journal(shell.cwd), open_store(shell.cwd)
     (durable,) = journal.append(ME, drafts(1))
-    first = live.append(store, ME, lambda: drafts(2))
-    (third,) = live.append(store, ME, lambda: drafts(1))
+    first = append(store, drafts(2))
+    (third,) = append(store, drafts(1))
     assert {one["writer"] for one in (*first, third)} == {f"{durable['writer']}+live"}
     assert [one["seq"] for one in (*first, third)] == [1, 2, 3]
     assert [one.id for one in journal.replay()] == [durable.id]
@@ -43,22 +51,22 @@ def test_live_events_are_not_synced(shell: Shell, monkeypatch: pytest.MonkeyPatc
         raise AssertionError
 
     monkeypatch.setattr(disk, "fdatasync", fail)
-    assert live.append(open_store(shell.cwd), ME, lambda: drafts(1))
+    assert append(open_store(shell.cwd), drafts(1))
 
 
-def test_what_the_decision_raises_nothing_is_written(shell: Shell) -> None:
+def test_an_exception_in_the_block_writes_nothing(shell: Shell) -> None:
     store = open_store(shell.cwd)
     with pytest.raises(BadData):
-        live.append(store, ME, lambda: [*drafts(1), {"type": "No"}])
+        append(store, [*drafts(1), {"type": "No"}])
     assert segments(shell.cwd) == []
 
 
 def test_a_torn_live_line_is_ended_and_passed_over(shell: Shell) -> None:
     store = open_store(shell.cwd)
-    live.append(store, ME, lambda: drafts(2))
+    append(store, drafts(2))
     (path,) = segments(shell.cwd)
     os.truncate(path, path.stat().st_size - 9)
-    (next_one,) = live.append(store, ME, lambda: drafts(1))
+    (next_one,) = append(store, drafts(1))
     assert next_one["seq"] == 2
     check_invariants(store, bad_at_most=1)
 
@@ -66,19 +74,19 @@ def test_a_torn_live_line_is_ended_and_passed_over(shell: Shell) -> None:
 @pytest.mark.parametrize(("needed", "left"), [(1, 3), (19, 2), (10**6, 1)])
 def test_pruning_leaves_what_is_needed_and_the_newest(shell: Shell, needed: int, left: int) -> None:
     store = open_store(shell.cwd)
-    made = live.append(store, ME, lambda: big(40))
+    made = append(store, big(40))
     paths = segments(shell.cwd)
     assert [int(path.stem) for path in paths] == [1, 19, 37]
     for path in paths:
         os.utime(path, (0, 0))
     live.prune(store, made[0]["writer"], lambda: needed)
     assert segments(shell.cwd) == paths[-left:]
-    assert live.append(store, ME, lambda: drafts(1))[0]["seq"] == 41
+    assert append(store, drafts(1))[0]["seq"] == 41
     check_invariants(store)
 
 
 def test_what_is_not_old_is_not_pruned(shell: Shell) -> None:
     store = open_store(shell.cwd)
-    made = live.append(store, ME, lambda: big(40))
+    made = append(store, big(40))
     live.prune(store, made[0]["writer"], lambda: 10**6)
     assert len(segments(shell.cwd)) == 3

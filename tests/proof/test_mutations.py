@@ -63,13 +63,13 @@ Store.lock = lambda self, wait_s=0: nullcontext()
 """
 SLOWLY = """
 import time
-from coord_kernel.journal import append
-write_clock = append.write_clock
-append.write_clock = lambda *what: (time.sleep(0.2), write_clock(*what))  # between the look and the write
+from coord_kernel.store import stamp
+save = stamp.save
+stamp.save = lambda *what: (time.sleep(0.2), save(*what))  # between the look and the write
 """
 SYNC = """
 import atexit, os
-from coord_kernel.journal.append import Tail
+from coord_kernel.journal.tail import Tail
 sync = Tail._sync
 Tail._sync = lambda self, fd, new: atexit.register(sync, self, os.dup(fd), new)
 """
@@ -87,8 +87,8 @@ from coord_wk.confirm import Confirm
 Confirm.settle = lambda self, claim, where: claim.annotated(level="confirmed", token=1)
 """
 TAKING_BACK = """
-from coord_kernel.journal import append
-append._give_back = lambda fd, begin, group: group
+from coord_kernel.journal import tail
+tail._give_back = lambda fd, begin, group: group
 """
 MUTATIONS: dict[str, tuple[str, Check, str]] = {
     "the lock is removed": (

@@ -1,9 +1,9 @@
 """JSON as the journal means it: UTF-8, no NaN, no infinity, no lone surrogate, at most 128 deep.
 
-Integers keep every digit, a float its IEEE double. Two parsers, one answer: the standard library's, and
-orjson (32 ms to import, three times as fast) once `bulk()` was called. Where they would differ (integers
-over 64 bits, lone surrogates) the line goes to the standard library's. tests/test_codec.py
-holds the two together.
+Integers keep every digit, a float its IEEE double. There are two parsers with one answer: the
+standard library's, and orjson (32 ms to import, three times as fast) once `bulk()` was called.
+Where they would differ (integers over 64 bits, lone surrogates) a line goes to the standard
+library's; a test compares the two.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ else:
 
 DEPTH = 128
 MANY = 1 << 21
-"""Bytes of events from which orjson wins back its import: some 5,000 of them."""
+"""Bytes of events from which orjson repays its import: some 5,000 events."""
 
 
 def _constant(name: str) -> Any:
@@ -32,12 +32,12 @@ def _constant(name: str) -> Any:
 def _finite(digits: str) -> float:
     value = float(digits)
     if value in (float("inf"), float("-inf")):
-        raise ValueError(f"{digits} is no finite number")
+        raise ValueError(f"{digits} is not a finite number")
     return value
 
 
 class _Rules:
-    """What json.JSONDecoder gives its scanner."""
+    """The attributes of a json.JSONDecoder that its scanner reads."""
 
     strict, object_hook, object_pairs_hook, memo = True, None, None, dict[str, str]()
     parse_float, parse_int, parse_constant = staticmethod(_finite), int, staticmethod(_constant)
@@ -47,13 +47,12 @@ _scan, _encode = scanner(_Rules()), encoder()
 
 
 def _decode(text: str) -> Any:
-    with suppress(
-        StopIteration, SystemError
-    ):  # until 3.12 it complains only if json.decoder is loaded
+    # SystemError: until 3.12 the scanner reports errors only if json.decoder is loaded.
+    with suppress(StopIteration, SystemError):
         value, end = _scan(text, 0)
         if end == len(text):
             return value
-    import json  # blanks around it, or no JSON
+    import json  # white space around the value, or not JSON
 
     return json.loads(text, parse_constant=_constant, parse_float=_finite)
 
@@ -62,7 +61,7 @@ _fast: Callable[[bytes], Any] | None = None
 
 
 def bulk() -> None:
-    """Parse with orjson from here on. Worth its import from `MANY` bytes on."""
+    """Parse with orjson from here on: worth its import from `MANY` bytes on."""
     global _fast
     import orjson
 
@@ -75,22 +74,23 @@ def bulk() -> None:
     _fast = fast
 
 
-# One pass for both: a digit is a 1, what opens is a [. (0.4 µs a line where a pattern takes 5)
+# One pass for both: a digit becomes 1, an opening bracket [. (0.4 µs a line; a pattern takes 5.)
 _SHAPE = bytes.maketrans(b"023456789{", b"111111111[")
 _FLAT = bytes(set(range(256)) - set(b"[\n"))
 _LONG = b"1" * 19
 
 
 def _doubtful(raw: bytes, shape: bytes) -> bool:
-    # Long integers become floats there, and it refuses a lone surrogate even where a duplicate key drops it.
+    # orjson makes floats of long integers, and refuses a lone surrogate that a duplicate key drops.
     return _LONG in shape or (b"\\" in raw and (b"\\ud" in raw or b"\\uD" in raw))
 
 
 def many(block: bytes) -> list[Any] | None:
-    """What `loads` says of each line of the block, in a third of the time; None where a line needs a look of its own.
+    """The value of each line of the block, in a third of the time of `loads`.
 
-    Before each stands a number that nobody knew when it was written: so two lines that are no JSON, but would be if
-    they were joined, do not pass, nor one that is more than one value.
+    None if a line needs a look of its own. A random number is put before each line, which nobody
+    knew when the line was written: so two lines that are JSON only if joined are not accepted, nor
+    a line with more than one value.
     """
     shape = block.translate(_SHAPE)
     if (
@@ -117,12 +117,12 @@ def many(block: bytes) -> list[Any] | None:
 def _strict(raw: bytes) -> Any:
     value = _decode(raw.decode())
     if b"\\ud" in raw or b"\\uD" in raw:
-        dumps(value)  # refuses a lone surrogate
+        dumps(value)  # raises on a lone surrogate
     return value
 
 
 def loads(raw: bytes) -> Any:
-    """The value of one JSON text. Raises ValueError with a reason; never anything else, on any bytes."""
+    """The value of one JSON text. Raises ValueError with a reason; nothing else, on any bytes."""
     if _fast:
         return _fast(raw)
     refuse_depth(raw)
@@ -130,12 +130,12 @@ def loads(raw: bytes) -> Any:
 
 
 def dumps(value: object) -> bytes:
-    """Compact UTF-8 in the given key order. Raises ValueError on what JSON or UTF-8 cannot say."""
+    """Compact UTF-8 in the given order of keys. Raises ValueError on what JSON or UTF-8 cannot express."""
     return _encode(value).encode()
 
 
 def pack(value: object) -> bytes:
-    """As `dumps`, of what is made of events and may hold them some levels deeper, for `unpack` alone to read."""
+    """As `dumps`, for `unpack` alone to read: a folded state may nest deeper than a line."""
     if _fast:
         import orjson
 
@@ -145,31 +145,32 @@ def pack(value: object) -> bytes:
 
 
 def unpack(raw: bytes) -> Any:
-    """The value that `pack` packed."""
+    """The value that `pack` wrote."""
     if _fast:
         with suppress(ValueError):  # deeper than a line may be
             return _fast(raw)
     return _decode(raw.decode())
 
 
-def same(one: object, other: object) -> bool:
-    """Are these the same JSON, whatever the order of keys? (To Python 1, 1.0 and True are equal.)"""
+def same(left: object, right: object) -> bool:
+    """Are these the same JSON, in any order of keys? (In Python 1, 1.0 and True are equal.)"""
     import json
 
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
 
 
 def refuse_depth(raw: bytes) -> None:
-    """Raise ValueError if the text nests deeper than `loads` takes it.
+    """Raise ValueError if the text nests deeper than `DEPTH`.
 
-    Of the text, not of the value: before either parser recurses, and with what a duplicate key drops.
+    It looks at the text, not at the value: before a parser recurses, and at what a duplicate key
+    drops.
     """
     if raw.count(b"{") + raw.count(b"[") <= DEPTH:
         return
     import re
 
     depth = 0
-    # Possessive, and an unclosed string runs to the end: linear on any bytes.
+    # Possessive, and an unclosed string extends to the end: linear on any bytes.
     for byte in re.sub(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)', b"", raw, flags=re.DOTALL):
         depth += (byte in b"[{") - (byte in b"]}")
         if depth > DEPTH:

@@ -1,7 +1,7 @@
 """A cursor: how far each stream was read, `{stream: seq}`.
 
-Events of a partitioned writer arrive late with smaller ids, so "since this id" would lose them; a version
-vector does not. It is plain JSON, and means the same on every backend.
+Events of a writer that was cut off arrive late and with smaller ids, so "since this id" would lose
+them; a version vector does not. It is plain JSON and means the same on every backend.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ else:
 
 
 class Cursor(Vector):
-    """What was delivered: of each stream, everything up to this seq."""
+    """What was delivered: of each stream all events up to this seq."""
 
     def has(self, event: Event) -> bool:
         """Was this event delivered already?"""
         return bool(event["seq"] <= self.get(event.stream, 0))
 
     def without(self, pending: Iterable[Event]) -> Cursor:
-        """The greatest cursor that has none of these events: what may be saved while they are not acked."""
+        """The greatest cursor without these events, for saving while they are not acknowledged."""
         lower = Cursor(self)
         for event in pending:
             lower[event.stream] = min(lower.get(event.stream, 0), event["seq"] - 1)

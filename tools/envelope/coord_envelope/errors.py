@@ -1,4 +1,4 @@
-"""Failures, as a small tree: each class is one exit status, each instance one line on stderr."""
+"""Failures, as a small tree: each class is an exit status, each instance one line on stderr."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ class Fault(Exception):
 
 
 class No(Fault):
-    """What was asked for is not so: an id that is not there, a claim that another holds."""
+    """The answer is no: an id is not there, a claim is held by another."""
 
     status = 1
 
 
 class Usage(Fault):
-    """The command line cannot be understood, or does not say who acts."""
+    """The command line is wrong, or there is no agent name."""
 
     status = 2
 
 
 class BadData(Fault):
-    """An input is not what it must be; nothing of it was written."""
+    """An input is invalid; nothing of it was written."""
 
     status = 65
 
 
 class NoAddressee(Fault):
-    """Nobody of that name is known; nothing was sent."""
+    """An addressee is unknown; nothing was sent."""
 
     status = 67
 
 
 class Unreachable(Fault):
-    """A store, remote or feature that is not there."""
+    """A store, remote or feature is not there."""
 
     status = 69
 
 
 class DiskFault(Fault):
-    """Writing failed. `accepted` are the events that are on the disk all the same."""
+    """Writing failed. `accepted` are the events that are on the disk nevertheless."""
 
     status = 74
 
@@ -68,7 +68,7 @@ class DiskFault(Fault):
 
 
 class TryAgain(Fault):
-    """Another process is in the way; nothing was written."""
+    """Another process holds what is needed; nothing was written."""
 
     status = 75
 

@@ -1,7 +1,7 @@
 """One event, one line: read leniently (`parse`), written strictly (`check`, `build`).
 
-A stored line is never re-serialised: an `Event` is the parsed object *and* the bytes it came from, so
-fields this version does not know survive every hop.
+A stored line is never serialised again: an `Event` is the parsed object *and* the bytes it came
+from, so fields that this version does not know survive every hop.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from typing import Any
 
 LIMIT = 65_536
-"""Most bytes of a line, its newline included."""
+"""Maximum bytes of a line, its newline included."""
 KERNEL = ("work", "lease", "msg", "run", "agent", "artifact", "coord")
 """Namespaces whose types spec/ defines; any other is the user's."""
 FEW = 16
-"""Lines from which it is worth the while to look at them all at once."""
+"""Lines from which parsing them in one block is cheaper."""
 MAX_HOPS = 32
 MAX_SEQ = 999_999_999_999
 """A segment's name has 12 digits."""
 
 
 class _Self(str):
-    """A type of its own, so that no user's text is ever taken for it."""
+    """A type of its own, so that no text of a user's is mistaken for it."""
 
     __slots__ = ()
 
@@ -43,7 +43,10 @@ _ADDRESS = (*_DIRECT, "group", "queue", "chan")
 
 
 class Event(Json):
-    """A stored event: a dict of its fields that remembers its line (`raw`, without the newline) and its stream."""
+    """A stored event: its fields as a dict, its line in `raw` (without the newline), its stream.
+
+    `stream` is the name of the stream that the event was read from; "" for a new one.
+    """
 
     __slots__ = ("raw", "stream")
 
@@ -57,16 +60,16 @@ class Event(Json):
 
     def annotated(self, **notes: object) -> Event:
         """The same event with `$` annotations, which are printed and never stored."""
-        marks = {f"${name}": value for name, value in notes.items()}
-        return Event(
-            self.raw[: self.raw.rindex(b"}")] + b"," + codec.dumps(marks)[1:],
-            {**self, **marks},
-            self.stream,
-        )
+        annotations = {f"${name}": value for name, value in notes.items()}
+        line = self.raw[: self.raw.rindex(b"}")] + b"," + codec.dumps(annotations)[1:]
+        return Event(line, {**self, **annotations}, self.stream)
 
 
 def parse(raw: bytes) -> Event:
-    """The event on a line (no newline). Raises ValueError with the reason it is none; never anything else."""
+    """The event on a line, given without its newline.
+
+    Raises ValueError with the reason if the line holds no event; nothing else, on any bytes.
+    """
     if len(raw) >= LIMIT:
         raise ValueError(f"longer than {LIMIT} bytes")
     fields = codec.loads(raw)
@@ -78,10 +81,10 @@ def parse(raw: bytes) -> Event:
     if not isinstance(fields["actor"].get("agent_id"), str):
         raise ValueError("actor.agent_id is missing or not a string")
     if not ids.valid(fields.get("event_id")):
-        raise ValueError("event_id is missing or no ULID")
+        raise ValueError("event_id is missing or not a ULID")
     if type(fields.get("seq")) is not int or not 1 <= fields["seq"] <= MAX_SEQ:
-        raise ValueError(f"seq is missing or no whole number from 1 to {MAX_SEQ}")
-    if _noted(raw) and any(name.startswith("$") for name in fields):
+        raise ValueError(f"seq is missing or not an integer from 1 to {MAX_SEQ}")
+    if _has_annotation(raw) and any(name.startswith("$") for name in fields):
         raise ValueError("holds a $ annotation, which is never stored")
     return Event(raw, fields)
 
@@ -98,50 +101,54 @@ _KINDS: dict[type, str] = {str: "a string", dict: "an object", list: "a list"}
 
 
 def parse_all(rows: Sequence[bytes]) -> list[Event | str]:
-    """As `parse`, each: the event, or the reason why it is none."""
-    found = fields_of_all(rows)
-    return list(map(Event, rows, found)) if found else [tried(raw) for raw in rows]
+    """Of each line its event, or the reason why `parse` refuses it."""
+    fields = fields_of_all(rows)
+    return list(map(Event, rows, fields)) if fields else [parse_or_reason(raw) for raw in rows]
 
 
 def fields_of_all(rows: Sequence[bytes]) -> list[Json] | None:
-    """The fields of the events on many lines, for a third of what it costs one by one; None if one may be no event."""
+    """The fields of the events on these lines, at a third of the cost of parsing each.
+
+    None if any line needs a look of its own.
+    """
     block = b"\n".join(rows) if len(rows) >= FEW else b""
-    if block and max(map(len, rows)) < LIMIT and not _noted(block):
-        found = codec.many(block)
-        if found and _all_events(found):
-            return found
+    if block and max(map(len, rows)) < LIMIT and not _has_annotation(block):
+        values = codec.many(block)
+        if values and _all_events(values):
+            return values
     return None
 
 
-def _noted(raw: bytes) -> bool:
+def _has_annotation(raw: bytes) -> bool:
     return b"$" in raw or (b"\\" in raw and b"\\u0024" in raw)
 
 
-def _all_events(found: Sequence[Any]) -> bool:
-    """Would `parse` take them all? By columns: a loop over each costs more than the parsing."""
-    from operator import itemgetter  # 0.3 ms, where there are many
+def _all_events(values: Sequence[Any]) -> bool:
+    """Does `parse` accept all of these values? By columns: a loop over each costs more than parsing."""
+    from operator import itemgetter  # 0.3 ms, only where there are many
 
     try:
         for name, kind in (*_NEEDED, ("event_id", str), ("seq", int)):
-            if set(map(type, map(itemgetter(name), found))) != {kind}:
+            if set(map(type, map(itemgetter(name), values))) != {kind}:
                 return False
-        agents = {type(one["actor"]["agent_id"]) for one in found}
+        agents = {type(value["actor"]["agent_id"]) for value in values}
     except (KeyError, TypeError):
         return False
-    minted, seqs = [one["event_id"] for one in found], [one["seq"] for one in found]
-    letters = "".join(minted).strip(ids.CROCKFORD)
-    known = set(map(len, minted)) == {26} and max(minted)[0] <= "7" and not letters
+    event_ids = [value["event_id"] for value in values]
+    seqs = [value["seq"] for value in values]
     return (
-        known
+        set(map(len, event_ids)) == {26}
+        and max(event_ids)[0] <= "7"
+        and not "".join(event_ids).strip(ids.CROCKFORD)
         and agents == {str}
         and min(seqs) >= 1
         and max(seqs) <= MAX_SEQ
-        and set(map(type, found)) == {dict}
+        and set(map(type, values)) == {dict}
     )
 
 
-def tried(raw: bytes) -> Event | str:
-    """As `parse`, with the reason in place of the error."""
+def parse_or_reason(raw: bytes) -> Event | str:
+    """The event on a line, or the reason why `parse` refuses it."""
     try:
         return parse(raw)
     except ValueError as reason:
@@ -149,7 +156,10 @@ def tried(raw: bytes) -> Event | str:
 
 
 def name_ok(text: str, most: int = 63) -> bool:
-    """Is this an agent's, group's or queue's name? `[a-z0-9][a-z0-9._-]{0,62}`. A slug has one more."""
+    """Is this a valid name of an agent, group or queue: `[a-z0-9][a-z0-9._-]{0,62}`?
+
+    `most` is the maximum length; a project's slug may have 64 characters.
+    """
     return 0 < len(text) <= most and text[0] in _ALNUM and _NAME.issuperset(text)
 
 
@@ -159,29 +169,26 @@ def address(text: str, kinds: tuple[str, ...] = _DIRECT) -> str:
     if not colon:
         kind, name = "agent", text
     if kind not in kinds or not name_ok(name):
-        raise ValueError(
-            f"{text!r} is not {'|'.join(kinds)}:NAME with a NAME of a-z 0-9 . _ - up to 63"
-        )
+        form = f"{'|'.join(kinds)}:NAME, where NAME is up to 63 of a-z 0-9 . _ -"
+        raise ValueError(f"not a valid address: {text!r}; use {form}")
     return f"{kind}:{name}"
 
 
 def recipient(text: str) -> str:
-    """As `address`, for every kind mail can go to."""
+    """As `address`, for every kind of address that mail can be sent to. Raises ValueError."""
     return text if text == "all" else address(text, _ADDRESS)
 
 
 def type_fault(text: object) -> str | None:
-    """Why this is no event type: `namespace.verb`, lower case, dots, at most 128 characters."""
+    """The reason why this is not an event type (`namespace.verb`, up to 128 characters); None if it is."""
     if not isinstance(text, str):
         return "type is missing or not a string"
     words = text.split(".")
-    if (
-        len(words) < 2
-        or len(text) > 128
-        or not all(w and w[0] in _ALNUM and _WORD.issuperset(w) for w in words)
-    ):
-        return f"type {text[:140]!r} is not namespace.verb in lower case (a-z 0-9 _ - and dots, up to 128)"
-    return None
+    valid = all(word and word[0] in _ALNUM and _WORD.issuperset(word) for word in words)
+    if valid and len(words) >= 2 and len(text) <= 128:
+        return None
+    form = "namespace.verb in lower case, up to 128 of a-z 0-9 _ - and dots"
+    return f"not a valid type: {text[:140]!r}; use {form}"
 
 
 def _body(value: object) -> str | None:
@@ -189,37 +196,34 @@ def _body(value: object) -> str | None:
 
 
 def _refs(value: object) -> str | None:
-    good = isinstance(value, dict) and all(
-        k and isinstance(v, str) and 0 < len(v) <= 256 for k, v in value.items()
+    valid = isinstance(value, dict) and all(
+        name and isinstance(ref, str) and 0 < len(ref) <= 256 for name, ref in value.items()
     )
-    return None if good else "refs is not an object of strings of 1 to 256 characters"
+    return None if valid else "refs is not an object of strings of 1 to 256 characters"
 
 
 def _to(value: object) -> str | None:
-    if (
-        not isinstance(value, list)
-        or not 0 < len(value) <= 64
-        or not all(isinstance(a, str) for a in value)
-    ):
+    addresses = value if isinstance(value, list) and 0 < len(value) <= 64 else [None]
+    if not all(isinstance(address, str) for address in addresses):
         return "to is not a list of 1 to 64 addresses"
-    for one in value:
+    for text in addresses:
         try:
-            if recipient(one) != one:
-                return f"to: {one!r} is no full address"
+            if recipient(text) != text:
+                return f"to: not a full address: {text!r}"
         except ValueError as reason:
             return f"to: {reason}"
     return None
 
 
 def _ids(value: object) -> str | None:
-    good = isinstance(value, list) and all(ids.valid(one) for one in value)
-    return None if good else "base is not a list of event ids"
+    valid = isinstance(value, list) and all(ids.valid(event_id) for event_id in value)
+    return None if valid else "base is not a list of event ids"
 
 
 def _text(name: str) -> Callable[[object], str | None]:
     def fault(value: object) -> str | None:
-        good = isinstance(value, str) and 0 < len(value) <= 256
-        return None if good else f"{name} is not a string of 1 to 256 characters"
+        valid = isinstance(value, str) and 0 < len(value) <= 256
+        return None if valid else f"{name} is not a string of 1 to 256 characters"
 
     return fault
 
@@ -230,12 +234,10 @@ def _cause(value: object) -> str | None:
 
 def _hops(value: object) -> str | None:
     if type(value) is not int or value < 0:
-        return "hops is not a whole number from 0"
-    return (
-        f"hops is {value}, over {MAX_HOPS}: these events set each other off in a loop"
-        if value > MAX_HOPS
-        else None
-    )
+        return "hops is not an integer from 0"
+    if value > MAX_HOPS:
+        return f"hops is {value}, over {MAX_HOPS}: these events cause each other in a loop"
+    return None
 
 
 _FIELDS: dict[str, Callable[[object], str | None]] = {
@@ -249,23 +251,24 @@ _FIELDS: dict[str, Callable[[object], str | None]] = {
     "hops": _hops,
     "body": _body,
 }
-"""What a draft may say, and in this order it is written. The rest of the envelope is the journal's to say."""
+"""The fields of a draft, in the order in which they are written. The journal sets the others."""
 
 
 def caused_by(origin: Json, actor: Json) -> Json:
-    """What a draft says of the whole event, written by `actor`, that set it off: its cause, a hop more, for whom."""
+    """The fields of a draft that `origin`, a whole event written by `actor`, caused.
+
+    They are its `cause`, one hop more, and on whose behalf.
+    """
     hops, behalf = origin.get("hops", 0), actor.get("on_behalf_of", actor.get("agent_id"))
-    said = {"cause": origin["event_id"], "hops": hops + 1 if isinstance(hops, int) else hops}
-    return said if behalf is None else said | {"on_behalf_of": behalf}
+    fields = {"cause": origin["event_id"], "hops": hops + 1 if isinstance(hops, int) else hops}
+    return fields if behalf is None else fields | {"on_behalf_of": behalf}
 
 
 def check(draft: Json) -> None:
     """Raise ValueError with the first reason why this draft may not be written."""
     for name in draft:
         if name not in _FIELDS:
-            raise ValueError(
-                f"field {name!r} is not one a writer sets; put your own data into body"
-            )
+            raise ValueError(f"field {name!r} cannot be set; put your own data into body")
     for name, fault in _FIELDS.items():
         if name in draft or name in ("type", "body"):
             reason = fault(draft.get(name))
@@ -276,9 +279,9 @@ def check(draft: Json) -> None:
 def build(
     draft: Json, event_id: str, now_ms: int, head: tuple[str, str, int], actor: Json
 ) -> Event:
-    """The event of a checked draft; `head` is its project, writer and seq.
+    """The event of a draft that `check` accepted; `head` is its project, writer and seq.
 
-    Raises ValueError if its line would be too long or cannot be UTF-8.
+    Raises ValueError if its line is too long or not UTF-8.
     """
     project, writer, seq = head
     behalf = draft.get("on_behalf_of")
@@ -297,9 +300,8 @@ def build(
     raw = codec.dumps(fields)
     codec.refuse_depth(raw)
     if len(raw) >= LIMIT:
-        raise ValueError(
-            f"the event has {len(raw) + 1:,} bytes, more than {LIMIT:,}; keep the payload in a file"
-        )
+        size = f"{len(raw) + 1:,} bytes, more than {LIMIT:,}"
+        raise ValueError(f"the event has {size}; keep the payload in a file")
     return Event(raw, fields)
 
 

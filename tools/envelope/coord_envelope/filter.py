@@ -1,4 +1,4 @@
-"""Which events a reader wants. The same words on every backend and in every tool."""
+"""Which events a reader wants: the same words on every backend and in every tool."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ WILD = "*?["
 
 
 class Filter:
-    """A conjunction: one of the types, none of the other types, the agent, the work item, the thread, the time.
+    """A conjunction of conditions on an event; an empty one does not restrict.
 
-    `types` are globs in which `*` also matches dots (`audit.*` is everything below audit). `since` is an
-    RFC 3339 stamp in UTC with milliseconds and is compared with `ts`: for people, not for cursors.
+    `types` and `not_types` are globs in which `*` also matches dots (`audit.*` is everything below
+    audit). `agents` and `not_agents` are addresses in full, `work` and `thread` event ids. `since`
+    is an RFC 3339 stamp in UTC with milliseconds, compared with `ts`: for people, not for cursors.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Filter:
             if value
         }
         self.said: Json = lists | one
-        """Its arguments as JSON, for another process."""
+        """Its arguments as JSON, for another process: `Filter(**filter.said)` is the same filter."""
         self._types, self._not_types = _any_of(types), _any_of(not_types)
         self._agents, self._not_agents = frozenset(agents), frozenset(not_agents)
         self._refs = {
@@ -60,7 +61,7 @@ class Filter:
         )
 
     def types(self) -> list[str] | None:
-        """The types, if each is named in full and nothing else is asked for: all, if it is empty."""
+        """The types, if there are no globs and no other conditions; an empty list means all types."""
         named = self.said.get("types", [])
         plain = not any(character in name for name in named for character in WILD)
         return named if plain and self.said.keys() <= {"types"} else None

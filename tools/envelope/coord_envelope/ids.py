@@ -1,10 +1,11 @@
 """Event ids: a ULID whose time never goes back, made by a hybrid logical clock.
 
-    event_id = 48-bit milliseconds ‖ 16-bit counter ‖ 64 random bits,  in Crockford's base 32, 26 characters
+    event_id = 48-bit milliseconds ‖ 16-bit counter ‖ 64 random bits
 
-The first 64 bits are the *stamp*. (Kulkarni et al., "Logical Physical Clocks", 2014; the text form is the
-ULID specification's. Plain monotonic ULID adds one to the random part: two replicas that saw the same id
-would mint the same next id. Here the random part is always fresh.)
+in Crockford's base 32, 26 characters. The first 64 bits are the *stamp*. (Kulkarni et al., "Logical
+Physical Clocks", 2014; the text form is that of the ULID specification. The monotonic ULID of that
+specification increments the random part: two replicas that saw the same id would then mint the same
+next id. Here the random part is always fresh.)
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ from __future__ import annotations
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DIGIT = {c: i for i, c in enumerate(CROCKFORD)}
 AHEAD_MS = 5 * 60 * 1000
-"""How far ahead of the wall clock a stamp may be before our clock stops following it."""
+"""How far ahead of the wall clock a stamp may be for our clock to follow it."""
 
 
 def tick(last: int, now_ms: int) -> int:
-    """The stamp after `last`: the wall clock with counter 0 if that is later, else one more.
+    """The stamp after `last`: the wall clock with counter 0 if that is later, else `last` + 1.
 
-    The counter's overflow adds a millisecond: 65,536 ids a millisecond, then time borrows from the future.
+    The counter overflows into the milliseconds: after 65,536 ids in one, time runs ahead.
     """
     return max(now_ms << 16, last + 1)
 
 
 def ahead(stamp: int, now_ms: int) -> bool:
-    """Is this stamp more than five minutes in the future? Accepted and flagged, never adopted."""
+    """Is this stamp more than five minutes in the future? Such a stamp is accepted, but not followed."""
     return (stamp >> 16) > now_ms + AHEAD_MS
 
 
@@ -35,7 +36,7 @@ def mint(stamp: int, randomness: bytes) -> str:
 
 
 def short(kind: str, event_id: str) -> str:
-    """The short id a person is shown, `wk-k3f9x2ab`: the last 8 characters, which are random."""
+    """The short id for people, `wk-k3f9x2ab`: the last 8 characters, which are random."""
     return f"{kind}-{event_id[-8:].lower()}"
 
 

@@ -1,6 +1,6 @@
 """Credentials that must not enter a journal: it is synced, and never rewritten.
 
-A short literal list, not a scanner: it stops the accident of a pasted token, and promises no more.
+A short literal list, not a scanner: it stops a token that was pasted by accident, no more.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ PATTERNS = {
     b"AIza": rb"AIza[0-9A-Za-z_-]{35}",
     b"PRIVATE KEY-----": rb"-----BEGIN [A-Z ]*PRIVATE KEY-----",
 }
-"""What a line is searched for, by the plain bytes that must be in it first."""
+"""Patterns of credentials, by the plain bytes that every match contains."""
 
 
 def refuse_secret(raw: bytes) -> None:
-    """Raise Refused if the line holds what looks like a credential. Prints its first characters only."""
+    """Raise Refused if the line holds what looks like a credential; names its first characters only."""
     for mark, pattern in PATTERNS.items():
         if mark in raw:
             import re
 
-            found = re.search(pattern, raw)
-            if found:
-                what = f"holds what looks like a credential ({found[0][:8].decode()}…)"
-                raise Refused(what, todo="leave it out, or --allow-secret")
+            match = re.search(pattern, raw)
+            if match:
+                what = f"holds what looks like a credential ({match[0][:8].decode()}…)"
+                raise Refused(what, todo="remove it, or use --allow-secret")

@@ -19,20 +19,19 @@ def getenv(name: str) -> str | None:
 
 
 def now_ms() -> int:
-    """Wall clock, Unix milliseconds. For people, time-outs and new ids; it never decides an order by itself."""
+    """Wall clock, Unix milliseconds: for people, time-outs and new ids. It decides no order alone."""
     pinned = getenv("COORD_NOW")
     if not pinned:
         return time.time_ns() // 1_000_000
     try:
         return parse_ts(pinned)
     except ValueError:
-        raise Usage(
-            f"COORD_NOW={pinned} is no time", todo="2026-01-17T12:00:00Z, or unset it"
-        ) from None
+        what = f"not a valid time: COORD_NOW={pinned}"
+        raise Usage(what, todo="use 2026-01-17T12:00:00Z, or unset it") from None
 
 
 def entropy(n: int) -> bytes:
-    """n bytes of the kernel's randomness."""
+    """This many bytes of the operating system's randomness."""
     return os.urandom(n)
 
 

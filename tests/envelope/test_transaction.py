@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ME, Json, Shell, check_invariants, drafts, open_journal, open_store, segment
+from support import ME, Shell, check_invariants, drafts, open_journal, open_store, segment
 
-from coord_envelope import BadData, Event, ids
+from coord_envelope import SELF, BadData, ids
 from coord_envelope.errors import DiskFault, Refused, TryAgain
 from coord_kernel.store import disk
 from coord_kernel.streams.stream import SEGMENT
-from coord_kernel.views.index import Index
 
 DAY = 86_400_000
 
@@ -133,11 +132,14 @@ def test_a_batch_is_all_or_none(shell: Shell) -> None:
     assert list(journal.replay()) == []
 
 
-def test_each_for_itself_leaves_no_hole_in_seq(shell: Shell) -> None:
-    answers = open_journal(shell.cwd).append_each(
-        ME, [*drafts(1), {"type": "Bad", "body": {}}, *drafts(1)]
-    )
-    assert [one["seq"] if isinstance(one, Event) else one.status for one in answers] == [1, 65, 2]
+def test_a_refused_draft_leaves_no_hole_in_seq(shell: Shell) -> None:
+    with open_journal(shell.cwd).transaction(ME) as t:
+        first = t.add(*drafts(1))
+        with pytest.raises(BadData):
+            t.add({"type": "Bad", "body": {}})
+        second = t.add(*drafts(1))
+    assert [first["seq"], second["seq"]] == [1, 2]
+    assert t.events == [first, second] == list(open_journal(shell.cwd).replay())
 
 
 @pytest.mark.parametrize(
@@ -257,16 +259,46 @@ def test_a_key_with_another_content_is_bad_data(shell: Shell, change: dict[str, 
         journal.append(ME, [one | change])
 
 
-def test_what_a_function_looks_up_under_the_lock_still_holds(shell: Shell) -> None:
+def test_a_transaction_holds_the_lock_from_its_look_ups_to_its_write(shell: Shell) -> None:
     journal = open_journal(shell.cwd)
     (first,) = journal.append(ME, [{"type": "a.b", "body": {}, "idempotency_key": "k"}])
-
-    def next_number(index: Index) -> list[Json]:
-        place = index.refresh().by_key("a.b", "k")
+    with journal.transaction(ME) as t:
+        place = journal.index.refresh().by_key("a.b", "k")
         assert place
-        return [{"type": "a.c", "body": {"after": place.event.id}}]
+        with pytest.raises(TryAgain), open_store(shell.cwd).lock(wait_s=0):
+            pass
+        t.add({"type": "a.c", "body": {"after": place.event.id}})
+    assert t.events[0]["body"] == {"after": first.id}
+    with open_store(shell.cwd).lock(wait_s=0):
+        pass
 
-    assert journal.append(ME, next_number)[0]["body"] == {"after": first.id}
+
+def test_an_event_can_name_the_ones_added_before_it(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    with journal.transaction(ME) as t:
+        first = t.add({"type": "a.b", "refs": {"self_id": SELF}, "body": {}})
+        t.add({"type": "a.c", "base": [first.id], "body": {"to": first.id}})
+    stored = list(journal.replay())
+    assert stored == t.events
+    assert stored[0]["refs"]["self_id"] == stored[1]["body"]["to"] == first.id
+
+
+def test_an_exception_in_the_block_writes_nothing_and_frees_the_lock(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    with pytest.raises(KeyError), journal.transaction(ME) as t:
+        t.add(*drafts(1))
+        raise KeyError
+    assert list(journal.replay()) == []
+    assert journal.append(ME, drafts(1))[0]["seq"] == 1
+
+
+def test_a_repeated_event_is_marked_and_not_written_again(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    (first,) = journal.append(ME, drafts(1))
+    with journal.transaction(ME) as t:
+        t.repeat(first)
+    assert t.events == [first.annotated(dup=True)]
+    assert list(journal.replay()) == [first]
 
 
 def test_a_new_inode_of_local_is_a_new_replica(shell: Shell, tmp_path: Path) -> None:
