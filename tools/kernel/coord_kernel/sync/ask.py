@@ -1,10 +1,11 @@
-"""One question to the shared remote's arbiter, for a command that waits for the answer."""
+"""One question to the arbiter, for a command that waits for the answer."""
 
 from __future__ import annotations
 
 from coord_envelope.errors import Fault, No
 from coord_kernel.rules import claims
 from coord_kernel.sync.exchange import sync
+from coord_kernel.views.entities import Entities
 from coord_kernel.views.view import View
 
 TYPE_CHECKING = False
@@ -13,16 +14,20 @@ if TYPE_CHECKING:
 
     from coord_envelope.event import Event
     from coord_kernel.journal.journal import Journal
+    from coord_kernel.rules.claims import ClaimsState
+    from coord_kernel.sync.exchange import Settle
 
 BUDGET_S = 10.0
-"""As long as a claim may wait for the remote."""
+"""How long a claim waits for the remote."""
 
 
 class Verdict:
-    """What the arbiter says of a claim.
+    """What became of a claim.
 
-    `level` is `confirmed` (`token` is its fencing token), `tentative` (`why` says why the arbiter
-    could not be asked) or `lost` (`why` says who holds it).
+    `level` is
+      confirmed   it holds the entity, with the fencing token `token`
+      tentative   the arbiter could not be asked (`why`: the Fault), and the claim is still open
+      lost        another claim holds the entity, or the claim is over (`why`: a No that says so)
     """
 
     __slots__ = ("level", "token", "why")
@@ -31,30 +36,42 @@ class Verdict:
         self.level, self.token, self.why = level, token, why
 
 
-def ask(
-    journal: Journal, asked: Sequence[Event], seconds: float = BUDGET_S
-) -> tuple[list[Verdict], list[str]]:
-    """Have these claims confirmed or conceded, in one sync: a verdict each, and warnings for stderr.
+class _Claimed(Entities):
+    fold = claims
 
-    Prints nothing, and raises no Fault of the remote: that is a verdict.
+
+def ask(
+    journal: Journal,
+    asked: Sequence[Event],
+    settle: Settle | None = None,
+    seconds: float = BUDGET_S,
+) -> tuple[list[Verdict], list[str]]:
+    """Have claims confirmed or conceded, in one sync: a verdict for each, and warnings for stderr.
+
+    `settle` is called when everything that the remote has was taken in, and again after each
+    attempt that another store was ahead of. It returns further events for the arbiter's stream, and
+    may append to `asked`, which is read after the sync.
+
+    Prints nothing. A Fault of the remote becomes the `why` of the verdicts; it is raised only if
+    `asked` is empty.
     """
     why, warnings = None, list[str]()
     try:
-        warnings = sync(journal, seconds=seconds).warnings
+        warnings = sync(journal, seconds=seconds, settle=settle).warnings
     except Fault as fault:
+        if not asked:
+            raise
         why = fault
-    view = View(journal.store, claims).refresh()
-    return [_verdict(view, claim, why) for claim in asked], warnings
+    entities = _Claimed.current(View(journal.store, claims))
+    return [_verdict(entities, claim, why) for claim in asked], warnings
 
 
-def _verdict(view: View, claim: Event, why: Fault | None) -> Verdict:
+def _verdict(entities: Entities, claim: Event, why: Fault | None) -> Verdict:
     (entity,) = claims.entities(claim)
-    state = view.get(entity) or claims.nothing()
-    if claims.over(state, claim.id):
-        holder = claims.owner(state)
-        return Verdict(
-            "lost", why=No(f"held by {holder['agent']}" if holder else "held by nobody any more")
-        )
-    if claim.id in state["confirmed"]:
-        return Verdict("confirmed", state["confirmed"][claim.id]["n"])
-    return Verdict("tentative", why=why)
+    state: ClaimsState = entities.state(entity) or claims.nothing()
+    holder = claims.owner(state)
+    if holder and holder["id"] == claim.id and holder["n"] is not None:
+        return Verdict("confirmed", holder["n"])
+    if why and not claims.over(state, claim.id):
+        return Verdict("tentative", why=why)
+    return Verdict("lost", why=No(f"held by {holder['agent']}" if holder else "no longer held"))
