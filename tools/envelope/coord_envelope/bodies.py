@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def check_body(kind: str, body: object) -> None:
-    """Raise BadData if `kind` is a kernel type and this is not its body, or an unknown kernel type."""
+    """Raise BadData if `kind` is an unknown kernel type, or this is not a body of it."""
     if kind.partition(".")[0] not in KERNEL:
         return
     from jsonschema import Draft202012Validator

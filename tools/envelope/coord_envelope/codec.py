@@ -130,7 +130,7 @@ def loads(raw: bytes) -> Any:
 
 
 def dumps(value: object) -> bytes:
-    """Compact UTF-8 in the given order of keys. Raises ValueError on what JSON or UTF-8 cannot express."""
+    """Compact UTF-8, keys in order. Raises ValueError on what JSON or UTF-8 cannot express."""
     return _encode(value).encode()
 
 

@@ -124,7 +124,7 @@ def _has_annotation(raw: bytes) -> bool:
 
 
 def _all_events(values: Sequence[Any]) -> bool:
-    """Does `parse` accept all of these values? By columns: a loop over each costs more than parsing."""
+    """Does `parse` accept all of these? By columns: a loop over each costs more than parsing."""
     from operator import itemgetter  # 0.3 ms, only where there are many
 
     try:
@@ -180,7 +180,7 @@ def recipient(text: str) -> str:
 
 
 def type_fault(text: object) -> str | None:
-    """The reason why this is not an event type (`namespace.verb`, up to 128 characters); None if it is."""
+    """Why this is not an event type (`namespace.verb`, up to 128 characters); None if it is."""
     if not isinstance(text, str):
         return "type is missing or not a string"
     words = text.split(".")
@@ -203,10 +203,10 @@ def _refs(value: object) -> str | None:
 
 
 def _to(value: object) -> str | None:
-    addresses = value if isinstance(value, list) and 0 < len(value) <= 64 else [None]
-    if not all(isinstance(address, str) for address in addresses):
+    texts = value if isinstance(value, list) else []
+    if not 0 < len(texts) <= 64 or not all(isinstance(text, str) for text in texts):
         return "to is not a list of 1 to 64 addresses"
-    for text in addresses:
+    for text in texts:
         try:
             if recipient(text) != text:
                 return f"to: not a full address: {text!r}"

@@ -41,7 +41,7 @@ class Filter:
             if value
         }
         self.said: Json = lists | one
-        """Its arguments as JSON, for another process: `Filter(**filter.said)` is the same filter."""
+        """Its arguments as JSON: in another process `Filter(**said)` is the same filter."""
         self._types, self._not_types = _any_of(types), _any_of(not_types)
         self._agents, self._not_agents = frozenset(agents), frozenset(not_agents)
         self._refs = {
@@ -61,7 +61,7 @@ class Filter:
         )
 
     def types(self) -> list[str] | None:
-        """The types, if there are no globs and no other conditions; an empty list means all types."""
+        """The types, if there is no glob and no other condition; an empty list is all types."""
         named = self.said.get("types", [])
         plain = not any(character in name for name in named for character in WILD)
         return named if plain and self.said.keys() <= {"types"} else None

@@ -25,7 +25,7 @@ def tick(last: int, now_ms: int) -> int:
 
 
 def ahead(stamp: int, now_ms: int) -> bool:
-    """Is this stamp more than five minutes in the future? Such a stamp is accepted, but not followed."""
+    """Is this stamp over five minutes in the future? Then it is accepted, but not followed."""
     return (stamp >> 16) > now_ms + AHEAD_MS
 
 

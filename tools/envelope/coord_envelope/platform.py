@@ -67,7 +67,9 @@ else:
 
 
 def scanner(rules: Any) -> Callable[[str, int], tuple[Any, int]]:
-    """What scans one JSON value at a place in a text: (value, end). Raises StopIteration, ValueError.
+    """The scanner of one JSON value in a text: (text, start) → (value, end).
+
+    It raises StopIteration where there is no value, ValueError where it is wrong.
 
     `rules` has the attributes of a `json.JSONDecoder`: strict, object_hook, object_pairs_hook,
     parse_float, parse_int, parse_constant, memo.
@@ -89,7 +91,7 @@ def scanner(rules: Any) -> Callable[[str, int], tuple[Any, int]]:
 
 
 def encoder() -> Callable[[object], str]:
-    """What writes a value as compact JSON, UTF-8 unescaped. Raises ValueError, TypeError."""
+    """The encoder of compact JSON, not escaped to ASCII. It raises ValueError, TypeError."""
     try:
         from _json import encode_basestring, make_encoder
 

@@ -24,7 +24,7 @@ PATTERNS = {
 
 
 def refuse_secret(raw: bytes) -> None:
-    """Raise Refused if the line holds what looks like a credential; names its first characters only."""
+    """Raise Refused if the line seems to hold a credential; shows its first characters only."""
     for mark, pattern in PATTERNS.items():
         if mark in raw:
             import re

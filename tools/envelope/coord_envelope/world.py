@@ -19,7 +19,7 @@ def getenv(name: str) -> str | None:
 
 
 def now_ms() -> int:
-    """Wall clock, Unix milliseconds: for people, time-outs and new ids. It decides no order alone."""
+    """Wall clock, Unix milliseconds: for people, time-outs, new ids. It decides no order alone."""
     pinned = getenv("COORD_NOW")
     if not pinned:
         return time.time_ns() // 1_000_000

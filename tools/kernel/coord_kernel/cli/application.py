@@ -1,7 +1,8 @@
 """Command functions as a Typer application: parsing, help, completion, usage errors.
 
-The only module that imports Typer (73 ms). A command's parameters are annotated with names from its tool's
-`options` module, unresolved until here; so the functions stand alone, and the declarations are written once.
+The only module that imports Typer (73 ms). The parameters of a command are annotated with names
+from its tool's `options` module, which is not imported before: so the functions stand alone, and
+each declaration is written once.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Output = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FORM", help="Print as jsonl, table or id.")
 ]
 Errors = Annotated[
-    str | None, typer.Option("--errors", metavar="FORM", help="Say failures as text or json.")
+    str | None, typer.Option("--errors", metavar="FORM", help="Print failures as text or json.")
 ]
 
 Command = Callable[..., int | None]
@@ -56,19 +57,19 @@ FILTER: dict[str, Any] = {
     ],
     "since": Annotated[
         str | None,
-        typer.Option("--since", metavar="TIME", help="Only since: a date, or 10m 2h 3d."),
+        typer.Option("--since", metavar="TIME", help="Only since TIME: a date, or 10m 2h 3d ago."),
     ],
 }
-"""What a command function's parameter `wanted` is on a command line."""
+"""The options of a command that has a parameter `wanted`."""
 COMMON: dict[str, Any] = {"as_": As, "output": Output, "errors": Errors}
 
 
 def run(
     name: str, about: str, commands: Sequence[Command], options: str, argv: Sequence[str]
 ) -> int:
-    """Parse argv, run the command, return the exit status. Raises Usage, and the command's own failures."""
+    """Parse argv, run the command, return the exit status. Raises Usage, and as the command."""
     if "--errors=json" in argv or ("--errors", "json") in itertools.pairwise(argv):
-        complaints.report_as("json")  # also for what cannot be parsed
+        complaints.report_as("json")  # usage errors, too
     command = typer.main.get_command(application(name, about, commands, options))
     try:
         return command.main(list(argv), prog_name=name, standalone_mode=False) or 0
@@ -76,9 +77,7 @@ def run(
         if type(error).__name__ == "NoArgsIsHelpError":
             write_all(2, f"{error}\n".encode())
             return Usage.status
-        if hasattr(
-            error, "format_message"
-        ):  # click's, wherever this version of typer keeps its click
+        if hasattr(error, "format_message"):  # click's, wherever this typer keeps its click
             context = getattr(error, "ctx", None)
             path = context.command_path if context else name
             raise Usage(error.format_message().rstrip("."), todo=f"see `{path} --help`") from None
@@ -102,7 +101,7 @@ def application(name: str, about: str, commands: Sequence[Command], options: str
             raise typer.Exit
 
     asked = typer.Option(
-        False, "--version", is_eager=True, callback=version, help="Say which version."
+        False, "--version", is_eager=True, callback=version, help="Print the version."
     )
 
     @app.callback()
@@ -115,7 +114,7 @@ def application(name: str, about: str, commands: Sequence[Command], options: str
 
 
 def _declared(function: Command, options: object) -> Callable[..., int | None]:
-    """The function as Typer wants it: annotations resolved, groups spelled out, and the options of all commands."""
+    """The function as Typer wants it: annotations resolved, groups and common options expanded."""
     parameters = [*_own(function, options), *_parameters(COMMON)]
 
     def command(**values: Any) -> int:

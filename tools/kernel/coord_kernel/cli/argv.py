@@ -1,7 +1,8 @@
-"""A plainly well-formed command line, parsed from a table made out of the Typer application.
+"""A plain, well-formed command line, parsed from a table that was made from the Typer application.
 
-What starts Typer is six times a bare Python; so it is asked only about what is unusual: help, errors, completion.
-Wherever `parse` answers, Typer calls the same command with equal arguments: tests/test_argv.py holds the two together.
+Starting Typer costs six times a bare Python, so it handles only what is unusual: help, errors,
+completion. Where `parse` answers, Typer would call the same command with equal arguments; a test
+compares the two.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     Kind = Literal["flag", "one", "many"] | tuple[int, int]
     """A tuple is a whole number, and its bounds."""
     Options = Mapping[str, tuple[str, Kind]]
-    """What each spelling of an option sets."""
+    """Spelling of an option → the parameter that it sets."""
     Arguments = Sequence[tuple[str, Kind]]
-    """What each place sets; only the last may take many."""
+    """The parameters of the positional arguments; only the last may take many."""
     Table = Mapping[str, tuple[Options, Arguments, Sequence[str]]]
-    """What each command has; at the end the names of what must be given."""
+    """Command → its options, its arguments, and the names of required parameters."""
 
 COMMON: Options = {
     "--as": ("as_", "one"),
@@ -28,11 +29,11 @@ COMMON: Options = {
 }
 """The options that every command has."""
 DIGITS = 9
-"""A longer number is not plain."""
+"""Maximum digits of a plain number."""
 
 
 def parse(table: Table, argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
-    """The command, and the parameters that are given; None if the line is anything but plain. Never raises."""
+    """The command and the values of its parameters; None if the line is not plain. Never raises."""
     if not argv or argv[0] not in table:
         return None
     options, arguments, required = table[argv[0]]

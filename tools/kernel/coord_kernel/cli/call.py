@@ -24,6 +24,7 @@ from coord_kernel.views import fill
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
 
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class FilterOptions(Group):
-    """The options of every reader that say which events it wants."""
+    """The options by which every reader selects events."""
 
     type_: Sequence[str] | None = None
     not_type: Sequence[str] | None = None
@@ -48,7 +49,7 @@ class Call:
 
     def __init__(self, agent: str | None = None, output: str | None = None) -> None:
         if output not in (None, *FORMS):
-            raise Usage(f"-o {output}: no such form", todo=f"one of {', '.join(FORMS)}")
+            raise Usage(f"not a valid form: -o {output}", todo=f"use {', '.join(FORMS)}")
         self._agent, self.out, self.status = agent, Output(output), 0
         self._journal: Journal | None = None
         fill.progress = progress
@@ -61,53 +62,57 @@ class Call:
         return self._journal
 
     def actor(self) -> Json:
-        """Who acts: `--as`, else `$COORD_AGENT`, else `human:<login>` at a terminal. Raises Usage, BadData."""
-        given, where = (
-            self._agent or world.getenv("COORD_AGENT"),
-            "--as" if self._agent else "COORD_AGENT",
-        )
-        if not given and any(map(os.isatty, (0, 1, 2))):
-            given = "human:" + "".join(
-                c if c.isalnum() or c in "._-" else "-" for c in machine.login().lower()
-            )
-        if not given:
-            raise Usage("nothing says who acts", todo="--as NAME, or set COORD_AGENT")
-        actor = {"agent_id": agent_id(given, where)}
+        """The agent and its session, as events have them: {agent_id, session_id?}.
+
+        `--as`, else `$COORD_AGENT`, else `human:<login>` at a terminal. Raises Usage, BadData.
+        """
+        name = self._agent or world.getenv("COORD_AGENT")
+        where = "--as" if self._agent else "COORD_AGENT"
+        if not name and any(map(os.isatty, (0, 1, 2))):
+            login = machine.login().lower()
+            name = "human:" + "".join(c if c.isalnum() or c in "._-" else "-" for c in login)
+        if not name:
+            raise Usage("no agent name", todo="set COORD_AGENT or use --as NAME")
+        actor = {"agent_id": agent_id(name, where)}
         session = world.getenv("COORD_SESSION")
         return actor | {"session_id": session} if session else actor
 
-    def put(self, items: Iterable[Json]) -> None:
-        """Print items, each as one line (or row), and flush."""
+    def put(self, items: Iterable[Any]) -> None:
+        """Print items, each as a line (or a row of a table), and flush."""
         for item in items:
             self.out.put(item)
         self.out.flush()
 
     def fail(self, fault: Fault, where: str = "") -> None:
-        """Say it on stderr and go on; the first failure's status is the exit status."""
+        """Print a failure and go on; the status of the first one becomes the exit status."""
         fault.where = where or fault.where
         self.status = self.status or fault.status
         self.out.flush()
         complain(fault)
 
     def lines(self, asked: bool = False) -> Iterator[list[stdin.Line]]:
-        """Batches of stdin's lines. Raises Usage at a terminal, unless `-` asked for it."""
+        """Batches of lines from stdin. Raises Usage if that is a terminal, unless `-` was given."""
         if os.isatty(0) and not asked:
             raise Usage("nothing to do", todo="give arguments, or JSON lines on stdin; see --help")
         return stdin.batches()
 
     def ids(self, given: Sequence[str], *names: str) -> Iterator[list[str]]:
-        """The ids on the command line, else batches of those on stdin: bare, or in the first of these fields."""
+        """The ids on the command line, else those on stdin in batches.
+
+        A line on stdin is a bare id, or an object with the id in the first of the fields `names`
+        that it has.
+        """
         if given and list(given) != ["-"]:
             yield list(given)
             return
         for batch in self.lines(asked=bool(given)):
-            found = []
+            group = []
             for number, raw in batch:
                 try:
-                    found.append(stdin.named(raw, *names))
+                    group.append(stdin.named(raw, *names))
                 except BadData as fault:
                     self.fail(fault, f"line {number}")
-            yield found
+            yield group
 
     def each(
         self,
@@ -115,9 +120,9 @@ class Call:
         names: Sequence[str],
         act: Callable[[str], Iterable[Json]],
     ) -> None:
-        """Print what `act` gives of each id (see `ids`), and go on after one that it refuses.
+        """Print what `act` returns for each id (see `ids`). A failed id does not stop the others.
 
-        What concerns all of them, the disk or the remote, ends it.
+        A failure that concerns all of them, of the disk or the remote, is raised.
         """
         for group in self.ids(given or (), *names):
             for text in group:
@@ -127,18 +132,18 @@ class Call:
                     self.fail(fault, fault.where or text)
 
     def event(self, text: str) -> Event | None:
-        """The event a full or short id names. Raises Usage if several could be meant."""
+        """The event with a full or short id; None if there is none. Raises Usage if ambiguous."""
         index = self.journal.index.refresh()
         full = index.resolve(text)
         place = index.by_id(full) if full else None
         return self.journal.shown(place.event) if place else None
 
     def resolve(self, text: str) -> str:
-        """A full event id for a short one; the text itself if it is full, or no event has it (a foreign id)."""
+        """The full event id for a short one; the text itself if no event has it (a foreign id)."""
         return text if ids.valid(text) else self.journal.index.refresh().resolve(text) or text
 
     def with_hops(self, draft: Json) -> Json:
-        """The draft, one hop behind its cause if it does not say how many."""
+        """The draft with `hops`, if it lacks them: one more than its cause has."""
         if "cause" not in draft or "hops" in draft:
             return draft
         cause = self.resolve(str(draft["cause"]))
@@ -147,7 +152,7 @@ class Call:
         return draft | {"cause": cause, "hops": hops + 1 if isinstance(hops, int) else 1}
 
     def filter(self, options: FilterOptions) -> Filter:
-        """The filter that the options describe."""
+        """The filter for these options, ids resolved. Raises Usage, BadData."""
         return Filter(
             types=options.type_ or (),
             not_types=options.not_type or (),
@@ -159,7 +164,7 @@ class Call:
         )
 
     def transaction(self, allow_secret: bool = False) -> Transaction:
-        """A transaction of the journal by who acts; see `coord_kernel.journal.transaction`."""
+        """A transaction of the journal by `actor`; see `coord_kernel.journal.transaction`."""
         return self.journal.transaction(self.actor(), allow_secret=allow_secret)
 
     def append(self, drafts: Sequence[Json], allow_secret: bool = False) -> None:
@@ -172,9 +177,9 @@ class Call:
         allow_secret: bool = False,
         add: Add = Transaction.add,
     ) -> None:
-        """Append what is good, print it, and report the rest: each (where it came from, draft or fault).
+        """Append and print the valid drafts, and report the others: (where it came from, draft).
 
-        `add` stands in for `Transaction.add`.
+        `add` replaces `Transaction.add`.
         """
         good = [draft for _, draft in drafts if not isinstance(draft, Fault)]
         if keyed(good):
@@ -187,7 +192,7 @@ class Call:
 
     @contextmanager
     def printing_accepted(self) -> Iterator[None]:
-        """Around a transaction: if the disk fails, print what was written all the same."""
+        """Around a transaction: if the disk fails, print the events that were written."""
         try:
             yield
         except DiskFault as fault:
@@ -195,7 +200,7 @@ class Call:
             raise
 
     def tell_each(self, answers: Iterable[tuple[str, Event | Fault]]) -> None:
-        """Print the events, and report what is wrong with the others: each with where it came from."""
+        """Print the events and report the failures: (where it came from, event or failure)."""
         for where, answer in answers:
             if isinstance(answer, Fault):
                 self.fail(answer, where)
@@ -205,7 +210,7 @@ class Call:
 
 
 def attempted(t: Transaction, draft: Json | Fault, add: Add = Transaction.add) -> Event | Fault:
-    """The event of a draft, or what is wrong with it: the transaction goes on without it."""
+    """The event of a draft, or why it was refused: the transaction goes on without it."""
     if isinstance(draft, Fault):
         return draft
     try:

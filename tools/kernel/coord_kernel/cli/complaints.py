@@ -11,7 +11,7 @@ _tool, _errors = "coord", "text"
 
 
 def speak_as(tool: str) -> None:
-    """The name that every line begins with from here on."""
+    """Begin every message with this name from here on."""
     global _tool
     _tool = tool
 
@@ -20,27 +20,27 @@ def report_as(errors: str) -> None:
     """Print failures as `text` or `json` from here on. Raises Usage on any other form."""
     global _errors
     if errors not in ("text", "json"):
-        raise Usage(f"--errors {errors}: no such form", todo="one of text, json")
+        raise Usage(f"not a valid form: --errors {errors}", todo="use text or json")
     _errors = errors
 
 
 def complain(fault: Fault) -> None:
-    """One line on stderr; an object with `--errors json`."""
+    """Print a failure: one line on stderr, with `--errors json` an object."""
     words = {"where": fault.where, "what": fault.what, "todo": fault.todo}
-    told = {name: text.encode("utf-8", "replace").decode() for name, text in words.items()}
-    fields = {"tool": _tool, "status": fault.status, **told}
+    valid = {name: text.encode("utf-8", "replace").decode() for name, text in words.items()}
+    fields = {"tool": _tool, "status": fault.status, **valid}
     if _errors == "json":
         line = codec.dumps(fields)
     else:
         from coord_kernel.cli.terminal import visible
 
         line = visible(f"{_tool}: {fault}").encode("utf-8", "replace")
-    with suppress(OSError):  # a closed stderr hides the words, not the status
+    with suppress(OSError):  # a closed stderr loses the message, not the status
         write_all(2, line + b"\n")
 
 
 def warn(text: str) -> None:
-    """As `complain`, of what is no failure: status 0."""
+    """Print a warning as `complain` prints a failure, with status 0."""
     fault = Fault(text)
     fault.status = 0
     complain(fault)

@@ -1,4 +1,11 @@
-"""Printing what a follower reads, and moving a named cursor behind it only when it may be lost no more."""
+"""Print what a follower reads, and move a named cursor behind it.
+
+The cursor moves only when what it passes cannot be lost any more:
+
+    1. read a batch and write its lines
+    2. with an ack descriptor, take the ids that came back; else what is written is delivered
+    3. make durable what was read, then save the cursor behind what was delivered
+"""
 
 from __future__ import annotations
 
@@ -29,11 +36,12 @@ def deliver(
     shown: Callable[[Event], Event] | None = None,
     most: int | None = None,
 ) -> None:
-    """Print what comes after the cursor, at most so many events, each as `shown` makes it; with `follow`, go on.
+    """Print the wanted events after a cursor, at most `most`, each as `shown` returns it.
 
-    The cursor `name` is saved after the lines were written: what a reader had in its pipe when it died is
-    lost to it (at most once). With `ack_fd` it passes only events whose ids came back on that descriptor, one
-    a line (at least once). Without `follow` it ends when all is printed, and acked or the descriptor closed.
+    The cursor `name` is saved after the lines were written: a reader that dies loses what it had
+    in its pipe (at most once). With `ack_fd` it passes only events whose ids came back on that
+    descriptor, one a line (at least once). With `follow` it goes on with what comes; else it ends
+    when all is printed and acknowledged, or the descriptor is closed.
     """
     store = call.journal.store
     acks = _Acks(ack_fd) if ack_fd is not None else None
@@ -44,7 +52,7 @@ def deliver(
     for batch in follower.batches(wanted, also=ack_fd) if follow else [follower.batch(wanted)]:
         for event in batch:
             if left == 0:
-                break  # only now is the reader behind the one before
+                break  # only now is the follower behind the one before
             left = None if left is None else left - 1
             if acks:
                 acks.expect(event)
@@ -52,7 +60,7 @@ def deliver(
         call.out.flush()
         last = left == 0 or not follow
         if acks and last:
-            call.out.end()  # so the consumer sees its end, and acks or leaves
+            call.out.end()  # so that the consumer sees the end, and acknowledges or leaves
         if acks:
             acks.take(until_done=last)
         behind = follower.reached.without(acks.pending.values() if acks else ())
@@ -64,7 +72,7 @@ def deliver(
 
 
 class _Acks:
-    """Ids read back from the consumer."""
+    """Ids that the consumer writes back."""
 
     def __init__(self, fd: int) -> None:
         try:
@@ -77,13 +85,13 @@ class _Acks:
         self.pending: dict[str, Event] = {}
 
     def expect(self, event: Event) -> None:
-        """This event is given out next."""
+        """The event is printed next."""
         self.pending[event.id] = event
 
     def write(self, fd: int, data: bytes) -> None:
-        """Write it all, and read acks meanwhile: a consumer that is blocked on its acks would block us for ever.
+        """Write all data, and read acks meanwhile: else both could block on each other for ever.
 
-        A pipe that is ready takes PIPE_BUF bytes without blocking, so no more are given to it at once.
+        A pipe that is ready takes PIPE_BUF bytes without blocking, so one write gives it no more.
         """
         view, poll = memoryview(data), select.poll()
         poll.register(fd, select.POLLOUT)
@@ -99,14 +107,11 @@ class _Acks:
                 view = view[os.write(fd, view[: select.PIPE_BUF]) :]
 
     def take(self, until_done: bool = False) -> None:
-        """Read the acks that are there; with `until_done`, wait until none is missing or the consumer closed."""
+        """Read acks; with `until_done`, until none is missing or the consumer closed its end."""
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
-        while (
-            not self.closed
-            and (self.pending or not until_done)
-            and poll.poll(None if until_done else 0)
-        ):
+        wait = None if until_done else 0
+        while not self.closed and (self.pending or not until_done) and poll.poll(wait):
             self._read()
 
     def _read(self) -> None:

@@ -17,36 +17,36 @@ if TYPE_CHECKING:
 FORMS = ("jsonl", "table", "id")
 FULL = 1 << 16
 ROWS = 500
-"""Rows fitted together: a longer table goes on with widths of its own, and needs no more memory."""
+"""Rows laid out together: a longer table continues with new widths, in constant memory."""
 
 
 class Output:
-    """Lines collected and written by `flush`; in a pipe never cut, never late by more than one buffer."""
+    """Lines collected and written by `flush`: never cut, never late by more than one buffer."""
 
     def __init__(self, form: str | None) -> None:
         self.terminal = os.isatty(1)
         self.form = form or ("table" if self.terminal else "jsonl")
         self.lines_only = self.form == "jsonl" and not self.terminal
-        """Is an event printed as the bytes it is stored in, and nothing else?"""
+        """Is output exactly the stored lines of events?"""
         self._waiting: list[bytes] = []
         self._size = 0
         self._rows: list[Json] = []
         self._head = True
         self.write = write_all
         self.id_ref: str | None = None
-        """Of which ref `-o id` is the value, where an event has it; else it is the event's own id."""
+        """The ref that `-o id` prints where an event has it; else it prints the event's own id."""
 
     def put(self, item: Json) -> None:
-        """An event as the bytes it is stored in; any other object as one line."""
+        """Print an event as its stored line, any other object as JSON; or as --output asks."""
         if self.form == "table":
             self._rows.append(item)
             if len(self._rows) == ROWS:
                 self.flush()
             return
         if self.form == "id":
-            found = (str(value) for name, value in item.items() if name.endswith("_id"))
-            named = item.get("refs", {}).get(self.id_ref) if self.id_ref else None
-            line = (named or (item.id if isinstance(item, Event) else next(found, ""))).encode()
+            ids = (str(value) for name, value in item.items() if name.endswith("_id"))
+            ref = item.get("refs", {}).get(self.id_ref) if self.id_ref else None
+            line = (ref or (item.id if isinstance(item, Event) else next(ids, ""))).encode()
             if not line:
                 return
         else:
@@ -61,13 +61,13 @@ class Output:
             self.flush()
 
     def put_lines(self, rows: Iterable[bytes]) -> None:
-        """Events as the bytes they are stored in, at once, if `lines_only`."""
+        """Print stored lines at once. Only if `lines_only`."""
         self.flush()
         self._waiting += rows
         self.flush()
 
     def flush(self) -> None:
-        """Everything put so far is written when this returns. A table goes on below its head."""
+        """Write everything that was put. A table continues without repeating its head."""
         if self._rows:
             from coord_kernel.cli.terminal import table  # Rich: 60 ms, for people only
 
@@ -82,7 +82,7 @@ class Output:
             self._waiting, self._size = [], 0
 
     def end(self) -> None:
-        """The reader of stdout sees its end now; nothing may be put after it."""
+        """Flush and close stdout, so that its reader sees the end; nothing may be put after it."""
         self.flush()
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)

@@ -26,20 +26,19 @@ if TYPE_CHECKING:
 def run(
     tool: str, about: str, commands: Sequence[Command], options: str, table: argv.Table
 ) -> NoReturn:
-    """Run the tool on this process's arguments and exit.
+    """Run the tool on this process's arguments, and exit.
 
-    `options` names the module that declares what the commands' parameters are on a command line; `table` is what
-    `make table` made of them.
+    `options` names the module that declares the parameters of the commands for Typer; `table` is
+    made from it by `make table`.
     """
 
     def act() -> int:
-        asked = f"_{tool.upper()}_COMPLETE" in os.environ  # by a shell, for what could come next
+        asked = f"_{tool.upper()}_COMPLETE" in os.environ  # a shell asks for completion
         plain = None if asked else argv.parse(table, sys.argv[1:])
         if plain:
             name, values = plain
-            return perform(
-                next(command for command in commands if name_of(command) == name), values
-            )
+            command = next(command for command in commands if name_of(command) == name)
+            return perform(command, values)
         from coord_kernel.cli import application
 
         return application.run(tool, about, commands, options, sys.argv[1:])
@@ -52,12 +51,10 @@ def _end(tool: str, run: Callable[[], int]) -> NoReturn:
 
     speak_as(tool)
     _fill_standard_descriptors()
-    # The journal survives any kill, so the plain death is the clean one: no traceback, status 128+n. systemd
-    # lets its children inherit an ignored SIGPIPE, which would turn `… | head` into an error.
+    # The journal survives any kill, so dying of a signal is clean: no traceback, status 128+n.
+    # systemd's children inherit an ignored SIGPIPE, which would turn `… | head` into an error.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    if (
-        signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
-    ):  # a background job's shell ignores it for a reason
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a background job's shell sets that
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         sys.exit(run())
@@ -69,11 +66,11 @@ def _end(tool: str, run: Callable[[], int]) -> NoReturn:
         sys.exit(refusal.status)
     except Exception:
         sys.excepthook(*sys.exc_info())
-        sys.exit(Fault.status)  # a bug; Python's own 1 would say "no"
+        sys.exit(Fault.status)  # a bug; Python's own status 1 would mean "no"
 
 
 def _fill_standard_descriptors() -> None:
-    # Where one is closed, the next file opened would take its number: and what is printed, its place on the disk.
+    # If one is closed, the next file opened would get its number, and output would overwrite it.
     # Opened for reading, so that printing still fails.
     for fd in (0, 1, 2):
         try:

@@ -16,7 +16,7 @@ LONG = 1 << 25
 
 @contextmanager
 def progress(what: str, size: int) -> Iterator[Callable[[int], object]]:
-    """A bar on stderr, if that is a terminal and the read is long. Gives what is told of bytes read."""
+    """A bar on stderr, if that is a terminal and the read long; yields what advances it."""
     if size < LONG or not os.isatty(2):
         yield lambda _done: None
         return

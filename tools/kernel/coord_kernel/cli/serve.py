@@ -1,4 +1,4 @@
-"""`python -m coord_kernel.cli.serve`: the bus of this directory's store on stdin and stdout (spec/bus.md)."""
+"""`python -m coord_kernel.cli.serve`: serves the store's bus on stdin and stdout (spec/bus.md)."""
 
 from __future__ import annotations
 

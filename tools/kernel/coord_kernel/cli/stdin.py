@@ -1,4 +1,4 @@
-"""Standard input as JSON Lines: what is waiting at once, in one batch; never waiting for a batch to fill."""
+"""Standard input as JSON Lines: what is there makes one batch; nobody waits for it to fill."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
 
-    Line = tuple[int, bytes]  # its number from 1, and its bytes without the newline
+    Line = tuple[int, bytes]  # number from 1, bytes without the newline
 
 LONGEST = 1 << 20
-"""Bytes of an input line; white space may make it longer than its event, but not without bound."""
+"""Maximum bytes of an input line; with white space it may be longer than its event."""
 
 
 def batches(fd: int = 0, size: int = 1 << 20) -> Iterator[list[Line]]:
-    """Whole, non-blank lines as they come; the last one may lack its newline. Of an over-long one the beginning."""
+    """Non-blank lines as they come; the last may lack its newline. A very long one is cut."""
     number, held = 0, b""
     _widen(fd, size)
     while chunk := read(fd, size):
@@ -42,24 +42,24 @@ def batches(fd: int = 0, size: int = 1 << 20) -> Iterator[list[Line]]:
 
 
 def _widen(fd: int, size: int) -> None:
-    # A pipe gives 64 KiB at a time, and each time costs an fdatasync.
+    # By default a pipe gives 64 KiB at a time, and each batch costs an fdatasync.
     with suppress(OSError, AttributeError):
         fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, size)
 
 
 def read(fd: int, size: int) -> bytes:
-    """At most so many bytes; waits also where another process made the pipe non-blocking."""
+    """At most `size` bytes. Waits, even if another process made the pipe non-blocking."""
     while True:
         try:
             return os.read(fd, size)
-        except BlockingIOError:  # another process made it so
+        except BlockingIOError:
             import select
 
             select.select([fd], [], [])
 
 
 def promptly(patience_ms: int) -> bytes:
-    """What comes on standard input, unless it is a terminal; not waiting longer for any part, or for its end."""
+    """Standard input, unless it is a terminal; waits at most `patience_ms` for each part."""
     import select
 
     poll, data = select.poll(), b""
@@ -81,12 +81,12 @@ def record(raw: bytes, where: str = "") -> Json:
     except ValueError as reason:
         raise BadData(f"not JSON: {reason}", where) from None
     if not isinstance(fields, dict):
-        raise BadData("not a JSON object", where, todo="give an object: {…}")
+        raise BadData("not a JSON object", where, todo="use an object: {…}")
     return {name: value for name, value in fields.items() if not name.startswith("$")}
 
 
 def named(raw: bytes, *names: str) -> str:
-    """The id an input line gives: the line itself if it is bare, else its first field of these names (a.b: in a)."""
+    """The id on an input line: the bare line, or the first of the fields `names` (a.b: b in a)."""
     if not raw.lstrip().startswith(b"{"):
         return raw.strip().strip(b'"').decode("utf-8", "replace")
     fields = record(raw)
@@ -96,4 +96,4 @@ def named(raw: bytes, *names: str) -> str:
             value = value.get(part) if isinstance(value, dict) else None
         if isinstance(value, str):
             return value
-    raise BadData(f"has no {' or '.join(names)}")
+    raise BadData(f"no field {' or '.join(names)}")

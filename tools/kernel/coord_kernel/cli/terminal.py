@@ -1,4 +1,4 @@
-"""What people see: tables, and nothing that could steer their terminal or hide its own direction."""
+"""Tables and text for people, without control characters or bidirectional marks."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ WIDTHS = {"time": 15, "id": 8, "type": 16, "who": 20}
 
 
 def visible(text: str) -> str:
-    """Control characters and bidirectional marks as `\\u{…}`; the rest as it is."""
-    return _UNSAFE.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", text)
+    """The text with control characters and bidirectional marks as `\\u{…}`."""
+    return _UNSAFE.sub(lambda match: f"\\u{{{ord(match[0]):x}}}", text)
 
 
 def escape_json(raw: bytes) -> bytes:
-    """The same JSON with those characters as \\uXXXX. (Only strings can hold them; a trailing CR goes.)"""
+    """The same JSON with those characters as \\uXXXX: only strings can hold them."""
     text = raw.decode("utf-8", "replace").strip()
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()
 
 
 def table(rows: list[Json], wide: bool, head: bool) -> bytes:
-    """Rows, under a head or going on below one; cut at the terminal's width, whole where there is none."""
+    """Rows as a table, with a head or without; `wide` cuts it at the width of the terminal."""
     from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
@@ -47,7 +47,7 @@ def table(rows: list[Json], wide: bool, head: bool) -> bytes:
         grid.width += width + 2
     for row in shown:
         grid.add_row(*(row.get(name, "") for name in names))
-    # Laid out as wide as it is, then cut: fitted by rich, columns in the middle may vanish.
+    # Laid out in full width, then cut: fitted by rich, columns in the middle may vanish.
     console = Console(
         width=None if wide else grid.width, markup=False, emoji=False, highlight=False
     )
@@ -58,7 +58,7 @@ def table(rows: list[Json], wide: bool, head: bool) -> bytes:
 
 @contextlib.contextmanager
 def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr while it lasts; what it gives is told how much of the total was done since."""
+    """A bar on stderr; yields the function that advances it."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -68,7 +68,7 @@ def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _row(item: Json) -> dict[str, str]:
-    """A cell for each field, but for the id that is there in short as well."""
+    """A cell for each field, without the full form of the short id."""
     _, dash, short = str(item.get("id", "")).rpartition("-")
     whole = {
         name
@@ -81,7 +81,7 @@ def _row(item: Json) -> dict[str, str]:
 def _cell(value: object) -> str:
     if isinstance(value, str):
         return _local(value) if _STAMP.fullmatch(value) else value
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if isinstance(value, list) and all(isinstance(element, str) for element in value):
         return " ".join(value)
     return _compact(value)
 

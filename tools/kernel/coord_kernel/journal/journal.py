@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 class Journal:
-    """All events of a store, as one order that is the same in every replica with the same events.
+    """The events of a store in one order, the same in every replica that has the same events.
 
-    Who reads a redacted event here gets its tombstone.
+    A redacted event is read as its tombstone.
     """
 
     def __init__(self, store: Store) -> None:
@@ -51,7 +51,7 @@ class Journal:
     ) -> list[Event]:
         """Write drafts in a transaction of their own, all or none. Raises as `Transaction`."""
         if keyed(drafts):
-            self.index.refresh()  # a long way to go (a first time) is gone before the lock is taken
+            self.index.refresh()  # the first time it is long: not under the lock
         with self.transaction(actor, allow_secret=allow_secret) as t:
             for draft in drafts:
                 t.add(draft)
@@ -64,54 +64,49 @@ class Journal:
         live: bool = False,
         until: str | None = None,
     ) -> Iterator[Event]:
-        """Events in order of event_id, without those that `after` has, or whose `ts` is later than `until`.
+        """The wanted events in order of event_id, behind a cursor `after`, up to the time `until`.
 
-        Memory grows with the number of streams only.
+        `until` is compared with `ts`. Memory grows with the number of streams only.
         """
         from coord_kernel.streams.merge import merge
 
         seen = after or Cursor()
-        merged = merge(
-            [stream.events(one.after(seen.get(one.name, 0))) for one in self._streams(live)]
-        )
-        shown = self.redactions.all(merged)
-        found = filter(wanted, shown) if wanted else shown
-        return (one for one in found if one["ts"] <= until) if until else found
+        streams = [one.after(seen.get(one.name, 0)) for one in self._streams(live)]
+        events = self.redactions.all(merge(map(stream.events, streams)))
+        if wanted:
+            events = filter(wanted, events)
+        return (event for event in events if event["ts"] <= until) if until else events
 
     def lines(self, types: Collection[str]) -> Iterator[list[bytes]]:
-        """The lines of what `replay` gives, many at a time; of these types, or all. Some twenty times as fast."""
+        """The lines of `replay`, many at a time, of these types or all: 20 times as fast."""
         from coord_kernel.streams import raw
 
         return raw.replay(self.store, self.redactions, types)
 
     def follow(self, after: Cursor, live: bool = True) -> Follower:
-        """A reader of what is there after the cursor, and of what comes."""
+        """A reader of the events behind the cursor, those there and those to come."""
         from coord_kernel.streams.follow import Follower
 
         return Follower(self.store, after, self.redactions, live)
 
-    def shown(self, found: Event) -> Event:
+    def shown(self, event: Event) -> Event:
         """The event, or its tombstone if it was redacted."""
-        return self.redactions.refresh().shown(found)
+        return self.redactions.refresh().shown(event)
 
     def tail(
         self, count: int, wanted: Filter | None = None, until: Cursor | None = None
     ) -> list[Event]:
-        """The newest `count` events that are wanted, oldest first, of those that `until` has.
+        """The newest `count` wanted events up to the cursor `until`, oldest first.
 
-        Reads back from the end only as far as it must.
+        Reads from the end, and only as far back as it must.
         """
         from coord_kernel.streams.merge import merge
 
         newest: list[Event] = []
-        sources = (
-            [stream.backwards(one) for one in stream.streams(self.store, live=True)]
-            if count > 0
-            else []
-        )
-        for found in self.redactions.all(merge(sources, newest_first=True)):
-            if (wanted is None or wanted(found)) and (until is None or until.has(found)):
-                newest.append(found)
+        sources = map(stream.backwards, stream.streams(self.store, live=True) if count > 0 else ())
+        for event in self.redactions.all(merge(sources, newest_first=True)):
+            if (wanted is None or wanted(event)) and (until is None or until.has(event)):
+                newest.append(event)
             if len(newest) == count:
                 break
         return newest[::-1]
@@ -119,22 +114,20 @@ class Journal:
     def last_seen(self, agent: str) -> str | None:
         """The `ts` of the agent's newest event, in any of its streams; None if it has none."""
         mine = agent.replace(":", ".", 1) + "~"
-        lasts = (
-            one.last() for one in stream.streams(self.store, live=True) if one.name.startswith(mine)
-        )
-        return max((last["ts"] for last in lasts if last), default=None)
+        streams = (one for one in stream.streams(self.store, True) if one.name.startswith(mine))
+        return max((last["ts"] for last in map(Stream.last, streams) if last), default=None)
 
     def end(self, live: bool = True) -> Cursor:
-        """The cursor behind everything that is there now."""
+        """The cursor behind everything that is there."""
         lasts = ((one.name, one.last()) for one in stream.streams(self.store, live))
         return Cursor({name: last["seq"] for name, last in lasts if last})
 
     def size(self) -> int:
-        """About how many bytes the durable streams have."""
+        """The approximate size of the durable streams, in bytes."""
         return sum(one.size() for one in stream.streams(self.store))
 
     def _streams(self, live: bool) -> list[Stream]:
-        found = stream.streams(self.store, live)
-        if sum(one.size() for one in found) > codec.MANY:
+        streams = stream.streams(self.store, live)
+        if sum(one.size() for one in streams) > codec.MANY:
             codec.bulk()
-        return found
+        return streams

@@ -1,4 +1,4 @@
-"""Idempotency keys: (type, key) has one event, for ever, in the whole project."""
+"""Idempotency keys: a (type, key) has one event, for ever, in the whole project."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from coord_kernel.store.directory import Store
-    from coord_kernel.views.fill import Place
+    from coord_kernel.views.fill import Stored
     from coord_kernel.views.index import Index
 
 
@@ -25,64 +25,62 @@ def keyed(drafts: Sequence[Json]) -> bool:
 
 
 class Keys:
-    """Idempotency keys of the store and of this batch: (type, key) → its first event."""
+    """The keys of the store and of a transaction: (type, key) → its first event."""
 
     def __init__(self, index: Index) -> None:
         self._index, self._fresh = index, False
         self._batch: dict[tuple[str, str], Event] = {}
-        self._vouched: list[Place] = []
+        self._vouched: list[Stored] = []
 
     def first(self, draft: Json) -> Event | None:
-        """The event that has this draft's key. Raises BadData if it says something else."""
+        """The first event with the draft's key, if any. Raises BadData if its content differs."""
         key = draft.get("idempotency_key")
         if key is None:
             return None
-        found = self._batch.get((draft["type"], key))
-        if found is None:
-            if not self._fresh:  # once: what is added from here on is in the batch
-                self._index.refresh()
-                self._fresh = True
-            place = self._index.by_key(draft["type"], key)
-            if place is None:
-                return None
-            found = place.event
-            self._vouched.append(place)
-        said = event.filled(draft, found.id)
-        same = all(
-            codec.same(found.get(name, empty), value)
-            for name, empty, value in (
-                ("body", {}, said.get("body", {})),
-                ("refs", {}, said.get("refs", {})),
-                ("to", [], said.get("to", [])),
-            )
-        )
-        if not same:
-            what = f"idempotency key {key!r} was used for another {draft['type']}, {found.id}"
-            raise BadData(what, todo="use a new key")
-        return found
+        first = self._batch.get((draft["type"], key)) or self._stored(draft["type"], key)
+        if first is None:
+            return None
+        same = event.filled(draft, first.id)
+        for name, absent in (("body", {}), ("refs", {}), ("to", [])):
+            if not codec.same(first.get(name, absent), same.get(name, absent)):
+                what = f"idempotency key {key!r} was used for another {draft['type']}, {first.id}"
+                raise BadData(what, todo="use a new key")
+        return first
 
-    def remember(self, written: Event) -> None:
-        if "idempotency_key" in written:
-            self._batch[written["type"], written["idempotency_key"]] = written
+    def _stored(self, kind: str, key: str) -> Event | None:
+        if not self._fresh:  # once: what is added from here on is in the batch
+            self._index.refresh()
+            self._fresh = True
+        place = self._index.by_key(kind, key)
+        if place is None:
+            return None
+        self.vouch(place)
+        return place.event
 
-    def vouch(self, place: Place) -> None:
-        """An answer stands for the event there, as that of a key does."""
+    def remember(self, new: Event) -> None:
+        """The event was added to the transaction."""
+        if "idempotency_key" in new:
+            self._batch[new["type"], new["idempotency_key"]] = new
+
+    def vouch(self, place: Stored) -> None:
+        """An answer stands for the event stored there: `make_durable` includes it."""
         self._vouched.append(place)
 
     def make_durable(self, store: Store) -> None:
-        """What a `$dup` answer vouches for is on the disk first."""
+        """Put on the disk the events that `$dup` answers stand for, before they are given."""
         make_durable(store, self._vouched)
 
 
-def make_durable(store: Store, places: Sequence[Place]) -> None:
-    """Put on the disk what may not be there: its writer may have died before its fdatasync.
+def make_durable(store: Store, places: Sequence[Stored]) -> None:
+    """Put stored events on the disk: their writer may have died before its fdatasync.
 
-    Or that may have failed: so each line is written again over itself, which makes its page dirty again.
+    Or the fdatasync may have failed: so each line is written again over itself, which makes its
+    page dirty again.
     """
-    for file, standing in _by_file(places):
+    for file, group in _by_file(places):
         fd = store.open(*file, flags=os.O_RDWR)
         try:
-            for place in standing:
+            for place in group:
                 os.pwrite(fd, place.event.raw, place.offset)
             disk.fdatasync(fd)
         finally:
@@ -90,6 +88,6 @@ def make_durable(store: Store, places: Sequence[Place]) -> None:
         store.sync_directory(*file[:-1])
 
 
-def _by_file(places: Sequence[Place]) -> Iterator[tuple[tuple[str, ...], list[Place]]]:
+def _by_file(places: Sequence[Stored]) -> Iterator[tuple[tuple[str, ...], list[Stored]]]:
     for file in {place.file for place in places}:
         yield file, [place for place in places if place.file == file]

@@ -1,4 +1,4 @@
-"""Live events: those that need not outlive a reboot. Written as durable ones are, without the fdatasync.
+"""Live events need not outlive a reboot: they are written as durable ones, without fdatasync.
 
 Each agent has a live stream beside its durable one, with a seq of its own. A killed process loses
 no line of it; a power loss may. It is never synced, and its old segments are pruned.
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from coord_kernel.store.directory import Store
 
 KEPT_MS = 7 * 24 * 60 * 60 * 1000
+"""How long a segment of a live stream is kept after the last write to it."""
 
 
 def prune(store: Store, writer: str, needed: Callable[[], int]) -> None:
-    """Remove the stream's segments that nobody wrote to for 7 days. Under the lock, or by the stream's one writer.
+    """Remove segments of a live stream that are older than 7 days. Under the store's lock.
 
-    The newest segment stays, and so does every one from the seq on that `needed` says; it is asked only if there is
-    something old.
+    The newest segment stays, and so does each with a seq from `needed()` on, which is called only
+    if a segment is old.
     """
     firsts = Stream(store, "live", writer).segments()
     if len(firsts) < 2:
@@ -35,10 +36,8 @@ def prune(store: Store, writer: str, needed: Callable[[], int]) -> None:
     try:
         for first, following in itertools.pairwise(firsts):
             name = f"{first:012d}{SUFFIX}"
-            age = (
-                world.now_ms()
-                - os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime_ns // 1_000_000
-            )
+            written_ns = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime_ns
+            age = world.now_ms() - written_ns // 1_000_000
             if age < KEPT_MS or following > needed():
                 return
             with suppress(FileNotFoundError):

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class Tail:
-    """The end of the stream that this agent writes on this replica: the durable one, or the live one."""
+    """The end of an agent's stream on this replica: of the durable one, or of the live one."""
 
     def __init__(self, store: Store, agent: str, now: int, live: bool = False) -> None:
         self.store, self.live, self.kind = store, live, "live" if live else "journal"
         self._find(f"{agent}~{store.replica()}")
         if self.last_id and ids.ahead(ids.stamp_of(self.last_id), now):
-            # Our clock ran ahead and was mended: its ids must not hold back the right ones for ever.
+            # Our clock ran ahead and was corrected: new ids must not be held back by its old ones.
             self._find(f"{agent}~{store.renew_replica()}")
 
     def _find(self, writer: str) -> None:
@@ -38,9 +38,9 @@ class Tail:
             self.seq, self.last_id = last["seq"], last.id
 
     def _end_torn_line(self) -> int:
-        """Give the last line its newline if a crash took it. Returns the segment's size.
+        """End the last line with a newline, if a crash cut it. Returns the segment's size.
 
-        Before anything is looked up: what was cut may be the newline alone, and then it is an event after all.
+        Before anything is looked up: if only the newline was cut, the line is an event.
         """
         if not self.segment:
             return 0
@@ -54,7 +54,7 @@ class Tail:
             os.close(fd)
 
     def write(self, events: Sequence[Event]) -> None:
-        """Put the events at the end, segment by segment. Raises DiskFault with those that are on the disk."""
+        """Append the events, segment by segment. Raises DiskFault with those that were written."""
         done = 0
         for group, segment in self._segments(events):
             try:
@@ -69,19 +69,18 @@ class Tail:
     def _segments(self, events: Sequence[Event]) -> Iterator[tuple[list[Event], int]]:
         size, segment = self.size, self.segment
         group: list[Event] = []
-        for one in events:
+        for event in events:
             if not segment or size >= SEGMENT:
                 if group:
                     yield group, segment
-                size, segment, group = 0, one["seq"], []
-            group.append(one)
-            size += len(one.raw) + 1
+                size, segment, group = 0, event["seq"], []
+            group.append(event)
+            size += len(event.raw) + 1
         yield group, segment
 
     def _open(self, segment: int) -> int:
-        return self.store.open(
-            self.kind, self.writer, f"{segment:012d}{SUFFIX}", flags=os.O_RDWR | os.O_CREAT
-        )
+        name = f"{segment:012d}{SUFFIX}"
+        return self.store.open(self.kind, self.writer, name, flags=os.O_RDWR | os.O_CREAT)
 
     def _write_segment(self, group: Sequence[Event], segment: int) -> None:
         fd = self._open(segment)
@@ -89,7 +88,7 @@ class Tail:
             begin = os.lseek(fd, 0, os.SEEK_END)
             fault = None
             try:
-                disk.write_all(fd, b"".join([one.raw + b"\n" for one in group]))
+                disk.write_all(fd, b"".join([event.raw + b"\n" for event in group]))
             except OSError as error:
                 fault = self._no_room(error, _give_back(fd, begin, group))
             if not self.live:
@@ -101,9 +100,7 @@ class Tail:
 
     def _no_room(self, error: OSError, accepted: Sequence[Event]) -> DiskFault:
         what = (error.strerror or str(error)).lower()
-        return DiskFault(
-            what, where=self.writer, todo="make room and send the rest again", accepted=accepted
-        )
+        return DiskFault(what, self.writer, "make room and send the rest again", accepted)
 
     def _sync(self, fd: int, new: bool) -> None:
         try:
@@ -111,25 +108,22 @@ class Tail:
             if new:
                 self.store.sync_directory("journal", self.writer)
         except OSError as error:
-            # Never retried on this file: the kernel may have dropped the pages and then report success.
+            # Never retried on this file: the kernel may have dropped the pages and report success.
             # (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020)
             with suppress(OSError):
                 self.store.renew_replica()
-            what = (
-                f"fdatasync failed ({error.strerror}), whether the rest is on the disk is unknown"
-            )
-            raise DiskFault(
-                what, where=self.writer, todo="look at the disk, then at `ev tail`"
-            ) from None
+            what = f"fdatasync failed ({error.strerror}); the rest may or may not be on the disk"
+            todo = "check the disk, then `ev tail`"
+            raise DiskFault(what, self.writer, todo) from None
 
 
 def _give_back(fd: int, begin: int, group: Sequence[Event]) -> Sequence[Event]:
-    """After a short write: cut the file back to its last whole line. Returns the events that it has."""
+    """After a short write: cut the file back to whole lines. Returns the events it has."""
     end, count = begin, 0
     size = os.fstat(fd).st_size
     while count < len(group) and end + len(group[count].raw) + 1 <= size:
         end += len(group[count].raw) + 1
         count += 1
     with suppress(OSError):
-        os.ftruncate(fd, end)  # if even that fails, the rest is a torn line like a crash's
+        os.ftruncate(fd, end)  # if that fails, too, the rest is a torn line, as after a crash
     return group[:count]

@@ -117,7 +117,7 @@ class Transaction:
         return answer
 
     def repeat(self, known: Event) -> Event:
-        """Answer with an event that is there already: it is durable when the block ends, and marked `$dup`."""
+        """Answer with a stored event, marked `$dup`: it is durable when the block ends."""
         place = self._index.refresh().by_id(known.id)
         if place:
             self._keys.vouch(place)
@@ -140,7 +140,7 @@ class Transaction:
         return new
 
     def _last_stamp(self) -> int:
-        """The greatest stamp this store accepted. Without a clock file the streams' tails say it."""
+        """The greatest stamp this store accepted. Without a clock file, of the streams' tails."""
         saved, own = stamp.load(self._store), 0
         if self._tail.last_id:
             own = ids.stamp_of(self._tail.last_id)
