@@ -7,16 +7,21 @@ PYTHON ?= python3
 ROUNDS ?= 30
 STAMP := .venv/.installed
 
-.PHONY: demo test proof bench picture check table clean
+.PHONY: demo test test-pythons proof bench picture check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
 
 test: $(STAMP) check
-	.venv/bin/python -m pytest --numprocesses auto
+	@echo "Running the tests on $$(nproc 2>/dev/null || echo '?') processors: about 7 minutes on two."
+	@.venv/bin/python -m pytest --numprocesses auto -rs
+
+# The suite on every Python >= 3.11 on PATH, or on those that PYTHONS names.
+test-pythons:
+	@bash tests/pythons.sh $(PYTHONS)
 
 proof: $(STAMP)
-	.venv/bin/python -m pytest tests/proof --long --numprocesses auto
+	@.venv/bin/python -m pytest tests/proof --long --numprocesses auto -rs
 
 # One table; `make bench ROUNDS=5` is quick, `make bench THEMES="startup sync"` is a part of it.
 bench: $(STAMP)
@@ -28,20 +33,22 @@ picture: $(STAMP)
 	.venv/bin/python bench/growth.py $(ROUNDS) --picture bench/growth.svg
 
 check: $(STAMP)
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/mypy --no-error-summary
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "coord needs Python 3.11 or later; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	-.venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip  # an old one's scripts import re: 4 ms a call
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@echo "Installing into .venv"
+	@$(PYTHON) -m venv .venv
+	@# The scripts of an old pip import re: 4 ms a call.
+	@-.venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
 table: $(STAMP)
 	.venv/bin/python tools/table.py
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-pythons .mypy_cache .ruff_cache .pytest_cache .hypothesis
