@@ -1,4 +1,4 @@
-"""Where the store is, what making it touches, and whom it trusts."""
+"""Where the store is, what making one changes, and which stores are refused."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from support import ME, Shell, drafts, git, open_journal
 
 from coord_envelope import Unreachable
 from coord_envelope.errors import Refused
-from coord_kernel import find, init
+from coord_kernel import find
+from coord_kernel.store import config, disk
 from coord_kernel.store import directory as store_module
-from coord_kernel.store import disk, locate
+from coord_kernel.store import init as init_module
+from coord_kernel.store.init import init
 
 
 def tree(path: Path) -> dict[str, bytes]:
@@ -65,7 +67,7 @@ def test_clean_and_stash_pass_over_the_store(shell: Shell) -> None:
     assert len(shell("ev replay").lines) == 1
 
 
-def test_the_stores_own_repository_is_one_to_git(shell: Shell) -> None:
+def test_git_accepts_the_stores_own_repository(shell: Shell) -> None:
     assert (
         git("--git-dir", ".coord/.git", "rev-parse", "--is-bare-repository", cwd=shell.cwd)
         == "true\n"
@@ -121,7 +123,7 @@ def test_a_submodule_has_its_own_inside_its_git_directory(
         find()
 
 
-def test_without_a_repository_the_nearest_above_counts_but_not_above_home(
+def test_without_a_repository_the_nearest_store_upwards_is_used_but_not_above_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COORD_DIR", raising=False)
@@ -156,13 +158,14 @@ def test_coord_dir_wins(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "/.coord/" not in (repo / ".git/info/exclude").read_text()
 
 
-def test_a_directory_of_something_else_is_no_store(shell: Shell) -> None:
-    # COORD_DIR=. was the repository itself: it got a journal, and sync wrote into its .git.
+def test_a_directory_with_other_files_is_not_taken_for_a_store(shell: Shell) -> None:
+    # History: COORD_DIR=. was the repository itself: it got a journal, and sync wrote into its .git.
     (shell.cwd / "file").touch()
     for line in ("ev tail", "ev emit a.b", "wk new x", "lease acquire env:x"):
         assert "no store here; make one with `ev init`" in shell(line, expect=69, COORD_DIR=".").err
     assert (
-        "is no store, and not empty; a store has" in shell("ev init", expect=77, COORD_DIR=".").err
+        "not a store, and not empty; COORD_DIR must name"
+        in shell("ev init", expect=77, COORD_DIR=".").err
     )
     assert sorted(path.name for path in shell.cwd.iterdir()) == [".coord", ".git", "file"]
 
@@ -173,7 +176,7 @@ def test_an_empty_directory_becomes_a_store(shell: Shell) -> None:
     shell("ev init && ev init && ev emit a.b", COORD_DIR="empty")
 
 
-def test_git_variables_of_a_hook_do_not_lead_astray(shell: Shell, tmp_path: Path) -> None:
+def test_git_variables_of_a_hook_are_ignored(shell: Shell, tmp_path: Path) -> None:
     assert shell("ev emit a.b", GIT_DIR=str(tmp_path), GIT_WORK_TREE=str(tmp_path)).one["seq"] == 1
 
 
@@ -196,7 +199,7 @@ def test_an_exclude_that_cannot_be_written_is_a_warning(repo: Path) -> None:
 def test_a_store_that_is_a_link_or_open_to_all_is_refused(shell: Shell, tmp_path: Path) -> None:
     path = shell.cwd / ".coord"
     path.chmod(0o707)
-    with pytest.raises(Refused, match="anyone may write"):
+    with pytest.raises(Refused, match="writable by others"):
         find()
     path.chmod(0o700)
     path.rename(tmp_path / "elsewhere")
@@ -205,7 +208,7 @@ def test_a_store_that_is_a_link_or_open_to_all_is_refused(shell: Shell, tmp_path
         find()
 
 
-def test_anothers_store_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_users_store_is_refused(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(Refused, match="another user"):
         find()
@@ -215,19 +218,21 @@ def test_a_network_file_system_is_refused_unless_allowed(
     repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_module, "known_local", lambda path: False)
-    monkeypatch.setattr(locate, "known_local", lambda path: False)
+    monkeypatch.setattr(init_module, "known_local", lambda path: False)
     with pytest.raises(Refused, match="network file system"):
         init()
     init(unsafe_fs=True)
     assert open_journal(repo).append(ME, drafts(1))
 
 
-def test_the_mount_table_tells_what_is_local() -> None:
+def test_proc_is_local_according_to_the_mount_table() -> None:
     assert disk.known_local("/proc/self")
 
 
-def test_what_is_mounted_last_counts_and_a_blank_in_its_place_is_one(tmp_path: Path) -> None:
-    # An NFS home behind an automount, and one with a blank in its name, were taken for local.
+def test_the_last_mount_at_a_point_counts_and_blanks_in_its_path_are_decoded(
+    tmp_path: Path,
+) -> None:
+    # History: an NFS home behind an automount, or with a blank in its path, was taken for local.
     table = tmp_path / "mounts"
     table.write_text(
         "/dev/sda / ext4 rw 0 0\n"
@@ -252,4 +257,4 @@ def test_what_is_mounted_last_counts_and_a_blank_in_its_place_is_one(tmp_path: P
     [("Acme Corp", "acme-corp"), ("__x", "x"), ("日本", "project"), ("a" * 99, "a" * 64)],
 )
 def test_a_project_is_a_slug(text: str, slug: str) -> None:
-    assert locate.slug(text) == slug
+    assert config.slug(text) == slug

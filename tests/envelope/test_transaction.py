@@ -388,7 +388,7 @@ def test_a_pipe_in_place_of_a_small_file_does_not_hang(shell: Shell) -> None:
     path.unlink(missing_ok=True)
     os.mkfifo(path)
     assert shell("ev emit a.b", expect=74).err == (
-        "ev: .coord/local/clock: is no regular file; put it back, or move it away\n"
+        "ev: .coord/local/clock: not a regular file; move it away\n"
     )
 
 

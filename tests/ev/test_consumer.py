@@ -11,7 +11,7 @@ from support import Json, Shell, open_store
 from coord_envelope import BadData
 from coord_envelope.event import Event
 from coord_ev.consumer import Consumer
-from coord_kernel import init
+from coord_kernel.store.init import init
 
 RIGHT = """
 name = "reviewer"

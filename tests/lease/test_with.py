@@ -69,7 +69,7 @@ def test_a_release_that_fails_leaves_it_to_the_pin(shell: Shell) -> None:
         expect=3,
     )
     assert re.fullmatch(
-        r"lease: not released: .*/lock: is no regular file.*; it is free as soon as .*\n", done.err
+        r"lease: not released: .*/lock: not a regular file.*; it is free as soon as .*\n", done.err
     )
     shell("rmdir .coord/local/lock")
     assert shell("lease acquire env:a").one["body"]["token"] == 2

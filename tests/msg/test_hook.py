@@ -117,7 +117,7 @@ def test_the_event_may_be_an_option_and_the_input_anything(shell: Shell, stdin: 
         ("msg hook claude", "says who acts"),
         ("msg hook claude --as 'a b'", "is not agent"),
         ("cd / && msg hook claude --as qa", "no store"),
-        ("chmod o+w .coord && msg hook claude --as qa", "anyone may write"),
+        ("chmod o+w .coord && msg hook claude --as qa", "writable by others"),
     ],
 )
 def test_it_never_fails(shell: Shell, command: str, says: str) -> None:

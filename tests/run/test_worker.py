@@ -182,10 +182,10 @@ def test_a_store_that_cannot_be_written_for_a_while_ends_no_worker(shell: Shell)
     lock, aside = shell.cwd / ".coord/local/lock", shell.cwd / ".coord/local/aside"
     lock.rename(aside)
     lock.mkdir()
-    assert "lock: is no regular file" in shell("run worker --once", expect=74).err
+    assert "lock: not a regular file" in shell("run worker --once", expect=74).err
     with Watched(shell, "run worker", stderr=subprocess.PIPE) as found:
         assert found.child.stderr
-        assert b"lock: is no regular file" in found.child.stderr.readline()
+        assert b"lock: not a regular file" in found.child.stderr.readline()
         lock.rmdir()
         aside.rename(lock)
         second = requested(shell, "true")  # which it hears of

@@ -20,6 +20,6 @@ lazily and for types, too; `tests/test_layout.py` holds the order.
 
 from coord_kernel.journal.journal import Journal
 from coord_kernel.store.directory import Store
-from coord_kernel.store.locate import find, init
+from coord_kernel.store.locate import find
 
-__all__ = ["Journal", "Store", "find", "init"]
+__all__ = ["Journal", "Store", "find"]

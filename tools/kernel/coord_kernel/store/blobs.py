@@ -1,4 +1,4 @@
-"""Blobs: bytes too many for a line, stored under their SHA-256, so that what is read is what was written."""
+"""Blobs: payloads too large for an event, stored under their SHA-256 and verified when read."""
 
 from __future__ import annotations
 
@@ -6,45 +6,57 @@ from coord_envelope.errors import BadData, No
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope.codec import Json
+    from typing import TypedDict
+
     from coord_kernel.store.directory import Store
 
+    class BlobRef(TypedDict):
+        """How an event refers to a blob: `sha256` in hex, size in bytes."""
+
+        sha256: str
+        bytes: int
+
+
 LARGEST = 64 << 20
-"""Bytes of a blob."""
+"""Limit of a blob, in bytes."""
 SYNCED = 1 << 20
-"""Bytes up to which a sync carries it."""
+"""Largest blob that a sync transfers, in bytes."""
 
 
-def put(store: Store, data: bytes) -> Json:
-    """Store the bytes durably, and say what an event says of them: {sha256, bytes}. Raises BadData, OSError.
+def put(store: Store, data: bytes) -> BlobRef:
+    """Store the bytes durably; return the reference for an event. Raises BadData, OSError.
 
-    Twice is once; a damaged file of that name is replaced.
+    Idempotent. A damaged file of that name is replaced.
     """
     import hashlib  # OpenSSL: 3 ms
 
     if len(data) > LARGEST:
         raise BadData(
-            f"has {len(data):,} bytes, more than {LARGEST:,}", todo="say where to find it instead"
+            f"{len(data):,} bytes exceed the limit of {LARGEST:,}",
+            todo="store the data elsewhere and send a reference to it",
         )
     digest = hashlib.sha256(data).hexdigest()
     if store.load(*_path(digest), most=LARGEST) == data:
-        store.sync_directory(*_path(digest)[:-1])  # who wrote it may have died before that
+        store.sync_directory(*_path(digest)[:-1])  # its writer may have died before doing so
     else:
         store.save(data, *_path(digest))
     return {"sha256": digest, "bytes": len(data)}
 
 
 def get(store: Store, digest: object) -> bytes:
-    """The bytes with this SHA-256. Raises BadData (it is none, or what is there is damaged), No (not there)."""
+    """The bytes with this SHA-256.
+
+    Raises BadData if it is not a SHA-256 or the stored blob is damaged, No if it is not here.
+    """
     import hashlib
 
     if not isinstance(digest, str) or len(digest) != 64 or digest.strip("0123456789abcdef"):
-        raise BadData(f"{str(digest)[:80]!r} is no sha256")
+        raise BadData(f"not a SHA-256: {str(digest)[:80]!r}")
     data = store.load(*_path(digest), most=LARGEST)
     if data is None:
         raise No(f"blob {digest[:12]}… is not in this store", todo="sync, or ask its sender")
     if hashlib.sha256(data).hexdigest() != digest:
-        raise BadData(f"blob {digest[:12]}… is damaged", todo="ask its sender for it again")
+        raise BadData(f"blob {digest[:12]}… is damaged", todo="ask its sender to send it again")
     return data
 
 

@@ -1,4 +1,4 @@
-"""Named cursors: how far a reader came, kept over restarts."""
+"""Named cursors: the position of a reader, kept across restarts."""
 
 from __future__ import annotations
 
@@ -11,19 +11,24 @@ if TYPE_CHECKING:
 
 
 def load(store: Store, name: str) -> Cursor:
-    """The named cursor; an empty one if it was never saved. Raises Usage on a bad name, BadData on a bad file."""
+    """The named cursor; an empty one if it was never saved.
+
+    Raises Usage for an invalid name, BadData for an invalid file.
+    """
     if not name_ok(name):
-        raise Usage(f"{name!r} is no cursor name", todo="use a-z 0-9 . _ -, up to 63")
+        raise Usage(f"not a valid cursor name: {name!r}", todo="use up to 63 of a-z 0-9 . _ -")
     saved = store.load("local", "cursors", name + ".json")
     try:
         vector = codec.loads(saved) if saved else {}
         return Cursor({stream: int(seq) for stream, seq in vector.items()})
     except (ValueError, TypeError, AttributeError):
         raise BadData(
-            "is no cursor", where=f"local/cursors/{name}.json", todo="delete it to begin anew"
+            "not a valid cursor",
+            where=f"local/cursors/{name}.json",
+            todo="delete it to start over",
         ) from None
 
 
 def save(store: Store, name: str, cursor: Cursor) -> None:
-    """Save it durably: after a crash it is the old one or this one."""
+    """Save it durably: after a crash the file holds the previous cursor or this one."""
     store.save(codec.dumps(cursor) + b"\n", "local", "cursors", name + ".json")

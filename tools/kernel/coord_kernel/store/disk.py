@@ -1,4 +1,4 @@
-"""What is to know of files: writing all of it, where they lie, and what the system says when it refuses."""
+"""File access: complete writes, network file systems, messages for the system's errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 from coord_envelope.errors import DiskFault, Fault, Refused
 
-_NETWORK = {
+_NETWORK_TYPES = {
     "nfs",
     "nfs4",
     "cifs",
@@ -19,70 +19,64 @@ _NETWORK = {
     "fuse.rclone",
     "fuse.s3fs",
 }
-
-
-class IrregularError(OSError):
-    """A link, a pipe or a directory where a file should be, or no directory where one should be."""
-
-
-_REMEDIES = {
-    errno.ENOSPC: "make room and try again",
-    errno.EDQUOT: "make room and try again",
-    errno.EFBIG: "make room and try again",
-}
-
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_ESCAPES = ("040", "011", "012", "134")
+"""Octal codes of blank, tab, line feed and backslash in the mount table."""
 
 fdatasync = getattr(os, "fdatasync", os.fsync)
 
 
+class IrregularError(OSError):
+    """A path of the store is of the wrong kind: a link or pipe in place of a file, for example."""
+
+
 def write_all(fd: int, data: bytes) -> None:
-    """Write it all, also where another process made the terminal or pipe non-blocking. Raises OSError."""
+    """Write all bytes, also to a terminal or pipe that is non-blocking. Raises OSError."""
     view = memoryview(data)
     while view:
         try:
             view = view[os.write(fd, view) :]
-        except BlockingIOError:
+        except BlockingIOError:  # O_NONBLOCK is shared with every process that has this pipe
             import select
 
             select.select([], [fd], [])
 
 
 def known_local(path: str, mounts: str = "/proc/self/mounts") -> bool:
-    """False if the path lies on a network file system, as far as the kernel's mount table tells."""
+    """False if the path lies on a network file system, according to the mount table.
+
+    True where there is no mount table, and for types of file system it does not know.
+    """
     real = os.path.realpath(path)
+    longest, visible = 0, ""
     try:
         with open(mounts, encoding="utf-8", errors="surrogateescape") as table:
-            known = [
-                (_plain(place), kind) for _, place, kind, *_ in (line.split(" ") for line in table)
-            ]
+            for line in table:
+                _, escaped, kind, *_ = line.split(" ")
+                mount_point = _unescaped(escaped)
+                below = real == mount_point or real.startswith(mount_point.rstrip("/") + "/")
+                # Of mounts at one point the last is visible: an automount precedes its target.
+                if below and len(mount_point) >= longest:
+                    longest, visible = len(mount_point), kind
     except OSError:
         return True
-    above = [
-        (place, kind)
-        for place, kind in known
-        if real == place or real.startswith(place.rstrip("/") + "/")
-    ]
-    # Of several at one place the last is what is seen there: an automount stands before what it mounted.
-    return max(reversed(above), key=lambda one: len(one[0]))[1] not in _NETWORK if above else True
+    return visible not in _NETWORK_TYPES
 
 
-def _plain(place: str) -> str:
-    for code in (
-        "040",
-        "011",
-        "012",
-        "134",
-    ):  # as the table writes a blank, a tab, a line feed, a backslash
-        place = place.replace(f"\\{code}", chr(int(code, 8)))
-    return place
+def _unescaped(mount_point: str) -> str:
+    for code in _ESCAPES:
+        mount_point = mount_point.replace(f"\\{code}", chr(int(code, 8)))
+    return mount_point
 
 
-def fault_of(error: OSError, where: str = "") -> Fault:
-    """The one line for an operating system's refusal."""
-    name = where or (
-        os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
-    )
+def fault_of(error: Exception, where: str = "") -> Fault:
+    """The failure to report for an error, itself if it is one.
+
+    `where` replaces the path of an error of the operating system.
+    """
+    if not isinstance(error, OSError):
+        return error if isinstance(error, Fault) else Fault(repr(error))
+    path = error.filename if isinstance(error.filename, (str, bytes)) else ""
     kind = Refused if isinstance(error, PermissionError) else DiskFault
-    return kind(
-        (error.strerror or str(error)).lower(), where=name, todo=_REMEDIES.get(error.errno or 0, "")
-    )
+    todo = "make room and try again" if error.errno in _NO_ROOM else ""
+    return kind((error.strerror or str(error)).lower(), where or os.fsdecode(path), todo)

@@ -1,6 +1,7 @@
-"""Pins: how a dead holder is told from a slow one. A pin is a file that its holder has an flock on.
+"""Pins: how to tell a dead holder from a slow one. A pin is a file that its holder has locked.
 
-Children that inherit it hold it, too; the kernel frees it when the last of them is gone.
+The lock is an flock, so child processes that inherit the descriptor share it, and the kernel
+releases it when the last of them has exited.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def take(store: Store, *names: str) -> int | None:
-    """Hold the file, made if it is not there: its descriptor, not inherited by commands. None if another holds it."""
+    """Create the file if it is missing and lock it; None if another process holds it.
+
+    The descriptor is closed on exec.
+    """
     fd = store.open(*names, flags=os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -27,14 +31,13 @@ def take(store: Store, *names: str) -> int | None:
 
 
 def dropped(store: Store, *names: str) -> bool:
-    """Is nobody left who holds it? No, if it cannot be told: it is not there."""
+    """Has every holder exited? False if the file cannot be opened, as that cannot be known."""
     fd = opened(store, *names)
     if fd is None:
         return False
     try:
-        fcntl.flock(
-            fd, fcntl.LOCK_SH | fcntl.LOCK_NB
-        )  # shared: two who ask do not take each other for the holder
+        # Shared, so that two who ask at once do not take each other for the holder.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     else:
@@ -44,7 +47,7 @@ def dropped(store: Store, *names: str) -> bool:
 
 
 def opened(store: Store, *names: str) -> int | None:
-    """A descriptor of the file, without manifest it; None if it cannot be opened."""
+    """A descriptor of the file, not locked; None if it cannot be opened."""
     with suppress(OSError):
         return store.open(*names)
     return None

@@ -1,4 +1,4 @@
-"""The greatest stamp this store accepted, in `local/clock`: 20 digits and a newline."""
+"""The greatest stamp this store has accepted, in `local/clock`: 20 digits and a newline."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ if TYPE_CHECKING:
 
 
 def load(store: Store) -> int | None:
-    """The stamp; None if none is saved, or the file holds something else."""
+    """The stamp; None if no valid one is saved."""
     saved = (store.load("local", "clock") or b"")[:20]
     return int(saved) if saved.isdigit() else None
 
 
 def save(store: Store, stamp: int) -> None:
-    """Replace it in place. Under the store's lock; not durable, for the streams' tails say it too."""
+    """Overwrite it in place. Under the store's lock.
+
+    Not durable: after a power loss it can be recovered from the newest events of the streams.
+    """
     fd = store.open("local", "clock", flags=os.O_WRONLY | os.O_CREAT)
     try:
         os.pwrite(fd, b"%020d\n" % stamp, 0)

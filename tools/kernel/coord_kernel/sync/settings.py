@@ -7,6 +7,7 @@ import os
 from coord_envelope import codec
 from coord_envelope.errors import BadData, Unreachable
 from coord_kernel.store import locate
+from coord_kernel.store.config import CONFIG
 from coord_kernel.sync.git import Git, run
 from coord_kernel.sync.remote import NAMESPACE, Remote
 
@@ -64,14 +65,12 @@ def remote(store: Store, asked: str) -> Remote:
             )
         url = path or asked
         found = Remote(url, url, url, ())
-    given = locate.section(store.path, common, "sync")
+    given = locate.section(store, "sync")
     found.namespace = _text(given, "namespace", NAMESPACE)
     found.own = _text(given, "push", "")
     patterns = given.get("fetch", [])
     if not isinstance(patterns, list) or not all(isinstance(one, str) for one in patterns):
-        raise BadData(
-            "[sync] fetch is not a list of refs", where=locate.CONFIG, todo="mend the file"
-        )
+        raise BadData("[sync] fetch is not a list of refs", where=CONFIG, todo="correct the file")
     found.fetch = tuple(patterns)
     return found
 
@@ -104,5 +103,5 @@ def _absolute(url: str, common: str) -> str:
 def _text(given: dict[str, object], key: str, default: str) -> str:
     found = given.get(key, default)
     if not isinstance(found, str) or (found and not found.startswith("refs/")):
-        raise BadData(f"[sync] {key} is no ref (refs/…)", where=locate.CONFIG, todo="mend the file")
+        raise BadData(f"[sync] {key} is no ref (refs/…)", where=CONFIG, todo="correct the file")
     return found.rstrip("/")

@@ -1,0 +1,71 @@
+"""coord.toml: a project's settings, in the root of the repository or beside the store.
+
+project = "web"             the project's name; by default the name of the root directory
+mirror = ["lease.*"]        types to write to the journal instead of the live streams
+[sync] remote = "origin"    the remote of `ev sync`, and its refs
+"""
+
+from __future__ import annotations
+
+import os
+
+from coord_envelope.errors import BadData
+
+CONFIG = "coord.toml"
+
+
+class Config:
+    """The settings of the project that a store belongs to. Raises BadData for an invalid file.
+
+    They are in the root: the repository's main work tree (a bare repository itself), or without a
+    repository the directory that the store is in.
+    """
+
+    def __init__(self, store_path: str, common: str | None) -> None:
+        root = os.path.dirname(store_path) if common is None else beside(common)
+        self._root, self._path = root, os.path.join(root, CONFIG)
+        self._settings: dict[str, object] = {}
+        if not os.path.exists(self._path):
+            return
+        import tomllib  # 22 ms, only for those who have the file
+
+        try:
+            with open(self._path, "rb") as file:
+                self._settings = tomllib.load(file)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise self._fault(str(error)) from None
+
+    def project(self) -> str:
+        """The project's slug: `project`, or else the root's name."""
+        name = self._settings.get("project")
+        if name is not None and not isinstance(name, str):
+            raise self._fault("project is not a string")
+        return slug(name or os.path.basename(self._root).removesuffix(".git"))
+
+    def mirrors(self) -> tuple[str, ...]:
+        """`mirror`: globs of the live types that are written to the journal instead."""
+        globs = self._settings.get("mirror", [])
+        if not isinstance(globs, list) or not all(isinstance(glob, str) for glob in globs):
+            raise self._fault("mirror is not a list of strings", ': mirror = ["lease.*"]')
+        return tuple(globs)
+
+    def section(self, name: str) -> dict[str, object]:
+        """A table; empty if it is missing."""
+        table = self._settings.get(name, {})
+        if not isinstance(table, dict):
+            raise self._fault(f"{name} is not a table", f": [{name}]")
+        return table
+
+    def _fault(self, reason: str, example: str = "") -> BadData:
+        return BadData(reason, where=self._path, todo=f"correct the file{example}")
+
+
+def slug(text: str) -> str:
+    """Lower case, at most 64 of `a-z 0-9 . _ -`; `project` if nothing remains."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in text.lower())
+    return kept.strip("._-")[:64] or "project"
+
+
+def beside(common: str) -> str:
+    """The directory that a git common directory belongs to: its parent, or itself if bare."""
+    return os.path.dirname(common) if os.path.basename(common) == ".git" else common

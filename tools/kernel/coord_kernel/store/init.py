@@ -1,0 +1,92 @@
+"""Making a store, or completing one."""
+
+from __future__ import annotations
+
+import os
+
+from coord_envelope.errors import Refused, Unreachable
+from coord_kernel.store.config import Config
+from coord_kernel.store.directory import Store
+from coord_kernel.store.disk import fault_of, known_local
+from coord_kernel.store.locate import place
+
+EXCLUDE = "/.coord/"
+_DIRECTORIES = (
+    ("journal",),
+    ("live",),
+    ("blobs", "sha256"),
+    ("local", "cursors"),
+    ("local", "replica"),
+)
+_CONFIG = b"""\
+[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = true
+"""
+
+
+def init(unsafe_fs: bool = False) -> tuple[Store, list[str]]:
+    """Make the store of the current directory, or complete it. Idempotent.
+
+    Returns the store and warnings. Outside the store it changes one file: the repository's
+    info/exclude. Raises Refused, Unreachable, DiskFault, BadData.
+    """
+    path, common = place(os.getcwd())
+    parent = os.path.dirname(path)
+    if not known_local(parent) and not unsafe_fs:
+        raise Refused(
+            "on a network file system", where=path, todo="`ev init --unsafe-fs` allows it"
+        )
+    try:
+        if not os.path.lexists(path):
+            os.mkdir(path, 0o700)
+        store = Store(path, Config(path, common).project(), new=True)
+        _complete(store, unsafe_fs)
+    except FileNotFoundError:
+        raise Unreachable("no such directory", where=parent, todo="create it first") from None
+    except OSError as error:
+        raise fault_of(error, where=path) from None
+    beside = common is not None and path == os.path.join(os.path.dirname(common), ".coord")
+    return store, _exclude(common) if common and beside else []
+
+
+def _complete(store: Store, unsafe_fs: bool) -> None:
+    for names in _DIRECTORIES:
+        os.close(store.directory(*names, make=True))
+    if unsafe_fs:
+        store.save(b"", "local", "unsafe-fs")
+    repository(store)
+    with store.lock():
+        store.replica()
+
+
+def repository(store: Store) -> None:
+    """Create the store's own git repository, or its missing parts, without running git.
+
+    Sync keeps its objects there. It also protects the store: `git clean -fdx` and `git stash -a`
+    in the user's repository pass over a directory that is a repository itself.
+    """
+    for names in ((".git", "objects"), (".git", "refs")):
+        os.close(store.directory(*names, make=True))
+    if store.load(".git", "HEAD") is None:
+        store.save(_CONFIG, ".git", "config")
+        store.save(b"ref: refs/heads/main\n", ".git", "HEAD")
+
+
+def _exclude(common: str) -> list[str]:
+    """Add the store to the repository's info/exclude. Returns warnings."""
+    path, line = os.path.join(common, "info", "exclude"), EXCLUDE.encode()
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "a+b") as file:
+            file.seek(0)
+            text = file.read()
+            if line not in text.split(b"\n"):
+                file.write((b"\n" if text and not text.endswith(b"\n") else b"") + line + b"\n")
+    except OSError as error:
+        return [
+            f"{path}: {(error.strerror or '').lower()}; "
+            f"add the line {EXCLUDE} there, or git will list the store"
+        ]
+    return []
