@@ -3,6 +3,9 @@
 # `make table` after a command or option was changed.
 # Needed: Python >= 3.11 with venv, git. Everything else goes into .venv.
 
+# Compiled modules are kept: else each of the tests' thousands of processes compiles them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 ROUNDS ?= 30
 STAMP := .venv/.installed
