@@ -60,10 +60,10 @@ def test_of_one_message_one_clone_has_it_and_the_other_learns_who(clones: list[C
     lost = first(FIRM, expect=1)
     assert (lost.out, lost.err.partition(": ")[2].partition(": ")[2]) == (
         "",
-        "is out with agent:clone-1\n",
+        "claimed by agent:clone-1\n",
     )
     assert first(FIRM).out == "", "now it knows, and there is nothing"
-    assert first(f"{FIRM} --wait 1ms", expect=1).err == "msg: nothing came\n"
+    assert first(f"{FIRM} --wait 1ms", expect=1).err == "msg: no message arrived\n"
 
 
 def test_what_was_sent_in_both_with_one_key_is_one_message(hub: Hub) -> None:
@@ -73,7 +73,7 @@ def test_what_was_sent_in_both_with_one_key_is_one_message(hub: Hub) -> None:
         clone("msg send --to queue:q --subject one --key k")
     assert subject(first(FIRM)) == ("one", 1, "confirmed", 1)
     lost = second(FIRM, expect=1)
-    assert lost.out == "" and lost.err.endswith(": is out with agent:clone-0\n")
+    assert lost.out == "" and lost.err.endswith(": claimed by agent:clone-0\n")
     assert second(FIRM).out == ""
 
 
@@ -81,7 +81,7 @@ def test_out_of_reach_nothing_is_given_out_and_nothing_counts(clones: list[Clone
     first, second = clones
     cut = first(f"{FIRM} --max 2", expect=69, FLAKY="100")
     assert cut.out == "" and len(cut.err.splitlines()) == 1
-    assert "is not confirmed: " in cut.err and cut.err.endswith("; it was given back\n")
+    assert "not confirmed: " in cut.err and cut.err.endswith("; the message was released\n")
     assert [(row["status"], "deliveries" in row) for row in first("msg ls queue:q").lines] == [
         ("waiting", False)
     ] * 2
@@ -166,8 +166,8 @@ def test_without_it_a_delivery_is_no_affair_of_the_arbiters(clones: list[Clone])
 def test_where_nothing_can_confirm_it_says_so_before_it_takes_anything(shell: Shell) -> None:
     shell("msg send --to queue:q --subject one")
     before = shell("ev replay").out
-    assert shell(FIRM, expect=69).err.startswith("msg: no remote can confirm it; ")
-    assert "no such strength" in shell("msg recv queue:q --require strong", expect=2).err
-    assert "does not go with" in shell("msg recv --require confirmed", expect=2).err
+    assert shell(FIRM, expect=69).err.startswith("msg: no remote to confirm the claim; ")
+    assert "not a valid level" in shell("msg recv queue:q --require strong", expect=2).err
+    assert "cannot be used with" in shell("msg recv --require confirmed", expect=2).err
     assert shell("ev replay").out == before
     assert shell("msg recv queue:q --require local").one["$level"] == "local"

@@ -113,7 +113,7 @@ def test_the_event_may_be_an_option_and_the_input_anything(shell: Shell, stdin: 
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("msg hook emacs --as qa", "no such program"),
+        ("msg hook emacs --as qa", "unknown program"),
         ("msg hook claude", "says who acts"),
         ("msg hook claude --as 'a b'", "is not agent"),
         ("cd / && msg hook claude --as qa", "no store"),

@@ -50,7 +50,7 @@ def test_a_visibility_is_the_messages_or_the_consumers(shell: Shell) -> None:
 def test_an_ack_is_of_who_had_it_and_a_late_one_counts(shell: Shell) -> None:
     queue(shell, "one")
     message = shell("msg recv queue:q --as a", COORD_NOW=at(0)).one
-    assert "is no mail of agent:b" in shell(f"msg ack {message['event_id']} --as b", expect=1).err
+    assert "not mail for agent:b" in shell(f"msg ack {message['event_id']} --as b", expect=1).err
     assert texts(shell, "msg recv queue:q --as b", 10) == ["one"]
     acked = shell("msg ack --as a", json.dumps(message), COORD_NOW=at(11)).one
     assert acked["body"] == {"kind": "done", "claim": message["$claim"]}
@@ -71,7 +71,7 @@ def test_what_is_given_back_comes_again_at_once_or_later(shell: Shell) -> None:
     assert again["$n"] == 3
     for agent, minutes in (("a", 5), ("b", 15)):  # who had it before, and who is late
         done = shell(f"msg nack {again['event_id']} --as {agent}", expect=1, COORD_NOW=at(minutes))
-        assert f"is not out with agent:{agent}" in done.err
+        assert f"not claimed by agent:{agent}" in done.err
 
 
 def test_what_is_given_back_until_later_is_out_with_nobody(shell: Shell) -> None:
@@ -152,9 +152,9 @@ def test_options_that_do_not_go_together_are_usage(shell: Shell) -> None:
         "recv queue:q --ack-fd 3",
         "recv --visibility 1m",
     ):
-        assert "does not go with" in shell(f"msg {command}", expect=2).err
-    assert "is no queue and no channel" in shell("msg recv agent:x", expect=2).err
-    assert "is no queue" in shell("msg dead agent:x", expect=2).err
+        assert "cannot be used with" in shell(f"msg {command}", expect=2).err
+    assert "not a queue or channel" in shell("msg recv agent:x", expect=2).err
+    assert "not a queue" in shell("msg dead agent:x", expect=2).err
     assert "is not agent|human" in shell("msg recv 'queue:A B'", expect=65).err
     assert "is no time" in shell("msg recv --wait soon", expect=2).err
 
@@ -181,7 +181,7 @@ def test_a_channel_gives_so_many_and_goes_on_behind_them(shell: Shell) -> None:
     shell("for n in 1 2 3 4 5; do msg send --to chan:c --subject $n; ev emit ci.passed; done")
     for expected in (["1", "2"], ["3", "4"], ["5"], []):
         assert texts(shell, "msg recv chan:c --max 2") == expected
-    assert shell("msg recv chan:c --wait 50ms", expect=1).err == "msg: nothing came\n"
+    assert shell("msg recv chan:c --wait 50ms", expect=1).err == "msg: no message arrived\n"
     waiting = shell.popen("msg recv chan:c --wait 60s", stdout=subprocess.PIPE)
     shell("msg send --to chan:d --subject no; msg send --to chan:c --subject 6")
     assert json.loads(waiting.communicate(timeout=60)[0])["body"]["subject"] == "6"

@@ -1,4 +1,4 @@
-"""The commands of msg that change what becomes of a message, and who gets it."""
+"""The commands of msg that change the state of a message, or of a group."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 from coord_envelope import Fault, No, Usage
 from coord_envelope.event import name_ok
 from coord_kernel.cli import values
-from coord_kernel.rules.claims import base
 from coord_kernel.store import blobs
 from coord_kernel.store.disk import fault_of, write_all
 from coord_msg import draft, fold
@@ -20,27 +19,27 @@ if TYPE_CHECKING:
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
-    from coord_kernel.views.index import Index
+    from coord_kernel.journal.transaction import Transaction
     from coord_msg import options as o
+    from coord_msg.fold import MessageState
     from coord_msg.mail import Mail
 
 KINDS = {"agent": "ai", "human": "human", "bridge": "bridge"}
-"""What an agent is, by the kind of its address."""
+"""The kind of an agent, by the kind of its address."""
 
 
 def ack(call: Call, ids: o.Ids = None) -> None:
-    """Say that mail is done with; it is printed no more.
+    """Acknowledge mail as done; it is not printed again.
 
-    Without ids it reads JSON lines, as `msg recv` prints them. Acking twice is acking once. Exit 1 for what
-    is no mail of yours.
+    Without ids, reads JSON lines as `msg recv` prints them. Acking again changes nothing. Exits 1
+    for a message that is not yours.
     """
     me, post = call.actor()["agent_id"], Post(call)
 
-    def acked(text: str, mail: Mail) -> Json:
-        state = _found(post, text, mail, me)
+    def acked(state: MessageState, mail: Mail) -> Json:
         claim = fold.delivery(state, me)
         if me not in state["mail"]["to"] and not claim:
-            raise No(f"is no mail of {me}", where=text)
+            raise No(f"not mail for {me}")
         return draft.ack(state["mail"]["id"], claim["id"] if claim else None)
 
     _write_each(call, post, ids, acked)
@@ -49,164 +48,139 @@ def ack(call: Call, ids: o.Ids = None) -> None:
 def nack(
     call: Call, ids: o.Ids = None, delay: o.Delay = None, reason: o.Reason = "given back"
 ) -> None:
-    """Give what you took from a queue back to it.
+    """Give back messages that you took from a queue.
 
-    It is given out again, at once or after --delay, unless that was its last delivery. Exit 1 for what is not out
-    with you.
+    Each is delivered again, at once or after --delay, unless that was its last delivery. Exits 1
+    for a message that you have not claimed.
     """
     me, post = call.actor()["agent_id"], Post(call)
     delay_ms = 0 if delay is None else values.span(delay, "--delay")
 
-    def nacked(text: str, mail: Mail) -> Json:
-        state = _found(post, text, mail, me)
+    def nacked(state: MessageState, mail: Mail) -> Json:
         claim = fold.delivery(state)
         if not claim or mail.holder(state) != me or fold.processed(state):
-            raise No(f"is not out with {me}", where=text)
+            raise No(f"not claimed by {me}")
         return draft.nacked(state["mail"]["id"], claim["id"], delay_ms, reason)
 
     _write_each(call, post, ids, nacked)
 
 
-def _found(post: Post, text: str, mail: Mail, me: str) -> Json:
-    try:
-        return post.found(text, mail)
-    except No:
-        raise No(f"is no mail of {me}", where=text) from None
-
-
 def _write_each(
-    call: Call, post: Post, ids: list[str] | None, decide: Callable[[str, Mail], Json]
+    call: Call, post: Post, ids: list[str] | None, draft_of: Callable[[MessageState, Mail], Json]
 ) -> None:
-    for group in call.ids(ids or [], *MSG):
+    for batch in call.ids(ids or [], *MSG):
         mail = post.mail()
-        found: list[tuple[str, Json | Fault]] = []
-        for text in group:
+        drafts: list[tuple[str, Json | Fault]] = []
+        for text in batch:
             try:
-                found.append((text, decide(text, mail)))
+                state = mail.state(call.resolve(text))
+                if state is None:  # the same answer as for another agent's message
+                    raise No(f"not mail for {call.actor()['agent_id']}")
+                drafts.append((text, draft_of(state, mail)))
             except Fault as fault:
-                found.append((text, fault))
-        call.write_each(found)
+                drafts.append((text, fault))
+        call.append_each(drafts)
 
 
 def requeue(call: Call, ids: o.Ids = None) -> None:
-    """Send dead messages anew to their queue.
+    """Send dead messages to their queue again.
 
-    Each becomes a new message, once, and is dead no more. Exit 1 for what is not dead.
+    Each becomes a new message, once, and the dead one is done. Exits 1 for a message that is not
+    dead.
     """
     post = Post(call)
 
-    def sent(text: str) -> list[Event]:
-        def decide(_: Index) -> list[Json]:
+    def requeued(text: str) -> list[Event]:
+        post.mail()
+        with call.transaction(allow_secret=True) as t:
             mail = post.mail()
             state = post.found(text, mail)
             message, claim = post.event(state["mail"]["id"]), fold.delivery(state)
             if mail.status(state) != "dead" or not message or not claim:
                 raise No(f"is {mail.status(state)}, not dead", where=text)
-            queues = [one for one in fold.waits_for(state) if one.startswith("queue:")]
-            return draft.requeued(message, queues, claim["id"])
+            queues = [to for to in fold.waits_for(state) if to.startswith("queue:")]
+            fresh = t.add(draft.requeued(message, queues))
+            t.add(draft.ack(message.id, claim["id"], result="fail", note="requeued"))
+        return [fresh]
 
-        return call.journal.append(call.actor(), decide, allow_secret=True)[:1]
-
-    call.each(ids, MSG, sent)
+    call.each(ids, MSG, requeued)
 
 
 def join(call: Call, groups: o.Groups = None) -> None:
-    """Make yourself known, and join groups.
+    """Register yourself, and join groups.
 
-    Mail can be sent to you from then on, and to group:NAME for all who joined it. Whoever wrote any event is known.
+    From then on mail can be sent to you. Prints what it wrote, nothing if nothing changed.
     """
-    actor = call.actor()
-    names, post = _groups(groups), Post(call)
+    names, post, agent = _groups(groups), Post(call), call.actor()["agent_id"]
     post.mail()
-
-    def decide(_: Index) -> list[Json]:
-        found = []
-        if call.journal.last_seen(actor["agent_id"]) is None:
-            kind = KINDS[actor["agent_id"].partition(":")[0]]
-            found.append({"type": "agent.registered", "body": {"kind": kind}})
-        fresh = [one for one in names if actor["agent_id"] not in post.mail().members(one)]
-        return found + _updated(post, actor["agent_id"], "add", fresh)
-
-    call.put(call.journal.append(actor, decide))
+    with call.transaction() as t:
+        if call.journal.last_seen(agent) is None:
+            kind = KINDS[agent.partition(":")[0]]
+            t.add({"type": "agent.registered", "body": {"kind": kind}})
+        members = post.mail().members
+        _update(t, post, agent, "add", [name for name in names if agent not in members(name)])
+    call.put(t.events)
 
 
 def leave(call: Call, groups: o.Groups = None) -> None:
     """Leave groups."""
-    actor = call.actor()
-    names, post = _groups(groups), Post(call)
+    names, post, agent = _groups(groups), Post(call), call.actor()["agent_id"]
     if not names:
-        raise Usage("no group is given", todo="say which groups")
+        raise Usage("no group given", todo="name the groups to leave")
     post.mail()
-
-    def decide(_: Index) -> list[Json]:
-        return _updated(
-            post,
-            actor["agent_id"],
-            "rm",
-            [one for one in names if actor["agent_id"] in post.mail().members(one)],
-        )
-
-    call.put(call.journal.append(actor, decide))
+    with call.transaction() as t:
+        members = post.mail().members
+        _update(t, post, agent, "rm", [name for name in names if agent in members(name)])
+    call.put(t.events)
 
 
-def _groups(given: list[str] | None) -> list[str]:
-    names = [one.removeprefix("group:") for one in given or []]
-    for one in names:
-        if not name_ok(one):
-            raise Usage(f"{one!r} is no group's name", todo="use a-z 0-9 . _ -, up to 63")
+def _groups(words: list[str] | None) -> list[str]:
+    names = [word.removeprefix("group:") for word in words or []]
+    for name in names:
+        if not name_ok(name):
+            raise Usage(
+                f"not a valid group name: {name!r}", todo="use a-z 0-9 . _ -, at most 63 characters"
+            )
     return list(dict.fromkeys(names))
 
 
-def _updated(post: Post, agent: str, how: str, names: list[str]) -> list[Json]:
-    if not names:
-        return []
-    known = post.agent(agent)
-    return [
-        {
-            "type": "agent.updated",
-            "base": base(known) if known else [],
-            "body": {how: {"groups": names}},
-        }
-    ]
+def _update(t: Transaction, post: Post, agent: str, how: str, names: list[str]) -> None:
+    if names:
+        body = {how: {"groups": names}}
+        t.add({"type": "agent.updated", "base": post.heads(agent), "body": body})
 
 
 def save(call: Call, id_: o.OneId, dir_: o.Dir = ".") -> None:
-    """Save the files that came with a message.
+    """Save the files attached to a message.
 
-    Under their own names, without directories, in DIR; none that is there is overwritten. Exit 1 if one could not
-    be saved.
+    Writes them to DIR under their own names, without directories. Overwrites no file. Exits 1 if a
+    file could not be saved.
     """
     post = Post(call)
     message = post.event(post.found(id_, post.mail())["mail"]["id"])
     attach = message["body"].get("attach") if message else None
-    found = [one for one in attach if isinstance(one, dict)] if isinstance(attach, list) else []
-    if not found:
-        raise No("has no files", where=id_)
-    for one in found:
+    files = [blob for blob in attach if isinstance(blob, dict)] if isinstance(attach, list) else []
+    if not files:
+        raise No("no files attached", where=id_)
+    for blob in files:
+        path = os.path.join(dir_, _file_name(blob))
         try:
-            call.put(_saved(call, one, dir_))
+            call.put(_saved(call, blob, path))
         except (Fault, OSError) as error:
-            call.fail(
-                error if isinstance(error, Fault) else fault_of(error),
-                os.path.join(dir_, _file_name(one)),
-            )
+            call.fail(fault_of(error), path)
 
 
-def _saved(call: Call, blob: Json, directory: str) -> Iterator[Json]:
-    data, path = (
-        blobs.get(call.journal.store, blob.get("sha256")),
-        os.path.join(directory, _file_name(blob)),
-    )
+def _saved(call: Call, blob: Json, path: str) -> Iterator[Json]:
+    data = blobs.get(call.journal.store, blob.get("sha256"))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        fd = os.open(
-            path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
+        fd = os.open(path, flags, 0o600)
     except FileExistsError:
-        raise No("is there already", todo="give another DIR") from None
+        raise No("file exists", todo="choose another DIR") from None
     try:
         write_all(fd, data)
     except OSError:
-        os.unlink(path)  # a part of it would be in the way of the next try
+        os.unlink(path)  # a partial file would be in the way of the next attempt
         raise
     finally:
         os.close(fd)
@@ -214,11 +188,9 @@ def _saved(call: Call, blob: Json, directory: str) -> Iterator[Json]:
 
 
 def _file_name(blob: Json) -> str:
-    """A name that is one plain component and hides nothing, whatever its sender called it."""
-    given = blob.get("name")
-    name = given.rpartition("/")[2] if isinstance(given, str) else ""
-    plain = "".join(c if c.isprintable() else "_" for c in name).lstrip(".-").strip()
-    return (
-        plain.encode("utf-8", "replace")[:200].decode("utf-8", "ignore")
-        or str(blob.get("sha256"))[:16]
-    )
+    """A name that is one plain component and is not hidden, whatever its sender called it."""
+    name = blob.get("name")
+    last = name.rpartition("/")[2] if isinstance(name, str) else ""
+    plain = "".join(c if c.isprintable() else "_" for c in last).lstrip(".-").strip()
+    short = plain.encode("utf-8", "replace")[:200].decode("utf-8", "ignore")
+    return short or str(blob.get("sha256"))[:16]

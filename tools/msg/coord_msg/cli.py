@@ -8,11 +8,13 @@ from itertools import islice
 from coord_envelope import BadData, Fault, Filter, No, Usage, world
 from coord_envelope.event import recipient
 from coord_kernel.cli import process, stdin, values
+from coord_kernel.cli.command import name_of
 from coord_kernel.store.disk import write_all
 from coord_msg import draft, fold, receive
+from coord_msg import groups as g
 from coord_msg.answer import ack, join, leave, nack, requeue, save
 from coord_msg.post import MSG, Post
-from coord_msg.queue import Queue, firm
+from coord_msg.queue import Queue
 from coord_msg.show import Printer
 
 TYPE_CHECKING = False
@@ -22,181 +24,146 @@ if TYPE_CHECKING:
     from coord_msg import options as o
 
 
-def send(
-    call: Call,
-    to: o.To = None,
-    subject: o.Subject = None,
-    body: o.Body = None,
-    thread: o.Thread = None,
-    work: o.Work = None,
-    attach: o.Attach = None,
-    expires: o.Expires = None,
-    visibility: o.Visibility = None,
-    max_deliveries: o.Deliveries = None,
-    key: o.Key = None,
-    force: o.Force = False,
-    allow_secret: o.AllowSecret = False,
-) -> None:
-    """Send a message, or those on stdin.
+def send(call: Call, shared: g.Shared, content: g.Content, overrides: g.Overrides) -> None:
+    """Send a message, or the messages on standard input.
 
-    To a NAME that is known here, human:NAME, group:NAME, queue:NAME, chan:NAME or all. Without --subject, --body
-    and --attach it reads JSON lines: {"to", "subject", "text", "thread", "work", "idempotency_key"}, or whole
-    events, which are forwarded, each once to the same recipients.
+    Recipients: a NAME known here, human:NAME, group:NAME, queue:NAME, chan:NAME or all. Without
+    --subject, --body and --attach, reads JSON lines: {"to", "subject", "text", "thread", "work",
+    "idempotency_key"}, or whole events, which are forwarded, each once to the same recipients.
     """
-    post = Post(call)
-    shared = {
-        "to": to,
-        "thread": thread and call.resolve(thread),
-        "work": work and call.resolve(work),
-        "expires_at": expires
-        and world.format_ts(world.now_ms() + values.span(expires, "--expires")),
-        "vis_ms": None if visibility is None else values.span(visibility, "--visibility"),
-        "max_deliveries": max_deliveries,
-    }
-    given = {name: value for name, value in shared.items() if value is not None}
-    if subject is None and body is None and not attach:
-        if key:
-            raise Usage(
-                "--key is for one message, and there is none", todo="give --subject or --body"
-            )
-        _send_lines(call, post, given, force, allow_secret)
+    post, fields = Post(call), _shared(call, shared)
+    if content.subject is None and content.body is None and not content.attach:
+        if content.key:
+            raise Usage("--key needs a message", todo="give --subject or --body")
+        _send_lines(call, post, fields, overrides)
         return
-    given |= _content(subject, body, key)
-    one = post.addressed(draft.message(given, post.attached(attach or [])), force)
-    call.put(call.journal.append(call.actor(), [one], allow_secret))
+    fields |= _fields(content)
+    message = draft.message(fields, post.attached(content.attach or []))
+    call.append([post.addressed(message, overrides.force)], overrides.allow_secret)
 
 
-def _content(subject: str | None, body: str | None, key: str | None) -> Json:
+def _shared(call: Call, shared: g.Shared) -> Json:
+    expires, hidden = shared.expires, shared.visibility
+    end_ms = world.now_ms() + values.span(expires, "--expires") if expires else 0
+    return {
+        "to": shared.to,
+        "thread": shared.thread and call.resolve(shared.thread),
+        "work": shared.work and call.resolve(shared.work),
+        "expires_at": expires and world.format_ts(end_ms),
+        "vis_ms": None if hidden is None else values.span(hidden, "--visibility"),
+        "max_deliveries": shared.max_deliveries,
+    }
+
+
+def _fields(content: g.Content) -> Json:
     try:
-        text = body and values.text(body, "--body")
+        text = content.body and values.text(content.body, "--body")
     except BadData as fault:
-        fault.todo = fault.todo and draft.ROOM
+        fault.todo = fault.todo and draft.ATTACH_IT
         raise
-    given = {"subject": subject, "text": text, "idempotency_key": key}
-    return {name: value for name, value in given.items() if value is not None}
+    fields = {"subject": content.subject, "text": text, "idempotency_key": content.key}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def _send_lines(call: Call, post: Post, shared: Json, force: bool, allow_secret: bool) -> None:
+def _send_lines(call: Call, post: Post, shared: Json, overrides: g.Overrides) -> None:
     call.actor()
 
     def drafted(raw: bytes) -> Json | Fault:
         try:
-            return post.addressed(_drafted(call, raw, shared), force)
+            return post.addressed(_drafted(call, raw, shared), overrides.force)
         except Fault as fault:
             return fault
 
     for batch in call.lines():
-        call.write_each([(f"line {number}", drafted(raw)) for number, raw in batch], allow_secret)
+        drafts = [(f"line {number}", drafted(raw)) for number, raw in batch]
+        call.append_each(drafts, overrides.allow_secret)
 
 
 def _drafted(call: Call, raw: bytes, shared: Json) -> Json:
     try:
         record = stdin.record(raw)
     except BadData as fault:
-        fault.todo = fault.todo or "--body - sends it as text"
+        fault.todo = fault.todo or "use --body - to send it as text"
         raise
     if record.get("event_id") is not None:
         return draft.forward(record, shared)
     record.pop("event_id", None)
     fields = shared | record
     for name in ("thread", "work"):
-        given = fields.get(name)
-        if (
-            isinstance(given, str) and "-" in given
-        ):  # msg-k3f9x2ab; a bare ending may be a foreign id
-            fields[name] = call.resolve(given)
+        text = fields.get(name)
+        # msg-k3f9x2ab; a bare ending may be a foreign id
+        if isinstance(text, str) and "-" in text:
+            fields[name] = call.resolve(text)
     return call.with_hops(draft.message(fields))
 
 
-def reply(
-    call: Call,
-    id_: o.OneId,
-    subject: o.Subject = None,
-    body: o.Body = None,
-    attach: o.Attach = None,
-    key: o.Key = None,
-    force: o.Force = False,
-    allow_secret: o.AllowSecret = False,
-) -> None:
+def reply(call: Call, content: g.Content, overrides: g.Overrides, id_: o.OneId) -> None:
     """Answer a message: to its sender, in its thread.
 
-    It is not acked by that.
+    This does not acknowledge it.
     """
-    if body is None and not attach:
-        raise Usage("nothing to say", todo="give --body or --attach")
+    if content.body is None and not content.attach:
+        raise Usage("empty reply", todo="give --body or --attach")
     post = Post(call)
     message = post.event(post.found(id_, post.mail())["mail"]["id"])
     if message is None:
         raise No("its line is damaged", where=id_, todo="see `ev verify`")
-    one = draft.reply(message, _content(subject, body, key), post.attached(attach or []))
-    call.put(call.journal.append(call.actor(), [post.addressed(one, force)], allow_secret))
+    answer = draft.reply(message, _fields(content), post.attached(content.attach or []))
+    call.append([post.addressed(answer, overrides.force)], overrides.allow_secret)
 
 
 def recv(
     call: Call,
+    reading: g.Reading,
+    from_queue: g.FromQueue,
+    from_channel: g.FromChannel,
     address: o.Source = None,
-    follow: o.Follow = False,
-    wait: o.Wait = None,
-    max_: o.Most = None,
-    ack: o.Ack = False,
-    visibility: o.Visibility = None,
-    require: o.Require = None,
-    cursor: o.Cursor = None,
-    ack_fd: o.AckFd = None,
-    text: o.AsText = False,
 ) -> None:
-    """Print the mail that waits for you; with -f, go on.
+    """Print the mail that waits for you; with -f, follow.
 
-    Mail waits until it is acked, however often it is printed: nothing is lost if the reader dies before its
-    `msg ack`. From queue:NAME it takes one message, or --max, which nobody else gets meanwhile. From chan:NAME
-    and all it prints what came since the last time.
+    Mail waits until it is acked, however often it is printed: nothing is lost if the reader dies
+    before its `msg ack`. From queue:NAME, takes one message, or up to --max, which no other
+    consumer gets meanwhile. From chan:NAME and all, prints what came since the last time.
     """
     source = _source(address)
     kind = source.partition(":")[0]
     for given, option, kinds in (
-        (visibility is not None, "--visibility", ("queue",)),
-        (require is not None, "--require", ("queue",)),
-        (cursor is not None, "--cursor", ("chan", "all")),
-        (ack_fd is not None, "--ack-fd", ("chan", "all")),
-        (ack, "--ack", ("", "queue")),
+        (from_queue.visibility is not None, "--visibility", ("queue",)),
+        (from_queue.require is not None, "--require", ("queue",)),
+        (from_channel.cursor is not None, "--cursor", ("chan", "all")),
+        (from_channel.ack_fd is not None, "--ack-fd", ("chan", "all")),
+        (reading.ack, "--ack", ("", "queue")),
     ):
         if given and kind not in kinds:
             raise Usage(
-                f"{option} does not go with {source or 'your own mail'}",
+                f"{option} cannot be used with {source or 'your own mail'}",
                 todo="see `msg recv --help`",
             )
-    if follow and wait is not None:
-        raise Usage("--wait does not go with -f", todo="leave out one of them")
-    me, post, wait_ms = (
-        call.actor()["agent_id"],
-        Post(call),
-        None if wait is None else values.span(wait, "--wait"),
-    )
-    printer = Printer(call, text, me)
+    if reading.follow and reading.wait is not None:
+        raise Usage("--wait cannot be used with -f", todo="leave out either option")
+    me, post = call.actor()["agent_id"], Post(call)
+    printer = Printer(call, reading.text, me)
     if kind in ("chan", "all"):
-        receive.broadcast(call, source, printer, follow, wait_ms, max_, cursor, ack_fd)
+        receive.broadcast(call, source, printer, reading, from_channel)
     elif kind == "queue":
-        vis_ms = None if visibility is None else values.span(visibility, "--visibility")
-        queue = Queue(call, post, source, vis_ms, 1 if follow else max_ or 1, firm(call, require))
-        most = max_ or (receive.MANY if follow else 1)
-        if not receive.receive(call, queue, printer, follow, wait_ms, most, ack) and queue.lost:
+        at_once = 1 if reading.follow else reading.max_ or 1
+        queue = Queue(call, post, source, from_queue, at_once)
+        if not receive.receive(call, queue, printer, reading) and queue.lost:
             raise queue.lost
     else:
-        receive.receive(
-            call, receive.Inbox(post, me), printer, follow, wait_ms, max_ or receive.MANY, ack
-        )
+        receive.receive(call, receive.Inbox(post, me), printer, reading)
 
 
 def _source(address: str | None) -> str:
     if address is None or address == "all":
         return address or ""
-    found = _address(address)
-    if not found.startswith(("queue:", "chan:")):
+    source = _address(address)
+    if not source.startswith(("queue:", "chan:")):
         raise Usage(
-            f"{address}: is no queue and no channel",
-            todo="queue:NAME, chan:NAME, all; or --as for an agent",
+            f"not a queue or channel: {address}",
+            todo="use queue:NAME, chan:NAME or all; to read an agent's mail, use --as",
         )
-    return found
+    return source
 
 
 def _address(text: str) -> str:
@@ -206,28 +173,23 @@ def _address(text: str) -> str:
         raise BadData(str(reason)) from None
 
 
-def ls(
-    call: Call,
-    address: o.Address = None,
-    from_: o.From = None,
-    all_: o.All = False,
-    lines: o.Lines = None,
-    at: o.At = None,
-) -> None:
-    """List mail and what became of it.
+def ls(call: Call, selection: g.Selection, address: o.Address = None, at: o.At = None) -> None:
+    """List messages and their status.
 
-    What waits, of everybody; to an address, or from an agent, also what nobody has to ack. It marks nothing.
+    By default lists what waits, for everybody; with an address or a sender, also messages that
+    need no ack. Changes nothing.
     """
     mail = Post(call).mail(at)
-    sender = None if from_ is None else values.agent_id(from_, "--from")
-    found = mail.listed(None if address is None else _address(address), sender, all_)
-    call.put(islice(map(mail.row, found), lines))
+    sender = None if selection.from_ is None else values.agent_id(selection.from_, "--from")
+    recipient = None if address is None else _address(address)
+    states = mail.listed(recipient, sender, selection.all_)
+    call.put(islice(map(mail.row, states), selection.lines))
 
 
 def show(call: Call, ids: o.Ids = None, text: o.AsText = False, at: o.At = None) -> None:
-    """Show messages, and what became of them.
+    """Show messages and their status.
 
-    Exit 1 if one is not there.
+    Exits 1 if a message does not exist.
     """
     post, printer = Post(call), Printer(call, text)
     then = post.mail(at) if at else None
@@ -235,44 +197,45 @@ def show(call: Call, ids: o.Ids = None, text: o.AsText = False, at: o.At = None)
     def shown(which: str) -> list[Json]:
         mail = then or post.mail()
         state = post.found(which, mail)
-        notes = {
-            part: state[part]
-            for part in ("acks", "claims", "nacks", "ended", "firm")
-            if state.get(part)
+        parts = {
+            "acks": state.get("acks"),
+            "claims": state.get("claims"),
+            "nacks": state.get("nacks"),
+            "ended": state.get("ended"),
+            "firm": state.get("confirmed"),
         }
-        notes["waits_for"] = fold.waits_for(state)
-        return [
-            printer.annotated(one, status=mail.status(state), **notes)
-            for one in post.events([state])
-        ]
+        known: Json = {name: part for name, part in parts.items() if part}
+        known |= {"waits_for": fold.waits_for(state)}
+        events = post.events([state])
+        return [printer.annotated(event, status=mail.status(state), **known) for event in events]
 
     call.each(ids, MSG, shown)
 
 
 def thread(call: Call, id_: o.ThreadId, text: o.AsText = False, at: o.At = None) -> None:
-    """Print the mail of a thread, oldest first.
+    """Print the messages of a thread, oldest first.
 
-    The id is the thread's, or that of a message in it.
+    The id is that of the thread, or of a message in it.
     """
     post, printer = Post(call), Printer(call, text)
     mail, full = post.mail(at), call.resolve(id_)
     state = mail.state(full)
-    found = list(mail.thread(state["mail"]["thread"] if state else full))
-    if not found:
+    states = list(mail.thread(state["mail"]["thread"] if state else full))
+    if not states:
         raise No("no such thread", where=id_)
-    call.put(map(printer.noted, post.events(found)))
+    call.put(map(printer.annotated, post.events(states)))
 
 
 def dead(call: Call, queue: o.Queues = None, at: o.At = None) -> None:
-    """List what no consumer of its queue processed.
+    """List messages of queues that no consumer processed.
 
-    It was given out as often as it may be, and not acked. `msg requeue` sends it anew.
+    Each was delivered as often as it may be and never acked. `msg requeue` sends it again.
     """
     mail = Post(call).mail(at)
-    given = None if queue is None else _address(queue if ":" in queue else f"queue:{queue}")
-    if given and not given.startswith("queue:"):
-        raise Usage(f"{queue}: is no queue", todo="queue:NAME, or its NAME")
-    call.put(map(mail.row, mail.dead(given)))
+    address = None if queue is None else _address(queue if ":" in queue else f"queue:{queue}")
+    if address and not address.startswith("queue:"):
+        raise Usage(f"not a queue: {queue}", todo="use queue:NAME, or NAME")
+    call.put(map(mail.row, mail.dead(address)))
 
 
 def watch(call: Call) -> None:
@@ -283,10 +246,10 @@ def watch(call: Call) -> None:
 
 
 def hook(call: Call, program: o.Program, event: o.Event = None) -> None:
-    """Tell a coding agent's hook what mail waits.
+    """Print waiting mail for a coding agent's hook.
 
-    It prints the JSON that hooks of claude and codex answer with: ids, senders and subjects, the newest first, each
-    once a session; {} if there is nothing new. Always exit 0.
+    The output is the JSON that hooks of Claude Code and Codex return: ids, senders and subjects,
+    newest first, each message once per session; {} if nothing is new. Always exits 0.
     """
     from coord_msg.hook import answer
 
@@ -309,7 +272,6 @@ def main() -> None:
         names = {name_of(command) for command in COMMANDS}
         if not end.code or next((word for word in sys.argv[1:] if word in names), None) != "hook":
             raise
-        write_all(
-            1, b"{}\n"
-        )  # what is wrong has been said; a status of 2 would stop what the agent is doing
+        # The failure is on stderr already; with status 2 the program would stop the agent.
+        write_all(1, b"{}\n")
         sys.exit(0)

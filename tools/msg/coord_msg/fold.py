@@ -1,14 +1,20 @@
-"""Mail as a fold of its events. Pure and total: what makes no sense is passed over.
+"""Mail as a fold of its events. Pure and total: an event that makes no sense is passed over.
 
-A message is any event with addresses in `to`; the other `msg.*` events here are about one, and never mail
-themselves. An agent is an entity for its groups' sake.
+A message is any event with addresses in `to`; the other `msg.*` events below refer to a message
+and are never mail themselves. An agent is an entity because of its groups.
 
-    mail      what the message says of itself
-    acks      who said what became of it
-    claims    deliveries from a queue, ordered by (n, id); the newest one counts
-    nacks     deliveries that were given back
-    ended     claims that came to nothing: another clone was confirmed, or the arbiter could not be asked
-    firm      claims that the arbiter confirmed, and their tokens
+How a message in a queue moves, each step an event that some replica may see late or never:
+
+    1. A consumer writes a claim (`msg.claimed`) with its number n: one more than the newest known.
+    2. The newest claim, by (n, id), counts. It hides the message until its `ts` plus `vis_ms`.
+    3. A claim that was conceded or released never was a delivery: it does not count.
+    4. A nack of the newest claim ends the hiding after its delay; it stays a delivery.
+    5. An ack with a claim ends the message for its queue, however late: the work was done.
+    6. When the hiding of claim number `max` ends, the message is dead.
+    7. A claim that the arbiter confirmed counts even if its own event has not come yet.
+
+Two replicas that each claim without the arbiter both give the message out: a queue without
+`--require confirmed` is exclusive within one store only.
 """
 
 from __future__ import annotations
@@ -19,45 +25,98 @@ from coord_kernel.rules import causality, claims
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any, NotRequired, Required, TypedDict
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
 
-name, version = "mail", "2"
+    Header = TypedDict(
+        "Header",
+        {
+            "id": str,
+            "type": str,
+            "from": str,
+            "ts": str,
+            "to": list[str],
+            "wants": bool,  # must it be acked?
+            "thread": str,
+            "subject": str,
+            "vis_ms": int,
+            "max": int,  # deliveries
+            "expires": NotRequired[str],
+            "key": NotRequired[str],  # TYPE KEY
+        },
+    )
+
+    class Ack(TypedDict):
+        agent: str
+        ts: str
+        session: str | None
+        kind: NotRequired[str]
+        claim: NotRequired[str]
+        result: NotRequired[str]
+        note: NotRequired[str]
+
+    class Claim(TypedDict):
+        n: int
+        agent: str
+        ts: str
+        vis_ms: int
+
+    class Delivery(Claim):
+        id: str
+
+    class Nack(TypedDict):
+        ts: str
+        delay_ms: int
+        reason: NotRequired[str]
+
+    class MessageState(TypedDict, total=False):
+        """What is known of a message; `mail` is missing only while its own event has not come."""
+
+        mail: Required[Header]
+        acks: dict[str, Ack]
+        claims: dict[str, Claim]
+        nacks: dict[str, Nack]  # by claim
+        ended: dict[str, str]  # claims that were conceded or released
+        confirmed: dict[str, int]  # claims that the arbiter confirmed, and their tokens
+
+
+name, version = "mail", "3"
 DIRECT = ("agent:", "human:", "bridge:")
 VISIBILITY_MS, DELIVERIES = 600_000, 5
-"""What a message in a queue has that says nothing else: how long a claim hides it, and how often it is given out."""
+"""Defaults of a message in a queue: how long a claim hides it, and how often it is delivered."""
 LONGEST_MS = 366 * 86_400_000
 BORN = "1970-01-01T00:00:00.000Z"
 
 
 def entities(event: Event) -> Iterable[str]:
-    """The message an event is, or is about; of `agent.updated` the agent."""
+    """The message that an event is, or refers to; of `agent.updated` the agent."""
     kind = event["type"]
     if kind in _ABOUT:
         refs = event.get("refs")
-        about = refs.get("msg_id") if isinstance(refs, dict) else None
-        return (about,) if about and isinstance(about, str) else ()
+        message = refs.get("msg_id") if isinstance(refs, dict) else None
+        return (message,) if message and isinstance(message, str) else ()
     if kind == "agent.updated":
-        who = event["actor"]["agent_id"]
-        return (who,) if who else ()
+        agent = event["actor"]["agent_id"]
+        return (agent,) if agent else ()
     return (event.id,) if recipients(event) else ()
 
 
-def step(state: Json | None, event: Event) -> Json:
-    """The state after one event more, taken in order of event_id."""
+def step(state: Any, event: Event) -> Any:
+    """The state after one more event, taken in order of event_id."""
     state = {} if state is None else state
     _STEPS.get(event["type"], _sent)(state, event, event["body"])
     return state
 
 
 def recipients(event: Event) -> list[str]:
-    """Whom it is addressed to."""
+    """The addresses it was sent to."""
     to = event.get("to")
-    return [one for one in to if isinstance(one, str)] if isinstance(to, list) else []
+    return [address for address in to if isinstance(address, str)] if isinstance(to, list) else []
 
 
-def _sent(state: Json, event: Event, body: Json) -> None:
+def _sent(state: MessageState, event: Event, body: Json) -> None:
     refs, key, expires = event.get("refs"), event.get("idempotency_key"), body.get("expires_at")
     thread = refs.get("thread_id") if isinstance(refs, dict) else None
     subject = body.get("subject")
@@ -72,23 +131,23 @@ def _sent(state: Json, event: Event, body: Json) -> None:
         "subject": subject if isinstance(subject, str) else event["type"],
         "vis_ms": _number(body.get("vis_ms"), VISIBILITY_MS, LONGEST_MS),
         "max": max(1, _number(body.get("max_deliveries"), DELIVERIES, 1 << 31)),
-        **({"expires": expires} if isinstance(expires, str) else {}),
-        **({"key": f"{event['type']} {key}"} if isinstance(key, str) else {}),
     }
+    if isinstance(expires, str):
+        state["mail"]["expires"] = expires
+    if isinstance(key, str):
+        state["mail"]["key"] = f"{event['type']} {key}"
 
 
-def _acked(state: Json, event: Event, body: Json) -> None:
-    said = {
-        name: body[name]
-        for name in ("kind", "claim", "result", "note")
-        if isinstance(body.get(name), str)
-    }
-    session = event["actor"].get("session_id")
-    by = {"agent": event["actor"]["agent_id"], "ts": event["ts"], "session": session}
-    state.setdefault("acks", {})[event.id] = by | said
+def _acked(state: MessageState, event: Event, body: Json) -> None:
+    actor = event["actor"]
+    ack: Any = {"agent": actor["agent_id"], "ts": event["ts"], "session": actor.get("session_id")}
+    for name in ("kind", "claim", "result", "note"):
+        if isinstance(body.get(name), str):
+            ack[name] = body[name]
+    state.setdefault("acks", {})[event.id] = ack
 
 
-def _claimed(state: Json, event: Event, body: Json) -> None:
+def _claimed(state: MessageState, event: Event, body: Json) -> None:
     state.setdefault("claims", {})[event.id] = {
         "n": max(1, _number(body.get("n"), 1, 1 << 31)),
         "agent": event["actor"]["agent_id"],
@@ -97,46 +156,52 @@ def _claimed(state: Json, event: Event, body: Json) -> None:
     }
 
 
-def _confirmed(state: Json, event: Event, body: Json) -> None:
-    # The claim's own event may come later: the message is out all the same.
-    if claims.is_arbiter(event["writer"]) and isinstance(body.get("claim"), str):
-        state.setdefault("firm", {}).setdefault(
-            body["claim"], max(1, _number(body.get("n"), 1, claims.TOKENS))
-        )
-        known = state.setdefault("claims", {})
-        said = {
-            "n": 1 + max((one["n"] for one in known.values()), default=0),
+def _confirmed(state: MessageState, event: Event, body: Json) -> None:
+    if not claims.is_arbiter(event["writer"]) or not isinstance(body.get("claim"), str):
+        return
+    token = max(1, _number(body.get("n"), 1, claims.TOKENS))
+    state.setdefault("confirmed", {}).setdefault(body["claim"], token)
+    # The claim's own event may come later: the message is delivered all the same.
+    known = state.setdefault("claims", {})
+    newest = max((claim["n"] for claim in known.values()), default=0)
+    known.setdefault(
+        body["claim"],
+        {
+            "n": newest + 1,
             "agent": str(body.get("agent_id")),
-        }
-        vis_ms = state["mail"]["vis_ms"] if "mail" in state else VISIBILITY_MS
-        known.setdefault(body["claim"], {**said, "ts": event["ts"], "vis_ms": vis_ms})
+            "ts": event["ts"],
+            "vis_ms": state["mail"]["vis_ms"] if "mail" in state else VISIBILITY_MS,
+        },
+    )
 
 
-def _ended(state: Json, event: Event, body: Json) -> None:
+def _ended(state: MessageState, event: Event, body: Json) -> None:
     if isinstance(body.get("claim"), str):
         state.setdefault("ended", {})[body["claim"]] = event["type"].partition(".")[2]
 
 
-def _nacked(state: Json, event: Event, body: Json) -> None:
+def _nacked(state: MessageState, event: Event, body: Json) -> None:
     if isinstance(body.get("claim"), str):
-        said = {"ts": event["ts"], "delay_ms": _number(body.get("delay_ms"), 0, LONGEST_MS)}
-        why = {"reason": body["reason"]} if isinstance(body.get("reason"), str) else {}
-        state.setdefault("nacks", {}).setdefault(body["claim"], said | why)
+        delay_ms = _number(body.get("delay_ms"), 0, LONGEST_MS)
+        nack: Nack = {"ts": event["ts"], "delay_ms": delay_ms}
+        if isinstance(body.get("reason"), str):
+            nack["reason"] = body["reason"]
+        state.setdefault("nacks", {}).setdefault(body["claim"], nack)
 
 
-def _updated(state: Json, event: Event, body: Json) -> None:
+def _updated(state: Any, event: Event, body: Json) -> None:
     if "groups" not in state:
         state.update(causality.nothing(), groups={})
     causality.know(state, event)
     for how in ("add", "rm"):
-        given = body.get(how)
-        names = given.get("groups") if isinstance(given, dict) else None
+        change = body.get(how)
+        names = change.get("groups") if isinstance(change, dict) else None
         for group in names if isinstance(names, list) else ():
             if isinstance(group, str):
                 state["groups"].setdefault(group, {})[event.id] = how
 
 
-_ABOUT: dict[str, Callable[[Json, Event, Json], None]] = {
+_ABOUT: dict[str, Callable[[Any, Event, Json], None]] = {
     "msg.acked": _acked,
     "msg.claimed": _claimed,
     "msg.confirmed": _confirmed,
@@ -147,19 +212,30 @@ _ABOUT: dict[str, Callable[[Json, Event, Json], None]] = {
 _STEPS = {**_ABOUT, "agent.updated": _updated}
 
 
-def _number(found: object, default: int, most: int) -> int:
-    return min(found, most) if type(found) is int and found >= 0 else default
+def _number(value: object, default: int, most: int) -> int:
+    return min(value, most) if type(value) is int and value >= 0 else default
 
 
-def united(states: list[Json]) -> Json:
-    """The state of messages that are one: sent with one key in stores that had not met. The oldest first."""
-    parts = ("acks", "claims", "nacks", "ended", "firm")
+def made(state: MessageState) -> bool:
+    """Has the message's own event come?"""
+    return "mail" in state
+
+
+def key(state: MessageState) -> str | None:
+    """The idempotency key by which messages of different stores are one."""
+    return state["mail"].get("key")
+
+
+def united(states: list[Json]) -> Any:
+    """The state of messages with one key, sent in stores that had not met. The oldest first."""
+    parts = ("acks", "claims", "nacks", "ended", "confirmed")
     return states[0] | {
-        part: {k: v for one in states for k, v in one.get(part, {}).items()} for part in parts
+        part: {name: value for state in states for name, value in state.get(part, {}).items()}
+        for part in parts
     }
 
 
-def groups(state: Json) -> Iterable[str]:
+def groups(state: Any) -> Iterable[str]:
     """The groups an agent is in: a join wins over a leave that did not know of it."""
     for group, writes in state.get("groups", {}).items():
         last = (
@@ -171,75 +247,83 @@ def groups(state: Json) -> Iterable[str]:
             yield group
 
 
-def done_by(state: Json) -> set[str]:
-    """Who said that it is done."""
+def done_by(state: MessageState) -> set[str]:
+    """The agents that acked it as done."""
     return {ack["agent"] for ack in state.get("acks", {}).values() if ack.get("kind") == "done"}
 
 
-def processed(state: Json) -> bool:
-    """Is its delivery from a queue done? A late ack counts, too."""
-    return any(
-        ack.get("kind") == "done" and "claim" in ack for ack in state.get("acks", {}).values()
-    )
+def processed(state: MessageState) -> bool:
+    """Was a delivery from a queue acked as done? A late ack counts, too."""
+    acks = state.get("acks", {}).values()
+    return any(ack.get("kind") == "done" and "claim" in ack for ack in acks)
 
 
-def delivery(state: Json, agent: str | None = None) -> Json | None:
+def delivery(state: MessageState, agent: str | None = None) -> Delivery | None:
     """The newest claim (of this agent), with its id; None if there is none."""
     known, ended = state.get("claims", {}), state.get("ended", {})
-    found = [
-        (one["n"], at)
-        for at, one in known.items()
-        if agent in (None, one["agent"]) and at not in ended
+    numbers = [
+        (claim["n"], at)
+        for at, claim in known.items()
+        if agent in (None, claim["agent"]) and at not in ended
     ]
-    return {"id": max(found)[1], **known[max(found)[1]]} if found else None
+    if not numbers:
+        return None
+    _, newest = max(numbers)
+    return {"id": newest, **known[newest]}
 
 
-def token(state: Json, claim: Event) -> int | None:
-    """The token of a claim that the arbiter confirmed; None if it did not, or confirmed one that this does not know of.
+def contested(state: MessageState, claim: Event) -> bool:
+    """Did the arbiter confirm another claim, which this one neither follows nor could know of?
 
-    The latter is of a message with the same key, sent in another clone: they are one only since they met.
+    That is a claim of a message with the same key, sent in another clone: for the arbiter they are
+    two messages, and they are one only since the clones met.
     """
-    over = {claim.id, *claim.get("base", ()), *state.get("ended", {}), *state.get("nacks", {})}
-    firm = state.get("firm", {})
-    return None if firm.keys() - over or claim.id in state.get("ended", {}) else firm.get(claim.id)
+    past = {claim.id, *claim.get("base", ()), *state.get("ended", {}), *state.get("nacks", {})}
+    return not state.get("confirmed", {}).keys() <= past
 
 
-def hidden_until(state: Json) -> str:
-    """When a queue gives it out again: the end of its claim, or of the delay it was given back with."""
+def hidden_until(state: MessageState) -> str:
+    """When a queue delivers it again: the end of its claim, or of the delay of its nack."""
     claim = delivery(state)
     if claim is None:
         return BORN
     nack = state.get("nacks", {}).get(claim["id"])
+    at, ms = (nack["ts"], nack["delay_ms"]) if nack else (claim["ts"], claim["vis_ms"])
     try:
-        since = world.parse_ts(nack["ts"] if nack else claim["ts"])
-        return world.format_ts(since + (nack["delay_ms"] if nack else claim["vis_ms"]))
+        return world.format_ts(world.parse_ts(at) + ms)
     except (ValueError, OverflowError):
         return BORN
 
 
-def exhausted(state: Json) -> bool:
-    """Was it given out as often as it may be?"""
+def exhausted(state: MessageState) -> bool:
+    """Was it delivered as often as it may be?"""
     claim = delivery(state)
     return claim is not None and claim["n"] >= state["mail"]["max"]
 
 
-def waits_for(state: Json) -> list[str]:
-    """The addresses at which it is not done with."""
+def waits_for(state: MessageState) -> list[str]:
+    """The addresses that have not acked it, in the order it names them, agents before queues."""
     mail, done = state["mail"], done_by(state)
     if not mail["wants"]:
         return []
-    direct = [one for one in mail["to"] if one.startswith(DIRECT) and one not in done]
-    return direct + [one for one in mail["to"] if one.startswith("queue:") and not processed(state)]
+    agents = [address for address in mail["to"] if address.startswith(DIRECT)]
+    queues = [address for address in mail["to"] if address.startswith("queue:")]
+    waiting = [agent for agent in agents if agent not in done]
+    return waiting if processed(state) else waiting + queues
 
 
-def indexed(state: Json) -> Iterable[tuple[str, str]]:
-    """By what mail is found: addressee, sender, thread, key; where it waits, and in a queue from when on."""
+def indexed(state: Any) -> Iterable[tuple[str, str]]:
+    """The (name, value) pairs by which an entity is found.
+
+    A message: addressee, sender, thread and key; where it waits, and in a queue since when. An
+    agent: its groups.
+    """
     yield from (("member", group) for group in groups(state))
-    if "mail" not in state:
+    if not made(state):
         return
-    mail = state["mail"]
+    mail: Header = state["mail"]
     at = mail["id"]
-    yield from (("to", f"{one} {at}") for one in mail["to"])
+    yield from (("to", f"{address} {at}") for address in mail["to"])
     yield "from", f"{mail['from']} {at}"
     yield "id", at
     yield "thread", f"{mail['thread']} {at}"
@@ -248,12 +332,12 @@ def indexed(state: Json) -> Iterable[tuple[str, str]]:
     waiting = waits_for(state)
     if waiting:
         yield "open", at
-    for one in waiting:
-        if not one.startswith("queue:"):
-            yield "wait", f"{one} {at}"
+    for address in waiting:
+        if not address.startswith("queue:"):
+            yield "wait", f"{address} {at}"
             continue
         claim = delivery(state)
         how = "fresh" if claim is None else "last" if exhausted(state) else "again"
-        yield how, f"{one} {hidden_until(state) if claim else mail['ts']} {at}"
+        yield how, f"{address} {hidden_until(state) if claim else mail['ts']} {at}"
         if claim:
-            yield "claimed", f"{one} {claim['ts']} {at}"
+            yield "claimed", f"{address} {claim['ts']} {at}"

@@ -1,10 +1,29 @@
-"""A queue: what it gives out to this consumer, and with --require confirmed to no other in any clone that asks."""
+"""A queue: what it delivers to this consumer.
+
+`take` works in these steps:
+
+    1. Look without the lock. If this consumer still holds what it took last, or nothing can be
+       taken, stop: the caller waits for news, or until the first hiding is over.
+    2. Take the lock and look again. Claim the oldest messages that can be taken, as many as were
+       asked for. Under the lock no other consumer of this store can claim them.
+    3. Without `--require confirmed`, deliver them: other stores may deliver them, too.
+    4. With it, sync once for all these claims. The arbiter confirms or refuses each one.
+    5. Deliver what is confirmed and was not done elsewhere meanwhile. Release the other claims
+       that the sync did not concede itself: a released claim is not a delivery.
+    6. If nothing is left, the others were faster. Go back to 1, pass over these messages, and begin
+       at a random one: consumers that both went on with the next would meet there again.
+    7. If the arbiter could not be asked, raise Unreachable; everything was released.
+
+A consumer that dies between 2 and 5 holds its claims until their visibility is over; a claim that
+asks for confirmation is settled by the store's next sync.
+"""
 
 from __future__ import annotations
 
 from itertools import islice
 
 from coord_envelope import No, Unreachable, Usage, ids, world
+from coord_kernel.cli import complaints, values
 from coord_kernel.rules import claims
 from coord_kernel.store import locate
 from coord_msg import draft, fold
@@ -16,149 +35,146 @@ if TYPE_CHECKING:
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
-    from coord_kernel.views.index import Index
+    from coord_msg import groups as g
+    from coord_msg.fold import MessageState
     from coord_msg.mail import Mail
     from coord_msg.post import Post
 
-    Delivery = tuple[Event, str]  # the claim, and the message
+    Claimed = tuple[Event, str]  # the claim's event, and the id of the message
 
 FOREVER = float("inf")
 SPREAD = 4
-"""So many messages further than the oldest one, for each that was lost, a consumer may look."""
-
-
-def firm(call: Call, require: str | None) -> bool:
-    """Must the arbiter confirm what is given out? Raises Usage, and Unreachable where there is none."""
-    if require not in (None, "local", "confirmed"):
-        raise Usage(f"--require {require}: no such strength", todo="local or confirmed")
-    if require == "confirmed" and locate.remote(call.journal.store) is None:
-        raise Unreachable(
-            "no remote can confirm it", todo="`ev sync --remote NAME`, or leave out --require"
-        )
-    return require == "confirmed"
+"""For each message lost to another consumer, look at so many more to choose from."""
 
 
 class Queue:
-    """A queue, of which several consumers each take a part: so many messages at once, and then no more until
+    """A queue that several consumers share.
 
-    the last of them is acked, given back or late.
+    This one takes at most `at_once` messages, and no more until the last of them is acked, given
+    back, or late.
     """
 
     def __init__(
-        self,
-        call: Call,
-        post: Post,
-        queue: str,
-        vis_ms: int | None,
-        at_once: int,
-        firm: bool = False,
+        self, call: Call, post: Post, name: str, options: g.FromQueue, at_once: int
     ) -> None:
-        """With `firm` the remote's arbiter is asked to confirm each delivery, and what it does not is not given out."""
-        self._call, self._post, self._queue, self._vis_ms, self._at_once = (
-            call,
-            post,
-            queue,
-            vis_ms,
-            at_once,
-        )
-        self._firm = firm
+        """`name` is the queue's address. Raises Usage, and Unreachable if no remote can confirm."""
+        self._call, self._post, self._name, self.at_once = call, post, name, at_once
+        vis = options.visibility
+        self._vis_ms = None if vis is None else values.span(vis, "--visibility")
+        self._confirm = _must_be_confirmed(call, options.require)
         self.lost: No | None = None
-        """What became of a message that was not confirmed, after all."""
-        self._out: str | None = None
+        """Why a message was not delivered after all."""
+        self._newest: str | None = None  # the last message it took
         self._wake_ms = FOREVER
 
     def take(self, news: Iterable[Event] | None, most: int) -> list[Event]:
-        """Claim and give out what is free. Raises Unreachable: what had to be confirmed could not be."""
+        """Claim what can be taken, and return the messages with their annotations.
+
+        Raises Unreachable if the arbiter was needed and could not be asked.
+        """
         for _ in news or ():
             pass  # read to its end: the next batch begins there
-        passed = set[str]()
+        lost = set[str]()
         while True:
             mail = self._post.mail()
-            self._wake_ms = mail.next_ms(self._queue)
-            if self._busy(mail) or not self._free(mail, 1, passed):
+            self._wake_ms = mail.next_ms(self._name)
+            if self._busy(mail) or not self._free(mail, 1, lost):
                 return []
-            taken = self._claimed(min(most, self._at_once), passed)
-            given = self._confirmed(taken) if self._firm else self._noted(taken, level="local")
-            if given or not self._firm or not taken:
-                return given
-            passed.update(message for _, message in taken)
+            claimed = self._claim(min(most, self.at_once), lost)
+            if not claimed or not self._confirm:
+                return self._delivered(claimed, level="local")
+            confirmed = self._confirmed(claimed)
+            if confirmed:
+                return confirmed
+            lost.update(message for _, message in claimed)
 
-    def _free(self, mail: Mail, most: int, passed: set[str]) -> list[Json]:
-        """What can be taken, the oldest first; not those lost before, and then from a random place.
-
-        Two clones that both went on with the next would meet there again, and the slower one lose each time.
-        """
-        free = (state for state in mail.queued(self._queue) if state["mail"]["id"] not in passed)
-        some = list(islice(free, most + SPREAD * len(passed)))
-        begin = world.entropy(1)[0] % (len(some) - most + 1) if len(some) > most else 0
-        return some[begin : begin + most]
-
-    def _claimed(self, most: int, passed: set[str]) -> list[Delivery]:
-        taken: list[Json] = []
-
-        def decide(_: Index) -> list[Json]:
-            taken.extend(self._free(self._post.mail(), most, passed))
-            return [self._claim(state) for state in taken]
-
-        appended = self._call.journal.append(self._call.actor(), decide)
-        self._out = taken[-1]["mail"]["id"] if taken else None
-        return list(zip(appended, (state["mail"]["id"] for state in taken), strict=True))
-
-    def _claim(self, state: Json) -> Json:
-        before = fold.delivery(state)
-        vis_ms = state["mail"]["vis_ms"] if self._vis_ms is None else self._vis_ms
-        claim = draft.claimed(state["mail"]["id"], before["n"] + 1 if before else 1, vis_ms)
-        return (
-            draft.firm(claim, sorted(state.get("claims", {}))[-claims.HEADS :])
-            if self._firm
-            else claim
-        )
-
-    def _confirmed(self, taken: list[Delivery]) -> list[Event]:
-        """Those that the arbiter confirms, and that are not done meanwhile; the others are given back."""
-        from coord_kernel.sync.ask import ask  # few do, and it loads much
-
-        reason, mail = ask(self._call.journal), self._post.mail()
-        given: list[Event] = []
-        vain: list[Json] = []
-        for claim, message in taken:
-            state = mail.state(message) or {}
-            token = None if fold.processed(state) else fold.token(state, claim)
-            if token:
-                given += self._noted([(claim, message)], level="confirmed", token=token)
-            elif claim.id not in state.get("ended", {}):
-                vain.append(draft.released(claim))
-        if vain:
-            self._call.journal.append(self._call.actor(), vain)
-        if not given:
-            self.lost = self._why(taken[0][1])
-            if reason:
-                raise Unreachable(
-                    f"is not confirmed: {reason}; it was given back", where=self.lost.where
-                )
-        return given
-
-    def _why(self, message: str) -> No:
-        mail = self._post.mail()
-        state = mail.state(message) or {}
-        now, status = fold.delivery(state), mail.status(state)
-        what = f"is out with {now['agent']}" if now and status == "claimed" else f"is {status}"
-        return No(what, where=ids.short("msg", message))
-
-    def _noted(self, taken: list[Delivery], **notes: object) -> list[Event]:
-        given = ((claim, self._post.event(message)) for claim, message in taken)
-        return [
-            one.annotated(claim=claim.id, n=claim["body"]["n"], **notes)
-            for claim, one in given
-            if one
-        ]
+    def next_ms(self) -> float:
+        """How many ms from now it is worth looking again without news."""
+        return self._wake_ms
 
     def _busy(self, mail: Mail) -> bool:
-        """Is what was given out last still out with this agent?"""
-        state = mail.state(self._out) if self._out else None
+        """Does this agent still hold the last message it took?"""
+        state = mail.state(self._newest) if self._newest else None
         if not state or mail.holder(state) != self._call.actor()["agent_id"]:
             return False
         return not fold.processed(state)
 
-    def next_ms(self) -> float:
-        return self._wake_ms
+    def _free(self, mail: Mail, most: int, lost: set[str]) -> list[MessageState]:
+        """What can be taken, oldest first; after a loss from a random place on."""
+        free = (state for state in mail.queued(self._name) if state["mail"]["id"] not in lost)
+        states = list(islice(free, most + SPREAD * len(lost)))
+        begin = world.entropy(1)[0] % (len(states) - most + 1) if len(states) > most else 0
+        return states[begin : begin + most]
+
+    def _claim(self, most: int, lost: set[str]) -> list[Claimed]:
+        claimed: list[Claimed] = []
+        with self._call.transaction() as t:
+            for state in self._free(self._post.mail(), most, lost):
+                self._newest = state["mail"]["id"]
+                claimed.append((t.add(self._draft(state)), self._newest))
+        return claimed
+
+    def _draft(self, state: MessageState) -> Json:
+        before = fold.delivery(state)
+        vis_ms = state["mail"]["vis_ms"] if self._vis_ms is None else self._vis_ms
+        claim = draft.claimed(state["mail"]["id"], before["n"] + 1 if before else 1, vis_ms)
+        known = sorted(state.get("claims", {}))[-claims.HEADS :]
+        return draft.to_confirm(claim, known) if self._confirm else claim
+
+    def _confirmed(self, claimed: list[Claimed]) -> list[Event]:
+        """The messages that are not done and whose claims the arbiter confirms.
+
+        Releases the other claims.
+        """
+        from coord_kernel.sync.ask import ask  # few consumers need it, and it loads much
+
+        verdicts, warnings = ask(self._call.journal, [claim for claim, _ in claimed])
+        for warning in warnings:
+            complaints.warn(warning)
+        mail = self._post.mail()
+        delivered: list[Event] = []
+        unused: list[Json] = []
+        for (claim, message), verdict in zip(claimed, verdicts, strict=True):
+            state = mail.state(message)
+            useful = state and not fold.processed(state) and not fold.contested(state, claim)
+            if useful and verdict.level == "confirmed":
+                one_claim, token = [(claim, message)], verdict.token
+                delivered += self._delivered(one_claim, level="confirmed", token=token)
+            elif not state or claim.id not in state.get("ended", {}):
+                unused.append(draft.released(claim))
+        if unused:
+            self._call.journal.append(self._call.actor(), unused)
+        if not delivered:
+            self.lost = self._reason(claimed[0][1])
+            why = next((v.why for v in verdicts if v.level == "tentative" and v.why), None)
+            if why:
+                what = f"not confirmed: {why}; the message was released"
+                raise Unreachable(what, where=self.lost.where)
+        return delivered
+
+    def _reason(self, message: str) -> No:
+        mail = self._post.mail()
+        state = mail.state(message)
+        status = mail.status(state) if state else "missing"
+        claim = fold.delivery(state) if state else None
+        what = f"claimed by {claim['agent']}" if claim and status == "claimed" else f"is {status}"
+        return No(what, where=ids.short("msg", message))
+
+    def _delivered(self, claimed: list[Claimed], **annotations: object) -> list[Event]:
+        events = ((claim, self._post.event(message)) for claim, message in claimed)
+        return [
+            event.annotated(claim=claim.id, n=claim["body"]["n"], **annotations)
+            for claim, event in events
+            if event
+        ]
+
+
+def _must_be_confirmed(call: Call, require: str | None) -> bool:
+    if require not in (None, "local", "confirmed"):
+        raise Usage(f"not a valid level: {require}", todo="use --require local or confirmed")
+    if require == "confirmed" and locate.remote(call.journal.store) is None:
+        raise Unreachable(
+            "no remote to confirm the claim",
+            todo="run `ev sync --remote NAME`, or leave out --require",
+        )
+    return require == "confirmed"

@@ -1,10 +1,11 @@
-"""Receiving: what waits, and what comes, of an agent's own mail, of a queue, of a channel."""
+"""Receiving what waits and what comes: of an agent's own mail, of a queue, of a channel."""
 
 from __future__ import annotations
 
 from itertools import islice
 
 from coord_envelope import Filter, No, world
+from coord_kernel.cli import values
 from coord_kernel.store import cursors, machine
 from coord_msg import draft, fold
 from coord_msg.show import Printer
@@ -16,13 +17,20 @@ if TYPE_CHECKING:
 
     from coord_envelope import Cursor, Event
     from coord_kernel.cli.call import Call
+    from coord_msg import groups as g
     from coord_msg.post import Post
 
     class Source(Protocol):
         """What can be received from."""
 
-        def take(self, news: Iterable[Event] | None, most: int) -> list[Event]: ...
-        def next_ms(self) -> float: ...
+        at_once: int
+        """How many messages `take` gives at most without --max."""
+
+        def take(self, news: Iterable[Event] | None, most: int) -> list[Event]:
+            """What to print now: of all that waits, or only of `news`."""
+
+        def next_ms(self) -> float:
+            """How many ms from now `take` may return something without news."""
 
 
 FOREVER = float("inf")
@@ -32,77 +40,77 @@ MANY = 1 << 62
 class Inbox:
     """An agent's own mail: all that waits, then all that comes, each once."""
 
+    at_once = MANY
+
     def __init__(self, post: Post, agent: str) -> None:
         self._post, self._agent = post, agent
         self._taken = set[str]()
 
     def take(self, news: Iterable[Event] | None, most: int) -> list[Event]:
-        """What waits and was not taken yet, oldest first; with `news`, of those events."""
+        """What waits and was not taken yet, oldest first; with `news`, only of those events."""
         if news is None:
-            found = self._post.events(islice(self._post.mail().waiting(self._agent), most))
+            events = self._post.events(islice(self._post.mail().waiting(self._agent), most))
         else:
-            found = self._new([one for one in news if self._agent in fold.recipients(one)])[:most]
-        self._taken.update(one.id for one in found)
-        return found
+            mine = [event for event in news if self._agent in fold.recipients(event)]
+            events = self._fresh(mine)[:most]
+        self._taken.update(event.id for event in events)
+        return events
 
-    def _new(self, events: list[Event]) -> list[Event]:
-        fresh = [one for one in events if one.id not in self._taken]
+    def _fresh(self, events: list[Event]) -> list[Event]:
+        fresh = [event for event in events if event.id not in self._taken]
         if not fresh:
             return []
         mail = self._post.mail()
-        states = ((one, mail.state(one.id)) for one in fresh)
-        waiting = (
-            (one, state) for one, state in states if state and mail.waits(state, self._agent)
-        )
-        return [
-            one for one, state in waiting if state["mail"]["id"] == one.id
-        ]  # else it is another's twin
+        states = [(event, mail.state(event.id)) for event in fresh]
+        waiting = [pair for pair in states if pair[1] and mail.waits(pair[1], self._agent)]
+        # Of messages with one key only the oldest is printed.
+        return [event for event, state in waiting if state["mail"]["id"] == event.id]
 
     def next_ms(self) -> float:
         return FOREVER
 
 
-def receive(
-    call: Call,
-    source: Source,
-    printer: Printer,
-    follow: bool,
-    wait_ms: int | None,
-    most: int,
-    ack: bool,
-) -> int:
-    """Print what waits; with `follow` go on, with `wait_ms` wait so long for something. How many that were.
+def receive(call: Call, source: Source, printer: Printer, reading: g.Reading) -> int:
+    """Print what waits; then follow or wait, as `reading` says.
 
-    Raises No: nothing came.
+    Returns how many were printed. Raises No if it waited and nothing came.
     """
+    wait_ms = _wait_ms(reading)
+    most = reading.max_ or (MANY if reading.follow else source.at_once)
     begin = call.journal.end(live=False)
-    left = most - _give(call, source.take(None, most), printer, ack)
-    if not left or not (follow or (wait_ms is not None and left == most)):
+    left = most - _print(call, source.take(None, most), printer, reading.ack)
+    if not left or not (reading.follow or (wait_ms is not None and left == most)):
         return most - left
     for news in _news(call, begin, None, FOREVER if wait_ms is None else wait_ms, source.next_ms):
-        given = _give(call, source.take(news, left), printer, ack)
-        left -= given
-        if not left or (given and not follow):
+        count = _print(call, source.take(news, left), printer, reading.ack)
+        left -= count
+        if not left or (count and not reading.follow):
             return most - left
     if wait_ms is not None:
-        raise No("nothing came")
+        raise No("no message arrived")
     return most - left
 
 
-def _give(call: Call, mail: list[Event], printer: Printer, ack: bool) -> int:
+def _wait_ms(reading: g.Reading) -> int | None:
+    return None if reading.wait is None else values.span(reading.wait, "--wait")
+
+
+def _print(call: Call, mail: list[Event], printer: Printer, ack: bool) -> int:
     if mail:
-        call.put(map(printer.noted, mail))
+        call.put(map(printer.annotated, mail))
         if ack:
-            call.journal.append(
-                call.actor(), [draft.ack(one.id, one.get("$claim")) for one in mail]
-            )
+            acks = [draft.ack(message.id, message.get("$claim")) for message in mail]
+            call.journal.append(call.actor(), acks)
     return len(mail)
 
 
 def _news(
     call: Call, begin: Cursor, wanted: Filter | None, wait_ms: float, wake_ms: Callable[[], float]
 ) -> Iterator[Iterator[Event]]:
-    """Batches of what comes after a cursor, and an empty one when `wake_ms` is over; until `wait_ms` is over."""
+    """Batches of what comes after a cursor, for `wait_ms`.
+
+    An empty batch comes whenever `wake_ms` is over.
+    """
     until = machine.boot_ns() + wait_ms * 1e6
 
     def within() -> float:
@@ -118,7 +126,7 @@ def _news(
 
 
 class Broadcast(Filter):
-    """What is sent to a channel, and is not too late."""
+    """What is sent to a channel and has not expired."""
 
     def __init__(self, address: str) -> None:
         super().__init__()
@@ -132,29 +140,35 @@ class Broadcast(Filter):
 
 
 def broadcast(
-    call: Call,
-    channel: str,
-    printer: Printer,
-    follow: bool,
-    wait_ms: int | None,
-    most: int | None,
-    name: str | None,
-    ack_fd: int | None,
+    call: Call, channel: str, printer: Printer, reading: g.Reading, options: g.FromChannel
 ) -> None:
-    """Print what came to a channel after the cursor `name`, and move it. Raises No: nothing came."""
+    """Print what came to a channel after its cursor, and move the cursor.
+
+    Raises No if it waited and nothing came.
+    """
     from coord_kernel.cli.deliver import deliver
 
-    name = name or cursor_name(channel, call.actor()["agent_id"])
+    wait_ms = _wait_ms(reading)
+    name = options.cursor or cursor_name(channel, call.actor()["agent_id"])
     begin, wanted = cursors.load(call.journal.store, name), Broadcast(channel)
     if wait_ms is not None:
         batches = _news(call, begin, wanted, wait_ms, lambda: FOREVER)
         if not any(next(batch, None) for batch in batches):
-            raise No("nothing came")
-    deliver(call, begin, wanted, follow, name, ack_fd, printer.noted, most)
+            raise No("no message arrived")
+    deliver(
+        call,
+        begin,
+        wanted,
+        reading.follow,
+        name,
+        options.ack_fd,
+        printer.annotated,
+        reading.max_,
+    )
 
 
 def cursor_name(channel: str, agent: str) -> str:
-    """The cursor of an agent in a channel."""
+    """The default cursor of an agent in a channel."""
     import hashlib  # OpenSSL: 3 ms
 
     digest = hashlib.sha256(f"{agent} {channel}".encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""How mail is printed: with `$trust`, as JSON or a table, or as text inside a fence that its content cannot forge."""
+"""How mail is printed: with `$trust`, as JSON or a table, or as text inside a fence."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ if TYPE_CHECKING:
 
 
 class Printer:
-    """Annotates mail for whoever reads it.
+    """Annotates mail for its reader.
 
-    `$trust` says where a message came from: `self` (this agent, in this store), `store` (another agent in it),
-    `bridge` (a program that stands for another system), `synced` (another store). It is the reader's finding,
-    never the writer's word; and a name is not proven by it.
+    `$trust` says where a message came from: `self` (this agent, in this store), `store` (another
+    agent in it), `bridge` (a program that stands for another system), `synced` (another store).
+    The reader works it out; its writer cannot claim it. It does not prove the agent's name.
     """
 
     def __init__(self, call: Call, text: bool = False, me: str | None = None) -> None:
+        """With `text`, everything that the call prints is a message inside a fence."""
         self._me, self._own = me, call.journal.store.all_replicas()
         if text:
             call.out = Fenced()
 
-    def annotated(self, event: Event, **notes: object) -> Event:
-        """The message with its annotations."""
-        return event.annotated(trust=self._trust(event), **notes)
+    def annotated(self, event: Event, **annotations: object) -> Event:
+        """The message with its annotations, `$trust` first."""
+        return event.annotated(trust=self._trust(event), **annotations)
 
     def _trust(self, event: Event) -> str:
         agent = event["actor"]["agent_id"]
@@ -39,40 +40,37 @@ class Printer:
 
 
 class Fenced(Output):
-    """Each message as text, in a fence with a nonce of this call. On a terminal nothing in it steers that."""
+    """Each message as text, inside a fence with a nonce of this call.
+
+    On a terminal, nothing in it can control the terminal.
+    """
 
     def __init__(self) -> None:
         super().__init__("jsonl")
         self._nonce = world.entropy(8).hex()
 
     def put(self, item: Json) -> None:
-        shown = fenced(item, self._nonce)
+        text = fenced(item, self._nonce)
         if self.terminal:
             from coord_kernel.cli.terminal import visible
 
-            shown = "\n".join(map(visible, shown.split("\n")))
-        self._waiting.append(shown.encode("utf-8", "replace"))
+            text = "\n".join(map(visible, text.split("\n")))
+        self._waiting.append(text.encode("utf-8", "replace"))
 
 
 def fenced(event: Json, nonce: str) -> str:
-    """A message as text between two lines that have the nonce, which its author could not know."""
+    """A message as text between two lines with the nonce, which its author could not know."""
     body = event["body"]
-    words = f"from={event['actor']['agent_id']} id={event['event_id']} trust={event['$trust']}"
-    subject = body.get("subject")
-    text = body.get("text")
-    said = (
-        [f"Subject: {_line(subject)}"] if isinstance(subject, str) else [f"Type: {event['type']}"]
-    )
-    attach = body.get("attach")
-    names = [one["name"] for one in attach if _named(one)] if isinstance(attach, list) else []
-    said += [f"Attached: {_line(one)}" for one in names]
-    said += ["", text] if isinstance(text, str) else []
-    return "\n".join([f"<<<untrusted {nonce} {_line(words)}", *said, f">>>{nonce}"])
+    head = f"from={event['actor']['agent_id']} id={event['event_id']} trust={event['$trust']}"
+    subject, text, attach = body.get("subject"), body.get("text"), body.get("attach")
+    title = f"Subject: {_line(subject)}" if isinstance(subject, str) else f"Type: {event['type']}"
+    lines = [f"<<<untrusted {nonce} {_line(head)}", title]
+    blobs = [blob for blob in attach if isinstance(blob, dict)] if isinstance(attach, list) else []
+    names = [blob["name"] for blob in blobs if isinstance(blob.get("name"), str)]
+    lines += [f"Attached: {_line(name)}" for name in names]
+    lines += ["", text] if isinstance(text, str) else []
+    return "\n".join([*lines, f">>>{nonce}"])
 
 
 def _line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _named(one: object) -> bool:
-    return isinstance(one, dict) and isinstance(one.get("name"), str)
