@@ -1,6 +1,6 @@
-"""All benchmarks, one table: `python bench [ROUNDS] [THEME]…`, or `make bench ROUNDS=30`.
+"""All benchmarks in one table: `python bench [ROUNDS] [THEME]…`, or `make bench ROUNDS=30`.
 
-It brings the peers it needs, and takes some 20 minutes. Exit 1 if a demand is missed.
+Fetches the peers it needs and takes about 20 minutes. Exit status 1 if a demand is missed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ THEMES: dict[str, Theme] = {
 def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else measure.ROUNDS
     if unknown := [name for name in sys.argv[2:] if name not in THEMES]:
-        sys.exit(f"bench: no theme {unknown[0]!r}; there are {' '.join(THEMES)}")
+        sys.exit(f"bench: unknown theme {unknown[0]!r}; valid themes: {' '.join(THEMES)}")
     return measure.report({name: THEMES[name] for name in sys.argv[2:] or THEMES}, rounds)
 
 

@@ -1,10 +1,11 @@
-"""Many events through one process: `ev emit` from stdin beside `redis-cli --pipe`, `jq -c` and `cat >>`.
+"""Many events through one process: `ev emit` beside `redis-cli --pipe`, `jq -c` and `cat >>`.
 
     python bench/bulk.py [ROUNDS]
 
-Each round gives all of them the same events, from a file; `ev emit` into a new store, with its acks thrown away. Its
-acks say that the events are on the disk. Of a server that is asked for no more than speed the rate is demanded; one
-that promises the same (append-only file, synced for every batch) stands beside it.
+Each round gives all programs the same events from a file; `ev emit` appends them to a new store and
+its output is discarded. The output means that the events are on the disk. The demand is relative to
+a Redis that keeps them in memory only; a Redis with the same guarantee (append-only file, synced
+for every batch) is measured beside it. That ratio depends on the load of the disk: see README.md.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from measure import Act, Place, Row
 
 COUNT, RATE, SEED = 50_000, 0.5, 15
 SERVERS = {"memory only": (), "synced as we do": ("--appendonly", "yes", "--appendfsync", "always")}
+SLOWER = "each event is checked, numbered and encoded in Python"
 
 
 def bodies() -> Iterator[dict[str, object]]:
@@ -35,26 +37,17 @@ def bodies() -> Iterator[dict[str, object]]:
 
 
 def write(path: str, kind: str) -> str:
-    """The events, a line each, or the commands that add them to a stream of redis."""
+    """Write the events, one per line, or the commands that add them to a stream of Redis."""
     with open(path, "w") as file:
         for body in bodies():
             if kind == "events":
-                file.write(
-                    json.dumps({"type": "ci.passed", "body": body}, separators=(",", ":")) + "\n"
-                )
+                draft = {"type": "ci.passed", "body": body}
+                file.write(json.dumps(draft, separators=(",", ":")) + "\n")
             else:
-                words = (
-                    "XADD",
-                    "events",
-                    "*",
-                    "type",
-                    "ci.passed",
-                    "body",
-                    json.dumps(body, separators=(",", ":")),
-                )
-                file.write(
-                    f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
-                )
+                text = json.dumps(body, separators=(",", ":"))
+                words = ("XADD", "events", "*", "type", "ci.passed", "body", text)
+                file.write(f"*{len(words)}\r\n")
+                file.writelines(f"${len(word)}\r\n{word}\r\n" for word in words)
     return path
 
 
@@ -76,10 +69,8 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
         except peers.MissingError as why:
             without.append(Row("bulk beside `jq -c`", note=str(why)))
         try:
-            commands, client = (
-                write(f"{place.path}/commands", "commands"),
-                peers.program("redis-cli"),
-            )
+            commands = write(f"{place.path}/commands", "commands")
+            client = peers.program("redis-cli")
             for name, settings in SERVERS.items():
                 socket = stack.enter_context(peers.redis(scratch, *settings))
                 acts[name] = place.act(*client, "-s", socket, "--pipe", stdin=commands)
@@ -88,19 +79,12 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
         took = measure.interleaved(rounds, acts)
     what = f"`ev emit` of {COUNT:,} events, synced ({COUNT / took.median('emit'):,.0f}/s)"
     for name in [name for name in SERVERS if name in acts]:
-        said = f"`redis-cli --pipe`, {name} ({COUNT / took.median(name):,.0f}/s)"
+        label = f"`redis-cli --pipe`, {name} ({COUNT / took.median(name):,.0f}/s)"
         demand = 1 / RATE if name == "memory only" else None
-        yield took.row(
-            what,
-            "emit",
-            name,
-            demand,
-            "each event is checked, numbered and encoded in Python",
-            said,
-        )
-    for name, said in (("jq", "`jq -c`"), ("cat", "`cat >>`")):
+        yield took.row(what, "emit", name, demand, SLOWER, label)
+    for name, label in (("jq", "`jq -c`"), ("cat", "`cat >>`")):
         if name in acts:
-            yield took.row(what, "emit", name, said=said)
+            yield took.row(what, "emit", name, label=label)
     yield from without
 
 

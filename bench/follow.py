@@ -1,11 +1,12 @@
-"""How soon a follower knows: append → line of `ev tail -f`, beside GNU `tail -F` and redis's `XREAD BLOCK`; idle CPU.
+"""Latency and idle CPU of `ev tail -f`, beside GNU `tail -F` and the `XREAD BLOCK` of Redis.
 
     python bench/follow.py [ROUNDS]
 
-One event appended durably to a store, one line written durably to a plain file, one added to a stream of redis, in
-turn; each follower is waited for before the next. Then one event through `ev tail -f | jq | msg send`, until `msg recv
--f` prints it. The clock starts before the append and stops when the line is read, so the append itself is in it; what
-the follower adds is beside it. Then all follow a while, and nothing happens.
+In turn: append an event durably to a store, write a line durably to a plain file, add an entry to a
+stream of Redis; wait for each follower before the next. Then send events through
+`ev tail -f | jq | msg send`, until `msg recv -f` prints them. The clock starts before the append
+and stops when the line is read, so it includes the append; another row has what the follower adds.
+At the end all followers are idle for a while.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from measure import Act, Place, Row
 from coord_kernel import Journal, Store
 
 EACH, PATIENCE_S, IDLE_S = 7, 30.0, 20.0
-"""Events a round; patience with a follower; how long nothing happens."""
+"""Events per round; time-out for a follower; length of the idle phase."""
 FOLLOWER_MS, PIPE_MS, IDLE_SHARE = 1.0, 100.0, 0.001
 OURS, GNU, REDIS = "ev tail -f", "tail -F", "XREAD BLOCK"
 LINE = b"x" * 199 + b"\n"
@@ -38,7 +39,7 @@ msg send --as bridge:bench >sent"""
 
 
 class Follower:
-    """A process that follows, and when each of its lines was read."""
+    """A following process, and the time at which each of its lines was read."""
 
     def __init__(self, place: Place, command: str) -> None:
         self.read: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -62,7 +63,7 @@ class Follower:
                 self.read.put(now)
 
     def act(self, write: Callable[[], object]) -> Act:
-        """From before the write until its line was read; of that, `added` is what came after the write."""
+        """Time from before the write until its line is read. `added` gets the part after it."""
 
         def act() -> float:
             began = time.perf_counter_ns()
@@ -75,18 +76,18 @@ class Follower:
         return act
 
     def settle(self, write: Callable[[], object]) -> None:
-        """Write until the follower is there and has said all it has to say."""
-        end, there = time.monotonic() + PATIENCE_S, False
+        """Write until the follower prints, then read until it has printed everything."""
+        end, following = time.monotonic() + PATIENCE_S, False
         while time.monotonic() < end:
-            if not there:
+            if not following:
                 write()
             try:
                 self.read.get(timeout=1.0)
-                there = True
+                following = True
             except queue.Empty:
-                if there:
+                if following:
                     return
-        raise TimeoutError(f"{self.process.args!r} says nothing")
+        raise TimeoutError(f"{self.process.args!r} prints nothing")
 
     def cpu_s(self) -> float:
         """CPU time of the process so far."""
@@ -99,7 +100,7 @@ def appender(place: Place, kind: str) -> Callable[[], object]:
 
 
 def writer(path: str) -> Callable[[], object]:
-    """Appends a line of an event's length and waits for the disk, as the journal does."""
+    """Writes a line of an event's length and waits for the disk, as the journal does."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def write() -> None:
@@ -110,37 +111,37 @@ def writer(path: str) -> Callable[[], object]:
 
 
 def adder(path: str) -> Callable[[], object]:
-    """Adds as much to a stream of redis; it answers when it has it."""
+    """Adds an entry of the same length to a stream of Redis and waits for the answer."""
     words = (b"XADD", b"events", b"*", b"body", LINE.strip())
     command = b"*5\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
-    there = socket.socket(socket.AF_UNIX)
-    there.connect(path)
+    server = socket.socket(socket.AF_UNIX)
+    server.connect(path)
 
     def write() -> None:
-        there.sendall(command)
-        there.recv(1 << 16)
+        server.sendall(command)
+        server.recv(1 << 16)
 
     return write
 
 
 READER = """
 import socket, sys
-there, last = socket.socket(socket.AF_UNIX), b"$"
-there.connect(sys.argv[1])
+server, last = socket.socket(socket.AF_UNIX), b"$"
+server.connect(sys.argv[1])
 while True:
     words = (b"XREAD", b"BLOCK", b"0", b"STREAMS", b"events", last)
-    there.sendall(b"*6\\r\\n" + b"".join(b"$%d\\r\\n%s\\r\\n" % (len(word), word) for word in words))
+    server.sendall(b"*6\\r\\n" + b"".join(b"$%d\\r\\n%s\\r\\n" % (len(word), word) for word in words))
     answer = b""
     while not answer.endswith(b"x\\r\\n"):
-        answer += there.recv(1 << 16)
+        answer += server.recv(1 << 16)
     last = next(word for word in answer.split(b"\\r\\n") if b"-" in word and word[:1].isdigit())
     print(last.decode(), flush=True)
 """
-"""Follows a stream of redis as its clients do: redis-cli cannot."""
+"""Follows a stream of Redis with XREAD BLOCK, which redis-cli cannot do continuously."""
 
 
 def lines(rounds: int, scratch: str) -> Iterator[Row]:
-    """Ours and its peers in turn, then all of them idle."""
+    """`ev tail -f` and its peers in turn, then all of them idle."""
     place = Place(f"{scratch}/follow")
     place.run("ev", "init")
     writes = {OURS: appender(place, "bench.line"), GNU: writer(f"{place.path}/plain")}
@@ -154,48 +155,48 @@ def lines(rounds: int, scratch: str) -> Iterator[Row]:
                 peers.redis(scratch, "--appendonly", "yes", "--appendfsync", "always")
             )
             Path(place.path, "reader.py").write_text(READER)
-            writes[REDIS], followers[REDIS] = (
-                adder(path),
-                Follower(place, f"exec {sys.executable} reader.py {path}"),
-            )
+            writes[REDIS] = adder(path)
+            followers[REDIS] = Follower(place, f"exec {sys.executable} reader.py {path}")
         except peers.MissingError as why:
             yield Row("follow beside `XREAD BLOCK`", note=str(why))
-        stack.enter_context(measure.running(*(one.process for one in followers.values())))
-        for name, one in followers.items():
-            one.settle(writes[name])
-        acts = {name: one.act(writes[name]) for name, one in followers.items()}
+        processes = [follower.process for follower in followers.values()]
+        stack.enter_context(measure.running(*processes))
+        for name, follower in followers.items():
+            follower.settle(writes[name])
+        acts = {name: follower.act(writes[name]) for name, follower in followers.items()}
         took = measure.interleaved(rounds * EACH, acts)
         for peer in [name for name in (GNU, REDIS) if name in acts]:
-            yield took.row(f"append → line of `{OURS}`, both synced", OURS, peer, said=f"`{peer}`")
+            yield took.row(f"append → line of `{OURS}`, both synced", OURS, peer, label=f"`{peer}`")
         yield _after(followers)
         yield _idle(followers)
 
 
 def _after(followers: dict[str, Follower]) -> Row:
-    """What a follower adds to a durable append. (Negative: it had the line before the disk did.)"""
-    found = {name: measure.quantiles(one.added) for name, one in followers.items()}
-    said = {
+    """What a follower adds to a durable append. Negative: it read the line before the sync ended."""
+    added = {name: measure.quantiles(follower.added) for name, follower in followers.items()}
+    texts = {
         name: f"p50 {p50 * 1000:.2f} ms, p99 {p99 * 1000:.2f} ms"
-        for name, (p50, p99) in found.items()
+        for name, (p50, p99) in added.items()
     }
-    others = ", ".join(f"`{name}` {text}" for name, text in said.items() if name != OURS)
-    return Row(f"of it after the append, `{OURS}`", said[OURS], others).must(
-        found[OURS][0] * 1000 < FOLLOWER_MS, f"p50 < {FOLLOWER_MS:.0f} ms"
-    )
+    others = ", ".join(f"`{name}` {text}" for name, text in texts.items() if name != OURS)
+    row = Row(f"of it after the append, `{OURS}`", texts[OURS], others)
+    return row.must(added[OURS][0] * 1000 < FOLLOWER_MS, f"p50 < {FOLLOWER_MS:.0f} ms")
 
 
 def _idle(followers: dict[str, Follower]) -> Row:
     """CPU time while nothing happens."""
-    before = {name: one.cpu_s() for name, one in followers.items()}
+    before = {name: follower.cpu_s() for name, follower in followers.items()}
     time.sleep(IDLE_S)
-    share = {name: (one.cpu_s() - before[name]) / IDLE_S for name, one in followers.items()}
-    said = ", ".join(f"`{name}` {part:.3%}" for name, part in share.items() if name != OURS)
-    row = Row(f"idle CPU of `{OURS}`, {IDLE_S:.0f} s", f"{share[OURS]:.3%}", said)
+    share = {
+        name: (follower.cpu_s() - before[name]) / IDLE_S for name, follower in followers.items()
+    }
+    others = ", ".join(f"`{name}` {part:.3%}" for name, part in share.items() if name != OURS)
+    row = Row(f"idle CPU of `{OURS}`, {IDLE_S:.0f} s", f"{share[OURS]:.3%}", others)
     return row.must(share[OURS] < IDLE_SHARE, f"< {IDLE_SHARE:.1%}")
 
 
 def mail(rounds: int, scratch: str) -> Row:
-    """Until `msg recv -f` prints what came through a pipe of three."""
+    """From the append until `msg recv -f` prints the mail that a pipe of three made of it."""
     what = "append → `ev tail -f \\| jq \\| msg send` → `msg recv -f`"
     place = Place(f"{scratch}/follow-mail")
     try:
@@ -203,7 +204,7 @@ def mail(rounds: int, scratch: str) -> Row:
     except peers.MissingError as why:
         return Row(what, note=str(why))
     place.run("ev", "init")
-    place.run("ev", "emit", "bench.began", "--as", "bench")  # mail goes to who is known
+    place.run("ev", "emit", "bench.began", "--as", "bench")  # mail goes to known agents only
     write = appender(place, "bench.mail")
     pipe, inbox = Follower(place, PIPELINE), Follower(place, "exec msg recv -f --as bench")
     with measure.running(pipe.process, inbox.process):

@@ -1,11 +1,11 @@
-"""What a question costs on a long history: `wk ready`, `wk show`, `wk new` on 1,000 to 1,000,000 events, and a rebuild.
+"""The cost of `wk` commands on 1,000 to 1,000,000 events, and of rebuilding a view.
 
     python bench/growth.py [ROUNDS] [--picture FILE.svg]
 
-The same command runs on each store in turn, with a warm index. Where an answer grows with the store, the command asks
-for one line of it, and a row without a limit shows the rest. The rebuild is one command whose view was deleted before:
-its time from start to end, and the most memory that a process of it had. `--picture` draws the costs against the
-history (it needs matplotlib: `pip install '.[bench]'`).
+The same command runs on each store in turn, with a warm index. If its answer grows with the store,
+the command asks for one line, and a row without a demand has the whole answer. A rebuild is one
+command whose view was deleted before: its time, and the peak memory of one process. `--picture`
+draws the costs against the history (needs matplotlib: `pip install '.[bench]'`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ READY, SHOW, SHORT, NEW, ALL = (
     "wk new",
     "wk ready",
 )
-DEMANDED, SLOW = (READY, SHOW, SHORT, NEW), "a single figure, of a machine that had other work"
+DEMANDED = (READY, SHOW, SHORT, NEW)
 
 
 def argv(command: str, item: str) -> list[str]:
@@ -41,7 +41,7 @@ def argv(command: str, item: str) -> list[str]:
 
 
 def measured(rounds: int, places: dict[int, Place]) -> Took:
-    """Each command on each store, once a round."""
+    """Run each command on each store, once a round."""
     acts: dict[str, Act] = {}
     items = {
         size: place.run("wk", "ready", "-n", "1", "-o", "id").decode().strip()
@@ -61,26 +61,25 @@ def rows(rounds: int, scratch: str, picture: str = "") -> Iterator[Row]:
     for command in (*DEMANDED, ALL):
         for size in SIZES[1:]:
             most = GROWTH if command in DEMANDED else None
-            said, name = f"{SIZES[0]:,} events", f"{command} {size}"
-            yield took.row(
-                f"`{command}`, {size:,} events", name, f"{command} {SIZES[0]}", most, said=said
-            )
+            what, small = f"`{command}`, {size:,} events", f"{command} {SIZES[0]}"
+            label = f"{SIZES[0]:,} events"
+            yield took.row(what, f"{command} {size}", small, most, label=label)
     if picture:
         draw(took, picture)
     yield from rebuilds(places[SIZES[-1]])
 
 
 def rebuilds(place: Place) -> Iterator[Row]:
-    """How fast and in how much memory both databases of a store are made."""
+    """Time and memory to rebuild the work view and the index."""
     item = place.run("wk", "ready", "-n", "1", "-o", "id").decode().strip()
     count = place.run("ev", "replay", "-o", "id").count(b"\n")
     for name, command in (("work", ["wk", "ready", "-n", "1"]), ("index", ["ev", "show", item])):
-        made = []
+        runs = []
         for _ in range(REBUILDS):
             for file in Path(place.store, "local").glob(f"{name}.sqlite*"):
                 file.unlink()
-            made.append(place.used(*command))
-        seconds, memory = (statistics.median(one) for one in zip(*made, strict=True))
+            runs.append(place.used(*command))
+        seconds, memory = (statistics.median(values) for values in zip(*runs, strict=True))
         what = f"{name}.sqlite from nothing, {count:,} events, median of {REBUILDS}"
         row = Row(what, f"{measure.shown(seconds)}, {count / seconds:,.0f}/s")
         yield row.must(
@@ -93,7 +92,7 @@ def rebuilds(place: Place) -> Iterator[Row]:
 
 
 def draw(took: Took, path: str) -> None:
-    """The cost of each command against the history, as SVG: the same picture for the same figures."""
+    """Draw the cost of each command against the history, as a reproducible SVG."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -118,5 +117,5 @@ def draw(took: Took, path: str) -> None:
 
 if __name__ == "__main__":
     file = sys.argv.pop() if "--picture" in sys.argv else ""
-    sys.argv = [one for one in sys.argv if one != "--picture"]
+    sys.argv = [word for word in sys.argv if word != "--picture"]
     sys.exit(measure.alone("growth", lambda rounds, scratch: rows(rounds, scratch, file)))

@@ -1,4 +1,4 @@
-"""Long histories, the same ones for the same size: work items side by side, ten events each, one in a hundred open.
+"""Long histories, reproducible: interleaved work items of ten events, one in a hundred of them open.
 
 python bench/history.py STORE COUNT
 """
@@ -16,22 +16,22 @@ from coord_kernel import Journal, Store
 
 SIZES = (1_000, 100_000, 1_000_000)
 EVENTS, BATCH, OPEN = 10, 1_000, 100
-"""Events an item, items that are written side by side, and of so many items one is open."""
+"""Events per item, items interleaved, and one open item in so many."""
 
 
 def place(scratch: str, count: int) -> Place:
-    """A store with so many events; made once in a scratch directory, and added to by whoever measures with it."""
-    found = Place(f"{scratch}/history-{count}")
-    if not os.path.exists(found.store):
-        found.run("git", "init", "--quiet")
-        found.run("ev", "init")
-        # In a process of its own: what this one holds would count as memory of its children.
-        found.run(sys.executable, __file__, found.store, str(count))
-    return found
+    """A store with `count` events, made once per scratch directory. Benchmarks append to it."""
+    history = Place(f"{scratch}/history-{count}")
+    if not os.path.exists(history.store):
+        history.run("git", "init", "--quiet")
+        history.run("ev", "init")
+        # In a separate process: memory of this one would count as memory of its children.
+        history.run(sys.executable, __file__, history.store, str(count))
+    return history
 
 
 def life(number: int, item: str, last: str, step: int) -> Json:
-    """What happens to an item in this step after it was made; `last` is the event before."""
+    """The draft of an item's event in this step; `last` is the event before it."""
     about = {"refs": {"work_id": item}, "base": [last]}
     if step == EVENTS - 1 and number % OPEN:
         return {"type": "work.closed", "body": {"resolution": "done", "note": "as asked"}, **about}
@@ -47,21 +47,21 @@ def life(number: int, item: str, last: str, step: int) -> Json:
 
 
 def build(path: str, count: int) -> None:
-    """Append the history: items side by side, each event with the one before as its base."""
+    """Append the history: interleaved items, each event with its predecessor as base."""
     journal, actor = Journal(Store(path, "bench")), {"agent_id": "agent:bench"}
     for first in range(0, count // EVENTS, BATCH):
         numbers = range(first, min(first + BATCH, count // EVENTS))
         titles = (
             {"title": f"item {number} of a long history", "labels": ["bench"]} for number in numbers
         )
-        made = journal.append(
+        created = journal.append(
             actor,
             [{"type": "work.created", "refs": {"work_id": SELF}, "body": body} for body in titles],
         )
-        last = items = [one.id for one in made]
+        last = items = [event.id for event in created]
         for step in range(1, EVENTS):
             drafts = [life(*about, step) for about in zip(numbers, items, last, strict=True)]
-            last = [one.id for one in journal.append(actor, drafts)]
+            last = [event.id for event in journal.append(actor, drafts)]
 
 
 if __name__ == "__main__":

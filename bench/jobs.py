@@ -1,9 +1,9 @@
-"""A job beside nq and task-spooler: `true` through a queue, from its request until its exit status is known.
+"""A job beside nq and task-spooler: `true`, from its request until its exit status is known.
 
     python bench/jobs.py [ROUNDS]
 
-`run request`, then a worker that takes it and ends (`run worker --once`), is what `nq` and `nq -w`, `tsp` and `tsp -w`
-do; theirs write to no disk that they wait for. `run exec` asks and waits in one process, as `tsp -f` does.
+`run request` and `run worker --once` correspond to `nq` and `nq -w`, `tsp` and `tsp -w`, which do
+not wait for the disk. `run exec` requests and waits in one process, as `tsp -f` does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
         subprocess.run(argv, cwd=place.path, env=place.env, capture_output=True).returncode
         == ABSENT
     ):
-        yield Row("a job beside nq and tsp", note="`run` is not there yet")
+        yield Row("a job beside nq and tsp", note="`run` is missing")
         return
     place.env |= {
         "TS_SOCKET": f"{place.path}/tsp",
@@ -52,11 +52,11 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
     took = measure.interleaved(rounds, acts)
     if "tsp" in acts:
         place.run(*peers.program("tsp"), "-K")
-    for name, said in (("nq", "`nq`, `nq -w`"), ("tsp", "`tsp`, `tsp -w`")):
+    for name, label in (("nq", "`nq`, `nq -w`"), ("tsp", "`tsp`, `tsp -w`")):
         if name in acts:
-            yield took.row("`run request`, `run worker --once`", "queued", name, said=said)
+            yield took.row("`run request`, `run worker --once`", "queued", name, label=label)
     if "tsp -f" in acts:
-        yield took.row("`run exec`", "exec", "tsp -f", said="`tsp -f`")
+        yield took.row("`run exec`", "exec", "tsp -f", label="`tsp -f`")
 
 
 def _both(place: Place, ask: list[str], wait: list[str]) -> Act:

@@ -1,9 +1,9 @@
-"""What a lease costs when much is held: `lease acquire`, `renew`, `release`, `ls` of one, over 10 and 10,000 held.
+"""The cost of one lease while 10 or 10,000 are held: `lease acquire`, `renew`, `release`, `ls`.
 
     python bench/leases.py [ROUNDS]
 
-Half of what is held are files of one directory, so that it has one beginning; half are environments. Two rows are the
-same decision inside one process, without the start of Python, which hides it.
+Half of the held resources are files of one directory, so that they share a prefix; half are
+environments. Two rows measure the same decision inside one process, without the start of Python.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FEW, MANY, GROWTH, TTL_MS = 10, 10_000, 1.5, 6 * 60 * 60 * 1000
 
 
 class Held:
-    """A store in which so much is held; a round acquires, asks, and gives back."""
+    """A store with `count` leases; a round acquires, lists, renews and releases one more."""
 
     def __init__(self, scratch: str, count: int) -> None:
         self.place, self.lease = Place(f"{scratch}/leases-{count}"), ""
@@ -37,13 +37,13 @@ class Held:
             self.scope.acquire(Wanted([name], "x", TTL_MS))
 
     def acts(self) -> dict[str, Act]:
-        one = Wanted(["file:src/here.py"], "x", 1)
+        short = Wanted(["file:src/here.py"], "x", 1)
         return {
             "`lease acquire`": self.acquire,
             "`lease renew`": lambda: self.place.time("lease", "renew", self.lease),
             "`lease ls RESOURCE`": self.place.act("lease ls file:src/new.py"),
             "`lease release`": lambda: self.place.time("lease", "release", self.lease),
-            "a lease acquired, in one process": lambda: _timed(lambda: self.scope.acquire(one)),
+            "a lease acquired, in one process": lambda: _timed(lambda: self.scope.acquire(short)),
             "a lease refused, in one process": lambda: _timed(self.refused),
         }
 
@@ -61,7 +61,7 @@ class Held:
             self.scope.acquire(Wanted(["env:0"], "x", 1))
         except No:
             return
-        sys.exit("leases: what is held was granted again")
+        sys.exit("leases: a held resource was granted again")
 
 
 def _timed(act: Callable[[], object]) -> float:
@@ -75,10 +75,9 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
     for count in (FEW, MANY):
         acts |= {f"{name} {count}": act for name, act in Held(scratch, count).acts().items()}
     took = measure.interleaved(rounds, acts)
-    for name in [one.removesuffix(f" {FEW}") for one in acts if one.endswith(f" {FEW}")]:
-        yield took.row(
-            f"{name}, {MANY:,} held", f"{name} {MANY}", f"{name} {FEW}", GROWTH, said=f"{FEW} held"
-        )
+    for name in [name.removesuffix(f" {FEW}") for name in acts if name.endswith(f" {FEW}")]:
+        what, label = f"{name}, {MANY:,} held", f"{FEW} held"
+        yield took.row(what, f"{name} {MANY}", f"{name} {FEW}", GROWTH, label=label)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What mail costs on a long history: `msg recv` with 3 unread, and its kin, on 1,000 to 1,000,000 events; a queue.
+"""The cost of mail on 1,000 to 1,000,000 events: `msg recv` with 3 unread messages and others.
 
     python bench/mail.py [ROUNDS]
 
-One event in ten is mail, and all of it but 3 messages is acked. Then one process takes messages from a queue and acks
-them, one by one.
+One event in ten is mail or an ack, and all messages except 3 are acked. Then one consumer takes the
+messages of a queue and acks them, one by one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from coord_envelope.codec import Json
 from coord_kernel import Journal, Store
 
 GROWTH, BATCH, MAIL, UNREAD, QUEUE = 1.5, 10_000, 20, 3, 50
-"""Most growth; events an append; of so many events one is a message and one its ack; what is unread; in the queue."""
+"""Highest ratio; events per append; one message and one ack in so many; unread; in the queue."""
 COMMANDS = (
     "recv",
     "ls",
@@ -33,23 +33,23 @@ COMMANDS = (
 
 
 def place(scratch: str, count: int) -> Place:
-    found = Place(f"{scratch}/mail-{count}", "reader")
-    found.run("ev", "init")
-    found.run(sys.executable, __file__, "--build", found.store, str(count))
-    return found
+    mailbox = Place(f"{scratch}/mail-{count}", "reader")
+    mailbox.run("ev", "init")
+    mailbox.run(sys.executable, __file__, "--build", mailbox.store, str(count))
+    return mailbox
 
 
 def build(path: str, count: int) -> None:
-    """Append the history: what is no mail, mail, and its acks; the last UNREAD messages have none."""
+    """Append messages, their acks except for the last UNREAD, and other events."""
     journal = Journal(Store(path, "bench"))
     writer, reader = {"agent_id": "agent:writer"}, {"agent_id": "agent:reader"}
     for first in range(0, count, BATCH):
         size = min(BATCH, count - first)
         tail = UNREAD if first + size >= count else 0
-        sent = journal.append(writer, [message(n) for n in range(size // MAIL)])
+        sent = journal.append(writer, [message_draft(n) for n in range(size // MAIL)])
         acks = [
-            {"type": "msg.acked", "refs": {"msg_id": one.id}, "body": {"kind": "done"}}
-            for one in sent[: len(sent) - tail]
+            {"type": "msg.acked", "refs": {"msg_id": message.id}, "body": {"kind": "done"}}
+            for message in sent[: len(sent) - tail]
         ]
         journal.append(reader, acks)
         rest = size - len(sent) - len(acks)
@@ -58,7 +58,7 @@ def build(path: str, count: int) -> None:
         )
 
 
-def message(number: int) -> Json:
+def message_draft(number: int) -> Json:
     return {
         "type": "msg.sent",
         "to": ["agent:reader"],
@@ -66,11 +66,11 @@ def message(number: int) -> Json:
     }
 
 
-def drain(found: Place) -> float:
-    """Seconds of one consumer that takes and acks one message at a time, each with two processes."""
-    found.run("msg", "send", stdin=b'{"to":"queue:bench","text":"job"}\n' * QUEUE)
+def drain(place: Place) -> float:
+    """Seconds of one consumer that takes and acks one message at a time, in two processes each."""
+    place.run("msg", "send", stdin=b'{"to":"queue:bench","text":"job"}\n' * QUEUE)
     began, done = time.perf_counter(), 0
-    while found.run("bash", "-c", "msg recv queue:bench | msg ack"):
+    while place.run("bash", "-c", "msg recv queue:bench | msg ack"):
         done += 1
     assert done == QUEUE
     return time.perf_counter() - began
@@ -79,15 +79,15 @@ def drain(found: Place) -> float:
 def rows(rounds: int, scratch: str) -> Iterator[Row]:
     places = {size: place(scratch, size) for size in SIZES}
     acts: dict[str, Act] = {}
-    for size, found in places.items():
-        unread = found.run("msg", "recv", "-o", "id").decode().split()
+    for size, mailbox in places.items():
+        unread = mailbox.run("msg", "recv", "-o", "id").decode().split()
         assert len(unread) == UNREAD
         for command in COMMANDS:
-            acts[f"{command} {size}"] = found.act(f"msg {command.replace('ID', unread[0])}")
+            acts[f"{command} {size}"] = mailbox.act(f"msg {command.replace('ID', unread[0])}")
     took = measure.interleaved(rounds, acts)
     for command in COMMANDS:
         what, small = f"`msg {command}`, {SIZES[-1]:,} events", f"{command} {SIZES[0]}"
-        yield took.row(what, f"{command} {SIZES[-1]}", small, GROWTH, said=f"{SIZES[0]:,} events")
+        yield took.row(what, f"{command} {SIZES[-1]}", small, GROWTH, label=f"{SIZES[0]:,} events")
     seconds = drain(places[SIZES[0]])
     what = f"{QUEUE} messages of a queue: `msg recv \\| msg ack`, one by one"
     yield Row(what, f"{measure.shown(seconds)}, {QUEUE / seconds:.0f}/s")

@@ -1,7 +1,8 @@
-"""The clock of the benchmarks. What is compared runs in turn, round by round, and is judged by the median of ratios.
+"""The clock of the benchmarks.
 
-Of two things that ran in the same round the machine's other work met both, so their ratio says what their times do
-not. A round before the first warms up and is not counted.
+What is compared runs in turn, round by round. The result is the median of the ratios of the
+rounds: other work of the machine affects both sides of a round alike, so a ratio is stable where
+times are not. One round before the first is a warm-up and is not counted.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ PYTHON = (sys.executable, "-c", "pass")
 HEAD = "| what | coord | peer | ratio | demand | |\n|---|---:|---|---:|---:|---|"
 
 Act = Callable[[], float]
-"""Does something, and says how many seconds of it count."""
+"""Does something and returns the seconds that count."""
 
 
 class Row:
-    """A line of the table. `holds` is None where nothing is demanded."""
+    """A row of the table. `holds` is None if there is no demand."""
 
     def __init__(
         self, what: str, ours: str = "", peer: str = "", ratio: str = "", note: str = ""
@@ -42,7 +43,7 @@ class Row:
         self.holds: bool | None = None
 
     def must(self, holds: bool, demand: str, why: str = "") -> Row:
-        """Hold it to a demand; `why` stands beside it when it is missed."""
+        """Set a demand; `why` is printed beside it if it is missed."""
         self.demand, self.holds = demand, holds
         self.note = "holds" if holds else f"**missed**: {why}".removesuffix(": ")
         return self
@@ -64,10 +65,10 @@ class Took:
         return shown(self.median(name))
 
     def ratio(self, name: str, peer: str, less: str | None = None) -> float:
-        """The median of what it took over what the peer took in the same round; `less` is taken off it before."""
-        away = self.seconds[less] if less else [0.0] * len(self.seconds[name])
-        pairs = zip(self.seconds[name], away, self.seconds[peer], strict=True)
-        return statistics.median((one - off) / other for one, off, other in pairs)
+        """The median ratio to the peer in the same round; `less` is subtracted first."""
+        subtracted = self.seconds[less] if less else [0.0] * len(self.seconds[name])
+        rounds = zip(self.seconds[name], subtracted, self.seconds[peer], strict=True)
+        return statistics.median((own - part) / theirs for own, part, theirs in rounds)
 
     def row(
         self,
@@ -76,16 +77,16 @@ class Took:
         peer: str,
         most: float | None = None,
         why: str = "",
-        said: str = "",
+        label: str = "",
     ) -> Row:
-        """One act beside its peer (called `said`), and the most that it may cost of that."""
+        """One act beside its peer (printed as `label`), and the highest ratio demanded."""
         ratio = self.ratio(name, peer)
-        row = Row(what, self.shown(name), f"{said or peer} {self.shown(peer)}", f"{ratio:.2f}")
+        row = Row(what, self.shown(name), f"{label or peer} {self.shown(peer)}", f"{ratio:.2f}")
         return row if most is None else row.must(ratio <= most, f"≤ {most}", why)
 
 
 def interleaved(rounds: int, acts: Mapping[str, Act]) -> Took:
-    """Each act once a round, in this order."""
+    """Run each act once a round, in this order."""
     took: dict[str, list[float]] = {name: [] for name in acts}
     for number in range(rounds + 1):
         for name, act in acts.items():
@@ -96,7 +97,7 @@ def interleaved(rounds: int, acts: Mapping[str, Act]) -> Took:
 
 
 class Place:
-    """A directory with a store (once `ev init` ran there), and what is run in it."""
+    """A directory with a store (after `ev init`), and the commands that run in it."""
 
     def __init__(self, path: str, agent: str = "bench") -> None:
         self.path, self.store = path, f"{path}/.coord"
@@ -111,7 +112,7 @@ class Place:
         self.env = kept | here
 
     def run(self, *argv: str, stdin: bytes | None = None) -> bytes:
-        """What it prints. Ends the benchmark if it fails: what does not work has no speed."""
+        """The output of a command. Ends the benchmark if the command fails."""
         done = subprocess.run(
             argv, cwd=self.path, env=self.env, input=stdin or b"", capture_output=True
         )
@@ -119,7 +120,7 @@ class Place:
         return done.stdout
 
     def time(self, *argv: str, stdin: str = os.devnull, stdout: str = os.devnull) -> float:
-        """Seconds from its start to its end; it reads this file, and adds what it prints to that one."""
+        """Seconds of a command. It reads the file `stdin` and appends its output to `stdout`."""
         with open(stdin, "rb") as source, open(stdout, "ab") as sink:
             began = time.perf_counter()
             done = subprocess.run(
@@ -130,12 +131,12 @@ class Place:
         return took
 
     def act(self, *argv: str, stdin: str = os.devnull, stdout: str = os.devnull) -> Act:
-        """Time this, as `time`; a line of several words is split."""
+        """An act that times a command; a single argument is split into words."""
         words = argv[0].split() if len(argv) == 1 else argv
         return lambda: self.time(*words, stdin=stdin, stdout=stdout)
 
     def used(self, *argv: str) -> tuple[float, float]:
-        """Seconds it took, and the most memory in MB that a process of it had."""
+        """Seconds of a command, and the peak memory in MB of one of its processes."""
         program = shutil.which(argv[0], path=self.env["PATH"]) or argv[0]
         began = time.perf_counter()
         silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0o600)]
@@ -144,20 +145,20 @@ class Place:
         return time.perf_counter() - began, usage.ru_maxrss * 1024 / 1e6
 
 
-def _demand(argv: Iterable[str], status: int, said: bytes) -> None:
+def _demand(argv: Iterable[str], status: int, err: bytes) -> None:
     if status:
         sys.exit(
-            f"{' '.join(argv)[:200]}: exit {status}: {said.decode(errors='replace').strip()[-400:]}"
+            f"{' '.join(argv)[:200]}: exit {status}: {err.decode(errors='replace').strip()[-400:]}"
         )
 
 
 @contextmanager
 def running(*processes: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Ends them, and what they started in their groups."""
+    """Kill the processes and their process groups at the end."""
     with ExitStack() as stack:
-        for one in processes:
-            stack.callback(one.wait)
-            stack.callback(os.killpg, one.pid, 9)
+        for process in processes:
+            stack.callback(process.wait)
+            stack.callback(os.killpg, process.pid, 9)
         yield
 
 
@@ -168,14 +169,13 @@ def shown(seconds: float) -> str:
 
 
 def quantiles(values: list[float]) -> tuple[float, float]:
-    """The median and the 99th of 100."""
-    return statistics.median(values), statistics.quantiles(values, n=100)[98] if len(
-        values
-    ) > 1 else values[0]
+    """The median and the 99th percentile."""
+    p99 = statistics.quantiles(values, n=100)[98] if len(values) > 1 else values[0]
+    return statistics.median(values), p99
 
 
 def machine(place: str) -> str:
-    """What it was measured on, in one line."""
+    """The machine and the versions, in one line."""
     fields = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
     cpu = next(
         (value.strip() for name, _, value in fields if name.startswith("model name")),
@@ -184,12 +184,13 @@ def machine(place: str) -> str:
     disk = subprocess.run(
         ["stat", "-f", "-c", "%T", place], capture_output=True, text=True
     ).stdout.strip()
+    host = f"{os.cpu_count()} CPUs, {cpu}, Linux {platform.release()}, {disk}"
     own = f"coord {VERSION}, Python {platform.python_version()}"
-    return f"{os.cpu_count()} × {cpu}, Linux {platform.release()}, {disk}; {', '.join([own, *peers.versions()])}"
+    return f"{host}; {', '.join([own, *peers.versions()])}"
 
 
 Theme = Callable[[int, str], Iterable[Row]]
-"""Its rows, after so many rounds, with a scratch directory that all share."""
+"""Yields rows, given the number of rounds and a scratch directory that all themes share."""
 
 
 def report(themes: Mapping[str, Theme], rounds: int) -> int:
@@ -203,10 +204,8 @@ def report(themes: Mapping[str, Theme], rounds: int) -> int:
                 print(row, flush=True)
                 missed = missed or row.holds is False
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-        load = f"load {os.getloadavg()[0]:.1f}"
-        print(
-            f"\n{time.strftime('%Y-%m-%d')}; {machine(place)}; medians of {rounds} rounds, in turn; {load}"
-        )
+        how = f"medians of {rounds} rounds, in turn; load {os.getloadavg()[0]:.1f}"
+        print(f"\n{time.strftime('%Y-%m-%d')}; {machine(place)}; {how}")
     return int(missed)
 
 

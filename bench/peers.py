@@ -1,6 +1,7 @@
-"""The programs we are compared with: those that are installed, else those of Debian and of npm, unpacked in the venv.
+"""The programs we compare with: installed ones, or packages of Debian and npm unpacked in the venv.
 
-Nothing is installed into the system, and no root is needed. What cannot be had is a row that says so.
+Nothing is installed into the system, and root is not needed. A peer that cannot be had becomes a
+row with the reason.
 """
 
 from __future__ import annotations
@@ -26,32 +27,32 @@ DEBIAN = {
 """Program → packages. redis-cli comes with redis-server."""
 NPM = {"tbd": "get-tbd"}
 VERSION = {"tsp": "-V"}
-"""How a program tells its version, if not by --version."""
+"""The option that prints the version, if not --version."""
 
 
 class MissingError(Exception):
-    """A peer that is not here and cannot be had; its text says why."""
+    """A peer that is not installed and cannot be fetched; the text is the reason."""
 
 
 def program(name: str) -> list[str]:
-    """The beginning of its command line. Raises MissingError."""
+    """The words that start the program. Raises MissingError."""
     if name not in _USED:
-        _USED[name] = _found(name)
+        _USED[name] = _located(name)
     return _USED[name]
 
 
 _USED: dict[str, list[str]] = {}
 
 
-def _found(name: str) -> list[str]:
-    if found := shutil.which(name):
-        return [found]
+def _located(name: str) -> list[str]:
+    if path := shutil.which(name):
+        return [path]
     if name in NPM:
         return [str(_from_npm(NPM[name]) / name)]
     root = _from_debian("redis-server" if name.startswith("redis") else name)
     if not (root / "usr/bin" / name).exists():
-        raise MissingError(f"{name} is in no package that was unpacked")
-    libraries = ":".join(str(one) for one in sorted(root.glob("usr/lib/*-linux-*")))
+        raise MissingError(f"{name} is not in the unpacked packages")
+    libraries = ":".join(str(path) for path in sorted(root.glob("usr/lib/*-linux-*")))
     return [
         *(("env", f"LD_LIBRARY_PATH={libraries}") if libraries else ()),
         str(root / "usr/bin" / name),
@@ -63,11 +64,9 @@ def _from_debian(name: str) -> Path:
     root = ROOT / name
     if not root.exists():
         packages = list(DEBIAN[name])
-        told = _run("apt-cache", "depends", "--important", *packages)
-        needed = {
-            line.split()[-1] for line in told.splitlines() if "Depends:" in line and "<" not in line
-        }
-        packages += [one for one in sorted(needed - set(packages)) if not _installed(one)]
+        lines = _run("apt-cache", "depends", "--important", *packages).splitlines()
+        needed = {line.split()[-1] for line in lines if "Depends:" in line and "<" not in line}
+        packages += [name for name in sorted(needed - set(packages)) if not _installed(name)]
         with tempfile.TemporaryDirectory() as place:
             _run("apt-get", "download", *packages, cwd=place)
             for file in sorted(Path(place).glob("*.deb")):
@@ -99,18 +98,18 @@ def _run(*argv: str, cwd: str | None = None) -> str:
     except (OSError, subprocess.TimeoutExpired) as reason:
         raise MissingError(f"{argv[0]}: {reason}") from None
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["failed"]
-        raise MissingError(f"{argv[0]}: {said[-1]}")
+        output = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["failed"]
+        raise MissingError(f"{argv[0]}: {output[-1]}")
     return done.stdout
 
 
 def versions() -> list[str]:
-    """Of those that were used: what each calls itself, in a few words."""
+    """Name and version of each program that was used."""
     return [_version(name, argv) for name, argv in sorted(_USED.items())]
 
 
 def _version(name: str, argv: list[str]) -> str:
-    if name == "nq":  # it tells none
+    if name == "nq":  # has no option for it
         words = _run("apt-cache", "policy", "nq").partition("Candidate:")[2].split()
     else:
         done = subprocess.run(
@@ -129,7 +128,7 @@ def _version(name: str, argv: list[str]) -> str:
 
 @contextmanager
 def redis(scratch: str, *settings: str) -> Iterator[str]:
-    """A server of our own behind a socket in the scratch directory, which is what is given. Raises MissingError."""
+    """Run a server of our own; yields the path of its socket. Raises MissingError."""
     place = tempfile.mkdtemp(dir=scratch)
     socket = f"{place}/socket"
     argv = [
@@ -155,10 +154,10 @@ def redis(scratch: str, *settings: str) -> Iterator[str]:
         server.wait()
 
 
-def until(true: Callable[[], bool], patience_s: float = 30.0) -> None:
-    """Wait for it. Raises TimeoutError."""
+def until(condition: Callable[[], bool], patience_s: float = 30.0) -> None:
+    """Wait for a condition. Raises TimeoutError."""
     end = time.monotonic() + patience_s
-    while not true():
+    while not condition():
         if time.monotonic() > end:
             raise TimeoutError
         time.sleep(0.002)

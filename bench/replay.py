@@ -1,10 +1,10 @@
-"""Reading a whole history: `ev replay` beside `sort -m`, with a filter beside `grep | sort` and jq, and its memory.
+"""`ev replay` beside `sort -m`, filtered beside `grep | sort` and jq, and its memory.
 
     python bench/replay.py [ROUNDS]
 
-Eight writers took turns at random (from a seed), so that the merge has something to do; one event in ten is of the
-type that is looked for. The peers get one file for each writer, and sort by bytes. Once with nothing known of the
-files, and then as it is from there on: which of them hold nothing but good lines is remembered.
+Eight writers took turns at random (from a seed), so that the merge has work to do; one event in ten
+has the type of the filter. The peers get one file per writer, and sort by bytes. The first replay
+checks every line; later ones know which files hold only good lines.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ COUNT, WRITERS, SEED = 1_000_000, 8, 15
 MERGE, FILTER, MEMORY = 4.5, 2.0, 1.1
 BEGAN_MS = 1_760_000_000_000
 WANTED = "ci.failed"
-PARSED = "each line is parsed, once: a reader passes over bad ones, `sort` and `grep` believe all"
+PARSED = "each line is parsed, once, to skip bad ones; `sort` and `grep` check nothing"
 RACY_S = 2.5
-"""What changed just now is not remembered."""
+"""A file is not remembered as good until so long after its last change."""
 
 
 class Writer:
@@ -40,25 +40,25 @@ class Writer:
         self.name, self.actor = f"agent.w{number}~bench00{number}", {"agent_id": f"agent:w{number}"}
         self.directory, self.plain = f"{place.store}/journal/{self.name}", f"{place.path}/w{number}"
         os.makedirs(self.directory, mode=0o700)
-        self.seq, self.held, self.first = 0, list[bytes](), 1
+        self.seq, self.lines, self.first = 0, list[bytes](), 1
 
     def add(self, draft: Json, event_id: str, now: int) -> None:
         self.seq += 1
         head = ("bench", self.name, self.seq)
-        self.held.append(event.build(draft, event_id, now, head, self.actor).raw + b"\n")
-        if len(self.held) * 200 >= SEGMENT:
+        self.lines.append(event.build(draft, event_id, now, head, self.actor).raw + b"\n")
+        if len(self.lines) * 200 >= SEGMENT:
             self.seal()
 
     def seal(self) -> None:
-        lines = b"".join(self.held)
+        data = b"".join(self.lines)
         for path in (f"{self.directory}/{self.first:012d}.jsonl", self.plain):
             with open(path, "ab") as file:
-                file.write(lines)
-        self.first, self.held = self.seq + 1, []
+                file.write(data)
+        self.first, self.lines = self.seq + 1, []
 
 
 def history(path: str, count: int) -> tuple[Place, list[str]]:
-    """A store of so many events, and a file of each writer's."""
+    """A store of `count` events, and one plain file per writer."""
     place, chance, stamp = Place(path), random.Random(SEED), 0
     place.run("ev", "init")
     writers = [Writer(place, number) for number in range(WRITERS)]
@@ -81,7 +81,7 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
     few, _ = history(f"{scratch}/replay-few", COUNT // 10)
     place, files = history(f"{scratch}/replay", COUNT)
     place.env["LC_ALL"] = "C"
-    found = place.run("ev", "replay", "--type", WANTED).count(b"\n")
+    matching = place.run("ev", "replay", "--type", WANTED).count(b"\n")
     grep = f'grep -hF \'"type":"{WANTED}"\' {" ".join(files)} | sort'
 
     def first() -> float:
@@ -96,20 +96,14 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
         "filter": place.act("ev", "replay", "--type", WANTED),
         "grep": place.act("sh", "-c", grep),
     }
-    if place.run("sh", "-c", grep).count(b"\n") != found:
+    if place.run("sh", "-c", grep).count(b"\n") != matching:
         sys.exit("replay: the filter and its peer find different lines")
     took = measure.interleaved(rounds, acts)
-    yield took.row(f"`ev replay`, {COUNT:,} events", "replay", "merge", MERGE, said="`sort -m`")
-    yield took.row(
-        f"the first `ev replay` of {COUNT:,} events",
-        "first",
-        "merge",
-        MERGE,
-        PARSED,
-        said="`sort -m`",
-    )
-    what = f"`ev replay --type`, {found:,} of {COUNT:,}"
-    yield took.row(what, "filter", "grep", FILTER, said="`grep \\| sort`")
+    yield took.row(f"`ev replay`, {COUNT:,} events", "replay", "merge", MERGE, label="`sort -m`")
+    what = f"the first `ev replay` of {COUNT:,} events"
+    yield took.row(what, "first", "merge", MERGE, PARSED, "`sort -m`")
+    what = f"`ev replay --type`, {matching:,} of {COUNT:,}"
+    yield took.row(what, "filter", "grep", FILTER, label="`grep \\| sort`")
     yield _beside_jq(what, max(rounds // 10, 1), place, files)
     yield _memory(place, few)
 
@@ -122,13 +116,13 @@ def _beside_jq(what: str, rounds: int, place: Place, files: list[str]) -> Row:
     took = measure.interleaved(
         rounds, {"filter": place.act("ev", "replay", "--type", WANTED), "jq": jq}
     )
-    return took.row(what, "filter", "jq", said=f"`jq 'select(…)'`, {rounds} rounds,")
+    return took.row(what, "filter", "jq", label=f"`jq 'select(…)'`, {rounds} rounds,")
 
 
 def _memory(place: Place, few: Place) -> Row:
     forget(place)
     forget(few)
-    most, least = (one.used("ev", "replay")[1] for one in (place, few))
+    most, least = place.used("ev", "replay")[1], few.used("ev", "replay")[1]
     row = Row(
         f"memory of the first `ev replay`, {COUNT:,} events",
         f"{most:.0f} MB",

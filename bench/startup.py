@@ -1,10 +1,10 @@
-"""What a call costs, in multiples of `python -c pass`: the commands that DESIGN 15 wants fast.
+"""The cost of the hot commands, in multiples of `python -c pass`.
 
     python bench/startup.py [ROUNDS]
 
-Each round runs every command once, with a bare Python right before it: so what else the machine does meets both.
-Durable writes are included. The naive twin is what somebody would write without a thought of it: an append behind
-Typer, orjson, python-ulid and filelock.
+Each round runs every command once, with a bare Python right before it, so that other work of the
+machine affects both. Durable writes are included. The naive version of `ev emit` is an append with
+Typer, orjson, python-ulid and filelock, without attention to start-up.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from measure import PYTHON, Act, Place, Row
 FAST, WITH_INDEX = 2.0, 2.5
 DEMAND = {"ev emit": FAST, "ev tail": FAST, "msg send": FAST}
 WHY = {
-    "msg send": "it loads the modules that receive and show, too",
-    "wk claim": "it opens two databases, that of the items and that of the keys",
-    "wk close": "it opens two databases, that of the items and that of the keys",
+    "msg send": "it also loads the modules that receive and show",
+    "wk claim": "it opens two databases: items and keys",
+    "wk close": "it opens two databases: items and keys",
 }
 STEPS = (
     "ev emit a.b --body {}",
@@ -39,12 +39,12 @@ STEPS = (
     "lease renew {id}",
     "lease release {id}",
 )
-"""In this order; {id} is what the last `-o id` printed."""
+"""In this order; {id} is the output of the last `-o id`."""
 BY_TYPER = """
 import sys
 from coord_kernel.cli import application
 import coord_ev.cli as cli
-sys.exit(shell.run("ev", cli.ABOUT, cli.COMMANDS, "coord_ev.options", sys.argv[1:]))
+sys.exit(application.run("ev", cli.ABOUT, cli.COMMANDS, "coord_ev.options", sys.argv[1:]))
 """
 NAIVE = """
 import os, sys
@@ -55,7 +55,8 @@ def top(): ...
 @app.command()
 def emit(type_: str, body: str = "{}"):
     with filelock.FileLock("naive.lock"), open("naive.jsonl", "ab") as file:
-        line = orjson.dumps({"event_id": str(ulid.ULID()), "type": type_, "body": orjson.loads(body)}) + b"\\n"
+        event = {"event_id": str(ulid.ULID()), "type": type_, "body": orjson.loads(body)}
+        line = orjson.dumps(event) + b"\\n"
         file.write(line)
         file.flush()
         os.fdatasync(file.fileno())
@@ -65,45 +66,45 @@ app()
 
 
 class Bench:
-    """A store, and the steps as acts; what one made is what the next is about."""
+    """A store, and the steps as acts; {id} passes what one step created to the next."""
 
     def __init__(self, scratch: str) -> None:
-        self.place, self.made = Place(f"{scratch}/startup"), f"{scratch}/startup/made"
+        self.place, self.id_file = Place(f"{scratch}/startup"), f"{scratch}/startup/id"
         self.place.run("ev", "init")
 
     def step(self, line: str) -> Act:
         def act() -> float:
             words = line.split()
             if "{id}" in words:
-                with open(self.made) as file:
+                with open(self.id_file) as file:
                     words[words.index("{id}")] = file.read().strip()
             if "-o" not in words:
                 return self.place.time(*words)
-            open(self.made, "wb").close()
-            return self.place.time(*words, stdout=self.made)
+            open(self.id_file, "wb").close()
+            return self.place.time(*words, stdout=self.id_file)
 
         return act
 
 
 def rows(rounds: int, scratch: str) -> Iterator[Row]:
     bench = Bench(scratch)
-    ran = {" ".join(step.split()[:2]): step for step in STEPS}
+    steps = {" ".join(step.split()[:2]): step for step in STEPS}
     extra = {
         "ev emit, through Typer": [sys.executable, "-c", BY_TYPER, "emit", "a.b", "--body", "{}"]
     }
     if importlib.util.find_spec("filelock") and importlib.util.find_spec("ulid"):
-        extra["naive twin of ev emit"] = [sys.executable, "-c", NAIVE, "emit", "a.b"]
+        extra["naive version of ev emit"] = [sys.executable, "-c", NAIVE, "emit", "a.b"]
     bare, acts = bench.place.act(*PYTHON), dict[str, Act]()
-    for name, step in ran.items():
+    for name, step in steps.items():
         acts |= {f"bare {name}": bare, name: bench.step(step)}
     for name, argv in extra.items():
         acts |= {f"bare {name}": bare, name: bench.place.act(*argv)}
     took = measure.interleaved(rounds, acts)
-    for name in ran:
+    for name in steps:
         most, why = DEMAND.get(name, WITH_INDEX), WHY.get(name, "")
-        yield took.row(f"`{name}`", name, f"bare {name}", most, why, said="bare Python")
+        yield took.row(f"`{name}`", name, f"bare {name}", most, why, "bare Python")
     for name in extra:
-        yield took.row(name, name, f"bare {name}", said="bare Python")
+        yield took.row(name, name, f"bare {name}", label="bare Python")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What a sync costs: 100 new events on a short and on a long history, one with nothing to do, and a hop between clones.
+"""The cost of a sync: 100 new events on short and long histories, nothing new, and a hop.
 
     python bench/sync.py [ROUNDS] [SIZE]…
 
-Two stores of each size share a bare remote on the local disk: one gives 100 new events, the other takes them. That
-the largest pays no more than 1.5 times what the smallest does, and a quiet sync no more than 2.5 bare Pythons beside
-git's own look at the remote, is demanded, and that it makes no commit and no push.
+Two stores of each size share a bare remote on the local disk: one sends 100 new events, the other
+receives them. Demands: the largest takes at most 1.5 times as long as the smallest; a sync without
+news takes at most 2.5 bare Pythons in addition to `git ls-remote`, and makes no commit or push.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REFS = "refs/coord/*"
 
 
 class Pair:
-    """Two stores of so many events each, with a remote between them."""
+    """Two stores of `count` events each, with a remote between them."""
 
     def __init__(self, scratch: str, count: int) -> None:
         self.remote = f"{scratch}/remote-{count}.git"
@@ -50,22 +50,22 @@ class Pair:
     def look(self) -> float:
         return self.giver.time("git", "ls-remote", "--refs", self.remote, REFS)
 
-    def left(self) -> list[bytes]:
-        """What a commit or a push would change: refs of both sides, and their objects."""
-        found = []
+    def state(self) -> list[bytes]:
+        """What a commit or a push would change: refs and objects of both sides."""
+        state = []
         for path in (self.remote, f"{self.giver.store}/.git"):
-            found.append(self.giver.run("git", f"--git-dir={path}", "for-each-ref"))
-            found.append(str(sorted(Path(path, "objects").rglob("*"))).encode())
-        return found
+            state.append(self.giver.run("git", f"--git-dir={path}", "for-each-ref"))
+            state.append(str(sorted(Path(path, "objects").rglob("*"))).encode())
+        return state
 
 
-def _copied(of: Place, path: str) -> Place:
-    shutil.copytree(of.path, path)
+def _copied(place: Place, path: str) -> Place:
+    shutil.copytree(place.path, path)
     return Place(path)
 
 
 class Clones:
-    """Two clones of a repository with a commit each round, as people exchange work without us."""
+    """Two clones of a repository with a commit each round: plain git, as a peer."""
 
     def __init__(self, scratch: str) -> None:
         self.place = Place(f"{scratch}/clones")
@@ -77,7 +77,7 @@ class Clones:
             git("git", "-C", "one", "config", *setting.split("="))
 
     def hop(self) -> float:
-        """What a commit takes to get from one to the other; the commit itself is made before."""
+        """Push and fetch of one commit; the time to make the commit does not count."""
         with open(f"{self.place.path}/one/events", "ab") as file:
             file.write(EVENTS * NEW)
         self.place.run("git", "-C", "one", "add", "events")
@@ -93,22 +93,15 @@ def rows(rounds: int, scratch: str, sizes: tuple[int, ...] = SIZES) -> Iterator[
     acts |= {f"take {size}": pair.take for size, pair in pairs.items()}
     acts["git"] = Clones(scratch).hop
     took = measure.interleaved(rounds, acts)
-    for act, said in (("give", "sent"), ("take", "received")):
-        what = f"sync of {NEW} new events, {said}, {large:,} held"
-        yield took.row(what, f"{act} {large}", f"{act} {small}", GROWTH, said=f"{small:,} held")
-    hops = [
-        gave + took
-        for gave, took in zip(
-            took.seconds[f"give {small}"], took.seconds[f"take {small}"], strict=True
-        )
-    ]
-    both = measure.Took(took.seconds | {"hop": hops})
-    yield both.row(
-        f"hop of {NEW} events: `ev sync` here, `ev sync` there",
-        "hop",
-        "git",
-        said="`git push`, `git fetch`",
+    for act, direction in (("give", "sent"), ("take", "received")):
+        what = f"sync of {NEW} new events, {direction}, {large:,} held"
+        yield took.row(what, f"{act} {large}", f"{act} {small}", GROWTH, label=f"{small:,} held")
+    rounds_of_both = zip(took.seconds[f"give {small}"], took.seconds[f"take {small}"], strict=True)
+    both = measure.Took(
+        took.seconds | {"hop": [sent + received for sent, received in rounds_of_both]}
     )
+    what = f"hop of {NEW} events: `ev sync` here, `ev sync` there"
+    yield both.row(what, "hop", "git", label="`git push`, `git fetch`")
     yield _quiet(rounds, pairs[large], large)
     yield Row(f"first sync of {large:,} events", measure.shown(pairs[large].first_s))
 
@@ -116,14 +109,14 @@ def rows(rounds: int, scratch: str, sizes: tuple[int, ...] = SIZES) -> Iterator[
 def _quiet(rounds: int, pair: Pair, count: int) -> Row:
     pair.sync(pair.taker)
     pair.sync(pair.giver)
-    before = pair.left()
+    before = pair.state()
     acts = {
         "sync": pair.giver.act("ev sync"),
         "look": pair.look,
         "bare": lambda: pair.giver.time(*PYTHON),
     }
     took = measure.interleaved(rounds, acts)
-    ratio, clean = took.ratio("sync", "bare", less="look"), pair.left() == before
+    ratio, clean = took.ratio("sync", "bare", less="look"), pair.state() == before
     peer = f"`git ls-remote` {took.shown('look')}, bare Python {took.shown('bare')}"
     row = Row(
         f"quiet sync, {count:,} held, beside `git ls-remote`",
@@ -131,7 +124,11 @@ def _quiet(rounds: int, pair: Pair, count: int) -> Row:
         peer,
         f"{ratio:.2f}",
     )
-    why = "a second git reads the settings of the remote" if clean else "it left something behind"
+    why = (
+        "a second git reads the settings of the remote"
+        if clean
+        else "it changed a ref or an object"
+    )
     return row.must(clean and ratio <= QUIET, f"≤ {QUIET}, no commit", why)
 
 

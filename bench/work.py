@@ -2,8 +2,8 @@
 
     python bench/work.py [ROUNDS]
 
-Both import the same items from one file (one in ten is open), and answer the same questions. tbd is told not to sync.
-It needs seconds where there are many items, so the rounds are fewer there; a row says how many.
+Both import the same items from one file (one in ten is open), and run the same commands. tbd runs
+with --no-sync. It takes seconds with many items, so there are fewer rounds; the row has the number.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import peers
 from measure import Act, Place, Row
 
 SIZES = {10: 1, 1_000: 5, 5_000: 15}
-"""Items, and by what the rounds are divided."""
+"""Items, and the divisor of the number of rounds."""
 STAMP = "2026-01-01T00:00:00Z"
-TWINS = {
+COMMANDS = {
     "create": ("wk new more", "create more"),
     "list": ("wk ls", "list"),
     "ready": ("wk ready", "ready"),
@@ -33,7 +33,7 @@ def records(path: str, count: int) -> str:
     with open(path, "w") as file:
         for number in range(count):
             status = "closed" if number % 10 else "open"
-            one = {
+            item = {
                 "id": f"bd-{number:04x}",
                 "title": f"item {number}",
                 "status": status,
@@ -42,12 +42,12 @@ def records(path: str, count: int) -> str:
             times = dict.fromkeys(
                 ("created_at", "updated_at", *(["closed_at"] if number % 10 else [])), STAMP
             )
-            file.write(json.dumps(one | {"issue_type": "task"} | times) + "\n")
+            file.write(json.dumps(item | {"issue_type": "task"} | times) + "\n")
     return path
 
 
-class Twins:
-    """The same items in a store and in a repository of tbd's."""
+class Both:
+    """The same items in a store and in a repository of tbd."""
 
     def __init__(self, scratch: str, count: int) -> None:
         self.tbd = [*peers.program("tbd"), "--no-sync"]
@@ -65,11 +65,11 @@ class Twins:
             done = subprocess.run(
                 argv, cwd=self.place.path, env=self.place.env, capture_output=True, text=True
             )
-            if done.returncode:  # it wants a newer git than many have
+            if done.returncode:  # it needs a recent git
                 raise peers.MissingError(f"tbd: {done.stderr.strip().partition(chr(10))[0]}")
 
     def acts(self, name: str) -> dict[str, Act]:
-        ours, theirs = (line.replace("ID", "bd-0000").split() for line in TWINS[name])
+        ours, theirs = (line.replace("ID", "bd-0000").split() for line in COMMANDS[name])
         return {
             f"wk {name}": self.place.act(*ours),
             f"tbd {name}": self.place.act(*self.tbd, *theirs),
@@ -80,18 +80,17 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
     for count, part in SIZES.items():
         few = max(rounds // part, 1)
         try:
-            twins = Twins(scratch, count)
+            both = Both(scratch, count)
         except peers.MissingError as why:
             yield Row("work items beside tbd", note=str(why))
             return
         acts: dict[str, Act] = {}
-        for name in TWINS:
-            acts |= twins.acts(name)
+        for name in COMMANDS:
+            acts |= both.acts(name)
         took = measure.interleaved(few, acts)
-        for name, (line, _) in TWINS.items():
-            row = took.row(
-                f"`{line}`, {count:,} items", f"wk {name}", f"tbd {name}", said=f"`tbd {name}`"
-            )
+        for name, (line, _) in COMMANDS.items():
+            what, peer = f"`{line}`, {count:,} items", f"tbd {name}"
+            row = took.row(what, f"wk {name}", peer, label=f"`{peer}`")
             row.note = "" if few == rounds else f"{few} rounds"
             yield row
 
