@@ -1,4 +1,4 @@
-"""run: what is requested is run once, its output kept, its status passed on."""
+"""run: a requested job runs once, its output is kept, its status passed on."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from proof.witness import Watched
 from run.jobs import requested, state
 from support import Shell, check_invariants, open_store
 
-from coord_run.logs import Log
+from coord_run.logs import Log, place
 
 
 def test_a_job_is_requested_run_and_shown(shell: Shell) -> None:
-    made = shell("run request -- sh -c 'echo out; echo err >&2; exit 3'").one
-    run = made["event_id"]
-    assert made["type"] == "run.requested"
-    assert made["refs"] == {"run_id": run}
-    assert made["body"] == {"argv": ["sh", "-c", "echo out; echo err >&2; exit 3"]}
+    event = shell("run request -- sh -c 'echo out; echo err >&2; exit 3'").one
+    run = event["event_id"]
+    assert event["type"] == "run.requested"
+    assert event["refs"] == {"run_id": run}
+    assert event["body"] == {"argv": ["sh", "-c", "echo out; echo err >&2; exit 3"]}
     assert shell("run ls").one["status"] == "requested"
     shell(f"run poll {run}", expect=75)
-    told = shell("run worker --once").lines
-    assert [one["type"] for one in told] == ["run.claimed", "run.started", "run.completed"]
+    printed = shell("run worker --once").lines
+    assert [event["type"] for event in printed] == ["run.claimed", "run.started", "run.completed"]
     shown = state(shell, run[-8:].lower())
     assert (shown["status"], shown["outcome"], shown["code"], shown["attempt"]) == (
         "completed",
@@ -67,14 +67,14 @@ def test_exec_passes_the_output_on(shell: Shell) -> None:
     assert (done.out, done.err) == ("in\n", "err\n")
 
 
-def test_words_are_passed_as_they_are_and_through_no_shell(shell: Shell) -> None:
+def test_arguments_are_passed_verbatim_and_through_no_shell(shell: Shell) -> None:
     assert (
         shell("run exec -- printf '%s\\n' '$HOME' '*' -- --as 'a b'").out
         == "$HOME\n*\n--\n--as\na b\n"
     )
 
 
-def test_a_command_has_the_environment_that_the_manual_says(shell: Shell) -> None:
+def test_a_command_has_the_environment_that_the_manual_describes(shell: Shell) -> None:
     shell.env |= {"LC_TIME": "C", "SECRET_OF_MINE": "x", "TZ": "UTC"}
     run = requested(shell, "env", "--env A=b --env C=")
     shell("run worker --once")
@@ -85,7 +85,7 @@ def test_a_command_has_the_environment_that_the_manual_says(shell: Shell) -> Non
     assert env["RUN_TOKEN"] == str(claim["body"]["gen"])
     assert (env["A"], env["C"]) == ("b", "")
     known = {"PATH", "HOME", "LANG", "TMPDIR", "TZ", "A", "C", "RUN_ID", "RUN_ATTEMPT", "RUN_TOKEN"}
-    assert {one for one in env if not one.startswith("LC_")} <= known
+    assert {name for name in env if not name.startswith("LC_")} <= known
 
 
 def test_it_runs_where_it_was_requested_below_the_root(shell: Shell) -> None:
@@ -96,7 +96,7 @@ def test_it_runs_where_it_was_requested_below_the_root(shell: Shell) -> None:
     shell("run request --cwd nowhere -- true")
     done = shell("run worker --once").lines[-1]["body"]
     assert done["outcome"] == "error"
-    assert "nowhere is no directory here" in done["reason"]
+    assert "no such directory here: " in done["reason"]
 
 
 def test_the_same_key_is_the_same_job(shell: Shell) -> None:
@@ -111,14 +111,14 @@ def test_the_same_key_is_the_same_job(shell: Shell) -> None:
     assert len(shell("run ls --all").lines) == 2
 
 
-def test_bodies_come_as_lines_too(shell: Shell) -> None:
+def test_jobs_are_requested_by_lines_on_stdin(shell: Shell) -> None:
     item = shell("wk new x -o id").out.strip()
     lines = [
         {"argv": ["echo", "1"], "key": "a"},
         {"argv": ["echo", "2"], "timeout_ms": 5, "work": item},
         {"argv": []},
         {"argv": ["x"], "env": {"RUN_ID": "y"}},
-        {"argv": ["x"], "timeout": "1h"},  # once it was written, and meant nothing
+        {"argv": ["x"], "timeout": "1h"},  # history: it was written, and had no effect
     ]
     done = shell("run request", "\n".join(map(json.dumps, lines)), expect=65)
     first, second = done.lines
@@ -127,11 +127,11 @@ def test_bodies_come_as_lines_too(shell: Shell) -> None:
     assert second["body"] == {"argv": ["echo", "2"], "timeout_ms": 5}
     assert done.err.count("\n") == 3
     assert "run: line 3: body.argv" in done.err
-    assert "run: line 5: field 'timeout' is none of a job's; it has argv, cwd" in done.err
-    assert [one["argv"] for one in shell(f"run ls --work {item}").lines] == [["echo", "2"]]
+    assert "run: line 5: unknown field 'timeout'; valid fields: argv, cwd" in done.err
+    assert [row["argv"] for row in shell(f"run ls --work {item}").lines] == [["echo", "2"]]
 
 
-def test_a_worker_takes_only_what_it_can_do(shell: Shell) -> None:
+def test_a_worker_takes_only_jobs_whose_needs_it_has(shell: Shell) -> None:
     gpu = requested(shell, "true", "--needs gpu --needs linux")
     plain = requested(shell, "true")
     shell("run worker --once --cap gpu")
@@ -141,18 +141,18 @@ def test_a_worker_takes_only_what_it_can_do(shell: Shell) -> None:
     assert state(shell, gpu)["status"] == "completed"
 
 
-def test_at_most_so_many(shell: Shell) -> None:
+def test_a_worker_ends_after_its_last_attempt(shell: Shell) -> None:
     for _ in range(3):
         requested(shell, "true")
     shell("run worker --max 2")
-    assert [one["status"] for one in shell("run ls --all").lines] == [
+    assert [row["status"] for row in shell("run ls --all").lines] == [
         "completed",
         "completed",
         "requested",
     ]
 
 
-def test_a_job_that_waits_is_cancelled_and_never_runs(shell: Shell) -> None:
+def test_a_waiting_job_that_is_cancelled_never_runs(shell: Shell) -> None:
     run = requested(shell, "touch ran")
     first = shell(f"run cancel {run} --reason 'not wanted'").one
     assert first["body"] == {"reason": "not wanted"}
@@ -166,19 +166,19 @@ def test_a_job_that_waits_is_cancelled_and_never_runs(shell: Shell) -> None:
     assert "is completed" in shell(f"run cancel {over}", expect=1).err
 
 
-def test_a_failure_is_tried_again_when_that_was_asked_for(shell: Shell) -> None:
+def test_a_failure_is_retried_if_requested(shell: Shell) -> None:
     run = requested(shell, "sh -c 'test $RUN_ATTEMPT = 3'", "--retry any --backoff 0ms")
     shell("run worker --once")
     shown = state(shell, run)
     assert (shown["status"], shown["code"], shown["attempt"]) == ("completed", 0, 3)
-    assert [one["code"] for one in shown["attempts"]] == [1, 1, 0]
+    assert [attempt["code"] for attempt in shown["attempts"]] == [1, 1, 0]
     once = requested(shell, "false")
     shell("run worker --once")
     assert state(shell, once)["attempt"] == 1
 
 
-def test_between_attempts_there_is_time(shell: Shell) -> None:
-    """The pause is the same wherever it is worked out; it doubles."""
+def test_there_is_a_pause_between_attempts(shell: Shell) -> None:
+    """The pause is the same in every process that computes it."""
     shell.env |= {"COORD_NOW": "2036-01-17T12:00:00Z"}
     run = requested(shell, "false", "--retry any --backoff 1m")
     shell("run worker --once")
@@ -190,7 +190,7 @@ def test_between_attempts_there_is_time(shell: Shell) -> None:
     assert state(shell, run)["attempt"] == 2
 
 
-def test_what_is_wanted_no_more_is_not_run(shell: Shell) -> None:
+def test_a_job_that_was_not_started_in_time_expires(shell: Shell) -> None:
     run = requested(shell, "touch ran", "--start-by 10m")
     shell.env |= {"COORD_NOW": "2036-01-17T12:00:00Z"}
     shell("run worker --once")
@@ -204,19 +204,17 @@ def test_what_is_wanted_no_more_is_not_run(shell: Shell) -> None:
         ("run request --timeout soon -- x", 2, "--timeout soon"),
         ("run request --retry never -- x", 2, "--retry never"),
         ("run request --env A -- x", 2, "--env A"),
-        ("run request --env 1=x -- x", 65, "env: '1'"),
-        ("run request --secret 'a b' -- x", 65, "secrets: 'a b'"),
-        ("run request --repo nowhere -- x", 65, "--repo nowhere: is no commit"),
-        ("run request --key k </dev/null", 2, "there is no command"),
+        ("run request --env 1=x -- x", 65, "env: cannot set variable '1'"),
+        ("run request --secret 'a b' -- x", 65, "secrets: cannot set variable 'a b'"),
+        ("run request --repo nowhere -- x", 65, "--repo nowhere: not a commit"),
+        ("run request --key k </dev/null", 2, "no command"),
         ("run show ZZZZZZZZ", 1, "ZZZZZZZZ: no such job"),
         ("run logs ZZZZZZZZ", 1, "ZZZZZZZZ: no such job"),
         ("run worker --substrate moon", 2, "--substrate moon"),
         ("run ls --status odd", 2, "--status odd"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(
-    shell: Shell, line: str, status: int, words: str
-) -> None:
+def test_a_refusal_is_one_line(shell: Shell, line: str, status: int, words: str) -> None:
     done = shell(line, expect=status)
     assert done.err.startswith("run: ")
     assert done.err.count("\n") == 1
@@ -228,9 +226,9 @@ def test_jobs_are_listed_by_status_number_and_time(shell: Shell) -> None:
     first, second = requested(shell, "true"), requested(shell, "false")
     shell.env["COORD_NOW"] = "2036-01-17T13:00:00Z"
     shell("run worker --max 1")
-    assert [one["run_id"] for one in shell("run ls").lines] == [second]
-    assert [one["run_id"] for one in shell("run ls --all -n 1").lines] == [first]
-    assert [one["run_id"] for one in shell("run ls --status completed").lines] == [first]
+    assert [row["run_id"] for row in shell("run ls").lines] == [second]
+    assert [row["run_id"] for row in shell("run ls --all -n 1").lines] == [first]
+    assert [row["run_id"] for row in shell("run ls --status completed").lines] == [first]
     assert len(shell("run ls --at 2036-01-17T12:30:00Z").lines) == 2
     assert shell("run ls --at 2036-01-17T11:30:00Z").out == ""
     then = shell(f"run show {first} --at 2036-01-17T12:30:00Z").one
@@ -251,16 +249,17 @@ def test_watch_prints_what_comes(shell: Shell) -> None:
         assert (event["type"], event["refs"]["run_id"]) == ("run.cancelled", last)
 
 
-def test_the_end_of_a_job_whose_log_cannot_be_read_is_told(
+def test_the_end_of_a_job_whose_log_cannot_be_read_is_recorded(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """History: a read that failed ended the attempt with a traceback, and the job was run again."""
     reader, writer = os.pipe()
     os.close(writer)
-    log = Log(open_store(shell.cwd), "01KAJ3Q8ZK0001V7M2C4D9T6RX", 1, "stdout", reader, None)
+    path = place("01KAJ3Q8ZK0001V7M2C4D9T6RX", "1", "stdout.log")
+    log = Log(open_store(shell.cwd), path, reader, None)
 
     def fail(*_: object) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "pread", fail)
-    assert log.told(None)["tail"] == ""
+    assert log.summary(None)["tail"] == ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import Json
@@ -12,13 +12,16 @@ from coord_envelope import event, ids, world
 from coord_envelope.event import Event
 from coord_run import fold
 
+if TYPE_CHECKING:
+    from coord_run.types import Job
+
 T0 = world.parse_ts("2026-01-17T12:00:00Z")
 MIN = 60_000
 RUN, C1, C2, C3 = (ids.mint(ids.tick(0, T0 + n), bytes(8)) for n in range(4))
 
 
 class Story:
-    """Events of one job, each from one who knows of those before it, or of what `knows` says."""
+    """Events of one job. The writer of each knows those before it, or those in `knows`."""
 
     def __init__(self, **body: Any) -> None:
         self.events: list[Event] = []
@@ -34,13 +37,12 @@ class Story:
         by: str = "a",
     ) -> Story:
         at_ms, seq = T0 + at, len(self.events) + 1
-        made = id_ or ids.mint(ids.tick(0, at_ms + 100 + seq), bytes(8))
-        base = knows if knows is not None else [one.id for one in self.events]
+        event_id = id_ or ids.mint(ids.tick(0, at_ms + 100 + seq), bytes(8))
+        base = knows if knows is not None else [earlier.id for earlier in self.events]
         draft = {"type": f"run.{kind}", "refs": {"run_id": RUN}, "base": base, "body": body}
         actor = {"agent_id": f"agent:{by}"}
-        self.events.append(
-            event.build(draft, made, at_ms, "acme", f"agent.{by}~aaaaaaaa", seq, actor)
-        )
+        head = ("acme", f"agent.{by}~aaaaaaaa", seq)
+        self.events.append(event.build(draft, event_id, at_ms, head, actor))
         return self
 
     def claim(
@@ -72,12 +74,12 @@ class Story:
             knows=knows,
         )
 
-    def state(self, order: list[int] | None = None) -> Json:
-        found: Json | None = None
-        for one in sorted(self.events, key=lambda one: one.id):
-            found = fold.step(found, one)
-        assert found
-        return found
+    def state(self) -> Job:
+        state = None
+        for each in sorted(self.events, key=lambda event: event.id):
+            state = fold.step(state, each)
+        assert state
+        return state
 
     def status(self, minutes: float) -> str:
         return fold.status(self.state(), T0 + int(minutes * MIN))
@@ -129,7 +131,7 @@ def test_the_status_follows_from_events_and_time(story: Story, minutes: float, s
     assert story.status(minutes) == status
 
 
-def test_a_result_of_one_who_knew_that_it_was_too_late_does_not_count() -> None:
+def test_a_result_whose_writer_knew_that_the_job_was_lost_does_not_count() -> None:
     late = (
         running()
         .claim(C2, 2, at=4 * MIN, steal=True)
@@ -140,16 +142,16 @@ def test_a_result_of_one_who_knew_that_it_was_too_late_does_not_count() -> None:
     assert fold.result(late.end(C2, at=6 * MIN, code=3).state())["code"] == 3  # type: ignore[index]
 
 
-def test_a_result_of_one_who_was_told_to_stop_does_not_count() -> None:
-    told = (
+def test_a_result_after_the_release_of_its_claim_does_not_count() -> None:
+    released = (
         running()
         .add("released", {"claim": C1, "reason": "its worker died"}, at=3)
         .end(C1, at=4, code=7)
     )
-    assert told.status(1) == "requested"
+    assert released.status(1) == "requested"
 
 
-def test_of_results_that_did_not_know_of_each_other_the_first_counts_whatever_the_order() -> None:
+def test_of_concurrent_results_the_first_counts_whatever_the_order() -> None:
     before = [RUN, C1]
     story = running().claim(C2, 2, at=4 * MIN, steal=True).start(C2, at=4 * MIN)
     story.end(C1, at=5 * MIN, code=7, knows=before).end(C2, at=6 * MIN, code=3)
@@ -158,7 +160,7 @@ def test_of_results_that_did_not_know_of_each_other_the_first_counts_whatever_th
     assert len(fold.results(state)) == 2
 
 
-def test_the_retried_result_is_not_the_result() -> None:
+def test_a_result_before_a_retry_is_not_final() -> None:
     story = running(retry="any").end(C1, at=3, code=1)
     assert fold.result(story.state()) is None
     again = story.claim(C2, 2, at=4 * MIN).start(C2, at=4 * MIN)
@@ -166,12 +168,12 @@ def test_the_retried_result_is_not_the_result() -> None:
     assert fold.result(again.end(C2, at=5 * MIN).state())["code"] == 0  # type: ignore[index]
 
 
-def test_of_two_that_claimed_at_once_the_smaller_id_holds_it() -> None:
+def test_of_two_concurrent_claims_the_smaller_id_holds_it() -> None:
     story = Story().claim(C1, 1, at=1, knows=[RUN]).claim(C2, 1, at=2, knows=[RUN])
     assert fold.holder(story.state(), T0 + MIN) == C1
 
 
-def test_the_pause_doubles_and_is_between_a_half_and_all_of_it() -> None:
+def test_the_pause_doubles_with_a_random_share_of_up_to_a_half() -> None:
     for n, claim in ((1, C1), (2, C2), (3, C3)):
         story = (
             Story(retry="any", max_attempts=9, backoff_ms=8 * MIN)
@@ -183,7 +185,7 @@ def test_the_pause_doubles_and_is_between_a_half_and_all_of_it() -> None:
         assert most / 2 <= pause <= most
 
 
-ODD: list[Json] = [
+UNUSABLE: list[Json] = [
     {"argv": "x"},
     {"argv": []},
     {"argv": ["x", 1]},
@@ -196,8 +198,8 @@ ODD: list[Json] = [
 ]
 
 
-@pytest.mark.parametrize("body", ODD)
-def test_a_request_that_no_worker_could_run_is_none(body: Json) -> None:
+@pytest.mark.parametrize("body", UNUSABLE)
+def test_a_request_that_no_worker_could_run_does_not_count(body: Json) -> None:
     assert Story(**body).state()["request"] is None
 
 
@@ -206,11 +208,12 @@ def test_a_request_that_no_worker_could_run_is_none(body: Json) -> None:
 )
 def test_the_fold_is_total(kind: str) -> None:
     values: list[object] = [None, 0, -1, 1 << 70, "x", [], {}, C1, True]
-    for one, other in itertools.product(values, values):
-        story = running().add(
-            kind, {"claim": one, "n": other, "lease_ms": one, "outcome": other, "reason": one}, at=9
-        )
-        state = story.state()
+    for first, second in itertools.product(values, values):
+        body = {
+            **dict.fromkeys(("claim", "lease_ms", "reason"), first),
+            **dict.fromkeys(("n", "outcome"), second),
+        }
+        state = running().add(kind, body, at=9).state()
         assert fold.status(state, T0) in (
             "running",
             "requested",
@@ -222,15 +225,15 @@ def test_the_fold_is_total(kind: str) -> None:
         assert list(fold.indexed(state))
 
 
-def test_a_result_cannot_say_when_by_whom_and_as_what_it_came() -> None:
-    """History: a `ts` in its body that was no text ended every command that reads jobs, for ever."""
+def test_a_result_cannot_set_its_own_time_author_and_id() -> None:
+    """History: a `ts` in its body that was not a string broke every command that reads jobs."""
     forged = {"ts": 5, "by": [], "id": {}}
     tried = running().add("completed", {"claim": C1, "outcome": "error", **forged}, at=3)
     assert dict(fold.indexed(tried.state()))["free"] > fold.moment(T0)
     ended = running().add("completed", {"claim": C1, "outcome": "exit", "code": 0, **forged}, at=3)
-    found = fold.result(ended.state())
-    assert found
-    assert (found["id"], found["by"], found["ts"]) == (
+    result = fold.result(ended.state())
+    assert result
+    assert (result["id"], result["by"], result["ts"]) == (
         ended.events[-1].id,
         "agent:a",
         ended.events[-1]["ts"],

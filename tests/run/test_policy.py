@@ -1,4 +1,4 @@
-"""run: a job that came from another store runs only by a policy, and with a remote only once it is confirmed."""
+"""run: a job of another store runs only by a policy, and with a remote only when confirmed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from support import Shell, check_invariants, git, open_store
 
 def clone(root: Path, name: str) -> Shell:
     git("clone", "-q", "hub.git", name, cwd=root)
-    found = Shell(root / name)
-    found.env |= {"COORD_AGENT": name, "XDG_CONFIG_HOME": str(root / f"{name}-config")}
+    shell = Shell(root / name)
+    shell.env |= {"COORD_AGENT": name, "XDG_CONFIG_HOME": str(root / f"{name}-config")}
     for unwanted in ("COORD_DIR", "COORD_NOW", "COORD_SESSION"):
-        found.env.pop(unwanted, None)
-    found("ev init")
-    return found
+        shell.env.pop(unwanted, None)
+    shell("ev init")
+    return shell
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_synced_request_is_refused_without_a_policy_and_run_with_one(
     assert here("run worker --once").err == ""
     assert state(here, run)["code"] == 0
     there(f"ev sync --with {here.cwd}/.coord")
-    assert there(f"run attach {run}").out == "hello\n"  # the log is elsewhere, its end is known
+    assert there(f"run attach {run}").out == "hello\n"  # the tail of a log in another store
 
 
 def forged(shell: Shell, run: str, **changes: object) -> bytes:
@@ -70,7 +70,7 @@ def forged(shell: Shell, run: str, **changes: object) -> bytes:
 def test_the_name_of_a_writer_is_no_proof_of_where_a_request_was_made(
     here: Shell, there: Shell
 ) -> None:
-    """History: who could push a line into a stream with our replica's id had it run without a policy."""
+    """History: a line pushed into a stream with our replica's id was run without a policy."""
     here("ev emit a.b")
     replica = next((here.cwd / ".coord/journal").iterdir()).name.partition("~")[2]
     run = requested(there, "touch pwned")
@@ -88,9 +88,7 @@ def test_the_name_of_a_writer_is_no_proof_of_where_a_request_was_made(
     assert not (here.cwd / "pwned").exists()
 
 
-def test_a_request_that_says_something_else_under_an_id_of_ours_is_not_run(
-    here: Shell, there: Shell
-) -> None:
+def test_another_body_under_the_id_of_a_local_request_is_not_run(here: Shell, there: Shell) -> None:
     run = requested(here, "true")
     writer = "agent.aaa~00000000"
     stream = there.cwd / f".coord/journal/{writer}/{1:012d}.jsonl"
@@ -101,7 +99,7 @@ def test_a_request_that_says_something_else_under_an_id_of_ours_is_not_run(
     assert not (here.cwd / "pwned").exists()
 
 
-def test_of_one_key_in_two_stores_there_is_one_job(here: Shell, there: Shell) -> None:
+def test_one_key_in_two_stores_is_one_job(here: Shell, there: Shell) -> None:
     """Both were run before they met: the first result counts, by either id."""
     runs = [requested(shell, "echo x", "--key k") for shell in (here, there)]
     for shell in (here, there):
@@ -163,7 +161,7 @@ def test_a_request_of_this_store_needs_no_policy(here: Shell) -> None:
         ('sandbox = ["env", "BOXED=1"]', "echo x", "", True),
     ],
 )
-def test_a_rule_allows_what_it_says_and_no_more(
+def test_a_rule_allows_what_it_names_and_no_more(
     here: Shell, there: Shell, rule: str, command: str, options: str, runs: bool
 ) -> None:
     for shell in (here, there):
@@ -177,7 +175,7 @@ def test_a_rule_allows_what_it_says_and_no_more(
     assert state(here, run)["status"] == ("completed" if runs else "requested")
 
 
-def test_another_asker_is_refused(here: Shell, there: Shell) -> None:
+def test_a_request_by_another_agent_is_refused(here: Shell, there: Shell) -> None:
     run = requested(there, "echo x", "--as mallory")
     here(f"ev sync --with {there.cwd}/.coord")
     allow(here, RULE)
@@ -188,11 +186,11 @@ def test_another_asker_is_refused(here: Shell, there: Shell) -> None:
 @pytest.mark.parametrize(
     ("text", "mode", "status", "words"),
     [
-        (RULE, 0o666, 77, "others may write to it"),
-        ("[[allow]]\nargv = 1", 0o600, 65, "argv is not known, or not of its type"),
+        (RULE, 0o666, 77, "writable by others"),
+        ("[[allow]]\nargv = 1", 0o600, 65, "argv must be a list of strings"),
         ("[[allow]]\nargv = ['x']", 0o600, 65, "a rule needs argv and from"),
-        ("[allow]\nx = 1", 0o600, 65, "something else than [[allow]]"),
-        ("[[allow", 0o600, 65, "mend the file"),
+        ("[allow]\nx = 1", 0o600, 65, "may contain only [[allow]] tables"),
+        ("[[allow", 0o600, 65, "correct the file"),
     ],
 )
 def test_a_policy_that_cannot_be_trusted_stops_the_worker(
@@ -205,7 +203,7 @@ def test_a_policy_that_cannot_be_trusted_stops_the_worker(
 def test_a_policy_in_the_repository_stops_the_worker(here: Shell) -> None:
     here.env["XDG_CONFIG_HOME"] = str(here.cwd / "config")
     allow(here, RULE)
-    assert "lies in the repository" in here("run worker --once", expect=77).err
+    assert "inside the repository" in here("run worker --once", expect=77).err
 
 
 def test_with_a_remote_a_synced_job_is_confirmed_before_it_starts(
@@ -222,7 +220,7 @@ def test_with_a_remote_a_synced_job_is_confirmed_before_it_starts(
     assert state(here, run)["status"] == "completed"
 
 
-def test_what_cannot_be_confirmed_is_given_back(here: Shell, there: Shell) -> None:
+def test_a_job_that_cannot_be_confirmed_is_released(here: Shell, there: Shell) -> None:
     for shell in (here, there):
         shell("ev sync --remote origin")
     run = requested(there, "echo x")
@@ -238,7 +236,7 @@ def test_what_cannot_be_confirmed_is_given_back(here: Shell, there: Shell) -> No
     assert "attempt" not in shown
 
 
-def test_of_two_stores_that_take_a_job_one_runs_it(here: Shell, there: Shell) -> None:
+def test_of_two_stores_that_claim_a_job_one_runs_it(here: Shell, there: Shell) -> None:
     third = clone(here.cwd.parent, "third")
     for shell in (here, there, third):
         shell("ev sync --remote origin")

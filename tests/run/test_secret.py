@@ -24,7 +24,7 @@ def forms(value: bytes) -> list[bytes]:
     return [value, quote(value).encode(), quote(value, safe="").encode(), base64.b64encode(value)]
 
 
-def test_a_secret_from_the_environment_is_given_and_masked(shell: Shell) -> None:
+def test_a_secret_from_the_environment_is_set_and_masked(shell: Shell) -> None:
     script = 'printf "%s" "$TOKEN"; printf "a%sb" "$TOKEN" | base64 -w0 >&2; test "$TOKEN" = "$1"'
     run = requested(shell, f"sh -c '{script}' sh fake", "--secret TOKEN")
     shell("run worker --once", TOKEN=VALUE)
@@ -49,16 +49,16 @@ def test_a_secret_comes_from_a_file_that_only_its_owner_reads(shell: Shell, tmp_
     assert shell(f"run exec --secret TOKEN -- {words}").out == f"{len(VALUE.encode())}\n***\n"
 
 
-@pytest.mark.parametrize(
-    ("value", "words"), [("", "is neither in"), ("short", "less than 6 bytes")]
-)
-def test_what_cannot_be_had_or_masked_is_an_error(shell: Shell, value: str, words: str) -> None:
+@pytest.mark.parametrize(("value", "words"), [("", "neither in"), ("short", "less than 6 bytes")])
+def test_a_secret_that_is_missing_or_too_short_is_an_error(
+    shell: Shell, value: str, words: str
+) -> None:
     done = shell("run exec --secret TOKEN -- touch ran", expect=125, TOKEN=value)
     assert words in done.err
     assert not (shell.cwd / "ran").exists()
 
 
-def test_however_the_bytes_arrive_no_form_of_a_secret_comes_through() -> None:
+def test_no_form_of_a_secret_is_printed_however_the_bytes_arrive() -> None:
     chance, secrets = random.Random(7), [VALUE, "another secret\nof two long lines", "aaaaaaab"]
     for _ in range(300):
         parts = [
@@ -70,10 +70,10 @@ def test_however_the_bytes_arrive_no_form_of_a_secret_comes_through() -> None:
             cut = chance.randrange(1, 12)
             out, text = out + mask.feed(text[:cut]), text[cut:]
         out += mask.end()
-        assert [form for one in secrets for form in forms(one.encode()) if form in out] == []
+        assert [form for secret in secrets for form in forms(secret.encode()) if form in out] == []
 
 
-def test_what_is_no_secret_comes_through_as_it_is() -> None:
+def test_other_output_is_unchanged() -> None:
     data, mask = bytes(range(256)) * 999, Mask([VALUE])
     assert mask.feed(data[:70_000]) + mask.feed(data[70_000:]) + mask.end() == data
 
@@ -82,7 +82,7 @@ def test_what_is_no_secret_comes_through_as_it_is() -> None:
     "secrets", [["abcdefgh", "abcdefgh-and-more"], ["the first line\nab\nthe last line"]]
 )
 def test_a_secret_that_begins_like_another_is_masked_wherever_it_is_cut(secrets: list[str]) -> None:
-    """History: of a longer one, the rest was in the log if the shorter one stood at the end of what was read first."""
+    """History: the rest of the longer secret was in the log if a read ended with the shorter one."""
     longest = max(secrets, key=len).encode()
     for cut in range(len(longest) + 1):
         mask = Mask(secrets)

@@ -1,4 +1,4 @@
-"""Reading the output of jobs: what is there, and with a follow what comes, until the job is over."""
+"""Printing the output of jobs: what is there and, if followed, what comes until the job is over."""
 
 from __future__ import annotations
 
@@ -12,131 +12,136 @@ from coord_kernel.store.disk import write_all
 from coord_kernel.streams.follow import POLL_MS, Watcher
 from coord_run import fold
 from coord_run.jobs import OVER
-from coord_run.logs import CHUNK, STREAMS, attempts, place
+from coord_run.logs import CHUNK, attempts, place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from coord_envelope import Event
-    from coord_envelope.codec import Json
     from coord_kernel import Store
     from coord_kernel.cli.call import Call
     from coord_run.store import Runs
+    from coord_run.types import Job, Output, Result
+
+    Targets = Mapping[str, int]
+    """Stream → the descriptor that it is printed to."""
+
+APART: Targets = {"stdout": 1, "stderr": 2}
 
 
 class Reader:
-    """The logs of one attempt, each from where it was left."""
+    """The logs of one attempt, each from where the last `pump` left it."""
 
-    def __init__(self, store: Store, run: str, n: int, streams: Iterable[str]) -> None:
-        self.n, self._store, self._run = n, store, run
-        self._left = dict.fromkeys(streams, 0)
+    def __init__(self, store: Store, run: str, n: int, targets: Targets) -> None:
+        self.n, self._store, self._run, self._targets = n, store, run, targets
+        self._offsets = dict.fromkeys(targets, 0)
 
-    def pump(self, both: bool) -> None:
-        """Print what came: with `both` each stream to its own descriptor, else all to standard output."""
-        for stream, offset in self._left.items():
+    def pump(self) -> None:
+        """Print what came."""
+        for stream, offset in self._offsets.items():
             try:
                 fd = self._store.open(*place(self._run, str(self.n), f"{stream}.log"))
             except FileNotFoundError:
                 continue
             try:
                 while chunk := os.pread(fd, CHUNK, offset):
-                    write_all(2 if both and stream == "stderr" else 1, chunk)
+                    write_all(self._targets[stream], chunk)
                     offset += len(chunk)
             finally:
                 os.close(fd)
-                self._left[stream] = offset
+                self._offsets[stream] = offset
 
 
-def show(call: Call, state: Json, stream: str, n: int | None) -> None:
-    """Print a log as it is now. Raises No if it is not in this store."""
+def show(call: Call, state: Job, stream: str, n: int | None) -> None:
+    """Print a log as it is now, by default of the last attempt. Raises No if it is not here."""
     store, run = call.journal.store, state["request"]["id"]
-    found = attempts(store, run)
-    wanted = n or max(found, default=0)
-    if wanted in found:
-        Reader(store, run, wanted, [stream]).pump(both=False)
+    logged = attempts(store, run)
+    wanted = n or max(logged, default=0)
+    if wanted in logged:
+        Reader(store, run, wanted, {stream: 1}).pump()
         return
-    published = _published(store, fold.result(state), stream)
+    published = _published(store, _output(fold.result(state), stream))
     if n or published is None:
-        what = f"attempt {n} has no log here" if n else "has no log here"
+        what = f"no log of attempt {n} in this store" if n else "no log in this store"
         raise No(what, where=run, todo="it may not have begun, or in another store: see `run show`")
-    _foreign(1, published)
+    _print_foreign(1, published)
 
 
 def follow(
     call: Call,
     runs: Runs,
     run: str,
-    streams: Sequence[str] = STREAMS,
-    both: bool = True,
-    heed: Callable[[list[Event]], None] | None = None,
-) -> Json:
-    """Print the output of the newest attempt and of those that come; the job's state when it is over.
+    targets: Targets = APART,
+    on_events: Callable[[list[Event]], None] | None = None,
+) -> Job:
+    """Print output from the newest attempt on, until the job is over; its state then.
 
-    `heed` is told what is said of jobs meanwhile, and asked now and then when nothing is.
+    `on_events` is called with new events about jobs, and from time to time with none.
     """
     store = call.journal.store
     follower = call.journal.follow(call.journal.end(live=False), live=False)
     watcher, reader = Watcher(store.path), None
-    deaf = (lambda: float(POLL_MS)) if watcher.fd is None else None
+    poll = (lambda: float(POLL_MS)) if watcher.fd is None else None
     with contextlib.closing(
-        follower.batches(Filter(types=["run.*"]), also=watcher.fd, within=deaf)
+        follower.batches(Filter(types=["run.*"]), also=watcher.fd, within=poll)
     ) as batches:
         for number, batch in enumerate(batches):
-            news = list(batch)
-            if news or not number:
+            events = list(batch)
+            if events or not number:
                 state = _state(runs, run)
-            if heed:
-                heed(news)
+            if on_events:
+                on_events(events)
             watcher.drain()
             watcher.watch(_directories(store, run))
             over = fold.status(state, world.now_ms()) in OVER
             for n in attempts(store, run)[-1:] if reader is None else attempts(store, run):
                 if reader is None or n > reader.n:
                     if reader:
-                        reader.pump(both)
+                        reader.pump()
                         complaints.warn(f"{run}: attempt {n}")
-                    reader = Reader(store, run, n, streams)
+                    reader = Reader(store, run, n, targets)
             if reader:
-                reader.pump(both)
+                reader.pump()
             if over:
                 break
     if reader is None:
-        _elsewhere(store, state, streams, both)
+        _print_elsewhere(store, state, targets)
     return state
 
 
-def _state(runs: Runs, run: str) -> Json:
-    state = runs.jobs().state(run)
+def _state(runs: Runs, run: str) -> Job:
+    state: Job | None = runs.jobs().state(run)
     assert state, run
     return state
 
 
 def _directories(store: Store, run: str) -> list[str]:
-    os.close(
-        store.directory("local", "runs", run, make=True)
-    )  # so that the first attempt is heard of, too
-    return [
-        "/".join(names)
-        for names in (place(run), *(place(run, str(n)) for n in attempts(store, run)[-1:]))
-    ]
+    # It is made here, so that the first attempt is noticed, too.
+    os.close(store.directory("local", "runs", run, make=True))
+    newest = attempts(store, run)[-1:]
+    return ["/".join(names) for names in (place(run), *(place(run, str(n)) for n in newest))]
 
 
-def _elsewhere(store: Store, state: Json, streams: Sequence[str], both: bool) -> None:
-    """Of a job that ran in another store the output is known if it was published, else its end."""
+def _print_elsewhere(store: Store, state: Job, targets: Targets) -> None:
+    """Print the output of a job of another store: all if it was published, otherwise the tail."""
     result = fold.result(state)
-    for stream in streams:
-        fd = 2 if both and stream == "stderr" else 1
-        said = (result or {}).get(stream)
-        published = _published(store, result, stream)
+    for stream, fd in targets.items():
+        output = _output(result, stream)
+        published = _published(store, output)
+        tail = output and output.get("tail")
         if published is not None:
-            _foreign(fd, published)
-        elif isinstance(said, dict) and isinstance(said.get("tail"), str):
-            _foreign(fd, said["tail"].encode())
+            _print_foreign(fd, published)
+        elif isinstance(tail, str):
+            _print_foreign(fd, tail.encode())
 
 
-def _foreign(fd: int, data: bytes) -> None:
-    """Print what another store says was printed: anybody who can push may have written it, so it steers no terminal."""
+def _print_foreign(fd: int, data: bytes) -> None:
+    """Print what came from another store: anybody with push access may have written it.
+
+    So it must not control a terminal.
+    """
     if os.isatty(fd):
         from coord_kernel.cli.terminal import visible
 
@@ -144,8 +149,12 @@ def _foreign(fd: int, data: bytes) -> None:
     write_all(fd, data)
 
 
-def _published(store: Store, result: Json | None, stream: str) -> bytes | None:
-    said = (result or {}).get(stream)
+def _output(result: Result | None, stream: str) -> Output | None:
+    output: Any = result and result.get(stream)
+    return output if isinstance(output, dict) else None  # type: ignore[return-value]
+
+
+def _published(store: Store, output: Output | None) -> bytes | None:
     with contextlib.suppress(No, BadData):
-        return blobs.get(store, said.get("sha256")) if isinstance(said, dict) else None
+        return blobs.get(store, output.get("sha256")) if output is not None else None
     return None

@@ -1,10 +1,27 @@
-"""One attempt of a job, in a process of its own: it starts the command, keeps its output, and says how it ended.
+"""One attempt at a job, in its own process: run the command, keep its output, record the end.
 
     run worker ──▶ the attempt ──▶ the command, in a session and process group of its own
-                       └── is the parent of whoever the command leaves behind, and ends them
+                       └── becomes the parent of what the command leaves behind, and kills it
 
-If the worker dies, the attempt ends the command and gives the job back. If the attempt dies, the worker does. If both
-die at once the kernel ends the command, and the next worker finds that nobody holds the attempt's pin.
+From the fork to the last event:
+
+    1. leave the worker's session; become the parent of orphaned descendants; take signals as notes
+    2. if the job came by sync and there is a remote, have the arbiter confirm the claim, and only
+       then append `run.started`: the command may have run from that event on
+    3. prepare directory, input, variables and secrets, and start the command
+    4. copy its output to the logs, and meanwhile
+       - append a heartbeat each half of the lease
+       - on SIGUSR1 look at the job: is it cancelled, or the claim over?
+       - at the time limit, or if cancelled, send TERM, and KILL after the grace
+       - if the worker stops or dies, send KILL at once
+    5. when the command has ended, give what it left behind a second for its output; kill that
+    6. free the slot
+    7. append the result, or the release if this attempt may not give one; retry until written,
+       because without it the command would be run again
+
+If the worker dies, the attempt kills the command and releases the job. If the attempt dies, the
+worker does both. If both die at once, the kernel kills the command, and the next worker finds that
+nobody holds the attempt's pin.
 """
 
 from __future__ import annotations
@@ -24,64 +41,63 @@ from coord_kernel.store import machine
 from coord_kernel.store.disk import fault_of
 from coord_run import draft, fold
 from coord_run.failure import CannotRun
-from coord_run.logs import STREAMS, Log
+from coord_run.logs import STREAMS, Log, place
 from coord_run.prepare import Preparation
-from coord_run.process import NEVER, Process, sweep
+from coord_run.process import NEVER, Process, kill_orphans
 from coord_run.store import Runs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import NoReturn
 
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
-    from coord_run.jobs import Jobs
     from coord_run.prepare import Plan
     from coord_run.substrate import Command
 
-RETRY_NS = 1_000_000_000
-BUDGET_S = 10.0
-"""As long as a claim may wait for the remote."""
+RETRY_S = 1.0
+"""Pause before an end that could not be written is tried again."""
 STOPPED, ORPHANED = "its worker was stopped", "its worker died"
 LOOK = signal.SIGUSR1
-"""What the worker sends when something was said of the job: it may be cancelled, or another's now."""
+"""The worker's signal that the job changed: it may be cancelled, or another's now."""
 
 
-class Ended:
-    """How the command ended: by itself, or why it was made to."""
+class End:
+    """How the command ended: by itself, or for which reason it was ended."""
 
-    def __init__(self, outcome: str, code: int | None = None, why: str | None = None) -> None:
-        self.outcome, self.code, self.why = outcome, code, why
+    def __init__(self, outcome: str, code: int | None = None, reason: str | None = None) -> None:
+        self.outcome, self.code, self.reason = outcome, code, reason
 
-    def told(self, ns: int) -> Json:
-        said: Json = {
+    def body(self, duration_ns: int) -> Json:
+        """What `run.completed` says of it."""
+        fields: Json = {
             "outcome": self.outcome,
             "code": self.code,
-            "dur_ms": ns // 1_000_000,
-            "reason": self.why,
+            "dur_ms": duration_ns // 1_000_000,
+            "reason": self.reason,
         }
         if self.outcome == "signal" and self.code:
             with contextlib.suppress(ValueError):
-                said["signal"] = signal.Signals(self.code - 128).name
-        return said
+                fields["signal"] = signal.Signals(self.code - 128).name
+        return fields
 
 
 def supervise(call: Call, plan: Plan, slot: int | None, alive: int) -> NoReturn:
-    """Be the attempt; ends with the process. The slot is freed before the end is said; `alive` is readable when the
-    worker is gone.
+    """Be the attempt, in a fork of the worker; never returns.
+
+    `alive` becomes readable when the worker is gone.
     """
     try:
         os.setsid()
         child.adopt_orphans()
-        caught = Signals(signal.SIGCHLD, signal.SIGTERM, LOOK)
+        signals = Signals(signal.SIGCHLD, signal.SIGTERM, LOOK)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, LOOK))
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_IGN)
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1):
             os.dup2(null, fd)
-        Attempt(call, plan, caught, alive).go(slot)
+        Attempt(call, plan, signals, alive).run(slot)
         os._exit(0)
     except Exception:
         sys.excepthook(*sys.exc_info())
@@ -92,8 +108,8 @@ def supervise(call: Call, plan: Plan, slot: int | None, alive: int) -> NoReturn:
 class Attempt:
     """The command, its output and its time."""
 
-    def __init__(self, call: Call, plan: Plan, caught: Signals, alive: int) -> None:
-        self._call, self._plan, self._caught, self._alive = call, plan, caught, alive
+    def __init__(self, call: Call, plan: Plan, signals: Signals, alive: int) -> None:
+        self._call, self._plan, self._signals, self._alive = call, plan, signals, alive
         self._runs = Runs(call)
         self._logs: list[Log] = []
         self._process: Process | None = None
@@ -102,90 +118,83 @@ class Attempt:
         self._orphaned = False
         self._preparation = Preparation(plan, call.journal.store)
 
-    def go(self, slot: int | None) -> None:
-        """Run it to its end, and say that."""
+    def run(self, slot: int | None) -> None:
+        """Run the command to its end, free the slot, and append the end."""
         begin = machine.boot_ns()
         try:
-            ended = self._ran()
+            end = self._ran()
         except CannotRun as failure:
-            ended = Ended("error", why=draft.reason(str(failure)))
+            end = End("error", reason=draft.reason(str(failure)))
         except OSError as error:
-            ended = Ended("error", why=draft.reason(str(fault_of(error))))
-        sweep()
+            end = End("error", reason=draft.reason(str(fault_of(error))))
+        kill_orphans()
         for log in self._logs:
             log.drain()
         self._preparation.tidy()
         if slot is not None:
             os.close(slot)
-        self._finish(ended, machine.boot_ns() - begin)
+        self._finish(end, machine.boot_ns() - begin)
 
     # ---- the command
 
-    def _ran(self) -> Ended:
-        if self._plan.firm:
+    def _ran(self) -> End:
+        plan = self._plan
+        if plan.unconfirmed:
             self._confirm()
         self._look()
         if self._why:
-            return Ended(self._why)
+            return End(self._why)
         command = self._preparation.command()
-        begin, limit = (
-            machine.boot_ns(),
-            fold.number(self._plan.body.get("timeout_ms"), fold.TIMEOUT_MS),
-        )
-        self._end_at, self._beat_at = (
-            begin + limit * 1_000_000,
-            begin + self._plan.lease_ms * 1_000_000 // 2,
-        )
+        now = machine.boot_ns()
+        timeout_ms = fold.number(plan.body.get("timeout_ms"), fold.TIMEOUT_MS)
+        self._end_at = now + timeout_ms * 1_000_000
+        self._beat_at = now + plan.lease_ms * 1_000_000 // 2
         self._process = process = Process(command)
         for stream, pipe in zip(STREAMS, process.pipes, strict=True):
-            self._logs.append(
-                Log(
-                    self._call.journal.store,
-                    self._plan.run,
-                    self._plan.n,
-                    stream,
-                    pipe,
-                    self._preparation.mask,
-                )
-            )
+            path = place(plan.run, str(plan.n), f"{stream}.log")
+            self._logs.append(Log(self._call.journal.store, path, pipe, self._preparation.mask))
         self._act(machine.boot_ns())
-        # Signals are taken before it is asked whether it ended: the other way round its end could go unheard.
+        # Signals are taken before the question whether it ended: else a SIGCHLD between the two
+        # would wake nobody.
         while not process.over(any(log.open for log in self._logs) and self._why is None):
             self._wait()
             self._act(machine.boot_ns())
-        return self._outcome(command, process.reap())
+        return self._end_of(command, process.reap())
 
     def _wait(self) -> None:
+        """Copy output until there is a signal, a deadline, or none to copy."""
         poll = select.poll()
-        fds = {log.pipe: log for log in self._logs if log.open}
-        for fd in (*fds, self._caught.fd, *(() if self._orphaned else (self._alive,))):
+        logs = {log.pipe: log for log in self._logs if log.open}
+        for fd in (*logs, self._signals.fd, *(() if self._orphaned else (self._alive,))):
             poll.register(fd, select.POLLIN)
         linger = self._process.linger_until if self._process else NEVER
-        next_ns = min(self._kill_at, self._beat_at, self._end_at, linger)
-        for fd, _ in poll.poll(min(max(0.0, (next_ns - machine.boot_ns()) / 1e6 + 1), 86_400_000)):
-            if fd in fds:
-                fds[fd].copy()
+        deadline = min(self._kill_at, self._beat_at, self._end_at, linger)
+        left_ms = max(0.0, (deadline - machine.boot_ns()) / 1e6 + 1)
+        for fd, _ in poll.poll(min(left_ms, 86_400_000)):
+            if fd in logs:
+                logs[fd].copy()
             elif fd == self._alive:
                 self._orphaned = True
-                self._end(ORPHANED, grace_ns=0)
+                self._stop(ORPHANED, grace_ns=0)
 
     def _act(self, now: int) -> None:
-        for number in self._caught.take():
+        """Act on the signals that came and the deadlines that passed."""
+        for number in self._signals.take():
             if number == signal.SIGTERM:
-                self._end(STOPPED, grace_ns=0)
+                self._stop(STOPPED, grace_ns=0)
             elif number == LOOK:
                 self._look()
         if now >= self._end_at:
             self._end_at = NEVER
-            self._end("timeout")
+            self._stop("timeout")
         if now >= self._beat_at:
             self._beat(now)
         if now >= self._kill_at:
             self._kill_at = NEVER
             self._signal(signal.SIGKILL)
 
-    def _end(self, why: str, grace_ns: int | None = None) -> None:
-        """TERM it now, KILL it after its grace; unless it ended by itself."""
+    def _stop(self, why: str, grace_ns: int | None = None) -> None:
+        """Send TERM now and KILL after the grace, unless the command ended by itself."""
         if self._process and self._process.ended:
             return
         if grace_ns is None:
@@ -200,81 +209,74 @@ class Attempt:
         if self._process:
             self._process.signal(number)
 
-    def _outcome(self, command: Command, code: int) -> Ended:
+    def _end_of(self, command: Command, code: int) -> End:
         status = 128 - code if code < 0 else code
         if self._why in ("timeout", "cancelled"):
-            return Ended(self._why, status)
+            return End(self._why, status)
         if code == command.failed:
-            return Ended("error", code, why=f"{command.argv[0]} ended with {code}: see its output")
-        return Ended("signal" if code < 0 else "exit", status)
+            reason = f"{command.argv[0]} ended with {code}: see its output"
+            return End("error", code, reason)
+        return End("signal" if code < 0 else "exit", status)
 
     # ---- the journal
 
     def _look(self) -> None:
+        """Stop if the job is cancelled, or the claim over."""
         try:
             state = self._runs.jobs().state(self._plan.run)
-        except (Fault, OSError):  # the next news, or the end, will tell
+        except (Fault, OSError):  # the next signal, or the end, will find out
             return
         if state and state["cancels"]:
-            self._end("cancelled")
-        elif state and claims.over(state, self._plan.claim):
-            self._end(STOPPED, grace_ns=0)
+            self._stop("cancelled")
+        elif state and claims.over(state, self._plan.claim.id):
+            self._stop(STOPPED, grace_ns=0)
 
     def _confirm(self) -> None:
-        """Of a job that came by sync: ask the arbiter for it, and say only then that the command may have run."""
-        from coord_kernel.sync.exchange import sync
+        """Have the arbiter confirm the claim, and only then append the start."""
+        from coord_kernel.sync.ask import ask
 
-        plan, why = self._plan, "its claim was not confirmed"
-        try:
-            sync(self._call.journal, seconds=BUDGET_S)
-        except Fault as fault:
-            why = f"{why}: {fault}"
-        state = self._runs.jobs().state(plan.run)
-        confirmed = state and state["confirmed"].get(plan.claim)
-        if not confirmed:
-            self._why = draft.reason(why)
-        elif not self._say(
-            lambda state: draft.said("started", state, plan.claim, host=machine.host())
-        ):
-            self._why = STOPPED
+        (verdict,), warnings = ask(self._call.journal, [self._plan.claim])
+        for warning in warnings:
+            complaints.warn(warning)
+        if verdict.token is None:
+            cause = f": {verdict.why}" if verdict.why else ""
+            self._why = draft.reason(f"its claim was not confirmed{cause}")
+        elif self._append("started", host=machine.host()):
+            self._plan.token = verdict.token
         else:
-            plan.token = confirmed["n"]
+            self._why = STOPPED
 
     def _beat(self, now: int) -> None:
-        plan = self._plan
-        self._beat_at = now + plan.lease_ms * 1_000_000 // 2
+        lease_ns = self._plan.lease_ms * 1_000_000
+        self._beat_at = now + lease_ns // 2
         try:
-            self._say(
-                lambda state: draft.said("heartbeat", state, plan.claim, lease_ms=plan.lease_ms)
-            )
+            self._append("heartbeat", lease_ms=self._plan.lease_ms)
         except (Fault, OSError):
-            self._beat_at = now + plan.lease_ms * 1_000_000 // 8
+            self._beat_at = now + lease_ns // 8
 
-    def _finish(self, ended: Ended, ns: int) -> None:
-        """Say how it ended, however long that takes: else the command would be run again."""
+    def _finish(self, end: End, duration_ns: int) -> None:
+        """Append how it ended, however long that takes: else the command would be run again."""
         publish = self._call.journal.store if self._plan.body.get("publish_log") is True else None
-        logs = {log.stream: log.told(publish) for log in self._logs}
-
-        def last(state: Json) -> Json:
-            if self._why not in (None, "timeout", "cancelled"):
-                return draft.said("released", state, self._plan.claim, reason=self._why)
-            return draft.said("completed", state, self._plan.claim, **ended.told(ns), **logs)
-
+        logs = zip(STREAMS, self._logs, strict=False)  # none, if it could not be started
+        outputs = {stream: log.summary(publish) for stream, log in logs}
+        kind, fields = "completed", {**end.body(duration_ns), **outputs}
+        if self._why not in (None, "timeout", "cancelled"):
+            kind, fields = "released", {"reason": self._why}
         while True:
             try:
-                self._say(last)
+                self._append(kind, **fields)
                 return
-            except (Fault, OSError) as trouble:
-                complaints.warn(f"{self._plan.run}: its end is not written: {trouble}")
+            except (Fault, OSError) as error:
+                complaints.warn(f"{self._plan.run}: cannot record its end: {error}")
             if self._orphaned:
                 return
-            self._orphaned = bool(select.select([self._alive], [], [], RETRY_NS / 1e9)[0])
+            self._orphaned = bool(select.select([self._alive], [], [], RETRY_S)[0])
 
-    def _say(self, drafted: Callable[[Json], Json]) -> bool:
-        """Write it, unless the job is another's meanwhile: who knows that says nothing more. Was it written?"""
-
-        def decide(jobs: Jobs) -> list[Json]:
+    def _append(self, kind: str, **fields: object) -> bool:
+        """Append it, unless the claim is over: then this attempt has no more to say. Was it?"""
+        claim = self._plan.claim.id
+        with self._runs.change() as (t, jobs):
             state = jobs.state(self._plan.run)
-            return [drafted(state)] if state and not claims.over(state, self._plan.claim) else []
-
-        return bool(self._runs.change(decide))
+            if state and not claims.over(state, claim):
+                t.add(draft.progress(kind, state, claim, **fields))
+        return bool(t.events)

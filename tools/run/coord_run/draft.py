@@ -1,13 +1,18 @@
-"""Drafts of job events, from what a user gives and the job's state. Pure."""
+"""Drafts of job events, from what a user gives and the state of the job. Pure."""
 
 from __future__ import annotations
 
 from coord_envelope import SELF, BadData
-from coord_envelope.codec import Json
-from coord_envelope.event import Made, name_ok
+from coord_envelope.event import name_ok
 from coord_kernel.rules import claims
 from coord_kernel.store import machine
 from coord_run import fold
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_envelope import Event
+    from coord_envelope.codec import Json
+    from coord_run.types import Job
 
 ARGV_MOST = 256
 REASON_BYTES = 500
@@ -16,58 +21,66 @@ OURS = ("RUN_ID", "RUN_ATTEMPT", "RUN_TOKEN")
 """Variables that every command has, and no request sets."""
 
 
-def requested(body: Json, work: str | None = None, **rest: object) -> Json:
-    """The `run.requested`; `rest` is its envelope's. Raises BadData."""
-    _check(body)
+def requested(body: Json, work: str | None = None, **envelope: object) -> Json:
+    """The `run.requested` of a body and of other fields of its envelope. Raises BadData."""
+    _check_argv(body.get("argv"))
+    _check_variables(body.get("env", {}), body.get("secrets", ()))
+    for capability in body.get("needs", ()):
+        if not name_ok(capability, most=64):
+            raise BadData(
+                f"not a valid capability: {capability!r}",
+                where="needs",
+                todo="use up to 64 of a-z 0-9 . _ -",
+            )
+    cwd = body.get("cwd", ".")
+    if cwd.startswith("/") or ".." in cwd.split("/") or "\0" in cwd:
+        raise BadData(f"not below the root of the work tree: {cwd!r}", where="cwd")
     refs = {"run_id": SELF, **({"work_id": work} if work else {})}
-    given = {name: value for name, value in rest.items() if value is not None}
-    return {"type": "run.requested", "refs": refs, "body": body, **given}
+    return {"type": "run.requested", "refs": refs, "body": body, **_present(envelope)}
 
 
-def _check(body: Json) -> None:
-    argv = body.get("argv")
-    if (
-        not isinstance(argv, list)
-        or not argv
-        or not all(isinstance(one, str) for one in argv)
-        or not argv[0]
-    ):
+def _check_argv(argv: object) -> None:
+    texts = isinstance(argv, list) and all(isinstance(word, str) for word in argv)
+    if not isinstance(argv, list) or not texts or not argv or not argv[0]:
         raise BadData(
-            "argv is no list of texts, the first one a command", todo='{"argv": ["make", "test"]}'
+            "argv must be a list of strings that starts with a command",
+            todo='{"argv": ["make", "test"]}',
         )
     if len(argv) > ARGV_MOST:
         raise BadData(
-            f"argv has {len(argv)} words, more than {ARGV_MOST}",
-            todo="put them into a file: --input",
+            f"argv has {len(argv)} words; the limit is {ARGV_MOST}",
+            todo="pass them in a file: --input",
         )
-    if any("\0" in one for one in argv):
-        raise BadData("argv holds a zero byte")
-    for name, value in body.get("env", {}).items():
+    if any("\0" in word for word in argv):
+        raise BadData("argv contains a zero byte")
+
+
+def _check_variables(env: dict[str, str], secrets: list[str]) -> None:
+    for name, value in env.items():
         if not variable(name) or name in OURS or "\0" in value:
-            raise BadData(f"{name!r} is no variable that a request can set", where="env")
-    for name in body.get("secrets", ()):
-        if not variable(name) or name in OURS or name in body.get("env", {}):
-            raise BadData(f"{name!r} is no name of a secret", where="secrets")
-    for one in body.get("needs", ()):
-        if not name_ok(one, most=64):
-            raise BadData(f"{one!r} is no name of a-z 0-9 . _ -", where="needs")
-    cwd = body.get("cwd", ".")
-    if cwd.startswith("/") or ".." in cwd.split("/") or "\0" in cwd:
-        raise BadData(f"{cwd!r} is not below the work tree's root", where="cwd")
+            raise BadData(f"cannot set variable {name!r}", where="env")
+    for name in secrets:
+        if not variable(name) or name in OURS or name in env:
+            raise BadData(f"cannot set variable {name!r}", where="secrets")
 
 
 def variable(name: str) -> bool:
-    """Is this what a shell takes for a variable's name?"""
+    """Does a shell accept this as a variable's name?"""
     return name.isascii() and name.replace("_", "a").isalnum() and not name[0].isdigit()
 
 
-def about(kind: str, run: str, base: list[str], body: Json) -> Json:
-    """An event about a job, from one who has seen these."""
-    return {"type": f"run.{kind}", "refs": {"run_id": run}, "base": base, "body": body}
+def _present(fields: dict[str, object]) -> Json:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def claimed(state: Json, runner: str, lease_ms: int) -> Json:
-    """The next attempt; it takes the job from whoever held it and lapsed."""
+def _about(kind: str, state: Job, body: Json) -> Json:
+    """An event about a job, by a writer that has seen all of this state."""
+    refs = {"run_id": state["request"]["id"]}
+    return {"type": f"run.{kind}", "refs": refs, "base": claims.base(state), "body": body}
+
+
+def claimed(state: Job, runner: str, lease_ms: int) -> Json:
+    """The claim of the next attempt. It takes the job from a holder whose claim lapsed."""
     body: Json = {
         "n": fold.used(state) + 1,
         "lease_ms": lease_ms,
@@ -75,27 +88,25 @@ def claimed(state: Json, runner: str, lease_ms: int) -> Json:
         "gen": claims.next_gen(state),
     }
     body |= {"steal": True} if fold.open_claims(state) else {}
-    return about("claimed", state["request"]["id"], claims.base(state), body)
+    return _about("claimed", state, body)
 
 
-def said(kind: str, state: Json, claim: str, **body: object) -> Json:
-    """What becomes of an attempt: started, heartbeat, completed, released."""
-    given = {name: value for name, value in body.items() if value is not None}
-    return about(kind, state["request"]["id"], claims.base(state), {"claim": claim, **given})
+def started(claim: Event) -> Json:
+    """The start that follows a claim in one transaction: from here on the command may have run."""
+    body = {"claim": claim.id, "host": machine.host()}
+    return {"type": "run.started", "refs": claim["refs"], "base": [claim.id], "body": body}
 
 
-def started(refs: Json) -> Json:
-    """What follows a draft of a claim that has `$as` claim: from here on the command may have run."""
-    claim = Made("claim")
-    body = {"claim": claim, "host": machine.host()}
-    return {"type": "run.started", "refs": refs, "base": [claim], "body": body}
+def progress(kind: str, state: Job, claim: str, **fields: object) -> Json:
+    """What happens to an attempt: `started`, `heartbeat`, `completed` or `released`."""
+    return _about(kind, state, {"claim": claim, **_present(fields)})
 
 
 def reason(text: str) -> str:
-    """At most so many bytes of UTF-8, cut between characters."""
+    """The first 500 bytes of UTF-8, cut between characters."""
     return text.encode("utf-8", "replace")[:REASON_BYTES].decode("utf-8", "ignore")
 
 
-def cancelled(state: Json, why: str) -> Json:
-    """The end of a job that is not wanted any more."""
-    return about("cancelled", state["request"]["id"], claims.base(state), {"reason": why})
+def cancelled(state: Job, why: str) -> Json:
+    """The cancellation of a job."""
+    return _about("cancelled", state, {"reason": why})

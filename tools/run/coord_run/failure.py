@@ -1,4 +1,4 @@
-"""Why an attempt could not be made here: the outcome `error`, which another worker may not meet."""
+"""Why a command could not be started: the outcome `error`, which another worker may avoid."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
 """A job as a fold of its events. Pure and total: what makes no sense is passed over.
 
-    requested              what is to be run
-    claimed, started       an attempt: who runs it; from `started` on the command may have run
+    requested              what to run
+    claimed, started       an attempt: who makes it; from `started` on the command may have run
     heartbeat              the attempt lives
     released, conceded     the attempt is over, without a result
     completed              how the attempt ended
-    cancelled              it shall run no more
+    cancelled              no attempt may begin any more
 
-Who holds it is the rule of all claims (`coord_kernel.rules.claims`), and time: an attempt without a sign of life lapses.
+Who holds a job follows from the rule of all claims (`coord_kernel.rules.claims`) and from time: an
+attempt without a sign of life lapses.
 """
 
 from __future__ import annotations
@@ -19,37 +20,40 @@ from coord_kernel.rules import causality, claims
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
+    from coord_run.types import Attempt, Job, Result
 
 name, version = "run", "2"
 TIMEOUT_MS, ATTEMPTS, BACKOFF_MS, GRACE_MS = 3_600_000, 3, 10_000, 10_000
-"""What a request has that says nothing else."""
+"""The defaults of a request."""
 LONGEST_BACKOFF_MS = 15 * 60_000
 SKEW_MS = 60_000
-"""By so much clocks may differ: an attempt lapses that much later than it says."""
+"""How far clocks may differ: an attempt lapses this much later than its lease ends."""
 LEASE_MS = 120_000
 MOST_ATTEMPTS = 999_999
 LONGEST_MS = 366 * 86_400_000
 BAD_DATA = 65
-"""The exit status of a command whose input is bad: to run it again would not help."""
+"""The exit status of a command whose input is bad: running it again would not help."""
+OUTCOMES = ("exit", "signal", "timeout", "cancelled", "error")
 
 
 def entities(event: Event) -> Iterable[str]:
-    """The job an event is about."""
+    """The job that an event is about."""
     kind, refs = event["type"], event.get("refs")
     if kind == "run.requested":
         return (event.id,)
-    found = refs.get("run_id") if isinstance(refs, dict) and kind.startswith("run.") else None
-    return (found,) if found and isinstance(found, str) else ()
+    run = refs.get("run_id") if isinstance(refs, dict) and kind.startswith("run.") else None
+    return (run,) if run and isinstance(run, str) else ()
 
 
-def step(state: Json | None, event: Event) -> Json:
+def step(state: Job | None, event: Event) -> Job:
     """The state after one event more, taken in order of event_id."""
     if state is None:
-        state = {**claims.nothing(), "request": None, "attempts": {}, "results": {}, "cancels": {}}
+        state = _nothing()
     causality.know(state, event)
     claims.take(state, event)
     change = _CHANGES.get(event["type"])
@@ -58,19 +62,53 @@ def step(state: Json | None, event: Event) -> Json:
     return state
 
 
-def _requested(state: Json, event: Event, body: Json) -> None:
+def _nothing() -> Job:
+    return {
+        **claims.nothing(),
+        "request": None,  # type: ignore[typeddict-item]
+        "attempts": {},
+        "results": {},
+        "cancels": {},
+    }
+
+
+def made(state: Job) -> bool:
+    """Was it requested, by a request that a worker can use?"""
+    return state["request"] is not None
+
+
+def key(state: Job) -> str | None:
+    """The idempotency key of the request, if it has one."""
+    return state["request"].get("key") if made(state) else None
+
+
+def united(states: Sequence[Job]) -> Job:
+    """The state of jobs that are one, oldest first: of one key, in stores that had not met."""
+    parts: Any = {
+        part: {at: value for state in states for at, value in state[part].items()}
+        for part in ("attempts", "results", "cancels")
+    }
+    return {**states[0], **claims.united(states), **parts}
+
+
+# ---- what each event changes
+
+
+def _requested(state: Job, event: Event, body: Any) -> None:
     refs, key = event.get("refs"), event.get("idempotency_key")
-    if not all(_sound(body, name, kind) for name, kind in _KINDS.items()) or not body.get("argv"):
+    if not all(_sound(body, field, kind) for field, kind in _KINDS.items()) or not body.get("argv"):
         return
-    work = refs.get("work_id") if isinstance(refs, dict) else None
     state["request"] = {
         "id": event.id,
         "by": event["actor"]["agent_id"],
         "ts": event["ts"],
         "body": body,
-        **({"work": work} if isinstance(work, str) else {}),
-        **({"key": key} if isinstance(key, str) else {}),
     }
+    work = refs.get("work_id") if isinstance(refs, dict) else None
+    if isinstance(work, str):
+        state["request"]["work"] = work
+    if isinstance(key, str):
+        state["request"]["key"] = key
 
 
 _KINDS: dict[str, type] = {
@@ -78,22 +116,18 @@ _KINDS: dict[str, type] = {
     **dict.fromkeys(("env", "stdin", "repo"), dict),
     "cwd": str,
 }
-"""What a worker takes for granted of a request: one that has it otherwise is none."""
+"""What a worker takes for granted of a request: otherwise the request does not count."""
 
 
-def _sound(body: Json, name: str, kind: type) -> bool:
-    found = body.get(name, kind())
-    texts = (
-        found.values()
-        if name == "env" and isinstance(found, dict)
-        else found
-        if isinstance(found, list)
-        else ()
-    )
-    return isinstance(found, kind) and all(isinstance(one, str) for one in texts)
+def _sound(body: Json, field: str, kind: Any) -> bool:
+    value = body.get(field, kind())
+    if not isinstance(value, kind):
+        return False
+    texts = value if kind is list else value.values() if field == "env" else ()
+    return all(isinstance(text, str) for text in texts)
 
 
-def _claimed(state: Json, event: Event, body: Json) -> None:
+def _claimed(state: Job, event: Event, body: Json) -> None:
     state["attempts"][event.id] = {
         "n": max(1, min(number(body.get("n"), 1), MOST_ATTEMPTS)),
         "lease_ms": number(body.get("lease_ms"), LEASE_MS),
@@ -102,40 +136,43 @@ def _claimed(state: Json, event: Event, body: Json) -> None:
     }
 
 
-def _started(state: Json, event: Event, body: Json) -> None:
-    attempt = _of(state, body)
+def _started(state: Job, event: Event, body: Json) -> None:
+    attempt = _attempt_of(state, body)
     if attempt and not attempt["started"]:
-        host = {"host": body["host"]} if isinstance(body.get("host"), str) else {}
-        attempt |= {"started": event["ts"], "at": max(attempt["at"], event["ts"]), **host}
+        attempt["started"], attempt["at"] = event["ts"], max(attempt["at"], event["ts"])
+        if isinstance(body.get("host"), str):
+            attempt["host"] = body["host"]
 
 
-def _heartbeat(state: Json, event: Event, body: Json) -> None:
-    attempt = _of(state, body)
+def _heartbeat(state: Job, event: Event, body: Json) -> None:
+    attempt = _attempt_of(state, body)
     if attempt:
         attempt["lease_ms"] = number(body.get("lease_ms"), attempt["lease_ms"])
         attempt["at"] = max(attempt["at"], event["ts"])
 
 
-def _completed(state: Json, event: Event, body: Json) -> None:
-    claim = body.get("claim")
-    if isinstance(claim, str) and body.get("outcome") in OUTCOMES:
-        state["results"][event.id] = {**body, "ts": event["ts"], "by": event["actor"]["agent_id"]}
+def _completed(state: Job, event: Event, body: Json) -> None:
+    if isinstance(body.get("claim"), str) and body.get("outcome") in OUTCOMES:
+        result: Any = {**body, "ts": event["ts"], "by": event["actor"]["agent_id"]}
+        state["results"][event.id] = result
 
 
-def _released(state: Json, event: Event, body: Json) -> None:
-    attempt = _of(state, body)
+def _released(state: Job, event: Event, body: Json) -> None:
+    attempt = _attempt_of(state, body)
     if attempt and isinstance(body.get("reason"), str):
         attempt.setdefault("why", body["reason"])
 
 
-def _cancelled(state: Json, event: Event, body: Json) -> None:
+def _cancelled(state: Job, event: Event, body: Json) -> None:
     reason = body.get("reason")
-    said = {"by": event["actor"]["agent_id"], "ts": event["ts"]}
-    state["cancels"][event.id] = said | {"reason": reason if isinstance(reason, str) else ""}
+    state["cancels"][event.id] = {
+        "by": event["actor"]["agent_id"],
+        "ts": event["ts"],
+        "reason": reason if isinstance(reason, str) else "",
+    }
 
 
-OUTCOMES = ("exit", "signal", "timeout", "cancelled", "error")
-_CHANGES: dict[str, Callable[[Json, Event, Json], None]] = {
+_CHANGES: dict[str, Callable[[Job, Event, Json], None]] = {
     "run.requested": _requested,
     "run.claimed": _claimed,
     "run.started": _started,
@@ -146,162 +183,167 @@ _CHANGES: dict[str, Callable[[Json, Event, Json], None]] = {
 }
 
 
-def _of(state: Json, body: Json) -> Json | None:
-    claim = body.get("claim")
-    found: Json | None = state["attempts"].get(claim) if isinstance(claim, str) else None
-    return found
+def _attempt_of(state: Job, fields: Any) -> Attempt | None:
+    """The attempt whose claim an event names."""
+    claim = fields.get("claim")
+    return state["attempts"].get(claim) if isinstance(claim, str) else None
 
 
-def number(found: object, default: int) -> int:
-    """A whole number from 0 that an event says, bounded; else the default."""
-    return min(found, LONGEST_MS) if type(found) is int and found >= 0 else default
+# ---- questions
 
 
-def united(states: list[Json]) -> Json:
-    """The state of jobs that are one: requested with one key in stores that had not met. The oldest first."""
-    parts = ("attempts", "results", "cancels")
-    merged = {part: {k: v for one in states for k, v in one[part].items()} for part in parts}
-    return {**states[0], **claims.united(states), **merged}
+def number(value: object, default: int) -> int:
+    """A whole number from 0 up that an event has, bounded; else the default."""
+    return min(value, LONGEST_MS) if type(value) is int and value >= 0 else default
 
 
-def asked(state: Json, part: str, default: int) -> int:
-    """A number of the request."""
-    return number(state["request"]["body"].get(part), default)
-
-
-def most(state: Json) -> int:
+def limit(state: Job) -> int:
     """How many attempts it may have."""
-    return max(1, min(asked(state, "max_attempts", ATTEMPTS), MOST_ATTEMPTS))
+    asked = number(state["request"]["body"].get("max_attempts"), ATTEMPTS)
+    return max(1, min(asked, MOST_ATTEMPTS))
 
 
-def used(state: Json) -> int:
+def used(state: Job) -> int:
     """How many attempts it had: those in which the command may have run."""
-    return max((one["n"] for one in state["attempts"].values() if one["started"]), default=0)
+    return max((each["n"] for each in state["attempts"].values() if each["started"]), default=0)
 
 
-def _attempt(state: Json, result: Json) -> int:
-    found = state["attempts"].get(result["claim"])
-    return int(found["n"]) if found else 1
+def _number_of(state: Job, result: Result) -> int:
+    """The number of the attempt that gave a result."""
+    attempt = _attempt_of(state, result)
+    return attempt["n"] if attempt else 1
 
 
-def results(state: Json) -> list[tuple[str, Json]]:
-    """What counts, oldest first: not the result of one who knew that the job was taken from it."""
-    found = sorted(state["results"].items())
-    return [(at, one) for at, one in found if not claims.outlived(state, one["claim"], at)]
+def results(state: Job) -> list[tuple[str, Result]]:
+    """The results that count, oldest first: not those whose writers knew that the job was lost."""
+    return [
+        (at, result)
+        for at, result in sorted(state["results"].items())
+        if not claims.outlived(state, result["claim"], at)
+    ]
 
 
-def _again(state: Json, result: Json) -> bool:
-    """Is the job to be tried again after this result?"""
+def _retried(state: Job, result: Result) -> bool:
+    """Is there to be another attempt after this result?"""
     outcome, code = result["outcome"], result.get("code")
-    if state["cancels"] or outcome == "cancelled" or _attempt(state, result) >= most(state):
+    if state["cancels"] or outcome == "cancelled" or _number_of(state, result) >= limit(state):
         return False
-    hopeless = state["request"]["body"].get("retry") != "any" or (
-        outcome == "exit" and code in (0, BAD_DATA)
+    hopeless = outcome == "exit" and code in (0, BAD_DATA)
+    wanted = state["request"]["body"].get("retry") == "any"
+    return outcome == "error" or (wanted and not hopeless)
+
+
+def result(state: Job) -> Result | None:
+    """The final result, with its event's id; None while there is none."""
+    for at, result in results(state):
+        if not _retried(state, result):
+            return {**result, "id": at}
+    return None
+
+
+def open_claims(state: Job) -> list[str]:
+    """The claims that may hold it; the first does, unless it lapsed."""
+    confirmed = [claim for claim in state["confirmed"] if not claims.over(state, claim)]
+    tentative = sorted(
+        claim
+        for claim in state["claims"]
+        if claim not in state["confirmed"] and not claims.over(state, claim)
     )
-    return bool(outcome == "error" or not hopeless)
+    return confirmed[::-1] + tentative
 
 
-def result(state: Json) -> Json | None:
-    """The result, with its event's id; None while there is none that stands."""
-    final = ({**one, "id": at} for at, one in results(state) if not _again(state, one))
-    return next(final, None)
-
-
-def open_claims(state: Json) -> list[str]:
-    """The claims that may hold it, the one that does first, if none has lapsed."""
-    firm = [one for one in state["confirmed"] if not claims.over(state, one)]
-    rest = sorted(
-        one
-        for one in state["claims"]
-        if one not in state["confirmed"] and not claims.over(state, one)
-    )
-    return firm[::-1] + rest
-
-
-def lapses(state: Json, claim: str) -> int:
-    """When a claim lapses if nothing more is heard of it. Unix milliseconds; 0 if that is no time."""
-    unheard = {"at": state["confirmed"].get(claim, {}).get("ts", ""), "lease_ms": LEASE_MS}
-    attempt = state["attempts"].get(claim, unheard)
+def lapses(state: Job, claim: str) -> int:
+    """When a claim lapses without further sign of life. Unix milliseconds; 0 if the time is bad."""
+    attempt = state["attempts"].get(claim)
     try:
-        return world.parse_ts(attempt["at"]) + int(attempt["lease_ms"]) + SKEW_MS
+        if attempt:
+            return world.parse_ts(attempt["at"]) + int(attempt["lease_ms"]) + SKEW_MS
+        confirmation = state["confirmed"].get(claim)  # whose own event has not come yet
+        return world.parse_ts(confirmation["ts"] if confirmation else "") + LEASE_MS + SKEW_MS
     except (ValueError, OverflowError):
         return 0
 
 
-def alive(state: Json, claim: str, now: int) -> bool:
-    """Does a claim that is open hold now? One from a clock that runs far ahead does not."""
-    end = lapses(state, claim)
-    attempt = state["attempts"].get(claim, {"lease_ms": LEASE_MS})
-    furthest: int = now + attempt["lease_ms"] + SKEW_MS + ids.AHEAD_MS
-    return now < end <= furthest
+def alive(state: Job, claim: str, now: int) -> bool:
+    """Does an open claim hold now? Not if it comes from a clock that is far ahead."""
+    attempt = state["attempts"].get(claim)
+    lease_ms = attempt["lease_ms"] if attempt else LEASE_MS
+    return now < lapses(state, claim) <= now + lease_ms + SKEW_MS + ids.AHEAD_MS
 
 
-def holder(state: Json, now: int) -> str | None:
+def holder(state: Job, now: int) -> str | None:
     """The claim that holds it now."""
-    return next((one for one in open_claims(state) if alive(state, one, now)), None)
+    return next((claim for claim in open_claims(state) if alive(state, claim, now)), None)
 
 
-def due(state: Json) -> int:
-    """When it may be run, if nobody holds it: at any time (0), but later after a result. Unix milliseconds."""
+def due(state: Job) -> int:
+    """When the next attempt may begin if nobody holds it. Unix milliseconds; 0: at any time.
+
+    After a result there is a pause. It doubles with each attempt; its random share follows from
+    the job's id and the attempt, so that it is the same in every store.
+    """
+    body = state["request"]["body"]
     try:
-        tried = [one for _, one in results(state) if _attempt(state, one) == used(state)]
+        tried = [each for _, each in results(state) if _number_of(state, each) == used(state)]
         if not tried:
             return 0
-        last = tried[-1]
-        n = _attempt(state, last)
-        pause = min(asked(state, "backoff_ms", BACKOFF_MS) << min(n - 1, 20), LONGEST_BACKOFF_MS)
-        share = (
-            crc32(f"{state['request']['id']} {n}".encode()) / 0xFFFFFFFF
-        )  # the same wherever it is worked out
-        return world.parse_ts(last["ts"]) + int(pause * (1 + share) / 2)
+        n = _number_of(state, tried[-1])
+        backoff_ms = number(body.get("backoff_ms"), BACKOFF_MS) << min(n - 1, 20)
+        share = crc32(f"{state['request']['id']} {n}".encode()) / 0xFFFFFFFF
+        pause = int(min(backoff_ms, LONGEST_BACKOFF_MS) * (1 + share) / 2)
+        return world.parse_ts(tried[-1]["ts"]) + pause
     except (ValueError, OverflowError):
         return 0
 
 
-def settled(state: Json) -> bool:
-    """Will no time and no worker change it any more?"""
+def settled(state: Job) -> bool:
+    """Will no passage of time and no worker change it any more?"""
     if result(state):
         return True
-    return not open_claims(state) and bool(state["cancels"] or used(state) >= most(state))
+    return not open_claims(state) and bool(state["cancels"] or used(state) >= limit(state))
 
 
-def status(state: Json, now: int) -> str:
-    """completed | running | claimed | cancelled | lost | expired | requested, the first that is so."""
+def status(state: Job, now: int) -> str:
+    """The first that applies: completed, running, claimed, cancelled, lost, expired, requested."""
     if result(state):
         return "completed"
-    held = holder(state, now)
-    if held:
-        return "running" if state["attempts"].get(held, {}).get("started") else "claimed"
+    claim = holder(state, now)
+    if claim:
+        attempt = state["attempts"].get(claim)
+        return "running" if attempt and attempt["started"] else "claimed"
     if state["cancels"]:
         return "cancelled"
-    if used(state) >= most(state):
+    if used(state) >= limit(state):
         return "lost"
     start_by = state["request"]["body"].get("start_by")
     late = isinstance(start_by, str) and not used(state) and start_by <= world.format_ts(now)
     return "expired" if late else "requested"
 
 
-def indexed(state: Json) -> Iterable[tuple[str, str]]:
-    """By what a job is found: all, those not settled, of a work item, its key; held until, or free from when on."""
-    request = state["request"]
-    if not request:
+def indexed(state: Job) -> Iterable[tuple[str, str]]:
+    """By `id`, `work` item and idempotency `key`; if not settled also `open`, and one of two times:
+
+    `held`, until its claim lapses, or `free`, from when it may be claimed.
+    """
+    if not made(state):
         return
-    at = request["id"]
-    yield "id", at
+    request = state["request"]
+    run = request["id"]
+    yield "id", run
     if "work" in request:
-        yield "work", f"{request['work']} {at}"
+        yield "work", f"{request['work']} {run}"
     if "key" in request:
         yield "key", request["key"]
     if settled(state):
         return
-    yield "open", at
-    held = open_claims(state)
-    if held:
-        yield "held", f"{moment(max(lapses(state, one) for one in held))} {at}"
+    yield "open", run
+    holding = open_claims(state)
+    if holding:
+        yield "held", f"{moment(max(lapses(state, claim) for claim in holding))} {run}"
     else:
-        yield "free", f"{moment(due(state))} {at}"
+        yield "free", f"{moment(due(state))} {run}"
 
 
 def moment(ms: int) -> str:
-    """A time as indexed have it: as text it sorts as the number does."""
+    """A time as text that sorts as the number does."""
     return f"{max(0, ms):016d}"

@@ -1,7 +1,7 @@
-"""A job's output on the disk: `local/runs/<run_id>/<attempt>/{stdout,stderr}.log`, what is masked in it and how much.
+"""A job's output on the disk: `local/runs/<run_id>/<attempt>/{stdout,stderr}.log`.
 
-The bytes of a log are those that the command wrote, in order, up to LOG_BYTES; but for secrets, which never reach
-the disk.
+The bytes of a log are those that the command wrote, in order, up to LOG_BYTES, except for secrets,
+which are masked before they reach the disk.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from coord_kernel.store.disk import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope.codec import Json
     from coord_kernel import Store
     from coord_run.secret import Mask
+    from coord_run.types import Output
 
 STREAMS = ("stdout", "stderr")
 LOG_BYTES = 64 << 20
-"""Most bytes of a log; what comes behind them is dropped."""
+"""Most bytes of a log; any further output is dropped."""
 TAIL_BYTES = 4096
 CHUNK = 1 << 16
 PIPE_MOST = 1 << 20
-"""Bytes that a pipe may hold, whoever widens it."""
+"""Most bytes that a pipe holds without privileges."""
 
 
 def place(run: str, *rest: str) -> tuple[str, ...]:
-    """Where a job's files are, below the store: `local/runs/<run_id>/<attempt>/<file>`."""
+    """The path of a job's files in the store: `local/runs/<run_id>/<attempt>/<file>`."""
     return ("local", "runs", run, *rest)
 
 
 def attempts(store: Store, run: str) -> list[int]:
-    """The attempts of which there are logs here, ascending."""
+    """The attempts that have logs here, ascending."""
     return sorted(
         int(name)
         for name in store.listdir("local", "runs", run)
@@ -46,20 +46,17 @@ def attempts(store: Store, run: str) -> list[int]:
 class Log:
     """One stream of a running command, from its pipe to its log."""
 
-    def __init__(
-        self, store: Store, run: str, n: int, stream: str, pipe: int, mask: Mask | None
-    ) -> None:
+    def __init__(self, store: Store, path: tuple[str, ...], pipe: int, mask: Mask | None) -> None:
         import hashlib
 
-        self.pipe, self.stream, self.open = pipe, stream, True
-        self._file = store.open(
-            *place(run, str(n), f"{stream}.log"), flags=os.O_RDWR | os.O_CREAT | os.O_TRUNC
-        )
-        self._mask, self._hash, self._bytes, self._cut = mask, hashlib.sha256(), 0, False
+        self.pipe, self.open = pipe, True
+        self._file = store.open(*path, flags=os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        self._mask, self._hash = mask, hashlib.sha256()
+        self._bytes, self._truncated = 0, False
         os.set_blocking(pipe, False)
 
     def copy(self) -> None:
-        """Take what is in the pipe, at most as much as one can hold."""
+        """Copy what is in the pipe, at most as much as it can hold."""
         for _ in range(PIPE_MOST // CHUNK):
             try:
                 chunk = os.read(self.pipe, CHUNK)
@@ -71,13 +68,13 @@ class Log:
             self._write(self._mask.feed(chunk) if self._mask else chunk)
 
     def drain(self) -> None:
-        """Take all that is in the pipe, and no more: who has left the job may write on."""
+        """Copy what is in the pipe now, and close it: a process that left the job may write on."""
         if self.open:
             self.copy()
             self.close()
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Close the pipe."""
         if self.open:
             self.open = False
             os.close(self.pipe)
@@ -85,29 +82,34 @@ class Log:
                 self._write(self._mask.end())
 
     def _write(self, data: bytes) -> None:
-        kept = b"" if self._cut else data[: LOG_BYTES - self._bytes]
-        self._cut = len(kept) < len(data)
+        kept = b"" if self._truncated else data[: LOG_BYTES - self._bytes]
+        self._truncated = len(kept) < len(data)
         try:
             write_all(self._file, kept)
-        except OSError:  # a full disk: the job is not to blame
+        except OSError:  # a full disk: not the job's fault
             os.ftruncate(self._file, self._bytes)
-            self._cut = True
+            self._truncated = True
             return
         self._hash.update(kept)
         self._bytes += len(kept)
 
-    def told(self, publish: Store | None) -> Json:
-        """What the event of its end says of it. With a store to publish in, a log that a sync carries is a blob."""
+    def summary(self, publish: Store | None) -> Output:
+        """What `run.completed` says of it.
+
+        With a store to publish in, a log that is small enough for a sync is kept as a blob, too.
+        """
         if publish and self._bytes <= blobs.SYNCED:
             with suppress(OSError):
                 blobs.put(publish, os.pread(self._file, self._bytes, 0))
         data = b""
-        with suppress(OSError):  # its end is told all the same, else it would be run again
+        with suppress(OSError):  # the end is recorded all the same: else the job would run again
             data = os.pread(self._file, TAIL_BYTES, max(0, self._bytes - TAIL_BYTES))
         tail = data.decode("utf-8", "replace").encode()[-TAIL_BYTES:].decode("utf-8", "ignore")
         try:
             refuse_secret(tail.encode())
         except Refused as refusal:
             tail = f"[{refusal.what}; see the log]"
-        said: Json = {"sha256": self._hash.hexdigest(), "bytes": self._bytes, "tail": tail}
-        return said | ({"truncated": True} if self._cut else {})
+        output: Output = {"sha256": self._hash.hexdigest(), "bytes": self._bytes, "tail": tail}
+        if self._truncated:
+            output["truncated"] = True
+        return output

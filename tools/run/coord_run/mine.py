@@ -1,6 +1,7 @@
-"""Which requests were made in this store: those of which it has a note of its own, that no sync can bring.
+"""Which requests were made in this store: those of which it has a note, which no sync can bring.
 
-The name of a writer proves nothing: who can push can add lines to any stream, also to this store's.
+The name of a writer proves nothing: everybody with push access can add lines to any stream, also to
+those of this store.
 """
 
 from __future__ import annotations
@@ -13,38 +14,33 @@ from coord_run.logs import place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel import Store
-    from coord_kernel.journal.append import Witness
+    from coord_kernel.journal.transaction import Transaction
+    from coord_run.types import Request
 
 NOTE = "request"
 
 
-def witness(store: Store) -> Witness:
-    """What notes the requests that are about to be written."""
-
-    def note(events: Sequence[Event]) -> None:
-        for one in events:
-            if one["type"] == "run.requested":
-                fd = store.open(*place(one.id, NOTE), flags=os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-                try:
-                    write_all(fd, one.raw)
-                finally:
-                    os.close(fd)
-
-    return note
+def add(store: Store, t: Transaction, draft: Json) -> Event:
+    """Add a request to a transaction. Its note is there before anybody can read the event."""
+    request = t.add(draft)
+    if "$dup" not in request:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        fd = store.open(*place(request.id, NOTE), flags=flags)
+        try:
+            write_all(fd, request.raw)
+        finally:
+            os.close(fd)
+    return request
 
 
-def is_mine(store: Store, request: Json) -> bool:
-    """Was this requested here, by the same agent, word for word?"""
+def is_mine(store: Store, request: Request) -> bool:
+    """Was this requested in this store, by the same agent, with an equal body?"""
     raw = store.load(*place(request["id"], NOTE))
     try:
-        noted = event.parse(raw or b"")
+        note = event.parse(raw or b"")
     except ValueError:
         return False
-    return noted["actor"]["agent_id"] == request["by"] and codec.same(
-        noted["body"], request["body"]
-    )
+    return note["actor"]["agent_id"] == request["by"] and codec.same(note["body"], request["body"])

@@ -1,4 +1,4 @@
-"""What systemd is told, if it asks: that the worker is ready, alive, stopping (sd_notify(3))."""
+"""The notifications that systemd asks for: ready, alive, stopping (sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from coord_kernel.store import machine
 
 
 class Notify:
-    """Says nothing where nobody asked."""
+    """Sends nothing unless `NOTIFY_SOCKET` is set."""
 
     def __init__(self) -> None:
         self._address = world.getenv("NOTIFY_SOCKET")
         usec, pid = world.getenv("WATCHDOG_USEC") or "", world.getenv("WATCHDOG_PID")
-        asked = self._address and usec.isdecimal() and pid in (None, str(os.getpid()))
-        self._every_ns = int(usec) * 1_000 // 2 if asked else 0
+        watchdog = self._address and usec.isdecimal() and pid in (None, str(os.getpid()))
+        self._every_ns = int(usec) * 1_000 // 2 if watchdog else 0
         self._next = machine.boot_ns()
 
     def say(self, state: str) -> None:
-        """`READY=1`, `STOPPING=1`, … A manager that is gone is no failure."""
+        """Send `READY=1`, `STOPPING=1`, … It is not an error if the manager is gone."""
         if not self._address:
             return
         import socket
 
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
             try:
-                line.sendto(state.encode(), self._address.replace("@", "\0", 1))
+                manager.sendto(state.encode(), self._address.replace("@", "\0", 1))
             except OSError:
                 self._address = None
 
     def alive(self) -> float:
-        """Tell the watchdog, when it is time for that. How many ms until the next time."""
+        """Notify the watchdog if it is time. Milliseconds until the next time."""
         if not self._every_ns:
             return float("inf")
         now = machine.boot_ns()

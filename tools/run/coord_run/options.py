@@ -1,8 +1,8 @@
-"""What the parameters of run's commands are on a command line."""
+"""The parameters of run's commands on a command line."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,87 +13,119 @@ Argv = Annotated[
     list[str], typer.Argument(metavar="ARGV...", help="The command and its arguments; no shell.")
 ]
 MaybeArgv = Annotated[
-    _Texts, typer.Argument(metavar="[ARGV]...", help="The command; none: JSON lines on stdin.")
+    _Texts,
+    typer.Argument(metavar="[ARGV]...", help="The command; without it, JSON lines on stdin."),
 ]
 Ids = Annotated[
-    _Texts, typer.Argument(metavar="[ID]...", help="Job ids; none: JSON lines on stdin.")
+    _Texts, typer.Argument(metavar="[ID]...", help="Job ids; without any, JSON lines on stdin.")
 ]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The job.")]
-Key = Annotated[
-    _Text, typer.Option("--key", metavar="KEY", help="Idempotency key: requested once, for ever.")
-]
-Needs = Annotated[
-    _Texts, typer.Option("--needs", metavar="CAP", help="Only on workers that have it; repeatable.")
-]
-Timeout = Annotated[
-    _Text, typer.Option("--timeout", metavar="TIME", help="How long the command may take (1h).")
-]
-Grace = Annotated[
-    _Text, typer.Option("--grace", metavar="TIME", help="From TERM to KILL when it must end (10s).")
-]
-Retry = Annotated[
-    _Text,
-    typer.Option("--retry", metavar="WHEN", help="lost: its worker died; any: it failed (lost)."),
-]
-Attempts = Annotated[
-    int | None, typer.Option("--max-attempts", metavar="N", min=1, help="At most so many (3).")
-]
-Backoff = Annotated[
-    _Text, typer.Option("--backoff", metavar="TIME", help="Wait before the second attempt (10s).")
-]
-StartBy = Annotated[
-    _Text, typer.Option("--start-by", metavar="TIME", help="Not at all after 10m, 2h, 3d.")
-]
-Work = Annotated[_Text, typer.Option("--work", metavar="ID", help="The work item it is for.")]
-Env = Annotated[
-    _Texts, typer.Option("--env", metavar="K=V", help="A variable of the command's; repeatable.")
-]
-Secret = Annotated[
-    _Texts,
-    typer.Option("--secret", metavar="NAME", help="A secret it gets as a variable; repeatable."),
-]
-Cwd = Annotated[
-    _Text, typer.Option("--cwd", metavar="DIR", help="Where it runs (here), below the root.")
-]
-Repo = Annotated[
-    _Text, typer.Option("--repo", metavar="REF", help="In a work tree of its own, of this commit.")
-]
-Input = Annotated[
-    _Text, typer.Option("--input", metavar="FILE|-", help="What it reads on standard input.")
-]
-PublishLog = Annotated[
-    bool, typer.Option("--publish-log", help="Let a sync carry its output, up to 1 MiB.")
-]
-Cause = Annotated[_Text, typer.Option("--cause", metavar="ID", help="The event that set it off.")]
-AllowSecret = Annotated[
-    bool, typer.Option("--allow-secret", help="Write it even if it looks like a credential.")
-]
-Slots = Annotated[
-    int, typer.Option("--slots", metavar="N", min=1, help="At most so many jobs at once (1).")
-]
-Once = Annotated[bool, typer.Option("--once", help="Run what is free, then end.")]
-Most = Annotated[
-    int | None, typer.Option("--max", metavar="N", min=1, help="At most N attempts, then end.")
-]
-Cap = Annotated[
-    _Texts, typer.Option("--cap", metavar="CAP", help="What this worker has; repeatable.")
-]
-Only = Annotated[bool, typer.Option("--only", help="Leave alone the jobs that need none of these.")]
+Execution: dict[str, Any] = {
+    "timeout": Annotated[
+        _Text, typer.Option("--timeout", metavar="TIME", help="Time limit of an attempt (1h).")
+    ],
+    "grace": Annotated[
+        _Text, typer.Option("--grace", metavar="TIME", help="Time from TERM to KILL (10s).")
+    ],
+    "env": Annotated[
+        _Texts, typer.Option("--env", metavar="K=V", help="Set a variable; repeatable.")
+    ],
+    "secret": Annotated[
+        _Texts,
+        typer.Option("--secret", metavar="NAME", help="Set a variable to a secret; repeatable."),
+    ],
+    "cwd": Annotated[
+        _Text,
+        typer.Option("--cwd", metavar="DIR", help="Working directory below the root (this one)."),
+    ],
+    "repo": Annotated[
+        _Text, typer.Option("--repo", metavar="REF", help="Run in a work tree of this commit.")
+    ],
+    "input_": Annotated[
+        _Text, typer.Option("--input", metavar="FILE|-", help="Standard input of the command.")
+    ],
+}
+Scheduling: dict[str, Any] = {
+    "needs": Annotated[
+        _Texts,
+        typer.Option("--needs", metavar="CAP", help="Require a worker capability; repeatable."),
+    ],
+    "retry": Annotated[
+        _Text,
+        typer.Option(
+            "--retry", metavar="WHEN", help="lost: if its worker died; any: if it failed (lost)."
+        ),
+    ],
+    "max_attempts": Annotated[
+        int | None,
+        typer.Option("--max-attempts", metavar="N", min=1, help="Make at most N attempts (3)."),
+    ],
+    "backoff": Annotated[
+        _Text,
+        typer.Option("--backoff", metavar="TIME", help="Pause after the first failure (10s)."),
+    ],
+    "start_by": Annotated[
+        _Text,
+        typer.Option("--start-by", metavar="TIME", help="Expire if not started in 10m, 2h, 3d."),
+    ],
+    "publish_log": Annotated[
+        bool, typer.Option("--publish-log", help="Sync the output, too, up to 1 MiB a stream.")
+    ],
+}
+Recording: dict[str, Any] = {
+    "key": Annotated[
+        _Text,
+        typer.Option("--key", metavar="KEY", help="Idempotency key: one job per key, for ever."),
+    ],
+    "work": Annotated[
+        _Text, typer.Option("--work", metavar="ID", help="The work item that it is for.")
+    ],
+    "cause": Annotated[
+        _Text, typer.Option("--cause", metavar="ID", help="The event that caused it.")
+    ],
+    "allow_secret": Annotated[
+        bool, typer.Option("--allow-secret", help="Write it even if it looks like a credential.")
+    ],
+}
+Capacity: dict[str, Any] = {
+    "slots": Annotated[
+        int, typer.Option("--slots", metavar="N", min=1, help="Run at most N jobs at once (1).")
+    ],
+    "max_": Annotated[
+        int | None,
+        typer.Option("--max", metavar="N", min=1, help="Make at most N attempts, then exit."),
+    ],
+    "cap": Annotated[
+        _Texts, typer.Option("--cap", metavar="CAP", help="Offer a capability; repeatable.")
+    ],
+    "only": Annotated[
+        bool, typer.Option("--only", help="Take only jobs that need one of these capabilities.")
+    ],
+}
+Selection: dict[str, Any] = {
+    "all_": Annotated[bool, typer.Option("--all", help="Include jobs that are over.")],
+    "status": Annotated[
+        _Texts, typer.Option("--status", metavar="STATUS", help="Only this status; repeatable.")
+    ],
+    "work": Annotated[
+        _Text, typer.Option("--work", metavar="ID", help="Only jobs for this work item.")
+    ],
+}
+Once = Annotated[bool, typer.Option("--once", help="Exit when no job is free.")]
 Substrate = Annotated[
-    str, typer.Option("--substrate", metavar="WHERE", help="local tmux ssh:HOST container:IMAGE.")
+    str,
+    typer.Option("--substrate", metavar="WHERE", help="local, tmux, ssh:HOST or container:IMAGE."),
 ]
-Stderr = Annotated[bool, typer.Option("--stderr", help="Its standard error instead.")]
+Capacity["substrate"] = Substrate
+Stderr = Annotated[bool, typer.Option("--stderr", help="Print standard error instead.")]
 Attempt = Annotated[
-    int | None, typer.Option("--attempt", metavar="N", min=1, help="This attempt (the last one).")
+    int | None, typer.Option("--attempt", metavar="N", min=1, help="Of attempt N (the last).")
 ]
 Follow = Annotated[
-    bool, typer.Option("-f", "--follow", help="Go on with what comes, until it is over.")
+    bool, typer.Option("-f", "--follow", help="Follow the output until the job is over.")
 ]
-All = Annotated[bool, typer.Option("--all", help="Also jobs that are over.")]
-Status = Annotated[
-    _Texts, typer.Option("--status", metavar="STATUS", help="Only with this status; repeatable.")
+Lines = Annotated[
+    int | None, typer.Option("-n", "--lines", metavar="N", min=0, help="Print at most N.")
 ]
-ForWork = Annotated[_Text, typer.Option("--work", metavar="ID", help="Only of this work item.")]
-Lines = Annotated[int | None, typer.Option("-n", "--lines", metavar="N", min=0, help="At most N.")]
-At = Annotated[_Text, typer.Option("--at", metavar="TIME", help="As it was then.")]
+At = Annotated[_Text, typer.Option("--at", metavar="TIME", help="Show the state at TIME.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, up to 500 bytes.")]

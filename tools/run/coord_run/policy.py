@@ -1,6 +1,7 @@
-"""Which jobs of other stores may run here: what a file outside of every repository says, and nothing without it.
+"""Which jobs of other stores may run here: what `runner.toml` allows, and without the file none.
 
-Whoever can push can request; so without this file push access would be code execution.
+It is outside of every repository: everybody with push access can request jobs, so without it push
+access would be code execution.
 """
 
 from __future__ import annotations
@@ -18,38 +19,41 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from coord_envelope.codec import Json
+    from coord_run.types import Request
 
 LISTS = ("argv", "from", "env", "secrets", "sandbox")
 
 
 class Rule:
-    """One thing that is allowed: commands that begin so, asked for by these, with these variables and secrets."""
+    """A permission: commands with this beginning, from these agents, with these variables."""
 
-    def __init__(self, said: Json, where: str) -> None:
-        for name, value in said.items():
-            texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
-            if not ((name in LISTS and texts) or (name == "repo" and isinstance(value, bool))):
-                raise BadData(
-                    f"{name} is not known, or not of its type", where, todo="see run(1), POLICY"
-                )
-        if not said.get("argv") or not said.get("from"):
+    def __init__(self, table: Json, path: str) -> None:
+        """Raises BadData."""
+        for name, value in table.items():
+            if name not in (*LISTS, "repo"):
+                valid = ", ".join((*LISTS, "repo"))
+                raise BadData(f"unknown field {name!r}", path, todo=f"valid fields: {valid}")
+            texts = isinstance(value, list) and all(isinstance(text, str) for text in value)
+            if not (isinstance(value, bool) if name == "repo" else texts):
+                kind = "true or false" if name == "repo" else "a list of strings"
+                raise BadData(f"{name} must be {kind}", path, todo="see run(1), POLICY")
+        if not table.get("argv") or not table.get("from"):
             raise BadData(
-                "a rule needs argv and from", where, todo='argv = ["make"], from = ["agent:ci"]'
+                "a rule needs argv and from", path, todo='argv = ["make"], from = ["agent:ci"]'
             )
-        self._argv, self._from, self.sandbox = said["argv"], said["from"], said.get("sandbox", [])
-        self._env, self._secrets, self._repo = (
-            said.get(name, ()) for name in ("env", "secrets", "repo")
-        )
+        self._argv, self._from = table["argv"], table["from"]
+        self._env, self._secrets = table.get("env", ()), table.get("secrets", ())
+        self._repo, self.sandbox = bool(table.get("repo")), table.get("sandbox", [])
 
-    def allows(self, request: Json) -> bool:
-        """May this run?"""
+    def allows(self, request: Request) -> bool:
+        """May this request run?"""
         body = request["body"]
         return (
             body["argv"][: len(self._argv)] == self._argv
-            and any(fnmatchcase(request["by"], one) for one in self._from)
+            and any(fnmatchcase(request["by"], pattern) for pattern in self._from)
             and set(body.get("env", ())) <= set(self._env)
             and set(body.get("secrets", ())) <= set(self._secrets)
-            and ("repo" not in body or bool(self._repo))
+            and ("repo" not in body or self._repo)
         )
 
 
@@ -63,24 +67,17 @@ def rules(root: str) -> Sequence[Rule]:
     with open(fd, "rb") as file:
         info = os.fstat(fd)
         if info.st_uid != os.geteuid() or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise Refused("others may write to it", where=path, todo=f"chmod go-w {path}")
+            raise Refused("writable by others", where=path, todo=f"chmod go-w {path}")
         if os.path.commonpath((path, os.path.realpath(root))) == os.path.realpath(root):
-            raise Refused(
-                "lies in the repository", where=path, todo="put it where no push can reach it"
-            )
+            raise Refused("inside the repository", where=path, todo="move it outside")
         import tomllib
 
         try:
-            said = tomllib.load(file)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
-            raise BadData(str(reason), where=path, todo="mend the file") from None
-    found = said.get("allow", [])
-    if (
-        set(said) - {"allow"}
-        or not isinstance(found, list)
-        or not all(isinstance(one, dict) for one in found)
-    ):
-        raise BadData(
-            "holds something else than [[allow]] tables", where=path, todo="mend the file"
-        )
-    return [Rule(one, path) for one in found]
+            document = tomllib.load(file)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadData(str(error), where=path, todo="correct the file") from None
+    tables = document.get("allow", [])
+    sound = isinstance(tables, list) and all(isinstance(table, dict) for table in tables)
+    if document.keys() - {"allow"} or not sound:
+        raise BadData("may contain only [[allow]] tables", where=path, todo="correct the file")
+    return [Rule(table, path) for table in tables]

@@ -1,4 +1,4 @@
-"""From a request to what is started: its directory, input, variables and secrets; and what is taken away again."""
+"""From a request to what is started: directory, input, variables and secrets, and their removal."""
 
 from __future__ import annotations
 
@@ -16,30 +16,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from coord_envelope import Event
-    from coord_envelope.codec import Json
     from coord_kernel import Store
+    from coord_run.types import Request
 
 
 class Plan:
-    """What is to be run, and by which claim."""
+    """What to run, and by which claim."""
 
-    firm = False
-    """Is the claim to be confirmed before the command is started?"""
+    unconfirmed = False
+    """Must the arbiter confirm the claim before the command is started?"""
     sandbox: Sequence[str] = ()
     """Words before the command's."""
 
-    def __init__(self, request: Json, claim: Event, root: str, where: str) -> None:
+    def __init__(self, request: Request, claim: Event, root: str, where: str) -> None:
         """`root` is the directory that the request's `cwd` is below, `where` the substrate."""
-        self.run, self.body, self.claim, self.root, self.where = (
-            request["id"],
-            request["body"],
-            claim.id,
-            root,
-            where,
-        )
-        self.n, self.token, self.lease_ms = (
-            claim["body"][name] for name in ("n", "gen", "lease_ms")
-        )
+        self.run, self.body, self.claim = request["id"], request["body"], claim
+        self.root, self.where = root, where
+        self.n: int = claim["body"]["n"]
+        self.token: int = claim["body"]["gen"]
+        self.lease_ms: int = claim["body"]["lease_ms"]
 
 
 class Preparation:
@@ -50,16 +45,16 @@ class Preparation:
         self._command: Command | None = None
         self._tree: str | None = None
         self.mask: secret.Mask | None = None
-        """What is not to be seen in its output."""
+        """What hides secrets in the output."""
 
     def command(self) -> Command:
-        """What is to be started. Raises CannotRun: the job cannot be run here."""
+        """What to start. Raises CannotRun: the job cannot be run here."""
         plan, body = self._plan, self._plan.body
         secrets = secret.values(body.get("secrets", ()))
         ours = {"RUN_ID": plan.run, "RUN_ATTEMPT": str(plan.n), "RUN_TOKEN": str(plan.token)}
         env = {**body.get("env", {}), **secrets, **ours}
         self.mask = secret.Mask(secrets.values()) if secrets else None
-        command = Command([*plan.sandbox, *body["argv"]], env, *self._directory(), self._input())
+        command = Command([*plan.sandbox, *body["argv"]], env, self._directory(), self._input())
         try:
             substrate.chosen(plan.where)(command)
         except Fault as fault:
@@ -74,7 +69,7 @@ class Preparation:
             from coord_run import worktree
 
             if plan.where.startswith("ssh:"):
-                raise CannotRun("over ssh there is no work tree: no --repo")
+                raise CannotRun("--repo is not supported over ssh")
             self._tree = _tree(self._store, plan.run, plan.n)
             worktree.checkout(root, plan.body["repo"], self._tree)
             root = os.path.realpath(self._tree)
@@ -85,7 +80,7 @@ class Preparation:
         if plan.where.startswith("ssh:"):
             return root, "."
         if not os.path.isdir(cwd):
-            raise CannotRun(f"{cwd} is no directory here")
+            raise CannotRun(f"no such directory here: {cwd}")
         return root, os.path.relpath(cwd, root)
 
     def _input(self) -> bytes:
@@ -98,7 +93,7 @@ class Preparation:
             raise CannotRun(f"its input: {fault.what}") from None
 
     def tidy(self) -> None:
-        """Take away what was made for the attempt."""
+        """Remove what was made for the attempt."""
         if self._command and self._command.after:
             import subprocess
 

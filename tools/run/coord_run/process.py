@@ -1,4 +1,23 @@
-"""The command as a process: in a session and group of its own, ended with all that it leaves behind."""
+"""The command as a process: in its own session and group, ended with all that it leaves behind.
+
+Starting it, so that it cannot outlive the attempt:
+
+    1. open pipes for its output; input comes from a file in memory, which nobody has to feed
+    2. fork; the child makes its own session, so that one signal reaches the whole group
+    3. the child asks the kernel to be killed when its parent dies, then looks whether that is gone
+    4. the child changes directory and becomes the command
+
+Ending it, so that nothing of it goes on and no signal hits a stranger:
+
+    1. see that it ended without reaping it: until then the kernel keeps its number for it
+    2. wait a second for those that still hold its output open, so that their last words are kept
+    3. kill the group, then reap
+    4. kill the children that this process has now: whoever left the group became its child, because
+       it adopts orphans. Killing one may orphan more: repeat until there are none
+
+A substrate that ends its command when standard input ends (ssh) gets a lifeline instead of a file:
+a pipe whose writer is a process that dies with this one.
+"""
 
 from __future__ import annotations
 
@@ -45,34 +64,31 @@ class Process:
             os.close(fd)
 
     def over(self, awaited: bool) -> bool:
-        """Has it ended, and is nothing awaited from those it left behind, or had they their time?"""
+        """Has it ended, and either is no more output awaited, or has its second passed?"""
         if not self.ended:
-            self.ended = (
-                os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-            )
+            options = os.WEXITED | os.WNOWAIT | os.WNOHANG
+            self.ended = os.waitid(os.P_PID, self._pid, options) is not None
             self.linger_until = machine.boot_ns() + LINGER_NS if self.ended else NEVER
         return self.ended and (not awaited or machine.boot_ns() >= self.linger_until)
 
     def signal(self, number: int) -> None:
-        """Send it to the whole group."""
+        """Send a signal to the whole group."""
         try:
             os.killpg(self._pid, number)
-        except ProcessLookupError:  # it has no group yet
+        except ProcessLookupError:  # the child has not made its group yet
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, number)
-        except PermissionError:  # of another user by now
+        except PermissionError:  # it changed its user
             pass
 
     def reap(self) -> int:
-        """Its exit status, or the number of the signal that ended it, negative. Its group ends with it."""
-        self.signal(
-            signal.SIGKILL
-        )  # before it is waited for: after that its number may be another's
+        """Its exit status, or minus the number of the signal that ended it. Kills its group."""
+        self.signal(signal.SIGKILL)  # before it is reaped: then its number may be another's
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
 
-def sweep() -> None:
-    """End everybody the command left behind, wherever they went: this process is their parent now."""
+def kill_orphans() -> None:
+    """Kill all that the command left behind: this process is their parent now."""
     for _ in range(TRIES):
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
@@ -85,25 +101,28 @@ def sweep() -> None:
         select.select([], [], [], 0.01)
 
 
-def hunt(run: str, n: int) -> None:
-    """Kill what is left of an attempt that died with its worker: whoever has its variables. Linux only."""
-    marks = (f"RUN_ID={run}".encode(), f"RUN_ATTEMPT={n}".encode())
+def kill_remains(run: str, n: int) -> None:
+    """Kill what is left of an attempt that died with its worker: all that has its variables.
+
+    Linux only.
+    """
+    marks = {f"RUN_ID={run}".encode(), f"RUN_ATTEMPT={n}".encode()}
     for name in filter(str.isdecimal, os.listdir("/proc") if os.path.isdir("/proc") else ()):
         with contextlib.suppress(OSError):
             with open(f"/proc/{name}/environ", "rb") as file:
-                found = file.read().split(b"\0")
-            if all(mark in found for mark in marks):
+                variables = file.read().split(b"\0")
+            if marks.issubset(variables):
                 os.kill(int(name), signal.SIGKILL)
 
 
 def _become(command: Command, fds: list[int], dies_with_parent: Callable[[], bool]) -> NoReturn:
-    """In the child: be the command."""
+    """In the child: become the command."""
     try:
         os.setsid()
         if not dies_with_parent():
             os._exit(128 + signal.SIGKILL)
-        for place, fd in enumerate(fds):
-            os.dup2(fd, place)
+        for number, fd in enumerate(fds):
+            os.dup2(fd, number)
         os.chdir(os.path.join(command.root, command.below))
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
@@ -113,7 +132,7 @@ def _become(command: Command, fds: list[int], dies_with_parent: Callable[[], boo
 
 
 def _as_lifeline(data: bytes) -> int:
-    """As `_as_file`, but it comes to its end only with this process."""
+    """A descriptor that reads these bytes, and comes to its end only when this process does."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
     dies_with_parent = child.dies_with_parent()
     if not os.fork():
@@ -131,7 +150,7 @@ def _as_lifeline(data: bytes) -> int:
 
 
 def _as_file(data: bytes) -> int:
-    """A descriptor that reads these bytes: no pipe, which somebody would have to fill."""
+    """A descriptor that reads these bytes, without a pipe that somebody would have to fill."""
     if not data:
         return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     fd = os.memfd_create("input", os.MFD_CLOEXEC)

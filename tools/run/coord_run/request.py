@@ -1,4 +1,4 @@
-"""What is asked for: the body of a request, from options or from a line on standard input."""
+"""What is requested: a draft, from options or from a line on standard input."""
 
 from __future__ import annotations
 
@@ -15,77 +15,65 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
+    from coord_kernel.store.blobs import BlobRef
+    from coord_run.groups import Execution, Recording, Scheduling
 
 RETRY = ("lost", "any")
 _LINE = ("work", "work_id", "key", "cause", *draft.ENVELOPE)
-"""What a line may have besides the body's fields."""
+"""The fields of a line besides those of the body."""
 
 
-def body(
-    call: Call,
-    argv: Sequence[str],
-    needs: Sequence[str] | None,
-    timeout: str | None,
-    grace: str | None,
-    retry: str | None,
-    max_attempts: int | None,
-    backoff: str | None,
-    start_by: str | None,
-    env: Sequence[str] | None,
-    secret: Sequence[str] | None,
-    cwd: str | None,
-    repo: str | None,
-    input_: str | None,
-    publish_log: bool,
-) -> Json:
+def body(call: Call, argv: Sequence[str], execution: Execution, scheduling: Scheduling) -> Json:
     """The body that the options describe. Raises Usage, BadData, OSError."""
-    if retry not in (None, *RETRY):
-        raise Usage(f"--retry {retry}: no such case", todo=f"one of {', '.join(RETRY)}")
-    given = {
+    how, when = execution, scheduling
+    if when.retry not in (None, *RETRY):
+        raise Usage(f"--retry {when.retry}: not a valid case", todo=f"use {' or '.join(RETRY)}")
+    start_by = when.start_by and values.span(when.start_by, "--start-by")
+    fields = {
         "argv": list(argv),
-        "cwd": _below_root(cwd),
-        "stdin": input_ and _stored(call, input_),
-        "repo": repo and _commit(repo),
-        "env": env and dict(_pair(one) for one in env),
-        "secrets": secret and list(secret),
-        "needs": needs and list(needs),
-        "timeout_ms": timeout and values.span(timeout, "--timeout"),
-        "max_attempts": max_attempts,
-        "retry": retry,
-        "backoff_ms": None if backoff is None else values.span(backoff, "--backoff", least=0),
-        "grace_ms": None if grace is None else values.span(grace, "--grace", least=0),
-        "publish_log": publish_log or None,
-        "start_by": start_by
-        and world.format_ts(world.now_ms() + values.span(start_by, "--start-by")),
+        "cwd": _below_root(how.cwd),
+        "stdin": how.input_ and _stored(call, how.input_),
+        "repo": how.repo and _commit(how.repo),
+        "env": how.env and dict(map(_pair, how.env)),
+        "secrets": how.secret and list(how.secret),
+        "needs": when.needs and list(when.needs),
+        "timeout_ms": how.timeout and values.span(how.timeout, "--timeout"),
+        "max_attempts": when.max_attempts,
+        "retry": when.retry,
+        "backoff_ms": _span_from_0(when.backoff, "--backoff"),
+        "grace_ms": _span_from_0(how.grace, "--grace"),
+        "publish_log": when.publish_log or None,
+        "start_by": start_by and world.format_ts(world.now_ms() + start_by),
     }
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _span_from_0(text: str | None, option: str) -> int | None:
+    return None if text is None else values.span(text, option, least=0)
 
 
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise Usage(f"--env {text}: is not K=V")
+        raise Usage(f"--env {text}: not of the form K=V")
     return name, value
 
 
 def _below_root(cwd: str | None) -> str | None:
-    """The directory as it is called from the work tree's root; None for the root itself, and outside of any."""
+    """The directory below the root of the work tree; None for the root itself, and outside."""
     root = locate.work_tree()
     if root is None:
         if cwd is not None:
-            raise Usage(
-                "--cwd: this is no work tree, and it has no root", todo="change into the repository"
-            )
+            raise Usage("--cwd: not inside a work tree", todo="change into the repository")
         return None
-    found = os.path.relpath(
-        os.path.realpath(os.path.join(os.getcwd(), cwd or ".")), os.path.realpath(root)
-    )
-    if found.split("/")[0] == os.pardir:
-        raise BadData("is not below the work tree's root", where=cwd or os.getcwd())
-    return None if found == os.curdir else found
+    path = os.path.realpath(os.path.join(os.getcwd(), cwd or "."))
+    below = os.path.relpath(path, os.path.realpath(root))
+    if below.split("/")[0] == os.pardir:
+        raise BadData("not below the root of the work tree", where=cwd or os.getcwd())
+    return None if below == os.curdir else below
 
 
-def _stored(call: Call, path: str) -> Json:
+def _stored(call: Call, path: str) -> BlobRef:
     from coord_kernel.store import blobs
 
     fd = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -99,22 +87,31 @@ def _commit(ref: str) -> Json:
     return reference(ref)
 
 
+def drafted(call: Call, body: Json, recording: Recording) -> Json:
+    """The draft of a request with this body. Raises BadData."""
+    work = call.resolve(recording.work) if recording.work else None
+    key, cause = recording.key, recording.cause
+    return call.with_hops(draft.requested(body, work, idempotency_key=key, cause=cause))
+
+
 def line(call: Call, raw: bytes) -> Json:
-    """The draft that a line on standard input describes: a body, and `key`, `work`, `cause` beside it."""
+    """The draft that a line describes: a body, and `key`, `work`, `cause` beside it.
+
+    Raises BadData.
+    """
     from coord_envelope.bodies import check_body, names
 
     record = stdin.record(raw)
-    said = {name: record.pop(name) for name in _LINE if name in record}
+    beside = {name: record.pop(name) for name in _LINE if name in record}
     for name in record:
         if name not in (known := names("run.requested")):
-            raise BadData(
-                f"field {name!r} is none of a job's", todo=f"it has {', '.join((*known, *_LINE))}"
-            )
+            valid = ", ".join((*known, *_LINE))
+            raise BadData(f"unknown field {name!r}", todo=f"valid fields: {valid}")
     check_body("run.requested", record)
-    work = said.pop("work", None) or said.pop("work_id", None)
-    said.pop("work_id", None)
-    if "key" in said:
-        said["idempotency_key"] = said.pop("key")
+    work = beside.pop("work", None) or beside.pop("work_id", None)
+    beside.pop("work_id", None)
+    if "key" in beside:
+        beside["idempotency_key"] = beside.pop("key")
     if work is not None and not isinstance(work, str):
-        raise BadData("work is no id")
-    return call.with_hops(draft.requested(record, work and call.resolve(work), **said))
+        raise BadData("work must be a string")
+    return call.with_hops(draft.requested(record, work and call.resolve(work), **beside))

@@ -1,4 +1,4 @@
-"""Secrets: their values are looked up where the job runs, and masked in what it prints. Events have names only."""
+"""Secrets: looked up where the job runs, and masked in its output. Events have only their names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 STARS = b"***"
 SHORTEST = 6
-"""Bytes of a value: a shorter one cannot be told from any other text."""
+"""Fewest bytes of a value: masking a shorter text would hit others, too."""
 
 
 def config(*names: str) -> str:
@@ -27,21 +27,24 @@ def config(*names: str) -> str:
 
 
 def values(names: Iterable[str]) -> dict[str, str]:
-    """The values: from this process's environment, else from `~/.config/coord/secrets/NAME`. Raises CannotRun."""
+    """The values: from this process's environment, else from `~/.config/coord/secrets/NAME`.
+
+    Raises CannotRun.
+    """
     return {name: _value(name) for name in names}
 
 
 def _value(name: str) -> str:
-    found = world.getenv(name) or _filed(name)
-    if found is None:
+    value = world.getenv(name) or _filed(name)
+    if value is None:
         raise CannotRun(
-            f"secret {name} is neither in the worker's environment nor in {config('secrets')}"
+            f"secret {name}: neither in the worker's environment nor in {config('secrets')}"
         )
-    if len(os.fsencode(found)) < SHORTEST or "\0" in found:
+    if len(os.fsencode(value)) < SHORTEST or "\0" in value:
         raise CannotRun(
-            f"secret {name} has less than {SHORTEST} bytes, or a zero byte: it cannot be masked"
+            f"secret {name}: less than {SHORTEST} bytes, or a zero byte: it cannot be masked"
         )
-    return found
+    return value
 
 
 def _filed(name: str) -> str | None:
@@ -60,35 +63,34 @@ def _filed(name: str) -> str | None:
 
 
 class Mask:
-    """Replaces secrets in a stream: as they are, in base64, and as a URL has them."""
+    """Replaces secrets in a stream: verbatim, in base64, and URL-encoded."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = sorted(
-            {form for one in secrets for form in _forms(os.fsencode(one))}, key=len, reverse=True
-        )
-        self._forms, self._held = forms, b""
-        self._pattern = re.compile(b"|".join(map(re.escape, forms)))
+        forms = {form for value in secrets for form in _forms(os.fsencode(value))}
+        self._forms, self._held = sorted(forms, key=len, reverse=True), b""
+        self._pattern = re.compile(b"|".join(map(re.escape, self._forms)))
 
     def feed(self, data: bytes) -> bytes:
         """What may be written now; an end that may begin a secret is held back."""
         text = self._held + data
-        found = list(self._pattern.finditer(text))
-        done = found[-1].end() if found else 0
+        matches = list(self._pattern.finditer(text))
+        done = matches[-1].end() if matches else 0
         held = max(self._begins(text[done:], form) for form in self._forms)
-        longer = (len(text) - one.start() for one in found if self._grows(text, one.start()))
-        held = next(longer, held)
+        starts = (match.start() for match in matches)
+        held = next((len(text) - start for start in starts if self._grows(text, start)), held)
         self._held = text[len(text) - held :]
         return self._pattern.sub(STARS, text[: len(text) - held])
 
     def _begins(self, text: bytes, form: bytes) -> int:
+        """How many bytes at the end of the text are the beginning of this form."""
         most = min(len(form) - 1, len(text))
         return next((n for n in range(most, 0, -1) if text.endswith(form[:n])), 0)
 
-    def _grows(self, text: bytes, at: int) -> bool:
-        """Is what begins here, a whole secret maybe, the beginning of a longer one?"""
-        left = len(text) - at
+    def _grows(self, text: bytes, start: int) -> bool:
+        """Is the rest of the text, itself a secret maybe, the beginning of a longer form?"""
+        left = len(text) - start
         return left < len(self._forms[0]) and any(
-            len(one) > left and one.startswith(text[at:]) for one in self._forms
+            len(form) > left and form.startswith(text[start:]) for form in self._forms
         )
 
     def end(self) -> bytes:
@@ -100,11 +102,11 @@ class Mask:
 def _forms(value: bytes) -> Iterable[bytes]:
     yield value
     lines = [line for line in value.splitlines() if len(line) >= SHORTEST]
-    yield from lines if len(lines) > 1 else ()  # as a log prefixes each line of a key
+    yield from lines if len(lines) > 1 else ()  # a log may prefix each line of a key
     yield quote(value, safe="").encode()
     yield quote(value).encode()
     yield quote_plus(value).encode()
-    for before in range(3):  # as a part of something longer: where it begins decides how it looks
+    for before in range(3):  # within something longer: its encoding depends on its offset there
         text = base64.b64encode(b"\0" * before + value).rstrip(b"=")
         end = len(text) - ((before + len(value)) % 3 != 0)
         core = text[(0, 2, 3)[before] : end]

@@ -1,23 +1,25 @@
-"""The jobs of this call's store, and the one way to change them: look, decide and append under one lock."""
+"""The jobs of a call's store, and the transaction that changes them."""
 
 from __future__ import annotations
 
-from coord_envelope import Event, No, world
+from coord_envelope import No
+from coord_envelope.platform import contextmanager
 from coord_kernel.cli import values
 from coord_kernel.rules import claims
-from coord_kernel.views.view import Snapshot, View
+from coord_kernel.views.view import View
 from coord_run import draft, fold
 from coord_run.jobs import Jobs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator
 
-    from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
+    from coord_kernel.journal.transaction import Transaction
+    from coord_run.types import Job
 
 RUN = ("run_id", "refs.run_id")
-"""Where a line on stdin has a job's id."""
+"""The fields in which a line on stdin has a job's id."""
 
 
 class Runs:
@@ -28,40 +30,34 @@ class Runs:
         call.out.id_ref = "run_id"
 
     def jobs(self, at: str | None = None) -> Jobs:
-        """The jobs as they are, or as they were at a time."""
+        """The jobs as they are, or as they were at a time. Raises Usage."""
         if at is None:
-            return Jobs(self._view.refresh(), world.now_ms())
+            return Jobs.current(self._view)
         then = values.moment(at)
-        return Jobs(Snapshot(fold, self._call.journal.replay(until=then)), world.parse_ts(then))
+        return Jobs.at(self._call.journal.replay(until=then), then)
 
-    def change(
-        self, decide: Callable[[Jobs], Sequence[Json]], allow_secret: bool = False
-    ) -> list[Event]:
-        """Append what `decide` says of the jobs as they are under the lock. What it raises, nothing is written."""
-        self._view.refresh()  # a long way to go is gone before the lock is taken
-        return self._call.journal.append(
-            self._call.actor(), lambda _: decide(self.jobs()), allow_secret
-        )
+    @contextmanager
+    def change(self) -> Iterator[tuple[Transaction, Jobs]]:
+        """A transaction, and the jobs as they are under its lock."""
+        self._view.refresh()  # the first time it may take long: not under the lock
+        with self._call.transaction() as t:
+            yield t, self.jobs()
 
-    def give_back(self, run: str, claim: str, why: str) -> None:
-        """Say of an attempt that nobody makes any more that it is over, unless that was said."""
-
-        def decide(jobs: Jobs) -> list[Json]:
+    def release(self, run: str, claim: str, why: str) -> None:
+        """Release the claim of an attempt that ended without a word, unless it is over already."""
+        with self.change() as (t, jobs):
             state = jobs.state(run)
-            if state is None or claims.over(state, claim):
-                return []
-            return [draft.said("released", state, claim, reason=why)]
-
-        self.change(decide)
+            if state and not claims.over(state, claim):
+                t.add(draft.progress("released", state, claim, reason=why))
 
     def close(self) -> None:
-        """Let go of the files of what is derived, as before a fork."""
+        """Close the files of the view and the index, as before a fork."""
         self._view.close()
         self._call.journal.index.close()
 
-    def found(self, text: str, jobs: Jobs) -> Json:
-        """The state of the job an id names. Raises No, Usage: never a guess."""
-        state = jobs.state(self._call.resolve(text))
+    def named(self, text: str, jobs: Jobs) -> Job:
+        """The state of the job that an id names. Raises No, or Usage if the id is ambiguous."""
+        state: Job | None = jobs.state(self._call.resolve(text))
         if state is None:
             raise No("no such job", where=text)
         return state

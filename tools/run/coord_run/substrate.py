@@ -1,7 +1,7 @@
-"""Where commands run: each substrate says what to start here so that the job's command runs there.
+"""Where commands run: a substrate changes a command into one that runs it there when started here.
 
-What is started here is in the attempt's process group. Its output is the job's, its exit status is the job's, and
-when it is ended, so is the job's command.
+What is started here is in the attempt's process group. Its output and exit status are those of the
+job, and the job's command ends with it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     Substrate = Callable[["Command"], None]
-    """It changes the command into the one that is started here."""
+    """Changes a command in place, into the command to start here."""
 
 PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "TZ")
-"""Variables of the worker that a command has too, and all LC_*."""
+"""Variables that a command inherits from the worker, besides all LC_*."""
 REMOTE = """
 d=$1; shift
 while IFS= read -r v && [ -n "$v" ]; do export "$v"; done
@@ -33,33 +33,35 @@ wait "$p"; s=$?
 kill -s KILL "$w"; kill -s KILL -- "-$p" 2>/dev/null
 rm -f "$t"; exit $s
 """
-"""On the other host: variables, then the input, come on standard input; when that ends, so does the command."""
+"""On the other host: standard input brings variables, then the input; when it ends, so does the
+command."""
 
 
 class Command:
-    """What is started: words, variables of its own, directory, input."""
+    """A command to start: words, its own variables, directory, input."""
 
     failed: int | None = None
-    """The status by which the substrate says that it failed, not the job."""
+    """The status of a failure of the substrate, not of the job."""
     lifeline = False
-    """Is its standard input to stay open behind the input, until the command is over?"""
+    """Must standard input stay open behind the input, until the command is over?"""
     after: Sequence[str] = ()
-    """What is run when it is over."""
+    """Words of a command to run when it is over."""
 
     def __init__(
-        self, argv: Sequence[str], env: dict[str, str], root: str, below: str, stdin: bytes = b""
+        self, argv: Sequence[str], env: dict[str, str], directory: tuple[str, str], stdin: bytes
     ) -> None:
-        """It runs in the directory `below` the root."""
-        self.argv, self.env, self.root, self.below, self.stdin = list(argv), env, root, below, stdin
+        """`directory` is a root, and where the command runs below it."""
+        self.argv, self.env, self.stdin = list(argv), env, stdin
+        self.root, self.below = directory
 
     @property
     def label(self) -> str:
-        """A name for this attempt that no other has."""
+        """A unique name of this attempt."""
         return f"run-{self.env['RUN_ID'].lower()}-{self.env['RUN_ATTEMPT']}"
 
 
 def environment() -> dict[str, str]:
-    """What of the worker's environment a command has."""
+    """The variables that a command inherits."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -68,14 +70,14 @@ def environment() -> dict[str, str]:
 
 
 def chosen(text: str) -> Substrate:
-    """The substrate of that name. Raises Usage, or Unreachable if the program it needs is not here."""
+    """The substrate of that name. Raises Usage, or Unreachable if its program is not installed."""
     kind, _, where = text.partition(":")
     if text not in ("local", "tmux") and (
         kind not in ("ssh", "container") or not where or where.startswith("-")
     ):
         raise Usage(
-            f"--substrate {text}: no such substrate",
-            todo="one of local, tmux, ssh:HOST[:DIR], container:IMAGE",
+            f"--substrate {text}: not a valid substrate",
+            todo="use local, tmux, ssh:HOST[:DIR] or container:IMAGE",
         )
     programs = {"tmux": ("tmux",), "ssh": ("ssh",), "container": ("podman", "docker")}.get(kind, ())
     program = next(filter(shutil.which, programs), "")
@@ -96,17 +98,20 @@ def chosen(text: str) -> Substrate:
 
 
 def _tmux(command: Command) -> None:
-    """In a terminal of its own, which anybody here may watch: `tmux -L LABEL attach`."""
+    """In its own terminal, which anybody here may watch: `tmux -L LABEL attach`."""
     if command.stdin:
-        raise CannotRun("in tmux the input is a terminal: no --input")
+        raise CannotRun("--input is not supported in tmux: standard input is a terminal")
     command.argv = [sys.executable, "-PE", "-m", "coord_run.tmux", command.label, *command.argv]
 
 
 def _ssh(command: Command, where: str) -> None:
-    """On another host, in DIR there (the home directory). Its variables go over standard input: no process list."""
+    """On another host, in DIR there (the home directory).
+
+    Its variables are sent over standard input, so that no process list shows them.
+    """
     host, _, directory = where.partition(":")
     if any("\n" in value for value in command.env.values()):
-        raise CannotRun("a variable with a line feed cannot be sent by ssh")
+        raise CannotRun("variables with a line feed are not supported over ssh")
     variables = "".join(f"{name}={value}\n" for name, value in command.env.items())
     words = ["sh", "-c", REMOTE, "sh", os.path.join(directory or ".", command.below), *command.argv]
     options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]
@@ -118,7 +123,7 @@ def _ssh(command: Command, where: str) -> None:
 
 
 def _container(command: Command, program: str, image: str) -> None:
-    """In a new container, with the root as /work. The values of its variables are not in the process list."""
+    """In a new container, with the root as /work. No process list shows values of its variables."""
     variables = [word for name in command.env for word in ("-e", name)]
     user = (
         ["--userns=keep-id"]

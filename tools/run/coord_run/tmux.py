@@ -1,7 +1,8 @@
-"""`python -m coord_run.tmux LABEL ARGV…`: run a command in a terminal of tmux's, and pass on its output and status.
+"""`python -m coord_run.tmux LABEL ARGV…`: run a command in tmux, and pass on output and status.
 
-tmux's own pipe takes only what comes after it was laid, and its end only what it had written by then. So the command
-waits at a gate until the pipe is there, and behind it comes a mark that says that all came through.
+tmux's own pipe takes only output that comes after it was opened, and may lose the last when tmux
+ends. So the command waits at a gate until the pipe is there, and a mark behind its output shows
+that all came through.
 """
 
 from __future__ import annotations
@@ -37,22 +38,8 @@ def main(label: str, argv: Sequence[str]) -> int:
         gate, out, end = (os.path.join(directory, name) for name in ("gate", "out", "end"))
         for path in (gate, out, end):
             os.mkfifo(path, 0o600)
-        _tmux(
-            label,
-            "new-session",
-            "-d",
-            "-s",
-            "job",
-            *SIZE,
-            "--",
-            "sh",
-            "-c",
-            PANE,
-            end,
-            gate,
-            mark,
-            *argv,
-        )
+        shell = ("sh", "-c", PANE, end, gate, mark, *argv)
+        _tmux(label, "new-session", "-d", "-s", "job", *SIZE, "--", *shell)
         pane = int(_tmux(label, "display-message", "-p", "-t", "job", "#{pane_pid}"))
 
         def passed_on(number: int, _: object) -> None:
@@ -61,8 +48,8 @@ def main(label: str, argv: Sequence[str]) -> int:
 
         signal.signal(signal.SIGTERM, passed_on)
         _tmux(label, "pipe-pane", "-t", "job", f"exec cat >'{out}'")
-        reader = os.open(out, os.O_RDONLY)  # waits for that cat: before, its end would be read
-        with open(gate, "w") as opened:  # waits for the one who waits there
+        reader = os.open(out, os.O_RDONLY)  # waits for that cat: else it would read end of file
+        with open(gate, "w") as opened:  # waits for the shell that reads it
             opened.write("go\n")
         try:
             return _copied(reader, f"\033]{mark};".encode())
@@ -80,23 +67,17 @@ def _tmux(label: str, *words: str) -> str:
 
 
 def _copied(reader: int, mark: bytes) -> int:
-    """Copy all up to the mark; the status that stands in it. Without one the terminal was closed."""
+    """Copy all up to the mark; the status in it, or that of SIGHUP if the terminal was closed."""
     held = b""
     while chunk := os.read(reader, 1 << 16):
-        before, found, after = (held + chunk).partition(mark)
-        if found:
+        before, marked, after = (held + chunk).partition(mark)
+        if marked:
             while b"\a" not in after and (more := os.read(reader, 64)):
                 after += more
             write_all(1, before)
             return int(after.partition(b"\a")[0]) if b"\a" in after else 128 + signal.SIGHUP
-        keep = next(
-            (
-                n
-                for n in range(min(len(mark) - 1, len(before)), 0, -1)
-                if mark.startswith(before[-n:])
-            ),
-            0,
-        )
+        lengths = range(min(len(mark) - 1, len(before)), 0, -1)
+        keep = next((n for n in lengths if mark.startswith(before[-n:])), 0)
         write_all(1, before[: len(before) - keep])
         held = before[len(before) - keep :]
     write_all(1, held)

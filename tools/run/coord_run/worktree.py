@@ -1,4 +1,4 @@
-"""A commit of the user's repository, checked out for one attempt in a work tree of its own. No hook runs."""
+"""A commit of the user's repository in a work tree for one attempt. No hook runs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never
 
 
 def reference(ref: str) -> Json:
-    """What a request says of a ref of this directory's repository: its commit as it is now. Raises BadData."""
+    """The `repo` of a request: the commit that a ref of this repository is now. Raises BadData."""
     status, out, _ = run(
         [*_GIT, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"],
         SECONDS,
     )
     if status:
-        raise BadData("is no commit of this repository", where=f"--repo {ref}")
+        raise BadData("not a commit of this repository", where=f"--repo {ref}")
     _, url, _ = run([*_GIT, "config", "--get", "remote.origin.url"], SECONDS)
     return {
         "url": _public(url.decode("utf-8", "replace").strip()),
@@ -33,29 +33,29 @@ def reference(ref: str) -> Json:
 
 def _public(url: str) -> str:
     """A URL without the name and password in it."""
-    scheme, found, rest = url.partition("://")
+    scheme, separator, rest = url.partition("://")
     host, slash, path = rest.partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}" if found else url
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}" if separator else url
 
 
 def checkout(root: str, repo: object, path: str) -> None:
-    """Make the work tree at `path`, of the repository that `root` is in. Raises CannotRun."""
+    """Make the work tree at `path`, of the repository that contains `root`. Raises CannotRun."""
     commit = repo.get("commit") if isinstance(repo, dict) else None
     if (
         not isinstance(commit, str)
         or len(commit) not in (40, 64)
         or commit.strip("0123456789abcdef")
     ):
-        raise CannotRun("repo names no commit")
+        raise CannotRun("repo.commit: not a full commit id")
     if os.path.lexists(path):
         remove(root, path)
     status, _, error = run(
         [*_GIT, "-C", root, "worktree", "add", "--detach", "--force", path, commit], SECONDS
     )
     if status:
-        raise CannotRun(f"commit {commit[:12]} cannot be checked out here: {reason(error)}")
+        raise CannotRun(f"cannot check out commit {commit[:12]}: {reason(error)}")
 
 
 def remove(root: str, path: str) -> None:
-    """Remove a work tree, with all that is in it."""
+    """Remove a work tree with its contents."""
     run([*_GIT, "-C", root, "worktree", "remove", "--force", "--force", path], SECONDS)
