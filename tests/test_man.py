@@ -32,11 +32,11 @@ PAGES = (
 )
 SECTIONS = ("NAME", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "ENVIRONMENT", "SEE ALSO")
 MOST = 50
-"""Characters of a help line."""
+"""Characters of the first line of help."""
 
 
 class Tool(NamedTuple):
-    """A tool that has commands, and what is written about it."""
+    """A tool with commands, and its pages."""
 
     name: str
     doc: str
@@ -63,13 +63,13 @@ class Tool(NamedTuple):
         yield from self.app.commands.items()
 
     def all_options(self) -> set[str]:
-        """Every spelling of every option, of the tool and of its commands; `-h` too."""
+        """Every spelling of every option of the tool and its commands, and `-h`."""
         parsers = (self.app, *(command for _, command in self.commands()))
-        found = (p for parser in parsers for p in parser.params if p.param_type_name == "option")
+        options = (p for parser in parsers for p in parser.params if p.param_type_name == "option")
         return {
             "-h",
             "--help",
-            *(spelling for p in found for spelling in (*p.opts, *p.secondary_opts)),
+            *(spelling for p in options for spelling in (*p.opts, *p.secondary_opts)),
         }
 
 
@@ -88,7 +88,7 @@ each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 
 
 def plain(roff: str) -> str:
-    """The text of a page without its fonts and escapes; requests stay at the beginning of their lines."""
+    """The text of a page without fonts and escapes; requests stay at the start of their lines."""
     text = re.sub(r"\\f(?:\[\w*\]|\(\w\w|\w)", "", roff)
     for escape, character in (
         (r"\-", "-"),
@@ -102,12 +102,12 @@ def plain(roff: str) -> str:
 
 
 def tagged(page: str) -> set[str]:
-    """The words of all tag lines, the lines behind a .TP: what the page has an entry for."""
+    """The words of all tag lines (the lines after a .TP): what the page has an entry for."""
     tags = re.findall(r"^\.TP.*\n(.+)", page, re.MULTILINE)
     return {word for tag in tags for word in re.findall(r'[^\s",|]+', tag)}
 
 
-def test_a_tag_is_found_in_whatever_font_it_is() -> None:
+def test_a_tag_is_found_in_any_font() -> None:
     roff = '.TP\n.BR \\-n ", " \\-\\-lines " \\fIN\\fP"\nThe last.\n.TP\n\\fBemit\\fP [\\fITYPE\\fP]\nAppend.\n'
     assert tagged(plain(roff)) == {".BR", "-n", "--lines", "N", "emit", "[TYPE]"}
 
@@ -132,13 +132,13 @@ def test_every_option_has_an_entry(tool: Tool) -> None:
 
 
 @each_tool
-def test_no_option_is_described_that_is_not_there(tool: Tool) -> None:
+def test_every_described_option_exists(tool: Tool) -> None:
     entries = {word for word in tagged(tool.page) if re.fullmatch(r"--?[a-z][a-z-]*", word)}
     assert entries - tool.all_options() == set()
 
 
 @each_tool
-def test_every_argument_has_the_name_its_help_gives_it(tool: Tool) -> None:
+def test_every_argument_has_the_name_of_its_help(tool: Tool) -> None:
     arguments = {
         p.metavar
         for _, command in tool.commands()
@@ -151,7 +151,7 @@ def test_every_argument_has_the_name_its_help_gives_it(tool: Tool) -> None:
 
 
 @each_tool
-def test_the_sections_a_reader_looks_for_are_there(tool: Tool) -> None:
+def test_the_usual_sections_are_there(tool: Tool) -> None:
     assert set(SECTIONS) <= set(re.findall(r"^\.SH (.+)$", tool.page, re.MULTILINE))
 
 
@@ -175,16 +175,16 @@ def test_the_first_line_of_help_is_short_and_imperative(tool: Tool) -> None:
 
 
 def formatter() -> list[str]:
-    """The command that formats a page and complains of what is wrong in it."""
+    """The command that formats a page and reports errors in it."""
     if shutil.which("man"):
         return ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"]
     if shutil.which("groff"):
         return ["groff", "-man", "-ww", "-Tutf8", "-Z"]
-    pytest.skip("neither man nor groff is here to read the pages")
+    pytest.skip("neither man nor groff is installed to format the pages")
 
 
 @each_page
-def test_the_formatter_has_nothing_to_complain_of(path: Path) -> None:
+def test_the_formatter_reports_no_error(path: Path) -> None:
     env = {**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80"}
     done = subprocess.run(
         [*formatter(), str(path)], capture_output=True, text=True, env=env, check=True
@@ -195,7 +195,7 @@ def test_the_formatter_has_nothing_to_complain_of(path: Path) -> None:
 
 @each_page
 def test_examples_can_be_copied_and_fit_80_columns(path: Path) -> None:
-    """In roff a bare `'` and `-` come out as typographic ones, which no shell understands."""
+    """In roff a bare `'` or `-` is printed as a typographic one, which no shell understands."""
     indent, left = 7, 0
     in_example = False
     for line in path.read_text(encoding="ascii").splitlines():

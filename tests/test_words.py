@@ -24,7 +24,7 @@ from coord_kernel.cli import application
 ROOT = Path(__file__).parent.parent
 PHRASES = (
     r"(?<!there\s)\b(?:is|are|was|were|be) no (?!longer|more|less|other\b)",
-    r"\b(?:is|are|was|were) none of\b",
+    r"\bnone of\b",
     r"\bthat (?:is|are|was|were) none\b",
     r"\bones? that\b",
     r"\bnothing says\b",
