@@ -1,1 +1,1 @@
-"""coord-hooks - hooks for coding agents: what to paste, and what it runs."""
+"""coord-hooks - hooks for coding agents: settings to paste, and the commands they run."""

@@ -8,29 +8,9 @@ if TYPE_CHECKING:
 
 # fmt: off
 TABLE: Table = (
-{'settings': ({'--as': ('as_', 'one'),
-               '--output': ('output', 'one'),
-               '-o': ('output', 'one'),
-               '--errors': ('errors', 'one')},
-              [('program', 'one')], ['program']),
- 'prime': ({'--as': ('as_', 'one'),
-            '--output': ('output', 'one'),
-            '-o': ('output', 'one'),
-            '--errors': ('errors', 'one')},
-           [], []),
- 'start': ({'--as': ('as_', 'one'),
-            '--output': ('output', 'one'),
-            '-o': ('output', 'one'),
-            '--errors': ('errors', 'one')},
-           [], []),
- 'edit': ({'--as': ('as_', 'one'),
-           '--output': ('output', 'one'),
-           '-o': ('output', 'one'),
-           '--errors': ('errors', 'one')},
-          [], []),
- 'end': ({'--as': ('as_', 'one'),
-          '--output': ('output', 'one'),
-          '-o': ('output', 'one'),
-          '--errors': ('errors', 'one')},
-         [], [])}
+{'settings': ({}, [('program', 'one')], ['program']),
+ 'prime': ({}, [], []),
+ 'start': ({}, [], []),
+ 'edit': ({}, [], []),
+ 'end': ({}, [], [])}
 )

@@ -17,22 +17,23 @@ if TYPE_CHECKING:
 def settings(call: Call, program: o.Program) -> None:
     """Print hooks to paste into a program's settings.
 
-    For the agent of --as or COORD_AGENT. It says where they go, and changes nothing. They tell the agent what mail
-    waits, refuse an edit of what another holds a lease on, and give back at the end of a session what it holds.
+    They are for the agent of --as or COORD_AGENT. They report waiting mail to the agent, refuse
+    edits of files that another agent leases, and release what a session holds at its end. Changes
+    nothing; prints on stderr where to paste them.
     """
-    import json  # it is read by a person, and json.tool's form is theirs
+    import json  # a person reads it, in the layout of json.tool
 
     from coord_hooks import pieces
 
     if program not in pieces.WHERE:
-        raise Usage(f"{program}: no such program", todo=f"one of {', '.join(pieces.WHERE)}")
-    found = pieces.settings(program, call.actor()["agent_id"].removeprefix("agent:"))
-    complaints.warn(f"paste it into {pieces.WHERE[program]}; nothing was changed")
-    write_all(1, json.dumps(found, indent=2).encode() + b"\n")
+        raise Usage(f"unknown program: {program}", todo=f"use {' or '.join(pieces.WHERE)}")
+    hooks = pieces.settings(program, call.actor()["agent_id"].removeprefix("agent:"))
+    complaints.warn(f"paste this into {pieces.WHERE[program]}; nothing was changed")
+    write_all(1, json.dumps(hooks, indent=2).encode() + b"\n")
 
 
 def prime(call: Call) -> None:
-    """Print what an agent has to know of the tools."""
+    """Print an introduction to the tools, for an agent."""
     from coord_hooks.prime import PRIME
 
     write_all(1, PRIME.encode())
@@ -41,8 +42,8 @@ def prime(call: Call) -> None:
 def start(call: Call) -> None:
     """Begin a session, for a SessionStart hook.
 
-    It prints what an agent has to know, makes the agent known, and lets its shell commands act for it where the
-    program can (Claude Code, by CLAUDE_ENV_FILE). Always exit 0.
+    Prints the introduction to the tools and registers the agent. With Claude Code, also makes the
+    session's shell commands act for the agent (by CLAUDE_ENV_FILE). Always exits 0.
     """
     from coord_hooks import turn
 
@@ -52,7 +53,8 @@ def start(call: Call) -> None:
 def edit(call: Call) -> None:
     """Refuse an edit of leased files, for a PreToolUse hook.
 
-    Only for what another holds; whatever else is wrong is said, and stops nothing. Always exit 0.
+    Refuses only if another agent holds a lease; any other failure is printed and stops nothing.
+    Always exits 0.
     """
     from coord_hooks import turn
 
@@ -62,7 +64,7 @@ def edit(call: Call) -> None:
 def end(call: Call) -> None:
     """Give back what a session holds, for a SessionEnd hook.
 
-    Its leases, and its work for others to go on with. Always exit 0.
+    Releases its leases, and its work so that others can continue it. Always exits 0.
     """
     from coord_hooks import turn
 
@@ -70,7 +72,7 @@ def end(call: Call) -> None:
 
 
 COMMANDS = (settings, prime, start, edit, end)
-ABOUT = "Hooks for coding agents: what to paste, and what it runs."
+ABOUT = "Hooks for coding agents: settings to paste, and the commands they run."
 
 
 def main() -> None:
@@ -81,7 +83,6 @@ def main() -> None:
     except SystemExit as ended:
         if not ended.code or sys.argv[1:2] not in (["start"], ["edit"], ["end"]):
             raise
-        write_all(
-            1, b"{}\n"
-        )  # what is wrong has been said; a status of 2 would stop what the agent is doing
+        # The failure is on stderr already; with status 2 the program would stop the agent.
+        write_all(1, b"{}\n")
         sys.exit(0)

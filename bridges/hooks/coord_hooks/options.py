@@ -1,4 +1,4 @@
-"""What the parameters of coord-hooks' commands are on a command line."""
+"""How the parameters of coord-hooks' commands are declared on a command line."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from typing import Annotated
 import typer
 
 Program = Annotated[
-    str, typer.Argument(metavar="PROGRAM", help="Which program's hooks: claude or codex.")
+    str, typer.Argument(metavar="PROGRAM", help="The program of the hooks: claude or codex.")
 ]

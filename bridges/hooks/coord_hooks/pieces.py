@@ -1,4 +1,4 @@
-"""What a user pastes into the settings of an agent's program. Pure."""
+"""The hooks that a user pastes into the settings of a coding agent. Pure."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ SECONDS = 10
 
 
 def settings(program: str, agent: str) -> Json:
-    """The hooks of one of the programs, for an agent that COORD_AGENT may name otherwise when the program starts."""
-    who = f'--as "${{COORD_AGENT:-{agent}}}"'
-    mail = _runs(f"msg hook {program} {who}")
+    """The hooks of one program, for an agent.
+
+    COORD_AGENT names another agent, if it is set when the program starts.
+    """
+    agent_option = f'--as "${{COORD_AGENT:-{agent}}}"'
+    mail = _commands(f"msg hook {program} {agent_option}")
+    edit = _commands(f"coord-hooks edit {agent_option}")
     hooks = {
-        "SessionStart": [*_runs(f"coord-hooks start {who}"), *mail],
+        "SessionStart": [*_commands(f"coord-hooks start {agent_option}"), *mail],
         "UserPromptSubmit": mail,
-        "PreToolUse": [{"matcher": EDITORS[program], **_runs(f"coord-hooks edit {who}")[0]}],
+        "PreToolUse": [{"matcher": EDITORS[program], **edit[0]}],
         "Stop": mail,
     }
     if program == "claude":  # Codex has no such event
-        hooks["SessionEnd"] = _runs(f"coord-hooks end {who}")
+        hooks["SessionEnd"] = _commands(f"coord-hooks end {agent_option}")
     return {"hooks": hooks}
 
 
-def _runs(command: str) -> list[Json]:
+def _commands(command: str) -> list[Json]:
     return [{"hooks": [{"type": "command", "command": command, "timeout": SECONDS}]}]
