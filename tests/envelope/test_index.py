@@ -14,6 +14,7 @@ from support import ME, Json, Shell, drafts, open_journal, open_store
 
 from coord_envelope import Usage
 from coord_kernel import Journal
+from coord_kernel.views.index import ENDING
 
 
 def fill(journal: Journal, seed: int, rounds: int = 10) -> None:
@@ -31,14 +32,14 @@ def check_against_scan(journal: Journal) -> None:
     found = journal.index.refresh()
     first: dict[tuple[str, str], str] = {}
     for event in journal.replay():
-        place = found.by_id(event.id)
-        assert place and place.event.raw == event.raw
+        stored = found.by_id(event.id)
+        assert stored and stored.event.raw == event.raw
         if "idempotency_key" in event:
             first.setdefault((event["type"], event["idempotency_key"]), event.id)
     for kind in ("a.b", "a.c"):
         for key in range(25):
-            place = found.by_key(kind, f"k{key}")
-            assert (place.event.id if place else None) == first.get((kind, f"k{key}"))
+            stored = found.by_key(kind, f"k{key}")
+            assert (stored.event.id if stored else None) == first.get((kind, f"k{key}"))
     assert found.by_id("0" * 26) is None
 
 
@@ -62,17 +63,17 @@ def cut(path: Path) -> None:
 
 def other_version(path: Path) -> None:
     with sqlite3.connect(path) as db:
-        db.execute("UPDATE made SET version = 'other'")
+        db.execute("UPDATE meta SET version = 'other'")
 
 
 def other_boot(path: Path) -> None:
     with sqlite3.connect(path) as db:
-        db.execute("UPDATE made SET boot = 'before'")
+        db.execute("UPDATE meta SET boot = 'before'")
 
 
 def wrong_place(path: Path) -> None:
     with sqlite3.connect(path) as db:
-        db.execute("UPDATE place SET start = start + 1")
+        db.execute("UPDATE position SET start = start + 1")
         db.execute("DELETE FROM key")
 
 
@@ -148,17 +149,14 @@ def test_many_events_are_indexed_in_batches(shell: Shell, monkeypatch: pytest.Mo
 def test_short_ids_resolve_only_if_they_can_mean_one_event(shell: Shell) -> None:
     journal = open_journal(shell.cwd)
     events = journal.append(ME, drafts(3))
-    found = journal.index.refresh()
+    index = journal.index.refresh()
     for event in events:
-        assert found.resolve(event.id) == found.resolve(event.id.lower()) == event.id
-        assert (
-            found.resolve(f"msg-{event.id[-8:].lower()}")
-            == found.resolve(event.id[-8:])
-            == event.id
-        )
-    assert found.resolve("0" * 26) is None
-    assert found.resolve("abc") is None
-    assert found.resolve("%") is None
+        assert index.resolve(event.id) == index.resolve(event.id.lower()) == event.id
+        short = f"msg-{event.id[-8:].lower()}"
+        assert index.resolve(short) == index.resolve(event.id[-8:]) == event.id
+        assert all(index.resolve(event.id[-length:]) == event.id for length in range(6, 26))
+    for text in ("0" * 26, "abc", "%", f"moon-{events[0].id[-8:]}", "ß" * 4, "", "-"):
+        assert index.resolve(text) is None, text
 
 
 def test_an_ambiguous_short_id_lists_its_candidates(
@@ -171,6 +169,29 @@ def test_an_ambiguous_short_id_lists_its_candidates(
     one, two = journal.append(ME, drafts(2))
     with pytest.raises(Usage, match=f"ambiguous: {one.id} {two.id}"):
         journal.index.refresh().resolve(one.id[-6:])
+
+
+def test_an_ending_is_searched_by_an_index_and_never_by_a_scan(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    (event,) = journal.append(ME, drafts(1))
+    journal.index.refresh().resolve(event.id[-8:])
+    question = (event.id[-4:], -8, event.id[-8:])
+    plan = [row[3] for row in journal.index.query(f"EXPLAIN QUERY PLAN {ENDING}", *question)]
+    assert len(plan) == 1 and plan[0].startswith("SEARCH event USING")
+    assert " INDEX ending (" in plan[0]
+
+
+def test_an_ending_is_found_in_a_file_that_cannot_be_written(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    events = journal.append(ME, drafts(20))
+    journal.index.refresh().close()
+    other = sqlite3.connect(shell.cwd / ".coord/local/index.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    index = open_journal(shell.cwd).index.refresh()
+    assert [index.resolve(event.id[-8:]) for event in events] == [event.id for event in events]
+    other.close()
+    (late,) = journal.append(ME, drafts(1))
+    assert index.refresh().resolve(late.id[-8:]) == late.id
 
 
 def test_the_index_is_private(shell: Shell) -> None:
@@ -204,8 +225,8 @@ def test_a_line_damaged_after_it_was_indexed_is_not_there(shell: Shell) -> None:
     path.write_bytes(path.read_bytes().replace(events[1].raw, b"x" * len(events[1].raw)))
     found = open_journal(shell.cwd).index.refresh()
     assert found.by_id(events[1].id) is None
-    place = found.by_id(events[2].id)
-    assert place and place.event.raw == events[2].raw
+    stored = found.by_id(events[2].id)
+    assert stored and stored.event.raw == events[2].raw
 
 
 def test_an_index_deleted_under_its_user_is_opened_anew(shell: Shell) -> None:

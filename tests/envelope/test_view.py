@@ -28,7 +28,7 @@ from coord_wk import fold
 NOW = "2026-06-01T00:00:00Z"
 BEGIN = 1_767_225_600_000
 """2026-01-01, in ms."""
-FACETS = ("open", "closed", "free", "owner", "waits", "child", "alias")
+NAMES = ("open", "closed", "free", "owner", "waits", "child", "alias")
 PATIENCE_S = 60.0
 
 
@@ -70,7 +70,7 @@ class History:
         actor = {"agent_id": writer.partition("~")[0].replace(".", ":")}
         lines = self.streams.setdefault(writer, [])
         lines.append(
-            event.build(draft, event_id, BEGIN, "acme", writer, len(lines) + 1, actor).raw + b"\n"
+            event.build(draft, event_id, BEGIN, ("acme", writer, len(lines) + 1), actor).raw + b"\n"
         )
         self.known.append((event_id, item))
 
@@ -149,7 +149,7 @@ def check_against_fold(view: View, journal: Journal) -> None:
     entities = list(whole.entities())
     assert list(found.entities()) == entities
     assert [found.get(one) for one in entities] == [whole.get(one) for one in entities]
-    for name in FACETS:
+    for name in NAMES:
         everything = list(whole.find(name))
         assert list(found.find(name)) == everything
         for value, _ in everything[:3]:
@@ -275,14 +275,14 @@ def scribble_behind(path: Path) -> None:
 
 def other_version(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as db, db:
-        db.execute("UPDATE made SET version = 'other'")
+        db.execute("UPDATE meta SET version = 'other'")
         db.execute("DELETE FROM state")
 
 
 def other_boot(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as db, db:
-        db.execute("UPDATE made SET boot = 'before'")
-        db.execute("DELETE FROM facet")
+        db.execute("UPDATE meta SET boot = 'before'")
+        db.execute("DELETE FROM secondary")
 
 
 def a_directory(path: Path) -> None:
@@ -463,7 +463,7 @@ def test_a_value_as_deep_as_a_line_may_have_is_no_failure(filled: Shell) -> None
         draft = {"type": f"work.{kind}", "refs": {"work_id": item}, "base": [], "body": body}
         event_id = ids.mint(ids.tick(0, BEGIN + 10**7 + seq), b"\1" * 8)
         one = event.build(
-            draft, event_id, BEGIN, "acme", "agent.deep~00000007", seq, {"agent_id": "agent:deep"}
+            draft, event_id, BEGIN, ("acme", "agent.deep~00000007", seq), {"agent_id": "agent:deep"}
         )
         lines.append(one.raw + b"\n")
     put(store, "agent.deep~00000007", b"".join(lines), 1, True)

@@ -1,9 +1,15 @@
 """What is derived from the journal and kept in SQLite: disposable, and never an error.
 
-A file below `local/` remembers how far each stream was read and adds what came since. One of another version or
-boot, one that SQLite finds damaged, or one that remembers a line that is no longer there is made anew. Whoever
-cannot write it now (another process does, the disk is full or read-only) reads the difference into memory: slower,
-same answers. Damage that SQLite does not see (bytes overwritten in place) is not seen here either: delete the file.
+A file below `local/` remembers how far each stream was read, and takes in what is new:
+
+1. `refresh` opens the file. It is made anew if it has another version or boot, if SQLite finds it
+   damaged, or if it remembers a line that the journal no longer has.
+2. If something is new, it is read into the file, under the file's own lock.
+3. A process that cannot write the file now (another one does, the disk is full or read-only) reads
+   what is new into a database in memory above it: slower, same answers.
+
+Damage that SQLite does not notice (bytes overwritten in place) is not noticed here either: delete
+the file.
 """
 
 from __future__ import annotations
@@ -21,22 +27,23 @@ from coord_kernel.views import fill
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from typing import Any, Self
 
     from coord_kernel.store.directory import Store
-    from coord_kernel.views.fill import Found, Place
+    from coord_kernel.streams.stream import Stream
+    from coord_kernel.views.fill import Located, Stored
 
 MUCH = 1 << 22
-"""Bytes from which it is cheaper to wait for who reads them already than to read them oneself."""
+"""Bytes from which waiting for the process that reads them is cheaper than to read them as well."""
 WAIT_S = 10.0
 
 
 class Derived:
-    """Look-ups over all durable events of a store, as of the last `refresh`.
+    """Look-ups over the events of a store, as of the last `refresh`.
 
-    A subclass says what it keeps of them: its tables, and what a batch of events adds to them. Its questions
-    go through `query`, which asks the file and, where there is one, the memory above it.
+    A subclass says what it keeps of them: its tables, and what a batch of events adds to them. Its
+    questions go through `query`, which asks the file and, if there is one, the memory above it.
     """
 
     tables: str
@@ -49,29 +56,37 @@ class Derived:
         self._file: os.stat_result | None = None
         self._layers: list[sqlite3.Connection] = []
 
-    def add(self, db: sqlite3.Connection, found: Iterator[Found]) -> None:
-        """Take in events, in order of event_id, each with its segment's number and its place there.
+    def streams(self, known: Collection[str]) -> list[Stream]:
+        """The streams to read: all durable ones. `known` are those read before, as `KIND/NAME`."""
+        return streams(self._store)
+
+    def add(self, db: sqlite3.Connection, located: Iterator[Located]) -> None:
+        """Take in events, in order of event_id, each with its segment's number and its offset.
 
         In a transaction of `db`. An event may come twice: from a writer's stream and from its fork.
         """
         raise NotImplementedError
 
     def refresh(self) -> Self:
-        """Read what came since. Costs what is new; the first time and after damage, the whole history."""
+        """Read what is new. Costs that; the first time and after damage, the whole history."""
         from coord_envelope.platform import sqlite3  # 7 ms
 
         try:
             self._layers = [self._opened()]
-            behind = fill.behind(self._store, self._layers[0])
+            behind = fill.behind(self._store, self._layers[0], self.streams)
             if not behind:
                 return self
         except (sqlite3.Error, fill.StaleError):
-            self._layers, behind = [], sum(stream.size() for stream in streams(self._store))
+            self._layers, behind = [], self.size()
         with self._writing(WAIT_S if behind >= MUCH else 0) as ours:
             if ours and self._mended():
                 return self
         self._overlay()
         return self
+
+    def size(self) -> int:
+        """About how many bytes there are to read from nothing."""
+        return sum(stream.size() for stream in self.streams(()))
 
     def query(self, sql: str, *values: str | int) -> list[Any]:
         """The rows of all layers, the lowest first."""
@@ -81,34 +96,44 @@ class Derived:
             return [row for layer in self._layers for row in layer.execute(sql, values)]
         except UnicodeEncodeError:
             return []  # no event has bytes in it that are no text
-        except (
-            sqlite3.Error
-        ):  # damaged in a place that was not looked at before, or held by another now
+        except sqlite3.Error:
+            # Damaged in a place that was not looked at before, or locked by another process now.
             self.from_nothing()
             return self._layers[0].execute(sql, values).fetchall()
 
-    def read(self, stream: str, first: int, offset: int) -> Place | None:
-        """The event that begins at this place, if one does."""
+    def indexed_by(self, sql: str) -> None:
+        """Have a secondary index (CREATE INDEX IF NOT EXISTS …) that few readers need in the file.
+
+        A file that cannot be written now answers without it: slower, same answers.
+        """
+        from coord_envelope.platform import sqlite3
+
+        if self._disk in self._layers:
+            with suppress(sqlite3.Error):
+                self._layers[0].execute(sql)
+
+    def read(self, stream: str, first: int, offset: int) -> Stored | None:
+        """The event that begins at this offset of a segment, if one does."""
         return fill.read(self._store, stream, first, offset)
 
     def from_nothing(self) -> None:
-        """Forget everything and read the whole history into memory: something was damaged behind our back."""
+        """Forget everything and read the whole history into memory: the file was damaged."""
         self._layers = []
         self._overlay()
 
     def close(self) -> None:
-        """Let go of the file, as before a fork: the next `refresh` opens it again."""
+        """Close the file, as before a fork: the next `refresh` opens it again."""
         self._close()
         self._layers = []
 
     @contextmanager
     def _writing(self, wait_s: float) -> Iterator[bool]:
-        # Who does not get it reads the difference into memory. It also covers the deletion of a damaged file, so
-        # that no two processes write two files of one name, and one's journal.
+        # Also covers the deletion of a damaged file, so that no two processes write two files of
+        # one name, and one's journal.
         fd, end = None, time.monotonic() + wait_s
         try:
             fd = self._store.open("local", f"{self._name}.lock", flags=os.O_RDWR | os.O_CREAT)
-            while not _taken(fd) and time.monotonic() < end:
+            while not _locked(fd) and time.monotonic() < end:
                 time.sleep(0.01)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -120,30 +145,33 @@ class Derived:
                 os.close(fd)
 
     def _opened(self) -> sqlite3.Connection:
-        """The database on disk, opened anew if its file is another one. Raises fill.StaleError, sqlite3.Error."""
+        """The database on disk, opened anew if its file is another one.
+
+        Raises fill.StaleError, sqlite3.Error.
+        """
         from coord_envelope.platform import sqlite3
 
         try:
-            here = os.lstat(self._path)
+            file = os.lstat(self._path)
         except OSError:
             raise fill.StaleError from None
-        if self._disk and self._file and os.path.samestat(here, self._file):
+        if self._disk and self._file and os.path.samestat(file, self._file):
             return self._disk
         self._close()
-        if not stat.S_ISREG(here.st_mode):
+        if not stat.S_ISREG(file.st_mode):
             raise fill.StaleError
         db = sqlite3.connect(self._path, timeout=0.2, isolation_level=None)
         try:
             _spare_fsync(db)
-            made = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'made'").fetchall()
-            if not made or db.execute("SELECT version, boot FROM made").fetchall() != [
-                (self._version, machine.boot_id())
-            ]:
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchall():
+                raise fill.StaleError
+            meta = db.execute("SELECT version, boot FROM meta").fetchall()
+            if meta != [(self._version, machine.boot_id())]:
                 raise fill.StaleError
         except BaseException:
             db.close()
             raise
-        self._disk, self._file = db, here
+        self._disk, self._file = db, file
         return db
 
     def _close(self) -> None:
@@ -152,7 +180,7 @@ class Derived:
         self._disk = None
 
     def _mended(self) -> bool:
-        """Bring the index on disk up to date, or make it anew if it is damaged. Under its lock. Did it succeed?"""
+        """Bring the file up to date, or make it anew. Under its lock. Did it succeed?"""
         from coord_envelope.platform import sqlite3
 
         for _ in range(3):  # as it is; made anew; and again, if the journal was another by then
@@ -187,9 +215,8 @@ class Derived:
         os.close(self._store.open("local", name, flags=os.O_RDWR | os.O_CREAT))
         db = sqlite3.connect(os.path.join(self._store.path, "local", name), isolation_level=None)
         try:
-            db.execute(
-                "PRAGMA page_size = 16384"
-            )  # a state of 2 KB would leave half a page of 4 KB empty
+            # A state of 2 KB would leave half a page of 4 KB empty.
+            db.execute("PRAGMA page_size = 16384")
             _spare_fsync(db)
             self._furnish(db)
         except BaseException:
@@ -207,11 +234,9 @@ class Derived:
         try:
             for db in below:
                 db.execute("BEGIN")  # as it is now, while it is read
-                for table, marks in (("place", "?,?,?,?,?,?"), ("segment", "?,?,?")):
-                    memory.executemany(
-                        f"INSERT INTO {table} VALUES ({marks})",
-                        db.execute(f"SELECT * FROM {table}"),
-                    )
+                for table, marks in (("position", "?,?,?,?,?,?"), ("segment", "?,?,?")):
+                    rows = db.execute(f"SELECT * FROM {table}")
+                    memory.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
             self._fill(memory)
             for db in below:
                 db.execute("COMMIT")
@@ -220,11 +245,11 @@ class Derived:
             self.from_nothing()
 
     def _fill(self, db: sqlite3.Connection) -> None:
-        fill.fill(self._store, db, self.add, self._name)
+        fill.fill(self._store, db, self.streams, self.add, self._name)
 
     def _furnish(self, db: sqlite3.Connection) -> None:
-        made = f"INSERT INTO made VALUES ('{self._version}', '{machine.boot_id()}');"
-        db.executescript(f"BEGIN;{fill.TABLES}{self.tables}{made}COMMIT;")
+        meta = f"INSERT INTO meta VALUES ('{self._version}', '{machine.boot_id()}');"
+        db.executescript(f"BEGIN;{fill.TABLES}{self.tables}{meta}COMMIT;")
 
 
 def discard(store: Store, name: str) -> None:
@@ -234,7 +259,7 @@ def discard(store: Store, name: str) -> None:
             os.unlink(os.path.join(store.path, "local", name + suffix))
 
 
-def _taken(fd: int) -> bool:
+def _locked(fd: int) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -243,5 +268,6 @@ def _taken(fd: int) -> bool:
 
 
 def _spare_fsync(db: sqlite3.Connection) -> None:
-    # A killed process cannot hurt the file, and after a power loss the boot id differs, where there is one.
+    # A killed process cannot hurt the file, and after a power loss the boot id differs, if the
+    # system has one.
     db.execute(f"PRAGMA synchronous = {'OFF' if machine.boot_id() else 'NORMAL'}")

@@ -17,17 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any, ClassVar, Self
 
-    from coord_envelope.codec import Json
     from coord_envelope.event import Event
     from coord_kernel.views.view import Source, View
 
 
 class Entities:
-    """One look at the entities of a fold. A tool's subclass names the fold and adds its questions."""
+    """The entities of a fold at one moment. A tool's subclass names the fold and adds questions."""
 
     fold: ClassVar[Any]
-    """A module with `key(state)` (the idempotency key, or None if the entity has none or was never
-    made), `made(state)` (has its first event come?) and `united(states)`, besides a view's."""
+    """A module with what a `Fold` has, and besides:
+
+    `made(state)`     has the entity's first event come?
+    `key(state)`      its idempotency key, which `indexed` yields as ("key", key); None without one
+    `united(states)`  the state of entities that are one, given theirs, the oldest first
+    """
 
     def __init__(self, source: Source, now_ms: int) -> None:
         self._source, self.now_ms, self.now = source, now_ms, world.format_ts(now_ms)
@@ -42,7 +45,7 @@ class Entities:
         """As these events, a replay until then, leave them. Costs the history up to then."""
         return cls(Snapshot(cls.fold, events), world.parse_ts(then))
 
-    def state(self, entity: str) -> Json | None:
+    def state(self, entity: str) -> Any:
         """The folded state; None if there is no such entity."""
         return self._look(entity)[0]
 
@@ -50,8 +53,11 @@ class Entities:
         """The id that stands for the entity: the oldest of those that are one with it."""
         return self._look(entity)[1][0]
 
-    def _look(self, entity: str) -> tuple[Json | None, list[str]]:
-        """The state, and the ids of the entities that are one with it, its own too, oldest first."""
+    def _look(self, entity: str) -> tuple[Any, list[str]]:
+        """The state, and the ids of the entities that are one with it, oldest first, its own too.
+
+        Of an entity that is not there: None, and its id.
+        """
         state = self._source.get(entity)
         if not state or not self.fold.made(state):
             return None, [entity]
@@ -62,16 +68,20 @@ class Entities:
             state = self.fold.united([other for other in map(self._source.get, same) if other])
         return state, same
 
-    def having(self, facet: str, about: str) -> Iterator[Json]:
-        """States of the entities with a facet `ABOUT …`, in its order, each once."""
-        return self.each(self._source.find(facet, f"{about} ", f"{about}!"))
+    def having(self, name: str, about: str) -> Iterator[Any]:
+        """States of the entities that the secondary index has as `ABOUT …` under a name.
 
-    def each(self, found: Iterable[tuple[str, str]]) -> Iterator[Json]:
-        """The states of what `find` found: of entities that are one, once, by the one that names it."""
+        In its order, each once.
+        """
+        return self.each(self._source.find(name, f"{about} ", f"{about}!"))
+
+    def each(self, found: Iterable[tuple[str, str]]) -> Iterator[Any]:
+        """The states of what `find` found: those that are one once, as the oldest."""
         seen = set[str]()
         for _, entity in found:
             if entity in seen:
                 continue
             seen.add(entity)
-            if self.name(entity) == entity and (state := self.state(entity)):
+            state, same = self._look(entity)
+            if state and same[0] == entity:
                 yield state

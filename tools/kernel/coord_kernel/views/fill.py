@@ -1,4 +1,11 @@
-"""Reading the journal into a SQLite database that remembers how far it came: what is new, in one order, in batches."""
+"""The one fill loop: what is new in some streams, in one order, into a SQLite database.
+
+1. Each stream goes on from the position that the database remembers. The last line read must still
+   stand there: else the journal is another one, and the database is made anew (`StaleError`).
+2. The new events of all streams are merged by event_id.
+3. In one transaction: BATCH of them, and the positions behind them. So a database says what the
+   journal says up to its positions, whenever its writer is killed.
+"""
 
 from __future__ import annotations
 
@@ -9,29 +16,35 @@ import itertools
 from coord_envelope import codec, event
 from coord_envelope.event import Event
 from coord_envelope.platform import contextmanager
-from coord_kernel.streams.stream import SUFFIX, Stream, streams
+from coord_kernel.streams.stream import SUFFIX, Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from coord_kernel.store.directory import Store
 
-    Row = tuple[
-        str, str, int, int, int, Event
-    ]  # event_id, stream, segment, start and end there, the event
-    Found = tuple[Event, int, int]  # an event, its segment's number, its start there
-    Add = Callable[[sqlite3.Connection, Iterator[Found]], None]
+    Row = tuple[str, str, int, int, int, Event]
+    """event_id, stream, segment, start and end of the line in it, the event"""
+    Located = tuple[Event, int, int]
+    """An event, its segment's number in the database, and its offset in the segment."""
+    Add = Callable[[sqlite3.Connection, Iterator[Located]], None]
+    Streams = Callable[[Collection[str]], list[Stream]]
+    """The streams to read, given the names of those that were read before."""
 
 BATCH = 20_000
 """Events to a transaction."""
 TABLES = """
-CREATE TABLE made (version TEXT, boot TEXT);
-CREATE TABLE place (stream TEXT PRIMARY KEY, segment INTEGER, offset INTEGER, seq INTEGER, start INTEGER, last_id TEXT);
+CREATE TABLE meta (version TEXT, boot TEXT);
+CREATE TABLE position (stream TEXT PRIMARY KEY, segment INTEGER, offset INTEGER, seq INTEGER,
+                       start INTEGER, last_id TEXT);
 CREATE TABLE segment (no INTEGER PRIMARY KEY, stream TEXT, first INTEGER, UNIQUE (stream, first));
 """
-"""What such a database has besides its own: who made it, the places reached, and numbers for segments."""
+"""What each database has: its version, the positions reached, and numbers for segments.
+
+A `stream` is `journal/NAME` or `live/NAME`.
+"""
 
 
 @contextmanager
@@ -40,15 +53,15 @@ def _silent(what: str, size: int) -> Iterator[Callable[[int], object]]:
 
 
 progress = _silent
-"""Shows a person how far it is, of so many bytes: set by `cli`, which alone may print."""
+"""Shows a person how many of so many bytes are read: set by `cli`, which alone may print."""
 
 
 class StaleError(Exception):
-    """The database is not there, or says something that the journal does not."""
+    """The database is missing, or says something that the journal does not."""
 
 
-class Place:
-    """An event, the file it stands in, and where in it."""
+class Stored:
+    """An event as it is stored: in which file, and at which offset."""
 
     __slots__ = ("event", "file", "offset")
 
@@ -56,102 +69,119 @@ class Place:
         self.event, self.file, self.offset = event, file, offset
 
 
-def read(store: Store, stream: str, first: int, offset: int) -> Place | None:
-    """The event that begins at this place, if one does."""
-    file = ("journal", stream, f"{first:012d}{SUFFIX}")
+def read(store: Store, stream: str, first: int, offset: int) -> Stored | None:
+    """The event that begins at this offset of a segment, if one does."""
+    file = (*stream.split("/", 1), f"{first:012d}{SUFFIX}")
     try:
         raw = store.pread(event.LIMIT, offset, *file)
-        return Place(event.parse(raw[: raw.index(b"\n")]), file, offset)
+        return Stored(event.parse(raw[: raw.index(b"\n")]), file, offset)
     except (OSError, ValueError):
         return None
 
 
-def behind(store: Store, db: sqlite3.Connection) -> int:
-    """About how many bytes of the journal it has not read; 0 if there is no event in them. Raises StaleError."""
-    found = _resumed(store, db)
-    ahead = sum(stream.size() for stream in found)
-    return ahead if any(isinstance(one, Event) for stream in found for one in stream.read()) else 0
+def behind(store: Store, db: sqlite3.Connection, streams: Streams) -> int:
+    """About how many bytes it has not read; 0 if no event is in them. Raises StaleError."""
+    resumed = _resumed(store, db, streams)
+    ahead = sum(stream.size() for stream in resumed)
+    news = any(isinstance(line, Event) for stream in resumed for line in stream.read())
+    return ahead if news else 0
 
 
-def fill(store: Store, db: sqlite3.Connection, add: Add, name: str) -> None:
-    """Give `add` what came since, in order of event_id, and remember the places. Raises StaleError."""
-    found = _resumed(store, db)
-    ahead = sum(stream.size() for stream in found)
+def fill(store: Store, db: sqlite3.Connection, streams: Streams, add: Add, name: str) -> None:
+    """Give `add` what is new, in order of event_id, and remember the positions.
+
+    Raises StaleError.
+    """
+    resumed = _resumed(store, db, streams)
+    ahead = sum(stream.size() for stream in resumed)
     if ahead > codec.MANY:
         codec.bulk()
-    rows = heapq.merge(*map(_rows, found))
+    rows = heapq.merge(*map(_rows, resumed))
     with _undisturbed(), progress(f"reading the journal into {name}", ahead) as advance:
         for first in rows:
-            advance(_commit(db, add, itertools.chain((first,), itertools.islice(rows, BATCH - 1))))
+            batch = itertools.chain((first,), itertools.islice(rows, BATCH - 1))
+            advance(_commit(db, add, batch))
 
 
-def _resumed(store: Store, db: sqlite3.Connection) -> list[Stream]:
-    """All streams, each at its place. Raises StaleError if the journal is not what was read."""
-    places = {row[0]: row[1:] for row in db.execute("SELECT * FROM place")}
-    found = streams(store)
-    for stream in found:
-        if stream.name in places:
-            stream.segment, stream.offset, stream.seq, stream.start, stream.last_id = places.pop(
-                stream.name
-            )
-            last = read(store, stream.name, stream.segment, stream.start)
-            if last is None or last.event.id != stream.last_id:
-                raise StaleError
-    if places:
-        raise StaleError
-    return found
-
-
-def _rows(stream: Stream) -> Iterator[Row]:
-    for one in stream.read():
-        if isinstance(one, Event):
-            yield one["event_id"], stream.name, stream.segment, stream.start, stream.offset, one
-
-
-def _commit(db: sqlite3.Connection, add: Add, rows: Iterator[Row]) -> int:
-    """One transaction: rows and the places after them, or neither. Returns how many bytes they are."""
-    ends: dict[str, Row] = {}
-    size, at, number = 0, ("", 0), 0
-
-    def found() -> Iterator[
-        Found
-    ]:  # an event is given and forgotten: kept ones would take new memory each time
-        nonlocal size, at, number
-        for row in rows:
-            _, stream, first, start, end, one = row
-            if first != at[1] or stream != at[0]:
-                at, number = (stream, first), _segment_no(db, stream, first)
-            ends[stream] = row
-            size += end - start
-            yield one, number, start
-
+@contextmanager
+def writing(db: sqlite3.Connection) -> Iterator[None]:
+    """A transaction of a database: all of the block is written, or nothing."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        add(db, found())
-        places = [
-            (name, first, end, one["seq"], start, one.id)
-            for _, name, first, start, end, one in ends.values()
-        ]
-        db.executemany("INSERT OR REPLACE INTO place VALUES (?,?,?,?,?,?)", places)
+        yield
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def _key(stream: Stream) -> str:
+    return f"{stream.kind}/{stream.name}"
+
+
+def _resumed(store: Store, db: sqlite3.Connection, streams: Streams) -> list[Stream]:
+    """All streams, each at its position. Raises StaleError if the journal is not what was read."""
+    positions = {row[0]: row[1:] for row in db.execute("SELECT * FROM position")}
+    resumed = streams(positions)
+    for stream in resumed:
+        key = _key(stream)
+        if key not in positions:
+            continue
+        position = positions.pop(key)
+        stream.segment, stream.offset, stream.seq, stream.start, stream.last_id = position
+        last = read(store, key, stream.segment, stream.start)
+        if last is None or last.event.id != stream.last_id:
+            raise StaleError
+    if positions:
+        raise StaleError
+    return resumed
+
+
+def _rows(stream: Stream) -> Iterator[Row]:
+    key = _key(stream)
+    for line in stream.read():
+        if isinstance(line, Event):
+            yield line["event_id"], key, stream.segment, stream.start, stream.offset, line
+
+
+def _commit(db: sqlite3.Connection, add: Add, rows: Iterator[Row]) -> int:
+    """Rows and the positions after them in one transaction. Returns how many bytes they are."""
+    ends: dict[str, Row] = {}
+    size, segment, number = 0, ("", 0), 0
+
+    # An event is given and forgotten: kept ones would take new memory each time.
+    def located() -> Iterator[Located]:
+        nonlocal size, segment, number
+        for row in rows:
+            _, stream, first, start, end, event = row
+            if first != segment[1] or stream != segment[0]:
+                segment, number = (stream, first), _segment_no(db, stream, first)
+            ends[stream] = row
+            size += end - start
+            yield event, number, start
+
+    with writing(db):
+        add(db, located())
+        positions = [
+            (stream, first, end, event["seq"], start, event.id)
+            for _, stream, first, start, end, event in ends.values()
+        ]
+        db.executemany("INSERT OR REPLACE INTO position VALUES (?,?,?,?,?,?)", positions)
     return size
 
 
 def _segment_no(db: sqlite3.Connection, stream: str, first: int) -> int:
-    db.execute("INSERT OR IGNORE INTO segment (stream, first) VALUES (?, ?)", (stream, first))
-    row = db.execute(
-        "SELECT no FROM segment WHERE stream = ? AND first = ?", (stream, first)
-    ).fetchone()
-    return int(row[0])
+    segment = (stream, first)
+    db.execute("INSERT OR IGNORE INTO segment (stream, first) VALUES (?, ?)", segment)
+    sql = "SELECT no FROM segment WHERE stream = ? AND first = ?"
+    return int(db.execute(sql, segment).fetchone()[0])
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    # Events are trees: the collector finds nothing in them, and looks at all of them again and again for it.
+    # Events are trees: the garbage collector finds nothing in them, and looks at all of them again
+    # and again for it.
     collecting = gc.isenabled()
     gc.disable()
     try:

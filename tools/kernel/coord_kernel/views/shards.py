@@ -1,14 +1,13 @@
-"""A long history folded by several processes: each reads all of it, and keeps its share of the entities.
+"""A long history folded by several processes: each reads all, and keeps its share of entities.
 
-The parts are made beside the database and copied into it. Until that is done the database is of no version, so
-whoever is killed on the way leaves one that is made anew.
+The parts are made beside the database and copied into it. Until that is done the database has no
+version: if its writer is killed on the way, it is made anew.
 """
 
 from __future__ import annotations
 
 import os
 
-from coord_kernel.streams.stream import streams
 from coord_kernel.views import fill
 from coord_kernel.views.database import discard
 
@@ -21,18 +20,17 @@ if TYPE_CHECKING:
 
 MOST = 4
 LONG = 1 << 25
-"""Bytes of a journal from which it is worth a process more."""
+"""Bytes of a journal from which another process is worth its start."""
 
 
-def count(store: Store, db: sqlite3.Connection) -> int:
-    """How many processes are to fill this database: one, unless it is empty and the history long."""
-    if not hasattr(os, "sched_getaffinity") or db.execute("SELECT 1 FROM place").fetchone():
+def count(db: sqlite3.Connection, size: Callable[[], int]) -> int:
+    """How many processes are to fill this database with so many bytes of events.
+
+    One, unless it is empty and the history long.
+    """
+    if not hasattr(os, "sched_getaffinity") or db.execute("SELECT 1 FROM position").fetchone():
         return 1
-    return (
-        min(len(os.sched_getaffinity(0)), MOST)
-        if sum(one.size() for one in streams(store)) >= LONG
-        else 1
-    )
+    return min(len(os.sched_getaffinity(0)), MOST) if size() >= LONG else 1
 
 
 def fork(work: Callable[[int], None], number: int) -> list[int]:
@@ -43,7 +41,7 @@ def fork(work: Callable[[int], None], number: int) -> list[int]:
         if not pid:
             status = 1
             try:
-                os.close(2)  # one tells how far it is, and that is enough
+                os.close(2)  # the first process shows the progress of all
                 work(part)
                 status = 0
             finally:
@@ -59,12 +57,15 @@ def join(
     names: Sequence[str],
     tables: Sequence[str],
 ) -> None:
-    """Copy the parts into `db` when they are done. Raises fill.StaleError if one failed, or read another journal."""
+    """Copy the parts into `db` when they are done.
+
+    Raises fill.StaleError if one failed, or read another journal.
+    """
     ends = [os.waitpid(pid, 0)[1] for pid in pids]
     failed = any(ends)
     try:
         for name in names:
-            failed = failed or not _taken(db, os.path.join(store.path, "local", name), tables)
+            failed = failed or not _copied(db, os.path.join(store.path, "local", name), tables)
     finally:
         for name in names:
             discard(store, name)
@@ -72,22 +73,20 @@ def join(
         raise fill.StaleError
 
 
-def _taken(db: sqlite3.Connection, path: str, tables: Sequence[str]) -> bool:
+def _copied(db: sqlite3.Connection, path: str, tables: Sequence[str]) -> bool:
+    """Copy one part's tables. False if it read something else than `db` did."""
     db.execute("ATTACH ? AS part", (path,))
     try:
-        read = [
-            [
+        for table in ("position", "segment"):
+            ours, parts = (
                 db.execute(f"SELECT * FROM {which}.{table} ORDER BY 1").fetchall()
-                for table in ("place", "segment")
-            ]
-            for which in ("main", "part")
-        ]
-        if read[0] != read[1]:
-            return False
-        db.execute("BEGIN")
-        for table in tables:
-            db.execute(f"INSERT INTO main.{table} SELECT * FROM part.{table}")
-        db.execute("COMMIT")
+                for which in ("main", "part")
+            )
+            if ours != parts:
+                return False
+        with fill.writing(db):
+            for table in tables:
+                db.execute(f"INSERT INTO main.{table} SELECT * FROM part.{table}")
         return True
     finally:
         db.execute("DETACH part")

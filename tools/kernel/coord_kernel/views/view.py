@@ -1,13 +1,14 @@
-"""A view: the state of each entity as a fold of its events, kept so that a question costs what is new.
+"""A view: the state of each entity, a fold of its events, kept so that asking costs what is new.
 
-    events ──entities──▶ which entities an event is about
+    events ──entities──▶ the entities that an event is about
     state  = step(step(None, e1), e2) …   in order of event_id
-    indexed(state) = (name, value) pairs by which an entity is found, in order of value
+    indexed(state) = (name, value) pairs, the secondary index: it finds entities in order of value
 
-An event with a greater id than all of its entity's is one step more. A late arrival (a partitioned writer's)
-folds its entity again from the beginning; no other is touched. So the arrival order cannot matter.
-
-A fold never sees what was redacted, only its tombstone. A view that was made before the redaction is made anew.
+1. An event with a greater id than all of its entity's is one step more.
+2. A late one (of a writer that was partitioned) folds its entity again from the beginning, and
+   touches no other. So the order of arrival cannot matter.
+3. A fold never sees what was redacted, only its tombstone. A view that was made before the
+   redaction is made anew.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from __future__ import annotations
 import bisect
 
 from coord_envelope import codec
+from coord_envelope.platform import suppress
 from coord_kernel.streams.redaction import Redactions, digest
-from coord_kernel.views import shards
+from coord_kernel.views import fill, shards
 from coord_kernel.views.database import Derived
 
 TYPE_CHECKING = False
@@ -25,15 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, Protocol, Self
 
-    from coord_envelope.codec import Json
     from coord_envelope.event import Event
     from coord_kernel.store.directory import Store
-    from coord_kernel.views.fill import Found
+    from coord_kernel.views.fill import Located
 
     Step = Callable[[Any, Event], Any]
 
     class Fold(Protocol):
-        """What a tool says of its entities. Pure and total. Another `version` makes the view anew."""
+        """What a tool knows of its entities. Pure, total. Another `version` makes the view anew."""
 
         name: str
         version: str
@@ -51,36 +52,49 @@ if TYPE_CHECKING:
 
 
 PAGE = 500
-_PAGE = """SELECT value, entity FROM facet WHERE name = ? AND value < ? AND (value, entity) > (?, ?)
+_PAGE = """SELECT value, entity FROM secondary
+           WHERE name = ? AND value < ? AND (value, entity) > (?, ?)
            ORDER BY value, entity LIMIT ?"""
+_LAST = """SELECT value, entity FROM secondary WHERE name = ?
+           ORDER BY value DESC, entity DESC LIMIT 1"""
+_ENTITIES = "SELECT entity FROM state WHERE entity > ? ORDER BY entity LIMIT ?"
 _SAVED = "SELECT last, places, json FROM state WHERE entity = ?"
 _SEGMENT = "SELECT stream, first FROM segment WHERE no = ?"
+_INDEXED = "SELECT 1 FROM secondary WHERE name = ? AND value = ? AND entity = ?"
+_UNINDEX = "DELETE FROM secondary WHERE name = ? AND value = ? AND entity = ?"
 
 
 class View(Derived):
     """The entities of a store, as of the last `refresh`."""
 
+    commutes = False
+    """Does the fold give the same state in any order, and with copies?
+
+    Then a late event is one more step, and the places of an entity's events are not kept: there
+    may be very many."""
+    tombstones = True
+    """Does the fold see a tombstone instead of a redacted event?"""
+
     tables = """
     CREATE TABLE state (entity TEXT PRIMARY KEY, last TEXT, places BLOB, json BLOB);
-    CREATE TABLE facet (name TEXT, value TEXT, entity TEXT, PRIMARY KEY (name, value, entity)) WITHOUT ROWID;
+    CREATE TABLE secondary (name TEXT, value TEXT, entity TEXT,
+                            PRIMARY KEY (name, value, entity)) WITHOUT ROWID;
     """
 
     def __init__(self, store: Store, fold: Fold) -> None:
-        super().__init__(store, fold.name, fold.version)
+        super().__init__(store, fold.name, f"{fold.version}.2")  # .2: of the tables above
         self._fold, self._redactions = fold, Redactions(store)
-        self._share = (
-            0,
-            1,
-        )  # of the entities those whose last character is, modulo the second, the first
+        self._unredacted = self._version
+        # Of all entities this process has those whose last character is, modulo the second number,
+        # the first.
+        self._share = (0, 1)
         self._alone = False
 
     def refresh(self) -> Self:
-        known = self._redactions.refresh().by
-        version = (
-            f"{self._fold.version} {digest(codec.dumps(sorted(known.items())))}"
-            if known
-            else self._fold.version
-        )
+        known = self._redactions.refresh().targets if self.tombstones else {}
+        version = self._unredacted
+        if known:
+            version += f" {digest(codec.dumps(sorted(known.items())))}"
         if version != self._version:
             self._version = version
             self._close()
@@ -95,103 +109,132 @@ class View(Derived):
     def event(self, entity: str) -> Event | None:
         """The event whose id is the entity's, as it is stored."""
         for _, places, _ in reversed(self.query(_SAVED, entity)):
-            return next(
-                (one for one in self._again(codec.unpack(places)) if one.id == entity), None
-            )
+            events = self._again(codec.unpack(places))
+            return next((event for event in events if event.id == entity), None)
         return None
 
     def find(
         self, name: str, begin: str = "", end: str = "\U0010ffff"
     ) -> Iterator[tuple[str, str]]:
-        """(value, entity) of the entities with such a facet, begin <= value < end, in order of value."""
+        """(value, entity) of what the secondary index has under a name, begin <= value < end.
+
+        In order of value.
+        """
         after = (begin, "")
-        while page := sorted(set(self.query(_PAGE, name, end, *after, PAGE)))[:PAGE]:
+        while rows := self.query(_PAGE, name, end, *after, PAGE):
+            page = sorted(set(rows))[:PAGE]
             yield from (row for row in page if self._stands(name, row))
+            if len(rows) < PAGE:
+                break
             after = page[-1]
+
+    def last(self, name: str) -> tuple[str, str] | None:
+        """The (value, entity) with the greatest value that the secondary index has under a name."""
+        greatest = max(self.query(_LAST, name), default=None)
+        if greatest and not self._stands(name, greatest):
+            return max(self.find(name), default=None)
+        return greatest
 
     def entities(self) -> Iterator[str]:
         """All entities."""
         after = ""
-        while page := self.query(
-            "SELECT entity FROM state WHERE entity > ? ORDER BY entity LIMIT ?", after, PAGE
-        ):
-            found = sorted({row[0] for row in page})[:PAGE]
-            yield from found
-            after = found[-1]
+        while rows := self.query(_ENTITIES, after, PAGE):
+            page = sorted({row[0] for row in rows})[:PAGE]
+            yield from page
+            after = page[-1]
 
-    def add(self, db: sqlite3.Connection, found: Iterator[Found]) -> None:
+    def forget(self, entities: Iterable[str]) -> None:
+        """Drop entities that nobody asks for any more, if the file can be written now."""
+        from coord_envelope.platform import sqlite3
+
+        if self._layers != [self._disk]:
+            return
+        gone = [(entity, self.get(entity)) for entity in entities]
+        unindexed = [(*pair, entity) for entity, state in gone for pair in self._indexed(state)]
+        with suppress(sqlite3.Error), fill.writing(self._layers[0]):
+            self._layers[0].executemany(_UNINDEX, unindexed)
+            rows = [(entity,) for entity, _ in gone]
+            self._layers[0].executemany("DELETE FROM state WHERE entity = ?", rows)
+
+    def add(self, db: sqlite3.Connection, located: Iterator[Located]) -> None:
         touched: dict[str, _Entity] = {}
-        entities, step = self._fold.entities, self._fold.step
+        entities, step, redacted = self._fold.entities, self._fold.step, self._redactions.targets
         mine, shares = self._share
-        for told, segment, offset in found:
-            event = self._redactions.shown(told)
-            for entity in entities(event):
-                one = touched.get(entity)
-                if one is None:
-                    if ord(entity[-1]) % shares != mine:
+        for event, segment, offset in located:
+            if event["event_id"] in redacted:
+                event = self._redactions.apply(event)
+            for name in entities(event):
+                entity = touched.get(name)
+                if entity is None:
+                    if ord(name[-1]) % shares != mine:
                         continue
-                    one = touched[entity] = self._saved(entity)
-                one.take(event, segment, offset, step)
+                    entity = touched[name] = self._saved(name)
+                if self.commutes:
+                    entity.state = step(entity.state, event)
+                else:
+                    entity.take(event, segment, offset, step)
         states, gone, come = [], list[tuple[str, ...]](), list[tuple[str, ...]]()
-        for entity, one in touched.items():
-            if one.late:
-                one.fold(self._again(one.places), step)
-            indexed = set(self._fold.indexed(one.state or {}))
-            gone += [(*facet, entity) for facet in one.was - indexed]
-            come += [(*facet, entity) for facet in indexed - one.was]
-            states.append((entity, one.last, codec.pack(one.places), codec.pack(one.state)))
+        for name, entity in touched.items():
+            if entity.late:
+                entity.fold(self._again(entity.places), step)
+            indexed = self._indexed(entity.state)
+            gone += [(*pair, name) for pair in entity.was - indexed]
+            come += [(*pair, name) for pair in indexed - entity.was]
+            states.append((name, entity.last, codec.pack(entity.places), codec.pack(entity.state)))
         db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)", states)
-        db.executemany("DELETE FROM facet WHERE name = ? AND value = ? AND entity = ?", gone)
-        db.executemany("INSERT OR IGNORE INTO facet VALUES (?, ?, ?)", come)
+        db.executemany(_UNINDEX, gone)
+        db.executemany("INSERT OR IGNORE INTO secondary VALUES (?, ?, ?)", come)
 
     def _fill(self, db: sqlite3.Connection) -> None:
-        number = shards.count(self._store, db) if db is self._disk and not self._alone else 1
+        number = shards.count(db, self.size) if db is self._disk and not self._alone else 1
         if number == 1:
             super()._fill(db)
             return
         names = [f"{self._name}.sqlite.{part}" for part in range(1, number)]
-        db.execute("UPDATE made SET version = ''")  # until all of it is there
+        db.execute("UPDATE meta SET version = ''")  # until all of it is there
         pids = shards.fork(lambda part: self._part(names[part], (part + 1, number)), number - 1)
-        self._share, self._alone = (
-            (0, number),
-            True,
-        )  # if the journal grows meanwhile, the next try is one process's
+        # If the journal grows meanwhile, the next try is of one process.
+        self._share, self._alone = (0, number), True
         try:
             super()._fill(db)
         finally:
             self._share = (0, 1)
-            shards.join(self._store, db, pids, names, ("state", "facet"))
-        db.execute("UPDATE made SET version = ?", (self._version,))
+            shards.join(self._store, db, pids, names, ("state", "secondary"))
+        db.execute("UPDATE meta SET version = ?", (self._version,))
 
     def _part(self, name: str, share: tuple[int, int]) -> None:
         self._share, self._layers = share, [self._new(name)]
         super()._fill(self._layers[0])
 
-    def _saved(self, entity: str) -> _Entity:
-        rows = [(layer, row) for layer in self._layers for row in layer.execute(_SAVED, (entity,))]
+    def _indexed(self, state: Any) -> set[tuple[str, str]]:
+        return set(self._fold.indexed(state or {}))
+
+    def _saved(self, name: str) -> _Entity:
+        rows = [(layer, row) for layer in self._layers for row in layer.execute(_SAVED, (name,))]
         if not rows:
             return _Entity("", [], None, set())
         layer, (last, places, packed) = rows[-1]
         state = codec.unpack(packed)
-        was = set(self._fold.indexed(state)) if layer is self._layers[-1] else set()
+        was = self._indexed(state) if layer is self._layers[-1] else set()
         return _Entity(last, codec.unpack(places), state, was)
 
     def _again(self, places: list[int]) -> list[Event]:
-        """The events that stand there, in the order of a replay, also where a forged one has another's id."""
+        """The events at these places, in order of a replay, also if two have one id."""
         found = [
             self.read(stream, first, offset)
             for segment, offset in zip(places[::2], places[1::2], strict=True)
             for stream, first in self._layers[-1].execute(_SEGMENT, (segment,))
         ]
-        there = sorted(filter(None, found), key=lambda place: (place.event.id, place.event.raw))
-        return [self._redactions.shown(place.event) for place in there]
+        events = [stored.event for stored in found if stored]
+        events.sort(key=lambda event: (event.id, event.raw))
+        return [self._redactions.apply(event) for event in events]
 
     def _stands(self, name: str, row: tuple[str, str]) -> bool:
-        """Does the topmost layer that knows the entity have the facet? What is below it is of the past."""
+        """Does the topmost layer that knows the entity have the pair? What is below is outdated."""
         *below, top = self._layers
-        known = below and top.execute("SELECT 1 FROM state WHERE entity = ?", (row[1],)).fetchone()
-        sql = "SELECT 1 FROM facet WHERE name = ? AND value = ? AND entity = ?"
-        return not known or top.execute(sql, (name, *row)).fetchone() is not None
+        if not below or not top.execute(_SAVED, (row[1],)).fetchone():
+            return True
+        return top.execute(_INDEXED, (name, *row)).fetchone() is not None
 
 
 class _Entity:
@@ -199,19 +242,18 @@ class _Entity:
 
     __slots__ = ("last", "late", "places", "raw", "state", "was")
 
-    def __init__(
-        self, last: str, places: list[int], state: Json | None, was: set[tuple[str, str]]
-    ) -> None:
-        """Its last event's id, where its events stand, its state, and the indexed that the top layer has of it."""
+    def __init__(self, last: str, places: list[int], state: Any, was: set[tuple[str, str]]) -> None:
+        """Its last event's id, where its events stand (segment, offset, …), its state, and the
+        secondary pairs that the top layer has of it."""
         self.last, self.places, self.state, self.was = last, places, state, was
         self.raw, self.late = b"", False
 
     def take(self, event: Event, segment: int, offset: int, step: Step) -> None:
-        """One step more, or the discovery that it is not the last: then what stands at its places is to be folded."""
+        """One step more; or it is late, and what stands at its places is to be folded again."""
         self.places += segment, offset
-        at: str = event["event_id"]
-        if at > self.last:
-            self.state, self.last, self.raw = step(self.state, event), at, event.raw
+        event_id: str = event["event_id"]
+        if event_id > self.last:
+            self.state, self.last, self.raw = step(self.state, event), event_id, event.raw
         elif event.raw != self.raw:  # else a fork's copy
             self.late = True
 
@@ -224,22 +266,20 @@ class _Entity:
 
 
 class Snapshot:
-    """The same questions, answered from events in memory: for time travel, and what a View is tested against."""
+    """The same questions, answered from events in memory: for time travel, and to test a View."""
 
     def __init__(self, fold: Fold, events: Iterable[Event]) -> None:
         """`events` in order of event_id."""
-        self._states: dict[str, Json] = {}
+        self._states: dict[str, Any] = {}
         for event in events:
             for entity in fold.entities(event):
                 self._states[entity] = fold.step(self._states.get(entity), event)
-        found = (
-            (facet, entity)
+        pairs = {
+            (name, value, entity)
             for entity, state in self._states.items()
-            for facet in fold.indexed(state)
-        )
-        self._facets: list[tuple[str, ...]] = sorted(
-            {(name, value, entity) for (name, value), entity in found}
-        )
+            for name, value in fold.indexed(state)
+        }
+        self._secondary: list[tuple[str, ...]] = sorted(pairs)
 
     def get(self, entity: str) -> Any:
         return self._states.get(entity)
@@ -247,20 +287,11 @@ class Snapshot:
     def find(
         self, name: str, begin: str = "", end: str = "\U0010ffff"
     ) -> Iterator[tuple[str, str]]:
-        at = bisect.bisect_left(self._facets, (name, begin))
-        while at < len(self._facets) and self._facets[at] < (name, end):
-            _, value, entity = self._facets[at]
+        at = bisect.bisect_left(self._secondary, (name, begin))
+        while at < len(self._secondary) and self._secondary[at] < (name, end):
+            _, value, entity = self._secondary[at]
             yield value, entity
             at += 1
 
     def entities(self) -> Iterator[str]:
         return iter(sorted(self._states))
-
-
-def whole(
-    source: Source, state: Json, key: str | None, united: Callable[[list[Json]], Json]
-) -> Json:
-    """The state of all entities made with this key, in stores that had not met: they are one. `state` is one's."""
-    twins = [one for _, one in source.find("key", key, key + "\0")] if key is not None else []
-    found = [one for one in map(source.get, twins) if one] if len(twins) > 1 else []
-    return united(found) if len(found) > 1 else state

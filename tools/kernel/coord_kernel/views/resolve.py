@@ -1,0 +1,54 @@
+"""From what a person types to the id that it names: by a secondary index, and never a guess.
+
+An id is named in full, in short (`wk-k3f9x2ab`: the tool's prefix and the last 8 characters), or by
+any ending of at least 4 characters, in either case, if no other id ends so.
+
+A fold whose `indexed` yields `("end", id[::-1])` has what `candidates` searches.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from coord_envelope import ids
+from coord_envelope.errors import Usage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from coord_kernel.views.view import Source
+
+PREFIXES = ("wk", "msg", "run", "ls")
+LEAST = 4
+"""Characters that an ending must have."""
+MOST = 9
+"""Candidates that an ambiguous ending names."""
+
+
+def ending(text: str, prefixes: Collection[str] = PREFIXES) -> str | None:
+    """The end of the ids that this text may name; None if it cannot name any."""
+    prefix, dash, rest = text.rpartition("-")
+    end = rest.upper()
+    if dash and prefix not in prefixes:
+        return None
+    if len(end) < LEAST or not rest.isascii() or end.strip(ids.CROCKFORD):
+        return None
+    return end
+
+
+def candidates(source: Source, text: str, prefixes: Collection[str] = PREFIXES) -> list[str]:
+    """The entities that this text may name, oldest first, at most MOST."""
+    end = ending(text, prefixes)
+    if end is None:
+        return []
+    found = source.find("end", end[::-1], end[::-1] + "~")
+    return sorted(entity for _, entity in islice(found, MOST))
+
+
+def only(text: str, found: Iterable[str]) -> str | None:
+    """The one candidate; None if there is none. Raises Usage with all if there are several."""
+    several = sorted(set(found))
+    if len(several) > 1:
+        raise Usage(f"is ambiguous: {' '.join(several)}", where=text, todo="give more characters")
+    return several[0] if several else None
