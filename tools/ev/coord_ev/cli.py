@@ -5,16 +5,17 @@ from __future__ import annotations
 from coord_envelope import No, Usage, world
 from coord_envelope.bodies import check_body
 from coord_envelope.errors import Fault
-from coord_ev import draft, fold
+from coord_ev import fold
+from coord_ev import groups as g
+from coord_ev.draft import addresses, from_record, references
 from coord_ev.redact import redact
-from coord_ev.sync import INTERVAL, sync
-from coord_kernel import init as make_store
+from coord_ev.sync import sync
 from coord_kernel.cli import complaints, process, stdin, values
 from coord_kernel.store import cursors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope import Filter
+    from coord_envelope import Event, Filter
     from coord_envelope.codec import Json
     from coord_ev import options as o
     from coord_kernel.cli.call import Call
@@ -23,100 +24,98 @@ if TYPE_CHECKING:
 def init(call: Call, unsafe_fs: o.UnsafeFs = False) -> None:
     """Make the store of this directory.
 
-    In a git repository it stands beside the common .git directory, so all worktrees share one. Calling it
-    again changes nothing. Besides .coord/ it touches .git/info/exclude, and nothing else.
+    In a git repository the store is beside the common .git directory, so all worktrees share it.
+    Running it again changes nothing. Besides .coord/ it changes only .git/info/exclude.
     """
+    from coord_kernel.store.init import init as make_store
+
     store, warnings = make_store(unsafe_fs)
-    for line in warnings:
-        complaints.warn(line)
+    for warning in warnings:
+        complaints.warn(warning)
     call.put([{"store": store.path, "project": store.project}])
 
 
 def emit(
-    call: Call,
-    type_: o.Type = None,
-    body: o.Body = None,
-    ref: o.Ref = None,
-    to: o.To = None,
-    key: o.Key = None,
-    cause: o.Cause = None,
-    allow_secret: o.AllowSecret = False,
+    call: Call, fields: g.Fields, type_: o.Type = None, allow_secret: o.AllowSecret = False
 ) -> None:
-    """Append an event, or those on stdin.
+    """Append one event, or the events on stdin.
 
-    Prints each event when it is on the disk. Without TYPE it reads JSON lines: partial events with type, body,
-    refs, to, idempotency_key, cause, actor.on_behalf_of; or whole events, from each of which a new one is made.
+    Prints each event when it is on the disk. Without TYPE it reads JSON lines: drafts with type,
+    body, refs, to, idempotency_key, cause, actor.on_behalf_of; or complete events, each of which
+    causes a new event.
     """
     if type_ in (None, "-"):
-        if any(option is not None for option in (body, ref, to, key, cause)):
+        if fields.given():
             raise Usage(
                 "options for one event, and no TYPE",
                 todo="give a TYPE, or JSON lines without options",
             )
         _emit_lines(call, asked=type_ == "-", allow_secret=allow_secret)
         return
-    given = {
-        "refs": ref and draft.references(ref),
-        "to": to and draft.addresses(to),
-        "idempotency_key": key,
-        "cause": cause,
-        "body": {} if body is None else stdin.record(values.content(body), where="--body"),
+    optional = {
+        "refs": fields.ref and references(fields.ref),
+        "to": fields.to and addresses(fields.to),
+        "idempotency_key": fields.key,
+        "cause": fields.cause,
     }
-    one = {"type": type_, **{name: value for name, value in given.items() if value is not None}}
-    call.put(call.journal.append(call.actor(), [_checked(call, one)], allow_secret))
+    body = {} if fields.body is None else stdin.record(values.content(fields.body), "--body")
+    draft = {name: value for name, value in optional.items() if value is not None}
+    call.append([_checked(call, {"type": type_, "body": body, **draft})], allow_secret)
 
 
 def _emit_lines(call: Call, asked: bool, allow_secret: bool) -> None:
     agent = call.actor()["agent_id"]
     for batch in call.lines(asked):
-        found: list[tuple[str, Json | Fault]] = []
-        for number, raw in batch:
-            try:
-                one: Json | Fault = _checked(call, draft.from_record(stdin.record(raw), agent))
-            except Fault as fault:
-                one = fault
-            found.append((f"line {number}", one))
-        call.write_each(found, allow_secret)
+        drafts = [(f"line {number}", _draft(call, raw, agent)) for number, raw in batch]
+        call.append_each(drafts, allow_secret)
 
 
-def _checked(call: Call, one: Json) -> Json:
-    check_body(str(one.get("type")), one["body"])
-    return call.with_hops(one)
+def _draft(call: Call, raw: bytes, agent: str) -> Json | Fault:
+    try:
+        return _checked(call, from_record(stdin.record(raw), agent))
+    except Fault as fault:
+        return fault
+
+
+def _checked(call: Call, draft: Json) -> Json:
+    check_body(str(draft.get("type")), draft["body"])
+    return call.with_hops(draft)
 
 
 def tail(
     call: Call,
     wanted: Filter,
+    position: g.Position,
     lines: o.Lines = None,
     follow: o.Follow = False,
-    cursor_: o.Name = None,
-    ack_fd: o.AckFd = None,
 ) -> None:
-    """Print the newest events; with -f, go on.
+    """Print the newest events; with -f, then new events as they come.
 
-    With --cursor NAME: everything since NAME was last moved, and NAME moves behind what was printed (a reader
-    that dies loses what it had in its pipe), or with --ack-fd behind the ids that came back (it loses nothing).
+    With --cursor NAME: print everything since the cursor was last moved, and move it past what was
+    printed (a reader that dies loses what was in its pipe), or with --ack-fd past the ids that
+    were acknowledged (nothing is lost).
     """
     from coord_kernel.cli.deliver import deliver
 
-    if ack_fd is not None and not cursor_:
+    name, ack_fd = position.cursor_, position.ack_fd
+    if ack_fd is not None and not name:
         raise Usage("--ack-fd moves a cursor", todo="give --cursor NAME too")
     if ack_fd is not None and lines is not None:
-        raise Usage("-n does not go with --ack-fd", todo="the cursor says where to begin")
-    if cursor_ and lines is None:
-        begin = cursors.load(call.journal.store, cursor_)
-        deliver(call, begin, wanted, follow, cursor_, ack_fd)
+        raise Usage("-n cannot be used with --ack-fd", todo="the cursor is the starting point")
+    if name and lines is None:
+        begin = cursors.load(call.journal.store, name)
+        deliver(call, begin, wanted, follow, name, ack_fd)
         return
-    end = call.journal.end() if follow or cursor_ else None
+    end = call.journal.end() if follow or name else None
     call.put(call.journal.tail(10 if lines is None else lines, wanted, end))
     if end is not None:
-        deliver(call, end, wanted, follow, cursor_, ack_fd)
+        deliver(call, end, wanted, follow, name, ack_fd)
 
 
 def replay(call: Call, wanted: Filter, until: o.Until = None) -> None:
     """Print the whole history in order.
 
-    The order is that of the event ids, the same in every replica that has the same events, byte for byte.
+    The order is that of the event ids. Replicas with the same events print the same bytes.
     """
     types = wanted.types()
     if until is None and types is not None and call.out.lines_only:
@@ -129,61 +128,53 @@ def replay(call: Call, wanted: Filter, until: o.Until = None) -> None:
 def show(call: Call, ids: o.Ids = None) -> None:
     """Print the events with these ids.
 
-    An id may be short (its last 8 characters, or any unique ending of 4 or more). Exit 1 if one is not there.
+    An id may be short (its last 8 characters, or any unique ending of 4 or more). Exits 1 if an
+    event does not exist.
     """
-    for group in call.ids(ids or [], "event_id"):
-        for text in group:
-            try:
-                found = call.event(text)
-            except Usage as ambiguous:
-                call.fail(ambiguous)
-                continue
-            if found:
-                call.put([found])
-            else:
-                call.fail(No("no such event", where=text))
+    call.each(ids, ("event_id",), lambda text: [_event(call, text)])
 
 
-def watch(
-    call: Call,
-    wanted: Filter,
-    command: o.Command = None,
-    interval: o.Interval = None,
-    every: o.Every = False,
-    once: o.OneLook = False,
-) -> None:
-    """Print events as they come, from now on.
+def _event(call: Call, text: str) -> Event:
+    event = call.event(text)
+    if event is None:
+        raise No("no such event", where=text)
+    return event
 
-    With a command: run it again and again, and append an event of the type --type when its output or its status has
-    changed.
+
+def watch(call: Call, wanted: Filter, repeat: g.Repeat, command: o.Command = None) -> None:
+    """Print events as they come, starting now.
+
+    With a command: run it repeatedly, and append an event of the type --type when its output or
+    its exit status has changed.
     """
-    if not command:
-        from coord_kernel.cli.deliver import deliver
+    if command:
+        from coord_ev.watch import watch as observe
 
-        if interval is not None or every or once:
+        types = wanted.said.get("types", [])
+        if len(types) != 1 or len(wanted.said) != 1:
             raise Usage(
-                "--interval, --every and --once go with a command", todo="ev watch --type T -- CMD"
+                "a command needs one --type, for its events, and no other filter",
+                todo="ev watch --type T -- CMD",
             )
-        deliver(call, call.journal.end(), wanted)
+        observe(call, types[0], command, repeat)
         return
-    from coord_ev.watch import watch as observe
+    from coord_kernel.cli.deliver import deliver
 
-    types = wanted.said.get("types", [])
-    if len(types) != 1 or len(wanted.said) != 1:
+    if repeat.interval is not None or repeat.every or repeat.once:
         raise Usage(
-            "a command needs one --type, of its events, and no other filter",
-            todo="ev watch --type T -- CMD",
+            "--interval, --every and --once need a command", todo="ev watch --type T -- CMD"
         )
-    observe(call, types[0], command, values.span(interval or INTERVAL, "--interval"), every, once)
+    deliver(call, call.journal.end(), wanted)
 
 
 def consume(
     call: Call, file: o.File, once: o.Once = False, most: o.Most = None, dry_run: o.DryRun = False
 ) -> None:
-    """Run a command for each event that matches.
+    """Run a command for each matching event.
 
-    FILE says which events, which command, and what is told of the outcome. Each event is done once, also over
-    restarts and failures; what failed for good is told in an event too. Exit 1 if something did.
+    FILE names the events, the command, and the event to emit with the result. Each event is
+    handled once, across restarts and failures; a final failure is emitted as an event, too. Exits
+    1 if an event failed.
     """
     from coord_ev.consume import consume as react
 
@@ -191,18 +182,18 @@ def consume(
 
 
 def agents(call: Call, active: o.Active = False) -> None:
-    """List who is known, last seen first."""
+    """List the known agents, last seen first."""
     since = values.moment("30m") if active else ""
-    call.put(
-        one for one in fold.agents(call.journal.replay(live=True)) if one["last_seen"] >= since
-    )
+    rows = fold.agents(call.journal.replay(live=True))
+    call.put(row for row in rows if row["last_seen"] >= since)
 
 
 def verify(call: Call) -> int:
     """Check every byte of the journal.
 
-    Prints a line for whatever is no event: file, offset, reason. Exit 1 if there is any. A torn tail (a line
-    that a crash cut, or that is just being written) is reported, and is no damage: the next append ends it.
+    Prints file, offset and reason of each part that is not a valid event. Exits 1 if there is
+    damage. A torn tail (a line cut by a crash, or still being written) is reported but is not
+    damage: the next append ends it.
     """
     from coord_ev.check import check
 
@@ -214,10 +205,10 @@ def verify(call: Call) -> int:
 
 
 def stats(call: Call) -> None:
-    """Count the events: all, by type, by writer."""
+    """Count the events: in total, by type, by writer."""
     store = call.journal.store
     size = {"streams": len(store.listdir("journal")), "bytes": call.journal.size()}
-    call.put([fold.stats(call.journal.replay()) | size])
+    call.put([{**fold.stats(call.journal.replay()), **size}])
 
 
 COMMANDS = (init, emit, tail, replay, show, watch, consume, sync, agents, redact, verify, stats)

@@ -1,4 +1,4 @@
-"""A consumer's file: which events, which command for each, and what is told of the outcome."""
+"""A consumer's file: which events, the command for each, and the event to emit with the result."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from coord_envelope import BadData, Fault, Filter, codec
 from coord_envelope.event import name_ok, recipient
+from coord_ev.draft import own_type
 from coord_ev.template import LONGEST, Templates, Words, compiled, rendered, text
-from coord_ev.watch import own_type
 from coord_kernel.cli import values
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from coord_kernel import Store
 
 NAME = 54
-"""Most characters of a name: a cursor, an agent and a capability are called after it."""
+"""Most characters of a name: a cursor, an agent and a capability are named after it."""
 FAILED = "consume.failed"
 SECTIONS = ("match", "run", "gate", "emit")
 KINDS: dict[type, str] = {
@@ -33,91 +33,93 @@ KINDS: dict[type, str] = {
 
 
 class Consumer:
-    """What a file says. `mistakes` has a line for each that is wrong in it; with any, the rest is not to be used."""
+    """The contents of a file. `mistakes` has a Fault for each; with any, use nothing else of it."""
 
     def __init__(self, path: str, store: Store) -> None:
-        """Raises BadData if it is no TOML, OSError."""
-        self.path, self.directory, self.mistakes = (
-            path,
-            os.path.dirname(os.path.abspath(path)),
-            list[Fault](),
-        )
+        """Raises BadData if the file is not TOML, OSError."""
+        self.path, self.directory = path, os.path.dirname(os.path.abspath(path))
+        self.mistakes: list[Fault] = []
         self.templates = Templates(self.directory, store)
         whole = _Section(_toml(path), "", self)
         self.name = whole.take("name", str, needed='as name = "reviewer"')
         if self.name and not name_ok(self.name, NAME):
-            whole.mistake("name", f"{self.name!r} is no name", f"use a-z 0-9 . _ -, up to {NAME}")
-        said = {name: whole.take(name, dict) for name in SECTIONS}
+            whole.mistake(
+                "name", f"not a valid name: {self.name!r}", f"use a-z 0-9 . _ -, up to {NAME}"
+            )
+        self.cursor = f"consume.{self.name}"
+        tables = {name: whole.take(name, dict) for name in SECTIONS}
         whole.end()
-        found = {name: _Section(table or {}, name, self) for name, table in said.items()}
-        self._match(found["match"])
-        self._run(found["run"])
-        self._gate(found["gate"], given=said["gate"] is not None)
-        self._emit(found["emit"], given=said["emit"] is not None)
-        for section in found.values():
+        sections = {name: _Section(table or {}, name, self) for name, table in tables.items()}
+        self._match(sections["match"])
+        self._run(sections["run"])
+        self._gate(sections["gate"], given=tables["gate"] is not None)
+        self._emit(sections["emit"], given=tables["emit"] is not None)
+        for section in sections.values():
             section.end()
 
-    def _match(self, said: _Section) -> None:
+    def _match(self, section: _Section) -> None:
         """[match]: which events."""
-        since = said.take("since", str)
+        since = section.take("since", str)
         self.wanted = Filter(
-            types=said.take("types", list, [], needed='as types = ["ci.*"]'),
-            not_types=said.take("not_types", list, []),
-            agents=said.agents("agents"),
-            not_agents=said.agents("not_agents"),
-            since=said.good("since", lambda: values.moment(since)) if since else None,
+            types=section.take("types", list, [], needed='as types = ["ci.*"]'),
+            not_types=section.take("not_types", list, []),
+            agents=section.agents("agents"),
+            not_agents=section.agents("not_agents"),
+            since=section.good("since", lambda: values.moment(since)) if since else None,
         )
 
-    def _run(self, said: _Section) -> None:
-        """[run]: what is done for each."""
-        self.argv = said.words("argv", needed='as argv = ["llm", "{{body.text}}"]')
-        stdin = said.take("stdin", str, "")
-        self.stdin = None if stdin == "event" else said.template("stdin", stdin)
+    def _run(self, section: _Section) -> None:
+        """[run]: the command for each event."""
+        self.argv = section.words("argv", needed='as argv = ["llm", "{{body.text}}"]')
+        stdin = section.take("stdin", str, "")
+        self.stdin = None if stdin == "event" else section.template("stdin", stdin)
         """None: the event's line."""
-        env = said.take("env", dict, {})
+        env = section.take("env", dict, {})
         if not all(isinstance(value, str) for value in env.values()):
-            said.mistake("env", "is not a table of strings", 'as env = { LANG = "C" }')
-        self.env = {name: said.template(f"env.{name}", str(value)) for name, value in env.items()}
-        self.concurrency = said.take("concurrency", int, 1)
-        self.max_attempts = said.take("max_attempts", int, 3)
-        self.timeout, self.backoff = said.span("timeout", "1h"), said.span("backoff", "10s")
-        schema = said.take("schema", str)
+            section.mistake("env", "is not a table of strings", 'as env = { LANG = "C" }')
+        self.env = {
+            name: section.template(f"env.{name}", str(value)) for name, value in env.items()
+        }
+        self.concurrency = section.take("concurrency", int, 1)
+        self.max_attempts = section.take("max_attempts", int, 3)
+        self.timeout, self.backoff = section.span("timeout", "1h"), section.span("backoff", "10s")
+        schema = section.take("schema", str)
         self.schema = (
-            said.good("schema", lambda: _schema(self.directory, schema)) if schema else None
+            section.good("schema", lambda: _schema(self.directory, schema)) if schema else None
         )
 
-    def _gate(self, said: _Section, given: bool) -> None:
-        """[gate]: what decides whether its output is good."""
-        self.gate = said.words("argv", needed='as argv = ["./check.sh"]') if given else None
-        self.gate_timeout = said.span("timeout", "1h")
+    def _gate(self, section: _Section, given: bool) -> None:
+        """[gate]: the command that accepts or rejects the output."""
+        self.gate = section.words("argv", needed='as argv = ["./check.sh"]') if given else None
+        self.gate_timeout = section.span("timeout", "1h")
 
-    def _emit(self, said: _Section, given: bool) -> None:
-        """[emit]: what is told of it."""
-        kind = said.take("type", str, needed='as type = "review.done"') if given else None
-        self.emit = said.good("type", lambda: own_type(kind, "")) if kind else None
-        failed = said.take("failed", str, FAILED)
-        self.failed = said.good("failed", lambda: own_type(failed, ""))
-        self.text = said.template("text", said.take("text", str, "{{stdout}}"))
-        to = said.take("to", list, [])
-        self.to = said.good("to", lambda: _recipients(to))
+    def _emit(self, section: _Section, given: bool) -> None:
+        """[emit]: the event with the result."""
+        kind = section.take("type", str, needed='as type = "review.done"') if given else None
+        self.emit = section.good("type", lambda: own_type(kind, "")) if kind else None
+        failed = section.take("failed", str, FAILED)
+        self.failed = section.good("failed", lambda: own_type(failed, ""))
+        self.text = section.template("text", section.take("text", str, "{{stdout}}"))
+        to = section.take("to", list, [])
+        self.to = section.good("to", lambda: _recipients(to))
 
     def job(self, event: Event) -> tuple[list[str], bytes]:
         """The command for this event, and its input. Raises BadData."""
-        values = self.values(event)
-        stdin = (
-            rendered(self.stdin, values, "[run] stdin").encode()
-            if self.stdin
-            else event.raw + b"\n"
-        )
-        return self.argv.render(values), stdin
+        fields, stdin = self.values(event), event.raw + b"\n"
+        if self.stdin:
+            stdin = rendered(self.stdin, fields, "[run] stdin").encode()
+        return self.argv.render(fields), stdin
 
     def environment(self, event: Event) -> dict[str, str]:
-        """What its commands have in their environment for this event. Raises BadData."""
-        values = self.values(event)
-        return {name: rendered(one, values, f"[run] env.{name}") for name, one in self.env.items()}
+        """The environment of its commands for this event. Raises BadData."""
+        fields = self.values(event)
+        return {
+            name: rendered(template, fields, f"[run] env.{name}")
+            for name, template in self.env.items()
+        }
 
     def checked(self, output: bytes) -> tuple[Any, str]:
-        """The answer that an output is, and why it is not as the schema wants it. Without a schema: None, no word."""
+        """The output as JSON, and why it does not fit the schema. Without a schema: None, ""."""
         if self.schema is None:
             return None, ""
         try:
@@ -131,9 +133,8 @@ class Consumer:
                 place = ".".join(map(str, error.absolute_path)) or "the whole"
                 return None, f"{place}: {error.message[:300]}"
         except (Unresolvable, RecursionError) as fault:
-            raise BadData(
-                f"refers to what is not in it: {str(fault)[:200]}", "[run] schema"
-            ) from None
+            what = f"unresolvable reference: {str(fault)[:200]}"
+            raise BadData(what, "[run] schema") from None
         return answer, ""
 
     def values(self, event: Json, **more: Any) -> Json:
@@ -142,10 +143,10 @@ class Consumer:
 
 
 class _Section:
-    """One table of the file. What is wrong with it goes to the consumer's mistakes."""
+    """One table of the file. Its mistakes are added to the consumer's."""
 
-    def __init__(self, said: Json, name: str, owner: Consumer) -> None:
-        self._said, self._known, self._owner = said, list[str](), owner
+    def __init__(self, table: Json, name: str, owner: Consumer) -> None:
+        self._table, self._known, self._owner = table, list[str](), owner
         self._label = f"[{name}] " if name else ""
 
     def mistake(self, name: str, what: str, todo: str = "") -> None:
@@ -155,71 +156,70 @@ class _Section:
     def take(self, name: str, kind: type, default: Any = None, needed: str = "") -> Any:
         """The value of a key, or the default."""
         self._known.append(name)
-        value = self._said.get(name)
+        value = self._table.get(name)
         if value is None:
             if needed:
                 self.mistake(name, "is missing", needed)
             return default
-        right = type(value) is kind and (kind is not int or self._said[name] > 0)
-        if not right or (
-            kind is list and not (value and all(isinstance(one, str) for one in value))
-        ):
+        if type(value) is not kind or not _valid(value):
             self.mistake(name, f"is not {KINDS[kind]}", needed)
             return default
         return value
 
     def good(self, name: str, make: Callable[[], Any]) -> Any:
-        """What is made of a value; None if that is a mistake."""
+        """The result of `make`; None, and a mistake of the key `name`, if it raises a Fault."""
         try:
             return make()
         except Fault as fault:
-            place, known = (
-                fault.where.removeprefix(f"{self._label}{name}"),
-                fault.where.startswith(self._label + name),
-            )
-            what = (
-                fault.what.strip() if known or not fault.where else f"{fault.where}: {fault.what}"
-            )
-            self.mistake(name + (place if known else ""), what, fault.todo)
+            key = self._label + name
+            place = fault.where.removeprefix(key) if fault.where.startswith(key) else ""
+            known = not fault.where or fault.where.startswith(key)
+            what = fault.what.strip() if known else f"{fault.where}: {fault.what}"
+            self.mistake(name + place, what, fault.todo)
             return None
 
     def agents(self, name: str) -> list[str]:
         """Agents, in full."""
-        found = self.take(name, list, [])
-        return self.good(name, lambda: [values.agent_id(one, "") for one in found]) or []
+        names = self.take(name, list, [])
+        return self.good(name, lambda: [values.agent_id(agent, "") for agent in names]) or []
 
     def words(self, name: str, needed: str) -> Any:
         """A command."""
-        found = self.take(name, list, needed=needed)
-        return found and self.good(
-            name, lambda: Words(self._owner.templates, found, f"{self._label}{name}")
-        )
+        argv, where = self.take(name, list, needed=needed), f"{self._label}{name}"
+        return argv and self.good(name, lambda: Words(self._owner.templates, argv, where))
 
     def template(self, name: str, source: str) -> Any:
         """A template."""
         return self.good(name, lambda: compiled(self._owner.templates, source, ""))
 
     def span(self, name: str, default: str) -> str:
-        """A time, as it is written."""
-        found: str = self.take(name, str, default)
-        self.good(name, lambda: values.span(found, ""))
-        return found
+        """A length of time, as it is written."""
+        time: str = self.take(name, str, default)
+        self.good(name, lambda: values.span(time, name))
+        return time
 
     def end(self) -> None:
-        """What was not asked for is a mistake."""
-        for name in self._said:
+        """Every key that was not taken is a mistake."""
+        for name in self._table:
             if name not in self._known:
-                self.mistake(name, "is no key of this file", f"there are {', '.join(self._known)}")
+                self.mistake(name, "unknown key", f"valid keys: {', '.join(self._known)}")
+
+
+def _valid(value: Any) -> bool:
+    """Does a value of the right type fit `KINDS`?"""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(word, str) for word in value)
+    return not isinstance(value, int) or value > 0
 
 
 def _recipients(to: list[str]) -> list[str]:
-    groups = [one for one in to if one.startswith("group:")]
+    groups = [address for address in to if address.startswith("group:")]
     if groups:
         raise BadData(
-            f"{groups[0]} is reached by msg send only", todo="name its members, or chan:NAME"
+            f"{groups[0]}: groups work with `msg send` only", todo="name its members, or chan:NAME"
         )
     try:
-        return [recipient(one) for one in to]
+        return [recipient(address) for address in to]
     except ValueError as reason:
         raise BadData(str(reason)) from None
 
@@ -230,19 +230,19 @@ def _toml(path: str) -> Json:
     try:
         return tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
-        raise BadData(f"is no TOML: {reason}", path, todo="mend the file") from None
+        raise BadData(f"not valid TOML: {reason}", path, todo="correct the file") from None
 
 
 def _schema(directory: str, name: str) -> Any:
-    """What checks against a JSON Schema in a file beside or below the consumer's. Raises BadData."""
+    """The validator of a JSON Schema in a file in or below the directory. Raises BadData."""
     from jsonschema import Draft202012Validator, SchemaError
     from referencing import Registry
 
     try:
-        found: Json = codec.loads(text(directory, name).encode())
-        Draft202012Validator.check_schema(found)
+        schema: Json = codec.loads(text(directory, name).encode())
+        Draft202012Validator.check_schema(schema)
     except ValueError as reason:
-        raise BadData(f"is no JSON: {reason}", name) from None
+        raise BadData(f"not valid JSON: {reason}", name) from None
     except SchemaError as error:
-        raise BadData(f"is no JSON Schema: {error.message[:200]}", name) from None
-    return Draft202012Validator(found, registry=Registry())  # an empty one: nothing is fetched
+        raise BadData(f"not a valid JSON Schema: {error.message[:200]}", name) from None
+    return Draft202012Validator(schema, registry=Registry())  # empty: nothing is fetched

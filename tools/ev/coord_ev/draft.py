@@ -1,20 +1,25 @@
-"""From what a user hands to `ev emit` to the draft of an event. Pure."""
+"""Event drafts from the input of `ev emit`. Pure."""
 
 from __future__ import annotations
 
 from coord_envelope import BadData
-from coord_envelope.codec import Json
-from coord_envelope.event import caused_by, name_ok, recipient
+from coord_envelope.event import KERNEL, caused_by, name_ok, recipient, type_fault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coord_envelope.codec import Json
 
 JOURNALS = ("ts", "project", "writer", "seq")
-"""What only the journal says."""
+"""The fields that only the journal sets."""
 
 
 def from_record(record: Json, agent_id: str) -> Json:
-    """The draft of an object read from stdin: a partial event, or a whole one that set this one off.
+    """The draft in an object from stdin: a partial event, or a complete event that causes it.
 
-    Of a whole event (it has an `event_id`) a new one is made: its cause is the old one, a hop further, on
-    behalf of whoever wrote the old one. Raises BadData.
+    A complete event (it has an `event_id`) becomes the cause of a new event, which is a hop further
+    and on behalf of the old one's writer. Raises BadData.
     """
     draft = dict(record)
     actor = draft.pop("actor", {})
@@ -30,7 +35,7 @@ def from_record(record: Json, agent_id: str) -> Json:
                 raise BadData(f"{name} is set by the journal", todo="put your own into body")
         if actor.get("agent_id", agent_id) != agent_id:
             raise BadData(
-                f"actor.agent_id is not {agent_id}, who writes",
+                f"actor.agent_id is not {agent_id}, the writing agent",
                 todo="use --as, or actor.on_behalf_of",
             )
         if actor.get("on_behalf_of") is not None:
@@ -41,21 +46,33 @@ def from_record(record: Json, agent_id: str) -> Json:
 
 
 def addresses(to: object) -> object:
-    """One address or several, in full; what is no address is left for `check` to refuse."""
-    found = [to] if isinstance(to, str) else to
-    if not isinstance(found, list):
-        return found
-    return [recipient(one) if isinstance(one, str) and name_ok(one) else one for one in found]
+    """One address or a list of them, in full; anything else is left for `check` to refuse."""
+    names = [to] if isinstance(to, str) else to
+    if not isinstance(names, list):
+        return names
+    return [recipient(name) if isinstance(name, str) and name_ok(name) else name for name in names]
 
 
-def references(pairs: list[str]) -> dict[str, str]:
+def references(pairs: Sequence[str]) -> dict[str, str]:
     """`--ref K=V …` as refs. Raises BadData."""
-    refs = {}
+    refs: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name or not value:
-            raise BadData(f"--ref {pair}: is not K=V")
+            raise BadData(f"--ref {pair}: not K=V")
         if name in refs:
-            raise BadData(f"--ref {name} is given twice", todo="one value a name")
+            raise BadData(f"--ref {name} is given twice", todo="give each name once")
         refs[name] = value
     return refs
+
+
+def own_type(kind: str, where: str) -> str:
+    """The event type, if it is valid and not the kernel's. Raises BadData."""
+    reason = type_fault(kind)
+    if reason:
+        raise BadData(reason, where)
+    if kind.partition(".")[0] in KERNEL:
+        raise BadData(
+            f"{kind} is reserved for the kernel", where, todo="use a type of your own, as ci.diff"
+        )
+    return kind

@@ -1,39 +1,57 @@
-"""What the events say about who is there and how much there is. Pure and total."""
+"""Which agents there are, and how many events. Pure and total; bridges may import it."""
 
 from __future__ import annotations
-
-from coord_envelope.codec import Json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import NotRequired, TypedDict
 
     from coord_envelope import Event
 
+    class Agent(TypedDict):
+        """A row of `ev agents`. Times are stamps; `kind`, `model`, `display` as registered."""
 
-def agents(events: Iterable[Event]) -> list[Json]:
+        agent_id: str
+        first_seen: str
+        last_seen: str
+        events: int
+        kind: NotRequired[str]
+        model: NotRequired[str]
+        display: NotRequired[str]
+        retired: NotRequired[bool]
+
+    class Stats(TypedDict):
+        """Counts of events; `first` and `last` are stamps, None where there is no event."""
+
+        events: int
+        first: str | None
+        last: str | None
+        types: dict[str, int]
+        writers: dict[str, int]
+
+
+def agents(events: Iterable[Event]) -> list[Agent]:
     """Everyone who wrote or was registered, last seen first; `events` in replay order."""
-    found: dict[str, Json] = {}
+    known: dict[str, Agent] = {}
     for event in events:
-        name = event["actor"]["agent_id"]
-        one = found.setdefault(
+        name, body = event["actor"]["agent_id"], event["body"]
+        agent = known.setdefault(
             name, {"agent_id": name, "first_seen": event["ts"], "last_seen": "", "events": 0}
         )
-        one["last_seen"] = max(one["last_seen"], event["ts"])
-        one["events"] += 1
+        agent["last_seen"] = max(agent["last_seen"], event["ts"])
+        agent["events"] += 1
         if event["type"] == "agent.registered":
-            one |= {
-                key: event["body"][key]
-                for key in ("kind", "model", "display")
-                if key in event["body"]
-            }
+            for field in ("kind", "model", "display"):
+                if field in body:
+                    agent[field] = body[field]
         if event["type"] == "agent.retired":
-            one["retired"] = True
-    return sorted(found.values(), key=lambda one: one["last_seen"], reverse=True)
+            agent["retired"] = True
+    return sorted(known.values(), key=lambda agent: agent["last_seen"], reverse=True)
 
 
-def stats(events: Iterable[Event]) -> Json:
-    """Counts over all events: how many, by type, by writer, from when to when."""
+def stats(events: Iterable[Event]) -> Stats:
+    """Counts over all events, the most frequent type first; `events` in replay order."""
     types: dict[str, int] = {}
     writers: dict[str, int] = {}
     count, first, last = 0, None, None

@@ -1,4 +1,4 @@
-"""What the parameters of ev's commands are on a command line."""
+"""How the parameters of ev's commands are declared on a command line."""
 
 from __future__ import annotations
 
@@ -7,79 +7,99 @@ from typing import Annotated
 import typer
 
 Type = Annotated[
-    str | None, typer.Argument(metavar="[TYPE]", help="namespace.verb; none: JSON lines on stdin.")
+    str | None,
+    typer.Argument(metavar="[TYPE]", help="namespace.verb; without it: JSON lines on stdin."),
 ]
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Event ids; none: JSON lines on stdin."),
+    typer.Argument(metavar="[ID]...", help="Event ids; without them: JSON lines on stdin."),
 ]
-Id = Annotated[str, typer.Argument(metavar="ID", help="An event's id; it may be short.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="Event id, full or short.")]
 Reason = Annotated[
-    str, typer.Option("--reason", metavar="TEXT", help="Why, up to 200 bytes; all may read it.")
+    str,
+    typer.Option("--reason", metavar="TEXT", help="Reason shown to readers; at most 200 bytes."),
 ]
 Body = Annotated[
-    str | None, typer.Option("--body", metavar="JSON|@FILE|-", help="The event's body, an object.")
+    str | None, typer.Option("--body", metavar="JSON|@FILE|-", help="Body, a JSON object.")
 ]
 Ref = Annotated[
-    list[str] | None, typer.Option("--ref", metavar="K=V", help="What it refers to; repeatable.")
+    list[str] | None, typer.Option("--ref", metavar="K=V", help="Reference; repeatable.")
 ]
 To = Annotated[
-    list[str] | None, typer.Option("--to", metavar="ADDRESS", help="Whose mail it is; repeatable.")
+    list[str] | None,
+    typer.Option("--to", metavar="ADDRESS", help="Recipient, as of mail; repeatable."),
 ]
 Key = Annotated[
     str | None,
-    typer.Option("--key", metavar="KEY", help="Idempotency key: written once, for ever."),
+    typer.Option("--key", metavar="KEY", help="Idempotency key; written once, never again."),
 ]
 Cause = Annotated[
-    str | None, typer.Option("--cause", metavar="ID", help="The event that set this one off.")
+    str | None, typer.Option("--cause", metavar="ID", help="Event that caused this one.")
 ]
 AllowSecret = Annotated[
-    bool, typer.Option("--allow-secret", help="Write it even if it looks like a credential.")
+    bool, typer.Option("--allow-secret", help="Write even if it looks like a credential.")
 ]
 Lines = Annotated[
-    int | None, typer.Option("-n", "--lines", metavar="N", min=0, help="The last N (10).")
+    int | None, typer.Option("-n", "--lines", metavar="N", min=0, help="Print the last N (10).")
 ]
-Follow = Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes.")]
+Follow = Annotated[bool, typer.Option("-f", "--follow", help="Print new events as they come.")]
 Name = Annotated[
-    str | None, typer.Option("--cursor", metavar="NAME", help="Go on where NAME was, and move it.")
+    str | None,
+    typer.Option("--cursor", metavar="NAME", help="Continue at the cursor NAME, and move it."),
 ]
 AckFd = Annotated[
     int | None,
-    typer.Option("--ack-fd", metavar="FD", min=0, help="Move it behind ids read here only."),
+    typer.Option("--ack-fd", metavar="FD", min=0, help="Move the cursor past ids read from FD."),
 ]
-Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only until then.")]
-Active = Annotated[bool, typer.Option("--active", help="Only who was seen in the last 30 minutes.")]
-UnsafeFs = Annotated[bool, typer.Option("--unsafe-fs", help="Even on a network file system.")]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="Only events up to TIME.")
+]
+Active = Annotated[bool, typer.Option("--active", help="Only agents seen in the last 30 minutes.")]
+UnsafeFs = Annotated[bool, typer.Option("--unsafe-fs", help="Allow a network file system.")]
 Remote = Annotated[
-    str | None, typer.Option("--remote", metavar="NAME", help="A remote, path or URL; remembered.")
+    str | None,
+    typer.Option("--remote", metavar="NAME", help="Git remote, path or URL; remembered."),
 ]
 With = Annotated[
-    str | None, typer.Option("--with", metavar="DIR", help="Another store instead, on this disk.")
+    str | None,
+    typer.Option("--with", metavar="DIR", help="Exchange with the store in DIR instead."),
 ]
-Watch = Annotated[bool, typer.Option("--watch", help="Again and again.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Sync repeatedly.")]
 Command = Annotated[
-    list[str] | None, typer.Argument(metavar="[-- CMD...]", help="What is run, and told of.")
+    list[str] | None, typer.Argument(metavar="[-- CMD...]", help="Command to run and compare.")
 ]
-Every = Annotated[bool, typer.Option("--every", help="An event each time, changed or not.")]
-OneLook = Annotated[bool, typer.Option("--once", help="Run it once only.")]
-File = Annotated[str, typer.Argument(metavar="FILE", help="The consumer, in TOML.")]
-Once = Annotated[bool, typer.Option("--once", help="Do what is there, and end.")]
+Every = Annotated[bool, typer.Option("--every", help="Append an event for every run.")]
+OneLook = Annotated[bool, typer.Option("--once", help="Run the command once and exit.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="Consumer file, in TOML.")]
+Once = Annotated[bool, typer.Option("--once", help="Handle the pending events and exit.")]
 Most = Annotated[
-    int | None, typer.Option("--max", metavar="N", min=1, help="Take N events, and end.")
+    int | None,
+    typer.Option("--max", metavar="N", min=1, help="Handle at most N events and exit."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be run; write nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the commands that would run; write nothing.")
+]
 Interval = Annotated[
-    str | None, typer.Option("--interval", metavar="TIME", help="How long between (30s).")
+    str | None, typer.Option("--interval", metavar="TIME", help="Pause between two runs (30s).")
 ]
-Budget = Annotated[
-    str, typer.Option("--budget", metavar="TIME", help="How long it may take (60s).")
-]
+Budget = Annotated[str, typer.Option("--budget", metavar="TIME", help="Time limit (60s).")]
 SyncStatus = Annotated[
-    bool, typer.Option("--status", help="Say what is unpushed and what came from whom.")
+    bool, typer.Option("--status", help="Show unpushed events and events by replica.")
 ]
 Repair = Annotated[
-    bool, typer.Option("--repair-arbiter", help="Make one of two histories of what is confirmed.")
+    bool, typer.Option("--repair-arbiter", help="Merge two diverged arbiter histories.")
 ]
 Archive = Annotated[
-    bool, typer.Option("--archive", help="Take over the refs of who was silent for 30 days.")
+    bool, typer.Option("--archive", help="Archive refs of replicas inactive for 30 days.")
 ]
+Fields = {"body": Body, "ref": Ref, "to": To, "key": Key, "cause": Cause}
+Position = {"cursor_": Name, "ack_fd": AckFd}
+Repeat = {"interval": Interval, "every": Every, "once": OneLook}
+Action = {
+    "with_": With,
+    "watch": Watch,
+    "status": SyncStatus,
+    "archive": Archive,
+    "repair_arbiter": Repair,
+}
+Timing = {"interval": Interval, "budget": Budget}

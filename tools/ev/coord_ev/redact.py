@@ -1,4 +1,4 @@
-"""ev redact: print a tombstone in place of an event, from here on and wherever this comes."""
+"""ev redact: make every reader print a tombstone in place of an event."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ MOST = 200
 
 
 def redact(call: Call, id_: o.Id, reason: o.Reason) -> None:
-    """Hide what an event says.
+    """Hide the content of an event.
 
-    Readers then print a tombstone in its place: who, when, and why it was redacted. The bytes stay in the journal
-    of every store that has it: whatever secret was in it must be changed.
+    Readers then print a tombstone in its place: who redacted it, when, and why. The bytes stay in
+    the journal of every store that has them, so change any secret that was in it.
     """
     if len(reason.encode("utf-8", "surrogateescape")) > MOST:
         raise BadData(f"longer than {MOST} bytes", where="--reason")
@@ -29,10 +29,6 @@ def redact(call: Call, id_: o.Id, reason: o.Reason) -> None:
     if place is None:
         raise No("no such event", where=id_)
     if claims.is_arbiter(place.event["writer"]):
-        raise No("is the arbiter's, and says only who holds what", where=id_)
+        raise No("an arbiter's event cannot be redacted; it only records claims", where=id_)
     body = {"target": place.event.id, "h": digest(place.event.raw), "reason": reason}
-    call.put(
-        call.journal.append(
-            call.actor(), [{"type": TYPE, "idempotency_key": place.event.id, "body": body}]
-        )
-    )
+    call.append([{"type": TYPE, "idempotency_key": place.event.id, "body": body}])

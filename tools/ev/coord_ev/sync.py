@@ -1,4 +1,4 @@
-"""ev sync: exchange events with a remote, or with another store beside this one."""
+"""ev sync: exchange events with a remote, or with another store on this disk."""
 
 from __future__ import annotations
 
@@ -6,166 +6,166 @@ import os
 import time
 
 from coord_envelope import Fault, No, Usage, world
+from coord_ev import groups as g
 from coord_kernel import Store
 from coord_kernel.cli import complaints, values
 from coord_kernel.store import locate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NotRequired, TypedDict
+
     from coord_envelope.codec import Json
     from coord_ev import options as o
     from coord_kernel.cli.call import Call
     from coord_kernel.sync.exchange import Exchange
     from coord_kernel.sync.remote import Remote
-    from coord_kernel.sync.upkeep import Upkeep
+
+    Summary = TypedDict(
+        "Summary",
+        {
+            "remote": str,
+            "received": int,
+            "sent": int,
+            "confirmed": NotRequired[list[str]],
+            "conceded": NotRequired[list[str]],
+            "from": NotRequired[dict[str, int]],
+        },
+    )
+    """A row of `ev sync`: counts of events, by writer under `from`; ids of claims."""
 
 INTERVAL = "30s"
 
 
-def sync(
-    call: Call,
-    remote: o.Remote = None,
-    with_: o.With = None,
-    watch: o.Watch = False,
-    interval: o.Interval = None,
-    budget: o.Budget = "60s",
-    status: o.SyncStatus = False,
-    archive: o.Archive = False,
-    repair_arbiter: o.Repair = False,
-) -> None:
+def sync(call: Call, action: g.Action, timing: g.Timing, remote: o.Remote = None) -> None:
     """Exchange events with a remote.
 
-    Nothing is pushed unasked: a remote is configured by [sync] remote in coord.toml, or by --remote, once. It goes
-    through refs of its own; nothing of the user's repository is written. Prints what came and went.
+    Nothing is pushed unless a remote is configured: by [sync] remote in coord.toml, or by --remote,
+    once. Sync uses refs of its own and writes nothing of the user's repository. Prints how many
+    events were received and sent.
     """
-    if sum(map(bool, (with_, watch, status, archive, repair_arbiter))) > 1:
-        raise Usage("--with, --watch, --status, --archive and --repair-arbiter are one at a time")
-    if remote and (with_ or status):
-        raise Usage("--remote does not go with --with and --status", todo="leave out one of them")
-    if interval and not watch:
-        raise Usage("--interval is how long between two syncs", todo="give --watch, too")
-    seconds, pause = (
-        values.span(budget, "--budget") / 1000,
-        values.span(interval or INTERVAL, "--interval") / 1000,
-    )
-    if status:
+    if sum(map(bool, vars(action).values())) > 1:
+        raise Usage("give only one of --with, --watch, --status, --archive and --repair-arbiter")
+    if remote and (action.with_ or action.status):
+        raise Usage("--remote cannot be used with --with or --status", todo="leave out one of them")
+    if timing.interval and not action.watch:
+        raise Usage("--interval is the pause between two syncs", todo="give --watch, too")
+    seconds = values.span(timing.budget, "--budget") / 1000
+    pause = values.span(timing.interval or INTERVAL, "--interval") / 1000
+    if action.status:
         call.put([_status(call)])
-    elif with_:
-        call.put([_with(call, with_)])
-    elif repair_arbiter:
-        done = _upkeep(call, remote, seconds)
-        call.put([{"remote": done.remote.name, "repaired": done.repair()}])
-    elif archive:
-        done = _upkeep(call, remote, seconds)
-        call.put([{"remote": done.remote.name, "archived": done.archive()}])
-    elif watch:
+    elif action.with_:
+        call.put([_with(call, action.with_)])
+    elif action.repair_arbiter or action.archive:
+        call.put([_upkeep(call, remote, seconds, archive=action.archive)])
+    elif action.watch:
         _watch(call, remote, seconds, pause)
     else:
         _once(call, remote, seconds)
 
 
-def _once(call: Call, remote: str | None, seconds: float) -> None:
+def _once(call: Call, asked: str | None, seconds: float) -> None:
     from coord_kernel.sync import settings
     from coord_kernel.sync.quiet import quiet
 
     began, store = time.monotonic(), call.journal.store
-    found = settings.remote(store, settings.required(store, remote))
-    if remote and not locate.remote(store):
-        settings.remember(store, found.name)
-    done = (
-        None
-        if quiet(call.journal, found, seconds)
-        else _met(call, found, seconds - (time.monotonic() - began))
+    remote = settings.remote(store, settings.required(store, asked))
+    if asked and not locate.remote(store):
+        settings.remember(store, remote.name)
+    exchange = None
+    if not quiet(call.journal, remote, seconds):
+        exchange = _exchanged(call, remote, seconds - (time.monotonic() - began))
+    if asked:  # only a remote that was reached replaces another
+        settings.remember(store, remote.name)
+    call.put(
+        [_summary(exchange) if exchange else {"remote": remote.name, "received": 0, "sent": 0}]
     )
-    if remote:  # now that it was met, it may take the place of another
-        settings.remember(store, found.name)
-    call.put([_said(done) if done else {"remote": found.name, "received": 0, "sent": 0}])
-    for claim in done.conceded if done else ():
-        call.fail(
-            No(
-                "the claim is another's, who was confirmed first",
-                where=claim,
-                todo="`msg recv` says whose",
-            )
-        )
+    for claim in exchange.conceded if exchange else ():
+        what = "conceded: another agent's claim was confirmed first"
+        call.fail(No(what, where=claim, todo="see `msg recv`"))
 
 
-def _met(call: Call, found: Remote, seconds: float) -> Exchange:
+def _exchanged(call: Call, remote: Remote, seconds: float) -> Exchange:
     from coord_kernel.sync.exchange import Exchange
 
-    done = Exchange(call.journal, found, seconds)
-    done.run()
-    return done
+    exchange = Exchange(call.journal, remote, seconds)
+    exchange.run()
+    return exchange
 
 
-def _watch(call: Call, remote: str | None, seconds: float, pause: float) -> None:
+def _watch(call: Call, asked: str | None, seconds: float, pause: float) -> None:
     from coord_kernel.sync import settings
 
-    settings.remote(
-        call.journal.store, settings.required(call.journal.store, remote)
-    )  # else no round does better
+    store = call.journal.store
+    settings.remote(store, settings.required(store, asked))  # else every round would fail
     while True:
         try:
-            _once(call, remote, seconds)
+            _once(call, asked, seconds)
         except Fault as fault:
             call.fail(fault)
-            call.status = 0  # the next round may do better
+            call.status = 0  # the next round may succeed
         time.sleep(pause)
 
 
-def _said(done: Exchange) -> Json:
-    """The summary of a sync; what was odd goes to stderr."""
-    for line in dict.fromkeys(done.warnings):
+def _summary(exchange: Exchange) -> Summary:
+    """The row of a sync. Its warnings go to stderr."""
+    for line in dict.fromkeys(exchange.warnings):
         complaints.warn(line)
-    some = {"confirmed": done.confirmed, "conceded": done.conceded, "from": done.received}
-    counts = {
-        "remote": done.remote.name,
-        "received": sum(done.received.values()),
-        "sent": done.sent,
+    summary: Summary = {
+        "remote": exchange.remote.name,
+        "received": sum(exchange.received.values()),
+        "sent": exchange.sent,
     }
-    return counts | {name: what for name, what in some.items() if what}
+    if exchange.confirmed:
+        summary["confirmed"] = exchange.confirmed
+    if exchange.conceded:
+        summary["conceded"] = exchange.conceded
+    if exchange.received:
+        summary["from"] = exchange.received
+    return summary
 
 
-def _upkeep(call: Call, remote: str | None, seconds: float) -> Upkeep:
-    from coord_kernel.sync import settings
-    from coord_kernel.sync.upkeep import Upkeep
+def _upkeep(call: Call, asked: str | None, seconds: float, archive: bool) -> Json:
+    from coord_kernel.sync import settings, upkeep
+    from coord_kernel.sync.exchange import Exchange
 
     store = call.journal.store
-    return Upkeep(call.journal, settings.remote(store, settings.required(store, remote)), seconds)
+    remote = settings.remote(store, settings.required(store, asked))
+    exchange = Exchange(call.journal, remote, seconds)
+    if archive:
+        return {"remote": remote.name, "archived": upkeep.archive(exchange)}
+    return {"remote": remote.name, "repaired": upkeep.repair(exchange)}
 
 
 def _with(call: Call, directory: str) -> Json:
-    """Both stores have what either had."""
+    """Give both stores the events of either."""
     from coord_kernel.sync.union import union
 
-    path = (
-        directory
-        if os.path.basename(directory.rstrip("/")) == ".coord"
-        else os.path.join(directory, ".coord")
-    )
-    mine = call.journal.store
-    received, sent, odd = union(mine, Store(path, mine.project))
-    for line in odd:
+    path = directory
+    if os.path.basename(directory.rstrip("/")) != ".coord":
+        path = os.path.join(directory, ".coord")
+    store = call.journal.store
+    received, sent, warnings = union(store, Store(path, store.project))
+    for line in warnings:
         complaints.warn(line)
     return {"with": path, "received": received, "sent": sent}
 
 
 def _status(call: Call) -> Json:
-    """What a sync would give, when the last one was, and what came from whom."""
+    """The number of unpushed events, the time of the last sync, and events by other replicas."""
     from coord_kernel.sync import settings
 
     store = call.journal.store
-    done = settings.last(store)
+    last = settings.last(store)
     own, unpushed, others = store.replicas(), 0, dict[str, int]()
     for name, seq in call.journal.end(live=False).items():
         replica = name.partition("!")[0].rpartition("~")[2]
         if replica in own:
-            unpushed += max(seq - done["end"].get(name, 0), 0)
+            unpushed += max(seq - last["end"].get(name, 0), 0)
         else:
             others[replica] = others.get(replica, 0) + seq
-    at = (
-        {"synced": done["ts"], "ago_s": (world.now_ms() - world.parse_ts(done["ts"])) // 1000}
-        if done["ts"]
-        else {}
-    )
-    return {"remote": locate.remote(store), "unpushed": unpushed, **at, "from": others}
+    synced = {}
+    if last["ts"]:
+        age_s = (world.now_ms() - world.parse_ts(last["ts"])) // 1000
+        synced = {"synced": last["ts"], "ago_s": age_s}
+    return {"remote": locate.remote(store), "unpushed": unpushed, **synced, "from": others}
