@@ -1,4 +1,4 @@
-"""The stories in tests/sessions and the READMEs are true: every `$ command` of a console block runs.
+"""The stories, the READMEs and the spec are true: every `$ command` of a console block runs.
 
 One file is one shell session in a fresh repository named acme. Output is stdout and stderr as a
 terminal would interleave them; a status other than 0 is written `[exit N]`. What differs between
@@ -24,14 +24,15 @@ READMES = {
 }
 MUST_RUN = {ROOT / "README.md", *ROOT.glob("bridges/*/README.md")}
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+TEXTS = {ROOT / "CONTRIBUTING.md", *ROOT.glob("spec/*.md"), *READMES}
 STORIES = sorted(
     {
         *(ROOT / "tests/sessions").glob("*.md"),
         *MUST_RUN,
-        *(path for path in READMES if BLOCK.search(path.read_text())),
+        *(path for path in TEXTS if BLOCK.search(path.read_text())),
     }
 )
-DOCUMENTS = sorted({ROOT / "CONTRIBUTING.md", *ROOT.glob("spec/*.md"), *STORIES, *READMES})
+DOCUMENTS = sorted({*TEXTS, *STORIES})
 LINK = re.compile(r"\]\(([^)\s#:]+)(?:#[^)\s]*)?\)")
 MOST_WORDS = {"README.md": 1500, "CONTRIBUTING.md": 1200}
 MARK = "===ended==="
