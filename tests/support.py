@@ -15,7 +15,7 @@ import pytest
 
 from coord_envelope.bodies import check_body
 from coord_kernel import Journal, Store
-from coord_kernel.streams.stream import Bad, streams
+from coord_kernel.streams.stream import BadLine, streams
 
 SPEC = Path(__file__).parent.parent / "spec"
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -133,7 +133,7 @@ def check_invariants(store: Store, bad_at_most: int = 0) -> None:
     seqs: dict[str, list[int]] = defaultdict(list)
     for stream in streams(store, live=True):
         for item in stream.read():
-            if isinstance(item, Bad):
+            if isinstance(item, BadLine):
                 bad += 1
                 continue
             assert item.id not in seen, f"{item.id} twice"

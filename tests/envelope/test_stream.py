@@ -1,4 +1,4 @@
-"""Reading: every byte is in an event, a reported bad line, or the torn tail; and the order is one."""
+"""Reading: every byte is in an event, a reported bad line, or the torn tail; there is one order."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from support import ME, Shell, drafts, open_journal, open_store, segment
 
 from coord_envelope import Cursor, Event
 from coord_kernel.streams import stream
-from coord_kernel.streams.stream import Bad, Stream
+from coord_kernel.streams.stream import BadLine, Stream
 
 
-def read(shell: Shell) -> list[Event | Bad]:
-    return [item for one in stream.streams(open_store(shell.cwd)) for item in one.read()]
+def read(shell: Shell) -> list[Event | BadLine]:
+    return [item for each in stream.streams(open_store(shell.cwd)) for item in each.read()]
 
 
 def reasons(shell: Shell) -> list[str]:
-    return [item.reason for item in read(shell) if isinstance(item, Bad)]
+    return [item.reason for item in read(shell) if isinstance(item, BadLine)]
 
 
 def numbers(shell: Shell) -> list[int]:
@@ -54,14 +54,14 @@ def test_a_damaged_line_is_reported_once_and_costs_only_itself(shell: Shell, lin
     assert len(reasons(shell)) == 1
 
 
-def test_what_lies_where_is_told_by_file_and_offset(shell: Shell) -> None:
+def test_a_bad_line_is_reported_with_file_and_offset(shell: Shell) -> None:
     rewrite(shell, {4: b"bad"})
-    (bad,) = [item for item in read(shell) if isinstance(item, Bad)]
+    (bad,) = [item for item in read(shell) if isinstance(item, BadLine)]
     content = (shell.cwd / ".coord" / bad.file).read_bytes()
     assert content[bad.offset :].startswith(b"bad\n")
 
 
-def test_crlf_and_u2028_are_no_damage(shell: Shell) -> None:
+def test_crlf_and_u2028_are_not_damage(shell: Shell) -> None:
     journal = open_journal(shell.cwd)
     journal.append(ME, [{"type": "a.b", "body": {"n": 0, "x": "a\u2028b\u0085c"}}, *drafts(1)])
     path = segment(shell.cwd)
@@ -79,7 +79,7 @@ def test_a_hole_in_seq_is_reported_and_hides_nothing(shell: Shell) -> None:
     assert reasons(shell) == ["seq 7 follows 3: 3 missing before it"]
 
 
-def test_copies_and_anothers_lines_do_not_join(shell: Shell) -> None:
+def test_copies_and_other_writers_lines_do_not_join(shell: Shell) -> None:
     rewrite(shell, {})
     (foreign,) = open_journal(shell.cwd).append({"agent_id": "agent:other"}, drafts(1))
     path = segment(shell.cwd)
@@ -102,7 +102,7 @@ def test_a_fork_is_a_stream_of_its_own(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "directory"])
-def test_what_is_no_regular_file_is_reported_not_read(shell: Shell, kind: str) -> None:
+def test_a_segment_that_is_not_a_regular_file_is_reported_not_read(shell: Shell, kind: str) -> None:
     open_journal(shell.cwd).append(ME, drafts(2))
     path = segment(shell.cwd).with_name("000000000003.jsonl")
     if kind == "link":
@@ -112,7 +112,7 @@ def test_what_is_no_regular_file_is_reported_not_read(shell: Shell, kind: str) -
     else:
         path.mkdir()
     assert numbers(shell) == [0, 1]
-    assert shell("ev verify", expect=1).lines[0]["reason"] == "is no regular file"
+    assert shell("ev verify", expect=1).lines[0]["reason"] == "not a regular file"
 
 
 def test_a_linked_stream_directory_is_not_followed(shell: Shell) -> None:
@@ -127,18 +127,18 @@ def test_a_linked_stream_directory_is_not_followed(shell: Shell) -> None:
 def test_reading_goes_on_where_it_stopped(shell: Shell) -> None:
     journal = open_journal(shell.cwd)
     journal.append(ME, drafts(3))
-    (one,) = stream.streams(open_store(shell.cwd))
-    assert len(list(one.read())) == 3
-    assert list(one.read()) == []
+    (reader,) = stream.streams(open_store(shell.cwd))
+    assert len(list(reader.read())) == 3
+    assert list(reader.read()) == []
     with segment(shell.cwd).open("ab") as file:
         file.write(b'{"event_id"')
-    assert list(one.read()) == []
-    assert one.torn()
+    assert list(reader.read()) == []
+    assert reader.torn()
     journal.append(ME, drafts(2))
-    assert [type(item) for item in one.read()] == [Bad, Event, Event]
+    assert [type(item) for item in reader.read()] == [BadLine, Event, Event]
 
 
-def test_the_order_is_that_of_ids_and_each_comes_once(shell: Shell) -> None:
+def test_events_are_in_the_order_of_ids_each_once(shell: Shell) -> None:
     journal = open_journal(shell.cwd)
     rng = random.Random(7)
     for _ in range(40):
@@ -149,17 +149,17 @@ def test_the_order_is_that_of_ids_and_each_comes_once(shell: Shell) -> None:
     assert [event.id for event in journal.tail(10_000)] == ids
 
 
-def test_a_cursor_and_what_comes_after_it_are_everything(shell: Shell) -> None:
+def test_the_events_up_to_a_cursor_and_after_it_are_all_events(shell: Shell) -> None:
     journal = open_journal(shell.cwd)
     rng = random.Random(8)
     everything: list[str] = []
     seen: list[str] = []
     cursor = Cursor()
     for _ in range(30):
-        made = journal.append(
+        written = journal.append(
             {"agent_id": f"agent:a{rng.randrange(4)}"}, drafts(rng.randrange(1, 300))
         )
-        everything += [event.id for event in made]
+        everything += [event.id for event in written]
         if rng.random() < 0.5:
             fresh = list(journal.replay(after=cursor))
             seen += [event.id for event in fresh]
@@ -171,7 +171,7 @@ def test_a_cursor_and_what_comes_after_it_are_everything(shell: Shell) -> None:
     assert seen == everything
 
 
-def test_a_cursor_that_holds_back_pending_events_has_none_of_them() -> None:
+def test_a_cursor_without_pending_events_is_before_each_of_them() -> None:
     pending = Event(b"", {"event_id": "x", "seq": 4}, "w")
     assert Cursor({"w": 9, "v": 2}).without([pending]) == {"w": 3, "v": 2}
 
@@ -179,9 +179,9 @@ def test_a_cursor_that_holds_back_pending_events_has_none_of_them() -> None:
 def test_a_stream_read_after_a_seq_begins_in_its_segment(shell: Shell) -> None:
     journal = open_journal(shell.cwd)
     journal.append(ME, [{"type": "a.b", "body": {"n": n, "x": "x" * 30_000}} for n in range(80)])
-    (one,) = stream.streams(open_store(shell.cwd))
-    firsts = one.segments()
-    after = Stream(one.store, one.kind, one.name).after(firsts[1])
+    (reader,) = stream.streams(open_store(shell.cwd))
+    firsts = reader.segments()
+    after = Stream(reader.store, reader.kind, reader.name).after(firsts[1])
     assert after.segment == firsts[1]
     assert [event["seq"] for event in stream.events(after)] == list(range(firsts[1] + 1, 81))
 
@@ -189,16 +189,16 @@ def test_a_stream_read_after_a_seq_begins_in_its_segment(shell: Shell) -> None:
 def test_a_journal_that_is_a_link_is_an_error_and_a_stream_that_is_one_is_reported(
     shell: Shell,
 ) -> None:
-    """History: both were silently empty, and verify said nothing."""
+    """History: both were silently empty, and verify reported nothing."""
     rewrite(shell, {})
     stream_dir = segment(shell.cwd).parent
     stream_dir.rename(shell.cwd / "elsewhere")
     stream_dir.symlink_to(shell.cwd / "elsewhere")
-    assert shell("ev verify", expect=1).one["reason"] == "is no directory"
+    assert shell("ev verify", expect=1).one["reason"] == "not a directory"
     journal = shell.cwd / ".coord/journal"
     journal.rename(shell.cwd / "moved")
     journal.symlink_to(shell.cwd / "moved")
-    assert "is no regular directory" in shell("ev verify", expect=74).err
+    assert "not a directory" in shell("ev verify", expect=74).err
 
 
 def test_a_seq_beyond_all_segments_is_bad(shell: Shell) -> None:
@@ -210,14 +210,14 @@ def test_a_seq_beyond_all_segments_is_bad(shell: Shell) -> None:
     shell("ev emit a.b --key k")
 
 
-def test_a_forged_annotation_is_no_event(shell: Shell) -> None:
+def test_a_line_with_a_forged_annotation_is_bad(shell: Shell) -> None:
     rewrite(shell, {})
     path = segment(shell.cwd)
     path.write_bytes(path.read_bytes().replace(b'{"n":3}}', b'{"n":3},"$trust":"self"}'))
     assert 3 not in numbers(shell)
 
 
-def test_the_newest_come_from_many_streams_without_reading_them_whole(
+def test_the_newest_events_of_many_streams_are_read_from_their_ends(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """History: 40 streams of 5,000 events took 2.4 s, for each was parsed whole. Counted here, not timed."""
@@ -240,20 +240,21 @@ def test_the_newest_come_from_many_streams_without_reading_them_whole(
     assert len(calls) < 40
 
 
-def test_a_forged_event_with_anothers_id_hides_nothing(shell: Shell) -> None:
+def test_a_forged_event_with_the_id_of_another_hides_nothing(shell: Shell) -> None:
     journal = open_journal(shell.cwd)
     (real,) = journal.append(ME, drafts(1))
     (forged,) = journal.append({"agent_id": "agent:mallory"}, drafts(1))
     path = segment(shell.cwd, "agent.mallory")
     path.write_bytes(path.read_bytes().replace(forged.id.encode(), real.id.encode()))
     both = sorted(
-        segment(shell.cwd, one).read_bytes().rstrip() for one in ("agent.mallory", "agent.tester")
+        segment(shell.cwd, writer).read_bytes().rstrip()
+        for writer in ("agent.mallory", "agent.tester")
     )
     assert [event.raw for event in journal.replay()] == both
 
 
 def test_a_segment_larger_than_ours_is_read_to_its_end(shell: Shell) -> None:
-    """Another author's bounds are its own: what does not fit in one piece is read from its start."""
+    """Other programs may write larger segments: one that does not fit in memory is read from its start."""
     journal = open_journal(shell.cwd)
     events = journal.append(
         ME, [{"type": "a.b", "body": {"n": n, "x": "x" * 60_000}} for n in range(90)]
@@ -293,11 +294,10 @@ def test_a_damaged_id_costs_only_its_own_line(shell: Shell) -> None:
 @pytest.mark.parametrize(
     "behind", [[], [b"bad"], [b"bad", b"worse"]], ids=["alone", "one bad line", "two"]
 )
-def test_a_damaged_id_costs_only_its_own_line_whatever_stands_behind_it(
+def test_a_damaged_id_costs_only_its_own_line_whatever_follows_it(
     shell: Shell, first: bytes, behind: list[bytes]
 ) -> None:
-    """History: with a bad line behind it, it hid every later event; and one that was too small, every earlier from
-    `ev tail`."""
+    """History: followed by a bad line it hid every later event; too small, every earlier one from `ev tail`."""
     rewrite(shell, {4 + place: line for place, line in enumerate(behind)})
     path = segment(shell.cwd)
     lines = path.read_bytes().split(b"\n")

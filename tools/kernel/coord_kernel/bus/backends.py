@@ -144,6 +144,6 @@ def _cut(follower: Follower, found: Iterable[Event], wanted: Filter | None) -> I
 
 
 def _ended(batch: Batch, follower: Follower, vouched: Cursor) -> Batch:
-    follower.vouch(vouched)  # a cursor may be saved, and must not outlive what it passes
+    follower.make_durable(vouched)  # a cursor may be saved, and must not outlive what it passes
     batch.cursor = Cursor(follower.reached)
     return batch

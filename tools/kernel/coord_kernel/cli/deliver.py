@@ -65,7 +65,7 @@ def deliver(
             acks.take(until_done=last)
         behind = follower.reached.without(acks.pending.values() if acks else ())
         if name and behind != saved:
-            follower.vouch(saved or Cursor())
+            follower.make_durable(saved or Cursor())
             cursors.save(store, name, saved := behind)
         if left == 0 or (acks and acks.closed):
             return

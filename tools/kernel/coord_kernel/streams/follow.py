@@ -1,7 +1,7 @@
-"""Follow: new events as they come, woken by the kernel and not by a poll.
+"""Following a store: new events as they are written, woken by inotify instead of polling.
 
-Ends when the reader of stdout is gone, even if no event ever comes, and at SIGINT or SIGTERM, between two
-lines. (A second signal ends it at once.)
+Ends when the reader of stdout is gone, even if no event ever comes, and at SIGINT or SIGTERM,
+between two events. (A second signal ends it at once.)
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from coord_kernel.streams.redaction import Redactions
 
 SWEEP_MS = 5_000
-"""A look without a wake-up: for file systems that do not notify (some FUSE, 9p)."""
+"""Longest pause without a wake-up: some file systems do not notify (some FUSE, 9p)."""
 POLL_MS = 50
-"""The same where there is no inotify, or no watch left."""
+"""The same without inotify, or if the user has no watch left."""
 
 
 class Follower:
-    """Reads what comes after a cursor. Streams that appear meanwhile are read from their beginning.
+    """Reads the events after a cursor. A stream that appears later is read from its beginning.
 
-    `reached` is the cursor behind every event that was handed out and asked to be followed by the next; never
-    behind one that was only read ahead. So it may be saved whenever the reading stops.
+    `reached` is the cursor after every event that was given out and whose successor was asked for;
+    never after one that was only read ahead. So it may be saved whenever reading stops.
     """
 
     def __init__(
@@ -48,19 +48,20 @@ class Follower:
         self.reached = Cursor(after)
 
     def batch(
-        self, wanted: Filter | None = None, caught: _Signals | None = None
+        self, wanted: Filter | None = None, signals: _Signals | None = None
     ) -> Iterator[Event]:
-        """What is there and was not read yet, sorted by event_id. A late arrival comes in a later batch."""
-        for found in self._redactions.all(merge(map(events, self._streams()))):
-            if wanted is None or wanted(found):
-                yield found
-            self.reached[found.stream] = max(found["seq"], self.reached.get(found.stream, 0))
-            if caught and caught.signal:
+        """The events not read yet, by event_id. One that arrives later is in a later batch."""
+        for event in self._redactions.apply_all(merge(map(events, self._streams()))):
+            if wanted is None or wanted(event):
+                yield event
+            self._reach(event.stream, event["seq"])
+            if signals and signals.received:
                 return
-        for (
-            one
-        ) in self._known.values():  # and behind what did not come out of the merge: a fork's copies
-            self.reached[one.name] = max(one.seq, self.reached.get(one.name, 0))
+        for stream in self._known.values():  # merge left out what a fork has in common
+            self._reach(stream.name, stream.seq)
+
+    def _reach(self, stream: str, seq: int) -> None:
+        self.reached[stream] = max(seq, self.reached.get(stream, 0))
 
     def batches(
         self,
@@ -68,44 +69,47 @@ class Follower:
         also: int | None = None,
         within: Callable[[], float] | None = None,
     ) -> Generator[Iterator[Event], None, None]:
-        """A batch now and one for each wake-up, each to be read to its end; it may be empty.
+        """A batch now and after each wake-up, each to be read to its end; it may be empty.
 
-        `also` is a descriptor of the caller's that wakes it too; `within` says how many ms it may sleep now.
+        `also` is another descriptor that wakes it when readable. `within` returns how many ms it
+        may sleep now.
         """
         watcher = Watcher(self._store.path)
-        with _Signals() as caught:
+        with _Signals() as signals:
             poll = select.poll()
-            poll.register(1, 0)  # POLLERR and POLLHUP come unasked: stdout's reader is gone
-            for fd in (caught.fd, watcher.fd, also):
+            poll.register(1, 0)  # reports POLLERR and POLLHUP: stdout's reader is gone
+            for fd in (signals.fd, watcher.fd, also):
                 if fd is not None:
                     poll.register(fd, select.POLLIN)
-            while not caught.signal:
+            while not signals.received:
                 pause = watcher.watch(self.directories())
-                yield self.batch(wanted, caught)
-                ready = (
-                    {}
-                    if caught.signal
-                    else dict(poll.poll(min(pause, within()) if within else pause))
-                )
+                yield self.batch(wanted, signals)
+                if signals.received:
+                    break
+                ready = dict(poll.poll(min(pause, within()) if within else pause))
                 if ready.get(1, 0) & (select.POLLERR | select.POLLHUP):
                     return
                 watcher.drain()
-        os.kill(os.getpid(), caught.signal)  # die of it, as whoever sent it expects
+        os.kill(os.getpid(), signals.received)  # die of it, as its sender expects
 
-    def vouch(self, since: Cursor) -> None:
-        """Make durable what was read after this cursor: one that outlives a crash must not be behind what does not."""
-        for one in self._known.values():
-            if one.segment and self.reached.get(one.name, 0) > since.get(one.name, 0):
-                one.make_durable()
+    def make_durable(self, since: Cursor) -> None:
+        """Make durable what was read after this cursor.
+
+        A cursor that survives a crash must not be ahead of events that do not.
+        """
+        for stream in self._known.values():
+            if stream.segment and self.reached.get(stream.name, 0) > since.get(stream.name, 0):
+                stream.make_durable()
 
     def _streams(self) -> list[Stream]:
-        for one in streams(self._store, self._live):
-            if (one.kind, one.name) not in self._known:
-                self._known[one.kind, one.name] = one.after(self.reached.get(one.name, 0))
+        for stream in streams(self._store, self._live):
+            if (stream.kind, stream.name) not in self._known:
+                seq = self.reached.get(stream.name, 0)
+                self._known[stream.kind, stream.name] = stream.after(seq)
         return list(self._known.values())
 
     def directories(self) -> Iterator[str]:
-        """Where what comes is written."""
+        """The directories below the store in which new events appear."""
         for kind in ("journal", "live") if self._live else ("journal",):
             yield kind
             for name in self._store.listdir(kind):
@@ -113,10 +117,10 @@ class Follower:
 
 
 class Watcher:
-    """Rings when a file in a directory it listens to grows or appears. Deaf where the system has no inotify."""
+    """`fd` is readable when a file in a watched directory grows or appears; None without it."""
 
     def __init__(self, root: str) -> None:
-        self._root, self._heard = root, set[str]()
+        self._root, self._watched = root, set[str]()
         self._inotify: INotify | None = None
         with contextlib.suppress(ImportError, OSError):
             from inotify_simple import INotify  # ctypes: 20 ms
@@ -125,51 +129,55 @@ class Watcher:
         self.fd = self._inotify.fileno() if self._inotify else None
 
     def watch(self, directories: Iterable[str]) -> int:
-        """Watch these too, before they are read: what is written in between rings. Returns ms to wait at most."""
+        """Watch these directories below the root, too. Returns the longest time to wait, in ms.
+
+        Before they are read, so that nothing that is written in between is missed.
+        """
         if not self._inotify:
             return POLL_MS
         from inotify_simple import flags
 
         for name in directories:
-            if name not in self._heard:
+            if name not in self._watched:
                 try:
                     mask = flags.CREATE | flags.MODIFY | flags.MOVED_TO | flags.ONLYDIR
                     self._inotify.add_watch(os.path.join(self._root, name), mask)
                 except NotADirectoryError:
                     continue
-                except OSError:  # no watch left for this user
+                except OSError:  # this user has no watch left
                     return POLL_MS
-                self._heard.add(name)
+                self._watched.add(name)
         return SWEEP_MS
 
     def drain(self) -> None:
-        """What rang was heard."""
+        """Discard the notifications that woke it."""
         if self._inotify:
             self._inotify.read(timeout=0)
 
 
 class _Signals:
-    """While entered: SIGINT and SIGTERM are noted and wake up a poll of `fd`."""
+    """While entered, SIGINT and SIGTERM are kept in `received` and make `fd` readable."""
 
-    signal = 0
+    received = 0
 
     def __enter__(self) -> _Signals:
         self.fd, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wakeup = signal.set_wakeup_fd(self._write)
-        # Who was started with one ignored (a background job, nohup) goes on ignoring it.
-        heard = [
-            n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN
-        ]
-        self._before = {number: signal.signal(number, self._note) for number in heard}
+        # A process that was started with a signal ignored (a background job, nohup) ignores it.
+        self._before = {
+            number: signal.signal(number, self._receive)
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if signal.getsignal(number) is not signal.SIG_IGN
+        }
         return self
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.signal = number
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        self.received = number
         signal.signal(number, signal.SIG_DFL)
 
     def __exit__(self, *_: object) -> None:
         signal.set_wakeup_fd(self._wakeup)
-        for number, before in self._before.items():
-            signal.signal(number, before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         os.close(self.fd)
         os.close(self._write)

@@ -1,4 +1,4 @@
-"""Streams into one order: that of the event ids."""
+"""Streams merged into one order: that of the event ids."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
 
 
 def merge(sources: Iterable[Iterable[Event]], newest_first: bool = False) -> Iterator[Event]:
-    """All events by event_id, each once (Knuth's k-way merge: memory grows with the streams, not the events).
+    """All events by event_id, each once. Memory grows with the streams, not with the events.
 
-    Two that differ and have one id (a forgery) both come, in the order of their bytes: neither can hide the other,
-    and it is the same whichever stream has which.
+    Of different events with the same id (one is forged) all are given out, in the order of their
+    bytes: none can hide another, and the order does not depend on which stream has which.
     """
-    held: list[Event] = []
-    for found in heapq.merge(*sources, key=_by_id, reverse=newest_first):
-        if held and found["event_id"] != held[0]["event_id"]:
-            yield from held if len(held) == 1 else _distinct(held, newest_first)
-            held = []
-        held.append(found)
-    yield from _distinct(held, newest_first)
+    same_id: list[Event] = []
+    for event in heapq.merge(*sources, key=_id, reverse=newest_first):
+        if same_id and event["event_id"] != same_id[0]["event_id"]:
+            yield from same_id if len(same_id) == 1 else _distinct(same_id, newest_first)
+            same_id = []
+        same_id.append(event)
+    yield from _distinct(same_id, newest_first)
 
 
-def _distinct(same: list[Event], newest_first: bool) -> list[Event]:
-    found = {one.raw: one for one in same}
-    return [found[raw] for raw in sorted(found, reverse=newest_first)]
+def _distinct(events: list[Event], newest_first: bool) -> list[Event]:
+    by_bytes = {event.raw: event for event in events}
+    return [by_bytes[raw] for raw in sorted(by_bytes, reverse=newest_first)]
 
 
-def _by_id(found: Event) -> str:
-    return found["event_id"]  # type: ignore[no-any-return]
+def _id(event: Event) -> str:
+    return event["event_id"]  # type: ignore[no-any-return]

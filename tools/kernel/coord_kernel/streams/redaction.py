@@ -1,16 +1,16 @@
-"""Redaction: which events readers print a tombstone for. Their bytes stay in the journal.
+"""Redaction: readers get a tombstone for a redacted event. Its bytes stay in the journal.
 
-A `coord.redacted` event may come by an append, a sync or a copy. So it is looked for in the bytes of the journal
-themselves, in what came since the last look: a search for its type, 1 ms in 2 MB, and no database. `local/redacted`
-remembers what was found and how far each stream was read; deleted, it is made anew.
+A `coord.redacted` event may arrive by an append, a sync or a copy. So the bytes that were added to
+the journal since the last look are searched for its type, 1 ms for 2 MB, without a database.
+`local/redacted` remembers the redactions and how far each stream was read; it may be deleted.
 """
 
 from __future__ import annotations
 
 import itertools
 
-from coord_envelope import codec, event, ids
-from coord_envelope.event import Event
+from coord_envelope import codec, ids
+from coord_envelope.event import Event, parse_or_reason
 from coord_envelope.platform import suppress
 from coord_kernel.rules import claims
 from coord_kernel.store import machine
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 TYPE = "coord.redacted"
 CHUNK = 1 << 20
 MUCH = 1 << 20
-"""Bytes after which it is cheaper to remember that they were read than to read them again."""
+"""Bytes from which it is cheaper to remember that they were read than to read them again."""
 FEW, MANY = 16, 1024
-"""Events between two looks, at first and at last."""
+"""Events between two looks, at first and at most."""
 _FILE = ("local", "redacted")
 _MARK = TYPE.encode()
-_STAYS = (
+_KEPT = (
     "event_id",
     "type",
     "ts",
@@ -46,116 +46,118 @@ _STAYS = (
     "cause",
     "hops",
 )
-_REFS = ("work_id", "thread_id", "msg_id", "run_id", "lease_id", "artifact_id", "agent_id")
+_KEPT_REFS = ("work_id", "thread_id", "msg_id", "run_id", "lease_id", "artifact_id", "agent_id")
 
 
 class Redactions:
-    """The redactions of a store's durable streams, as of the last `refresh`."""
+    """The redactions in a store's durable streams, as of the last `refresh`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.by: dict[str, tuple[str, str]] = {}
-        """Of each target the id of the event that redacts it, the first if there are several, and its reason."""
+        self.targets: dict[str, tuple[str, str]] = {}
+        """Id of each redacted event: the id of the (first) event that redacts it, its reason."""
         self._read: dict[str, list[int]] | None = None
-        self._unsaved = 0
+        """Stream: segment and offset up to which it was read."""
+        self._unsaved_bytes = 0
 
     def refresh(self) -> Self:
-        """Look at what came since. Raises OSError where the disk fails."""
+        """Read what was added since. Raises OSError if the disk fails."""
         if self._read is None:
             self._load()
-        known = dict(self.by)
+        before = dict(self.targets)
         for name in self._store.listdir("journal"):
             if not name.startswith("."):
                 with suppress(IrregularError):
-                    self._look(name)
-        if self._unsaved >= MUCH or self.by != known:
+                    self._read_stream(name)
+        if self._unsaved_bytes >= MUCH or self.targets != before:
             self._save()
         return self
 
-    def shown(self, one: Event) -> Event:
-        """The event, or its tombstone. What the arbiter says holds no text and cannot be redacted."""
-        if one.id not in self.by or claims.is_arbiter(one["writer"]):
-            return one
-        by, reason = self.by[one.id]
-        return tombstone(one, by, "" if by in self.by else reason)
+    def apply(self, event: Event) -> Event:
+        """The event, or its tombstone. The arbiter's events have no text and cannot be redacted."""
+        if event.id not in self.targets or claims.is_arbiter(event["writer"]):
+            return event
+        by, reason = self.targets[event.id]
+        return tombstone(event, by, "" if by in self.targets else reason)
 
-    def all(self, events: Iterable[Event]) -> Iterator[Event]:
-        """As `shown`, each. Looks after it has read: what comes together with its redaction is never shown."""
-        rest, size = iter(events), FEW
-        while read := list(itertools.islice(rest, size)):
-            yield from map(self.shown, read) if self.refresh().by else read
+    def apply_all(self, events: Iterable[Event]) -> Iterator[Event]:
+        """`apply` to each.
+
+        Refreshes after reading, so an event that arrives with its redaction is not given out.
+        """
+        remaining, size = iter(events), FEW
+        while batch := list(itertools.islice(remaining, size)):
+            yield from map(self.apply, batch) if self.refresh().targets else batch
             size = min(2 * size, MANY)
 
     def _load(self) -> None:
         self._read = {}
         with suppress(ValueError, KeyError, TypeError, AttributeError, OSError):
             saved = codec.loads(self._store.load(*_FILE, most=1 << 26) or b"{}")
-            if (
-                saved["boot"] == machine.boot_id()
-            ):  # after a power loss the journal may be shorter than what was read
-                self.by = {target: (by, reason) for target, (by, reason) in saved["by"].items()}
+            # After a power loss the journal may be shorter than what was read of it.
+            if saved["boot"] == machine.boot_id():
+                self.targets = {id_: (by, reason) for id_, (by, reason) in saved["by"].items()}
                 self._read = {
-                    name: [int(first), int(offset)]
-                    for name, (first, offset) in saved["read"].items()
+                    name: [int(segment), int(offset)]
+                    for name, (segment, offset) in saved["read"].items()
                 }
 
     def _save(self) -> None:
-        self._unsaved = 0
-        saved = {"boot": machine.boot_id(), "read": self._read, "by": self.by}
-        with suppress(OSError):  # a full or read-only disk: it is looked for again
+        self._unsaved_bytes = 0
+        saved = {"boot": machine.boot_id(), "read": self._read, "by": self.targets}
+        with suppress(OSError):  # a full or read-only disk: it is read again
             self._store.save(codec.dumps(saved), *_FILE)
 
-    def _look(self, name: str) -> None:
+    def _read_stream(self, name: str) -> None:
         assert self._read is not None
-        first, offset = self._read.get(name, (0, 0))
+        reached, offset = self._read.get(name, (0, 0))
         for segment in Stream(self._store, "journal", name).segments():
-            if segment >= first:
-                offset = self._search(name, segment, offset if segment == first else 0)
+            if segment >= reached:
+                offset = self._search(name, segment, offset if segment == reached else 0)
                 self._read[name] = [segment, offset]
 
     def _search(self, name: str, segment: int, offset: int) -> int:
-        """Search the segment's whole lines from there. Returns where they end."""
+        """Search the segment's whole lines from an offset on. Returns where they end."""
         while data := self._store.pread(CHUNK, offset, "journal", name, f"{segment:012d}{SUFFIX}"):
             end = data.rfind(b"\n") + 1
             if not end and len(data) < CHUNK:
-                break  # a line that does not exist yet
+                break  # a torn tail
             at = data.find(_MARK, 0, end)
             while at >= 0:
                 stop = data.index(b"\n", at)
-                self._note(data[data.rfind(b"\n", 0, at) + 1 : stop], name.partition("!")[0])
+                self._add(data[data.rfind(b"\n", 0, at) + 1 : stop], name.partition("!")[0])
                 at = data.find(_MARK, stop, end)
-            offset += end or len(data)  # longer than any event
-            self._unsaved += end or len(data)
+            offset += end or len(data)  # without a newline: longer than any event
+            self._unsaved_bytes += end or len(data)
         return offset
 
-    def _note(self, line: bytes, writer: str) -> None:
-        try:
-            found = event.parse(line)
-        except ValueError:
+    def _add(self, line: bytes, writer: str) -> None:
+        redacting = parse_or_reason(line)
+        if isinstance(redacting, str):
             return
-        target, reason = found["body"].get("target"), found["body"].get("reason")
-        if found["type"] == TYPE and found["writer"] == writer and ids.valid(target):
-            told = (found.id, reason if isinstance(reason, str) else "")
-            self.by[target] = min(self.by.get(target, told), told)
+        target, reason = redacting["body"].get("target"), redacting["body"].get("reason")
+        if redacting["type"] == TYPE and redacting["writer"] == writer and ids.valid(target):
+            redaction = (redacting.id, reason if isinstance(reason, str) else "")
+            self.targets[target] = min(self.targets.get(target, redaction), redaction)
 
 
-def tombstone(one: Event, by: str, reason: str) -> Event:
-    """What stands in place of an event: who, when, and what it belongs to; nothing that it says.
+def tombstone(event: Event, by: str, reason: str) -> Event:
+    """What readers get in place of an event: who, when, and what it belongs to; not its content.
 
-    A claim that it ends stays ended.
+    `by` is the id of the event that redacts it. A claim that it ends stays ended.
     """
-    fields: Json = {name: one[name] for name in _STAYS if name in one}
-    refs = one.get("refs")
+    fields: Json = {name: event[name] for name in _KEPT if name in event}
+    refs = event.get("refs")
     if isinstance(refs, dict):
-        fields["refs"] = {name: refs[name] for name in _REFS if name in refs}
-    claim = one["body"].get("claim")
+        fields["refs"] = {name: refs[name] for name in _KEPT_REFS if name in refs}
+    claim = event["body"].get("claim")
     kept = {"claim": claim} if ids.valid(claim) else {}
     fields["body"] = {**kept, "redacted": True, "by": by, "reason": reason}
-    return Event(codec.dumps(fields), fields, one.stream)
+    return Event(codec.dumps(fields), fields, event.stream)
 
 
 def digest(raw: bytes) -> str:
-    """The line's fingerprint: 26 characters of Crockford's base 32, the first 130 bits of its SHA-256."""
+    """A line's fingerprint: the first 130 bits of its SHA-256, as 26 characters of base 32."""
     import hashlib
 
     number = int.from_bytes(hashlib.sha256(raw).digest(), "big") >> 126

@@ -1,7 +1,34 @@
-"""Reading: segments into streams. No lock, no write, no exception on any bytes.
+"""One writer's stream: segments, read as events. No lock, no write, no exception on any bytes.
 
-A stream is a directory of segments, each named after its first seq. Every byte read is in an event, in a
-`Bad` line, or in the torn tail: the bytes after the last newline, which are not an event yet.
+A stream is a directory of segments, each named after the seq of its first event. Every byte is in
+an event, in a bad line, or in the torn tail.
+
+Reading forwards (`Stream.read`):
+
+    1. A line ends with a newline. Bytes after the last newline are the torn tail: a line that is
+       being written, or whose writer died. The next append ends it with a newline. In a segment
+       that has a later one (a sealed segment) no append can, so there it is a bad line.
+    2. A line joins the stream if it is an event, the stream's writer wrote it, and its seq and id
+       are greater than those of the last event that joined. Any other line is bad, and reported.
+    3. A damaged seq or id that is too great would make every later line bad. So a line that could
+       join is held until the next event is known (past at most 1,000 bad lines), and is refuted by
+       it if
+       a. the next one does not follow the held one, but does follow the event before that, and
+       b. the held one is the one out of step: bad lines do not explain the hole in seq before it,
+          or its seq is in order and so its id must be wrong.
+       A refuted line is bad. Otherwise, and at the end of a segment, the held line joins.
+    4. If the seq of a line that joins is not the last one + 1, events are missing. Each bad line
+       since the last event accounts for one of them. If more are missing, the hole is reported.
+       The line joins nevertheless.
+    5. A live stream and a fork may begin with any seq, named by their first segment: older
+       segments were pruned, or are in the stream that was forked.
+
+Reading backwards (`backwards`), a segment at a time from the newest on:
+
+    6. If the segment has exactly one line for each seq from its name to its last line, lines are
+       parsed from the end, and an event is given out when the id before it is smaller.
+    7. At a line that is out of order, or if the segment has too many or too few lines, only what
+       comes before can tell which line is damaged: the rest of the segment is read forwards.
 """
 
 from __future__ import annotations
@@ -9,7 +36,6 @@ from __future__ import annotations
 import os
 
 from coord_envelope import event
-from coord_envelope.codec import Json
 from coord_envelope.event import Event
 from coord_envelope.platform import suppress
 from coord_kernel.store.disk import IrregularError, fdatasync
@@ -17,92 +43,107 @@ from coord_kernel.store.disk import IrregularError, fdatasync
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from typing import TypedDict
 
     from coord_kernel.store.directory import Store
+
+    Held = tuple[int, int, Event]
+    """A line's bounds (its first byte, and the byte after its newline) and its event."""
+
+    class BadLineReport(TypedDict):
+        """Where bad bytes are, as `ev verify` prints it."""
+
+        file: str
+        offset: int
+        reason: str
+
 
 CHUNK = 1 << 16
 SEGMENT = 1 << 20
 """Bytes after which a new segment begins."""
 LARGE = 4 * SEGMENT
-"""Bytes from which another author's segment is not read in one piece."""
-BEHIND = 1_000
-"""Bad lines after which an event is believed that no other has followed yet: memory has an end."""
+"""Bytes from which a segment, which another program must have written, is not read at once."""
+MOST_HELD = 1_000
+"""Bad lines after which a held line joins although its successor is unknown: to bound memory."""
 SUFFIX = ".jsonl"
 
 
-class Bad:
-    """Bytes that are no event, or a hole between two: where they are, and why."""
+class BadLine:
+    """A line that is not an event of its stream, or a hole in seq: where it is, and why."""
 
     __slots__ = ("file", "offset", "reason")
 
     def __init__(self, file: str, offset: int, reason: str) -> None:
         self.file, self.offset, self.reason = file, offset, reason
 
-    def report(self) -> Json:
+    def report(self) -> BadLineReport:
         return {"file": self.file, "offset": self.offset, "reason": self.reason}
 
 
 class Stream:
-    """One writer's events in order of seq, and the place reached in them: reading again goes on from there.
+    """One writer's events in order of seq, and a position in them from which reading continues.
 
-    A line joins if it is whole, its writer is the stream's, and its seq and id are greater than the last
-    one's. Anything else comes out as `Bad`, once; so does a hole in seq that no bad line explains.
+    `segment` and `offset` are the position, `seq` and `last_id` are of the last event that joined,
+    `start` is the first byte of the line that was read last.
     """
 
     def __init__(
         self, store: Store, kind: str, name: str, segment: int = 0, offset: int = 0
     ) -> None:
         self.store, self.kind, self.name = store, kind, name
-        self.segment, self.offset = segment, offset
-        self.seq, self.last_id, self.start, self.behind = 0, "", 0, 0
-        self.lost, self._irregular, self._unread = 0, False, False
         self.writer = name.partition("!")[0]
+        self.segment, self.offset, self.start = segment, offset, 0
+        self.seq, self.last_id, self.after_seq = 0, "", 0
+        self.bad_since = 0  # bad lines since the last event
+        self._irregular, self._unreadable = False, False
 
     @property
     def file(self) -> str:
+        """The path of the segment at the position, below the store."""
         return f"{self.kind}/{self.name}/{self.segment:012d}{SUFFIX}"
 
     def segments(self) -> list[int]:
-        """The first seqs of its segments, ascending."""
+        """The seqs that its segments are named after, ascending. Raises OSError."""
         try:
             names = self.store.listdir(self.kind, self.name)
         except IrregularError:
             self._irregular = True
             return []
         return [
-            int(n[:12])
-            for n in names
-            if len(n) == 18 and n.endswith(SUFFIX) and n.isascii() and n[:12].isdigit()
+            int(name[:12])
+            for name in names
+            if len(name) == 18 and name.endswith(SUFFIX) and name.isascii() and name[:12].isdigit()
         ]
 
     def size(self) -> int:
-        """About how many bytes lie ahead of the place reached: its sealed segments are 1 MiB each."""
+        """About how many bytes follow the position: 1 MiB for each segment but the last."""
         firsts = [first for first in self.segments() if first >= self.segment]
         if not firsts:
             return 0
         directory = self.store.directory(self.kind, self.name)
         try:
-            last = os.stat(
-                f"{firsts[-1]:012d}{SUFFIX}", dir_fd=directory, follow_symlinks=False
-            ).st_size
+            newest = f"{firsts[-1]:012d}{SUFFIX}"
+            size = os.stat(newest, dir_fd=directory, follow_symlinks=False).st_size
         finally:
             os.close(directory)
-        return (
-            last + (len(firsts) - 1) * SEGMENT - (self.offset if firsts[0] == self.segment else 0)
-        )
+        done = self.offset if firsts[0] == self.segment else 0
+        return size + (len(firsts) - 1) * SEGMENT - done
 
-    def read(self) -> Iterator[Event | Bad]:
-        """What came since the last read. `start` and `offset` bound the line just given.
+    def read(self) -> Iterator[Event | BadLine]:
+        """What follows the position. `start` and `offset` bound the line that was given out last.
 
-        Raises OSError where the disk fails: silence would be a loss.
+        Raises OSError if the disk fails, for silence would be a loss.
         """
-        for sealed in self.ahead():
+        for sealed in self.segments_ahead():
             yield from self.read_segment(sealed)
         if self._irregular:
-            yield Bad(f"{self.kind}/{self.name}", 0, "is no directory")
+            yield BadLine(f"{self.kind}/{self.name}", 0, "not a directory")
 
-    def ahead(self) -> Iterator[bool]:
-        """Go through the segments from the one reached on; is it sealed? Each must be read before the next."""
+    def segments_ahead(self) -> Iterator[bool]:
+        """Move through the segments from the position on; gives out whether each is sealed.
+
+        Read each one before taking the next.
+        """
         firsts = [first for first in self.segments() if first >= self.segment]
         for place, first in enumerate(firsts):
             if first != self.segment:
@@ -110,27 +151,29 @@ class Stream:
             yield place + 1 < len(firsts)
 
     def after(self, seq: int) -> Stream:
-        """Begin behind `seq`: at the segment it is in, so what lies before costs nothing. Before the first read."""
+        """Move to the segment that `seq` is in, so that older ones cost nothing. Returns itself.
+
+        Before the first read. `read` may give out events up to `seq`; `events` does not.
+        """
         at_or_before = [first for first in self.segments() if first <= seq + 1] if seq else []
         if at_or_before:
-            self.segment, self.seq, self.behind = at_or_before[-1], at_or_before[-1] - 1, seq
-            rows, newest = self._clean()
+            self.segment, self.after_seq = at_or_before[-1], seq
+            self.seq = self.segment - 1
+            rows, newest = self.complete_rows()
             if newest and newest["seq"] <= seq:
-                self.offset, self.seq, self.last_id = (
-                    sum(map(len, rows)) + len(rows),
-                    newest["seq"],
-                    newest.id,
-                )
+                self.offset = sum(map(len, rows)) + len(rows)
+                self.seq, self.last_id = newest["seq"], newest.id
         return self
 
     def last(self) -> Event | None:
         """The newest event."""
         return next(backwards(self), None)
 
-    def _clean(self) -> tuple[list[bytes], Event | None]:
-        """The segment's whole lines, and the newest event if they can only be its events: one for each seq.
+    def complete_rows(self) -> tuple[list[bytes], Event | None]:
+        """The segment's whole lines, and the newest event if there is exactly one line a seq.
 
-        A line too many or too few (damage, a copy) gives no event; then the segment must be read from its start.
+        With a line too many or too few (damage, a copy) there is no event, and the segment must be
+        read from its start.
         """
         data = b""
         with suppress(IrregularError):
@@ -146,126 +189,113 @@ class Stream:
 
     def _enter(self, first: int) -> None:
         if not self.seq and (self.kind == "live" or self.name != self.writer):
-            self.seq = first - 1  # a pruned live stream, and a fork, begin later than 1
+            self.seq = first - 1
         self.segment, self.offset = first, 0
 
-    def read_segment(self, sealed: bool) -> Iterator[Event | Bad]:
-        """As `read`, of the segment reached alone."""
-        # A line is given when the next event agrees with it. If that one follows what came before, and not this
-        # one, this one's seq or id is damaged: believed, it would hide everything after it.
-        waiting: tuple[int, int, Event] | None = None
-        behind: list[tuple[int, int, str]] = []
+    def read_segment(self, sealed: bool) -> Iterator[Event | BadLine]:
+        """As `read`, of the segment at the position alone."""
+        held: Held | None = None
+        bad_after: list[tuple[int, int, str]] = []
         try:
-            for start, end, found in self._found():
-                if waiting:
-                    if isinstance(found, str):
-                        if len(behind) < BEHIND:
-                            behind.append((start, end, found))
+            for start, end, item in self._items():
+                if held:
+                    if isinstance(item, str):
+                        if len(bad_after) < MOST_HELD:
+                            bad_after.append((start, end, item))
                             continue
                     elif (
-                        not behind
-                        and found["seq"] == waiting[2]["seq"] + 1
-                        and found.id > waiting[2].id
-                    ):  # mostly so
-                        if hole := self._join(*waiting):
+                        not bad_after and item["seq"] == held[2]["seq"] + 1 and item.id > held[2].id
+                    ):  # the usual case, not to pay for a generator
+                        if hole := self._join(*held):
                             yield hole
-                        yield waiting[2]
-                        waiting = (start, end, found)
+                        yield held[2]
+                        held = (start, end, item)
                         continue
-                    yield from self._settled(waiting, behind, found)
-                    waiting, behind = None, []
-                misfit = found if isinstance(found, str) else self.misfit(found)
+                    yield from self._settle(held, bad_after, item)
+                    held, bad_after = None, []
+                misfit = item if isinstance(item, str) else self.misfit(item)
                 if misfit:
                     yield self._bad(start, end, misfit)
-                elif isinstance(found, Event):
-                    waiting = (start, end, found)
-            if waiting:
-                yield from self._settled(waiting, behind, None)
+                elif isinstance(item, Event):
+                    held = (start, end, item)
+            if held:
+                yield from self._settle(held, bad_after, None)
             if sealed and self.chunk(self.offset):
-                self.lost += 1
-                yield Bad(self.file, self.offset, "torn line in a segment that goes on in the next")
+                self.bad_since += 1
+                yield BadLine(self.file, self.offset, "torn line at the end of a sealed segment")
         except IrregularError:
-            self._unread = True
-            yield Bad(self.file, 0, "is no regular file")
+            self._unreadable = True
+            yield BadLine(self.file, 0, "not a regular file")
 
-    def _settled(
-        self,
-        waiting: tuple[int, int, Event],
-        behind: list[tuple[int, int, str]],
-        following: Event | str | None,
-    ) -> Iterator[Event | Bad]:
-        """What the line that waited and the bad ones behind it come to, now that it is known what follows them."""
-        start, end, held = waiting
-        if isinstance(following, Event) and self._refutes(following, held):
-            yield self._bad(start, end, "its seq or event_id does not fit the lines around it")
+    def _settle(
+        self, held: Held, bad_after: list[tuple[int, int, str]], following: Event | str | None
+    ) -> Iterator[Event | BadLine]:
+        """Give out the held line and the bad lines after it, now that the next item is known."""
+        start, end, held_event = held
+        if isinstance(following, Event) and self._refutes(following, held_event):
+            yield self._bad(start, end, "seq or event_id does not fit the lines around it")
         else:
-            if hole := self._join(*waiting):
+            if hole := self._join(*held):
                 yield hole
-            yield held
-        for bad in behind:
+            yield held_event
+        for bad in bad_after:
             yield self._bad(*bad)
 
     def torn(self) -> bool:
-        """Do bytes stand after the last newline? They are a line that does not exist yet."""
-        return self.segment > 0 and not self._unread and bool(self.chunk(self.offset))
+        """Is there a torn tail at the position?"""
+        return self.segment > 0 and not self._unreadable and bool(self.chunk(self.offset))
 
     def chunk(self, position: int, most: int = CHUNK) -> bytes:
-        """Bytes of the segment reached. Raises IrregularError, OSError."""
-        # Opened anew for each chunk: 30 µs in 200 events, and no number of streams runs out of descriptors.
+        """Bytes of the segment at the position. Raises IrregularError, OSError."""
+        # Opened for each chunk: 30 µs in 200 events, and many streams need no more descriptors.
         return self.store.pread(
             most, position, self.kind, self.name, f"{self.segment:012d}{SUFFIX}"
         )
 
-    def _found(self) -> Iterator[tuple[int, int, Event | str]]:
-        """Of each line its bounds, and the event on it or the reason why there is none of this stream."""
+    def _items(self) -> Iterator[tuple[int, int, Event | str]]:
+        """For each line its bounds, and the writer's event or the reason why it is not one."""
         for bounds, rows in lines(self.chunk, self.offset):
-            for start, end, found in zip(
-                bounds[:-1], bounds[1:], event.parse_all(rows), strict=True
-            ):
-                yield start, end, self._own(found)
+            items = event.parse_all(rows)
+            for start, end, item in zip(bounds[:-1], bounds[1:], items, strict=True):
+                yield start, end, self.own(item)
 
-    def _own(self, found: Event | str) -> Event | str:
-        if isinstance(found, str) or found["writer"] == self.writer:
-            return found
-        return f"belongs to writer {found['writer'][:80]!r}, not to this stream"
+    def own(self, item: Event | str) -> Event | str:
+        """The item, or the reason if it is another writer's event."""
+        if isinstance(item, str) or item["writer"] == self.writer:
+            return item
+        return f"belongs to writer {item['writer'][:80]!r}, not to this stream"
 
-    def misfit(self, found: Event) -> str | None:
-        """Why this line cannot come after those before it."""
-        if found["seq"] <= self.seq:
-            return f"seq {found['seq']} follows {self.seq}: a copy or a fork"
-        return (
-            None if found.id > self.last_id else f"event_id {found.id} is not after {self.last_id}"
-        )
+    def misfit(self, item: Event) -> str | None:
+        """Why this event cannot follow the last one that joined; None if it can."""
+        if item["seq"] <= self.seq:
+            return f"seq {item['seq']} follows {self.seq}: a copy or a fork"
+        return None if item.id > self.last_id else f"event_id {item.id} is not after {self.last_id}"
 
-    def _refutes(self, found: Event, before: Event) -> bool:
-        """Does this line follow what came before the other, and not it, which alone is out of step?"""
-        if (found["seq"] > before["seq"] and found.id > before.id) or self.misfit(found):
+    def _refutes(self, following: Event, held: Event) -> bool:
+        """Does the event show that the held one's seq or id is damaged? (3. above)"""
+        later = following["seq"] > held["seq"]
+        if (later and following.id > held.id) or self.misfit(following):
             return False
-        return bool(before["seq"] > self.seq + self.lost + 1 or found["seq"] > before["seq"])
+        return later or bool(held["seq"] > self.seq + self.bad_since + 1)
 
-    def _bad(self, start: int, end: int, reason: str) -> Bad:
+    def _bad(self, start: int, end: int, reason: str) -> BadLine:
         self.start, self.offset = start, end
-        self.lost += 1
-        return Bad(self.file, start, reason)
+        self.bad_since += 1
+        return BadLine(self.file, start, reason)
 
-    def _join(self, start: int, end: int, found: Event) -> Bad | None:
-        """Take the event in as the stream's last; the hole before it, if there is one."""
-        before, lost, found.stream = self.seq, self.lost, self.name
-        self.start, self.offset, self.seq, self.last_id, self.lost = (
-            start,
-            end,
-            found["seq"],
-            found["event_id"],
-            0,
-        )
-        if (missing := self.seq - before - 1) <= lost:
+    def _join(self, start: int, end: int, joining: Event) -> BadLine | None:
+        """Make it the stream's last event. Returns the hole before it, if it is not explained."""
+        before, explained, joining.stream = self.seq, self.bad_since, self.name
+        self.start, self.offset = start, end
+        self.seq, self.last_id, self.bad_since = joining["seq"], joining["event_id"], 0
+        if (missing := self.seq - before - 1) <= explained:
             return None
-        return Bad(
+        return BadLine(
             self.file, start, f"seq {self.seq} follows {before}: {missing} missing before it"
         )
 
     def make_durable(self) -> None:
-        """fdatasync the segment reached: its author may not have come to it."""
+        """fdatasync the segment at the position: its author may not have done so yet."""
         fd = self.store.open(self.kind, self.name, f"{self.segment:012d}{SUFFIX}")
         try:
             fdatasync(fd)
@@ -274,27 +304,26 @@ class Stream:
 
 
 def lines(read: Callable[[int], bytes], offset: int = 0) -> Iterator[tuple[list[int], list[bytes]]]:
-    """Whole lines from `offset`, many at a time: where the first begins and each ends, its newline included; the bytes.
-    Of an over-long one its beginning only.
+    """Whole lines from `offset` on, many at a time: where the first begins and each ends; the rows.
 
-    `read` gives the bytes at a position, none at the end. A line is held up to little more than an event's
-    limit, so memory is constant. What follows the last newline is not given.
+    `read` returns the bytes at a position, none at the end. A line ends behind its newline; its row
+    has none. Of a line above the limit of an event the row is a part only, so memory is bounded.
     """
-    start, position, held = offset, offset, b""
+    start, position, unfinished = offset, offset, b""
     while chunk := read(position):
         *rows, rest = chunk.split(b"\n")
         if rows:
             ends = [position := position + len(row) + 1 for row in rows]
-            rows[0] = held + rows[0]
+            rows[0] = unfinished + rows[0]
             yield [start, *ends], rows
-            start, held = position, b""
+            start, unfinished = position, b""
         position += len(rest)
-        if len(held) <= event.LIMIT:
-            held += rest
+        if len(unfinished) <= event.LIMIT:
+            unfinished += rest
 
 
 def streams(store: Store, live: bool = False) -> list[Stream]:
-    """Every stream of the store, durable ones, and with `live` the ephemeral ones too."""
+    """Every durable stream of the store, and with `live` the live ones, too."""
     kinds = ("journal", "live") if live else ("journal",)
     return [
         Stream(store, kind, name)
@@ -305,40 +334,38 @@ def streams(store: Store, live: bool = False) -> list[Stream]:
 
 
 def events(stream: Stream) -> Iterator[Event]:
-    """The stream's events behind its beginning; bad lines are passed over."""
+    """The events after the seq that `Stream.after` was given. Bad lines are skipped."""
     return (
-        found
-        for found in stream.read()
-        if isinstance(found, Event) and found["seq"] > stream.behind
+        item for item in stream.read() if isinstance(item, Event) and item["seq"] > stream.after_seq
     )
 
 
 def backwards(stream: Stream) -> Iterator[Event]:
-    """The stream's events from the newest on, one segment in memory at a time."""
+    """The stream's events, newest first. One segment is in memory at a time."""
     for first in reversed(stream.segments()):
         part = Stream(stream.store, stream.kind, stream.name, first)
         part.seq = first - 1
-        rows, newest = part._clean()
-        left = (yield from _in_order(part, rows)) if newest else event.MAX_SEQ
-        if left:
-            forwards = [one for one in part.read_segment(sealed=True) if isinstance(one, Event)]
-            yield from (one for one in reversed(forwards) if one["seq"] <= left)
+        rows, newest = part.complete_rows()
+        remaining = (yield from _in_order(part, rows)) if newest else event.MAX_SEQ
+        if remaining:
+            items = [item for item in part.read_segment(sealed=True) if isinstance(item, Event)]
+            yield from (item for item in reversed(items) if item["seq"] <= remaining)
 
 
 def _in_order(part: Stream, rows: list[bytes]) -> Generator[Event, None, int]:
-    """The rows' events from the newest on, up to two that are out of order; the seq of the newer of those, or 0.
+    """The rows' events, newest first, up to two whose ids are out of order.
 
-    One of the two is damaged, and only what comes before them tells which.
+    Returns the seq up to which the segment must be read forwards: of the newer of the two; or 0.
     """
     held: Event | None = None
     for place in range(len(rows) - 1, -1, -1):
-        found = part._own(event.tried(rows[place]))
-        if isinstance(found, Event) and found["seq"] == part.segment + place:
-            if held and found.id >= held.id:
+        item = part.own(event.parse_or_reason(rows[place]))
+        if isinstance(item, Event) and item["seq"] == part.segment + place:
+            if held and item.id >= held.id:
                 return held["seq"]  # type: ignore[no-any-return]
             if held:
                 yield held
-            held, found.stream = found, part.name
+            held, item.stream = item, part.name
     if held:
         yield held
     return 0

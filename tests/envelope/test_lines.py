@@ -1,4 +1,4 @@
-"""A history as raw lines: whatever stands in the streams, they are the lines of the events that `replay` gives."""
+"""Replay as stored lines: whatever the streams hold, the lines are those of the events of `replay`."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from support import ME, Shell, drafts, open_journal, open_store, segment
 
 from coord_envelope import Filter, codec, event, ids
 from coord_kernel import Journal, Store
-from coord_kernel.streams import raw
+from coord_kernel.streams import lines
 
 LATER = "2100-01-01T00:00:00Z"
-"""So late that no file was changed just now."""
+"""So late that no file changed recently."""
 TYPES = ("test.tick", "test.tock", 'test."quoted"')
 
 
 @pytest.fixture
 def store(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("COORD_NOW", LATER)
-    monkeypatch.setattr(raw, "CHUNK", 8192)
+    monkeypatch.setattr(lines, "CHUNK", 8192)
     monkeypatch.setattr(codec, "MANY", 0)
     monkeypatch.setattr(codec, "_fast", None)
     return open_store(shell.cwd)
 
 
-def lines(store: Store, types: Collection[str] = ()) -> list[bytes]:
+def replayed(store: Store, types: Collection[str] = ()) -> list[bytes]:
     return [line for rows in Journal(store).lines(types) for line in rows]
 
 
 def check(store: Store) -> None:
-    """All ways to read it agree, when nothing is known of it and when all is."""
+    """All ways to read it agree, with no segment known and with all known."""
     for types in ((), TYPES[:1], TYPES):
-        expected = [one.raw for one in Journal(store).replay(Filter(types))]
+        expected = [item.raw for item in Journal(store).replay(Filter(types))]
         for _ in range(2):
-            assert lines(store, types) == expected
+            assert replayed(store, types) == expected
 
 
 def known(store: Store) -> list[str]:
@@ -45,7 +45,7 @@ def known(store: Store) -> list[str]:
 
 
 class Writers:
-    """Streams of a few writers who write in turns, and what may stand between their lines."""
+    """Streams of a few writers who write in turns, with damaged and foreign lines in between."""
 
     def __init__(self, store: Store, seed: int) -> None:
         self.store, self.chance, self._stamp = store, random.Random(seed), 1_760_000_000_000 << 16
@@ -56,7 +56,7 @@ class Writers:
         self._ids = ["01KAJ3Q8ZK0001V7M2C4D9T6RX"]
 
     def write(self, harm: float) -> None:
-        """Some segments more for each."""
+        """Write some more segments for each."""
         chance = self.chance
         parts: dict[str, list[tuple[int, list[bytes]]]] = {name: [] for name in self.names}
         for _ in range(chance.choice((3, 40, 200, 400))):
@@ -64,25 +64,26 @@ class Writers:
             if not parts[name] or chance.random() < 0.02:
                 parts[name].append((self.seqs[name] + 1, []))
             parts[name][-1][1].extend(self._lines(name, harm))
-        for name, found in parts.items():
+        for name, segments in parts.items():
             directory = Path(self.store.path, "journal", name)
             directory.mkdir(parents=True, exist_ok=True)
-            for first, rows in found:
+            for first, rows in segments:
                 end = b"" if chance.random() < harm else b"\n"
                 (directory / f"{first:012d}.jsonl").write_bytes(b"\n".join(rows) + end)
 
     def damage_one(self) -> None:
-        """Put another line of its stream, or nothing, in the place of one."""
+        """Replace one line by another of its stream, or by an empty one."""
         path = self.chance.choice(sorted(Path(self.store.path, "journal").glob("*/*")))
         rows = path.read_bytes().split(b"\n")
-        others = b"\n".join(one.read_bytes() for one in sorted(path.parent.glob("*"))).split(b"\n")
+        segments = sorted(path.parent.glob("*"))
+        others = b"\n".join(segment.read_bytes() for segment in segments).split(b"\n")
         rows[self.chance.choice((self.chance.randrange(len(rows)), -2, -1))] = self.chance.choice(
             [*others, b""]
         )
         path.write_bytes(b"\n".join(rows))
 
     def copy_one(self) -> None:
-        """As a store does with a stream that does not continue what it holds."""
+        """Copy a stream as a fork, as sync does if it does not continue what the store holds."""
         name = self.chance.choice(self.names)
         for path in Path(self.store.path, "journal", name).glob("*"):
             copy = path.parent.with_name(f"{name}!0badcafe") / path.name
@@ -94,7 +95,7 @@ class Writers:
         self._stamp += 1 + chance.getrandbits(17) * (chance.random() < 0.1)
         self.seqs[name] += 1
         kind = TYPES[2] if chance.random() < harm / 4 else chance.choice(TYPES[:2])
-        said = {
+        draft = {
             "type": kind,
             "body": {
                 "n": self.seqs[name],
@@ -102,17 +103,18 @@ class Writers:
             },
         }
         if chance.random() < 0.1:
-            said["body"] = {"a": "", "type": TYPES[0], "ts": ""}
+            draft["body"] = {"a": "", "type": TYPES[0], "ts": ""}
         if chance.random() < 0.03:
-            said = {
+            draft = {
                 "type": "coord.redacted",
                 "body": {"target": chance.choice(self._ids), "reason": "x"},
             }
         event_id = ids.mint(self._stamp, chance.randbytes(8))
         if chance.random() < harm:
-            event_id = chance.choice(self._ids)  # another has it, or it goes back
+            event_id = chance.choice(self._ids)  # used by another event, or not increasing
         self._ids = [*self._ids[-50:], event_id]
-        line = event.build(said, event_id, self._stamp >> 16, "acme", name, self.seqs[name], ME).raw
+        head = ("acme", name, self.seqs[name])
+        line = event.build(draft, event_id, self._stamp >> 16, head, ME).raw
         return self._harmed(line) if chance.random() < harm else [line]
 
     def _harmed(self, line: bytes) -> list[bytes]:
@@ -142,57 +144,55 @@ def test_the_lines_are_those_of_the_events(store: Store, seed: int) -> None:
     check(store)
 
 
-def test_what_is_known_is_not_looked_at_again(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_known_segment_is_not_parsed_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     Writers(store, 0).write(harm=0)
-    expected = lines(store)
+    expected = replayed(store)
     assert len(known(store)) == sum(1 for _ in Path(store.path, "journal").glob("*/*"))
     monkeypatch.setattr(event, "fields_of_all", None)
-    assert lines(store) == expected
+    assert replayed(store) == expected
 
 
-def test_a_segment_that_was_changed_is_looked_at_again(store: Store) -> None:
+def test_a_changed_segment_is_parsed_again(store: Store) -> None:
     journal = Journal(store)
     journal.append(ME, drafts(40))
-    assert len(lines(store)) == 40
+    assert len(replayed(store)) == 40
     path = segment(Path(store.path).parent)
     data = path.read_bytes()
     path.write_bytes(data.replace(b'"n":7}}', b'"n":7}!'))
-    assert len(lines(store)) == 39
+    assert len(replayed(store)) == 39
     assert known(store) == []
 
 
-def test_what_changed_just_now_is_not_trusted(shell: Shell) -> None:
+def test_a_segment_that_changed_just_now_is_not_known(shell: Shell) -> None:
     Journal(open_store(shell.cwd)).append(ME, drafts(40))
     assert len(shell("ev replay").lines) == 40
     assert not (shell.cwd / ".coord/local/plain").exists()
 
 
 @pytest.mark.parametrize("saved", [b"", b"[]", b"{}", b'{"boot":1}', b"\xff"])
-def test_a_bad_memory_is_none(store: Store, saved: bytes) -> None:
+def test_an_invalid_cache_is_ignored(store: Store, saved: bytes) -> None:
     Journal(store).append(ME, drafts(40))
     Path(store.path, "local/plain").write_bytes(saved)
-    assert len(lines(store)) == 40
+    assert len(replayed(store)) == 40
 
 
-def test_after_a_reboot_all_is_looked_at_again(
+def test_after_a_reboot_every_segment_is_parsed_again(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Journal(store).append(ME, drafts(40))
-    lines(store)
+    replayed(store)
     saved = json.loads(Path(store.path, "local/plain").read_bytes())
     Path(store.path, "local/plain").write_bytes(codec.dumps(saved | {"boot": "another"}))
     monkeypatch.setattr(event, "fields_of_all", None)
     with pytest.raises(TypeError):
-        lines(store)
+        replayed(store)
 
 
-def test_a_command_prints_the_same_by_each_way(shell: Shell) -> None:
+def test_a_command_prints_the_same_from_lines_and_from_events(shell: Shell) -> None:
     open_journal(shell.cwd).append(ME, [*drafts(3), {"type": "test.tock", "body": {}}])
-    for one, other in (
+    for fast, slow in (
         ("", "--type 'test.*'"),
         ("--type test.tock", "--type '*.tock'"),
         ("", "--until 2100-01-01"),
     ):
-        assert shell(f"ev replay {one}").out == shell(f"ev replay {other}").out != ""
+        assert shell(f"ev replay {fast}").out == shell(f"ev replay {slow}").out != ""
