@@ -15,7 +15,7 @@ import pytest
 from support import BIN, Done, Shell, git, open_store
 
 from coord_kernel import Store
-from coord_kernel.sync.intake import Held
+from coord_kernel.sync.held import Held
 
 NS = "refs/coord"
 

@@ -11,11 +11,12 @@ from coord_kernel.views.view import View
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any, ClassVar
 
     from coord_envelope.event import Event
     from coord_kernel.journal.journal import Journal
     from coord_kernel.rules.claims import ClaimsState
-    from coord_kernel.sync.exchange import Settle
+    from coord_kernel.sync.settle import Settle
 
 BUDGET_S = 10.0
 """How long a claim waits for the remote."""
@@ -37,7 +38,7 @@ class Verdict:
 
 
 class _Claimed(Entities):
-    fold = claims
+    fold: ClassVar[Any] = claims
 
 
 def ask(

@@ -12,77 +12,19 @@ import contextlib
 import os
 
 from coord_envelope import event, ids, world
-from coord_envelope.codec import Json
 from coord_kernel.store import disk, stamp
 from coord_kernel.streams.stream import SUFFIX, Stream
 from coord_kernel.sync import tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from coord_envelope.event import Event
     from coord_kernel.store.directory import Store
+    from coord_kernel.sync.held import Held
 
     Segments = list[tuple[int, str]]  # first seq and blob id of each, ascending
-
-_PLACE = (".git", "held")
-"""Beside the tips that were taken in: it is with those that a journal put back from a backup does not agree."""
-
-
-class Held:
-    """The blob ids of the files held, each read only when it has changed: its size, or the time its inode says."""
-
-    def __init__(self, store: Store) -> None:
-        from coord_envelope import codec
-
-        self._store = store
-        self._known: Json = {}
-        self._rewritten = False
-        with contextlib.suppress(ValueError):
-            saved = codec.loads(store.load(*_PLACE, most=1 << 26) or b"{}")
-            self._known = saved if isinstance(saved, dict) else {}
-
-    def oid(self, path: str) -> str | None:
-        """Of its whole lines; None if there is no such file, or it is too large to be synced.
-
-        Raises OSError if it cannot be read: who took that for none would take the file out of what is published.
-        """
-        data = b""
-        try:
-            fd = self._store.open(*path.split("/"))
-        except (FileNotFoundError, disk.IrregularError):
-            return None
-        try:
-            info = os.fstat(fd)
-            if info.st_size > tree.limit(path):
-                return None
-            key = [
-                info.st_size,
-                info.st_ctime_ns,
-            ]  # the size alone: a file put back may have grown to the same
-            known = self._known.get(path)
-            if isinstance(known, list) and known[:2] == key:
-                return str(known[2])
-            data = os.pread(fd, info.st_size, 0)
-            if isinstance(known, list) and tree.blob_id(whole(data[: known[0]], path)) != known[2]:
-                self._rewritten = True
-        finally:
-            os.close(fd)
-        found = tree.blob_id(whole(data, path))
-        self._known[path] = [*key, found]
-        return found
-
-    def lost(self, paths: Iterable[str]) -> bool:
-        """Is less here than there was, these being the paths that are? Then the journal was put back to an old one."""
-        here = {path for path in paths if self.oid(path)}
-        return self._rewritten or not here >= self._known.keys()
-
-    def save(self) -> None:
-        """Remember them for the next sync; forgotten, they are read again."""
-        from coord_envelope import codec
-
-        self._store.save(codec.dumps(self._known), *_PLACE)
 
 
 class Intake:

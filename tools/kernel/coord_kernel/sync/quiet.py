@@ -9,6 +9,7 @@ from coord_kernel.sync.wire import Wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from coord_envelope.codec import Json
     from coord_kernel.journal.journal import Journal
     from coord_kernel.store.directory import Store
     from coord_kernel.sync.remote import Remote
@@ -39,6 +40,18 @@ def quiet(journal: Journal, remote: Remote, seconds: float) -> bool:
             durable=False,
         )
     return bool(same)
+
+
+def remember(journal: Journal, remote: Remote, refs: dict[str, str], end: Json) -> None:
+    """Save what the remote holds after a sync, and the end of the journal that was given."""
+    done = {
+        "remote": remote.name,
+        "ts": world.format_ts(world.now_ms()),
+        "end": end,
+        "files": count(journal.store),
+        "refs": refs,
+    }
+    journal.store.save(codec.dumps(done), "local", "synced")
 
 
 def count(store: Store) -> int:

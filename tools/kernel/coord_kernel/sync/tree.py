@@ -44,6 +44,10 @@ class Manifest:
         self.refused: dict[str, str] = {}
         """What should be of the layout and is not: path → why."""
 
+    def entries(self) -> dict[str, tuple[int, str]]:
+        """All of it, for `write_tree`."""
+        return {path: regular(oid) for path, oid in self.files.items()} | self.others
+
     def report(self, name: str) -> list[str]:
         """What was refused of the ref, in a few sentences, however much it is."""
         some = list(self.refused.items())[:_SAID]

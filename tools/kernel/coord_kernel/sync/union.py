@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from coord_kernel.sync import publish
-from coord_kernel.sync.intake import Held, Intake, whole
+from coord_kernel.sync.held import Held
+from coord_kernel.sync.intake import Intake, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coord_envelope.errors import Unreachable
 from coord_envelope.platform import suppress
-from coord_kernel.store import locate
+from coord_kernel.store import init
 from coord_kernel.sync.git import DamagedError, Git, reason
 
 TYPE_CHECKING = False
@@ -133,7 +133,7 @@ class Wire:
         import shutil  # 3 ms
 
         shutil.rmtree(self.git.path)
-        locate.repository(self._store)
+        init.repository(self._store)
 
     def tidy(self) -> None:
         """Pack what a few hundred syncs left, if they did. For the rest of the time; that it failed is no matter."""

@@ -1,0 +1,250 @@
+"""A remote of git refs: what its refs hold is taken in, what this store gives is pushed.
+
+What `exchange` asks of a remote, in the order of a round:
+
+    fetch      look at the refs; take in those that are new
+    arbiter    the arbiter's ref, against the tip of it seen here
+    restore    give the arbiter what it has lost
+    publish    push this store's ref, and confirmations by compare-and-swap
+"""
+
+from __future__ import annotations
+
+from coord_envelope.errors import Unreachable
+from coord_envelope.platform import suppress
+from coord_kernel.store import init
+from coord_kernel.sync import arbiter, plan, publish, tree
+from coord_kernel.sync.contents import Contents
+from coord_kernel.sync.git import DamagedError
+from coord_kernel.sync.held import Held
+from coord_kernel.sync.intake import Intake
+from coord_kernel.sync.wire import Wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from git.db import GitDB
+
+    from coord_envelope.codec import Json
+    from coord_kernel.store.directory import Store
+    from coord_kernel.sync.plan import Arbiter, Plan, Tips
+    from coord_kernel.sync.remote import Remote
+
+
+class Refs:
+    """The refs of one remote, for one sync of so many seconds."""
+
+    objects: GitDB
+    """The objects that are here since the last fetch."""
+
+    def __init__(self, store: Store, remote: Remote, seconds: float) -> None:
+        self._store, self._remote, self.wire = store, remote, Wire(store, remote, seconds)
+        self.arbiter_ref = f"{remote.namespace}/arbiter"
+        self.received = dict[str, int]()
+        """Lines that arrived, by writer."""
+        self.sent = 0
+        """Lines that this store gave and the remote did not have."""
+        self.warnings: list[str] = []
+        self._refused: Tips = {}
+        """Refs that could not be moved, and their tips then."""
+
+    def own(self) -> str:
+        """The ref that this store pushes."""
+        return self._remote.own or f"{self._remote.namespace}/replica/{self._replica()}"
+
+    def left(self) -> float:
+        """Seconds left of the budget."""
+        return self.wire.git.left()
+
+    def open(self) -> None:
+        """Make sure that the store has a repository. Under the sync's lock."""
+        self.wire.git.sweep()
+        init.repository(self._store)
+
+    def mended(self, fault: Unreachable) -> bool:
+        """Was the store's own repository at fault, and is it mended now? Then try again."""
+        if isinstance(fault, DamagedError):
+            self.wire.anew()
+        elif not self.wire.mended():
+            return False
+        self.warnings.append("the store's own repository was damaged and has been repaired")
+        return True
+
+    # ---- in
+
+    def fetch(self) -> Tips:
+        """Take in what is new on the remote; its refs, with the tips that were taken in."""
+        tips, seen, held = self.wire.look(), self.wire.seen(), Held(self._store)
+        new = plan.fetches(tips, seen, held.lost(publish.paths(self._store)))
+        fetched = self._fetched(new) if new else {}
+        self.objects = self.wire.objects()
+        self._take(fetched, held)
+        known = seen | fetched  # a ref that cannot be fetched is as it was seen before
+        return {ref: known[ref] for ref in tips if ref in known}
+
+    def _fetched(self, refs: list[str]) -> Tips:
+        """The tips of these refs, fetched; a bad ref does not hold up the others.
+
+        Raises Unreachable if the remote is at fault, or this store's own ref cannot be fetched.
+        """
+        with suppress(Unreachable):
+            return self.wire.fetch(refs)
+        fetched: Tips = {}
+        for ref in refs:
+            try:
+                fetched |= self.wire.fetch([ref])
+            except Unreachable as fault:
+                if ref == self.own():
+                    raise  # a push that does not continue it would be refused
+                self.warnings.append(f"{self.name(ref)}: cannot be fetched ({fault.what}); ignored")
+        self.wire.look()
+        if len(fetched) < len(refs) and not self.wire.sound():
+            raise DamagedError("the store's own repository is damaged")
+        return fetched
+
+    def _take(self, tips: Tips, held: Held) -> None:
+        if not tips:
+            return
+        intake, taken = Intake(self._store, held), dict[str, str]()
+        manifests = {ref: tree.manifest(self.objects, tip) for ref, tip in sorted(tips.items())}
+        for ref, manifest in manifests.items():
+            self.warnings += manifest.report(self.name(ref))
+            if ref == self.own() and manifest.root is None:
+                with self._store.lock():  # a push cannot continue it, and is never forced
+                    self._store.renew_replica()
+            if ref != self.arbiter_ref or (manifest.root and self._continues(tips[ref])):
+                taken[ref] = tips[ref]
+        todo, lines = list(manifests), -1
+        while todo and lines < sum(intake.sources.values()):
+            lines = sum(intake.sources.values())
+            for ref in todo:
+                intake.take(manifests[ref].files, self._read, self.name(ref))
+            # What arrived early from one ref may follow what another one holds.
+            todo = [ref for ref in todo if self.name(ref) in intake.early]
+        intake.finish()
+        held.save()
+        self.warnings += [*intake.early.values(), *intake.warnings]
+        for writer, count in intake.sources.items():
+            self.received[writer] = self.received.get(writer, 0) + count
+        self.wire.note({ref: tip for ref, tip in taken.items() if ref not in todo})
+
+    def _read(self, oid: str, most: int) -> bytes:
+        return tree.read(self.objects, oid, most)
+
+    def _continues(self, tip: str) -> bool:
+        """Does the arbiter's tip continue the one seen here?"""
+        return self.wire.descends(tip, self.wire.seen().get(self.arbiter_ref, ""))
+
+    # ---- the arbiter
+
+    def arbiter(self, tips: Tips, confirms: bool) -> Arbiter:
+        """The arbiter's ref. Without anything to confirm, `lacks` is looked up only if it matters."""
+        ref = self.arbiter_ref
+        tip, seen = tips.get(ref, ""), self.wire.seen().get(ref, "")
+        ahead = tip == seen or self.wire.descends(tip, seen)
+        behind = not ahead and self.wire.descends(seen, tip)
+        look = not behind and (confirms or not ahead)
+        self._missing = arbiter.missing(self._store, self.objects, tip) if look else {}
+        return {
+            "ref": ref,
+            "tip": tip,
+            "seen": seen,
+            "ahead": ahead,
+            "behind": behind,
+            "lacks": bool(self._missing),
+        }
+
+    def restore(self, step: Plan, tips: Tips, seen: str) -> None:
+        """Give the arbiter the tip seen here, or the lines that it lacks."""
+        tip = step.push[self.arbiter_ref]
+        if step.restore_lines:
+            seen = arbiter.restored(self.objects, tip, self._missing)
+        else:
+            self.warnings.append("the arbiter was gone or put back; its confirmations are restored")
+        self._push({self.arbiter_ref: seen}, step, tips)
+
+    def merge(self, step: Plan, seen: str) -> bool:
+        """Push the arbiter that has both histories. False: it has moved meanwhile."""
+        ref, tip = self.arbiter_ref, step.push[self.arbiter_ref]
+        both = seen
+        if tree.manifest(self.objects, tip).root:
+            both = arbiter.merged(self.objects, tip, seen)
+        moved = bool(self.wire.push({ref: both}, {ref: tip}))
+        if moved:
+            self.wire.note({ref: both})
+        return moved
+
+    # ---- out
+
+    def extended(self, tip: str, drafts: Sequence[Json]) -> Tips:
+        """The arbiter's commit with these events more.
+
+        Raises ValueError or IndexError if it cannot be continued.
+        """
+        return {self.arbiter_ref: arbiter.extended(self._store, self.objects, tip, drafts)}
+
+    def contents(self, tips: Tips) -> Tips:
+        """The commit of this store's ref, if the ref must move; `tips` are those that stay."""
+        own, replica = self.own(), self._replica()
+        publish.make_durable(self._store, replica)
+        tip, held = tips.get(own), Held(self._store)
+        others = {
+            self.name(ref): tree.manifest(self.objects, oid)
+            for ref, oid in tips.items()
+            if ref != own
+        }
+        before = tree.manifest(self.objects, tip) if tip else tree.Manifest()
+        contents = Contents(self._store, self.objects, held, replica)
+        files = contents.files(others, before)
+        held.save()
+        root = tree.write_tree(self.objects, files)
+        if root == before.root or not (files or tip):
+            return {}
+        self.sent += contents.lines(files, before)
+        parents = [tip] if tip else []
+        return {own: tree.write_commit(self.objects, root, parents, f"coord: {replica}")}
+
+    def publish(self, commits: Tips, step: Plan, tips: Tips) -> set[str]:
+        """Push these commits; the refs that were moved. What the arbiter has now is taken in.
+
+        Raises Unreachable if a ref is refused twice from the same tip, or no answer came.
+        """
+        moved = self._push(commits, step, tips)
+        if self.arbiter_ref in moved:
+            self._take({self.arbiter_ref: commits[self.arbiter_ref]}, Held(self._store))
+        return moved
+
+    def refused(self) -> bool:
+        """Could a ref not be moved?"""
+        return bool(self._refused)
+
+    def delete(self, step: Plan) -> list[str]:
+        """Delete refs, each from its tip only; the names of those that are gone."""
+        gone = self.wire.push(dict.fromkeys(step.delete, ""), step.delete)
+        return sorted(map(self.name, gone))
+
+    def _push(self, commits: Tips, step: Plan, tips: Tips) -> set[str]:
+        # Our own ref's commit has the tip as its parent: a push that is not forced compares.
+        swaps = {ref: old for ref, old in step.push.items() if ref == self.arbiter_ref}
+        moved = self.wire.push(commits, {ref: old for ref, old in swaps.items() if ref in commits})
+        # The arbiter's tip is noted when it was taken in.
+        self.wire.note({ref: commits[ref] for ref in moved if ref != self.arbiter_ref})
+        for ref in commits.keys() - moved:
+            tip = tips.get(ref, "")
+            if self._refused.get(ref) == tip:
+                raise Unreachable(
+                    f"the remote refuses {ref}",
+                    where=self._remote.name,
+                    todo="check that you may push there; what the remote has was taken in",
+                )
+            self._refused[ref] = tip
+        return moved
+
+    def name(self, ref: str) -> str:
+        """What a ref is called in messages: the replica id, or `arbiter`."""
+        return ref.removeprefix(f"{self._remote.namespace}/").removeprefix("replica/")
+
+    def _replica(self) -> str:
+        with self._store.lock():
+            return self._store.replica()
