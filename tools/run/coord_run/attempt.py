@@ -154,8 +154,8 @@ class Attempt:
             path = place(plan.run, str(plan.n), f"{stream}.log")
             self._logs.append(Log(self._call.journal.store, path, pipe, self._preparation.mask))
         self._act(machine.boot_ns())
-        # Signals are taken before the question whether it ended: else a SIGCHLD between the two
-        # would wake nobody.
+        # Signals first, then the question whether it ended: the other way round a SIGCHLD between
+        # the two would wake nobody.
         while not process.over(any(log.open for log in self._logs) and self._why is None):
             self._wait()
             self._act(machine.boot_ns())
@@ -255,7 +255,7 @@ class Attempt:
             self._beat_at = now + lease_ns // 8
 
     def _finish(self, end: End, duration_ns: int) -> None:
-        """Append how it ended, however long that takes: else the command would be run again."""
+        """Append how it ended, however long that takes: without it the command would run again."""
         publish = self._call.journal.store if self._plan.body.get("publish_log") is True else None
         logs = zip(STREAMS, self._logs, strict=False)  # none, if it could not be started
         outputs = {stream: log.summary(publish) for stream, log in logs}

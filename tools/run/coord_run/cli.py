@@ -13,7 +13,7 @@ from coord_run.store import RUN, Runs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
@@ -41,21 +41,18 @@ def request(
     def add(t: Transaction, draft: Json) -> Event:
         return mine.add(call.journal.store, t, draft)
 
-    def batches() -> Iterator[list[tuple[str, Json | Fault]]]:
-        if argv:
-            body = requests.body(call, argv, execution, scheduling)
-            yield [("", requests.drafted(call, body, recording))]
-            return
-        options = {**execution.given(), **scheduling.given(), **recording.given()}
-        if any(value is not False for value in (options | {"allow_secret": False}).values()):
-            raise Usage("no command", todo="run request [options] -- ARGV...")
-        call.actor()
-        for batch in call.lines():
-            yield [(f"line {number}", _line(call, raw)) for number, raw in batch]
-
     call.out.id_ref = "run_id"
-    for batch in batches():
-        call.append_each(batch, bool(recording.allow_secret), add)
+    if argv:
+        described = requests.described(call, argv, execution, scheduling, recording)
+        call.append_each([("", described)], recording.allow_secret, add)
+        return
+    options = {**execution.given(), **scheduling.given(), **recording.given()}
+    if any(value is not False for value in (options | {"allow_secret": False}).values()):
+        raise Usage("no command", todo="run request [options] -- ARGV...")
+    call.actor()
+    for batch in call.lines():
+        drafts = [(f"line {number}", _line(call, raw)) for number, raw in batch]
+        call.append_each(drafts, recording.allow_secret, add)
 
 
 def _line(call: Call, raw: bytes) -> Json | Fault:
@@ -95,9 +92,9 @@ def exec_(
     from coord_run import foreground
     from coord_run import request as requests
 
-    body = requests.body(call, argv, execution, g.Scheduling(max_attempts=1))
-    draft = requests.drafted(call, body, recording)
-    return foreground.run(call, draft, substrate, bool(recording.allow_secret))
+    scheduling = g.Scheduling(max_attempts=1)
+    draft = requests.described(call, argv, execution, scheduling, recording)
+    return foreground.run(call, draft, substrate, recording.allow_secret)
 
 
 def poll(call: Call, ids: o.Ids = None) -> None:

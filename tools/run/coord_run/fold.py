@@ -52,8 +52,7 @@ def entities(event: Event) -> Iterable[str]:
 
 def step(state: Job | None, event: Event) -> Job:
     """The state after one event more, taken in order of event_id."""
-    if state is None:
-        state = _nothing()
+    state = _nothing() if state is None else state
     causality.know(state, event)
     claims.take(state, event)
     change = _CHANGES.get(event["type"])

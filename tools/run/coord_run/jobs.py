@@ -113,12 +113,12 @@ class Jobs(Entities):
 
     def _attempt(self, state: Job, claim: str, result: Result | None) -> AttemptRow:
         attempt, claimed = state["attempts"][claim], state["claims"].get(claim)
-        about = {name: attempt.get(name) for name in ("started", "host", "why")}
+        about = {k: attempt[k] for k in ("started", "host", "why") if attempt.get(k)}
         return {
             "n": attempt["n"],
             "claim": claim,
             "runner": claimed and claimed["agent"],
-            **{name: value for name, value in about.items() if value},  # type: ignore[typeddict-item]
+            **about,  # type: ignore[typeddict-item]
             **_shown(result, _OUTCOME),
         }
 

@@ -102,7 +102,7 @@ class Log:
             with suppress(OSError):
                 blobs.put(publish, os.pread(self._file, self._bytes, 0))
         data = b""
-        with suppress(OSError):  # the end is recorded all the same: else the job would run again
+        with suppress(OSError):  # its end is recorded all the same, or it would run again
             data = os.pread(self._file, TAIL_BYTES, max(0, self._bytes - TAIL_BYTES))
         tail = data.decode("utf-8", "replace").encode()[-TAIL_BYTES:].decode("utf-8", "ignore")
         try:

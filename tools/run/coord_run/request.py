@@ -23,9 +23,10 @@ _LINE = ("work", "work_id", "key", "cause", *draft.ENVELOPE)
 """The fields of a line besides those of the body."""
 
 
-def body(call: Call, argv: Sequence[str], execution: Execution, scheduling: Scheduling) -> Json:
-    """The body that the options describe. Raises Usage, BadData, OSError."""
-    how, when = execution, scheduling
+def described(
+    call: Call, argv: Sequence[str], how: Execution, when: Scheduling, recording: Recording
+) -> Json:
+    """The draft that the options describe. Raises Usage, BadData, OSError."""
     if when.retry not in (None, *RETRY):
         raise Usage(f"--retry {when.retry}: not a valid case", todo=f"use {' or '.join(RETRY)}")
     start_by = when.start_by and values.span(when.start_by, "--start-by")
@@ -40,16 +41,17 @@ def body(call: Call, argv: Sequence[str], execution: Execution, scheduling: Sche
         "timeout_ms": how.timeout and values.span(how.timeout, "--timeout"),
         "max_attempts": when.max_attempts,
         "retry": when.retry,
-        "backoff_ms": _span_from_0(when.backoff, "--backoff"),
-        "grace_ms": _span_from_0(how.grace, "--grace"),
+        "backoff_ms": None
+        if when.backoff is None
+        else values.span(when.backoff, "--backoff", least=0),
+        "grace_ms": None if how.grace is None else values.span(how.grace, "--grace", least=0),
         "publish_log": when.publish_log or None,
         "start_by": start_by and world.format_ts(world.now_ms() + start_by),
     }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _span_from_0(text: str | None, option: str) -> int | None:
-    return None if text is None else values.span(text, option, least=0)
+    body = {name: value for name, value in fields.items() if value is not None}
+    work = call.resolve(recording.work) if recording.work else None
+    keys = {"idempotency_key": recording.key, "cause": recording.cause}
+    return call.with_hops(draft.requested(body, work, **keys))
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -85,13 +87,6 @@ def _commit(ref: str) -> Json:
     from coord_run.worktree import reference  # subprocess: 18 ms
 
     return reference(ref)
-
-
-def drafted(call: Call, body: Json, recording: Recording) -> Json:
-    """The draft of a request with this body. Raises BadData."""
-    work = call.resolve(recording.work) if recording.work else None
-    key, cause = recording.key, recording.cause
-    return call.with_hops(draft.requested(body, work, idempotency_key=key, cause=cause))
 
 
 def line(call: Call, raw: bytes) -> Json:

@@ -1,4 +1,4 @@
-"""Where commands run: a substrate changes a command into one that runs it there when started here.
+"""Where commands run: a substrate changes a command so that, started here, it runs there.
 
 What is started here is in the attempt's process group. Its output and exit status are those of the
 job, and the job's command ends with it.

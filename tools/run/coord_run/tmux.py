@@ -48,7 +48,7 @@ def main(label: str, argv: Sequence[str]) -> int:
 
         signal.signal(signal.SIGTERM, passed_on)
         _tmux(label, "pipe-pane", "-t", "job", f"exec cat >'{out}'")
-        reader = os.open(out, os.O_RDONLY)  # waits for that cat: else it would read end of file
+        reader = os.open(out, os.O_RDONLY)  # waits for that cat: otherwise it reads end of file
         with open(gate, "w") as opened:  # waits for the shell that reads it
             opened.write("go\n")
         try:

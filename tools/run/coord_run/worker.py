@@ -40,7 +40,7 @@ from coord_run.logs import place
 from coord_run.notify import Notify
 from coord_run.pool import AttemptPool
 from coord_run.prepare import drop_tree
-from coord_run.process import kill_remains
+from coord_run.process import NEVER, kill_remains
 from coord_run.store import Runs
 
 TYPE_CHECKING = False
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 
 AGAIN_NS = 15_000_000_000
 """Pause before a worker tries again after a failure: a job that was released, a full disk."""
-DAY_MS = 86_400_000.0
-NEVER_NS = 1 << 63
 _ENDS = ("run.completed", "run.released", "run.conceded")
 _NEWS = ("run.cancelled", "run.claimed", "run.conceded", "run.completed")
 """What may end a running attempt."""
@@ -112,9 +110,8 @@ class Worker:
             if event.id in self._claims or _text(event["body"], "claim") in self._claims
         ]
         self._call.put(ours)
-        for event in ours:
-            if event["type"] in _ENDS:
-                self._claims.discard(_text(event["body"], "claim") or "")
+        ended = [event["body"] for event in ours if event["type"] in _ENDS]
+        self._claims.difference_update(_text(body, "claim") or "" for body in ended)
         for event in events:
             run, reason = _text(event.get("refs"), "run_id"), _text(event["body"], "reason")
             released = event["type"] == "run.released" and event in ours
@@ -160,9 +157,9 @@ class Worker:
             no_slot = slot is None
             if slot is not None and not self._take(slot):
                 break
-        wait = min(self._runs.jobs().next_ms(), pause if no_slot or self._locked else DAY_MS)
+        wait = min(self._runs.jobs().next_ms(), pause if no_slot or self._locked else 86_400_000.0)
         now = machine.boot_ns()
-        later = min((due for due in self._not_before.values() if due > now), default=NEVER_NS)
+        later = min((due for due in self._not_before.values() if due > now), default=NEVER)
         self._due = min(now + int(wait * 1_000_000), later)
         self._watch()
 
@@ -172,11 +169,9 @@ class Worker:
     def _slot(self) -> int | None:
         """A slot that no attempt of this agent holds, on any worker of this store."""
         agent = self._call.actor()["agent_id"].replace(":", ".", 1)
-        for number in range(self._slots):
-            slot = pins.take(self._store, "local", "slots", agent, str(number))
-            if slot is not None:
-                return slot
-        return None
+        names = (("local", "slots", agent, str(number)) for number in range(self._slots))
+        slots = (pins.take(self._store, *path) for path in names)
+        return next((slot for slot in slots if slot is not None), None)
 
     def _take(self, slot: int) -> bool:
         """Claim the first job that is free for this worker, and begin it. Was there any?"""
