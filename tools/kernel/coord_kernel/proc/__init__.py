@@ -1,4 +1,4 @@
-"""Child processes: starting them, and not outliving or being outlived by them.
+"""Child processes: running programs, becoming a command, not leaving processes behind.
 
 Imports the envelope and the rooms above: `rules`, `store`, `streams`, `views`.
 """

@@ -1,4 +1,4 @@
-"""A child process that becomes a command, and does not outlive who started it, as far as the kernel can see to that."""
+"""A child process that becomes a command and, as far as the kernel allows, dies with its parent."""
 
 from __future__ import annotations
 
@@ -22,33 +22,34 @@ PASSED_ON = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
-"""Signals that are for the command, when they come to who started it."""
+"""Signals that a wrapper forwards to its command."""
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def dies_with_parent() -> Callable[[], bool]:
-    """What, called in a child, has the kernel kill it when its parent dies: False if that was before.
+    """A function for the child: the kernel will kill it when its parent dies.
 
-    Made in the parent: it imports.
+    It returns False if the parent has died already. Made in the parent, because it imports. The
+    kernel part is Linux only.
     """
     prctl, parent = _prctl(), os.getpid()
 
-    def ask() -> bool:
+    def request() -> bool:
         if prctl:
             prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
         return os.getppid() == parent
 
-    return ask
+    return request
 
 
 def adopt_orphans() -> bool:
-    """From here on this process is the parent of whom its descendants leave behind, daemons too. Linux only."""
+    """Become the parent of every process that a descendant orphans. Linux only; False elsewhere."""
     prctl = _prctl()
     return bool(prctl and prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
 def children() -> list[int]:
-    """The processes whose parent this one is. Linux only."""
+    """The ids of this process's children. Linux only; empty elsewhere."""
     try:
         with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
             return [int(pid) for pid in file.read().split()]
@@ -62,47 +63,50 @@ def _prctl() -> Callable[..., int] | None:
 
         return CDLL(None).prctl
     except (ImportError, AttributeError, OSError):
-        return None  # no Linux
+        return None  # not Linux
 
 
 def become(
     argv: Sequence[str], environment: Mapping[str, str], complain: Callable[[Fault], None]
 ) -> NoReturn:
-    """In a child: be the command. It ends with 127 if that is not there, 126 if it cannot be run, and says so."""
+    """In a child: replace this process by the command.
+
+    If that fails it complains and exits 127 if the command was not found, 126 if it cannot be run.
+    """
     try:
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ours, and Python's own, to ignore
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ignored by us and by Python
             signal.signal(number, signal.SIG_DFL)
         for number in (signal.SIGCHLD, *PASSED_ON):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
         os.execvpe(argv[0], list(argv), environment)
     except (OSError, ValueError) as error:
-        what = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-        complain(Fault(what.lower(), where=argv[0]))
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        complain(Fault(reason.lower(), where=argv[0]))
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
     finally:
         os._exit(Fault.status)
 
 
 class Signals:
-    """Signals that came, noted instead of acted on. `fd` is readable once one did."""
+    """Signals that are collected instead of acted on. `fd` becomes readable when one arrives."""
 
     def __init__(self, *numbers: int) -> None:
-        self.fd, ring = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._noted: list[int] = []
+        self.fd, wakeup = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._received: list[int] = []
         for number in numbers:
-            # Who was started with one ignored (a background job, nohup) goes on ignoring it.
+            # A process that was started with one ignored (a background job, nohup) ignores it.
             if number == signal.SIGCHLD or signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._note)
-        signal.set_wakeup_fd(ring)
+                signal.signal(number, self._receive)
+        signal.set_wakeup_fd(wakeup)
 
     def take(self) -> list[int]:
-        """Those that came since the last time."""
+        """Those that arrived since the last call."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.fd, 4096)
-        noted, self._noted = self._noted, []
-        return noted
+        received, self._received = self._received, []
+        return received
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self._noted.append(number)
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        self._received.append(number)
