@@ -7,12 +7,12 @@ no index, no checkout.
 from __future__ import annotations
 
 import os
-import select
 import time
 
 from coord_envelope import world
 from coord_envelope.errors import Unreachable
-from coord_envelope.platform import signal, suppress
+from coord_envelope.platform import suppress
+from coord_kernel.proc import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 _KEPT = ("GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_ASKPASS")
 """How the user reaches a remote. All other GIT_* may be a hook's, and name another repository."""
-_DEFAULT = (signal.SIGPIPE, signal.SIGXFSZ)
-"""Signals that Python or we ignore, and git must not."""
 _ALWAYS = (
     ("core.hooksPath", "/dev/null"),
     ("core.autocrlf", "false"),
@@ -105,8 +103,7 @@ def run(
 ) -> tuple[int, bytes, bytes]:
     """Run a program of git's: its status, what it prints, what it says. Raises TimeoutError.
 
-    It and what it starts are ended when the time is up or we are interrupted. (subprocess would do it, and takes 6 ms
-    to import: as long as a look at the remote.)
+    It and what it starts are ended when the time is up or we are interrupted.
     """
     clean = {
         name: value
@@ -119,71 +116,10 @@ def run(
         "GIT_NO_REPLACE_OBJECTS": "1",
         **(env or {}),
     }
-    given, out, error = os.pipe(), os.pipe(), os.pipe()
-    theirs, ours, said = (
-        (given[0], out[1], error[1]),
-        {given[1], out[0], error[0]},
-        {out[0]: b"", error[0]: b""},
-    )
-    before = signal.signal(
-        signal.SIGPIPE, signal.SIG_IGN
-    )  # one that ends without reading must not end us
     try:
-        pid = _started(argv, clean, theirs)
-        try:
-            _converse(ours, given[1], stdin, said, time.monotonic() + seconds)
-        except BaseException:
-            os.killpg(pid, signal.SIGKILL)
-            raise
-        finally:
-            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    finally:
-        signal.signal(signal.SIGPIPE, before)
-        for fd in ours:
-            os.close(fd)
-    return status, said[out[0]], said[error[0]]
-
-
-def _started(argv: Sequence[str], env: dict[str, str], ends: Sequence[int]) -> int:
-    actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(ends)]
-    try:
-        return os.posix_spawnp(
-            argv[0], list(argv), env, file_actions=actions, setsid=True, setsigdef=_DEFAULT
-        )
+        return spawn.run(argv, clean, stdin, seconds)
     except FileNotFoundError:
         raise Unreachable("git is not installed", todo="sync needs it") from None
-    finally:
-        for fd in ends:
-            os.close(fd)
-
-
-def _converse(ours: set[int], given: int, rest: bytes, said: dict[int, bytes], end: float) -> None:
-    """Write all of `rest` to `given`, gather what the others say, and close each at its end. Raises TimeoutError."""
-    poll = select.poll()
-    os.set_blocking(given, False)
-    for fd in ours:
-        poll.register(fd, select.POLLOUT if fd == given else select.POLLIN)
-    while ours:
-        ready = poll.poll(max(0.0, end - time.monotonic()) * 1000)
-        if not ready:
-            raise TimeoutError
-        for fd, _ in ready:
-            if fd == given:
-                more = rest = rest[_written(fd, rest) :]
-            else:
-                more = os.read(fd, 1 << 16)
-                said[fd] += more
-            if not more:
-                poll.unregister(fd)
-                ours.remove(fd)
-                os.close(fd)
-
-
-def _written(fd: int, data: bytes) -> int:
-    try:
-        return os.write(fd, data[: 1 << 16])
-    except BrokenPipeError:
-        return len(data)
 
 
 def reason(error: bytes) -> str:
