@@ -1,4 +1,4 @@
-"""What the tests of run share: a worker that runs, a gate that a job waits at, and who is left of its processes."""
+"""What the tests of run share: a running worker, a gate that a job waits at, its processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support import Json, Shell
 
 
 def requested(shell: Shell, command: str, options: str = "") -> str:
-    """The id of a job that was requested."""
+    """Request a job; its id."""
     return str(shell(f"run request {options} -o id -- {command}").out.strip())
 
 
@@ -22,20 +22,20 @@ def state(shell: Shell, run: str) -> Json:
 
 
 def types(shell: Shell, run: str) -> list[str]:
-    """What was said of a job."""
+    """The types of the events about a job, without their namespace."""
     return [
-        one["type"][4:]
-        for one in shell("ev replay --type 'run.*'").lines
-        if one["refs"]["run_id"] == run
+        event["type"][4:]
+        for event in shell("ev replay --type 'run.*'").lines
+        if event["refs"]["run_id"] == run
     ]
 
 
 @contextlib.contextmanager
 def worker(shell: Shell, options: str = "", **env: str) -> Iterator[Watched]:
-    """A worker that runs until it is told to end."""
+    """A worker that runs until the block or a signal ends it."""
     words = " ".join(f"{name}='{value}'" for name, value in env.items())
-    with Watched(shell, f"env {words} run worker {options}") as found:
-        yield found
+    with Watched(shell, f"env {words} run worker {options}") as watched:
+        yield watched
 
 
 class Gate:
@@ -46,7 +46,7 @@ class Gate:
         os.mkfifo(self.path)
 
     def open(self) -> None:
-        """Let one through, as soon as it is there."""
+        """Let one job through, as soon as it waits."""
         with self.path.open("w") as opened:
             opened.write("go\n")
 
@@ -54,14 +54,14 @@ class Gate:
 def ended(pid: int) -> bool:
     """Wait until a process is gone."""
     try:
-        watched = os.pidfd_open(pid)
+        process = os.pidfd_open(pid)
     except ProcessLookupError:
         return True
     try:
-        return bool(select.select([watched], [], [], PATIENCE_S)[0])
+        return bool(select.select([process], [], [], PATIENCE_S)[0])
     finally:
-        os.close(watched)
+        os.close(process)
 
 
 def children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -18,15 +18,15 @@ from support import Shell
 
 
 def needs(*programs: str) -> str:
-    found = next((path for path in map(shutil.which, programs) if path), None)
-    if not found:
+    path = next(filter(None, map(shutil.which, programs)), None)
+    if not path:
         pytest.skip(f"{' or '.join(programs)} is not installed")
-    return found
+    return path
 
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An sshd of this test's own, and a host that ssh knows it by."""
+    """An sshd for this test; the directory of an ssh that knows it as `box`."""
     sshd, ssh = needs("sshd", "/usr/sbin/sshd"), needs("ssh")
     home = tmp_path / "ssh"
     home.mkdir(mode=0o700)
@@ -77,7 +77,7 @@ def over_ssh(shell: Shell, host: str) -> Shell:
     return shell
 
 
-def test_over_ssh_all_is_as_it_is_here(over_ssh: Shell) -> None:
+def test_a_command_runs_over_ssh_as_it_does_here(over_ssh: Shell) -> None:
     words = "sh -c 'pwd; cat; echo $A $RUN_ATTEMPT; echo \"$1\" >&2; exit 3' sh 'a  \"b'"
     options = f"--substrate ssh:box:{over_ssh.cwd} --env 'A=x  y' --input -"
     done = over_ssh(f"run exec {options} -- {words}", stdin="in\n", expect=3)
@@ -91,7 +91,7 @@ echo "$TOKEN"
 """
 
 
-def test_over_ssh_a_secret_is_in_no_process_list(over_ssh: Shell) -> None:
+def test_over_ssh_no_process_list_shows_a_secret(over_ssh: Shell) -> None:
     (over_ssh.cwd / "probe").write_text(PROBE)
     line = f"run exec --substrate ssh:box:{over_ssh.cwd} --secret TOKEN -- sh probe"
     assert over_ssh(line, TOKEN="value-of-it").out == "nowhere\n***\n"
@@ -109,7 +109,7 @@ def test_over_ssh_the_command_ends_with_the_attempt(over_ssh: Shell) -> None:
         assert attached.child.wait(PATIENCE_S) == 125
 
 
-def test_a_host_that_is_not_there_is_an_error_not_a_result(over_ssh: Shell) -> None:
+def test_an_unreachable_host_is_an_error_not_a_result(over_ssh: Shell) -> None:
     done = over_ssh("run exec --substrate ssh:nowhere.invalid -- true", expect=125)
     assert "ssh ended with 255" in done.err
     assert over_ssh("run ls --all").one["outcome"] == "error"
@@ -150,7 +150,7 @@ def test_in_a_container_the_work_tree_is_there(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("kind", ["tmux", "ssh:box", "container:box"])
-def test_a_program_that_is_missing_is_said(shell: Shell, kind: str) -> None:
+def test_a_missing_program_is_reported(shell: Shell, kind: str) -> None:
     bin_ = shell.cwd / "bin"
     bin_.mkdir()
     os.symlink(shutil.which("run", path=shell.env["PATH"]) or "", bin_ / "run")
@@ -158,8 +158,8 @@ def test_a_program_that_is_missing_is_said(shell: Shell, kind: str) -> None:
     assert "is not installed" in done.err
 
 
-def test_a_terminal_that_goes_away_in_the_midst_of_the_mark_is_the_end(tmp_path: Path) -> None:
-    """History: what copies its output read the end of it for ever."""
+def test_a_terminal_that_closes_within_the_mark_ends_the_copy(tmp_path: Path) -> None:
+    """History: the copy read end of file for ever."""
     (tmp_path / "out").write_bytes(b"hello\033]mark;1")
     line = "import os, sys; from coord_run.tmux import _copied; sys.exit(_copied(os.open('out', 0), b'\\033]mark;'))"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""run worker: whatever dies, a job ends once, and nobody of it is left."""
+"""run worker: whatever dies, a job ends once, and none of its processes is left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from run.jobs import Gate, children, ended, requested, state, types, worker
 from support import Json, Shell, check_invariants, git, open_journal, open_store
 
 FAMILY = "sh -c 'sleep 1000 & echo $!; echo $$; wait'"
-"""A command that says its child's process id and its own, and waits."""
+"""A command that prints its child's process id and its own, and waits."""
 
 
 def family(attached: Watched) -> list[int]:
@@ -24,18 +24,18 @@ def family(attached: Watched) -> list[int]:
 
 
 def patched(module: str, setting: str) -> str:
-    """A `run` of which a number in a module is another, so that no test waits for it, or is too slow for it."""
+    """A `run` with another number in a module, so that no test has to wait or hurry."""
     return f"{sys.executable} -c 'import {module} as m; m.{setting}; from coord_run.cli import main; main()'"
 
 
-def completed(found: Watched) -> str:
-    """The next job that a worker says is completed."""
-    while (told := json.loads(found.line()))["type"] != "run.completed":
+def completed(watched: Watched) -> str:
+    """The next job that a worker prints as completed."""
+    while (event := json.loads(watched.line()))["type"] != "run.completed":
         pass
-    return str(told["refs"].get("run_id"))
+    return str(event["refs"].get("run_id"))
 
 
-def test_attach_shows_output_while_it_is_made_and_ends_with_the_status(shell: Shell) -> None:
+def test_attach_prints_output_as_it_comes_and_exits_with_the_status(shell: Shell) -> None:
     gate = Gate(shell.cwd)
     run = requested(shell, "sh -c 'echo one; read x <gate; echo two; exit 7'")
     with Watched(shell, f"run attach {run}") as early, worker(shell):
@@ -57,41 +57,41 @@ def test_logs_follow_one_stream(shell: Shell) -> None:
         assert logs.rest() == [b"two"]
 
 
-def test_who_attaches_ends_when_its_reader_is_gone(shell: Shell) -> None:
-    """History: it said how the job stood, as if that were over."""
+def test_attach_ends_when_its_reader_is_gone(shell: Shell) -> None:
+    """History: it reported the status of the job, as if that were over."""
     run = requested(shell, "true")
     done = shell(f"run attach {run} | true")
     assert (done.out, done.err) == ("", "")
 
 
 def test_exec_is_ended_by_a_signal_and_the_command_with_it(shell: Shell) -> None:
-    with Watched(shell, f"run exec -- {FAMILY}") as found:
-        pids = family(found)
-        found.child.send_signal(signal.SIGINT)
+    with Watched(shell, f"run exec -- {FAMILY}") as crew:
+        pids = family(crew)
+        crew.child.send_signal(signal.SIGINT)
         assert all(map(ended, pids))
-        assert found.child.wait(PATIENCE_S) == -signal.SIGINT
+        assert crew.child.wait(PATIENCE_S) == -signal.SIGINT
 
 
 def test_exec_ends_when_its_attempt_is_killed(shell: Shell) -> None:
-    """History: nobody said that the attempt was over, and it waited for ever."""
-    with Watched(shell, f"run exec -- {FAMILY}") as found:
-        pids = family(found)
-        (attempt,) = children(found.child.pid)
+    """History: the claim was not released, and it waited for ever."""
+    with Watched(shell, f"run exec -- {FAMILY}") as crew:
+        pids = family(crew)
+        (attempt,) = children(crew.child.pid)
         os.kill(attempt, signal.SIGKILL)
         assert all(map(ended, pids))
-        assert found.child.wait(PATIENCE_S) == 125
+        assert crew.child.wait(PATIENCE_S) == 125
     assert shell("run ls --all").one["status"] == "lost"
 
 
 def test_what_exec_runs_can_be_cancelled(shell: Shell) -> None:
-    with Watched(shell, f"run exec -- {FAMILY}") as found:
-        pids = family(found)
+    with Watched(shell, f"run exec -- {FAMILY}") as crew:
+        pids = family(crew)
         shell("run ls | run cancel --reason enough")
         assert all(map(ended, pids))
-        assert found.child.wait(PATIENCE_S) == 125
+        assert crew.child.wait(PATIENCE_S) == 125
 
 
-def test_attach_goes_on_when_the_worker_dies_and_the_job_is_tried_again(shell: Shell) -> None:
+def test_attach_continues_when_the_worker_dies_and_the_job_is_retried(shell: Shell) -> None:
     run = requested(shell, "sh -c 'echo $RUN_ATTEMPT; test $RUN_ATTEMPT = 2 || sleep 1000; exit 4'")
     with Watched(shell, f"run attach {run}") as attached:
         with worker(shell) as first:
@@ -106,23 +106,23 @@ def test_attach_goes_on_when_the_worker_dies_and_the_job_is_tried_again(shell: S
 
 
 @pytest.mark.parametrize("victims", ["worker", "attempt", "both"])
-def test_whoever_is_killed_the_whole_group_dies_and_the_job_is_given_back(
+def test_whatever_is_killed_the_whole_group_dies_and_the_job_is_released(
     shell: Shell, victims: str
 ) -> None:
     run = requested(shell, FAMILY)
-    with worker(shell) as found, Watched(shell, f"run attach {run}") as attached:
+    with worker(shell) as crew, Watched(shell, f"run attach {run}") as attached:
         pids = family(attached)
-        (attempt,) = children(found.child.pid)
+        (attempt,) = children(crew.child.pid)
         dying = {
-            "worker": [found.child.pid],
+            "worker": [crew.child.pid],
             "attempt": [attempt],
-            "both": [found.child.pid, attempt],
+            "both": [crew.child.pid, attempt],
         }[victims]
         for pid in dying:
             os.kill(pid, signal.SIGSTOP)  # so that none of them sees the other die
         for pid in dying:
             os.kill(pid, signal.SIGKILL)
-        with worker(shell, "--max 1") if victims != "attempt" else found:
+        with worker(shell, "--max 1") if victims != "attempt" else crew:
             assert all(
                 map(ended, pids)
             )  # if both died, what the command started is found by the next worker
@@ -135,71 +135,71 @@ def test_whoever_is_killed_the_whole_group_dies_and_the_job_is_given_back(
 
 def test_a_job_whose_workers_all_die_is_lost(shell: Shell) -> None:
     run = requested(shell, FAMILY, "--max-attempts 1")
-    with worker(shell) as found, Watched(shell, f"run attach {run}") as attached:
+    with worker(shell) as crew, Watched(shell, f"run attach {run}") as attached:
         pids = family(attached)
-        found.child.kill()
+        crew.child.kill()
         assert all(map(ended, pids))
         assert attached.child.wait(PATIENCE_S) == 125
     shell("run worker --once")
     assert state(shell, run)["status"] == "lost"
 
 
-def test_a_signal_drains_and_a_second_gives_back(shell: Shell) -> None:
+def test_a_signal_drains_and_a_second_releases(shell: Shell) -> None:
     gate = Gate(shell.cwd)
     first = requested(shell, "sh -c 'echo; read x <gate'")
-    with Watched(shell, f"run attach {first}") as attached, worker(shell, "--slots 2") as found:
+    with Watched(shell, f"run attach {first}") as attached, worker(shell, "--slots 2") as crew:
         attached.line()
-        found.child.send_signal(signal.SIGTERM)
+        crew.child.send_signal(signal.SIGTERM)
         second = requested(shell, FAMILY)
         gate.open()
-        assert found.child.wait(PATIENCE_S) == 0
+        assert crew.child.wait(PATIENCE_S) == 0
     assert (state(shell, first)["status"], state(shell, second)["status"]) == (
         "completed",
         "requested",
     )
-    with worker(shell) as found, Watched(shell, f"run attach {second}") as attached:
+    with worker(shell) as crew, Watched(shell, f"run attach {second}") as attached:
         pids = family(attached)
         for number in (signal.SIGINT, signal.SIGTERM):  # two of one kind may come as one
-            found.child.send_signal(number)
+            crew.child.send_signal(number)
         assert all(map(ended, pids))
-        assert found.child.wait(PATIENCE_S) == 0
+        assert crew.child.wait(PATIENCE_S) == 0
     assert state(shell, second)["status"] == "requested"
     assert state(shell, second)["attempts"][0]["why"] == "its worker was stopped"
 
 
 def test_an_idle_worker_ends_at_once(shell: Shell) -> None:
-    with worker(shell, NOTIFY_SOCKET="") as found:
+    with worker(shell, NOTIFY_SOCKET="") as crew:
         requested(shell, "true")
-        while b"completed" not in found.line():
+        while b"completed" not in crew.line():
             pass
-        found.child.send_signal(signal.SIGINT)
-        assert found.child.wait(PATIENCE_S) == 0
+        crew.child.send_signal(signal.SIGINT)
+        assert crew.child.wait(PATIENCE_S) == 0
 
 
-def test_a_store_that_cannot_be_written_for_a_while_ends_no_worker(shell: Shell) -> None:
-    """History: the slot of the attempt that could not be written was never free again."""
+def test_a_worker_survives_a_store_that_cannot_be_written_for_a_while(shell: Shell) -> None:
+    """History: the slot of an attempt whose claim could not be written stayed taken."""
     first = requested(shell, "true")
     lock, aside = shell.cwd / ".coord/local/lock", shell.cwd / ".coord/local/aside"
     lock.rename(aside)
     lock.mkdir()
     assert "lock: not a regular file" in shell("run worker --once", expect=74).err
-    with Watched(shell, "run worker", stderr=subprocess.PIPE) as found:
-        assert found.child.stderr
-        assert b"lock: not a regular file" in found.child.stderr.readline()
+    with Watched(shell, "run worker", stderr=subprocess.PIPE) as crew:
+        assert crew.child.stderr
+        assert b"lock: not a regular file" in crew.child.stderr.readline()
         lock.rmdir()
         aside.rename(lock)
-        second = requested(shell, "true")  # which it hears of
-        done = {completed(found) for _ in range(2)}
-        found.child.stderr.close()
+        second = requested(shell, "true")  # which wakes it
+        done = {completed(crew) for _ in range(2)}
+        crew.child.stderr.close()
     assert done == {first, second}
 
 
-def test_what_others_say_of_jobs_ends_no_worker(shell: Shell) -> None:
-    """History: whoever could push ended every worker with an event whose claim was a list, or that had no reason."""
+def test_a_worker_survives_forged_events(shell: Shell) -> None:
+    """History: an event whose claim was a list, or without a reason, ended every worker."""
     journal = open_journal(shell.cwd)
-    with worker(shell, "--slots 2") as found:
+    with worker(shell, "--slots 2") as crew:
         run = requested(shell, "sleep 1000")
-        claim = json.loads(found.line())
+        claim = json.loads(crew.line())
         assert claim["type"] == "run.claimed"
         for refs in ({}, {"run_id": run}):
             body: Json
@@ -213,11 +213,11 @@ def test_what_others_say_of_jobs_ends_no_worker(shell: Shell) -> None:
                         {"agent_id": "agent:mallory"}, [{"type": kind, "refs": refs, "body": body}]
                     )
         second = requested(shell, "true")
-        while completed(found) != second:
+        while completed(crew) != second:
             pass
 
 
-def test_slots_are_those_of_all_workers_of_an_agent(shell: Shell) -> None:
+def test_slots_are_shared_by_all_workers_of_an_agent(shell: Shell) -> None:
     gate = Gate(shell.cwd)
     first = requested(shell, "sh -c 'echo; read x <gate'")
     with Watched(shell, f"run attach {first}") as attached, worker(shell, "--slots 1"):
@@ -231,7 +231,7 @@ def test_slots_are_those_of_all_workers_of_an_agent(shell: Shell) -> None:
         assert attached.child.wait(PATIENCE_S) == 0
 
 
-def test_the_time_limit_ends_also_who_ignores_it(shell: Shell) -> None:
+def test_the_time_limit_ends_a_command_that_ignores_signals(shell: Shell) -> None:
     words = "sh -c 'trap \"\" TERM; echo up; while :; do sleep 1000; done'"
     done = shell(f"run exec --timeout 2s --grace 50ms -- {words}", expect=124)
     assert done.out == "up\n"
@@ -240,13 +240,13 @@ def test_the_time_limit_ends_also_who_ignores_it(shell: Shell) -> None:
     assert (shown["outcome"], shown["code"]) == ("timeout", 137)
 
 
-def test_a_command_that_obeys_is_not_killed(shell: Shell) -> None:
+def test_a_command_that_ends_on_a_signal_is_not_killed(shell: Shell) -> None:
     words = "sh -c 'trap \"echo bye; exit 3\" TERM; sleep 1000 & wait'"
     assert shell(f"run exec --timeout 2s -- {words}", expect=124).out == "bye\n"
     assert shell("run ls --all").one["code"] == 3
 
 
-def test_a_job_that_runs_is_cancelled(shell: Shell) -> None:
+def test_a_running_job_is_cancelled(shell: Shell) -> None:
     run = requested(shell, FAMILY, "--retry any")
     with worker(shell), Watched(shell, f"run attach {run}") as attached:
         pids = family(attached)
@@ -262,13 +262,13 @@ def test_a_job_that_runs_is_cancelled(shell: Shell) -> None:
 
 
 def test_a_daemon_does_not_outlive_its_job(shell: Shell) -> None:
-    """Also one that left the session, the group and its parents; Linux makes the attempt its parent."""
+    """Even if it left the session, the group and its parents: Linux makes the attempt its parent."""
     daemon = '(setsid sh -c "sleep 1000 & echo \\$! >pid; wait" >/dev/null 2>&1 &)'
     shell(f"run exec -- sh -c 'mkfifo ready; {daemon}; until test -s pid; do :; done'")
     assert ended(int((shell.cwd / "pid").read_text()))
 
 
-def test_who_is_left_behind_may_still_finish_its_output(shell: Shell) -> None:
+def test_a_process_left_behind_may_finish_its_output(shell: Shell) -> None:
     gate, patient = Gate(shell.cwd), patched("coord_run.process", "LINGER_NS = 60_000_000_000")
     run = requested(shell, "sh -c '(read x <gate; echo late) & echo early'")
     with Watched(shell, f"run attach {run}") as attached, Watched(shell, f"{patient} worker"):
@@ -288,18 +288,18 @@ def late(self, now):
 Attempt._act = late
 main()
 """
-"""A `run` whose attempts look at their signals only when the command has ended."""
+"""A `run` whose attempts take signals only when the command has ended."""
 
 
-def test_an_end_is_heard_although_its_output_is_held_open(shell: Shell) -> None:
-    """History: the signal was taken just after it was asked whether the command had ended, and nothing woke it up."""
+def test_an_end_is_noticed_although_the_output_is_held_open(shell: Shell) -> None:
+    """History: a signal between the question whether the command ended and the wait woke nobody."""
     (shell.cwd / "late.py").write_text(LATE)
     run = requested(shell, "sh -c 'sleep 1000 &'")
     shell(f"{sys.executable} late.py worker --once")
     assert state(shell, run)["outcome"] == "exit"
 
 
-def test_a_log_has_its_bound(shell: Shell) -> None:
+def test_a_log_is_bounded(shell: Shell) -> None:
     most = 64 << 20
     run = requested(shell, f"head -c {most + 5_000_000} /dev/zero")
     shell("run worker --once")
@@ -309,7 +309,7 @@ def test_a_log_has_its_bound(shell: Shell) -> None:
 
 
 def test_output_that_looks_like_a_credential_does_not_lose_the_result(shell: Shell) -> None:
-    """History: the event of the end would be refused, and the job run again."""
+    """History: the event of the end would be refused, and the job would run again."""
     key = "AKIA" + "ABCDEFGHIJKLMNOP"
     run = requested(shell, "printf 'AKI%s' AABCDEFGHIJKLMNOP")
     shell("run worker --once")
@@ -318,8 +318,8 @@ def test_output_that_looks_like_a_credential_does_not_lose_the_result(shell: She
     assert shell(f"run logs {run}").out == key
 
 
-def test_a_late_result_is_not_taken_from_who_knew(shell: Shell) -> None:
-    """The first worker stands still, its attempt lapses, another ends the job; then the first goes on."""
+def test_an_attempt_that_lost_its_job_writes_no_result(shell: Shell) -> None:
+    """The first worker is suspended, its attempt lapses, another ends the job; then it continues."""
     gate = Gate(shell.cwd)
     shell.env |= {"COORD_NOW": "2036-01-17T12:00:00Z"}
     run = requested(
@@ -345,7 +345,7 @@ def test_a_late_result_is_not_taken_from_who_knew(shell: Shell) -> None:
 
 
 def test_a_heartbeat_keeps_the_job(shell: Shell) -> None:
-    """With a short lease, so that it is not waited for; the job ends when it has seen one."""
+    """With a short lease, to save time; the job ends when it sees a heartbeat."""
     run = requested(
         shell, "sh -c 'until grep -q run.heart[b]eat .coord/journal/*/*.jsonl; do :; done'"
     )
@@ -355,20 +355,20 @@ def test_a_heartbeat_keeps_the_job(shell: Shell) -> None:
     check_invariants(open_store(shell.cwd))
 
 
-def test_systemd_is_told_what_it_asks_for(shell: Shell) -> None:
+def test_systemd_is_notified(shell: Shell) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
         line.bind("notify")
         line.settimeout(PATIENCE_S)
-        with worker(shell, NOTIFY_SOCKET=f"{shell.cwd}/notify", WATCHDOG_USEC="20000") as found:
+        with worker(shell, NOTIFY_SOCKET=f"{shell.cwd}/notify", WATCHDOG_USEC="20000") as crew:
             assert line.recv(99) == b"READY=1"
             assert [line.recv(99) for _ in range(3)] == [b"WATCHDOG=1"] * 3
-            found.child.send_signal(signal.SIGTERM)
-            while (said := line.recv(99)) == b"WATCHDOG=1":
+            crew.child.send_signal(signal.SIGTERM)
+            while (message := line.recv(99)) == b"WATCHDOG=1":
                 pass
-            assert said == b"STOPPING=1"
+            assert message == b"STOPPING=1"
 
 
-def test_a_job_of_a_commit_has_a_work_tree_of_its_own(shell: Shell) -> None:
+def test_a_job_of_a_commit_has_a_separate_work_tree(shell: Shell) -> None:
     (shell.cwd / "file").write_text("old\n")
     git("add", "file", cwd=shell.cwd)
     git("commit", "-qm", "one", cwd=shell.cwd)
@@ -381,8 +381,8 @@ def test_a_job_of_a_commit_has_a_work_tree_of_its_own(shell: Shell) -> None:
     repo = shell("ev tail --type run.requested").one["body"]["repo"]
     assert repo["commit"] == git("rev-parse", "HEAD", cwd=shell.cwd).strip()
     shell("run worker --once")
-    tree, *said = shell(f"run logs {run}").out.splitlines()
-    assert said == ["old", "HEAD"]
+    tree, *output = shell(f"run logs {run}").out.splitlines()
+    assert output == ["old", "HEAD"]
     assert not Path(tree).exists()
     assert (shell.cwd / "file").read_text() == "new\n"
     assert git("worktree", "list", cwd=shell.cwd).count("\n") == 1
@@ -391,9 +391,9 @@ def test_a_job_of_a_commit_has_a_work_tree_of_its_own(shell: Shell) -> None:
 def test_the_work_tree_of_a_dead_attempt_is_removed(shell: Shell) -> None:
     git("commit", "-q", "--allow-empty", "-m", "one", cwd=shell.cwd)
     run = requested(shell, "sh -c 'pwd; test $RUN_ATTEMPT = 2 || sleep 1000'", "--repo HEAD")
-    with worker(shell) as found, Watched(shell, f"run attach {run}") as attached:
+    with worker(shell) as crew, Watched(shell, f"run attach {run}") as attached:
         first = Path(os.fsdecode(attached.line()))
-        for pid in (found.child.pid, *children(found.child.pid)):
+        for pid in (crew.child.pid, *children(crew.child.pid)):
             os.kill(pid, signal.SIGSTOP)
             os.kill(pid, signal.SIGKILL)
         shell("run worker --once")

@@ -98,7 +98,7 @@ def exec_(
 
 
 def poll(call: Call, ids: o.Ids = None) -> None:
-    """Show the state of jobs, and exit with their status.
+    """Show jobs, and exit with their status.
 
     0 if all ended with 0, otherwise the first other status; 75 for a job that has not ended.
     """
