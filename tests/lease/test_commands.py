@@ -11,10 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import ME, Done, Shell, check_invariants, drafts, git, open_store
+from support import ME, Done, Shell, check_invariants, drafts, git, open_journal, open_store
 
 from coord_envelope import ids
-from coord_kernel.journal import live
 from coord_kernel.store import machine
 
 BOOT = "b"
@@ -157,7 +156,7 @@ def test_renewing_begins_the_time_anew(lease: Clock) -> None:
     lease(f"lease renew ls-{made[-8:].lower()} --ttl 1s", at=18.5)
     assert lease("lease ls", at=19.5).out == ""
     lost = lease(f"lease renew {made}", at=19.5, expect=1)
-    assert "is lost" not in lost.err and "is expired; acquire it anew" in lost.err
+    assert "is lost" not in lost.err and "is expired; acquire it again" in lost.err
 
 
 def test_releasing_twice_is_releasing_once(lease: Clock) -> None:
@@ -211,7 +210,7 @@ def test_an_ambiguous_short_id_names_who_could_be_meant(lease: Clock) -> None:
     db = sqlite3.connect(lease.cwd / ".coord/local/leases.sqlite")
     lease("lease ls | lease renew")
     twin = "0" * 16 + made[16:]
-    db.execute("INSERT INTO lease VALUES (?, 1 << 61, '{}')", (twin,))
+    db.execute("INSERT INTO secondary VALUES ('end', ?, ?)", (twin[::-1], twin))
     db.commit()
     assert lease(f"lease show ls-{made[-8:]}", expect=2).err.count(made[-8:]) == 3
 
@@ -304,9 +303,11 @@ HARMS: dict[str, Callable[[Path], object]] = {
     "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
     "a link": linked,
     "of another version": lambda path: (
-        sqlite3.connect(path).execute("UPDATE made SET version = 0").connection.commit()
+        sqlite3.connect(path).execute("UPDATE meta SET version = 0").connection.commit()
     ),
-    "behind": lambda path: sqlite3.connect(path).execute("DELETE FROM place").connection.commit(),
+    "behind": lambda path: (
+        sqlite3.connect(path).execute("DELETE FROM position").connection.commit()
+    ),
 }
 
 
@@ -332,7 +333,7 @@ def test_a_table_that_another_keeps_locked_changes_no_answer(lease: Clock) -> No
     for how in ("SHARED", "EXCLUSIVE"):
         other = sqlite3.connect(lease.cwd / ".coord/local/leases.sqlite", isolation_level=None)
         other.execute("BEGIN EXCLUSIVE" if how == "EXCLUSIVE" else "BEGIN")
-        other.execute("SELECT * FROM made").fetchall()
+        other.execute("SELECT * FROM meta").fetchall()
         lease("lease acquire env:a", expect=1)
         lease(f"lease acquire env:{how}")
         assert f"env:{how}" in lease("lease ls").out
@@ -354,7 +355,9 @@ def test_streams_that_are_cut_back_are_read_again(lease: Clock) -> None:
 def test_old_segments_are_pruned_but_for_what_is_held_and_tokens_rise(lease: Clock) -> None:
     held = lease("lease acquire env:held --ttl 7d -o id").out.strip()
     (first,) = lease.cwd.glob(".coord/live/*/*")
-    live.append(open_store(lease.cwd), ME, lambda: drafts(20, body={"filler": "x" * 60_000}))
+    with open_journal(lease.cwd).transaction(ME, live=True) as t:
+        for draft in drafts(20, body={"filler": "x" * 60_000}):
+            t.add(draft)
     os.utime(first, (0, 0))
     token = lease("lease acquire env:a").one["body"]["token"]
     assert first.exists()
@@ -401,7 +404,7 @@ def test_a_boot_that_cannot_be_read_now_is_an_error(monkeypatch: pytest.MonkeyPa
         machine.boot_id()
 
 
-@pytest.mark.parametrize("table", ["held", "lease", "place", "made"])
+@pytest.mark.parametrize("table", ["secondary", "state", "position", "segment", "meta"])
 def test_a_table_damaged_anywhere_is_made_anew(shell: Shell, table: str) -> None:
     """History: a page that only the question itself reads ended it with a traceback, each time."""
     lease_id = shell("lease acquire env:a").one["event_id"]
@@ -415,7 +418,7 @@ def test_a_table_damaged_anywhere_is_made_anew(shell: Shell, table: str) -> None
     assert [one["lease_id"] for one in shell("lease ls").lines] == [lease_id]
     shell("lease acquire env:a --as other", expect=1)
     shell("lease acquire env:b --as other")
+    assert len(shell("lease ls").lines) == 2
     with contextlib.closing(sqlite3.connect(path)) as db:
-        assert db.execute("SELECT id FROM held").fetchall() == [
-            (lease_id,)
-        ]  # the other's comes with the next look
+        keys = db.execute("SELECT value FROM secondary WHERE name = 'key'").fetchall()
+        assert sorted(keys) == [("env:a",), ("env:b",)]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import pytest
 from support import Json
 
 from coord_envelope import Event
 from coord_lease import confirmed
+
+if TYPE_CHECKING:
+    from coord_lease.fold import Lease
 
 
 def event(kind: str, event_id: str, writer: str = "arbiter.main~a", **body: object) -> Event:
@@ -59,7 +63,7 @@ def test_what_events_come_to_whatever_their_order(
     events: list[Event], status: str, left: int
 ) -> None:
     for order in itertools.permutations(events):
-        state: Json | None = None
+        state: Lease | None = None
         for one in order + order:
             assert list(confirmed.entities(one)) == ["L"]
             state = confirmed.step(state, one)

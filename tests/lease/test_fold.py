@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import pytest
 from support import Json
 
 from coord_envelope import Event
 from coord_lease import fold
+
+if TYPE_CHECKING:
+    from coord_lease.fold import Lease
 
 S = 1_000_000_000
 
@@ -59,7 +63,7 @@ def test_when_a_lease_is_over_whatever_the_order_of_its_events(
     events: list[Event], over: int
 ) -> None:
     for order in itertools.permutations(events):
-        state: Json | None = None
+        state: Lease | None = None
         for one in order + order:
             assert fold.about(one) == "L"
             state = fold.step(state, one)

@@ -166,7 +166,7 @@ def test_a_theft_ends_what_was_held(pair: tuple[Clone, Clone]) -> None:
     made = ada(f"{ACQUIRE} env:db env:web -o id").out.strip()
     stolen = bob("lease steal env:db --scope git --reason 'ada is away'", at=10).one
     assert stolen["$token"] > 1
-    said = "is lost: stolen by agent:bob: ada is away; acquire it anew"
+    said = "is lost: stolen by agent:bob: ada is away; acquire it again"
     assert said in ada(f"lease renew {made}", at=20, expect=1).err
     assert said in ada(f"lease release {made}", at=20, expect=1).err
     assert [row["resources"] for row in ada("lease ls", at=20).lines] == [["env:db"]]

@@ -63,7 +63,7 @@ def test_paths_are_those_of_the_directory(code: Shell) -> None:
     code("cd src; lease guard b.py", expect=1)
     code("cd src; lease guard ../src/./b.py", expect=1)
     code("cd src; lease guard ../a.py ../b.py")
-    assert code("lease guard ../x", expect=65).err == "lease: ../x: is no path in the repository\n"
+    assert code("lease guard ../x", expect=65).err == "lease: ../x: outside the repository\n"
     code("lease guard .", expect=65)
 
 
@@ -94,4 +94,4 @@ def test_as_a_hook_it_refuses_the_commit_also_of_an_index_of_its_own(code: Shell
 
 def test_where_git_cannot_say_it_is_said(shell: Shell) -> None:
     done = shell("cd /; lease guard", expect=69, COORD_DIR=str(shell.cwd / ".coord"))
-    assert re.fullmatch(r"lease: git does not say what is staged: .*; give paths\n", done.err)
+    assert re.fullmatch(r"lease: git cannot list staged paths: .*; give paths\n", done.err)

@@ -6,173 +6,163 @@ import sys
 
 from coord_envelope import BadData, No, Usage, ids
 from coord_kernel.cli import process, values
+from coord_lease import groups as g
 from coord_lease.resource import all_parsed, of_path, overlap
-from coord_lease.scope import LONGEST_MS, Wanted, knowing, scopes
-from coord_lease.scope import scope as chosen
+from coord_lease.scope import LONGEST_MS, Wanted
+from coord_lease.scopes import knowing, scope, scopes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
     from coord_lease import options as o
+    from coord_lease.fold import Row
     from coord_lease.scope import Scope
 
 LEASE = ("lease_id", "refs.lease_id")
 """Where a line on stdin has a lease's id."""
 REASON_BYTES = 500
 SHORTEST_WITH_MS = 1_000
-"""Under this `with` cannot renew in time on a busy machine."""
+"""With a shorter time, `with` cannot renew in time on a busy machine."""
 
 
-def acquire(
-    call: Call,
-    resources: o.Resources,
-    shared: o.Shared = False,
-    ttl: o.Ttl = None,
-    wait: o.Wait = None,
-    scope: o.Scope = "local",
-    require: o.Require = None,
-) -> None:
-    """Take resources, all or none.
+def acquire(call: Call, terms: g.Terms, attempt: g.Attempt, resources: o.Resources) -> None:
+    """Acquire resources, all or none.
 
-    Exit 1 if somebody holds one that overlaps, and say who. Nobody watches over who holds it: it is free when it is
-    released, or when its time is over.
+    Exit 1 if another lease on any of them conflicts, and name its holder. The lease does not end
+    with this process: only when it is released, or its time is over.
     """
     call.out.id_ref = "lease_id"
-    held = chosen(call, scope, require)
-    wanted = _wanted(held, resources, shared, ttl)
-    if wait is None:
-        call.put([held.acquire(wanted)])
+    leases = scope(call, terms.scope, attempt.require)
+    wanted = _wanted(leases, resources, terms)
+    if attempt.wait is None:
+        call.put([leases.acquire(wanted)])
         return
     from coord_lease.wait import acquired
 
-    call.put([acquired(call, held, wanted, values.span(wait, "--wait"))])
+    call.put([acquired(call, leases, wanted, values.span(attempt.wait, "--wait"))])
 
 
 def renew(call: Call, ids: o.Ids = None, ttl: o.NewTtl = None) -> None:
-    """Begin the time of leases anew.
+    """Renew leases.
 
-    Exit 1 if one is lost: expired, released, stolen.
+    Exit 1 for a lease that is lost: expired, released or stolen.
     """
-    leases, ms = scopes(call), ttl and values.span(ttl, "--ttl", most=LONGEST_MS)
-    _each(call, ids, lambda text: knowing(leases, text).renew(text, ms or None))
+    known, ms = scopes(call), ttl and values.span(ttl, "--ttl", most=LONGEST_MS)
+    _each(call, ids, lambda text: knowing(known, text).renew(text, ms or None))
 
 
 def release(call: Call, ids: o.Ids = None, reason: o.Reason = "done") -> None:
-    """Give leases back.
+    """Release leases.
 
-    Twice is once. Exit 1 if one was lost before.
+    Releasing a lease twice is no error. Exit 1 for a lease that was lost before.
     """
-    leases, why = scopes(call), _reason(reason)
-    _each(call, ids, lambda text: knowing(leases, text).release(text, why))
+    known, why = scopes(call), _reason(reason)
+    _each(call, ids, lambda text: knowing(known, text).release(text, why))
 
 
 def ls(call: Call, resources: o.MaybeResources = None) -> None:
-    """List what is held, and by whom."""
+    """List the leases that are held, and their holders."""
     wanted = all_parsed(resources or [])
-    call.put(leases.row(state) for leases in scopes(call) for state in leases.held(wanted))
+    call.put(
+        _printed(leases.row(lease)) for leases in scopes(call) for lease in leases.held(wanted)
+    )
 
 
 def show(call: Call, ids: o.Ids = None) -> None:
-    """Show leases, also those over within the hour.
+    """Show leases, also those that ended within the hour.
 
-    Exit 1 if one is not known.
+    Exit 1 for a lease that is not known.
     """
-    found = scopes(call)
+    known = scopes(call)
 
     def row(text: str) -> Json:
-        leases = knowing(found, text)
-        return leases.row(leases.known(text))
+        leases = knowing(known, text)
+        return _printed(leases.row(leases.known(text)))
 
     _each(call, ids, row)
 
 
-def steal(
-    call: Call,
-    resources: o.Resources,
-    reason: o.Reason = "",
-    shared: o.Shared = False,
-    ttl: o.Ttl = None,
-    scope: o.Scope = "local",
-) -> None:
-    """Take resources from whoever holds them.
+def steal(call: Call, terms: g.Terms, resources: o.Resources, reason: o.Reason = "") -> None:
+    """Acquire resources even if other leases conflict, which end.
 
-    Their leases end, with all they hold. The fencing token is what stops an old holder who goes on.
+    Their holders learn it when they renew or release. Until then only the fencing token stops a
+    holder that goes on.
     """
     call.out.id_ref = "lease_id"
     if not reason:
-        raise Usage("to steal takes a reason", todo="--reason WHY")
-    held = chosen(call, scope)
-    call.put([held.acquire(_wanted(held, resources, shared, ttl), _reason(reason))])
+        raise Usage("no reason given", todo="--reason WHY")
+    leases = scope(call, terms.scope)
+    call.put([leases.acquire(_wanted(leases, resources, terms), _reason(reason))])
 
 
-def with_(
-    call: Call,
-    words: o.Words,
-    shared: o.Shared = False,
-    ttl: o.Ttl = None,
-    wait: o.Wait = None,
-    scope: o.Scope = "local",
-    require: o.Require = None,
-) -> int:
-    """Run a command that holds resources.
+def with_(call: Call, terms: g.Terms, attempt: g.Attempt, words: o.Words) -> int:
+    """Run a command while resources are held.
 
-    It has LEASE_ID and LEASE_TOKEN in its environment; its exit status is passed on. 75: not acquired and not run,
-    or lost while it ran, and then it was ended before.
+    LEASE_ID and LEASE_TOKEN are in its environment; its exit status is passed on. Exit 75 if the
+    lease could not be acquired, and the command did not run; or if it was lost, and the command was
+    ended before that.
     """
     from coord_lease.hold import run
 
     resources, argv = _split(words)
-    held = chosen(call, scope, require)
-    wanted = _wanted(held, resources, shared, ttl, SHORTEST_WITH_MS)
-    return run(call, held, wanted, argv, values.span(wait, "--wait") if wait else 0)
+    leases = scope(call, terms.scope, attempt.require)
+    wanted = _wanted(leases, resources, terms, SHORTEST_WITH_MS)
+    wait_ms = values.span(attempt.wait, "--wait") if attempt.wait else 0
+    return run(call, leases, wanted, argv, wait_ms)
 
 
 def guard(call: Call, paths: o.Paths = None) -> None:
-    """Fail if another holds what is staged.
+    """Fail if another agent or session has an exclusive lease on staged files.
 
-    Without paths: what git has staged, both names of what was renamed. Exit 1, with a line for each lease in the
-    way; only exclusive ones are. For a pre-commit hook.
+    Without paths: all that is staged in git, both names of a rename. Exit 1, with a line for each
+    lease in the way. For a pre-commit hook.
     """
     from coord_lease import guard as files
 
     store = call.journal.store.path
-    found = [files.from_root(path, store) for path in paths] if paths else files.staged()
-    resources = [of_path(path) for path in found]
+    names = [files.from_root(path, store) for path in paths] if paths else files.staged()
     for leases in scopes(call):
-        held = [
-            state
-            for state in leases.held(resources)
-            if state["mode"] == "x" and not leases.mine(state)
-        ]
-        for path, resource in zip(found, resources, strict=True):
-            for state in held:
-                globs = [one for one in state["resources"] if overlap(one, resource)]
-                if globs:
-                    what = f"is held by {state['holder']} as {' '.join(globs)} ({ids.short('ls', state['lease_id'])})"
-                    call.fail(No(what, where=path, todo="wait until it is released"))
+        for path, what in _conflicts(leases, names):
+            call.fail(No(what, where=path, todo="wait until it is released"))
+
+
+def _conflicts(leases: Scope, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each path, and the exclusive lease of another that covers it."""
+    resources = [of_path(path) for path in paths]
+    held = [
+        lease for lease in leases.held(resources) if lease["mode"] == "x" and not leases.mine(lease)
+    ]
+    for path, resource in zip(paths, resources, strict=True):
+        for lease in held:
+            globs = [name for name in lease["resources"] if overlap(name, resource)]
+            if globs:
+                short = ids.short("ls", lease["lease_id"])
+                yield path, f"is held by {lease['holder']} as {' '.join(globs)} ({short})"
 
 
 def watch(call: Call) -> None:
-    """Print lease events, and expiries, as they come."""
+    """Print lease events and expiries as they come."""
     from coord_lease.watch import watch as follow
 
     follow(call, scopes(call))
 
 
-def _wanted(
-    held: Scope, resources: list[str], shared: bool, ttl: str | None, least: int = 1
-) -> Wanted:
-    ms = values.span(ttl or held.usual_ttl, "--ttl", least, LONGEST_MS)
-    return Wanted(all_parsed(resources), "s" if shared else "x", ms)
+def _wanted(leases: Scope, resources: list[str], terms: g.Terms, least: int = 1) -> Wanted:
+    ms = values.span(terms.ttl or leases.usual_ttl, "--ttl", least, LONGEST_MS)
+    return Wanted(all_parsed(resources), "s" if terms.shared else "x", ms)
 
 
 def _reason(text: str) -> str:
     if len(text.encode("utf-8", "surrogateescape")) > REASON_BYTES:
-        raise BadData(f"is longer than {REASON_BYTES} bytes", where="--reason")
+        raise BadData(f"exceeds {REASON_BYTES} bytes", where="--reason")
     return text
+
+
+def _printed(row: Row) -> Json:
+    return {**row}
 
 
 def _each(call: Call, ids: list[str] | None, act: Callable[[str], Json]) -> None:
@@ -183,7 +173,7 @@ def _each(call: Call, ids: list[str] | None, act: Callable[[str], Json]) -> None
 def _split(words: list[str]) -> tuple[list[str], list[str]]:
     place = words.index("--") if "--" in words else len(words)
     if not words[:place] or not words[place + 1 :]:
-        raise Usage("with takes resources and a command", todo="lease with RESOURCE... -- CMD...")
+        raise Usage("no resource or no command", todo="lease with RESOURCE... -- CMD...")
     return words[:place], words[place + 1 :]
 
 
@@ -195,7 +185,6 @@ def main() -> None:
     from coord_lease.argv import TABLE
 
     if sys.argv[1:2] == ["with"] and "--" in sys.argv:
-        sys.argv.insert(
-            sys.argv.index("--"), "--"
-        )  # the parser takes one away, and with it what divides the words
+        # The parser takes one away, and with it what divides the words.
+        sys.argv.insert(sys.argv.index("--"), "--")
     process.run("lease", ABOUT, COMMANDS, "coord_lease.options", TABLE)

@@ -1,4 +1,4 @@
-"""The terminal, lent to the process group of a command: so it may read, and Ctrl-C and Ctrl-Z go to it."""
+"""The terminal, lent to the process group of a command: it may read, and gets Ctrl-C and Ctrl-Z."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 
 
 class Foreground:
-    """Standard input's terminal, if it is one and this process's group has it; else nothing happens here."""
+    """Standard input's terminal. If there is none, or another group has it, nothing happens."""
 
     def __init__(self) -> None:
         self._ours = _in_front()
@@ -41,9 +41,8 @@ def _in_front() -> bool:
 
 
 def _give(group: int) -> None:
-    before = signal.signal(
-        signal.SIGTTOU, signal.SIG_IGN
-    )  # which who is in the background gets for this
+    # A process in the background gets SIGTTOU for this.
+    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         with contextlib.suppress(OSError):  # it has hung up
             os.tcsetpgrp(0, group)

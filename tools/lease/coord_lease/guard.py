@@ -1,4 +1,4 @@
-"""Which paths are about to be committed, as they are called from the root of the repository."""
+"""Which paths are about to be committed, relative to the root of the repository."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from coord_kernel.store.locate import work_tree
 
 
 def staged() -> list[str]:
-    """The paths that the index changes against HEAD; of a rename both. Raises Unreachable if git cannot say.
+    """The paths that git's index changes against HEAD; of a rename both.
 
-    git's variables stay as they are: in a hook they name the index that is being committed.
+    git's variables stay as they are: in a hook they name the index that is being committed. Raises
+    Unreachable if git fails.
     """
     import subprocess  # 20 ms
 
@@ -29,18 +30,18 @@ def staged() -> list[str]:
         done = subprocess.run(argv, capture_output=True)
     except OSError as error:
         raise Unreachable(
-            f"git cannot be run: {(error.strerror or str(error)).lower()}", todo="give paths"
+            f"cannot run git: {(error.strerror or str(error)).lower()}", todo="give paths"
         ) from None
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().split("\n")[0]
-        raise Unreachable(f"git does not say what is staged: {said}", todo="give paths")
+        why = done.stderr.decode("utf-8", "replace").strip().split("\n")[0]
+        raise Unreachable(f"git cannot list staged paths: {why}", todo="give paths")
     return [os.fsdecode(path) for path in done.stdout.split(b"\0") if path]
 
 
 def from_root(path: str, store: str) -> str:
-    """A path as given here, as it is called from the work tree's root. Raises BadData if it is not below it."""
+    """A path of this directory, relative to the work tree. Raises BadData if it is outside."""
     root = work_tree() or os.path.dirname(store)
-    found = os.path.relpath(os.path.normpath(os.path.join(os.getcwd(), path)), root)
-    if found == os.curdir or found.split("/")[0] == os.pardir:
-        raise BadData("is no path in the repository", where=path)
-    return found
+    relative = os.path.relpath(os.path.normpath(os.path.join(os.getcwd(), path)), root)
+    if relative == os.curdir or relative.split("/")[0] == os.pardir:
+        raise BadData("outside the repository", where=path)
+    return relative

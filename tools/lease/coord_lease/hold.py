@@ -1,10 +1,20 @@
 """`lease with`: a command that runs only while its lease is held.
 
-    lease with ── renews, passes on signals ──▶ CMD, in a process group of its own, holds the pin too
-         └── how long, by a pipe ──▶ the sentinel: kills that group when the time is up or `lease with` is gone
+    lease with ── renews, passes on signals ──▶ CMD, in a process group of its own
+         └── deadlines, by a pipe ──▶ sentinel ── KILL at the deadline ──▶ that group
 
-The sentinel is what keeps the promise if `lease with` itself is stopped or killed. CMD alone is killed by the
-kernel, too, when its parent dies (PR_SET_PDEATHSIG), should both be killed at once.
+1. make a pin and acquire the lease; all three processes hold the pin, so that the lease is free
+   as soon as none of them is left
+2. start CMD in its group, and the sentinel
+3. renew after a third of the time to live, counted from the last renewal that succeeded, and tell
+   the sentinel the new deadline: five sixths of the time
+4. if renewing fails, try again each twelfth. After two thirds, or at once if the lease is lost:
+   TERM to the group, and the deadline is at most a sixth away
+5. at the deadline, or when `lease with` is gone (the pipe's end), the sentinel kills the group: the
+   promise holds even if `lease with` is stopped or killed
+6. when CMD has ended: end the sentinel, release the lease or write `lease.lost`, remove the pin
+
+If both are killed at once, the kernel kills CMD alone (PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations
@@ -41,7 +51,10 @@ FIRED = 1
 
 
 def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: int) -> int:
-    """Acquire, run argv, release; its exit status. Raises TryAgain if the lease was not acquired: argv never ran."""
+    """Acquire, run argv, release; its exit status.
+
+    Raises TryAgain if the lease was not acquired, and argv never ran; or if it was lost meanwhile.
+    """
     store = call.journal.store
     wanted.pin, fd = pin.make(store)
     try:
@@ -53,24 +66,24 @@ def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: 
         raise
     status, lost = _Command(scope, lease, argv, fd).ended()
     try:
-        lost = _given_back(scope, lease, lost)
+        lost = _released(scope, lease, lost)
         pin.remove(store, wanted.pin)
-    except (Fault, OSError) as trouble:
-        fault = trouble if isinstance(trouble, Fault) else fault_of(trouble)
+    except (Fault, OSError) as error:
+        fault = error if isinstance(error, Fault) else fault_of(error)
         complaints.warn(f"not released: {fault}; it is free as soon as nobody holds its pin")
     finally:
-        os.close(fd)  # not before: who waits would take it for a death
+        os.close(fd)  # not before: a waiting process would take it for a death
     if not lost:
         return status
     raise TryAgain(
         f"was lost while the command ran: {lost}",
         ids.short("ls", lease.id),
-        todo="look what it did",
+        todo="check what it did",
     )
 
 
-def _given_back(scope: Scope, lease: Event, lost: str | None) -> str | None:
-    """Release it, or say that it was lost; why it was."""
+def _released(scope: Scope, lease: Event, lost: str | None) -> str | None:
+    """Release it, or write that it was lost; why it was."""
     try:
         if not lost:
             scope.release(lease.id, "done")
@@ -91,35 +104,34 @@ class _Command:
         token = lease.get("$token", lease["body"]["token"])
         environment = {**os.environ, "LEASE_ID": lease.id, "LEASE_TOKEN": str(token)}
         dies_with_parent = child.dies_with_parent()
-        self._caught = Signals(
-            signal.SIGCHLD, *PASSED_ON
-        )  # before the child: what comes between is not lost
+        # Before the child: a signal that comes between is not lost.
+        self._signals = Signals(signal.SIGCHLD, *PASSED_ON)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the sentinel may be gone
         self._terminal = Foreground()
         self._child = os.fork()
         if not self._child:
             _become(argv, environment, self._terminal, dies_with_parent)
-        with contextlib.suppress(OSError):  # the child does both too: whoever is first
+        with contextlib.suppress(OSError):  # the child does both, too: whichever is first
             os.setpgid(self._child, self._child)
         self._terminal.lend(self._child)
         reader, self._pipe = os.pipe2(os.O_CLOEXEC)
         self._renewed_at(lease)
         self._sentinel = os.fork()
         if not self._sentinel:
-            _watch_over(self._child, reader, pinned)
+            _guard(self._child, reader, pinned)
         os.close(reader)
 
     def ended(self) -> tuple[int, str | None]:
-        """Wait for its end, renewing in good time: its status, and why the lease was lost."""
+        """Wait for its end and renew in time: its status, and why the lease was lost, if it was."""
         while not self._has_ended():
             if not self._lost and machine.boot_ns() >= self._next:
                 self._renew()
             poll = select.poll()
-            poll.register(self._caught.fd, select.POLLIN)
+            poll.register(self._signals.fd, select.POLLIN)
             poll.poll(max(0.0, (self._next - machine.boot_ns()) / 1e6) if not self._lost else None)
-            for number in self._caught.take():
+            for number in self._signals.take():
                 self._signal(number)
-        # The sentinel before the child: once that is waited for, its number may be another's.
+        # The sentinel before the child: once the child is reaped, its pid may be another's.
         os.kill(self._sentinel, signal.SIGKILL)
         if os.waitstatus_to_exitcode(os.waitpid(self._sentinel, 0)[1]) == FIRED:
             self._lost = self._lost or "not renewed in time"
@@ -144,23 +156,23 @@ class _Command:
             self._renewed_at(self._scope.renew(self._lease.id, wait_s=self._ttl / 12e9))
         except No as lost:
             self._give_up(lost.what, now)
-        except (Fault, OSError) as trouble:
+        except (Fault, OSError) as error:
             self._next = now + self._ttl // 12
             if now >= self._since + self._ttl * 2 // 3:
-                self._give_up(f"not renewed in time ({trouble})", now)
+                self._give_up(f"not renewed in time ({error})", now)
 
     def _renewed_at(self, event: Event) -> None:
         self._since = self._scope.began(event)
         self._next = self._since + min(self._ttl // 3, self._scope.seldom_ns)
-        self._tell(self._since + self._ttl * 5 // 6)
+        self._set_deadline(self._since + self._ttl * 5 // 6)
 
     def _give_up(self, why: str, now: int) -> None:
         self._lost = why
         self._signal(signal.SIGTERM)
         self._signal(signal.SIGCONT)
-        self._tell(min(now + self._ttl // 6, self._since + self._ttl * 5 // 6))
+        self._set_deadline(min(now + self._ttl // 6, self._since + self._ttl * 5 // 6))
 
-    def _tell(self, until: int) -> None:
+    def _set_deadline(self, until: int) -> None:
         with contextlib.suppress(BrokenPipeError):  # it has fired
             os.write(self._pipe, b"%d\n" % until)
 
@@ -176,7 +188,7 @@ def _become(
     terminal: Foreground,
     dies_with_parent: Callable[[], bool],
 ) -> NoReturn:
-    """In the child: be the command. 127 if it is not there, 126 if it cannot be run."""
+    """In the child: be the command. 127 if it is not found, 126 if it cannot be run."""
     try:
         os.setpgid(0, 0)
         terminal.lend(os.getpgrp())
@@ -187,22 +199,21 @@ def _become(
         os._exit(Fault.status)
 
 
-def _watch_over(group: int, pipe: int, pinned: int) -> NoReturn:
-    """In the sentinel: kill the group when its time is up, or when nobody holds the other end of the pipe.
+def _guard(group: int, pipe: int, pinned: int) -> NoReturn:
+    """In the sentinel: kill the group at its deadline, or when the pipe's other end is closed.
 
-    It holds the pin until then: of the group's processes some may have closed theirs.
+    It holds the pin until then: the processes of the group may have closed theirs.
     """
     try:
-        os.setsid()  # what is sent to the terminal's or the wrapper's group does not reach it
+        os.setsid()  # signals to the terminal's or the wrapper's group do not reach it
         signal.set_wakeup_fd(-1)
         for number in PASSED_ON:
             signal.signal(number, signal.SIG_IGN)
         kept = [os.open(os.devnull, os.O_RDWR)] * 3 + [pipe, pinned]
         for place, fd in enumerate([fcntl.fcntl(fd, fcntl.F_DUPFD, len(kept)) for fd in kept]):
             os.dup2(fd, place)
-        os.closerange(
-            len(kept), os.sysconf("SC_OPEN_MAX")
-        )  # or who reads CMD's output would wait for us
+        # Or a reader of CMD's output would wait for this process.
+        os.closerange(len(kept), os.sysconf("SC_OPEN_MAX"))
         status = _time_is_up(3)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
@@ -212,12 +223,15 @@ def _watch_over(group: int, pipe: int, pinned: int) -> NoReturn:
 
 
 def _time_is_up(pipe: int) -> int:
-    """FIRED when the time read last has come, 0 at the pipe's end. It looks each second: timers stop in a sleep."""
+    """FIRED when the deadline read last has come, 0 at the pipe's end.
+
+    It looks each second, as timers stop while the machine sleeps.
+    """
     until = machine.boot_ns() + 1_000_000_000
     while (left := (until - machine.boot_ns()) / 1e9) > 0:
         if select.select([pipe], [], [], min(left, 1.0))[0]:
-            said = os.read(pipe, 4096)
-            if not said:
+            deadlines = os.read(pipe, 4096)
+            if not deadlines:
                 return 0
-            until = int(said.split()[-1])
+            until = int(deadlines.split()[-1])
     return FIRED

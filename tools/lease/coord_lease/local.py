@@ -1,7 +1,17 @@
-"""Scope `local`: leases among the processes of one store. Every decision is made under the store's lock.
+"""Scope `local`: leases among the processes of one store.
 
-A lease's *window* is from the boot-clock time of its event to its end or expiry, whichever is first. The same instant
-ends the one and begins the other, so windows of conflicting leases never overlap, and tokens rise in their order.
+A lease's window is the time from its acquisition to its end or expiry, whichever is first, by the
+boot clock that the events carry. Windows of conflicting leases never overlap, and tokens rise in
+their order, because every decision is one transaction:
+
+1. take the store's lock
+2. bring the view up to date: nobody else can add an event now
+3. read the boot clock: the same instant ends one lease and begins another
+4. look at each lease that overlaps: its time is over or its holder dead (it gets its
+   `lease.expired`), it is shared with us, it is stolen from (its `lease.lost`), or it is in the way
+5. if one is in the way, write nothing; otherwise the ends and our `lease.acquired`, all or none,
+   with a token greater than any before
+6. release the lock; only then remove the pins of the leases that ended
 """
 
 from __future__ import annotations
@@ -9,12 +19,11 @@ from __future__ import annotations
 from coord_envelope import ids
 from coord_envelope.errors import No
 from coord_envelope.event import SELF
-from coord_kernel.journal import append, live
+from coord_kernel.journal import live
 from coord_kernel.store import machine
-from coord_kernel.store.directory import LOCK_WAIT_S
 from coord_lease import fold, pin
+from coord_lease.leases import Leases
 from coord_lease.scope import TakenError
-from coord_lease.table import Table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,16 +33,16 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel import Store
     from coord_kernel.cli.call import Call
-    from coord_kernel.views.index import Index
+    from coord_kernel.journal.transaction import Transaction
+    from coord_lease.fold import Lease, Row
     from coord_lease.scope import Wanted
 
-TYPES = ("lease.acquired", "lease.renewed", *fold.ENDS)
 RESERVED = 1000
 """How many tokens one durable write allows."""
 
 
 class Local:
-    """The leases of a store, for one who acts on it."""
+    """The leases of a store, for the agent of a call."""
 
     name, level, usual_ttl = "local", "local", "60s"
     seldom_ns = 20_000_000_000
@@ -41,135 +50,127 @@ class Local:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._store: Store = call.journal.store
-        self._durable = _mirrored(self._store)
-        self._table = Table(self._store, self._durable)
+        self._leases = Leases(self._store)
 
     def acquire(self, wanted: Wanted, steal: str | None = None) -> Event:
-        """The `lease.acquired`, all resources or none. With a reason to `steal`, whoever is in the way loses.
+        """The `lease.acquired`, all resources or none. A reason to `steal` ends leases in the way.
 
         Raises TakenError: nothing was changed.
         """
-        gone: list[Json] = []
+        with self._transaction() as t:
+            self._leases.refresh()
+            now = machine.boot_ns()
+            conflicts = list(self._conflicts(wanted, now))
+            if not steal:
+                _refuse_taken([lease for lease, over in conflicts if not over], wanted, now)
+            for lease, over in conflicts:
+                stolen = f"stolen by {self._me()}: {steal}"[:500]
+                t.add(_end(lease, "expired" if over else "lost", over or stolen, now))
+            acquired = t.add(self._acquired(wanted, now))
+            self._leases.forget_old(now)
+        for lease, _ in conflicts:
+            if name := lease["pin"]:
+                pin.remove(self._store, name)
+        if not self._leases.durable:
+            live.prune(self._store, acquired["writer"], lambda: self._needed(acquired, now))
+        return acquired.annotated(level=self.level)
 
-        def decide() -> list[Json]:
-            table, now = self._table.refresh(keep=True), machine.boot_ns()
-            drafts, blockers = [], []
-            for state in table.overlapping(wanted.resources):
-                reason = self._over(state, now)
-                if reason:
-                    drafts.append(_end(state, "expired", reason, now))
-                elif state["mode"] == wanted.mode == "s":
-                    continue
-                elif steal:
-                    drafts.append(
-                        _end(state, "lost", f"stolen by {self._me()}: {steal}"[:500], now)
-                    )
-                else:
-                    blockers.append(state)
-                gone.append(state)
-            if blockers:
-                left = (fold.over_at(blockers[0]) - now) // 1_000_000
-                until = min(map(fold.over_at, blockers))
-                raise TakenError(blockers, wanted, left, until, "lease steal --reason WHY")
-            return [*drafts, self._acquired(wanted, now)]
-
-        *_, made = self._append(decide)
-        for state in gone:
-            if state["pin"]:
-                pin.remove(self._store, state["pin"])
-        if not self._durable:
-            live.prune(self._store, made["writer"], lambda: self._needed(made))
-        return made.annotated(level=self.level)
-
-    def renew(self, text: str, ttl_ms: int | None = None, wait_s: float = LOCK_WAIT_S) -> Event:
-        """The `lease.renewed`: its time begins anew. Raises No if it is not held, or not by who acts."""
-
-        def decide() -> list[Json]:
-            state, now = self._own(text), machine.boot_ns()
-            self._refuse_lost(state, now)
-            body = {"ttl_ms": ttl_ms or state["ttl_ms"], "token": state["token"], **_when(now)}
-            return [
-                {"type": "lease.renewed", "refs": {"lease_id": state["lease_id"]}, "body": body}
-            ]
-
-        return self._append(decide, wait_s)[0].annotated(level=self.level)
+    def renew(self, text: str, ttl_ms: int | None = None, wait_s: float | None = None) -> Event:
+        """The `lease.renewed`: its time begins again. Raises No if the caller does not hold it."""
+        with self._transaction(wait_s) as t:
+            lease, now = self._own(text)
+            _refuse_lost(lease, now)
+            body = {"ttl_ms": ttl_ms or lease["ttl_ms"], "token": lease["token"], **_when(now)}
+            refs = {"lease_id": lease["lease_id"]}
+            renewed = t.add({"type": "lease.renewed", "refs": refs, "body": body})
+        return renewed.annotated(level=self.level)
 
     def release(self, text: str, reason: str) -> Event:
-        """The `lease.released`; again for one that was released. Raises No if it was lost, or is not of who acts."""
+        """The `lease.released`; again for a lease that was released.
 
-        def decide() -> list[Json]:
-            state, now = self._own(text), machine.boot_ns()
-            if state.get("ended") != "released":
-                self._refuse_lost(state, now)
-            return [_end(state, "released", reason, now)]
-
-        return self._append(decide)[0].annotated(level=self.level)
+        Raises No if it was lost, or is held by another.
+        """
+        with self._transaction() as t:
+            lease, now = self._own(text)
+            if lease.get("ended") != "released":
+                _refuse_lost(lease, now)
+            released = t.add(_end(lease, "released", reason, now))
+        return released.annotated(level=self.level)
 
     def lose(self, lease_id: str, reason: str) -> None:
-        """Say that the holder could not keep it, unless that was said."""
+        """Write that the holder could not keep it, unless that was written."""
+        with self._transaction() as t:
+            lease, now = self._own(lease_id)
+            if lease.get("ended") != "lost":
+                t.add(_end(lease, "lost", reason, now))
 
-        def decide() -> list[Json]:
-            state = self._own(lease_id)
-            return (
-                []
-                if state.get("ended") == "lost"
-                else [_end(state, "lost", reason, machine.boot_ns())]
-            )
+    def known(self, text: str) -> Lease:
+        """The state of a lease that is held, or was within the hour."""
+        self._leases.refresh()
+        return self._named(text, machine.boot_ns())
 
-        self._append(decide)
+    def held(self, resources: Sequence[str] = ()) -> Iterator[Lease]:
+        """The leases that are held now, as far as can be told by a living holder.
 
-    def known(self, text: str) -> Json:
-        """The state of a lease, held or lately over, by its id or short id. Raises No, Usage."""
-        return _found(self._table.refresh(), text)
+        Of these resources, if there are any.
+        """
+        leases, now = self._leases.refresh(), machine.boot_ns()
+        states = leases.overlapping(resources) if resources else leases.running(now)
+        return (lease for lease in states if not self._over(lease, now))
 
-    def held(self, resources: Sequence[str] = ()) -> Iterator[Json]:
-        """The leases that are held now, by a living holder as far as that can be told; of these resources, if any."""
-        table, now = self._table.refresh(), machine.boot_ns()
-        states = table.overlapping(resources) if resources else table.open_ones()
-        return (state for state in states if not self._over(state, now))
-
-    def row(self, state: Json) -> Json:
+    def row(self, lease: Lease) -> Row:
         """What `ls` and `show` print of it."""
-        return fold.row(state, machine.boot_ns())
+        return fold.row(lease, machine.boot_ns())
 
-    def mine(self, state: Json) -> bool:
+    def mine(self, lease: Lease) -> bool:
         """Is it held by this session of this agent?"""
         actor = self._call.actor()
-        return bool(
-            (state["agent"], state["session"]) == (actor["agent_id"], actor.get("session_id"))
-        )
+        holder = (lease["agent"], lease["session"])
+        return holder == (actor["agent_id"], actor.get("session_id"))
 
     def began(self, event: Event) -> int:
         """The boot-clock time of its `lease.acquired` or `lease.renewed`."""
         return int(event["body"]["boot_ns"])
 
-    def _over(self, state: Json, now: int) -> str | None:
-        """Why it is held no more, though no event ended it."""
-        if not fold.held(state, now):
-            return "its time was over"
-        return (
-            "its holder died" if state["pin"] and pin.dropped(self._store, state["pin"]) else None
+    def _transaction(self, wait_s: float | None = None) -> Transaction:
+        self._leases.refresh()  # a long way to go is gone before the lock is taken
+        return self._call.journal.transaction(
+            self._call.actor(), live=not self._leases.durable, wait_s=wait_s
         )
 
-    def _own(self, text: str) -> Json:
-        state = _found(self._table.refresh(keep=True), text)
-        if not self.mine(state):
-            session = f" (session {state['session']})" if state["session"] else ""
-            raise No(
-                f"is held by {state['holder']}{session}, not by you",
-                where=ids.short("ls", state["lease_id"]),
-            )
-        return state
+    def _conflicts(self, wanted: Wanted, now: int) -> Iterator[tuple[Lease, str | None]]:
+        """The leases that cannot be held beside this one, each with why it is over, if it is."""
+        for lease in self._leases.overlapping(wanted.resources):
+            over = self._over(lease, now)
+            if over or not lease["mode"] == wanted.mode == "s":
+                yield lease, over
 
-    def _refuse_lost(self, state: Json, now: int) -> None:
-        if not fold.held(state, now):
-            how, why = state.get("ended", "expired"), state.get("why")
-            told = f": {why}" if why else ""
+    def _over(self, lease: Lease, now: int) -> str | None:
+        """Why it is held no more, though no event ended it."""
+        if not fold.held(lease, now):
+            return "its time was over"
+        if (name := lease["pin"]) and pin.dropped(self._store, name):
+            return "its holder died"
+        return None
+
+    def _named(self, text: str, now: int) -> Lease:
+        lease = self._leases.named(text, now)
+        if lease is None:
+            raise No("no such lease; leases are forgotten an hour after their end", where=text)
+        return lease
+
+    def _own(self, text: str) -> tuple[Lease, int]:
+        """A lease of the caller's as it is now, and the boot-clock time."""
+        self._leases.refresh()
+        now = machine.boot_ns()
+        lease = self._named(text, now)
+        if not self.mine(lease):
+            session = f" (session {lease['session']})" if lease["session"] else ""
             raise No(
-                f"is {how}{told}",
-                where=ids.short("ls", state["lease_id"]),
-                todo="acquire it anew, and look what was done meanwhile",
+                f"is held by {lease['holder']}{session}, not by you",
+                where=ids.short("ls", lease["lease_id"]),
             )
+        return lease, now
 
     def _acquired(self, wanted: Wanted, now: int) -> Json:
         body = {
@@ -185,67 +186,53 @@ class Local:
         return {"type": "lease.acquired", "refs": {"lease_id": SELF}, "body": body}
 
     def _token(self) -> int:
-        """One more than any before. A durable number ahead of them survives a power loss, and the loss of the streams.
+        """One more than any before.
 
-        The first token of a boot begins behind it; so does one that is less than streams that are whole would give.
+        A durable number ahead of all tokens survives a power loss, and the loss of the streams. The
+        first token of a boot begins behind it; so does one that is smaller than undamaged streams
+        would give.
         """
-        boot, _, saved = (
-            (self._store.load("local", "lease-token") or b"")
-            .decode("ascii", "replace")
-            .partition(" ")
-        )
-        top = int(saved) if saved.strip().isdecimal() and len(saved) < 19 else 0
-        token = self._table.token + 1
-        if boot != f"boot={machine.boot_id()}" or token <= top - RESERVED:
+        saved = (self._store.load("local", "lease-token") or b"").decode("ascii", "replace")
+        boot, _, number = saved.partition(" ")
+        top = int(number) if number.strip().isdecimal() and len(number) < 19 else 0
+        ours, token = f"boot={machine.boot_id()}", self._leases.token() + 1
+        if boot != ours or token <= top - RESERVED:
             token = max(token, top + 1)
         if token > top:
-            self._store.save(
-                f"boot={machine.boot_id()} {token + RESERVED}\n".encode(), "local", "lease-token"
-            )
+            self._store.save(f"{ours} {token + RESERVED}\n".encode(), "local", "lease-token")
         return token
 
-    def _needed(self, made: Event) -> int:
-        """The first seq in its stream of a lease that is not over; its own has the greatest token."""
-        ours = (
-            int(state["seq"])
-            for state in self._table.open_ones()
-            if state["stream"] == made["writer"]
-        )
-        return min(ours, default=int(made["seq"]))
+    def _needed(self, acquired: Event, now: int) -> int:
+        """The first seq in its stream of a lease that is not over; its own has the greatest."""
+        writer = acquired["writer"]
+        seqs = (lease["seq"] for lease in self._leases.running(now) if lease["stream"] == writer)
+        return min(seqs, default=int(acquired["seq"]))
 
     def _me(self) -> str:
         return str(self._call.actor()["agent_id"])
 
-    def _append(self, decide: live.Decide, wait_s: float = LOCK_WAIT_S) -> list[Event]:
-        if not self._durable:
-            return live.append(self._store, self._call.actor(), decide, wait_s)
 
-        def under_lock(_: Index) -> Sequence[Json]:
-            return list(decide())
-
-        return append.append(self._store, self._call.actor(), under_lock, self._call.journal.index)
+def _refuse_taken(blockers: Sequence[Lease], wanted: Wanted, now: int) -> None:
+    if blockers:
+        left = (fold.over_at(blockers[0]) - now) // 1_000_000
+        until = min(map(fold.over_at, blockers))
+        raise TakenError(blockers, wanted, left, until, "lease steal --reason WHY")
 
 
-def _found(table: Table, text: str) -> Json:
-    state = table.resolve(text)
-    if state is None:
-        raise No("no such lease; one that ended an hour ago is forgotten", where=text)
-    return state
+def _refuse_lost(lease: Lease, now: int) -> None:
+    if not fold.held(lease, now):
+        why = f": {lease['why']}" if lease.get("why") else ""
+        raise No(
+            f"is {lease.get('ended', 'expired')}{why}",
+            where=ids.short("ls", lease["lease_id"]),
+            todo="acquire it again, and check what changed meanwhile",
+        )
 
 
-def _end(state: Json, how: str, reason: str, now: int) -> Json:
-    body = {"token": state["token"], "reason": reason, **_when(now)}
-    return {"type": f"lease.{how}", "refs": {"lease_id": state["lease_id"]}, "body": body}
+def _end(lease: Lease, how: str, reason: str, now: int) -> Json:
+    body = {"token": lease["token"], "reason": reason, **_when(now)}
+    return {"type": f"lease.{how}", "refs": {"lease_id": lease["lease_id"]}, "body": body}
 
 
 def _when(now: int) -> Json:
     return {"boot": machine.boot_id(), "boot_ns": now}
-
-
-def _mirrored(store: Store) -> bool:
-    """Does coord.toml keep a type of lease event in the journal? Then all go there: they are read in one piece."""
-    if not store.mirrors:
-        return False
-    from fnmatch import fnmatchcase  # brings `re`: 8 ms, only for those who mirror
-
-    return any(fnmatchcase(kind, glob) for glob in store.mirrors for kind in TYPES)

@@ -1,4 +1,4 @@
-"""What the parameters of lease's commands are on a command line."""
+"""How the parameters of lease's commands are declared on a command line."""
 
 from __future__ import annotations
 
@@ -6,41 +6,48 @@ from typing import Annotated
 
 import typer
 
+_Text = str | None
+_Texts = list[str] | None
+
 Resources = Annotated[
     list[str], typer.Argument(metavar="RESOURCE...", help="file:GLOB env:NAME port:N work:ID, ….")
 ]
 MaybeResources = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[RESOURCE]...", help="Only those that overlap with one of these."),
+    _Texts,
+    typer.Argument(metavar="[RESOURCE]...", help="Only leases that overlap with any of these."),
 ]
 Ids = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Lease ids; none: JSON lines on stdin."),
+    _Texts, typer.Argument(metavar="[ID]...", help="Lease ids; without any, JSON lines on stdin.")
 ]
 Paths = Annotated[
-    list[str] | None, typer.Argument(metavar="[PATH]...", help="Files; none: what git has staged.")
+    _Texts,
+    typer.Argument(metavar="[PATH]...", help="Files; without any, what is staged in git."),
 ]
 Words = Annotated[
     list[str],
-    typer.Argument(metavar="RESOURCE... -- CMD...", help="What is held, and what is run."),
+    typer.Argument(metavar="RESOURCE... -- CMD...", help="What to hold, and the command to run."),
 ]
-Shared = Annotated[
-    bool, typer.Option("--shared", help="Hold it together with others who share it.")
-]
-Ttl = Annotated[
-    str | None,
-    typer.Option(
-        "--ttl", metavar="TIME", help="Time to live: 500ms 60s 10m 2h 1d (60s; git: 10m)."
-    ),
-]
-NewTtl = Annotated[str | None, typer.Option("--ttl", metavar="TIME", help="Another time to live.")]
-Wait = Annotated[
-    str | None, typer.Option("--wait", metavar="TIME", help="Wait so long until it is free.")
-]
-Scope = Annotated[
-    str, typer.Option("--scope", metavar="SCOPE", help="How far it reaches: local, git (local).")
-]
-Require = Annotated[
-    str | None, typer.Option("--require", metavar="SCOPE", help="Refuse a weaker scope than this.")
-]
+Terms = {
+    "shared": Annotated[
+        bool, typer.Option("--shared", help="Hold it together with other shared leases.")
+    ],
+    "ttl": Annotated[
+        _Text,
+        typer.Option(
+            "--ttl", metavar="TIME", help="Time to live: 500ms 60s 10m 2h 1d (60s; git: 10m)."
+        ),
+    ],
+    "scope": Annotated[
+        str, typer.Option("--scope", metavar="SCOPE", help="Who can conflict: local, git (local).")
+    ],
+}
+Attempt = {
+    "wait": Annotated[
+        _Text, typer.Option("--wait", metavar="TIME", help="Wait up to TIME until it is free.")
+    ],
+    "require": Annotated[
+        _Text, typer.Option("--require", metavar="SCOPE", help="Refuse a weaker scope than this.")
+    ],
+}
+NewTtl = Annotated[_Text, typer.Option("--ttl", metavar="TIME", help="A new time to live.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, up to 500 bytes.")]

@@ -1,7 +1,8 @@
-"""Pins: how a dead holder is told from a slow one.
+"""Pins: how to tell a dead holder from a slow one.
 
-A pin is a file that `lease with` holds an flock on and that its command inherits. While one of them lives the lock
-is held; the kernel frees it when the last is gone. A pin can only end a lease before its time, never prolong it.
+A pin is a file that `lease with` has locked with flock; its command inherits the descriptor. While
+either of them lives the lock is held; the kernel releases it when the last has exited. A pin can
+only end a lease before its time, never prolong it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def make(store: Store) -> tuple[str, int]:
 
 
 def dropped(store: Store, name: str) -> bool:
-    """Is nobody left who holds it? No, if it cannot be told: then the time to live decides."""
+    """Has every holder exited? False if that cannot be known: then the time to live decides."""
     try:
         return pins.dropped(store, *_WHERE, _checked(name))
     except FileNotFoundError:
@@ -40,7 +41,7 @@ def dropped(store: Store, name: str) -> bool:
 
 
 def await_drop(store: Store, name: str, wake: int) -> None:
-    """Write a byte to `wake` when nobody holds it any more. Blocks."""
+    """Write a byte to the descriptor `wake` when every holder has exited. Blocks until then."""
     fd = _open(store, name)
     if fd is not None:
         fcntl.flock(fd, fcntl.LOCK_SH)
@@ -60,7 +61,7 @@ def remove(store: Store, name: str) -> None:
 
 
 def _sweep(store: Store) -> None:
-    """Remove what those left who died before they had a lease. One that lives is held, however old."""
+    """Remove pins whose makers died before they had a lease. A pin in use is held, however old."""
     for name in store.listdir(*_WHERE):
         fd = _open(store, name)
         if fd is not None:

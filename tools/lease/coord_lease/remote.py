@@ -1,11 +1,16 @@
-"""Scope `git`: leases among all stores that sync with one remote. Its arbiter decides, by compare-and-swap.
+"""Scope `git`: leases among all stores that sync with one remote.
 
-    acquire, renew, steal = one sync, in which, when all that the remote has was taken in:
-        nobody else's is in the way ──▶ write it here, and wish for its confirmation
-        the arbiter moved meanwhile ──▶ look again, decide again
+Its arbiter decides, by compare-and-swap. To acquire, renew or steal is one sync:
 
-So a lease that was granted, a renewal and a theft are one order, and who adds to it has seen all before it. A token is
-greater than the number of all events before it in that order, so tokens rise.
+1. take in all that the remote has
+2. decide: if another's lease is in the way, give up; otherwise write the claim here, once, and ask
+   for its confirmation, which goes to the arbiter's stream with this sync
+3. the arbiter's stream moved meanwhile: from 1 again
+4. read what the arbiter has: only a confirmed lease is held
+
+So a lease that was granted, a renewal and a theft are in one order, and whoever adds to it has seen
+all before it. A token is greater than the number of all events before it in that order, so tokens
+rise.
 """
 
 from __future__ import annotations
@@ -17,30 +22,31 @@ from coord_kernel.cli import complaints
 from coord_kernel.rules import claims
 from coord_kernel.store import machine
 from coord_kernel.streams.stream import streams
+from coord_kernel.views import resolve
 from coord_kernel.views.view import View
 from coord_lease import confirmed, resource
 from coord_lease.scope import LONGEST_MS, TakenError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
+    from coord_kernel.sync.settle import Settle
+    from coord_lease.fold import Lease, Row
     from coord_lease.scope import Wanted
-
-    Settle = Callable[[], list[tuple[str, Json]]]
 
 SHORTEST_MS = 10 * 60 * 1000
 BUDGET_S = 20.0
-"""As long as a command may wait for the remote."""
+"""How long a command waits for the remote."""
 AGAIN_NS = 10_000_000_000
-"""Who waits asks the remote this often."""
+"""How often a waiting command asks the remote."""
 
 
 class Remote:
-    """The leases that the remote's arbiter has confirmed, for one who acts on a store."""
+    """The leases that the remote's arbiter has confirmed, for the agent of a call."""
 
     name, level, usual_ttl = "git", "confirmed", "10m"
     seldom_ns = LONGEST_MS * 1_000_000
@@ -51,231 +57,204 @@ class Remote:
         self._began = 0
 
     def acquire(self, wanted: Wanted, steal: str | None = None) -> Event:
-        """The `lease.acquired`, confirmed: all or none. With a reason to `steal`, whoever is in the way loses.
+        """The `lease.acquired`, confirmed: all or none. A reason to `steal` ends leases in the way.
 
-        Raises TakenError, or Unreachable: nothing is held, but if the answer was lost the others may believe so until
-        they hear of the release.
+        Raises TakenError, or Unreachable: nothing is held; but if the answer was lost, others may
+        believe so until they hear of the release.
         """
         _long_enough(wanted.ttl_ms)
-        made: list[Event] = []
-        blockers: list[Json] = []
+        claim: list[Event] = []
+        blockers: list[Lease] = []
 
         def settle() -> list[tuple[str, Json]]:
-            if made and confirmed.confirmed(self._state(made[0].id)):  # the answer to that was lost
-                return []
+            if claim and confirmed.confirmed(self._state(claim[0].id)):
+                return []  # the answer was lost
             blockers[:] = self._in_the_way(wanted)
             if blockers and not steal:
-                self._give_up(made, f"conceded to {blockers[0]['holder']}")
+                self._give_up(claim, f"conceded to {blockers[0]['holder']}")
                 return []
-            if not made:
-                made.append(self._begin(self._acquired(wanted)))
-            lost = [(state["lease_id"], self._robbed(state, steal or "")) for state in blockers]
-            said = {"resources": wanted.resources, "mode": wanted.mode, "ttl_ms": wanted.ttl_ms}
-            until = world.parse_ts(made[0]["ts"]) + wanted.ttl_ms
-            return [
-                *lost,
-                (made[0].id, self._confirmation(made[0], made[0].id, self._token(), until, said)),
-            ]
+            if not claim:
+                claim.append(self._begin(self._acquired(wanted)))
+            lost = [(lease["lease_id"], self._stolen(lease, steal or "")) for lease in blockers]
+            terms = {"resources": wanted.resources, "mode": wanted.mode, "ttl_ms": wanted.ttl_ms}
+            until = world.parse_ts(claim[0]["ts"]) + wanted.ttl_ms
+            won = {"n": self._token(), **terms, "until_ms": until}
+            return [*lost, (claim[0].id, self._confirmation(claim[0], claim[0].id, won))]
 
         try:
-            odd = self._sync(settle, BUDGET_S)
+            warnings = self._ask(settle, BUDGET_S)
         except (Fault, OSError):
-            self._give_up(made, "not confirmed")
+            self._give_up(claim, "not confirmed")
             raise
-        state = self._state(made[0].id) if made else {}
-        if made and confirmed.left_ms(state, world.now_ms(), mine=True) > 0:
-            return made[0].annotated(level=self.level, token=state["token"])
-        self._give_up(made, "not confirmed")
+        state = self._state(claim[0].id) if claim else {}
+        if claim and confirmed.left_ms(state, world.now_ms(), mine=True) > 0:
+            return claim[0].annotated(level=self.level, token=state["token"])
+        self._give_up(claim, "not confirmed")
         if blockers and not steal:
             raise self._taken(blockers, wanted)
-        raise Unreachable(
-            odd[0] if odd else "the remote confirmed nothing", " ".join(wanted.resources)
-        )
+        raise _unconfirmed(warnings, " ".join(wanted.resources))
 
-    def renew(self, text: str, ttl_ms: int | None = None, wait_s: float = BUDGET_S) -> Event:
-        """The `lease.renewed`, confirmed: its time begins anew, but never ends before it would have.
+    def renew(self, text: str, ttl_ms: int | None = None, wait_s: float | None = None) -> Event:
+        """The `lease.renewed`, confirmed: its time begins again, and never ends sooner than before.
 
-        Raises No if it is not held, or not by who acts. Raises Unreachable: it ends when it would have.
+        Raises No if the caller does not hold it. Raises Unreachable: it ends as it would have.
         """
         _long_enough(ttl_ms or SHORTEST_MS)
-        made: list[Event] = []
+        renewed: list[Event] = []
         lease_id = self._held(text)["lease_id"]
 
         def settle() -> list[tuple[str, Json]]:
-            state = self._held(lease_id)
-            if made and state["by"] == made[0].id:  # the answer to that was lost
-                return []
-            ttl = ttl_ms or state["ttl_ms"]
-            if not made:
-                body = {"ttl_ms": ttl, "token": state["token"], "scope": self.name}
-                made.append(
-                    self._begin(
-                        {"type": "lease.renewed", "refs": {"lease_id": lease_id}, "body": body}
-                    )
-                )
-            until = max(state["until"], world.parse_ts(made[0]["ts"]) + ttl)
-            said = {"resources": state["resources"], "mode": state["mode"], "ttl_ms": ttl}
-            return [(lease_id, self._confirmation(made[0], lease_id, state["token"], until, said))]
+            lease = self._held(lease_id)
+            if renewed and lease["by"] == renewed[0].id:
+                return []  # the answer was lost
+            ttl, token = ttl_ms or lease["ttl_ms"], lease["token"]
+            if not renewed:
+                body = {"ttl_ms": ttl, "token": token, "scope": self.name}
+                refs = {"lease_id": lease_id}
+                draft = {"type": "lease.renewed", "refs": refs, "body": body}
+                renewed.append(self._begin(draft))
+            until = max(lease["until"], world.parse_ts(renewed[0]["ts"]) + ttl)
+            terms = {"resources": lease["resources"], "mode": lease["mode"], "ttl_ms": ttl}
+            won = {"n": token, **terms, "until_ms": until}
+            return [(lease_id, self._confirmation(renewed[0], lease_id, won))]
 
-        odd = self._sync(settle, min(wait_s, BUDGET_S))
-        if not made or self._state(lease_id)["by"] != made[0].id:
-            raise Unreachable(
-                odd[0] if odd else "the remote confirmed nothing", ids.short("ls", lease_id)
-            )
-        return made[0].annotated(level=self.level, token=made[0]["body"]["token"])
+        warnings = self._ask(settle, BUDGET_S if wait_s is None else min(wait_s, BUDGET_S))
+        if not renewed or self._state(lease_id).get("by") != renewed[0].id:
+            raise _unconfirmed(warnings, ids.short("ls", lease_id))
+        return renewed[0].annotated(level=self.level, token=renewed[0]["body"]["token"])
 
     def release(self, text: str, reason: str) -> Event:
-        """The `lease.released`; that which there is for one that was released. Raises No if it was lost, or another's.
+        """The `lease.released`; the first one, for a lease that was released.
 
-        Where the remote cannot be reached, others learn of it with a later sync.
+        Raises No if it was lost, or is held by another. If the remote cannot be reached, others
+        learn of it with a later sync.
         """
-        state = self._own(text)
-        if state.get("ended") == "released" and (first := self._call.event(state["ended_by"])):
+        lease = self._own(text)
+        if lease.get("ended") == "released" and (first := self._call.event(lease["ended_by"])):
             return first.annotated(dup=True)
-        if confirmed.status(state, world.now_ms(), mine=True) != "tentative":
-            self._refuse_lost(state)
-        made = self._append(_end(state, "released", reason))
+        if confirmed.status(lease, world.now_ms(), mine=True) != "tentative":
+            _refuse_lost(lease)
+        released = self._append(_end(lease, "released", reason))
         self._publish()
-        return made.annotated(level=self.level)
+        return released.annotated(level=self.level)
 
     def lose(self, lease_id: str, reason: str) -> None:
-        """Say that the holder could not keep it, unless its end was said."""
-        state = self._own(lease_id)
-        if "ended" not in state:
-            self._append(_end(state, "lost", reason))
+        """Write that the holder could not keep it, unless its end was written."""
+        lease = self._own(lease_id)
+        if "ended" not in lease:
+            self._append(_end(lease, "lost", reason))
             self._publish()
 
-    def known(self, text: str) -> Json:
-        """The state of a lease, by its id or short id. Raises No, Usage."""
-        view, ending = self._view.refresh(), text.removeprefix("ls-").upper()
-        sound = len(ending) >= 4 and ending.isascii() and not ending.strip(ids.CROCKFORD)
-        found = (
-            [lease_id for _, lease_id in view.find("end", ending[::-1], ending[::-1] + "~")]
-            if sound
-            else []
-        )
-        if len(found) > 1:
-            raise Usage(
-                f"is ambiguous: {' '.join(sorted(found)[:9])}",
-                where=text,
-                todo="give more characters",
-            )
-        if not found:
+    def known(self, text: str) -> Lease:
+        """The state of a lease, as far as this store has heard."""
+        view = self._view.refresh()
+        lease_id = resolve.only(text, resolve.candidates(view, text, ("ls",)))
+        if lease_id is None:
             raise No("no such lease", where=text)
-        return self._state(found[0])
+        return self._state(lease_id)
 
-    def held(self, resources: Sequence[str] = ()) -> Iterator[Json]:
-        """The leases that are held now as far as this store has heard: one's own, and those of others with a margin."""
+    def held(self, resources: Sequence[str] = ()) -> Iterator[Lease]:
+        """The leases that are held now, as far as this store has heard.
+
+        The caller's own, and those of others with a margin.
+        """
         now = world.now_ms()
-        for state in self._unexpired(now):
-            wanted = not resources or _overlap(state["resources"], resources)
-            if wanted and confirmed.left_ms(state, now, self._ours(state)) > 0:
-                yield state
+        for lease in self._unexpired(now):
+            wanted = not resources or resource.any_overlap(lease["resources"], resources)
+            if wanted and confirmed.left_ms(lease, now, self._ours(lease)) > 0:
+                yield lease
 
-    def row(self, state: Json) -> Json:
+    def row(self, lease: Lease) -> Row:
         """What `ls` and `show` print of it."""
-        return confirmed.row(state, world.now_ms(), self._ours(state))
+        return confirmed.row(lease, world.now_ms(), self._ours(lease))
 
-    def mine(self, state: Json) -> bool:
+    def mine(self, lease: Lease) -> bool:
         """Is it held by this session of this agent, in this store?"""
         actor = self._call.actor()
-        ours = (state["holder"], state["session"]) == (actor["agent_id"], actor.get("session_id"))
-        return ours and state["replica"] in self._store.replicas()
+        holder = (lease["holder"], lease.get("session"))
+        ours = holder == (actor["agent_id"], actor.get("session_id"))
+        return ours and lease.get("replica") in self._store.replicas()
 
     def began(self, _: Event) -> int:
-        """The boot-clock time when the time to live began that was given last."""
+        """The boot-clock time from which the latest time to live counts."""
         return self._began
 
-    def _ours(self, state: Json) -> bool:
+    def _ours(self, lease: Lease) -> bool:
         try:
-            return self.mine(state)
-        except Usage:  # a reader need not say who it is
+            return self.mine(lease)
+        except Usage:  # reading needs no agent name
             return False
 
-    def _state(self, lease_id: str) -> Json:
-        return self._view.refresh().get(lease_id) or confirmed.nothing()
+    def _state(self, lease_id: str) -> Lease:
+        state: Lease | None = self._view.refresh().get(lease_id)
+        return state or {}
 
-    def _own(self, text: str) -> Json:
-        state = self.known(text)
-        if not self.mine(state):
-            session = f" (session {state['session']})" if state["session"] else ""
+    def _own(self, text: str) -> Lease:
+        lease = self.known(text)
+        if not self.mine(lease):
+            session = f" (session {lease['session']})" if lease.get("session") else ""
             raise No(
-                f"is held by {state['holder']}{session}, not by you here",
-                where=ids.short("ls", state["lease_id"]),
+                f"is held by {lease['holder']}{session}, not by you here",
+                where=ids.short("ls", lease["lease_id"]),
             )
-        return state
+        return lease
 
-    def _held(self, text: str) -> Json:
-        state = self._own(text)
-        self._refuse_lost(state)
-        return state
+    def _held(self, text: str) -> Lease:
+        lease = self._own(text)
+        _refuse_lost(lease)
+        return lease
 
-    def _refuse_lost(self, state: Json) -> None:
-        how = confirmed.status(state, world.now_ms(), mine=True)
-        if how != "held":
-            told = f": {state['why']}" if state.get("why") else ""
-            raise No(
-                f"is {how}{told}",
-                where=ids.short("ls", state["lease_id"]),
-                todo="acquire it anew, and look what was done meanwhile",
-            )
-
-    def _unexpired(self, now: int) -> Iterator[Json]:
-        """What is confirmed and not over, as others must see it, in order of ids. Costs what there is of these."""
+    def _unexpired(self, now: int) -> Iterator[Lease]:
+        """Confirmed leases that are not over, as others must see it, in order of their ids."""
         view = self._view.refresh()
-        found = view.find("until", confirmed.moment(now - confirmed.MARGIN_MS + 1))
-        for lease_id in sorted(lease_id for _, lease_id in found):
-            yield view.get(lease_id) or confirmed.nothing()
+        unexpired = view.find("until", confirmed.moment(now - confirmed.MARGIN_MS + 1))
+        for lease_id in sorted(lease_id for _, lease_id in unexpired):
+            yield view.get(lease_id)
 
-    def _in_the_way(self, wanted: Wanted) -> list[Json]:
+    def _in_the_way(self, wanted: Wanted) -> list[Lease]:
         return [
-            state
-            for state in self._unexpired(world.now_ms())
-            if "x" in (state["mode"], wanted.mode)
-            and _overlap(state["resources"], wanted.resources)
+            lease
+            for lease in self._unexpired(world.now_ms())
+            if "x" in (lease["mode"], wanted.mode)
+            and resource.any_overlap(lease["resources"], wanted.resources)
         ]
 
-    def _taken(self, blockers: Sequence[Json], wanted: Wanted) -> TakenError:
-        left = [confirmed.left_ms(state, world.now_ms(), mine=False) for state in blockers]
+    def _taken(self, blockers: Sequence[Lease], wanted: Wanted) -> TakenError:
+        left = [confirmed.left_ms(lease, world.now_ms(), mine=False) for lease in blockers]
         until = machine.boot_ns() + min(AGAIN_NS, min(left) * 1_000_000)
         return TakenError(blockers, wanted, left[0], until, "lease steal --scope git --reason WHY")
 
     def _acquired(self, wanted: Wanted) -> Json:
-        said = {
+        body = {
             "resources": wanted.resources,
             "mode": wanted.mode,
             "ttl_ms": wanted.ttl_ms,
             "scope": self.name,
+            "token": 0,
+            "holder": self._me(),
         }
-        body = {**said, "token": 0, "holder": self._me()}
         return {"type": "lease.acquired", "refs": {"lease_id": SELF}, "body": body}
 
-    def _confirmation(
-        self, claim: Event, lease_id: str, token: int, until: int, said: Json
-    ) -> Json:
+    def _confirmation(self, claim: Event, lease_id: str, won: Json) -> Json:
+        """`won`: the token `n`, what is held, and until when."""
         body = {
             "claim": claim.id,
-            "n": token,
+            "n": won.pop("n"),
             "agent_id": self._me(),
             "scope": self.name,
-            **said,
-            "until_ms": until,
+            **won,
         }
-        return {
-            "type": "lease.confirmed",
-            "refs": {"lease_id": lease_id},
-            "base": [claim.id],
-            "body": body,
-        }
+        refs = {"lease_id": lease_id}
+        return {"type": "lease.confirmed", "refs": refs, "base": [claim.id], "body": body}
 
-    def _robbed(self, state: Json, why: str) -> Json:
-        """The arbiter's word that the lease is over, which counts if the thief's is confirmed: both are one push."""
-        draft = _end(state, "lost", f"stolen by {self._me()}: {why}"[:500])
+    def _stolen(self, lease: Lease, why: str) -> Json:
+        """The end of a stolen lease, for the arbiter's stream: both are one push."""
+        draft = _end(lease, "lost", f"stolen by {self._me()}: {why}"[:500])
         draft["body"]["agent_id"] = self._me()
         return draft
 
     def _token(self) -> int:
-        lasts = (one.last() for one in streams(self._store) if claims.is_arbiter(one.name))
+        lasts = (stream.last() for stream in streams(self._store) if claims.is_arbiter(stream.name))
         return 1 + max((int(last["seq"]) for last in lasts if last), default=0)
 
     def _me(self) -> str:
@@ -288,39 +267,47 @@ class Remote:
     def _append(self, draft: Json) -> Event:
         return self._call.journal.append(self._call.actor(), [draft])[0]
 
-    def _give_up(self, made: list[Event], reason: str) -> None:
-        while made:
-            lease = made.pop()
-            self._append(_end({"lease_id": lease.id, "token": None}, "released", reason))
+    def _give_up(self, claim: list[Event], reason: str) -> None:
+        while claim:
+            self._append(_end({"lease_id": claim.pop().id}, "released", reason))
 
     def _publish(self) -> None:
         try:
-            self._sync(None, BUDGET_S)
-        except Fault as fault:
+            self._ask(None, BUDGET_S)
+        except (Fault, OSError) as fault:
             complaints.warn(f"others learn of the end with a later sync: {fault}")
 
-    def _sync(self, settle: Settle | None, seconds: float) -> list[str]:
-        """Sync with the configured remote; what was odd."""
-        from coord_kernel.sync.exchange import (
-            sync,  # subprocess, filelock: only for who needs the network
+    def _ask(self, settle: Settle | None, seconds: float) -> list[str]:
+        """Sync with the arbiter, and print its warnings, which are returned. Raises its Fault."""
+        from coord_kernel.sync.ask import ask  # subprocess, filelock: only to use the network
+
+        _, warnings = ask(self._call.journal, (), settle, seconds)
+        for warning in warnings:
+            complaints.warn(warning)
+        return warnings
+
+
+def _unconfirmed(warnings: Sequence[str], where: str) -> Unreachable:
+    return Unreachable(warnings[0] if warnings else "the remote confirmed nothing", where)
+
+
+def _refuse_lost(lease: Lease) -> None:
+    status = confirmed.status(lease, world.now_ms(), mine=True)
+    if status != "held":
+        why = f": {lease['why']}" if lease.get("why") else ""
+        raise No(
+            f"is {status}{why}",
+            where=ids.short("ls", lease["lease_id"]),
+            todo="acquire it again, and check what changed meanwhile",
         )
 
-        odd = sync(self._call.journal, seconds=seconds, settle=settle).warnings
-        for line in odd:
-            complaints.warn(line)
-        return odd
 
-
-def _overlap(some: Sequence[str], others: Sequence[str]) -> bool:
-    return any(resource.overlap(one, other) for one in some for other in others)
-
-
-def _end(state: Json, how: str, reason: str) -> Json:
-    body = {"token": state["token"] or 0, "reason": reason, "scope": "git"}
-    return {"type": f"lease.{how}", "refs": {"lease_id": state["lease_id"]}, "body": body}
+def _end(lease: Lease, how: str, reason: str) -> Json:
+    body = {"token": lease.get("token", 0), "reason": reason, "scope": "git"}
+    return {"type": f"lease.{how}", "refs": {"lease_id": lease["lease_id"]}, "body": body}
 
 
 def _long_enough(ttl_ms: int) -> None:
     if ttl_ms < SHORTEST_MS:
-        what = f"a lease of scope git lives {SHORTEST_MS // 60_000} m at least, for clocks differ"
+        what = f"a lease of scope git lasts at least {SHORTEST_MS // 60_000}m, as clocks differ"
         raise Usage(what, where="--ttl", todo=f"--ttl {Remote.usual_ttl}, or --scope local")

@@ -1,10 +1,10 @@
-"""What can be leased, and whether two of it overlap. Pure: no file is looked at.
+"""What can be leased, and whether two resources overlap. Pure: no file is looked at.
 
     file:GLOB   work:ID   env:NAME   port:N   run:ID   x-SLUG:NAME
 
-A file glob is a path from the root of the repository. `*` and `?` stand for characters of one segment, `**` alone
-for any number of segments, none too. Before it is compared a path is folded (NFC, then without case), because some
-file systems do that: so README and readme count as one.
+A file glob is a path from the root of the repository. `*` and `?` stand for characters of one
+segment, `**` alone for any number of segments, zero included. Before it is compared, a path is
+folded (NFC, then without case), because some file systems do that: README and readme are the same.
 """
 
 from __future__ import annotations
@@ -27,31 +27,26 @@ def parsed(text: str) -> str:
     kind, colon, name = text.partition(":")
     own = kind.startswith("x-") and name_ok(kind[2:])
     if not colon or not name or not (own or kind in _KINDS):
-        raise BadData(
-            "is no resource", text, todo="file:GLOB work:ID env:NAME port:N run:ID, or x-KIND:NAME"
-        )
+        forms = "file:GLOB work:ID env:NAME port:N run:ID, or x-KIND:NAME"
+        raise BadData("not a valid resource", text, todo=forms)
     if len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES or not text.isprintable():
-        raise BadData(f"is longer than {MOST_BYTES} bytes, or holds what cannot be printed", text)
+        raise BadData(f"exceeds {MOST_BYTES} bytes, or has unprintable characters", text)
     if kind == "port" and not (name.isascii() and name.isdigit() and 0 < int(name) < 65536):
-        raise BadData("is no port", text, todo="port:1 to port:65535")
+        raise BadData("not a valid port", text, todo="port:1 to port:65535")
     if kind != "file":
         return f"port:{int(name)}" if kind == "port" else text
     if any(part in ("", ".", "..") for part in name.split("/")):
-        raise BadData(
-            "is no path from the root of the repository", text, todo="file:src/*.py, file:src/**"
-        )
+        raise BadData("not a repository-relative path", text, todo="file:src/*.py, file:src/**")
     return f"file:{_folded(name)}"
 
 
 def all_parsed(texts: Sequence[str]) -> list[str]:
     """The resources, each once, in order. Raises BadData."""
-    found = sorted({parsed(text) for text in texts})
-    if len(found) > MOST:
-        raise BadData(
-            f"{len(found)} resources, more than {MOST} in one lease",
-            todo="a glob, or several leases",
-        )
-    return found
+    resources = sorted({parsed(text) for text in texts})
+    if len(resources) > MOST:
+        what = f"{len(resources)} resources exceed the {MOST} of one lease"
+        raise BadData(what, todo="use a glob, or several leases")
+    return resources
 
 
 def of_path(path: str) -> str:
@@ -60,7 +55,7 @@ def of_path(path: str) -> str:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Is there something that both name? Exact, in time of the product of their lengths."""
+    """Is there anything that both name? Exact, in time of the product of their lengths."""
     if one == other:
         return True
     if not (one.startswith("file:") and other.startswith("file:")):
@@ -68,8 +63,16 @@ def overlap(one: str, other: str) -> bool:
     return _meet(one[5:].split("/"), other[5:].split("/"), "**", _segments_meet)
 
 
+def any_overlap(some: Sequence[str], others: Sequence[str]) -> bool:
+    """Does any of these resources overlap with any of the others?"""
+    return any(overlap(one, other) for one in some for other in others)
+
+
 def key(resource: str) -> str:
-    """Where it is kept: a file glob under its segments before the first wild one, anything else under itself."""
+    """The key under which a secondary index has it.
+
+    Of a file glob its segments before the first wild one, of anything else the resource itself.
+    """
     if not resource.startswith("file:"):
         return resource
     segments = resource[5:].split("/")
@@ -80,9 +83,9 @@ def key(resource: str) -> str:
 
 
 def near(resource: str) -> tuple[list[str], tuple[str, str]]:
-    """The keys of all that could overlap with it: these, and those from one to before another.
+    """The keys of all that may overlap with it: single ones, and a range (from, up to but without).
 
-    Two globs can only meet if what one begins with is a path above the other's, or the same.
+    Two globs can only meet if the key of one is a path above the other's, or the same.
     """
     own = key(resource)
     if not resource.startswith("file:"):
@@ -116,7 +119,7 @@ def _meet(
 ) -> bool:
     """Is there a sequence that both patterns match, where `many` stands for any run of items?
 
-    Row by row: does something match the first i items of the one and the first j of the other?
+    Row by row: does a sequence match the first i items of the one and the first j of the other?
     """
     row = [True]
     for item in other:
@@ -124,10 +127,8 @@ def _meet(
     for mine in one:
         before, row = row, [row[0] and mine == many]
         for j, item in enumerate(other):
-            if many in (
-                mine,
-                item,
-            ):  # it stands for nothing, or for the other pattern's item and maybe more
+            if many in (mine, item):
+                # It stands for nothing, or for the other pattern's item and maybe more.
                 row.append(before[j + 1] or row[j])
             else:
                 row.append(before[j] and alike(mine, item))

@@ -1,4 +1,4 @@
-"""Waiting until somebody lets go: woken by their event, by the end of their time, or by their death."""
+"""Waiting for a lease: woken by an event, by the end of the holder's time, or by its death."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from coord_lease.scope import TakenError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from coord_envelope import Event
     from coord_kernel import Store
     from coord_kernel.cli.call import Call
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def acquired(call: Call, scope: Scope, wanted: Wanted, wait_ms: int) -> Event:
-    """The lease, as soon as it is free within `wait_ms`. There is no queue: of those who wait, any may be next.
+    """The lease, as soon as it is free within `wait_ms`. There is no queue: any waiter may be next.
 
     Raises the last TakenError.
     """
@@ -40,9 +38,9 @@ def acquired(call: Call, scope: Scope, wanted: Wanted, wait_ms: int) -> Event:
 
     with closing(follower.batches(also=watcher.fd, within=within)) as batches:
         for number, batch in enumerate(batches):
-            news = [one for one in batch if _concerns(one, scope)]
+            news = any(_concerns(event, scope) for event in batch)
             now = machine.boot_ns()
-            if not (news or watcher.rang() or now >= min(until, last.until)) and number:
+            if not (news or watcher.woken() or now >= min(until, last.until)) and number:
                 continue
             try:
                 return scope.acquire(wanted)
@@ -55,32 +53,31 @@ def acquired(call: Call, scope: Scope, wanted: Wanted, wait_ms: int) -> Event:
 
 
 def _concerns(event: Event, scope: Scope) -> bool:
-    return bool(
-        event["type"].startswith("lease.") and event["body"].get("scope", "local") == scope.name
-    )
+    ours = event["body"].get("scope", "local") == scope.name
+    return bool(event["type"].startswith("lease.") and ours)
 
 
 class _Deaths:
-    """Rings when a pin drops. A thread waits for each in the kernel; a thread that waits ends with the process."""
+    """A descriptor that becomes readable when a holder dies.
+
+    A thread for each pin waits in the kernel, and ends with the process.
+    """
 
     def __init__(self, store: Store) -> None:
-        self._store, self._heard = store, set[str]()
-        self.fd, self._ring = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._store, self._watched = store, set[str]()
+        self.fd, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def watch(self, pins: list[str]) -> None:
-        for name in self._unheard(pins):
+        for name in pins:
+            if name in self._watched:
+                continue
+            self._watched.add(name)
             from threading import Thread
 
-            Thread(target=pin.await_drop, args=(self._store, name, self._ring), daemon=True).start()
+            Thread(target=pin.await_drop, args=(self._store, name, self._wake), daemon=True).start()
 
-    def rang(self) -> bool:
+    def woken(self) -> bool:
         try:
             return bool(os.read(self.fd, 4096))
         except BlockingIOError:
             return False
-
-    def _unheard(self, pins: list[str]) -> Iterator[str]:
-        for name in pins:
-            if name not in self._heard:
-                self._heard.add(name)
-                yield name

@@ -1,0 +1,61 @@
+"""The scopes of a call: one by its name, or all that its store may have leases of."""
+
+from __future__ import annotations
+
+from coord_envelope.errors import No, Refused, Unreachable, Usage
+from coord_kernel.store import locate
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coord_kernel.cli.call import Call
+    from coord_lease.scope import Scope
+
+STRENGTH = {"local": 0, "git": 1, "relay": 1, "nats": 1, "redis": 1}
+
+
+def scope(call: Call, name: str = "local", require: str | None = None) -> Scope:
+    """The scope of this name. Raises Refused if it is weaker than required; never downgrades."""
+    for option, value in (("--scope", name), ("--require", require or name)):
+        if value not in STRENGTH:
+            raise Usage(
+                f"not a valid scope for {option}: {value}",
+                todo=f"valid scopes: {', '.join(STRENGTH)}",
+            )
+    if require and STRENGTH[name] < STRENGTH[require]:
+        raise Refused(f"scope {name} is weaker than {require}", todo=f"--scope {require}")
+    if name == "git":
+        from coord_lease.remote import Remote
+
+        return Remote(call)
+    if name != "local":
+        raise Unreachable(f"scope {name} is not available yet", todo="--scope local, or git")
+    from coord_lease.local import Local
+
+    return Local(call)
+
+
+def scopes(call: Call) -> list[Scope]:
+    """All scopes of which this store may have leases: `local`, and with a remote `git`."""
+    names = ("local", "git") if locate.remote(call.journal.store) else ("local",)
+    return [scope(call, name) for name in names]
+
+
+def knowing(scopes: Sequence[Scope], text: str) -> Scope:
+    """The scope that knows the lease. Raises No, and Usage if it is ambiguous."""
+    if len(scopes) == 1:
+        return scopes[0]
+    known, fault = list[tuple[Scope, str]](), No("no such lease", where=text)
+    for candidate in scopes:
+        try:
+            known.append((candidate, candidate.known(text)["lease_id"]))
+        except No as no:
+            fault = no
+    if len(known) > 1:
+        from coord_kernel.views import resolve
+
+        resolve.only(text, (lease_id for _, lease_id in known))
+    if not known:
+        raise fault
+    return known[0][0]
