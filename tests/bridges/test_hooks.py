@@ -96,7 +96,7 @@ def context(answers: list[Any]) -> str:
 def test_the_settings_are_only_printed(shell: Shell, program: str) -> None:
     before = shell("git status --porcelain --ignored; ls -A").out
     done = shell(f"coord-hooks settings {program} --as qa")
-    assert done.err.startswith(f"coord-hooks: paste it into .{program}/")
+    assert done.err.startswith(f"coord-hooks: paste this into .{program}/")
     assert done.err.endswith("; nothing was changed\n")
     events = pasted(shell, program)
     assert {"SessionStart", "UserPromptSubmit", "PreToolUse", "Stop"} <= set(events)
@@ -106,9 +106,9 @@ def test_the_settings_are_only_printed(shell: Shell, program: str) -> None:
 
 def test_what_cannot_be_printed_is_an_error(shell: Shell) -> None:
     assert (
-        "no such program; one of claude, codex" in shell("coord-hooks settings emacs", expect=2).err
+        "unknown program: emacs; use claude or codex" in shell("coord-hooks settings emacs", expect=2).err
     )
-    assert "says who acts" in shell("coord-hooks settings claude", COORD_AGENT="", expect=2).err
+    assert "no agent name" in shell("coord-hooks settings claude", COORD_AGENT="", expect=2).err
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -219,8 +219,8 @@ def test_at_the_end_only_what_the_session_holds_is_given_back(shell: Shell) -> N
     [
         ("coord-hooks {} --as qa", "{", "not JSON"),
         ("coord-hooks {} --as qa", "[]", "not a JSON object"),
-        ("coord-hooks {} --as 'a b'", "{}", "is not agent"),
-        ("coord-hooks {}", "{}", "says who acts"),
+        ("coord-hooks {} --as 'a b'", "{}", "not a valid address"),
+        ("coord-hooks {}", "{}", "no agent name"),
         ("coord-hooks {} --bogus", "{}", "No such option"),
         ("coord-hooks {} --as qa", '{"cwd":"/nowhere"}', ""),
     ],

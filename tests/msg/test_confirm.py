@@ -132,7 +132,7 @@ def test_a_claim_whose_consumer_was_killed_before_it_asked_is_settled_by_the_nex
         json.dumps({**claim, "body": {"n": 1, "vis_ms": 600_000, "require": "confirmed"}}),
     )
     assert subject(second(FIRM))[0] == "one"
-    assert "is another's" in first("ev sync", expect=1).err
+    assert "another agent's claim was confirmed" in first("ev sync", expect=1).err
     assert first("msg ls queue:q -n 1").one["holder"] == "agent:clone-1"
     assert first("msg recv; ev sync").err == ""
 

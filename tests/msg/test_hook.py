@@ -72,8 +72,8 @@ def test_where_it_would_be_in_the_way_it_says_nothing(shell: Shell, event: str) 
     shell("msg send --to qa --subject one")
     done = shell("msg hook claude --as qa", given(event))
     assert done.out == "{}\n"
-    todo = "it is at SessionStart, UserPromptSubmit, PostToolUse and Stop"
-    assert done.err == f"msg: {event}: mail is not told then; {todo}\n"
+    todo = "supported events: SessionStart, UserPromptSubmit, PostToolUse, Stop"
+    assert done.err == f"msg: unsupported event: {event}; {todo}\n"
     assert shell("ev replay --type msg.acked").out == ""
 
 
@@ -114,8 +114,8 @@ def test_the_event_may_be_an_option_and_the_input_anything(shell: Shell, stdin: 
     ("command", "says"),
     [
         ("msg hook emacs --as qa", "unknown program"),
-        ("msg hook claude", "says who acts"),
-        ("msg hook claude --as 'a b'", "is not agent"),
+        ("msg hook claude", "no agent name"),
+        ("msg hook claude --as 'a b'", "not a valid address"),
         ("cd / && msg hook claude --as qa", "no store"),
         ("chmod o+w .coord && msg hook claude --as qa", "writable by others"),
     ],
@@ -137,12 +137,12 @@ def test_a_mistake_on_its_command_line_or_in_its_input_is_said_and_in_nobodys_wa
         ("msg hook", given(), "Missing argument"),
         ("msg hook claude --bogus", given(), "No such option"),
         ("msg hook claude --event", given(), "requires an argument"),
-        ("msg hook claude -o xml", given(), "no such form"),
-        ("msg hook claude --errors xml", given(), "no such form"),
+        ("msg hook claude -o xml", given(), "not a valid form"),
+        ("msg hook claude --errors xml", given(), "not a valid form"),
         ("msg --as qa hook claude", given(), "No such option"),
         ("msg hook claude --as qa", given()[:9], "standard input: not JSON"),
         ("msg hook claude --as qa", "[]", "standard input: not a JSON object"),
-        ("msg hook claude --as qa", "", "standard input names no event"),
+        ("msg hook claude --as qa", "", "no hook_event_name on standard input"),
     ):
         done = shell(command, stdin)
         assert done.out == "{}\n", command
