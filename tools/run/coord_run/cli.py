@@ -6,7 +6,7 @@ from itertools import islice
 
 from coord_envelope import BadData, Fault, Filter, No, Usage
 from coord_kernel.cli import process
-from coord_run import draft, mine
+from coord_run import draft
 from coord_run import groups as g
 from coord_run.jobs import OVER, STATUSES, exit_status, passed_on
 from coord_run.store import RUN, Runs
@@ -36,6 +36,7 @@ def request(
     A worker runs it: `run worker`. Without ARGV it reads JSON lines: {"argv": […], "timeout_ms",
     "env", "key", "work", "cause", …}.
     """
+    from coord_run import mine
     from coord_run import request as requests
 
     def add(t: Transaction, draft: Json) -> Event:
@@ -189,6 +190,7 @@ def cancel(call: Call, ids: o.Ids = None, reason: o.Reason = "not wanted any mor
     runs = Runs(call)
 
     def cancelled(text: str) -> Iterable[Event]:
+        call.journal.index.refresh()  # the first time it may take long: not under the lock
         with runs.change() as (t, jobs):
             state = runs.named(text, jobs)
             first = call.event(next(iter(state["cancels"]))) if state["cancels"] else None

@@ -11,7 +11,6 @@ import os
 from coord_envelope.errors import Refused
 from coord_envelope.platform import suppress
 from coord_envelope.secrets import refuse_secret
-from coord_kernel.store import blobs
 from coord_kernel.store.disk import write_all
 
 TYPE_CHECKING = False
@@ -98,6 +97,8 @@ class Log:
 
         With a store to publish in, a log that is small enough for a sync is kept as a blob, too.
         """
+        from coord_kernel.store import blobs
+
         if publish and self._bytes <= blobs.SYNCED:
             with suppress(OSError):
                 blobs.put(publish, os.pread(self._file, self._bytes, 0))
