@@ -17,8 +17,10 @@ from support import Shell
 from coord_envelope.errors import Fault
 from coord_kernel.cli import application, argv, complaints
 from coord_kernel.cli.call import Call
+from coord_kernel.cli.command import name_of, perform
 
 Values = dict[str, Any]
+Command = Callable[..., int | None]
 Lines = st.SearchStrategy[list[str]]
 TOOLS = ("wk", "ev", "lease", "msg", "run")
 MAKE = Path(__file__).parent.parent / "tools/table.py"
@@ -130,6 +132,7 @@ def heard(command: Command, act: Callable[[Command], object]) -> object:
 
     listener.__dict__.update(__signature__=inspect.signature(command))
     listener.__name__, listener.__annotations__ = command.__name__, command.__annotations__
+    listener.__module__ = command.__module__
     try:
         act(listener)
     except Fault as fault:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import itertools
+import sys
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
@@ -127,7 +128,7 @@ def _declared(function: Command, options: object) -> Callable[..., int | None]:
 
 
 def _own(function: Command, options: object) -> Iterator[inspect.Parameter]:
-    names = {**function.__globals__, "o": options, "Call": Call, "Filter": Filter}
+    names = {**vars(sys.modules[function.__module__]), "o": options, "Call": Call, "Filter": Filter}
     hints = typing.get_type_hints(function, names, include_extras=True)
     spelled = dict(groups(function))
     for name, parameter in inspect.signature(function).parameters.items():

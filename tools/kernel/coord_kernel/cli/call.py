@@ -118,7 +118,7 @@ class Call:
         self,
         given: Sequence[str] | None,
         names: Sequence[str],
-        act: Callable[[str], Iterable[Json]],
+        act: Callable[[str], Iterable[Any]],
     ) -> None:
         """Print what `act` returns for each id (see `ids`). A failed id does not stop the others.
 

@@ -13,6 +13,8 @@ Options that go together stand in a `Group`, so that a function has few paramete
 
 from __future__ import annotations
 
+import sys
+
 from coord_kernel.cli.call import Call, FilterOptions
 from coord_kernel.cli.complaints import report_as
 
@@ -36,7 +38,7 @@ def groups(command: Command) -> Iterator[tuple[str, type[Group]]]:
     """The parameters of a command that are groups of options, by their annotation `g.NAME`."""
     for name, annotation in command.__annotations__.items():
         if isinstance(annotation, str) and annotation.startswith("g."):
-            yield name, getattr(command.__globals__["g"], annotation[2:])
+            yield name, getattr(sys.modules[command.__module__].g, annotation[2:])
 
 
 def perform(command: Command, values: Values) -> int:

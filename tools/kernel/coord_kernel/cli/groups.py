@@ -14,7 +14,9 @@ class Group:
         vars(self).update(given)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and vars(self) == vars(other)
+        return type(self) is type(other) and all(
+            getattr(self, name) == getattr(other, name) for name in self.__annotations__
+        )
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from coord_envelope import codec
 from coord_envelope.cursor import Cursor
-from coord_kernel.journal.keys import keyed
+from coord_kernel.journal.keys import Keys, keyed
 from coord_kernel.journal.transaction import Transaction
 from coord_kernel.streams import stream
-from coord_kernel.streams.redaction import Redactions
 from coord_kernel.streams.stream import Stream
-from coord_kernel.views.index import Index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
     from coord_envelope.filter import Filter
     from coord_kernel.store.directory import Store
     from coord_kernel.streams.follow import Follower
+    from coord_kernel.streams.redaction import Redactions
+    from coord_kernel.views.index import Index
 
 
 class Journal:
@@ -30,8 +30,26 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.index = Index(store)
-        self.redactions = Redactions(store)
+        self._index: Index | None = None
+        self._redactions: Redactions | None = None
+
+    @property
+    def index(self) -> Index:
+        """Where an id or a key is."""
+        if self._index is None:
+            from coord_kernel.views.index import Index  # who only appends or reads needs none
+
+            self._index = Index(self.store)
+        return self._index
+
+    @property
+    def redactions(self) -> Redactions:
+        """Which events are read as tombstones."""
+        if self._redactions is None:
+            from coord_kernel.streams.redaction import Redactions  # who only appends needs none
+
+            self._redactions = Redactions(self.store)
+        return self._redactions
 
     def transaction(
         self,
@@ -42,8 +60,9 @@ class Journal:
         wait_s: float | None = None,
     ) -> Transaction:
         """Write events of `actor` under one lock; see `coord_kernel.journal.transaction`."""
+        keys = Keys(lambda: self.index)
         return Transaction(
-            self.store, self.index, actor, live=live, allow_secret=allow_secret, wait_s=wait_s
+            self.store, keys, actor, live=live, allow_secret=allow_secret, wait_s=wait_s
         )
 
     def append(
@@ -72,16 +91,16 @@ class Journal:
 
         seen = after or Cursor()
         streams = [one.after(seen.get(one.name, 0)) for one in self._streams(live)]
-        events = self.redactions.all(merge(map(stream.events, streams)))
+        events = self.redactions.apply_all(merge(map(stream.events, streams)))
         if wanted:
             events = filter(wanted, events)
         return (event for event in events if event["ts"] <= until) if until else events
 
     def lines(self, types: Collection[str]) -> Iterator[list[bytes]]:
         """The lines of `replay`, many at a time, of these types or all: 20 times as fast."""
-        from coord_kernel.streams import raw
+        from coord_kernel.streams import lines
 
-        return raw.replay(self.store, self.redactions, types)
+        return lines.replay(self.store, self.redactions, types)
 
     def follow(self, after: Cursor, live: bool = True) -> Follower:
         """A reader of the events behind the cursor, those there and those to come."""
@@ -91,7 +110,7 @@ class Journal:
 
     def shown(self, event: Event) -> Event:
         """The event, or its tombstone if it was redacted."""
-        return self.redactions.refresh().shown(event)
+        return self.redactions.refresh().apply(event)
 
     def tail(
         self, count: int, wanted: Filter | None = None, until: Cursor | None = None
@@ -104,7 +123,7 @@ class Journal:
 
         newest: list[Event] = []
         sources = map(stream.backwards, stream.streams(self.store, live=True) if count > 0 else ())
-        for event in self.redactions.all(merge(sources, newest_first=True)):
+        for event in self.redactions.apply_all(merge(sources, newest_first=True)):
             if (wanted is None or wanted(event)) and (until is None or until.has(event)):
                 newest.append(event)
             if len(newest) == count:

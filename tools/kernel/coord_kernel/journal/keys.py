@@ -12,7 +12,7 @@ from coord_kernel.store import disk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from coord_kernel.store.directory import Store
     from coord_kernel.views.fill import Stored
@@ -27,8 +27,9 @@ def keyed(drafts: Sequence[Json]) -> bool:
 class Keys:
     """The keys of the store and of a transaction: (type, key) → its first event."""
 
-    def __init__(self, index: Index) -> None:
-        self._index, self._fresh = index, False
+    def __init__(self, index: Callable[[], Index]) -> None:
+        self._get_index = index  # most transactions have no key, and load none
+        self._index: Index | None = None
         self._batch: dict[tuple[str, str], Event] = {}
         self._vouched: list[Stored] = []
 
@@ -48,23 +49,23 @@ class Keys:
         return first
 
     def _stored(self, kind: str, key: str) -> Event | None:
-        if not self._fresh:  # once: what is added from here on is in the batch
-            self._index.refresh()
-            self._fresh = True
-        place = self._index.by_key(kind, key)
-        if place is None:
+        if self._index is None:  # once: what is added from here on is in the batch
+            self._index = self._get_index().refresh()
+        stored = self._index.by_key(kind, key)
+        if stored is None:
             return None
-        self.vouch(place)
-        return place.event
+        self._vouched.append(stored)
+        return stored.event
 
     def remember(self, new: Event) -> None:
         """The event was added to the transaction."""
         if "idempotency_key" in new:
             self._batch[new["type"], new["idempotency_key"]] = new
 
-    def vouch(self, place: Stored) -> None:
-        """An answer stands for the event stored there: `make_durable` includes it."""
-        self._vouched.append(place)
+    def vouch(self, event: Event) -> None:
+        """An answer stands for this stored event: `make_durable` includes it."""
+        stored = self._get_index().refresh().by_id(event.id)
+        self._vouched += [stored] if stored else []
 
     def make_durable(self, store: Store) -> None:
         """Put on the disk the events that `$dup` answers stand for, before they are given."""

@@ -30,7 +30,6 @@ from __future__ import annotations
 from coord_envelope import event, ids, world
 from coord_envelope.errors import BadData
 from coord_envelope.secrets import refuse_secret
-from coord_kernel.journal.keys import Keys
 from coord_kernel.journal.tail import Tail
 from coord_kernel.store import stamp
 from coord_kernel.streams.stream import streams
@@ -41,8 +40,8 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
+    from coord_kernel.journal.keys import Keys
     from coord_kernel.store.directory import Store
-    from coord_kernel.views.index import Index
 
 
 class Transaction:
@@ -51,7 +50,7 @@ class Transaction:
     def __init__(
         self,
         store: Store,
-        index: Index,
+        keys: Keys,
         actor: Json,
         *,
         live: bool = False,
@@ -64,7 +63,7 @@ class Transaction:
         """
         self.events: list[Event] = []
         """The answer to each `add` and `repeat`, in order. Acknowledge them after the block."""
-        self._store, self._index, self._actor = store, index, actor
+        self._store, self._keys, self._actor = store, keys, actor
         self._live, self._allow_secret = live, allow_secret
         self._lock = store.lock() if wait_s is None else store.lock(wait_s)
         self._fresh: list[Event] = []
@@ -77,7 +76,6 @@ class Transaction:
             agent = self._actor["agent_id"].replace(":", ".", 1)
             self._tail = Tail(self._store, agent, self._now, self._live)
             self._seq, self._stamp = self._tail.seq, self._last_stamp()
-            self._keys = Keys(self._index)
         except BaseException as error:
             self._lock.__exit__(type(error), error, None)
             raise
@@ -118,9 +116,7 @@ class Transaction:
 
     def repeat(self, known: Event) -> Event:
         """Answer with a stored event, marked `$dup`: it is durable when the block ends."""
-        place = self._index.refresh().by_id(known.id)
-        if place:
-            self._keys.vouch(place)
+        self._keys.vouch(known)
         self.events.append(known.annotated(dup=True))
         return self.events[-1]
 
