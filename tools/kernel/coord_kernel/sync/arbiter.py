@@ -10,7 +10,7 @@ from coord_envelope import event
 from coord_kernel.rules import claims
 from coord_kernel.store.directory import fresh_id
 from coord_kernel.streams.stream import SEGMENT, SUFFIX
-from coord_kernel.sync import settle, tree
+from coord_kernel.sync import layout, settle, tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def missing(store: Store, objects: GitDB, tip: str) -> dict[str, str]:
             continue
         for file in store.listdir("journal", name):
             path = f"journal/{name}/{file}"
-            data = store.load("journal", name, file, most=tree.SEGMENT_BYTES) or b""
+            data = store.load("journal", name, file, most=layout.SEGMENT_BYTES) or b""
             theirs = tree.read(objects, files[path]) if path in files else b""
             if len(data) > len(theirs) and data.startswith(theirs):
                 more[path] = tree.write(objects, "blob", data)

@@ -1,9 +1,9 @@
-"""What this store's own ref holds: its own streams, and every file it holds that nobody else gives."""
+"""What this store's own ref holds: its own streams, and each other file that nobody else gives."""
 
 from __future__ import annotations
 
 from coord_envelope.platform import suppress
-from coord_kernel.sync import publish, tree
+from coord_kernel.sync import layout, publish, tree
 from coord_kernel.sync.intake import whole
 
 TYPE_CHECKING = False
@@ -39,7 +39,7 @@ class Contents:
         count = 0
         for path, (_, oid) in files.items():
             old = before.files.get(path)
-            if old != oid and tree.JOURNAL.fullmatch(path):
+            if old != oid and layout.JOURNAL.fullmatch(path):
                 count += tree.read(self._objects, oid).count(b"\n")
                 with suppress(ValueError):
                     count -= tree.read(self._objects, old).count(b"\n") if old else 0
@@ -59,5 +59,5 @@ class Contents:
     def _stored(self, path: str, oid: str) -> str:
         if self._objects.has_object(bytes.fromhex(oid)):
             return oid
-        data = self._store.load(*path.split("/"), most=tree.SEGMENT_BYTES) or b""
+        data = self._store.load(*path.split("/"), most=layout.SEGMENT_BYTES) or b""
         return tree.write(self._objects, "blob", whole(data, path))

@@ -3,7 +3,7 @@
     1. Take the sync's lock (`local/sync.lock`). The store's own lock is never held while the
        network is waited for.
     2. A round: fetch, take in, `plan`, then carry out the plan.
-       a. restore the arbiter, if it has lost something, and begin another round
+       a. mend the arbiter, if it has lost something, and begin another round
        b. concede claims: events of this store, so that they are published in the same round
        c. let `settle` decide, on everything taken in, whether more is to be confirmed
        d. push this store's ref and the arbiter, each from the tip that was taken in
@@ -21,9 +21,9 @@ import contextlib
 import os
 import time
 
+from coord_envelope import world
 from coord_envelope.errors import TryAgain, Unreachable
 from coord_kernel.sync import quiet, settings, settle
-from coord_kernel.sync.git import jitter
 from coord_kernel.sync.plan import plan
 from coord_kernel.sync.refs import Refs
 
@@ -105,7 +105,9 @@ class Exchange:
     def _rounds(self) -> None:
         for attempt in range(TRIES):
             if attempt:
-                time.sleep(min(jitter(attempt), max(self.refs.left(), 0)))
+                # At random, so that two stores do not meet again.
+                pause_s = _random() * min(0.05 * (1 << attempt), 2.0)
+                time.sleep(min(pause_s, max(self.refs.left(), 0)))
             if self._round():
                 return self.refs.wire.tidy()
         raise TryAgain(
@@ -120,8 +122,8 @@ class Exchange:
         step = plan(
             tips, {"own": self.refs.own(), "tentative": tentative, "settles": settles}, arbiter
         )
-        if step.again:
-            self.refs.restore(step, tips, arbiter["seen"])
+        if step.mend:
+            self.refs.mend(step, arbiter)
             return False
         if step.diverged:
             self._confirm_nothing("the arbiter has two histories", "`ev sync --repair-arbiter`")
@@ -131,9 +133,9 @@ class Exchange:
         if wishes:
             commits |= self._extended(arbiter["tip"], wishes)
         try:
-            moved = self.refs.publish(commits, step, tips)
+            moved = self.refs.publish(commits, step)
         except Unreachable:
-            if not wishes or self.refs.left() < 1 or self.refs.refused():
+            if not wishes or self.refs.left() < 1 or self.refs.refused:
                 raise
             return False  # the answer may be lost
         if arbiter["ref"] in moved:
@@ -164,8 +166,12 @@ class Exchange:
 
     def _confirm_nothing(self, what: str, todo: str) -> None:
         self._unconfirmed = Unreachable(
-            f"{what}; nothing is confirmed", where=self.remote.name, todo=todo
+            f"{what}, so nothing is confirmed", where=self.remote.name, todo=todo
         )
+
+
+def _random() -> float:
+    return int.from_bytes(world.entropy(2), "big") / 65_536
 
 
 def sync(

@@ -1,7 +1,7 @@
-"""git in the store's own repository. Nothing of the caller's git environment reaches it, and no hook runs.
+"""git in the store's own repository, without the caller's git environment and without hooks.
 
-Plumbing only, as processes for refs and the network, by GitPython's object database for objects: no work tree,
-no index, no checkout.
+Only plumbing commands: processes for refs and the network. Objects are read and written by
+GitPython's object database (`tree`). There is no work tree, no index and no checkout.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 
-from coord_envelope import world
 from coord_envelope.errors import Unreachable
 from coord_envelope.platform import suppress
 from coord_kernel.proc import spawn
@@ -22,15 +21,12 @@ if TYPE_CHECKING:
     from coord_kernel.sync.remote import Remote
 
 _KEPT = ("GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_ASKPASS")
-"""How the user reaches a remote. All other GIT_* may be a hook's, and name another repository."""
+"""How the user reaches a remote. Other GIT_* variables may be a hook's, of another repository."""
 _ALWAYS = (
     ("core.hooksPath", "/dev/null"),
     ("core.autocrlf", "false"),
-    ("core.bigFileThreshold", "8m"),  # what is larger is streamed to the disk, never held
-    (
-        "pack.window",
-        "1",
-    ),  # a segment is a delta of what it was before; to look for others takes 3 times as long
+    ("core.bigFileThreshold", "8m"),  # larger files are streamed to the disk, never held in memory
+    ("pack.window", "1"),  # a segment is a delta of its last state; a longer search takes 3 times
     ("commit.gpgSign", "false"),
     ("push.gpgSign", "false"),
     ("fetch.recurseSubmodules", "false"),
@@ -41,11 +37,11 @@ _ALWAYS = (
 
 
 class DamagedError(Unreachable):
-    """An object of the store's repository is missing, or is not what its id says."""
+    """An object of the store's repository is missing or corrupt."""
 
 
 class Git:
-    """The store's repository, for one sync and so many seconds."""
+    """The store's repository, for one sync of so many seconds."""
 
     PROGRAM = ("git",)
 
@@ -63,13 +59,15 @@ class Git:
         return self._end - time.monotonic()
 
     def sweep(self, below: str = "refs") -> bool:
-        """Remove the locks that a killed git left there; were there any? Only while nobody else syncs this store."""
-        walk = os.walk(os.path.join(self.path, below))
+        """Remove the locks that a killed git left there. Were there any?
+
+        Only under the sync's lock: nobody else is at work in the repository then.
+        """
         locks = [
-            os.path.join(above, one)
-            for above, _, files in walk
-            for one in files
-            if one.endswith(".lock")
+            os.path.join(above, file)
+            for above, _, files in os.walk(os.path.join(self.path, below))
+            for file in files
+            if file.endswith(".lock")
         ]
         for path in locks:
             with suppress(FileNotFoundError):
@@ -77,7 +75,7 @@ class Git:
         return bool(locks)
 
     def run(self, *args: str, stdin: bytes = b"", expect: Sequence[int] = (0,)) -> bytes:
-        """What the command prints. Raises Unreachable if it ends with another status, or not in time."""
+        """The command's stdout. Raises Unreachable if it exits with another status or times out."""
         status, out, error = self.attempt(*args, stdin=stdin)
         if status not in expect:
             raise Unreachable(
@@ -86,24 +84,24 @@ class Git:
         return out
 
     def attempt(self, *args: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
-        """Its status, what it prints, and what it says."""
+        """The command's exit status, stdout and stderr. Raises Unreachable if it times out."""
         left = self.left()
         if left <= 0:
-            raise Unreachable("the time is up", where=self._where, todo="--budget TIME gives more")
+            raise Unreachable("timed out", where=self._where, todo="allow more with --budget TIME")
         try:
             return run([*self.PROGRAM, *args], left, self._env, stdin)
         except TimeoutError:
             raise Unreachable(
-                "no answer in time", where=self._where, todo="try again later"
+                "timed out, no answer", where=self._where, todo="try again later"
             ) from None
 
 
 def run(
     argv: Sequence[str], seconds: float, env: dict[str, str] | None = None, stdin: bytes = b""
 ) -> tuple[int, bytes, bytes]:
-    """Run a program of git's: its status, what it prints, what it says. Raises TimeoutError.
+    """Run git: its exit status, stdout and stderr. Raises TimeoutError.
 
-    It and what it starts are ended when the time is up or we are interrupted.
+    Its process group is killed when the time is up or this process is interrupted.
     """
     clean = {
         name: value
@@ -119,16 +117,11 @@ def run(
     try:
         return spawn.run(argv, clean, stdin, seconds)
     except FileNotFoundError:
-        raise Unreachable("git is not installed", todo="sync needs it") from None
+        raise Unreachable("git is not installed", todo="install it; sync needs it") from None
 
 
 def reason(error: bytes) -> str:
-    """What git complains of, in one line."""
+    """git's error message, in one line."""
     lines = [line.strip() for line in error.decode("utf-8", "replace").splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
-    return (told or lines or [""])[0].removeprefix("fatal: ").removeprefix("error: ")
-
-
-def jitter(attempt: int) -> float:
-    """Seconds to wait after being beaten so many times: random, so that two do not meet again."""
-    return int.from_bytes(world.entropy(2), "big") / 65_536 * min(0.05 * (1 << attempt), 2.0)
+    errors = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
+    return (errors or lines or [""])[0].removeprefix("fatal: ").removeprefix("error: ")

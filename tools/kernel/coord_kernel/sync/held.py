@@ -11,7 +11,7 @@ import os
 from coord_envelope import codec
 from coord_envelope.platform import suppress
 from coord_kernel.store import disk
-from coord_kernel.sync import tree
+from coord_kernel.sync import layout, tree
 from coord_kernel.sync.intake import whole
 
 TYPE_CHECKING = False
@@ -48,7 +48,7 @@ class Held:
             return None
         try:
             info = os.fstat(fd)
-            if info.st_size > tree.limit(path):
+            if info.st_size > layout.limit(path):
                 return None
             key = [info.st_size, info.st_ctime_ns]
             known = self._known.get(path)

@@ -1,9 +1,19 @@
-"""Taking in what another replica holds. A copy of a segment is a prefix of its author's bytes, and only grows.
+"""Taking in what another replica holds, file by file. The same with every remote.
 
-What does not continue the bytes held (a rolled-back disk, a forgery) is kept as a stream of its own, `WRITER!8HEX`,
-after the first line that differs: nothing is spliced and nothing rewritten, and a replay has both. Which of them is
-the plain one may differ between replicas; what they replay does not. Lines are not judged here: a reader passes over
-the bad ones and reports them, here as at their author's.
+    1. A copy of a segment is a prefix of its author's bytes, and only grows. Bytes that continue
+       the copy held here are appended: durably, under the store's lock, never rewritten.
+    2. A copy that has a prefix of what is held here has nothing new.
+    3. A segment whose predecessor is missing waits (`early`) until that has arrived.
+    4. Bytes that do neither (a disk restored from a backup, a forgery) are a fork. From the first
+       line that differs they are kept as a stream of their own, `WRITER!8HEX`, with the first hex
+       digits of that line's SHA-256, and so are the segments that follow. Nothing is spliced, and a
+       replay has both. Which of two histories has the plain name may differ between replicas; what
+       they replay does not.
+    5. If another replica holds more of this store's own stream than this store, then this disk was
+       restored: the store takes a new replica id, and takes in its own past.
+    6. A blob is taken in if its bytes have the hash that its name says.
+
+Lines are not judged here: readers skip bad ones and report them, as they do at their author's.
 """
 
 from __future__ import annotations
@@ -14,7 +24,7 @@ import os
 from coord_envelope import event, ids, world
 from coord_kernel.store import disk, stamp
 from coord_kernel.streams.stream import SUFFIX, Stream
-from coord_kernel.sync import tree
+from coord_kernel.sync import layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,147 +34,140 @@ if TYPE_CHECKING:
     from coord_kernel.store.directory import Store
     from coord_kernel.sync.held import Held
 
-    Segments = list[tuple[int, str]]  # first seq and blob id of each, ascending
+    Segments = list[tuple[int, str]]
+    """The first seq and the blob id of each segment, in order."""
+
+
+class Source:
+    """Where files come from."""
+
+    __slots__ = ("files", "name", "read")
+
+    def __init__(self, name: str, files: dict[str, str], read: Callable[[str, int], bytes]) -> None:
+        """`name` is for messages, `files` is path → blob id.
+
+        `read` gives the bytes of a blob, at most so many, or raises ValueError.
+        """
+        self.name, self.files, self.read = name, files, read
 
 
 class Intake:
-    """What came in by one exchange."""
+    """What was taken in by one exchange."""
 
     def __init__(self, store: Store, held: Held) -> None:
         self._store, self._held = store, held
         self.stamp = 0
+        """The greatest stamp of an id taken in."""
         self.warnings: list[str] = []
-        """What was not as it should be, in sentences."""
         self.early: dict[str, str] = {}
-        """Of a source with a segment that came before the one it follows: what to say, if that does not come."""
+        """Source → the warning that one of its segments waits for an earlier one."""
         self.sources: dict[str, int] = {}
         """Lines by writer."""
 
-    def take(self, files: dict[str, str], read: Callable[[str, int], bytes], where: str) -> None:
-        """Take in files of the layout, path → blob id; `where` names the source.
-
-        `read` gives a blob's bytes, at most so many; it raises ValueError where it cannot.
-        """
-        self.early.pop(where, None)
+    def take(self, source: Source) -> None:
+        """Take in the files of a source that are new or longer there."""
+        self.early.pop(source.name, None)
         streams: dict[str, Segments] = {}
-        for path, oid in sorted(files.items()):
-            found = tree.JOURNAL.fullmatch(path)
-            if found:
-                streams.setdefault(found[1], []).append((int(found[2]), oid))
+        for path, oid in sorted(source.files.items()):
+            segment = layout.JOURNAL.fullmatch(path)
+            if segment:
+                streams.setdefault(segment[1], []).append((int(segment[2]), oid))
             elif self._held.oid(path) is None:
-                with self._told(where, path):
-                    self._blob(path, read(oid, tree.BLOB_BYTES), where)
+                with self._warned(source, path):
+                    self._blob(source, path, source.read(oid, layout.BLOB_BYTES))
         for name, segments in streams.items():
-            with self._told(where, f"journal/{name}"):
-                self._stream(name, segments, read, where)
+            with self._warned(source, f"journal/{name}"):
+                self._stream(source, name, segments)
+
+    def finish(self) -> None:
+        """Advance the store's clock to the newest id, unless that is of a clock far ahead."""
+        with self._store.lock():
+            known = stamp.load(self._store)
+            if known is None or known >= self.stamp:
+                return
+            if not ids.ahead(self.stamp, world.now_ms()):
+                stamp.save(self._store, self.stamp)
 
     @contextlib.contextmanager
-    def _told(self, where: str, path: str) -> Iterator[None]:
+    def _warned(self, source: Source, path: str) -> Iterator[None]:
         try:
             yield
         except ValueError as reason:
-            self.warnings.append(f"{where}: {path} {reason}, not taken")
+            self._warn(source, f"{path}: {reason}; ignored")
 
-    def finish(self) -> None:
-        """Let our clock know of the newest id, unless that came from a clock far ahead."""
-        with self._store.lock():
-            known = stamp.load(self._store)
-            if (
-                known is not None
-                and known < self.stamp
-                and not ids.ahead(self.stamp, world.now_ms())
-            ):
-                stamp.save(self._store, self.stamp)
+    def _warn(self, source: Source, text: str) -> None:
+        self.warnings.append(f"{source.name}: {text}")
 
-    def _stream(
-        self, name: str, segments: Segments, read: Callable[[str, int], bytes], where: str
-    ) -> None:
-        path = f"journal/{name}"
+    def _stream(self, source: Source, name: str, segments: Segments) -> None:
         follows = "!" in name  # a fork begins anywhere
         for at, (first, oid) in enumerate(segments):
-            file = f"{path}/{first:012d}{SUFFIX}"
+            file = f"journal/{name}/{first:012d}{SUFFIX}"
             ours = self._held.oid(file)
             if ours != oid:
-                data = whole(read(oid, tree.SEGMENT_BYTES), file)
+                data = whole(source.read(oid, layout.SEGMENT_BYTES), file)
                 have = whole(self._bytes(file), file) if ours else b""
                 if not have.startswith(data):
                     if not data.startswith(have) or (ours and self._sealed(name, first)):
-                        self._fork(name, data, have, segments[at + 1 :], read, where)
+                        self._fork(source, name, data, have, segments[at + 1 :])
                         return
                     if not (follows or ours or first == self._next(name)):
-                        self.early[where] = (
-                            f"{where}: {file}: what comes before it is missing, it waits"
+                        self.early[source.name] = (
+                            f"{source.name}: {file}: waits, an earlier segment is missing"
                         )
                         return
-                    self._append(name, file, have, data, where)
+                    self._append(source, file, have, data)
             follows = True
 
     def _sealed(self, name: str, first: int) -> bool:
+        """Does a later segment follow this one?"""
         return any(later > first for later in Stream(self._store, "journal", name).segments())
 
     def _next(self, name: str) -> int:
         last = Stream(self._store, "journal", name).last()
         return last["seq"] + 1 if last else 1
 
-    def _fork(
-        self,
-        name: str,
-        data: bytes,
-        have: bytes,
-        later: Segments,
-        read: Callable[[str, int], bytes],
-        where: str,
-    ) -> None:
-        rest = data[_same(data, have) :]
+    def _fork(self, source: Source, name: str, data: bytes, have: bytes, later: Segments) -> None:
         import hashlib  # 3 ms
 
+        rest = data[_same(data, have) :]
         digest = hashlib.sha256(rest[: rest.find(b"\n")]).hexdigest()[:8]
-        fork = f"{name.partition('!')[0]}!{digest}"
+        fork, path = f"{name.partition('!')[0]}!{digest}", f"journal/{name}"
         first = _first(rest)
         if first is None:
-            self.warnings.append(
-                f"{where}: journal/{name}: does not continue what is held and has no event, not taken"
-            )
+            self._warn(source, f"{path}: does not continue what is held, has no event; ignored")
         else:
             file = f"journal/{fork}/{first['seq']:012d}{SUFFIX}"
             there = whole(self._bytes(file), file)
             shared = _same(rest, there)
             if shared not in (len(rest), len(there)):
                 if shared:  # a fork of the fork
-                    self._fork(fork, rest, there, later, read, where)
+                    self._fork(source, fork, rest, there, later)
                 else:
-                    self.warnings.append(
-                        f"{where}: journal/{name}: another fork is kept as {fork}, not taken"
-                    )
+                    self._warn(source, f"{path}: another fork is kept as {fork}; ignored")
                 return
             if len(rest) > len(there):
-                self._append(fork, file, there, rest, where)
-                self.warnings.append(
-                    f"{where}: journal/{name}: does not continue what is held; kept as {fork}"
-                )
+                self._append(source, file, there, rest)
+                self._warn(source, f"{path}: does not continue what is held; kept as {fork}")
         if later:
-            self._stream(fork, later, read, where)
+            self._stream(source, fork, later)
 
-    def _append(self, name: str, file: str, have: bytes, data: bytes, where: str) -> None:
-        """Make the file `data`, of which it holds `have`. Durably, under the store's lock."""
+    def _append(self, source: Source, file: str, have: bytes, data: bytes) -> None:
+        """Make the file `data`, of which it has `have`: durably, under the store's lock."""
         names = file.split("/")
+        writer = names[1].partition("!")[0]
         with self._store.lock():
-            if name.partition("!")[0].endswith(
-                f"~{self._store.replica()}"
-            ):  # who holds more of it is our past
+            if writer.endswith(f"~{self._store.replica()}"):
                 self._store.renew_replica()  # nobody writes this stream any more
-                self.warnings.append(
-                    f"{where}: {file}: holds more of this store than it: a new replica id from here on"
-                )
+                what = "has events of this store that are missing here; taking a new replica id"
+                self._warn(source, f"{file}: {what}")
             fd = self._store.open(*names, flags=os.O_RDWR | os.O_CREAT)
             try:
                 there = os.pread(fd, os.fstat(fd).st_size, 0)
                 if whole(there, file) != have:
                     return  # it has grown meanwhile: the next sync compares again
                 if not data.startswith(there):
-                    os.ftruncate(
-                        fd, len(have)
-                    )  # half a line is none yet; ended with a newline it would fork the copy
+                    # Half a line is not written yet; ended with a newline it would be a fork.
+                    os.ftruncate(fd, len(have))
                     there = have
                 os.lseek(fd, 0, os.SEEK_END)
                 disk.write_all(fd, data[len(there) :])
@@ -172,39 +175,35 @@ class Intake:
             finally:
                 os.close(fd)
             self._store.sync_directory(*names[:-1])
-        self._count(name, data[len(have) :])
+        self._count(writer, data[len(have) :])
 
-    def _count(self, name: str, data: bytes) -> None:
-        lines = data.count(b"\n")
-        writer = name.partition("!")[0]
-        self.sources[writer] = self.sources.get(writer, 0) + lines
+    def _count(self, writer: str, data: bytes) -> None:
+        self.sources[writer] = self.sources.get(writer, 0) + data.count(b"\n")
         last = _first(data[data.rfind(b"\n", 0, -1) + 1 :])
         if last:
             self.stamp = max(self.stamp, ids.stamp_of(last.id))
 
-    def _blob(self, path: str, data: bytes, where: str) -> None:
+    def _blob(self, source: Source, path: str, data: bytes) -> None:
         import hashlib
 
         if hashlib.sha256(data).hexdigest() != path.removeprefix("blobs/sha256/").replace("/", ""):
-            self.warnings.append(
-                f"{where}: {path}: holds other bytes than its name says, not taken"
-            )
+            self._warn(source, f"{path}: its bytes do not have the hash in its name; ignored")
             return
         self._store.save(data, *path.split("/"))
 
     def _bytes(self, file: str) -> bytes:
-        return self._store.load(*file.split("/"), most=tree.SEGMENT_BYTES) or b""
+        return self._store.load(*file.split("/"), most=layout.SEGMENT_BYTES) or b""
 
 
 def whole(data: bytes, path: str) -> bytes:
-    """A segment's whole lines: what follows the last newline is not written yet. Of a blob all of it."""
+    """All of a blob; of a segment the whole lines, since what follows is not written yet."""
     return data[: data.rfind(b"\n") + 1] if path.startswith("journal/") else data
 
 
 def _same(one: bytes, other: bytes) -> int:
-    """Bytes of the whole lines that both begin with."""
+    """How many bytes of whole lines both begin with."""
     low, high = 0, min(len(one), len(other))
-    while low < high:  # of equal beginnings, the longest
+    while low < high:  # bisection for the longest common beginning
         middle = (low + high + 1) // 2
         if one[low:middle] == other[low:middle]:
             low = middle

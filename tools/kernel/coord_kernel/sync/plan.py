@@ -1,4 +1,4 @@
-"""What one round of a sync does: a pure function of the remote's refs, this store and the arbiter.
+"""What a round of a sync does: a pure function of the remote's refs, this store and the arbiter.
 
     1. Fetch every ref whose tip is not the one that was taken in here; all of them, if this store
        has less than it had taken in (it was restored from a backup). Nothing else is decided until
@@ -16,25 +16,28 @@
     6. Push this store's ref over its tip, and the arbiter over the tip on which all this was
        decided (compare-and-swap), if something is to be confirmed.
 
-A round that restored something, or whose push was not accepted, is followed by another one. What a
-plan asks for is carried out by `exchange`, with the repository, the disk and the clock.
+A round that mended the arbiter, or whose push was not accepted, is followed by another one. What a
+plan asks for is carried out by `exchange`, with the network, the disk and the clock.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from coord_kernel.rules import claims
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import TypedDict
+    from typing import Literal, TypedDict
 
     from coord_kernel.rules.claims import ClaimsState
 
     Tips = dict[str, str]
     """Ref → tip. The tip of a ref that does not exist is ""."""
     Tentative = tuple[str, str, ClaimsState]
-    """An entity (`NAMESPACE ID`), an open claim on it that is not confirmed, the entity's claims."""
+    """An entity (`NAMESPACE ID`), an open claim on it that is not confirmed, and the entity's
+    claims."""
 
     class Here(TypedDict):
         """This store, when it has taken in what the remote has."""
@@ -60,60 +63,41 @@ if TYPE_CHECKING:
         """Does it lack lines that this store holds?"""
 
 
-class Plan:
-    """What to do, in the order of these fields; then, if `again`, plan anew."""
+class Plan(NamedTuple):
+    """What to do, in the order of these fields."""
 
-    __slots__ = (
-        "again",
-        "concede",
-        "confirm",
-        "delete",
-        "diverged",
-        "merge",
-        "push",
-        "restore_lines",
-        "restore_tip",
-    )
-
-    def __init__(self) -> None:
-        self.restore_tip = self.restore_lines = self.again = False
-        """The arbiter gets the tip seen here, or the lines held here."""
-        self.diverged = False
-        """The arbiter has two histories."""
-        self.merge = False
-        """The arbiter's next commit has both its tip and the tip seen here as parents."""
-        self.concede: list[Tentative] = []
-        self.confirm: list[Tentative] = []
-        self.push: Tips = {}
-        """Ref → the tip that it must have now."""
-        self.delete: Tips = {}
-        """The same, when everything else was done."""
+    mend: Literal["", "tip", "lines", "both"] = ""
+    """The arbiter gets the tip seen here, or the lines held here; or, to repair it, a commit that
+    has both its tip and the tip seen here as parents."""
+    diverged: bool = False
+    """The arbiter has two histories."""
+    concede: Sequence[Tentative] = ()
+    confirm: Sequence[Tentative] = ()
+    push: Mapping[str, str] = {}
+    """Ref → the tip that it must have now."""
+    delete: Mapping[str, str] = {}
+    """The same, when everything else was done."""
 
 
 def fetches(tips: Tips, seen: Tips, lost: bool) -> list[str]:
-    """The refs to fetch and take in first, with `lost` as in step 1."""
+    """The refs to fetch and take in first; `lost`: this store has less than it had taken in."""
     return [ref for ref, tip in tips.items() if lost or seen.get(ref) != tip]
 
 
 def plan(tips: Tips, here: Here, arbiter: Arbiter) -> Plan:
     """A round of a sync, when these tips were taken in."""
-    step = Plan()
+    swap = {arbiter["ref"]: arbiter["tip"]}
+    own = {here["own"]: tips.get(here["own"], "")}
     if arbiter["behind"]:
-        step.restore_tip = step.again = True
-        step.push[arbiter["ref"]] = arbiter["tip"]
-        return step
-    step.diverged = not arbiter["ahead"] and (arbiter["lacks"] or not arbiter["tip"])
-    if not step.diverged:
-        step.confirm, step.concede = judged(here["tentative"])
-    confirms = not step.diverged and bool(step.confirm or here["settles"])
-    if confirms:
-        step.push[arbiter["ref"]] = arbiter["tip"]
-    if confirms and arbiter["lacks"]:
-        step.restore_lines = step.again = True
-        step.confirm, step.concede = [], []
-    else:
-        step.push[here["own"]] = tips.get(here["own"], "")
-    return step
+        return Plan(mend="tip", push=swap)
+    if not arbiter["ahead"] and (arbiter["lacks"] or not arbiter["tip"]):
+        return Plan(diverged=True, push=own)
+    confirm, concede = judged(here["tentative"])
+    if not confirm and not here["settles"]:
+        return Plan(concede=concede, push=own)
+    if arbiter["lacks"]:
+        return Plan(mend="lines", push=swap)
+    return Plan(concede=concede, confirm=confirm, push=own | swap)
 
 
 def judged(tentative: Sequence[Tentative]) -> tuple[list[Tentative], list[Tentative]]:
@@ -130,25 +114,21 @@ def judged(tentative: Sequence[Tentative]) -> tuple[list[Tentative], list[Tentat
 
 
 def repair(arbiter: Arbiter) -> Plan:
-    """Make one history of an arbiter that has two: a commit that has both tips as parents."""
-    step = Plan()
-    if not arbiter["ahead"] and not arbiter["behind"]:
-        step.merge = True
-        step.push[arbiter["ref"]] = arbiter["tip"]
-    return step
+    """Make one history of an arbiter that has two."""
+    if arbiter["ahead"] or arbiter["behind"]:
+        return Plan()
+    return Plan(mend="both", push={arbiter["ref"]: arbiter["tip"]})
 
 
 def archive(tips: Tips, kept: Sequence[str], written_ms: Mapping[str, int], before: int) -> Plan:
     """Take over what inactive replicas gave, and delete their refs.
 
-    `kept` is this store's ref and the arbiter's; of the others those are inactive whose tip was
-    written before this time (Unix milliseconds). This store's ref holds all of it before theirs are
+    `kept` are this store's ref and the arbiter's. Of the others those are inactive whose tip was
+    written before a time, in Unix milliseconds. This store's ref holds all of it before theirs are
     deleted.
     """
-    step = Plan()
-    step.delete = {
+    inactive = {
         ref: tip for ref, tip in tips.items() if ref not in kept and written_ms[ref] < before
     }
-    if step.delete:
-        step.push[kept[0]] = tips.get(kept[0], "")
-    return step
+    own = {kept[0]: tips.get(kept[0], "")}
+    return Plan(push=own if inactive else {}, delete=inactive)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coord_kernel.streams.stream import SUFFIX, Stream
-from coord_kernel.sync import tree
+from coord_kernel.sync import layout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ def paths(store: Store) -> Iterator[str]:
     for name in store.listdir("journal"):
         for file in store.listdir("journal", name):
             path = f"journal/{name}/{file}"
-            if file.endswith(SUFFIX) and tree.JOURNAL.fullmatch(path):
+            if file.endswith(SUFFIX) and layout.JOURNAL.fullmatch(path):
                 yield path
     for group in store.listdir("blobs", "sha256"):
         for file in store.listdir("blobs", "sha256", group):
             path = f"blobs/sha256/{group}/{file}"
-            if tree.BLOB.fullmatch(path):
+            if layout.BLOB.fullmatch(path):
                 yield path
 
 

@@ -1,4 +1,4 @@
-"""Is there anything to sync? One look at the remote, with nothing loaded that only the work needs."""
+"""Is there anything to sync? One look at the refs of a remote, and nothing loaded for more."""
 
 from __future__ import annotations
 
@@ -16,29 +16,23 @@ if TYPE_CHECKING:
 
 
 def quiet(journal: Journal, remote: Remote, seconds: float) -> bool:
-    """Is everything as the last sync left it, there and here? False, too, where that cannot be told.
+    """Are remote and store as the last sync left them? False also if that cannot be told.
 
-    Bytes that were changed in place, neither more nor fewer, are seen only by a sync that has something to do.
+    Bytes changed in place, without a change of length, are noticed only by a sync that has
+    something to do.
     """
     store, last = journal.store, settings.last(journal.store)
-    if (remote.name, journal.end(live=False), count(store)) != (
-        last["remote"],
-        last["end"],
-        last["files"],
-    ):
+    here = remote.name, journal.end(live=False), count(store)
+    if here != (last["remote"], last["end"], last["files"]):
         return False
     try:
         same = Wire(store, remote, seconds).look() == last["refs"]
     except Unreachable:
         return False
     if same:
-        # not durable: the disk costs as much as the look, and who finds nothing here does a whole sync
-        store.save(
-            codec.dumps(last | {"ts": world.format_ts(world.now_ms())}),
-            "local",
-            "synced",
-            durable=False,
-        )
+        # Not durable: the disk costs as much as the look, and without the file a sync does it all.
+        done = last | {"ts": world.format_ts(world.now_ms())}
+        store.save(codec.dumps(done), "local", "synced", durable=False)
     return bool(same)
 
 

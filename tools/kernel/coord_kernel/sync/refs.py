@@ -4,20 +4,23 @@ What `exchange` asks of a remote, in the order of a round:
 
     fetch      look at the refs; take in those that are new
     arbiter    the arbiter's ref, against the tip of it seen here
-    restore    give the arbiter what it has lost
+    mend       give the arbiter what it has lost
     publish    push this store's ref, and confirmations by compare-and-swap
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 from coord_envelope.errors import Unreachable
 from coord_envelope.platform import suppress
 from coord_kernel.store import init
-from coord_kernel.sync import arbiter, plan, publish, tree
+from coord_kernel.sync import arbiter as commits
+from coord_kernel.sync import plan, publish, tree
 from coord_kernel.sync.contents import Contents
 from coord_kernel.sync.git import DamagedError
 from coord_kernel.sync.held import Held
-from coord_kernel.sync.intake import Intake
+from coord_kernel.sync.intake import Intake, Source
 from coord_kernel.sync.wire import Wire
 
 TYPE_CHECKING = False
@@ -46,7 +49,7 @@ class Refs:
         self.sent = 0
         """Lines that this store gave and the remote did not have."""
         self.warnings: list[str] = []
-        self._refused: Tips = {}
+        self.refused: Tips = {}
         """Refs that could not be moved, and their tips then."""
 
     def own(self) -> str:
@@ -106,20 +109,23 @@ class Refs:
     def _take(self, tips: Tips, held: Held) -> None:
         if not tips:
             return
-        intake, taken = Intake(self._store, held), dict[str, str]()
+        intake, taken, seen = Intake(self._store, held), dict[str, str](), self.wire.seen()
         manifests = {ref: tree.manifest(self.objects, tip) for ref, tip in sorted(tips.items())}
         for ref, manifest in manifests.items():
             self.warnings += manifest.report(self.name(ref))
             if ref == self.own() and manifest.root is None:
                 with self._store.lock():  # a push cannot continue it, and is never forced
                     self._store.renew_replica()
-            if ref != self.arbiter_ref or (manifest.root and self._continues(tips[ref])):
+            if ref != self.arbiter_ref or (
+                manifest.root and self.wire.descends(tips[ref], seen.get(ref, ""))
+            ):
                 taken[ref] = tips[ref]
+        read = partial(tree.read, self.objects)
         todo, lines = list(manifests), -1
         while todo and lines < sum(intake.sources.values()):
             lines = sum(intake.sources.values())
             for ref in todo:
-                intake.take(manifests[ref].files, self._read, self.name(ref))
+                intake.take(Source(self.name(ref), manifests[ref].files, read))
             # What arrived early from one ref may follow what another one holds.
             todo = [ref for ref in todo if self.name(ref) in intake.early]
         intake.finish()
@@ -129,23 +135,16 @@ class Refs:
             self.received[writer] = self.received.get(writer, 0) + count
         self.wire.note({ref: tip for ref, tip in taken.items() if ref not in todo})
 
-    def _read(self, oid: str, most: int) -> bytes:
-        return tree.read(self.objects, oid, most)
-
-    def _continues(self, tip: str) -> bool:
-        """Does the arbiter's tip continue the one seen here?"""
-        return self.wire.descends(tip, self.wire.seen().get(self.arbiter_ref, ""))
-
     # ---- the arbiter
 
     def arbiter(self, tips: Tips, confirms: bool) -> Arbiter:
-        """The arbiter's ref. Without anything to confirm, `lacks` is looked up only if it matters."""
+        """The arbiter's ref. `lacks` is looked up only if the plan depends on it."""
         ref = self.arbiter_ref
         tip, seen = tips.get(ref, ""), self.wire.seen().get(ref, "")
         ahead = tip == seen or self.wire.descends(tip, seen)
         behind = not ahead and self.wire.descends(seen, tip)
         look = not behind and (confirms or not ahead)
-        self._missing = arbiter.missing(self._store, self.objects, tip) if look else {}
+        self._missing = commits.missing(self._store, self.objects, tip) if look else {}
         return {
             "ref": ref,
             "tip": tip,
@@ -155,25 +154,19 @@ class Refs:
             "lacks": bool(self._missing),
         }
 
-    def restore(self, step: Plan, tips: Tips, seen: str) -> None:
-        """Give the arbiter the tip seen here, or the lines that it lacks."""
-        tip = step.push[self.arbiter_ref]
-        if step.restore_lines:
-            seen = arbiter.restored(self.objects, tip, self._missing)
-        else:
-            self.warnings.append("the arbiter was gone or put back; its confirmations are restored")
-        self._push({self.arbiter_ref: seen}, step, tips)
+    def mend(self, step: Plan, arbiter: Arbiter) -> bool:
+        """Give the arbiter what the plan says. False: it has moved meanwhile.
 
-    def merge(self, step: Plan, seen: str) -> bool:
-        """Push the arbiter that has both histories. False: it has moved meanwhile."""
-        ref, tip = self.arbiter_ref, step.push[self.arbiter_ref]
-        both = seen
-        if tree.manifest(self.objects, tip).root:
-            both = arbiter.merged(self.objects, tip, seen)
-        moved = bool(self.wire.push({ref: both}, {ref: tip}))
-        if moved:
-            self.wire.note({ref: both})
-        return moved
+        Raises Unreachable if it could not be moved from the same tip twice.
+        """
+        ref, tip, commit = arbiter["ref"], arbiter["tip"], arbiter["seen"]
+        if step.mend == "tip":
+            self.warnings.append("the arbiter was gone or put back; its confirmations are restored")
+        elif step.mend == "lines":
+            commit = commits.restored(self.objects, tip, self._missing)
+        elif tree.manifest(self.objects, tip).root:
+            commit = commits.merged(self.objects, tip, commit)
+        return ref in self._push({ref: commit}, step)
 
     # ---- out
 
@@ -182,7 +175,7 @@ class Refs:
 
         Raises ValueError or IndexError if it cannot be continued.
         """
-        return {self.arbiter_ref: arbiter.extended(self._store, self.objects, tip, drafts)}
+        return {self.arbiter_ref: commits.extended(self._store, self.objects, tip, drafts)}
 
     def contents(self, tips: Tips) -> Tips:
         """The commit of this store's ref, if the ref must move; `tips` are those that stay."""
@@ -205,40 +198,36 @@ class Refs:
         parents = [tip] if tip else []
         return {own: tree.write_commit(self.objects, root, parents, f"coord: {replica}")}
 
-    def publish(self, commits: Tips, step: Plan, tips: Tips) -> set[str]:
+    def publish(self, commits: Tips, step: Plan) -> set[str]:
         """Push these commits; the refs that were moved. What the arbiter has now is taken in.
 
-        Raises Unreachable if a ref is refused twice from the same tip, or no answer came.
+        Raises Unreachable if a ref could not be moved from the same tip twice, or no answer came.
         """
-        moved = self._push(commits, step, tips)
+        moved = self._push(commits, step)
         if self.arbiter_ref in moved:
             self._take({self.arbiter_ref: commits[self.arbiter_ref]}, Held(self._store))
         return moved
-
-    def refused(self) -> bool:
-        """Could a ref not be moved?"""
-        return bool(self._refused)
 
     def delete(self, step: Plan) -> list[str]:
         """Delete refs, each from its tip only; the names of those that are gone."""
         gone = self.wire.push(dict.fromkeys(step.delete, ""), step.delete)
         return sorted(map(self.name, gone))
 
-    def _push(self, commits: Tips, step: Plan, tips: Tips) -> set[str]:
+    def _push(self, commits: Tips, step: Plan) -> set[str]:
         # Our own ref's commit has the tip as its parent: a push that is not forced compares.
-        swaps = {ref: old for ref, old in step.push.items() if ref == self.arbiter_ref}
-        moved = self.wire.push(commits, {ref: old for ref, old in swaps.items() if ref in commits})
+        swap = {self.arbiter_ref: step.push.get(self.arbiter_ref, "")}
+        moved = self.wire.push(commits, swap if self.arbiter_ref in commits else {})
         # The arbiter's tip is noted when it was taken in.
         self.wire.note({ref: commits[ref] for ref in moved if ref != self.arbiter_ref})
         for ref in commits.keys() - moved:
-            tip = tips.get(ref, "")
-            if self._refused.get(ref) == tip:
+            tip = step.push.get(ref, "")
+            if self.refused.get(ref) == tip:
                 raise Unreachable(
                     f"the remote refuses {ref}",
                     where=self._remote.name,
                     todo="check that you may push there; what the remote has was taken in",
                 )
-            self._refused[ref] = tip
+            self.refused[ref] = tip
         return moved
 
     def name(self, ref: str) -> str:

@@ -1,4 +1,4 @@
-"""A remote: where it is, and what git must be told to get there."""
+"""A remote of git refs: where it is, under which refs, and how git reaches it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ NAMESPACE = "refs/coord"
 
 
 class Remote:
-    """Where to, under which refs, and what git must be told to get there."""
+    """`config` are the settings of git that the remote needs, as (key, value)."""
 
     def __init__(
         self, name: str, url: str, push_url: str, config: Sequence[tuple[str, str]]
     ) -> None:
         self.name, self.url, self.push_url, self.config = name, url, push_url, config
         self.namespace, self.own = NAMESPACE, ""
+        """Below which refs; this store's own ref, if not the usual one."""
         self.fetch: tuple[str, ...] = ()
+        """Patterns of more refs to read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coord_kernel.sync import publish
 from coord_kernel.sync.held import Held
-from coord_kernel.sync.intake import Intake, whole
+from coord_kernel.sync.intake import Intake, Source, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def union(one: Store, other: Store) -> tuple[int, int, list[str]]:
-    """Both have what either had: lines that came to `one`, lines that came to `other`, and what was odd."""
-    came, odd = _taken(one, other)
-    went, odder = _taken(other, one)
-    return came, went, odd + odder
+    """Give both what either has: lines that `one` received, lines that `other` did, warnings."""
+    received, warnings = _taken(one, other)
+    sent, more = _taken(other, one)
+    return received, sent, warnings + more
 
 
 def _taken(to: Store, source: Store) -> tuple[int, list[str]]:
@@ -27,6 +27,6 @@ def _taken(to: Store, source: Store) -> tuple[int, list[str]]:
         return whole(source.load(*path.split("/"), most=most) or b"", path)
 
     intake = Intake(to, held)
-    intake.take({path: oid for oid, path in paths.items()}, read, source.path)
+    intake.take(Source(source.path, {path: oid for oid, path in paths.items()}, read))
     intake.finish()
     return sum(intake.sources.values()), [*intake.warnings, *intake.early.values()]

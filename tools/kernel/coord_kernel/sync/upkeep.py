@@ -24,11 +24,11 @@ def repair(exchange: Exchange) -> bool:
     with exchange.locked():
         arbiter = refs.arbiter(refs.fetch(), confirms=False)
         step = plan.repair(arbiter)
-        if step.merge and not refs.merge(step, arbiter["seen"]):
+        if step.mend and not refs.mend(step, arbiter):
             raise TryAgain(
                 "the arbiter has moved meanwhile", where=exchange.remote.name, todo="try again"
             )
-        return step.merge
+        return bool(step.mend)
 
 
 def archive(exchange: Exchange) -> list[str]:
@@ -48,7 +48,7 @@ def archive(exchange: Exchange) -> list[str]:
             return []
         stay = {ref: tip for ref, tip in tips.items() if ref not in step.delete}
         commits = refs.contents(stay)
-        if refs.publish(commits, step, tips) != commits.keys():
+        if refs.publish(commits, step) != commits.keys():
             raise TryAgain(
                 "this store's ref has moved meanwhile", where=exchange.remote.name, todo="try again"
             )

@@ -1,4 +1,4 @@
-"""The remote's refs, and the tips of them that were read: looked at, fetched, pushed, compared."""
+"""The refs of a remote, and the tips of them that were taken in here: git as processes."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from coord_kernel.sync.git import DamagedError, Git, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from git.db import GitDB
 
     from coord_kernel.store.directory import Store
     from coord_kernel.sync.remote import Remote
 
 _SEEN = "refs/seen/"
-"""In the store's repository: the tip of each ref as it was last taken in. What is in it was read."""
+"""In the store's repository: the tip of each ref that was last taken in."""
 _FETCHED = "refs/fetched/"
 
 
 class Wire:
-    """The refs of one remote, for so many seconds."""
+    """The refs of one remote, for one sync of so many seconds."""
 
     def __init__(self, store: Store, remote: Remote, seconds: float) -> None:
         self.git, self.remote, self._store = Git(store, remote, seconds), remote, store
         self._reached = self._grown = False
+        self._seen: dict[str, str] | None = None
 
     def look(self) -> dict[str, str]:
-        """The remote's refs of ours, as they are now; none is not the same as no answer. Raises Unreachable."""
+        """The remote's refs that concern us, as they are now. Raises Unreachable: no answer."""
         space = self.remote.namespace
         patterns = [
             f"{space}/arbiter",
@@ -38,14 +41,18 @@ class Wire:
         out = self.git.run("ls-remote", "--refs", "--end-of-options", self.remote.url, *patterns)
         self._reached = True
         rows = (line.split("\t") for line in out.decode("utf-8", "replace").split("\n"))
-        found = {row[1]: row[0] for row in rows if len(row) == 2 and len(row[0]) == 40}
-        # ls-remote looks at the end of a name only: a mirror of ours somewhere below is not asked for
-        return {ref: oid for ref, oid in found.items() if any(_like(ref, one) for one in patterns)}
+        tips = {row[1]: row[0] for row in rows if len(row) == 2 and len(row[0]) == 40}
+        # ls-remote matches the end of a name only, and so finds a mirror of ours somewhere below.
+        return {
+            ref: tip
+            for ref, tip in tips.items()
+            if any(_like(ref, pattern) for pattern in patterns)
+        }
 
     def fetch(self, refs: list[str]) -> dict[str, str]:
-        """Get these refs with all they hold, never a part of it; their tips, which may be newer than `look` said.
+        """Fetch these refs with all that they hold; their tips, which may be newer than `look`'s.
 
-        Raises Unreachable.
+        Raises Unreachable: nothing was fetched.
         """
         wanted = [f"+{ref}:{_FETCHED}{ref.removeprefix('refs/')}" for ref in refs]
         quiet = (
@@ -59,13 +66,15 @@ class Wire:
         self.git.run(
             "fetch", *quiet, "--end-of-options", self.remote.url, stdin="\n".join(wanted).encode()
         )
-        found = self._refs(_FETCHED)
-        return {ref: found[ref] for ref in refs if ref in found}
+        fetched = self._refs(_FETCHED)
+        return {ref: fetched[ref] for ref in refs if ref in fetched}
 
-    def push(self, commits: dict[str, str], olds: dict[str, str]) -> set[str]:
-        """Move refs to these commits ("": delete it); those that were moved. One with an old tip moves from that only.
+    def push(self, commits: Mapping[str, str], olds: Mapping[str, str]) -> set[str]:
+        """Move refs to these commits ("": delete the ref); those that were moved.
 
-        Not --atomic: each for itself. Raises Unreachable where it cannot be known: then look again.
+        A ref with a tip in `olds` moves from that tip only (compare-and-swap), another one only
+        forward. Each for itself: not --atomic. Raises Unreachable if the outcome is unknown: look
+        again.
         """
         if not commits:
             return set()
@@ -75,21 +84,21 @@ class Wire:
         status, out, error = self.git.attempt(
             "push", *quiet, *leases, "--end-of-options", self.remote.push_url, *specs
         )
-        told = {}
+        accepted = {}
         for line in out.decode("utf-8", "replace").splitlines():
             flag, tab, rest = line.partition("\t")
             if tab and len(flag) == 1:
-                told[rest.split("\t")[0].partition(":")[2]] = flag in " *=+"
-        if status and not told:
+                accepted[rest.split("\t")[0].partition(":")[2]] = flag in " *=+"
+        if status and not accepted:
             raise Unreachable(
                 reason(error) or "the push failed", where=self.remote.name, todo="try again later"
             )
-        moved = {ref for ref in commits if told.get(ref, not status)}
+        moved = {ref for ref in commits if accepted.get(ref, not status)}
         self._grown = self._grown or bool(moved)
         return moved
 
     def descends(self, tip: str, of: str) -> bool:
-        """Is `of` in the history of `tip`? ("", no commit, is in that of all.)"""
+        """Is `of` in the history of `tip`? (No commit, "", is in every history.)"""
         if not of or not tip:
             return not of
         status, _, error = self.git.attempt("merge-base", "--is-ancestor", of, tip)
@@ -98,19 +107,23 @@ class Wire:
         return status == 0
 
     def seen(self) -> dict[str, str]:
-        """The tips that were taken in."""
-        return self._refs(_SEEN)
+        """The tips that were taken in here."""
+        if self._seen is None:
+            self._seen = self._refs(_SEEN)
+        return self._seen
 
     def note(self, tips: dict[str, str]) -> None:
-        """Remember that they were."""
+        """Remember that these tips were taken in."""
         lines = [f"update {_SEEN}{ref.removeprefix('refs/')} {oid}\n" for ref, oid in tips.items()]
         if lines:
             self.git.run("update-ref", "--stdin", stdin="".join(lines).encode())
+            self._seen = self.seen() | tips
 
     def mended(self) -> bool:
-        """Was it our own repository that failed, and is it well again? At worst it is made anew, and all is fetched.
+        """Was the store's repository at fault, and is it mended now?
 
-        Under the sync's lock, so nobody else is at work in it, and a lock file is one of a process that was killed.
+        At worst it is created anew, and everything is fetched again. Under the sync's lock, so that
+        a lock file in it is one of a process that was killed.
         """
         if self.git.sweep(""):
             return True
@@ -120,23 +133,22 @@ class Wire:
         return True
 
     def sound(self) -> bool:
-        """Is all there that the repository of the store should have? (If the remote was not reached: is it one?)"""
-        check = (
-            ("fsck", "--no-dangling", "--no-progress")
-            if self._reached
-            else ("rev-parse", "--git-dir")
-        )
+        """Is the store's repository complete? (If the remote was not reached: is it one at all?)"""
+        check = ["rev-parse", "--git-dir"]
+        if self._reached:
+            check = ["fsck", "--no-dangling", "--no-progress"]
         return self.git.attempt(*check)[0] == 0
 
     def anew(self) -> None:
-        """Make the store's repository anew. What is lost with it: which tip of the arbiter was seen here last."""
+        """Create the store's repository anew. Only the tip of the arbiter seen here is lost."""
         import shutil  # 3 ms
 
+        self._seen = None
         shutil.rmtree(self.git.path)
         init.repository(self._store)
 
     def tidy(self) -> None:
-        """Pack what a few hundred syncs left, if they did. For the rest of the time; that it failed is no matter."""
+        """Pack loose objects, if a few hundred syncs left some. A failure does not matter."""
         if not self._grown:
             return
         often = ("-c", "gc.auto=2000", "-c", "gc.autoDetach=false")
@@ -144,7 +156,7 @@ class Wire:
             self.git.attempt(*often, "gc", "--auto", "--quiet")
 
     def objects(self) -> GitDB:
-        """The objects that are here now; anew after each fetch, whose pack it would not see."""
+        """The objects that are here now; to be opened again after each fetch, which adds a pack."""
         from coord_kernel.sync import tree
 
         return tree.opened(self.git.path)
