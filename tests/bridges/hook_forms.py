@@ -1,4 +1,4 @@
-"""What Claude Code and Codex document of their hooks: the settings, and what a hook may print."""
+"""The forms of settings and of a hook's output, as Claude Code and Codex document them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ANSWER = {
     "dependentRequired": {"decision": ["reason"]},
     "additionalProperties": False,
 }
-"""What both programs document that a hook may print, as far as these do."""
+"""The output of a hook that both programs document, as far as these hooks use it."""
 SETTINGS = {
     "type": "object",
     "required": ["hooks"],
@@ -62,4 +62,4 @@ SETTINGS = {
         }
     },
 }
-"""The settings both programs document."""
+"""The settings that both programs document."""

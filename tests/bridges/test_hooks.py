@@ -1,4 +1,4 @@
-"""coord-hooks: what is pasted is what the programs document; what it runs is short, and never in the way."""
+"""coord-hooks: the settings are what the programs document; the hooks are short and never block."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from coord_hooks.prime import PRIME
 ROOT = Path(__file__).parent.parent.parent
 PROGRAMS = ("claude", "codex")
 MOST = {"claude": 10_000, "codex": 2_500 * 3}
-"""Characters of context that a program takes; Codex counts tokens, and 3 characters to one is few."""
+"""Characters of context that a program accepts; Codex counts tokens, at least 3 characters each."""
 
 
 def tokens(text: str) -> int:
-    """More than any model's tokenizer makes of English and commands.
+    """An upper bound of the tokens that any model's tokenizer makes of English and commands.
 
-    Each 4 letters begun of a word, each 3 digits, each sign and each line is one. (Tokenizers take most words whole.)
+    One token for every 4 letters of a word, every 3 digits, each sign and each line, rounded up.
+    (Tokenizers have most words as one token.)
     """
     pieces = ((r"[^\W\d_]+", 4), (r"\d+", 3), (r"[^\w\s]|_|\n", 1))
     return sum(
@@ -53,7 +54,7 @@ def patches(*lines: str) -> str:
 
 
 def hook(shell: Shell, command: str, stdin: str, err: str | None = "", **env: str) -> Any:
-    """What it prints, which is what a program accepts; status 0, and on stderr nothing else."""
+    """Its output, valid for a program; status 0, and stderr as expected."""
     done = shell(command, stdin, 0, **env)
     assert err is None or done.err == err
     jsonschema.validate(done.one, ANSWER)
@@ -74,7 +75,7 @@ def pasted(shell: Shell, program: str) -> dict[str, list[tuple[str, str]]]:
 
 
 def fire(shell: Shell, program: str, stdin: str, **env: str) -> list[Any]:
-    """What a program does with an event: run the commands whose matcher fits, with the JSON on stdin."""
+    """Do as a program does: run the commands whose matcher fits the event, with the JSON on stdin."""
     event = json.loads(stdin)
     wanted = pasted(shell, program).get(event["hook_event_name"], [])
     tool = event.get("tool_name", "")
@@ -104,22 +105,23 @@ def test_the_settings_are_only_printed(shell: Shell, program: str) -> None:
     assert shell("git status --porcelain --ignored; ls -A").out == before
 
 
-def test_what_cannot_be_printed_is_an_error(shell: Shell) -> None:
+def test_an_unknown_program_or_a_missing_name_is_an_error(shell: Shell) -> None:
     assert (
-        "unknown program: emacs; use claude or codex" in shell("coord-hooks settings emacs", expect=2).err
+        "unknown program: emacs; use claude or codex"
+        in shell("coord-hooks settings emacs", expect=2).err
     )
     assert "no agent name" in shell("coord-hooks settings claude", COORD_AGENT="", expect=2).err
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_session_from_its_start_to_its_end(shell: Shell, program: str) -> None:
-    """The pasted commands as the program runs them: another agent's mail and lease, and what is left at the end."""
+    """The pasted commands as the program runs them, with another agent's mail and lease."""
     env = {"CLAUDE_ENV_FILE": str(shell.cwd / "env"), "COORD_AGENT": ""}
     assert PRIME in context(fire(shell, program, given("SessionStart", source="startup"), **env))
     shell("msg send --to qa --subject 'lint is red' --as fixer")
     shell("lease acquire 'file:src/**' --as fixer")
-    told = context(fire(shell, program, given("UserPromptSubmit", prompt="go"), **env))
-    assert "agent:fixer" in told and "lint is red" in told
+    notice = context(fire(shell, program, given("UserPromptSubmit", prompt="go"), **env))
+    assert "agent:fixer" in notice and "lint is red" in notice
     assert context(fire(shell, program, given("UserPromptSubmit", prompt="on"), **env)) == ""
     tool = EDITORS[program].split("|")[0]
     blocked = {
@@ -140,7 +142,7 @@ def test_a_session_from_its_start_to_its_end(shell: Shell, program: str) -> None
     )
 
 
-def test_its_shell_commands_act_for_the_agent(shell: Shell) -> None:
+def test_shell_commands_of_the_session_act_for_the_agent(shell: Shell) -> None:
     file = shell.cwd / "env"
     file.write_text("export OTHER=1\n")
     hook(
@@ -155,7 +157,7 @@ def test_its_shell_commands_act_for_the_agent(shell: Shell) -> None:
     shell("msg send --to qa --subject x")  # it is known from its start on
 
 
-def test_a_name_of_the_environment_goes_before_the_pasted_one(shell: Shell) -> None:
+def test_a_name_in_the_environment_overrides_the_pasted_one(shell: Shell) -> None:
     (first, *_) = pasted(shell, "claude")["SessionStart"]
     assert (
         "agent:other"
@@ -165,8 +167,8 @@ def test_a_name_of_the_environment_goes_before_the_pasted_one(shell: Shell) -> N
     )
 
 
-def test_ones_own_lease_is_not_in_the_way(shell: Shell) -> None:
-    """Whether the session's own, or one without: its MCP server's. Another session's of the same agent is."""
+def test_an_own_lease_does_not_refuse_an_edit(shell: Shell) -> None:
+    """A lease of this session, or without a session (its MCP server's). One of another session does."""
     for session, answer in (("s1", {}), ("", {}), ("s2", None)):
         one = shell("lease acquire file:a.py --as qa", COORD_SESSION=session).one["refs"][
             "lease_id"
@@ -176,7 +178,7 @@ def test_ones_own_lease_is_not_in_the_way(shell: Shell) -> None:
         shell(f"lease release {one} --as qa", COORD_SESSION=session)
 
 
-def test_every_file_of_a_patch_is_looked_at(shell: Shell) -> None:
+def test_every_file_of_a_patch_is_checked(shell: Shell) -> None:
     shell("lease acquire file:b.py file:d.py --as fixer")
     for lines, held in (
         (("*** Add File: a.py", "+*** Update File: b.py"), ()),
@@ -192,7 +194,7 @@ def test_every_file_of_a_patch_is_looked_at(shell: Shell) -> None:
         ], lines
 
 
-def test_at_the_end_only_what_the_session_holds_is_given_back(shell: Shell) -> None:
+def test_the_end_gives_back_only_what_the_session_holds(shell: Shell) -> None:
     ids = [shell(f"wk new {n} -o id").out.strip() for n in range(4)]
     for item, session, agent in zip(
         ids, ("s1", "s2", "s1", "s1"), ("qa", "qa", "fixer", "qa"), strict=True
@@ -252,7 +254,7 @@ def test_a_program_that_leaves_stdin_open_is_answered(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_context_over_the_limit_is_cut_between_messages_and_says_how_to_go_on(
+def test_context_over_the_limit_is_cut_between_messages_and_says_how_to_continue(
     shell: Shell, program: str
 ) -> None:
     shell("msg join --as qa")
@@ -275,7 +277,7 @@ def test_the_prime_is_short() -> None:
 
 
 def test_the_prime_is_true(shell: Shell) -> None:
-    """Each command of it does what it says, when ids and words are put in."""
+    """Each of its commands works, with ids and words filled in."""
     lines = [
         line.partition(" # ")[0]
         for line in PRIME.split("\n")
@@ -283,8 +285,8 @@ def test_the_prime_is_true(shell: Shell) -> None:
     ]
     assert {shlex.split(line)[0] for line in lines} == {"wk", "msg", "lease", "run", "ev"}
     shell("msg join --as fixer")
-    for number, told in enumerate(lines):
-        line = told
+    for number, example in enumerate(lines):
+        line = example
         tool, verb, *_ = shlex.split(line)
         make = {
             "wk": "wk new x",
@@ -310,5 +312,5 @@ def test_the_prime_is_true(shell: Shell) -> None:
     assert shell("coord-hooks prime").out == PRIME
 
 
-def test_the_table_is_what_the_application_says() -> None:
+def test_the_table_matches_the_application() -> None:
     assert runpy.run_path(str(ROOT / "tools/table.py"))["table"]("hooks") == TABLE, "make table"

@@ -1,4 +1,4 @@
-"""The fold of mail: whose it is, what a queue gives out and when, who is in a group; whatever order events come in."""
+"""The fold of mail: recipients, deliveries from a queue, members of groups, in any order of events."""
 
 from __future__ import annotations
 
@@ -54,11 +54,20 @@ def claimed(
 
 
 def mail(events: list[Event], minutes: float = 0) -> Mail:
-    return Mail(Snapshot(fold, sorted(events, key=lambda one: one.id)), T0 + int(minutes * MINUTE))
+    return Mail(
+        Snapshot(fold, sorted(events, key=lambda event: event.id)), T0 + int(minutes * MINUTE)
+    )
 
 
-def ids(found: Any) -> list[str]:
-    return [state["mail"]["id"] for state in found]
+def waits_for(events: list[Event]) -> list[str]:
+    """The addresses that message 1 waits for."""
+    state = mail(events).state("1")
+    assert state
+    return fold.waits_for(state)
+
+
+def ids(states: Any) -> list[str]:
+    return [state["mail"]["id"] for state in states]
 
 
 @pytest.mark.parametrize(
@@ -90,19 +99,19 @@ def ids(found: Any) -> list[str]:
         ([], [event("1", "msg.conceded", to=ME, refs={"msg_id": "0"}, body={"claim": "2"})]),
     ],
 )
-def test_what_waits_is_addressed_unacked_and_not_expired(
+def test_a_message_waits_while_it_is_addressed_unacked_and_not_expired(
     waits: list[str], events: list[Event]
 ) -> None:
     assert ids(mail(events).waiting("agent:me")) == waits
 
 
 def test_messages_with_one_key_are_one_message() -> None:
-    """Sent with one key in two stores that had not met: the oldest is printed, and whichever was acked is acked."""
-    twins = [event(n, to=ME, idempotency_key="k") for n in ("1", "2")]
-    assert ids(mail(twins).waiting("agent:me")) == ["1"]
-    assert ids(mail([*twins, acked("3", "2")]).waiting("agent:me")) == []
+    """Sent with one key in two stores that had not met: the oldest is printed, an ack of any acks it."""
+    same = [event(n, to=ME, idempotency_key="k") for n in ("1", "2")]
+    assert ids(mail(same).waiting("agent:me")) == ["1"]
+    assert ids(mail([*same, acked("3", "2")]).waiting("agent:me")) == []
     assert ids(
-        mail([*twins, event("3", "ci.failed", to=ME, idempotency_key="k")]).waiting("agent:me")
+        mail([*same, event("3", "ci.failed", to=ME, idempotency_key="k")]).waiting("agent:me")
     ) == ["1", "3"]
     queue = [event(n, to=QUEUE, idempotency_key="k") for n in ("1", "2")]
     assert ids(mail(queue).queued("queue:q")) == ["1"]
@@ -131,7 +140,7 @@ DELIVERIES = [claimed(f"1{n}", "1", 10 * n, n) for n in range(1, 6)]
             "claimed",
             [claimed("3", "1", 10, 2), claimed("4", "1", 0, 1, "agent:x")],
         ),  # came late, and is past
-        (1, "waiting", [claimed("2", "1", 20, 1)]),  # its clock runs ahead: it hides nothing
+        (1, "waiting", [claimed("2", "1", 20, 1)]),  # its clock runs ahead: hides nothing
         (
             1,
             "waiting",
@@ -167,56 +176,56 @@ DELIVERIES = [claimed(f"1{n}", "1", 10 * n, n) for n in range(1, 6)]
         (10, "waiting", [about("3", "confirmed", "1", writer="arbiter.main~a", claim="2")]),
         (1, "waiting", [about("3", "confirmed", "1", writer="agent.x~a", claim="2")]),
         (1, "waiting", [about("3", "confirmed", "1", writer="arbiter.main~a", claim=7)]),
-        (0, "waiting", [acked("3", "1", agent="agent:x")]),  # by one who never had it
+        (0, "waiting", [acked("3", "1", agent="agent:x")]),  # by an agent that never claimed it
         (20, "waiting", [about("2", "claimed", "1", ts="soon", n="x", vis_ms=-1)]),
     ],
 )
-def test_a_queue_gives_out_what_is_not_claimed_done_or_dead(
+def test_a_queue_delivers_what_is_not_claimed_done_or_dead(
     minutes: float, status: str, events: list[Event]
 ) -> None:
-    found = mail([event("1", to=QUEUE), *events], minutes)
-    state = found.state("1")
+    box = mail([event("1", to=QUEUE), *events], minutes)
+    state = box.state("1")
     assert state is not None
-    assert found.status(state) == status
-    assert ids(found.queued("queue:q")) == (["1"] if status == "waiting" else [])
-    assert ids(found.dead()) == ids(found.dead("queue:q")) == (["1"] if status == "dead" else [])
-    assert ids(found.dead("queue:x")) == ids(found.queued("queue:x")) == []
+    assert box.status(state) == status
+    assert ids(box.queued("queue:q")) == (["1"] if status == "waiting" else [])
+    assert ids(box.dead()) == ids(box.dead("queue:q")) == (["1"] if status == "dead" else [])
+    assert ids(box.dead("queue:x")) == ids(box.queued("queue:x")) == []
 
 
-def test_what_is_given_back_until_later_waits_and_is_not_given_out() -> None:
-    found = mail([event("1", to=QUEUE), claimed("2", "1", 0, 1), GIVEN_BACK], 1)
-    state = found.state("1")
+def test_a_message_nacked_with_a_delay_waits_and_is_not_delivered() -> None:
+    box = mail([event("1", to=QUEUE), claimed("2", "1", 0, 1), GIVEN_BACK], 1)
+    state = box.state("1")
     assert state is not None
-    assert (found.status(state), found.holder(state), ids(found.queued("queue:q"))) == (
+    assert (box.status(state), box.holder(state), ids(box.queued("queue:q"))) == (
         "waiting",
         None,
         [],
     )
 
 
-def test_a_redelivery_stands_behind_what_waited_longer_and_before_what_came_later() -> None:
+def test_a_redelivery_comes_after_older_messages_and_before_newer_ones() -> None:
     sent = [event(n, to=QUEUE, ts=at(minutes)) for n, minutes in (("1", 0), ("2", 5), ("3", 15))]
-    found = mail([*sent, claimed("4", "1", 1, 1)], 20)
-    assert ids(found.queued("queue:q")) == ["2", "1", "3"]
+    box = mail([*sent, claimed("4", "1", 1, 1)], 20)
+    assert ids(box.queued("queue:q")) == ["2", "1", "3"]
 
 
-def test_it_is_known_when_a_queue_gives_out_something_again() -> None:
-    found = [event("1", to=QUEUE), claimed("2", "1", 0, 1)]
-    assert mail(found, 4).next_ms("queue:q") == 6 * MINUTE
-    assert mail(found, 11).next_ms("queue:q") == mail([]).next_ms("queue:q") == float("inf")
+def test_next_ms_is_when_a_queue_delivers_something_again() -> None:
+    events = [event("1", to=QUEUE), claimed("2", "1", 0, 1)]
+    assert mail(events, 4).next_ms("queue:q") == 6 * MINUTE
+    assert mail(events, 11).next_ms("queue:q") == mail([]).next_ms("queue:q") == float("inf")
 
 
-def test_a_message_ends_at_each_address_for_itself() -> None:
+def test_a_message_is_done_at_each_address_separately() -> None:
     sent = event("1", to=["agent:me", "human:ada", "queue:q"])
     by_me = [sent, acked("2", "1")]
-    assert fold.waits_for(mail(by_me).state("1") or {}) == ["human:ada", "queue:q"]
+    assert waits_for(by_me) == ["human:ada", "queue:q"]
     all_of_them = [
         *by_me,
         acked("3", "1", "human:ada"),
         claimed("4", "1", 0, 1),
         acked("5", "1", claim="4"),
     ]
-    assert fold.waits_for(mail(all_of_them).state("1") or {}) == []
+    assert waits_for(all_of_them) == []
 
 
 def updated(event_id: str, base: list[str], agent: str = "agent:me", **body: Any) -> Event:
@@ -237,7 +246,9 @@ def updated(event_id: str, base: list[str], agent: str = "agent:me", **body: Any
         (["agent:me"], [acked("0", "agent:me"), updated("1", [], add={"groups": ["g"]})]),  # an ack of no message
     ],
 )  # fmt: skip
-def test_a_group_has_who_joined_and_did_not_leave(members: list[str], events: list[Event]) -> None:
+def test_the_members_of_a_group_are_those_who_joined_and_did_not_leave(
+    members: list[str], events: list[Event]
+) -> None:
     assert mail(events).members("g") == members
 
 
@@ -252,7 +263,7 @@ def test_a_bad_message_is_refused(fields: Json) -> None:
         draft.message(fields)
 
 
-def test_a_forwarded_event_keeps_its_refs_and_is_known_by_id_and_recipients() -> None:
+def test_a_forwarded_event_keeps_its_refs_and_its_key_is_of_id_and_recipients() -> None:
     origin = {
         "event_id": "E",
         "type": "ci.failed",
@@ -261,16 +272,19 @@ def test_a_forwarded_event_keeps_its_refs_and_is_known_by_id_and_recipients() ->
         "hops": 2,
     }
     origin["actor"] = {"agent_id": "agent:ci"}
-    one, other = draft.forward(origin, {"to": ["qa", "dev"]}), draft.forward(origin, {"to": ["qa"]})
-    assert one["body"] == {"subject": "ci.failed", "text": '{"n":1}'}
-    assert (one["cause"], one["hops"], one["refs"]["work_id"]) == ("E", 3, "W")
-    assert one == draft.forward(origin, {"to": ["agent:dev", "agent:qa"]})
-    assert (one["to"], one["on_behalf_of"]) == (["agent:dev", "agent:qa"], "agent:ci")
+    to_both, to_qa = (
+        draft.forward(origin, {"to": ["qa", "dev"]}),
+        draft.forward(origin, {"to": ["qa"]}),
+    )
+    assert to_both["body"] == {"subject": "ci.failed", "text": '{"n":1}'}
+    assert (to_both["cause"], to_both["hops"], to_both["refs"]["work_id"]) == ("E", 3, "W")
+    assert to_both == draft.forward(origin, {"to": ["agent:dev", "agent:qa"]})
+    assert (to_both["to"], to_both["on_behalf_of"]) == (["agent:dev", "agent:qa"], "agent:ci")
     assert draft.forward(origin, {"to": ["qa"], "thread": "T"})["refs"]["thread_id"] == "T"
-    assert one["idempotency_key"] != other["idempotency_key"]
+    assert to_both["idempotency_key"] != to_qa["idempotency_key"]
 
 
-def test_an_expiry_is_kept_as_it_is_compared() -> None:
-    made = draft.message({"to": "a", "expires_at": "2026-01-02T01:00:00+01:00"})
-    assert made["body"] == {"expires_at": at(0)}
-    check_body("msg.sent", made["body"])
+def test_an_expiry_is_stored_in_the_form_that_is_compared() -> None:
+    message = draft.message({"to": "a", "expires_at": "2026-01-02T01:00:00+01:00"})
+    assert message["body"] == {"expires_at": at(0)}
+    check_body("msg.sent", message["body"])

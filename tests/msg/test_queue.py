@@ -18,7 +18,7 @@ def at(minutes: int) -> str:
 
 
 def texts(shell: Shell, command: str, minutes: int = 0) -> list[str]:
-    return [one["body"]["subject"] for one in shell(command, COORD_NOW=at(minutes)).lines]
+    return [event["body"]["subject"] for event in shell(command, COORD_NOW=at(minutes)).lines]
 
 
 def queue(shell: Shell, *subjects: str, options: str = "") -> None:
@@ -26,7 +26,7 @@ def queue(shell: Shell, *subjects: str, options: str = "") -> None:
         shell(f"msg send --to queue:q --subject {subject} {options}", COORD_NOW=at(0))
 
 
-def test_each_message_goes_to_one_consumer_and_comes_back_when_its_time_is_over(
+def test_each_message_goes_to_one_consumer_and_comes_back_when_its_visibility_is_over(
     shell: Shell,
 ) -> None:
     queue(shell, "one", "two")
@@ -38,7 +38,7 @@ def test_each_message_goes_to_one_consumer_and_comes_back_when_its_time_is_over(
     assert (row["status"], row["holder"], row["deliveries"]) == ("claimed", "agent:c", 2)
 
 
-def test_a_visibility_is_the_messages_or_the_consumers(shell: Shell) -> None:
+def test_a_visibility_is_set_by_the_message_or_by_the_consumer(shell: Shell) -> None:
     queue(shell, "one", options="--visibility 1m")
     assert shell("msg recv queue:q", COORD_NOW=at(0)).one["$n"] == 1
     assert texts(shell, "msg recv queue:q", 0) == []
@@ -47,7 +47,7 @@ def test_a_visibility_is_the_messages_or_the_consumers(shell: Shell) -> None:
     assert texts(shell, "msg recv queue:q", 61) == ["one"]
 
 
-def test_an_ack_is_of_who_had_it_and_a_late_one_counts(shell: Shell) -> None:
+def test_only_a_consumer_that_claimed_it_can_ack_and_a_late_ack_counts(shell: Shell) -> None:
     queue(shell, "one")
     message = shell("msg recv queue:q --as a", COORD_NOW=at(0)).one
     assert "not mail for agent:b" in shell(f"msg ack {message['event_id']} --as b", expect=1).err
@@ -58,7 +58,7 @@ def test_an_ack_is_of_who_had_it_and_a_late_one_counts(shell: Shell) -> None:
     assert shell("msg ls queue:q --all").one["status"] == "done"
 
 
-def test_what_is_given_back_comes_again_at_once_or_later(shell: Shell) -> None:
+def test_a_nacked_message_is_delivered_again_at_once_or_later(shell: Shell) -> None:
     queue(shell, "one")
     for n, (delay, comes) in enumerate((("", 0), ("--delay 5m", 5)), 1):
         assert shell("msg recv queue:q --as a", COORD_NOW=at(0)).one["$n"] == n
@@ -74,8 +74,8 @@ def test_what_is_given_back_comes_again_at_once_or_later(shell: Shell) -> None:
         assert f"not claimed by agent:{agent}" in done.err
 
 
-def test_what_is_given_back_until_later_is_out_with_nobody(shell: Shell) -> None:
-    # It was listed as claimed by who had just given it back, until the delay was over.
+def test_a_message_nacked_with_a_delay_has_no_holder(shell: Shell) -> None:
+    # History: until the delay was over, it was listed as claimed by the agent that had nacked it.
     queue(shell, "one", options="--max-deliveries 2 --body text")
     for minute, status in ((0, "waiting"), (5, "dead")):
         shell("msg recv queue:q --as a | msg nack --as a --delay 5m", COORD_NOW=at(minute))
@@ -107,7 +107,7 @@ def test_after_its_last_delivery_a_message_is_dead_until_it_is_requeued(shell: S
     assert shell("msg recv queue:q", COORD_NOW=at(20)).one["event_id"] == fresh["event_id"]
 
 
-def test_a_late_ack_of_what_is_dead_ends_it(shell: Shell) -> None:
+def test_a_late_ack_of_a_dead_message_makes_it_done(shell: Shell) -> None:
     queue(shell, "one", options="--max-deliveries 1")
     message = shell("msg recv queue:q", COORD_NOW=at(0)).one
     assert len(shell("msg dead", COORD_NOW=at(10)).lines) == 1
@@ -115,13 +115,13 @@ def test_a_late_ack_of_what_is_dead_ends_it(shell: Shell) -> None:
     assert shell("msg dead", COORD_NOW=at(10)).out == ""
 
 
-def test_what_expired_is_not_given_out(shell: Shell) -> None:
+def test_an_expired_message_is_not_delivered(shell: Shell) -> None:
     queue(shell, "one", "two", options="--expires 5m")
     assert texts(shell, "msg recv queue:q", 4) == ["one"]
     assert texts(shell, "msg recv queue:q --max 9", 5) == []
 
 
-def test_a_follower_takes_the_next_when_the_one_before_is_acked_or_given_back(shell: Shell) -> None:
+def test_a_follower_takes_the_next_when_the_last_is_acked_or_nacked(shell: Shell) -> None:
     for subject in ("one", "two"):
         shell(f"msg send --to queue:q --subject {subject}")
     follower = shell.popen("msg recv queue:q -f --max 3 --as a", stdout=subprocess.PIPE)
@@ -145,7 +145,7 @@ def test_a_follower_wakes_when_a_visibility_is_over(shell: Shell) -> None:
     assert shell("msg recv queue:q --as b --wait 60s").one["$n"] == 2
 
 
-def test_options_that_do_not_go_together_are_usage(shell: Shell) -> None:
+def test_options_that_exclude_each_other_are_usage_errors(shell: Shell) -> None:
     for command in (
         "recv --cursor c",
         "recv chan:c --ack",
@@ -159,13 +159,13 @@ def test_options_that_do_not_go_together_are_usage(shell: Shell) -> None:
     assert "not a valid time" in shell("msg recv --wait soon", expect=2).err
 
 
-def test_acking_as_it_is_printed_ends_it(shell: Shell) -> None:
+def test_recv_with_ack_makes_a_message_done(shell: Shell) -> None:
     queue(shell, "one")
     assert texts(shell, "msg recv queue:q --ack") == ["one"]
     assert shell("msg ls queue:q --all").one["status"] == "done"
 
 
-def test_a_channel_is_read_once_by_each(shell: Shell) -> None:
+def test_each_agent_reads_a_channel_once(shell: Shell) -> None:
     shell("msg send --to chan:c --to chan:d --subject one; msg send --to all --subject two")
     for agent in ("a", "b"):
         assert texts(shell, f"msg recv chan:c --as {agent}") == ["one"]
@@ -177,7 +177,7 @@ def test_a_channel_is_read_once_by_each(shell: Shell) -> None:
     assert [row["status"] for row in shell("msg ls chan:c").lines] == ["sent"]
 
 
-def test_a_channel_gives_so_many_and_goes_on_behind_them(shell: Shell) -> None:
+def test_max_limits_a_channel_and_the_next_call_continues(shell: Shell) -> None:
     shell("for n in 1 2 3 4 5; do msg send --to chan:c --subject $n; ev emit ci.passed; done")
     for expected in (["1", "2"], ["3", "4"], ["5"], []):
         assert texts(shell, "msg recv chan:c --max 2") == expected
@@ -188,7 +188,7 @@ def test_a_channel_gives_so_many_and_goes_on_behind_them(shell: Shell) -> None:
     assert texts(shell, "msg recv chan:c") == []
 
 
-def test_what_expired_in_a_channel_is_passed_over(shell: Shell) -> None:
+def test_an_expired_message_in_a_channel_is_skipped(shell: Shell) -> None:
     shell(
         "msg send --to chan:c --subject old --expires 1m; msg send --to chan:c --subject new",
         COORD_NOW=at(0),
@@ -198,7 +198,7 @@ def test_what_expired_in_a_channel_is_passed_over(shell: Shell) -> None:
 
 
 class Reader:
-    """A follower of a channel, and its acks if it takes them."""
+    """A follower of a channel, with a pipe for acks if it uses them."""
 
     def __init__(self, shell: Shell, acks: bool) -> None:
         self.give, self._take = -1, -1
@@ -227,7 +227,7 @@ class Reader:
 
 
 @pytest.mark.parametrize("acks", [False, True])
-def test_a_killed_reader_of_a_channel_loses_what_it_had_unless_it_acks(
+def test_a_killed_reader_of_a_channel_loses_messages_unless_it_acks(
     shell: Shell, acks: bool
 ) -> None:
     """The rows "after the cursor moved" of the manual's table, without and with --ack-fd."""
@@ -248,10 +248,10 @@ def test_a_killed_reader_of_a_channel_loses_what_it_had_unless_it_acks(
     assert texts(shell, "msg recv chan:c") == []
 
 
-def test_a_reader_killed_before_it_prints_or_in_the_midst_of_a_line_reads_it_again(
+def test_a_reader_killed_before_or_while_it_prints_gets_the_message_again(
     shell: Shell,
 ) -> None:
-    """The first rows of the manual's table: a pipe that is full holds it in the midst of a line."""
+    """The first rows of the manual's table: a full pipe stops it in the middle of a line."""
     for n in range(3):
         (shell.cwd / "long").write_text("x" * 30_000)
         shell(f"msg send --to chan:c --to agent:tester --to queue:q --subject {n} --body @long")
@@ -272,7 +272,7 @@ def test_a_reader_killed_before_it_prints_or_in_the_midst_of_a_line_reads_it_aga
     assert held == ["claimed"] * 3, "what a killed consumer took is hidden, and not lost"
 
 
-def test_claims_of_those_who_ask_at_once_never_meet(shell: Shell) -> None:
+def test_consumers_that_claim_at_the_same_time_never_get_the_same_message(shell: Shell) -> None:
     lines = "".join(json.dumps({"to": "queue:q", "subject": str(n)}) + "\n" for n in range(24))
     shell("msg send", lines)
     shell(" ".join(f"msg recv queue:q --max 4 --as a{n} >out{n} &" for n in range(6)) + " wait")

@@ -119,7 +119,7 @@ def recv(
     from_channel: g.FromChannel,
     address: o.Source = None,
 ) -> None:
-    """Print the mail that waits for you; with -f, follow.
+    """Print your waiting mail; with -f, follow.
 
     Mail waits until it is acked, however often it is printed: nothing is lost if the reader dies
     before its `msg ack`. From queue:NAME, takes one message, or up to --max, which no other
