@@ -237,7 +237,7 @@ def test_who_waits_gets_it_when_it_is_over(pair: tuple[Clone, Clone]) -> None:
 def test_a_short_time_is_refused_with_a_remedy(pair: tuple[Clone, Clone], command: str) -> None:
     tail = " -- true" if command.startswith("with") else ""
     done = pair[0](f"lease {command} --scope git --ttl 599s{tail}", expect=2)
-    assert done.err.endswith("10 m at least, for clocks differ; --ttl 10m, or --scope local\n")
+    assert done.err.endswith("at least 10m, as clocks differ; --ttl 10m, or --scope local\n")
     assert pair[0]("ev replay").out == ""
 
 

@@ -72,9 +72,9 @@ def ls(call: Call, resources: o.MaybeResources = None) -> None:
 
 
 def show(call: Call, ids: o.Ids = None) -> None:
-    """Show leases, also those that ended within the hour.
+    """Show leases, also those that ended recently.
 
-    Exit 1 for a lease that is not known.
+    They are forgotten an hour after their end. Exit 1 for a lease that is not known.
     """
     known = scopes(call)
 

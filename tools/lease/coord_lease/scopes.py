@@ -46,7 +46,8 @@ def knowing(scopes: Sequence[Scope], text: str) -> Scope:
     """The scope that knows the lease. Raises No, and Usage if it is ambiguous."""
     if len(scopes) == 1:
         return scopes[0]
-    known, fault = list[tuple[Scope, str]](), No("no such lease", where=text)
+    known: list[tuple[Scope, str]] = []
+    fault = No("no such lease", where=text)
     for candidate in scopes:
         try:
             known.append((candidate, candidate.known(text)["lease_id"]))
