@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from coord_kernel import Store
     from coord_kernel.cli.call import Call
     from coord_run.store import Runs
-    from coord_run.types import Job, Output, Result
+    from coord_run.types import Job
 
     Targets = Mapping[str, int]
     """Stream → the descriptor that it is printed to."""
@@ -62,7 +62,8 @@ def show(call: Call, state: Job, stream: str, n: int | None) -> None:
     if wanted in logged:
         Reader(store, run, wanted, {stream: 1}).pump()
         return
-    published = _published(store, _output(fold.result(state), stream))
+    result: Any = fold.result(state) or {}
+    published = _published(store, result.get(stream))
     if n or published is None:
         what = f"no log of attempt {n} in this store" if n else "no log in this store"
         raise No(what, where=run, todo="it may not have begun, or in another store: see `run show`")
@@ -126,15 +127,13 @@ def _directories(store: Store, run: str) -> list[str]:
 
 def _print_elsewhere(store: Store, state: Job, targets: Targets) -> None:
     """Print the output of a job of another store: all if it was published, otherwise the tail."""
-    result = fold.result(state)
+    result: Any = fold.result(state) or {}
     for stream, fd in targets.items():
-        output = _output(result, stream)
-        published = _published(store, output)
-        tail = output and output.get("tail")
-        if published is not None:
-            _print_foreign(fd, published)
-        elif isinstance(tail, str):
-            _print_foreign(fd, tail.encode())
+        output = result.get(stream)
+        data = _published(store, output)
+        if data is None and isinstance(output, dict) and isinstance(output.get("tail"), str):
+            data = output["tail"].encode()
+        _print_foreign(fd, data or b"")
 
 
 def _print_foreign(fd: int, data: bytes) -> None:
@@ -149,12 +148,8 @@ def _print_foreign(fd: int, data: bytes) -> None:
     write_all(fd, data)
 
 
-def _output(result: Result | None, stream: str) -> Output | None:
-    output: Any = result and result.get(stream)
-    return output if isinstance(output, dict) else None  # type: ignore[return-value]
-
-
-def _published(store: Store, output: Output | None) -> bytes | None:
+def _published(store: Store, output: object) -> bytes | None:
+    """The log that `run.completed` describes so, if a blob of it is here."""
     with contextlib.suppress(No, BadData):
-        return blobs.get(store, output.get("sha256")) if output is not None else None
+        return blobs.get(store, output.get("sha256")) if isinstance(output, dict) else None
     return None

@@ -40,8 +40,12 @@ def requested(body: Json, work: str | None = None, **envelope: object) -> Json:
 
 
 def _check_argv(argv: object) -> None:
-    texts = isinstance(argv, list) and all(isinstance(word, str) for word in argv)
-    if not isinstance(argv, list) or not texts or not argv or not argv[0]:
+    if (
+        not isinstance(argv, list)
+        or not all(isinstance(word, str) for word in argv)
+        or not argv
+        or not argv[0]
+    ):
         raise BadData(
             "argv must be a list of strings that starts with a command",
             todo='{"argv": ["make", "test"]}',

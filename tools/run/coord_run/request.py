@@ -50,8 +50,9 @@ def described(
     }
     body = {name: value for name, value in fields.items() if value is not None}
     work = call.resolve(recording.work) if recording.work else None
-    keys = {"idempotency_key": recording.key, "cause": recording.cause}
-    return call.with_hops(draft.requested(body, work, **keys))
+    return call.with_hops(
+        draft.requested(body, work, idempotency_key=recording.key, cause=recording.cause)
+    )
 
 
 def _pair(text: str) -> tuple[str, str]:
