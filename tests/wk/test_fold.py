@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -15,9 +16,11 @@ from support import Json
 from coord_envelope import Event, codec
 from coord_kernel.cli.terminal import table
 from coord_kernel.rules import claims
-from coord_kernel.views.view import Snapshot
 from coord_wk import fold
 from coord_wk.items import Items, conflicts
+
+if TYPE_CHECKING:
+    from coord_wk.fold import State
 
 ITEM, NOW = "00000000000000000000000000", "2026-01-02T00:00:00.000Z"
 Said = tuple[str, str, str, Json]  # number, type, numbers of its base, body
@@ -43,9 +46,9 @@ def event(
     return Event(b"", given | {"base": [name(one) for one in seen.split()]} | fields)
 
 
-def folded(*said: tuple[str, str, str, Json] | tuple[str, str, str, Json, str]) -> Json:
+def folded(*said: tuple[str, str, str, Json] | tuple[str, str, str, Json, str]) -> State:
     """The state after events (number, type, base, body, agent), taken in order of their numbers."""
-    state: Json | None = None
+    state: State | None = None
     for one in sorted([event(*one) for one in said], key=lambda one: one.id):
         state = fold.step(state, one)
     assert state is not None
@@ -373,8 +376,9 @@ def test_an_artifact_is_the_items() -> None:
     added = event("2", "commented", "1", about) | {"type": "artifact.added"}
     found = Event(b"", added)
     assert list(fold.entities(found)) == [ITEM]
-    snapshot = Snapshot(fold, [event(*NEW), found])
-    assert Items(snapshot, NOW).detail(ITEM)["artifacts"] == [{"artifact_id": name("2"), **about}]
+    assert Items.at([event(*NEW), found], NOW).detail(ITEM)["artifacts"] == [
+        {"artifact_id": name("2"), **about}
+    ]
 
 
 def test_an_event_that_came_late_is_folded_where_it_belongs() -> None:
@@ -390,9 +394,7 @@ def test_an_event_that_came_late_is_folded_where_it_belongs() -> None:
 @pytest.mark.parametrize("resolution", ["moot", "ready", None, 5, [], "done"])
 def test_a_resolution_of_a_later_release_is_done(resolution: object) -> None:
     """`ready` was once shown as the status of a closed item."""
-    items = Items(
-        Snapshot(fold, [event(*NEW), event("2", "closed", "1", {"resolution": resolution})]), NOW
-    )
+    items = Items.at([event(*NEW), event("2", "closed", "1", {"resolution": resolution})], NOW)
     assert items.status(ITEM) == "done"
 
 
@@ -432,7 +434,7 @@ def test_an_artifact_can_be_removed_in_whatever_order_that_comes() -> None:
         about = {"type": "artifact.removed", "refs": {"work_id": ITEM, "artifact_id": name("3")}}
         removed = Event(b"", event(number, "x", "1", {}) | about)
         events = sorted([event(*NEW), added, removed], key=lambda one: one.id)
-        assert "artifacts" not in Items(Snapshot(fold, events), NOW).detail(ITEM)
+        assert "artifacts" not in Items.at(events, NOW).detail(ITEM)
 
 
 KEYS = [
@@ -512,8 +514,7 @@ def test_no_body_base_or_refs_makes_it_fail(
         )
         assert all(isinstance(one, str) for one in fold.entities(events[-1]))
         events[-1]["refs"] = {"work_id": ITEM, "artifact_id": refs}
-    snapshot = Snapshot(fold, copy.deepcopy(events))
-    items = Items(snapshot, NOW)
+    items = Items.at(copy.deepcopy(events), NOW)
     state = items.known(ITEM)
     assert json.loads(json.dumps(state)) == state
     indexed = list(fold.indexed(state))
@@ -528,7 +529,7 @@ def test_no_body_base_or_refs_makes_it_fail(
     assert claims.base(state)
     codec.dumps(items.row(ITEM))
     codec.dumps(items.detail(ITEM))
-    table([items.row(ITEM), items.detail(ITEM)], False, True)
+    table([{**items.row(ITEM)}, {**items.detail(ITEM)}], False, True)
 
 
 def test_a_generation_too_long_to_count_on_is_passed_over() -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from support import Json
 
 from coord_envelope import Event
-from coord_kernel.views.view import Snapshot
 from coord_wk import fold
 from coord_wk.items import Items
 
@@ -81,7 +80,7 @@ class World:
         return self
 
     def items(self) -> Items:
-        return Items(Snapshot(fold, sorted(self.events, key=lambda one: one.id)), NOW)
+        return Items.at(sorted(self.events, key=lambda event: event.id), NOW)
 
 
 def short(ids: Iterable[str]) -> list[str]:
@@ -240,7 +239,7 @@ def test_what_is_closed_is_not_walked_through(monkeypatch: pytest.MonkeyPatch) -
     items, asked = world.items(), set[str]()
     get = items._source.get
 
-    def counted(item: str) -> Json | None:
+    def counted(item: str) -> object:
         asked.add(item)
         return get(item)
 
@@ -323,7 +322,7 @@ def test_every_open_item_is_ready_active_held_or_waits_on_an_open_or_missing_one
             continue
         reasons, at = items.detail(item)["blockers"], item
         assert reasons and all(
-            fold.value(items.state(one) or {"registers": {}}, "closed") is None for one in reasons
+            fold.value(items.state(one) or fold._nothing(), "closed") is None for one in reasons
         )
         for _ in range(20):
             if items.state(at) is None or items.status(at) != "blocked":

@@ -1,160 +1,153 @@
-"""Many changes at once: operations as JSON lines, one lock, one write. Pure but for the items it looks at.
+"""Many changes at once: operations as JSON lines, one lock, one write. Pure, given the items.
 
     {"op":"new", "as":"$parser", "title":"Write the parser"}
     {"op":"dep", "id":"$parser", "to":"wk-k3f9x2ab"}
 
-What `as` names can be used by the operations after it, wherever an id is.
+Operations after the one with `as` may use its name wherever an id is.
 """
 
 from __future__ import annotations
 
-from coord_envelope import BadData, No, event
+from coord_envelope import BadData, No
 from coord_envelope.bodies import check_body
-from coord_envelope.event import Made
 from coord_kernel.rules import claims
-from coord_wk import draft, fold
+from coord_wk import draft as drafts
+from coord_wk import fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from coord_envelope import Event
     from coord_envelope.codec import Json
+    from coord_kernel.rules.claims import Owner
     from coord_wk.items import Items
 
 OPERATIONS = {
-    "new": (*draft.NEW, "as"),
+    "new": (*drafts.NEW, "as"),
     "update": ("id", "set", "add", "rm"),
     "dep": ("id", "to", "rel"),
     "comment": ("id", "text"),
     "close": ("id", "resolution", "note"),
     "reopen": ("id", "reason"),
 }
-"""What each operation takes, besides op and idempotency_key."""
+"""The fields of each operation, besides op and idempotency_key."""
+VERBS = {"comment": "commented", "close": "closed", "reopen": "reopened"}
 
 
 class Batch:
-    """Turns operations into drafts, each seeing what the ones before it did."""
+    """Turns operations into drafts, each with the effects of the operations before it.
 
-    def __init__(
-        self, items: Items, resolve: Callable[[str], str], mine: Callable[[Json], bool]
-    ) -> None:
-        """`mine` says whether a claim is this session's."""
-        self._items, self._resolve, self._mine = items, resolve, mine
+    For each operation: `draft`, then append the draft in the transaction under whose lock the items
+    were looked at, then `record` the event. A draft that is not recorded has no effect.
+    """
+
+    def __init__(self, items: Items, mine: Callable[[Owner], bool]) -> None:
+        """`mine`: is a claim this session's?"""
+        self._items, self._mine = items, mine
+        self._names: dict[str, str] = {}
         self._closed: dict[str, bool] = {}
         self._heads: dict[str, list[str]] = {}
-        self._count = 0
 
     def draft(self, operation: Json) -> Json:
-        """The draft of an operation. Raises BadData, No, Usage: why there is none."""
-        self._count += 1
-        label = Made(operation.get("as") or f"operation {self._count}")
-        found = self._draft(operation)
-        made = dict.fromkeys((*self._heads, label), "0" * 26) | {event.SELF: "0" * 26}
-        check_body(found["type"], event.resolved(found["body"], made))
-        item = label if operation["op"] == "new" else found["refs"]["work_id"]
-        self._items.suppose(item, *draft.waits(found["body"]))
-        if operation["op"] in ("close", "reopen"):
-            self._closed[item] = operation["op"] == "close"
-        if "idempotency_key" in operation:
-            found["idempotency_key"] = operation["idempotency_key"]
-        self._heads[item] = [label]
-        return found | {"$as": str(label)}
-
-    def _draft(self, operation: Json) -> Json:
+        """The draft of an operation. Raises BadData, No, Usage."""
         kind = operation.get("op")
         if not isinstance(kind, str) or kind not in OPERATIONS:
-            raise BadData(f"op {kind!r} is none of {' '.join(OPERATIONS)}")
+            raise BadData(f"unknown op {kind!r}", todo=f"valid ops: {' '.join(OPERATIONS)}")
         for name in operation:
             if name not in (*OPERATIONS[kind], "op", "idempotency_key"):
-                raise BadData(
-                    f"field {name!r} is none of {kind}'s",
-                    todo=f"it has {', '.join(OPERATIONS[kind])}",
-                )
-        if kind == "new":
-            return self._new(operation)
-        item = self._id(operation, "id")
-        body, verb = self._body(kind, item, operation)
-        return {
-            "type": f"work.{verb}",
-            "refs": {"work_id": item},
-            "base": self._base(item),
-            "body": body,
-        }
+                todo = f"valid fields: {', '.join(OPERATIONS[kind])}"
+                raise BadData(f"unknown field {name!r}", todo=todo)
+        draft = self._new(operation) if kind == "new" else self._change(kind, operation)
+        check_body(draft["type"], draft["body"])
+        self._items.refuse_cycle(draft["refs"]["work_id"], *drafts.waits(draft["body"]))
+        if "idempotency_key" in operation:
+            draft["idempotency_key"] = operation["idempotency_key"]
+        return draft
+
+    def record(self, operation: Json, event: Event) -> None:
+        """Give the operations after this one the effects of its event."""
+        item = event["refs"]["work_id"]
+        self._heads[item] = [event.id]
+        self._items.suppose(item, *drafts.waits(event["body"]))
+        if operation.get("as"):
+            self._names[operation["as"]] = item
+        if operation["op"] in ("new", "close", "reopen"):
+            self._closed[item] = operation["op"] == "close"
 
     def _new(self, operation: Json) -> Json:
         name = operation.get("as")
-        if name is not None and (
-            not isinstance(name, str) or not name.startswith("$") or name in self._heads
-        ):
-            raise BadData(f"as {name!r} is no new name that begins with $")
-        given = {key: value for key, value in operation.items() if key not in ("op", "as")}
-        return draft.created(self._linked(given))
+        if name is not None and (not isinstance(name, str) or not name.startswith("$")):
+            raise BadData(f"not a valid name in as: {name!r}", todo="begin it with $")
+        if name in self._names:
+            raise BadData(f"{name} is the name of an earlier operation", todo="use another name")
+        words = {field: value for field, value in operation.items() if field not in ("op", "as")}
+        return drafts.created(self._linked(words))
 
-    def _body(self, kind: str, item: str, operation: Json) -> tuple[Json, str]:
-        given = {
-            name: operation[name]
-            for name in OPERATIONS[kind][1:]
-            if operation.get(name) is not None
+    def _change(self, kind: str, operation: Json) -> Json:
+        item = self._id(operation, "id")
+        verb, body = self._body(kind, item, operation)
+        return {
+            "type": f"work.{verb}",
+            "refs": {"work_id": item},
+            "base": self._heads.get(item) or claims.base(self._items.known(item)),
+            "body": body,
         }
+
+    def _body(self, kind: str, item: str, operation: Json) -> tuple[str, Json]:
+        names = OPERATIONS[kind][1:]
+        body = {name: operation[name] for name in names if operation.get(name) is not None}
         if kind == "dep":
-            deps = [{"rel": given.get("rel", "blocked_by"), "to": given.get("to")}]
-            return {"add": self._linked({"deps": deps})}, "updated"
-        if kind in ("update", "comment") and not given:
-            raise BadData(
-                f"{kind} has nothing to say", todo=f"give {' or '.join(OPERATIONS[kind][1:])}"
-            )
+            dep = {"rel": body.get("rel", "blocked_by"), "to": body.get("to")}
+            return "updated", {"add": self._linked({"deps": [dep]})}
+        if kind in ("update", "comment") and not body:
+            raise BadData(f"{kind} without {' or '.join(names)}")
+        if kind in ("update", "close") and self._is_closed(item):
+            raise No(f"{item} is closed", todo="reopen it first")
         if kind == "update":
-            self._refuse_closed(item)
-            return {name: self._linked(part) for name, part in given.items()}, "updated"
+            return "updated", {name: self._linked(part) for name, part in body.items()}
         if kind == "close":
-            self._refuse_closed(item)
-            given = {"resolution": "done", **given, **self._own_claim(item)}
+            body = {"resolution": "done", **body, **self._own_claim(item)}
         if kind == "reopen" and not self._is_closed(item):
             raise No(f"{item} is not closed")
-        draft.check(given)
-        return given, {"comment": "commented", "close": "closed", "reopen": "reopened"}[kind]
+        drafts.check(body)
+        return VERBS[kind], body
 
     def _is_closed(self, item: str) -> bool:
-        state = self._items.state(item)
-        return self._closed.get(item, bool(state and fold.value(state, "closed")))
-
-    def _refuse_closed(self, item: str) -> None:
-        if self._is_closed(item):
-            raise No(f"{item} is closed", todo="reopen it first")
+        if item in self._closed:
+            return self._closed[item]
+        return bool(fold.value(self._items.known(item), "closed"))
 
     def _own_claim(self, item: str) -> Json:
-        state = self._items.state(item)
-        holder = claims.owner(state) if state and item not in self._closed else None
+        holder = None if item in self._closed else claims.owner(self._items.known(item))
         if holder and not self._mine(holder):
             raise No(f"{item} is held by {holder['agent']}")
         return {"claim": holder["id"]} if holder else {}
 
-    def _linked(self, given: Any) -> Any:
-        """The same with full ids for the short ones and names it may have as a parent and in deps."""
-        if not isinstance(given, dict):
-            return given
-        found = dict(given)
-        if found.get("parent") is not None:
-            found["parent"] = self._id(found, "parent")
-        if isinstance(found.get("deps"), list):
-            found["deps"] = [self._dep(one) for one in found["deps"]]
-        return found
+    def _linked(self, words: Any) -> Any:
+        """The same with full ids for short ids and names, in `parent` and `deps`."""
+        if not isinstance(words, dict):
+            return words
+        linked = dict(words)
+        if linked.get("parent") is not None:
+            linked["parent"] = self._id(linked, "parent")
+        if isinstance(linked.get("deps"), list):
+            linked["deps"] = [self._dep(dep) for dep in linked["deps"]]
+        return linked
 
-    def _dep(self, given: object) -> Json:
-        if not isinstance(given, dict) or given.get("rel") not in draft.RELATIONS:
-            raise BadData(f"a dependency is {{rel, to}} with a rel of {' '.join(draft.RELATIONS)}")
-        return {"rel": given["rel"], "to": self._id(given, "to")}
+    def _dep(self, dep: object) -> Json:
+        if not isinstance(dep, dict) or dep.get("rel") not in drafts.RELATIONS:
+            todo = f"valid values of rel: {' '.join(drafts.RELATIONS)}"
+            raise BadData("not a dependency: {rel, to}", todo=todo)
+        return {"rel": dep["rel"], "to": self._id(dep, "to")}
 
     def _id(self, operation: Json, name: str) -> str:
         text = operation.get(name)
         if not isinstance(text, str):
-            raise BadData(f"{name} is missing or no id")
+            raise BadData(f"{name} is missing or not an id")
         if not text.startswith("$"):
-            return self._resolve(text)
-        if text not in self._heads:
-            raise BadData(f"{name} {text} was not made before")
-        return Made(text)
-
-    def _base(self, item: str) -> list[str]:
-        return self._heads.get(item) or claims.base(self._items.known(item))
+            return self._items.resolve(text)
+        if text not in self._names:
+            raise BadData(f"{name}: no earlier operation has the name {text}")
+        return self._names[text]

@@ -1,4 +1,14 @@
-"""Beads: its records as items, and items as its records. Pure."""
+"""Beads: its records as items, and items as its records. Pure.
+
+An item that was imported goes back as the record it came from, with only these differences:
+
+    1. A field that has another value here than the record gave the item is replaced.
+    2. The status is replaced if the item is open, held, active or closed and the record says
+       otherwise.
+    3. Labels, dependencies and comments that were added here are added, and those that were removed
+       here are removed; those that were never imported stay.
+    4. If anything differs, `updated_at` is the time of the item's last event.
+"""
 
 from __future__ import annotations
 
@@ -26,20 +36,20 @@ NAMES = {
 }
 CLOSED = {"closed": "done", "tombstone": "cancelled"}
 HELD = ("blocked", "deferred", "pinned")
-"""By hand: beads shows none of these as ready. (What is blocked by something is so here without a hold.)"""
+"""Set by hand; beads lists none of these as ready. (A blocked one with a blocker needs no hold.)"""
 BEGUN = ("in_progress", "hooked")
 BLOCKS = ("blocks", "conditional-blocks", "waits-for")
-RELATIONS = dict.fromkeys(BLOCKS, "blocked_by") | {
+RELATED = (
+    *("related", "relates-to", "replies-to", "tracks", "caused-by", "until"),
+    *("authored-by", "assigned-to", "approves", "attests", "validates"),
+)
+RELATIONS = {
+    **dict.fromkeys(BLOCKS, "blocked_by"),
+    **dict.fromkeys(RELATED, "relates_to"),
     "parent-child": "parent",
     "discovered-from": "discovered_from",
     "duplicates": "duplicate_of",
     "supersedes": "supersedes",
-    **dict.fromkeys(
-        ("related", "relates-to", "replies-to", "tracks", "caused-by", "until"), "relates_to"
-    ),
-    **dict.fromkeys(
-        ("authored-by", "assigned-to", "approves", "attests", "validates"), "relates_to"
-    ),
 }
 BACK = {
     "blocked_by": "blocks",
@@ -50,91 +60,25 @@ BACK = {
 }
 FIELDS = frozenset(
     (
-        *(
-            "id",
-            "title",
-            "description",
-            "design",
-            "acceptance_criteria",
-            "notes",
-            "status",
-            "priority",
-            "issue_type",
-        ),
-        *(
-            "assignee",
-            "owner",
-            "created_at",
-            "created_by",
-            "updated_at",
-            "closed_at",
-            "close_reason",
-            "due_at",
-        ),
-        *(
-            "closed_by_session",
-            "defer_until",
-            "estimated_minutes",
-            "external_ref",
-            "source_repo",
-            "source_system",
-        ),
-        *(
-            "content_hash",
-            "labels",
-            "dependencies",
-            "comments",
-            "deleted_at",
-            "deleted_by",
-            "delete_reason",
-        ),
-        *(
-            "original_type",
-            "compaction_level",
-            "compacted_at",
-            "compacted_at_commit",
-            "original_size",
-            "sender",
-        ),
-        *(
-            "ephemeral",
-            "pinned",
-            "is_template",
-            "await_type",
-            "await_id",
-            "timeout",
-            "waiters",
-            "bonded_from",
-        ),
-        *(
-            "creator",
-            "quality_score",
-            "crystallizes",
-            "holder",
-            "hook_bead",
-            "role_bead",
-            "agent_state",
-            "rig",
-        ),
-        *(
-            "last_activity",
-            "role_type",
-            "mol_type",
-            "work_type",
-            "event_kind",
-            "actor",
-            "target",
-            "payload",
-        ),
-        "metadata",
+        *("id", "title", "description", "design", "acceptance_criteria", "notes", "status"),
+        *("priority", "issue_type", "assignee", "owner", "created_at", "created_by"),
+        *("updated_at", "closed_at", "close_reason", "due_at", "closed_by_session"),
+        *("defer_until", "estimated_minutes", "external_ref", "source_repo", "source_system"),
+        *("content_hash", "labels", "dependencies", "comments", "deleted_at", "deleted_by"),
+        *("delete_reason", "original_type", "compaction_level", "compacted_at"),
+        *("compacted_at_commit", "original_size", "sender", "ephemeral", "pinned"),
+        *("is_template", "await_type", "await_id", "timeout", "waiters", "bonded_from"),
+        *("creator", "quality_score", "crystallizes", "holder", "hook_bead", "role_bead"),
+        *("agent_state", "rig", "last_activity", "role_type", "mol_type", "work_type"),
+        *("event_kind", "actor", "target", "payload", "metadata"),
     )
 )
 ALSO = {"tags": "labels", "depends_on": "dependencies", "closed_reason": "close_reason"}
-"""As other dialects call them."""
+"""Names in other dialects."""
 
 
 def read(files: Iterable[tuple[str, bytes]]) -> Iterator[Foreign | BadData]:
-    """The records of JSONL files (name, content); of a line that is none, why."""
+    """The issues in JSONL files (name, content); the reason for a line without one."""
     for name, content in files:
         for number, raw in enumerate(content.split(b"\n"), 1):
             if raw.strip():
@@ -145,63 +89,66 @@ def _line(raw: bytes, where: str) -> Foreign | BadData:
     if len(raw) > LONGEST:
         return BadData(f"longer than {LONGEST:,} bytes", where)
     try:
-        found, mended = codec.loads(raw), ""
+        record, error = codec.loads(raw), ""
     except ValueError as reason:
         try:
-            found, mended = codec.loads(_ESCAPE.sub(_literal, raw)), str(reason)
+            record, error = codec.loads(_ESCAPE.sub(_literal, raw)), str(reason)
         except ValueError:
-            return BadData(f"not JSON: {reason}", where, todo="mend the line and import it again")
-    if not isinstance(found, dict):
+            todo = "correct the line and import it again"
+            return BadData(f"not JSON: {reason}", where, todo=todo)
+    if not isinstance(record, dict):
         return BadData("not a JSON object", where)
-    if not {"title", "status"} & found.keys():
-        return BadData("has neither title nor status: this is no issue of beads", where)
-    one = item(found, where)
-    if mended:
-        one.reports.append(f"not JSON: {mended}; the backslash is taken for itself")
-    return one
+    if not {"title", "status"} & record.keys():
+        return BadData("neither title nor status: not an issue of beads", where)
+    issue = item(record, where)
+    if error:
+        issue.reports.append(f"not JSON: {error}; backslash read literally")
+    return issue
 
 
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 
 
-def _literal(found: re.Match[bytes]) -> bytes:
-    return found[0] if found[1] in b'"\\/bfnrtu' else b"\\" + found[0]
+def _literal(match: re.Match[bytes]) -> bytes:
+    return match[0] if match[1] in b'"\\/bfnrtu' else b"\\" + match[0]
 
 
 def item(record: Json, where: str = "") -> Foreign:
-    """What the record says, in our words."""
+    """The issue of a record."""
     labels = record.get("labels", record.get("tags"))
-    title, desc, kind, priority = (
-        record.get(name) for name in ("title", "description", "issue_type", "priority")
+    title, desc, kind, priority = map(
+        record.get, ("title", "description", "issue_type", "priority")
     )
-    words = foreign.given(title, desc, kind, priority, labels)
-    one = Foreign("beads", foreign.name_of(record.get("id")), where, record, words)
-    if one.name is None:
-        one.reports.append("has no id: it gets no alias, and nothing can depend on it")
-    for name in record:
-        if name not in FIELDS:
-            one.notes.append(
-                f"field {brief(name)} is {f'taken for {ALSO[name]}' if name in ALSO else 'unknown'}, kept"
-            )
-    foreign.warnings(one, "issue_type", labels)
-    foreign.defer(one, "defer_until")
-    one.comments = _comments(one)
-    one.edges = list(_edges(one)) if one.name else []
-    _status(one)
-    return one
+    name = foreign.name_of(record.get("id"))
+    words = foreign.words(title, desc, kind, priority, labels)
+    issue = Foreign("beads", name, where, record, words)
+    if name is None:
+        issue.reports.append("no id: it gets no alias, and nothing can depend on it")
+    for field in record:
+        if field in ALSO:
+            issue.notes.append(f"field {brief(field)} imported as {ALSO[field]}, kept")
+        elif field not in FIELDS:
+            issue.notes.append(f"unknown field {brief(field)}, kept")
+    foreign.note_differences(issue, "issue_type", labels)
+    foreign.defer(issue, "defer_until")
+    issue.comments = _comments(issue)
+    issue.edges = list(_edges(issue)) if name else []
+    _take_status(issue)
+    return issue
 
 
-def _status(one: Foreign) -> None:
-    status = one.record.get("status", "open")
+def _take_status(issue: Foreign) -> None:
+    status = issue.record.get("status", "open")
     if status in HELD:
-        waits = any(relation == "blocked_by" for _, relation, _ in one.edges)
-        one.given |= {} if status == "blocked" and waits else {"hold": f"{status} in beads"}
+        waits = any(relation == "blocked_by" for _, relation, _ in issue.edges)
+        if status != "blocked" or not waits:
+            issue.words["hold"] = f"{status} in beads"
     elif isinstance(status, str) and status in CLOSED:
-        one.closed = {"resolution": CLOSED[status], **_reason(one.record)}
+        issue.closed = {"resolution": CLOSED[status], **_reason(issue.record)}
     elif status in BEGUN:
-        one.notes.append(f"status {status}: nobody holds it here, so it is open")
+        issue.notes.append(f"status {status}: nobody holds it here, so it is open")
     elif status != "open":
-        one.reports.append(f"status {brief(status)} is unknown, taken for open")
+        issue.reports.append(f"unknown status {brief(status)}, imported as open")
 
 
 def _reason(record: Json) -> Json:
@@ -211,68 +158,63 @@ def _reason(record: Json) -> Json:
     return {}
 
 
-def _comments(one: Foreign) -> list[str]:
-    found = one.record.get("comments")
-    some = (
-        [said.get("text") if isinstance(said, dict) else None for said in found]
-        if isinstance(found, list)
-        else []
-    )
-    if found and not all(isinstance(text, str) for text in some or [None]):
-        one.reports.append("has comments that are no comments, kept")
-    return [cut(text, 8_000) for text in some if isinstance(text, str)]
+def _comments(issue: Foreign) -> list[str]:
+    comments = issue.record.get("comments")
+    listed = comments if isinstance(comments, list) else []
+    texts = [comment.get("text") if isinstance(comment, dict) else None for comment in listed]
+    valid = [text for text in texts if isinstance(text, str)]
+    if comments and (len(valid) < len(texts) or not texts):
+        issue.reports.append("comments without text, kept")
+    return [cut(text, 8_000) for text in valid]
 
 
-def _edges(one: Foreign) -> Iterator[tuple[str, str, str]]:
+def _edges(issue: Foreign) -> Iterator[tuple[str, str, str]]:
     parents = 0
-    for kind, to in filter(None, map(_link, _listed(one.record))):
+    for kind, to in filter(None, map(_link, _listed(issue.record))):
         relation = RELATIONS.get(kind, "relates_to")
         if kind not in RELATIONS:
-            one.reports.append(f"dependency {brief(kind)} is unknown, taken for relates_to")
+            issue.reports.append(f"unknown dependency {brief(kind)}, imported as relates_to")
         parents += relation == "parent"
         if relation == "parent" and parents > 1:
-            one.reports.append(f"{brief(to)} is a second parent, taken for relates_to")
+            issue.reports.append(f"second parent {brief(to)}, imported as relates_to")
             relation = "relates_to"
-        yield one.name or "", relation, to
+        yield issue.name or "", relation, to
 
 
 def _listed(record: Json) -> list[object]:
-    found = (record.get(name) for name in ("dependencies", "depends_on"))
-    return [one for some in found if isinstance(some, list) for one in some]
+    lists = (record.get(name) for name in ("dependencies", "depends_on"))
+    return [entry for entries in lists if isinstance(entries, list) for entry in entries]
 
 
-def _link(one: object) -> tuple[str, str] | None:
-    """(its word for the relation, id) of what the record depends on."""
-    if isinstance(one, str):
-        return "blocks", one
-    if isinstance(one, dict) and isinstance(one.get("depends_on_id"), str):
-        return str(one.get("type", "blocks")), one["depends_on_id"]
+def _link(entry: object) -> tuple[str, str] | None:
+    """(beads' relation, id) of an entry among the dependencies of a record."""
+    if isinstance(entry, str):
+        return "blocks", entry
+    if isinstance(entry, dict) and isinstance(entry.get("depends_on_id"), str):
+        return str(entry.get("type", "blocks")), entry["depends_on_id"]
     return None
 
 
 def changed(then: Foreign, now: Json) -> Json:
-    """The record, with what is not as it says. `now` is as `transfer` describes an item."""
+    """The record with the differences above. `now` is the item as `transfer` describes it."""
     record, new = then.record, dict[str, object]()
     for ours, theirs in NAMES.items():
-        if not codec.same(_plain(ours, now[ours]), _plain(ours, then.given.get(ours))):
+        if not codec.same(_plain(ours, now[ours]), _plain(ours, then.words.get(ours))):
             new |= _new_labels(record, now[ours] or []) if ours == "labels" else {theirs: now[ours]}
-    was = "closed" if then.closed else "blocked" if "hold" in then.given else "open"
+    was = "closed" if then.closed else "blocked" if "hold" in then.words else "open"
     if now["status"] not in (was, record.get("status")):
-        new |= {
-            "status": now["status"],
-            **dict.fromkeys(("closed_at", "close_reason", "closed_reason")),
-            **now["when"],
-        }
+        ended = dict.fromkeys(("closed_at", "close_reason", "closed_reason"))
+        new |= {"status": now["status"], **ended, **now["when"]}
     if now["assignee"]:
         new["assignee"] = now["assignee"]
     new |= _new_links(then, now)
-    if said := list(_said_here(then, now)):
+    if comments := list(_new_comments(then, now)):
         old = record.get("comments")
-        new["comments"] = [*(old if isinstance(old, list) else ()), *said]
+        new["comments"] = [*(old if isinstance(old, list) else ()), *comments]
     if not new:
         return record
     merged = record | new | {"updated_at": now["updated_at"]}
-    return {name: what for name, what in merged.items() if name not in new or what is not None}
+    return {name: value for name, value in merged.items() if name not in new or value is not None}
 
 
 def _plain(name: str, value: object) -> object:
@@ -283,53 +225,54 @@ def _plain(name: str, value: object) -> object:
 
 def _new_labels(record: Json, now: list[str]) -> Json:
     name = "tags" if "tags" in record and "labels" not in record else "labels"
-    old = record.get(name)
-    kept = (
-        [one for one in old if not label(one) or label(one) in now] if isinstance(old, list) else []
-    )
-    return {name: [*kept, *(one for one in now if one not in map(label, kept))]}
+    old = record[name] if isinstance(record.get(name), list) else []
+    kept = [each for each in old if not label(each) or label(each) in now]
+    there = set(map(label, kept))
+    return {name: [*kept, *(each for each in now if each not in there)]}
 
 
 def _new_links(then: Foreign, now: Json) -> Json:
-    """Dependencies without those that were taken away here, and with those that were made here."""
+    """The dependencies without those that were removed here, and with those that were added here.
+
+    One that was never here, since its end was not, was not removed.
+    """
     had = [(relation, to) for _, relation, to in then.edges]
-    gone = {one for one in had if _ever(one, now) and one not in now["deps"]}
-    more = [one for one in now["deps"] if one not in had]
+    ever = {link for link in had if link in now["ever"] or (link[0] == "parent" and _moved(now))}
+    gone = {link for link in ever if link not in now["deps"]}
+    more = [link for link in now["deps"] if link not in had]
     if not gone and not more:
         return {}
-    linked = iter(had)
-    kept = [one for one in _listed(then.record) if not (_link(one) and next(linked) in gone)]
-    new = [
-        one if isinstance(one, dict) else {"depends_on_id": one, "type": "blocks"} for one in kept
+    links = iter(had)
+    kept = [entry for entry in _listed(then.record) if not (_link(entry) and next(links) in gone)]
+    entries = [
+        entry if isinstance(entry, dict) else {"depends_on_id": entry, "type": "blocks"}
+        for entry in kept
     ]
-    made = [
+    entries += [
         {"issue_id": now["alias"], "depends_on_id": to, "type": BACK.get(relation, "related")}
         for relation, to in more
     ]
-    return {
-        "dependencies": [*new, *made],
-        **({"depends_on": None} if "depends_on" in then.record else {}),
-    }
+    dialect = {"depends_on": None} if "depends_on" in then.record else {}
+    return {"dependencies": entries, **dialect}
 
 
-def _ever(link: tuple[str, str], now: Json) -> bool:
-    """Was it taken over when the record came? (What is not here was not.)"""
-    return link in now["ever"] or (link[0] == "parent" and ("parent", "") in now["ever"])
+def _moved(now: Json) -> bool:
+    """Has the item ever had a parent here?"""
+    return ("parent", "") in now["ever"]
 
 
-def _said_here(then: Foreign, now: Json) -> Iterator[Json]:
+def _new_comments(then: Foreign, now: Json) -> Iterator[Json]:
     there = Counter(then.comments)
-    for one in now["said"]:
-        there[one["text"]] -= 1
-        if there[one["text"]] < 0:
-            yield one
+    for comment in now["comments"]:
+        there[comment["text"]] -= 1
+        if there[comment["text"]] < 0:
+            yield comment
 
 
-def made_here(now: Json) -> Json:
+def created_here(now: Json) -> Json:
     """The record of an item that did not come from beads."""
     words = {theirs: now[ours] for ours, theirs in NAMES.items()}
-    base = {"id": now["alias"], **words, "status": "open", "created_at": now["created_at"]}
-    record = changed(item(base | {"created_by": now["created_by"]}), now) | {
-        "updated_at": now["updated_at"]
-    }
-    return {name: what for name, what in record.items() if what not in (None, [], "")}
+    created = {name: now[name] for name in ("created_at", "created_by")}
+    base = {"id": now["alias"], **words, "status": "open", **created}
+    record = changed(item(base), now) | {"updated_at": now["updated_at"]}
+    return {name: value for name, value in record.items() if value not in (None, [], "")}

@@ -1,4 +1,4 @@
-"""The commands of wk that change an item: each looks, decides and appends under one lock, for every id given."""
+"""The commands of wk that change items. Each item is looked at and changed under one lock."""
 
 from __future__ import annotations
 
@@ -7,326 +7,277 @@ from coord_envelope.bodies import check_body
 from coord_kernel.cli import values
 from coord_kernel.rules import claims
 from coord_wk import draft
+from coord_wk import groups as g
 from coord_wk.confirm import Confirm
 from coord_wk.work import WORK, Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
+    from coord_kernel.journal.transaction import Transaction
+    from coord_kernel.rules.claims import Owner
     from coord_wk import options as o
     from coord_wk.items import Items
 
-    Decide = Callable[[str, Items], list[Json]]
+    Change = Callable[[Transaction, Items, str], No | None]
 
 
 def claim(
     call: Call,
+    takeover: g.Takeover,
+    strength: g.Strength,
+    override: g.Override,
     ids: o.Ids = None,
-    steal: o.Steal = False,
-    resume: o.Resume = False,
-    reason: o.Reason = None,
-    force: o.Force = False,
-    require: o.Require = None,
-    no_sync: o.NoSync = False,
-    allow_secret: o.AllowSecret = False,
 ) -> None:
-    """Claim work items: you do them, nobody else.
+    """Claim work items: nobody else works on them then.
 
-    One of those who claim at once wins; the others exit 1 and learn who. What you hold already is yours, exit 0.
-    --force claims what is held or blocked, too, and with --steal what is not silent. With a remote, its arbiter
-    confirms the claim; if it cannot be reached, the claim is tentative.
+    Of several who claim at once one wins; the others exit 1 and learn who. Claiming what you hold
+    exits 0. --force also claims held and blocked items, and with --steal those of an owner who is
+    not silent. With a remote its arbiter confirms the claim; if it cannot be reached, the claim is
+    tentative.
     """
-    if steal and not reason:
-        raise Usage("--steal needs a --reason")
-    if reason and not (steal or resume):
-        raise Usage("--reason says why you take it over", todo="give --steal or --resume, too")
-    work = Work(call, allow_secret)
-    confirm = Confirm(call, work, require, no_sync)
+    if takeover.steal and not takeover.reason:
+        raise Usage("--steal needs --reason")
+    if takeover.reason and not (takeover.steal or takeover.resume):
+        raise Usage("--reason needs --steal or --resume")
+    work = Work(call, override.allow_secret)
+    confirm = Confirm(call, work, strength)
 
     def take(text: str) -> Iterable[Event]:
         with work.transaction() as (t, items):
-            item = work.resolve(text, items)
+            item = items.resolve(text)
             state, status = items.known(item), items.status(item)
             holder = claims.owner(state) if status == "active" else None
             mine = call.event(holder["id"]) if holder and work.mine(holder) else None
             if mine:
                 t.repeat(mine)
+            elif holder:
+                refuse_holder(holder)
+                t.add(draft.claimed(item, state, True, takeover.reason or "resumed"))
             else:
-                refuse(text, items, item, holder)
-                t.add(draft.claimed(item, state, holder is not None, reason or "resumed"))
+                refuse_status(items, item)
+                t.add(draft.claimed(item, state, False, None))
         return [confirm.settle(event, text) for event in t.events]
 
-    def refuse(text: str, items: Items, item: str, holder: Json | None) -> None:
+    def refuse_holder(holder: Owner) -> None:
+        ours = holder["agent"] == call.actor()["agent_id"]
+        if takeover.resume and ours:
+            return
+        if not takeover.steal:
+            wait = "wait, or when its owner has been silent for 30 minutes: --steal --reason WHY"
+            raise No(
+                f"is held by {holder['agent']} since {holder['ts']}",
+                todo="your other session holds it: --resume" if ours else wait,
+            )
+        if not (override.force or work.silent(holder["agent"])):
+            what = f"{holder['agent']} has written an event in the last 30 minutes"
+            raise No(what, todo="--force steals it anyway")
+
+    def refuse_status(items: Items, item: str) -> None:
         status = items.status(item)
-        if holder:
-            ours = holder["agent"] == call.actor()["agent_id"]
-            if not (steal or (resume and ours)):
-                raise _held(text, holder, ours)
-            if not (force or (resume and ours) or work.silent(holder["agent"])):
-                what = f"{holder['agent']} was heard of in the last 30 minutes"
-                raise No(what, where=text, todo="--force, if you must")
-        elif status in draft.RESOLUTIONS:
-            raise No(f"is {status}", where=text, todo="`wk reopen` it first")
-        elif status != "ready" and not force:
-            why = f" by {' '.join(items.blockers(item))}" if status == "blocked" else ""
-            raise No(f"is {status}{why}", where=text, todo="--force claims what is held or blocked")
+        if status in draft.RESOLUTIONS:
+            raise No(f"is {status}", todo="`wk reopen` it first")
+        if status != "ready" and not override.force:
+            by = f" by {' '.join(items.blockers(item))}" if status == "blocked" else ""
+            raise No(f"is {status}{by}", todo="--force claims held and blocked items")
 
     call.each(ids, WORK, take)
 
 
-def _held(text: str, holder: Json, ours: bool) -> No:
-    todo = "wait, or once its owner is silent for 30 minutes: --steal --reason WHY"
-    what = f"is held by {holder['agent']} since {holder['ts']}"
-    return No(what, where=text, todo="it is your other session's: --resume" if ours else todo)
+def release(call: Call, override: g.Override, ids: o.Ids = None, reason: o.Reason = None) -> None:
+    """Release work items that you claimed.
 
-
-def release(
-    call: Call,
-    ids: o.Ids = None,
-    reason: o.Reason = None,
-    force: o.Force = False,
-    allow_secret: o.AllowSecret = False,
-) -> None:
-    """Give back what you claimed.
-
-    To give it back again is no failure: the first event is printed.
+    Releasing again with the same reason exits 0 and prints the first event.
     """
-    work = Work(call, allow_secret)
+    work = Work(call, override.allow_secret)
 
-    def decide(text: str, items: Items) -> list[Json]:
-        item = work.resolve(text, items)
-        state, holder = items.known(item), claims.owner(items.known(item))
+    def change(t: Transaction, items: Items, item: str) -> None:
+        state = items.known(item)
+        holder = claims.owner(state)
+        ours = holder is not None and work.mine(holder)
+        if holder and (ours or override.force):
+            how = "released" if ours else "forced"
+            t.add(draft.given_back(item, state, holder["id"], how, reason))
+            return
+        last = max((at for at, claim in state["claims"].items() if work.mine(claim)), default="")
+        repeated = draft.given_back(item, state, last, note=reason)
+        event = work.again(state["ended"][last], repeated) if last in state["ended"] else None
+        if not event:
+            raise _held(holder) if holder else No("is held by nobody")
+        t.repeat(event)
 
-        if holder and (force or work.mine(holder)):
-            how = "released" if work.mine(holder) else "forced"
-            return [draft.given_back(item, state, holder["id"], how, reason)]
-        mine = max((one for one, claim in state["claims"].items() if work.mine(claim)), default="")
-        given = draft.given_back(item, state, mine, note=reason)
-        if mine in state["ended"] and (again := work.again(state["ended"][mine], given)):
-            return again
-        if holder is None:
-            raise No("is held by nobody", where=text)
-        raise No(f"is held by {holder['agent']}", where=text, todo="--force, if you must")
-
-    _change_each(call, work, ids, decide)
+    _change_each(call, work, ids, change)
 
 
-def close(
-    call: Call,
-    ids: o.Ids = None,
-    resolution: o.Resolution = None,
-    dup_of: o.DupOf = None,
-    note: o.Note = None,
-    force: o.Force = False,
-    allow_secret: o.AllowSecret = False,
-) -> None:
-    """Close work items: what you hold, or nobody does.
+def _held(holder: Owner) -> No:
+    return No(f"is held by {holder['agent']}", todo="--force overrides its claim")
 
-    If your claim was taken over meanwhile, the item stays as it is, your note is kept as a comment, and it is exit 1.
-    To close again with the same words is no failure: the first event is printed.
+
+def close(call: Call, closing: g.Closing, override: g.Override, ids: o.Ids = None) -> None:
+    """Close work items that you hold or that nobody holds.
+
+    If your claim was taken over meanwhile, the item stays as it is, your note is kept as a comment,
+    and the exit status is 1. Closing again with the same note exits 0 and prints the first event.
     """
-    if dup_of is not None and resolution not in (None, "duplicate"):
-        raise Usage(
-            f"--dup-of is a duplicate's, not of what is {resolution}", todo="leave one of them out"
+    usual = "done" if closing.dup_of is None else "duplicate"
+    resolution, note = closing.resolution or usual, closing.note
+    if closing.dup_of is not None and resolution != "duplicate":
+        raise Usage(f"--dup-of with --resolution {resolution}", todo="leave one of them out")
+    work = Work(call, override.allow_secret)
+
+    def change(t: Transaction, items: Items, item: str) -> No | None:
+        state, status = items.known(item), items.status(item)
+        holder = claims.owner(state)
+        body: Json = {"resolution": resolution, **({"note": note} if note else {})}
+        if closing.dup_of is not None:
+            body["dup_of"] = items.resolve(closing.dup_of)
+            if body["dup_of"] == item:
+                raise BadData("cannot be a duplicate of itself")
+        robbed = any(
+            work.mine(claim) and claims.stolen(state, at) for at, claim in state["claims"].items()
         )
-    work = Work(call, allow_secret)
-    body: Json = {"resolution": resolution or ("done" if dup_of is None else "duplicate")}
-    body |= {"note": note} if note else {}
+        if status in draft.RESOLUTIONS:
+            refusal = No(f"is {status} already", todo="`wk comment` adds to it")
+            first = max(state["registers"]["closed"])
+            event = work.again(first, draft.change("closed", item, state, body))
+            if event and not robbed:
+                t.repeat(event)
+                return None
+        elif holder and not override.force and not work.mine(holder):
+            refusal = _held(holder)
+        else:
+            cited = {"claim": holder["id"]} if holder else {}
+            t.add(draft.change("closed", item, state, body | cited))
+            return None
+        if not robbed:
+            raise refusal
+        kept = note or f"closed as {resolution} after its claim was taken over"
+        me = call.actor()["agent_id"]
+        if (me, kept) not in [(comment["by"], comment["text"]) for comment in state["comments"]]:
+            t.add(draft.change("commented", item, state, {"text": kept}))
+        return refusal
 
-    def finish(text: str) -> Iterable[Event]:
-        lost: list[No] = []
-
-        def decide(items: Items) -> list[Json]:
-            item = work.resolve(text, items)
-            state, status, holder = (
-                items.known(item),
-                items.status(item),
-                claims.owner(items.known(item)),
-            )
-            said = body | _duplicate(work, items, item, dup_of)
-            robbed = any(
-                work.mine(claim) and claims.stolen(state, one)
-                for one, claim in state["claims"].items()
-            )
-            if status in draft.RESOLUTIONS:
-                fault = No(f"is {status} already", where=text, todo="`wk comment` adds to it")
-                last = max(state["registers"]["closed"])
-                if not robbed and (
-                    again := work.again(last, draft.change("closed", item, state, said))
-                ):
-                    return again
-            elif holder and not force and not work.mine(holder):
-                fault = No(f"is held by {holder['agent']}", where=text, todo="--force, if you must")
-            else:
-                cited = {"claim": holder["id"]} if holder else {}
-                return [draft.change("closed", item, state, said | cited)]
-            if not robbed:
-                raise fault
-            lost.append(fault)
-            kept = note or f"closed as {said['resolution']} after its claim was taken over"
-            me = call.actor()["agent_id"]
-            there = any((one["by"], one["text"]) == (me, kept) for one in state["comments"])
-            return [] if there else [draft.change("commented", item, state, {"text": kept})]
-
-        done = work.change(decide)
-        for fault in lost:
-            call.put(done)
-            raise fault
-        return done
-
-    call.each(ids, WORK, finish)
-
-
-def _duplicate(work: Work, items: Items, item: str, dup_of: str | None) -> Json:
-    if dup_of is None:
-        return {}
-    other = work.resolve(dup_of, items)
-    if other == item:
-        raise BadData("is no duplicate of itself")
-    return {"dup_of": other}
+    _change_each(call, work, ids, change)
 
 
 def reopen(
     call: Call, ids: o.Ids = None, reason: o.Reason = None, allow_secret: o.AllowSecret = False
 ) -> None:
-    """Open closed work items again."""
-    work = Work(call, allow_secret)
+    """Reopen closed work items."""
 
-    def decide(text: str, items: Items) -> list[Json]:
-        item = work.resolve(text, items)
-        if items.status(item) not in draft.RESOLUTIONS:
-            raise No(f"is {items.status(item)}, not closed", where=text)
-        return [
-            draft.change("reopened", item, items.known(item), {"reason": reason} if reason else {})
-        ]
+    def change(t: Transaction, items: Items, item: str) -> None:
+        status = items.status(item)
+        if status not in draft.RESOLUTIONS:
+            raise No(f"is {status}, not closed")
+        body = {"reason": reason} if reason else {}
+        t.add(draft.change("reopened", item, items.known(item), body))
 
-    _change_each(call, work, ids, decide)
+    _change_each(call, Work(call, allow_secret), ids, change)
 
 
 def update(
-    call: Call,
-    ids: o.Ids = None,
-    title: o.NewTitle = None,
-    desc: o.Desc = None,
-    kind: o.Kind = None,
-    priority: o.Priority = None,
-    label: o.Label = None,
-    rm_label: o.RmLabel = None,
-    parent: o.Parent = None,
-    assignee: o.Assignee = None,
-    hold: o.Hold = None,
-    defer_until: o.Defer = None,
-    field: o.Field = None,
-    force: o.Force = False,
-    allow_secret: o.AllowSecret = False,
+    call: Call, fields: g.Fields, changes: g.Changes, override: g.Override, ids: o.Ids = None
 ) -> None:
-    """Change work items. An empty value takes it away."""
-    if title == "":
-        raise BadData("title is missing or no text")
-    given: Json = {
-        "desc": desc and values.text(desc, "--desc"),
-        "kind": kind,
-        "priority": priority,
-        "hold": hold,
+    """Change work items. An empty value removes the old one."""
+    if changes.title == "":
+        raise BadData("title is missing or not text")
+    words: Json = {
+        "desc": fields.desc and values.text(fields.desc, "--desc"),
+        "kind": fields.kind,
+        "priority": fields.priority,
+        "hold": changes.hold,
+        "title": changes.title,
+        "assignee": fields.assignee and values.agent_id(fields.assignee, "--assignee"),
+        "defer_until": changes.defer_until and values.moment(changes.defer_until, ahead=True),
     }
-    given |= {"title": title, "assignee": assignee and values.agent_id(assignee, "--assignee")}
-    given["defer_until"] = defer_until and values.moment(defer_until, ahead=True)
-    given |= {f"fields.{name}": what for name, what in draft.fields(field or []).items()}
-    work = Work(call, allow_secret)
+    own = draft.fields(fields.field or [])
+    words |= {f"fields.{name}": value for name, value in own.items()}
+    lists = {"add": fields.label, "rm": changes.rm_label}
+    parts: Json = {how: {"labels": labels} for how, labels in lists.items() if labels}
 
-    def decide(text: str, items: Items) -> list[Json]:
-        item = work.resolve(text, items)
-        if items.status(item) in draft.RESOLUTIONS and not force:
-            raise No(f"is {items.status(item)}", where=text, todo="--force, or `wk reopen` it")
-        said = given | {"parent": work.resolve(parent, items) if parent else parent}
-        written = {
-            name: None if what == "" else what for name, what in said.items() if what is not None
+    def change(t: Transaction, items: Items, item: str) -> None:
+        status = items.status(item)
+        if status in draft.RESOLUTIONS and not override.force:
+            raise No(f"is {status}", todo="`wk reopen` it first, or --force")
+        parent = items.resolve(fields.parent) if fields.parent else fields.parent
+        new = {
+            name: value for name, value in {**words, "parent": parent}.items() if value is not None
         }
-        body: Json = {"set": written} if written else {}
-        body |= {"add": {"labels": label}} if label else {}
-        body |= {"rm": {"labels": rm_label}} if rm_label else {}
+        written = {name: value for name, value in new.items() if value != ""}
+        body = {"set": dict.fromkeys(new) | written, **parts} if new else parts
         if not body:
             raise Usage("nothing to change", todo="see `wk update --help`")
-        draft.check(
-            {name: what for name, what in written.items() if what is not None}
-            | {"labels": label or []}
-        )
+        draft.check(written | {"labels": fields.label or []})
         check_body("work.updated", body)
-        items.suppose(item, *draft.waits(body))
-        return [draft.change("updated", item, items.known(item), body)]
+        items.refuse_cycle(item, *draft.waits(body))
+        t.add(draft.change("updated", item, items.known(item), body))
 
-    _change_each(call, work, ids, decide)
+    _change_each(call, Work(call, override.allow_secret), ids, change)
 
 
-def comment(call: Call, id_: o.OneId, text: o.Said, allow_secret: o.AllowSecret = False) -> None:
-    """Say something about a work item."""
+def comment(call: Call, id_: o.OneId, text: o.Comment, allow_secret: o.AllowSecret = False) -> None:
+    """Comment on a work item."""
     if id_ == text == "-":
         raise Usage("ID and TEXT cannot both be read from standard input")
-    said = values.text(text, "TEXT")
-    work = Work(call, allow_secret)
+    body = {"text": values.text(text, "TEXT")}
 
-    def decide(which: str, items: Items) -> list[Json]:
-        item = work.resolve(which, items)
-        return [draft.change("commented", item, items.known(item), {"text": said})]
+    def change(t: Transaction, items: Items, item: str) -> None:
+        t.add(draft.change("commented", item, items.known(item), body))
 
-    _change_each(call, work, [id_], decide)
+    _change_each(call, Work(call, allow_secret), [id_], change)
 
 
 def artifact(
-    call: Call,
-    id_: o.OneId,
-    kind: o.ArtifactKind = "url",
-    uri: o.Uri = None,
-    name: o.Name = None,
-    allow_secret: o.AllowSecret = False,
+    call: Call, artifact: g.Artifact, id_: o.OneId, allow_secret: o.AllowSecret = False
 ) -> None:
-    """Add what came out of a work item.
-
-    A commit, a branch, a log, a link: it is kept as a reference.
-    """
-    if kind not in draft.ARTIFACTS:
-        raise BadData(f"{kind!r} is none of {' '.join(draft.ARTIFACTS)}", where="--kind")
-    if not uri:
-        raise Usage("--uri is missing", todo="say where it is")
-    work = Work(call, allow_secret)
-    about: Json = {"uri": uri, **({"name": name} if name else {})}
+    """Add a result to a work item, by reference: a commit, a branch, a log, a link."""
+    if artifact.kind not in draft.ARTIFACTS:
+        todo = f"valid values: {' '.join(draft.ARTIFACTS)}"
+        raise BadData(f"not a valid kind: {artifact.kind!r}", where="--kind", todo=todo)
+    if not artifact.uri:
+        raise Usage("--uri is missing")
+    about = {"uri": artifact.uri, **({"name": artifact.name} if artifact.name else {})}
     draft.check(about)
 
-    def decide(which: str, items: Items) -> list[Json]:
-        item = work.resolve(which, items)
+    def change(t: Transaction, items: Items, item: str) -> None:
         base = claims.base(items.known(item))
-        body = {"kind": kind, "on": item, **about}
-        return [{"type": "artifact.added", "refs": {"work_id": item}, "base": base, "body": body}]
+        body = {"kind": artifact.kind, "on": item, **about}
+        t.add({"type": "artifact.added", "refs": {"work_id": item}, "base": base, "body": body})
 
-    _change_each(call, work, [id_], decide)
+    _change_each(call, Work(call, allow_secret), [id_], change)
 
 
 def dep(call: Call, id_: o.OneId, to: o.OneId, rel: o.Rel = "blocked_by", rm: o.Rm = False) -> None:
-    """Make one work item depend on another.
+    """Make a work item depend on another.
 
-    A circle of waiting is refused.
+    A dependency cycle is refused.
     """
     if rel not in draft.RELATIONS:
-        raise BadData(f"{rel!r} is none of {' '.join(draft.RELATIONS)}", where="--rel")
-    work = Work(call)
+        todo = f"valid values: {' '.join(draft.RELATIONS)}"
+        raise BadData(f"not a valid relation: {rel!r}", where="--rel", todo=todo)
 
-    def decide(which: str, items: Items) -> list[Json]:
-        item = work.resolve(which, items)
-        body: Json = {
-            "rm" if rm else "add": {"deps": [{"rel": rel, "to": work.resolve(to, items)}]}
-        }
-        items.suppose(item, *draft.waits(body))
-        return [draft.change("updated", item, items.known(item), body)]
+    def change(t: Transaction, items: Items, item: str) -> None:
+        deps = {"deps": [{"rel": rel, "to": items.resolve(to)}]}
+        body = {"rm": deps} if rm else {"add": deps}
+        items.refuse_cycle(item, *draft.waits(body))
+        t.add(draft.change("updated", item, items.known(item), body))
 
-    _change_each(call, work, [id_], decide)
+    _change_each(call, Work(call), [id_], change)
 
 
-def _change_each(call: Call, work: Work, ids: list[str] | None, decide: Decide) -> None:
+def _change_each(call: Call, work: Work, ids: Sequence[str] | None, change: Change) -> None:
+    """Change each item in a transaction of its own. A refusal it returns is raised once printed."""
+
     def act(text: str) -> Iterable[Event]:
-        return work.change(lambda items: decide(text, items))
+        with work.transaction() as (t, items):
+            refusal = change(t, items, items.resolve(text))
+        if refusal:
+            call.put(t.events)
+            raise refusal
+        return t.events
 
     call.each(ids, WORK, act)

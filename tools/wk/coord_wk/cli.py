@@ -6,212 +6,189 @@ from itertools import islice
 
 from coord_envelope import SELF, Fault, Filter, No, Usage
 from coord_kernel.cli import process, stdin, values
+from coord_kernel.cli.call import attempted
 from coord_wk import draft, fold
+from coord_wk import groups as g
 from coord_wk.apply import Batch
 from coord_wk.change import artifact, claim, close, comment, dep, release, reopen, update
 from coord_wk.confirm import Confirm
-from coord_wk.items import conflicts as conflicts_of
+from coord_wk.items import conflicts
 from coord_wk.transfer import export, import_
 from coord_wk.work import WORK, Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
+    from coord_kernel.journal.transaction import Transaction
     from coord_wk import options as o
-    from coord_wk.items import Items
-
-    Decide = Callable[[str, Items], list[Json]]
+    from coord_wk.items import Detail, Items, Row
 
 
 def new(
     call: Call,
+    fields: g.Fields,
+    making: g.Making,
     title: o.Title = None,
-    desc: o.Desc = None,
-    kind: o.Kind = None,
-    priority: o.Priority = None,
-    label: o.Label = None,
-    parent: o.Parent = None,
-    blocked_by: o.BlockedBy = None,
-    assignee: o.Assignee = None,
-    field: o.Field = None,
-    key: o.Key = None,
     allow_secret: o.AllowSecret = False,
 ) -> None:
-    """Make a work item, or those on stdin.
+    """Create a work item, or those on stdin.
 
-    Without TITLE it reads JSON lines: {"title", "desc", "kind", "priority", "labels", "deps", "parent", "assignee",
-    "hold", "defer_until", "fields", "idempotency_key"}.
+    Without TITLE it reads JSON lines: {"title", "desc", "kind", "priority", "labels", "deps",
+    "parent", "assignee", "hold", "defer_until", "fields", "idempotency_key"}.
     """
     work = Work(call, allow_secret)
     if title in (None, "-"):
-        if any(
-            option is not None
-            for option in (desc, kind, priority, label, parent, blocked_by, assignee, field, key)
-        ):
-            raise Usage(
-                "options for one item, and no TITLE",
-                todo="give a TITLE, or JSON lines without options",
-            )
+        if fields.given() or making.given():
+            raise Usage("options for one item, but no TITLE", todo="leave them out, or add a TITLE")
         for batch in call.lines(asked=title == "-"):
-            _apply(work, batch, {"op": "new"})
+            _apply(call, work, batch, {"op": "new"})
         return
-    given = {
+    words: Json = {
         "title": title,
-        "desc": desc and values.text(desc, "--desc"),
-        "kind": kind,
-        "priority": priority,
-        "labels": label,
-        "assignee": None if assignee is None else values.agent_id(assignee, "--assignee"),
-        "fields": draft.fields(field or []) or None,
-        **({} if key is None else {"idempotency_key": key}),
+        "desc": fields.desc and values.text(fields.desc, "--desc"),
+        "kind": fields.kind,
+        "priority": fields.priority,
+        "labels": fields.label,
+        "assignee": _assignee(fields.assignee),
+        "fields": draft.fields(fields.field or []) or None,
+        **({} if making.key is None else {"idempotency_key": making.key}),
     }
-
-    def decide(items: Items) -> list[Json]:
-        waits = [{"rel": "blocked_by", "to": work.resolve(one, items)} for one in blocked_by or ()]
-        links = {
-            "deps": waits or None,
-            "parent": None if parent is None else work.resolve(parent, items),
-        }
-        made = draft.created(given | links)
-        items.suppose(SELF, *draft.waits(made["body"]))
-        return [made]
-
-    if blocked_by or parent is not None:
-        call.put(work.change(decide))
-    else:
-        call.put(call.journal.append(call.actor(), [draft.created(given)], allow_secret))
+    if not making.blocked_by and fields.parent is None:
+        call.append([draft.created(words)], allow_secret)
+        return
+    with work.transaction() as (t, items):
+        words["deps"] = [
+            {"rel": "blocked_by", "to": items.resolve(text)} for text in making.blocked_by or ()
+        ] or None
+        words["parent"] = None if fields.parent is None else items.resolve(fields.parent)
+        created = draft.created(words)
+        items.refuse_cycle(SELF, *draft.waits(created["body"]))
+        t.add(created)
+    call.put(t.events)
 
 
-def ls(
-    call: Call,
-    status: o.Status = None,
-    label: o.Label = None,
-    kind: o.Kind = None,
-    assignee: o.Assignee = None,
-    all_: o.All = False,
-    conflicts: o.Conflicts = False,
-    lines: o.Most = None,
-    at: o.At = None,
-) -> None:
+def _assignee(name: str | None) -> str | None:
+    return None if name is None else values.agent_id(name, "--assignee")
+
+
+def ls(call: Call, selection: g.Selection, listing: g.Listing) -> None:
     """List work items, the most urgent first.
 
-    Open ones; with --all, or a --status that is closed, those too, oldest first.
+    Open ones; with --all, or a --status that is closed, closed ones, too, oldest first.
     """
-    for given, words, what in (
-        (status, draft.STATUSES, "status"),
-        ([kind] if kind else [], draft.KINDS, "kind"),
+    kinds = [selection.kind] if selection.kind else []
+    for name, words, valid in (
+        ("status", selection.status or (), draft.STATUSES),
+        ("kind", kinds, draft.KINDS),
     ):
-        for word in given or ():
-            if word not in words:
-                raise Usage(f"--{what} {word}: no such {what}", todo=f"one of {' '.join(words)}")
-    who = None if assignee is None else values.agent_id(assignee, "--assignee")
-    items = Work(call).items(at)
-    closed = all_ or set(status or ()) & set(draft.RESOLUTIONS)
-    rows = map(items.row, items.everything() if closed else items.ranked("open"))
-    wanted = (
+        for word in words:
+            if word not in valid:
+                todo = f"valid values: {' '.join(valid)}"
+                raise Usage(f"--{name}: not a valid {name}: {word}", todo=todo)
+    assignee, statuses = _assignee(selection.assignee), set(selection.status or draft.STATUSES)
+    items = Work(call).items(listing.at)
+    closed = selection.all_ or (selection.status and statuses & set(draft.RESOLUTIONS))
+    rows = (
         row
-        for row in rows
-        if (not status or row["status"] in status)
-        and set(label or ()) <= set(row.get("labels", ()))
-        and (not kind or row["kind"] == kind)
-        and (not who or row.get("assignee") == who)
-        and (not conflicts or conflicts_of(items.known(row["work_id"])))
+        for row in map(items.row, items.everything() if closed else items.ranked("open"))
+        if row["status"] in statuses
+        and (not selection.kind or row["kind"] == selection.kind)
+        and (not assignee or row.get("assignee") == assignee)
+        and (not selection.conflicts or conflicts(items.known(row["work_id"])))
     )
-    call.put(islice(wanted, lines))
+    call.put(_listed(rows, listing))
+
+
+def _listed(rows: Iterator[Row], listing: g.Listing) -> Iterator[Row]:
+    labels = set(listing.label or ())
+    return islice((row for row in rows if labels <= set(row.get("labels", ()))), listing.lines)
 
 
 def ready(
     call: Call,
-    label: o.Label = None,
+    listing: g.Listing,
+    strength: g.Strength,
     claim: o.Claim = False,
     explain: o.Explain = False,
-    lines: o.Most = None,
-    at: o.At = None,
-    require: o.Require = None,
-    no_sync: o.NoSync = False,
 ) -> None:
-    """List what can be begun, the most urgent first.
+    """List the ready work items, the most urgent first.
 
-    With --claim: take the first, under one lock; exit 1 if there is none. With --explain: the open items that are
-    not ready, and why.
+    With --claim: claim the first, under one lock; exit 1 if there is none. With --explain: list the
+    open items that are not ready, and why.
     """
-    if claim and (explain or lines is not None or at is not None):
+    if claim and (explain or listing.lines is not None or listing.at is not None):
         raise Usage(
             "--claim takes the first that is ready now", todo="leave out --explain, -n and --at"
         )
-    if not claim and (require or no_sync):
-        raise Usage("--require and --no-sync are of a claim", todo="give --claim, too")
-    work, wanted = Work(call), set(label or ())
+    if not claim and (strength.require or strength.no_sync):
+        raise Usage("--require and --no-sync need --claim")
+    work = Work(call)
     if claim:
-        call.put([_taken(work, wanted, Confirm(call, work, require, no_sync))])
+        confirm = Confirm(call, work, strength)
+        call.put([_claim_first(work, set(listing.label or ()), confirm)])
         return
-    items = work.items(at)
-    found = _waiting(items) if explain else map(items.row, _ready(items))
-    call.put(islice((row for row in found if wanted <= set(row.get("labels", ()))), lines))
+    items = work.items(listing.at)
+    call.put(_listed(_waiting(items) if explain else map(items.row, _ready(items)), listing))
 
 
 def _ready(items: Items) -> Iterator[str]:
     return (item for item in items.ranked("free") if items.status(item) == "ready")
 
 
-def _waiting(items: Items) -> Iterator[Json]:
-    rows = map(items.row, items.ranked("open"))
-    return (row | _why(items, row) for row in rows if row["status"] != "ready")
+def _waiting(items: Items) -> Iterator[Row]:
+    for row in map(items.row, items.ranked("open")):
+        item = row["work_id"]
+        if row["status"] == "blocked":
+            row["blockers"] = items.blockers(item)
+        if row["status"] == "held":
+            row["held_by"] = list(filter(items.holds, (item, *items.ancestors(item))))
+        if row["status"] != "ready":
+            yield row
 
 
-def _taken(work: Work, labels: set[str], confirm: Confirm) -> Event:
-    """The claim on the first that nobody elsewhere turns out to hold."""
+def _claim_first(work: Work, labels: set[str], confirm: Confirm) -> Event:
+    """The claim on the first ready item that no other store turns out to hold."""
     while True:
-        (claim,) = work.change(lambda items: [_first(items, labels)])
+        with work.transaction() as (t, items):
+            item = next(filter(lambda item: labels <= _labels(items, item), _ready(items)), None)
+            if item is None:
+                raise No("nothing is ready")
+            claim = t.add(draft.claimed(item, items.known(item), steal=False, reason=None))
         try:
-            return confirm.settle(claim, claim["refs"]["work_id"])
+            return confirm.settle(claim, item)
         except No:
-            continue  # conceded: it is not ready any more
+            continue  # conceded: the item is not ready any more
 
 
-def _first(items: Items, labels: set[str]) -> Json:
-    for item in _ready(items):
-        if labels <= fold.present(items.known(item), "labels").keys():
-            return draft.claimed(item, items.known(item), steal=False, reason=None)
-    raise No("nothing is ready")
-
-
-def _why(items: Items, row: Json) -> Json:
-    item = row["work_id"]
-    if row["status"] == "blocked":
-        return {"blockers": items.blockers(item)}
-    if row["status"] == "held":
-        return {"held_by": [one for one in (item, *items.ancestors(item)) if items.holds(one)]}
-    return {}
+def _labels(items: Items, item: str) -> set[str]:
+    return set(fold.present(items.known(item), "labels"))
 
 
 def show(call: Call, ids: o.Ids = None, at: o.At = None) -> None:
     """Show everything about work items.
 
-    Exit 1 if one is not there.
+    Exit 1 if one does not exist.
     """
     work = Work(call)
-    then = work.items(at) if at else None
+    past = work.items(at) if at else None
 
-    def shown(text: str) -> list[Json]:
-        items = then or work.items()  # anew for each: a line may come later than what it is about
-        return [items.detail(work.resolve(text, items))]
+    def shown(text: str) -> list[Detail]:
+        items = past or work.items()  # looked at again for each: a line may come later
+        return [items.detail(items.resolve(text))]
 
     call.each(ids, WORK, shown)
 
 
 def tree(call: Call, id_: o.MaybeId = None, at: o.At = None) -> None:
     """List work items with their parts below them."""
-    work = Work(call)
-    items = work.items(at)
-    tops = filter(items.top, items.ranked("open")) if id_ is None else [work.resolve(id_, items)]
-    call.put(
-        row for top in tops for row in _below(items, top, "  " if call.out.form == "table" else "")
-    )
+    items = Work(call).items(at)
+    tops = filter(items.top, items.ranked("open")) if id_ is None else [items.resolve(id_)]
+    indent = "  " if call.out.form == "table" else ""
+    call.put(row for top in tops for row in _below(items, top, indent))
 
 
 def _below(items: Items, top: str, indent: str) -> Iterator[Json]:
@@ -220,13 +197,13 @@ def _below(items: Items, top: str, indent: str) -> Iterator[Json]:
         item, depth = todo.pop()
         row = items.row(item)
         yield {"depth": depth, **row, "title": f"{indent * depth}{row['title']}"}
-        parts = [one for one in items.children(item) if one not in seen]
+        parts = [part for part in items.children(item) if part not in seen]
         seen.update(parts)
-        todo += [(one, depth + 1) for one in reversed(parts)]
+        todo += [(part, depth + 1) for part in reversed(parts)]
 
 
 def mine(call: Call, at: o.At = None) -> None:
-    """List what you hold."""
+    """List the work items that you hold."""
     items = Work(call).items(at)
     call.put(map(items.row, items.owned(call.actor()["agent_id"])))
 
@@ -243,23 +220,32 @@ def status(call: Call, at: o.At = None) -> None:
 def apply(call: Call, allow_secret: o.AllowSecret = False) -> None:
     """Make many changes at once, from JSON lines.
 
-    {"op": "new", "as": "$a", "title": …}, then $a in place of an id in {"op": "dep", "id": "$a", "to": …}, and in
-    update, comment, close, reopen. One lock, one write; what is bad is named by its line, the others are done.
+    {"op": "new", "as": "$a", "title": …}, then $a in place of an id in {"op": "dep", "id": "$a",
+    "to": …}, and in update, comment, close, reopen. One lock, one write; errors are reported by
+    line, and the other lines are done.
     """
-    _apply(Work(call, allow_secret), [line for batch in call.lines() for line in batch], {})
+    lines = [line for batch in call.lines() for line in batch]
+    _apply(call, Work(call, allow_secret), lines, {})
 
 
-def _apply(work: Work, lines: list[stdin.Line], given: Json) -> None:
-    def decide(items: Items) -> list[tuple[str, Json | Fault]]:
-        batch = Batch(items, lambda text: work.resolve(text, items), work.mine)
-        return [(f"line {number}", _operation(batch, raw, given)) for number, raw in lines]
+def _apply(call: Call, work: Work, lines: list[stdin.Line], fixed: Json) -> None:
+    """Do the operations on these lines. `fixed` are fields of all of them."""
+    operations = [_operation(raw, fixed) for _, raw in lines]
+    with call.printing_accepted(), work.transaction() as (t, items):
+        batch = Batch(items, work.mine)
 
-    work.change_each(decide)
+        def add(t: Transaction, operation: Json) -> Event:
+            event = t.add(batch.draft(operation))
+            batch.record(operation, event)
+            return event
+
+        answers = [attempted(t, operation, add) for operation in operations]
+    call.tell_each(zip((f"line {number}" for number, _ in lines), answers, strict=True))
 
 
-def _operation(batch: Batch, raw: bytes, given: Json) -> Json | Fault:
+def _operation(raw: bytes, fixed: Json) -> Json | Fault:
     try:
-        return batch.draft(stdin.record(raw) | given)
+        return stdin.record(raw) | fixed
     except Fault as fault:
         return fault
 

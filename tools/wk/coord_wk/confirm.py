@@ -1,4 +1,4 @@
-"""How strong a claim is: local, or with a remote confirmed by its arbiter, or tentative until that is asked."""
+"""How strong a claim is: local, or with a remote confirmed by its arbiter, or tentative."""
 
 from __future__ import annotations
 
@@ -10,58 +10,64 @@ from coord_wk import draft
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope import Event, Fault
-    from coord_envelope.codec import Json
+    from coord_envelope import Event
     from coord_kernel.cli.call import Call
+    from coord_wk import groups as g
+    from coord_wk.fold import State
     from coord_wk.work import Work
 
 
 class Confirm:
-    """What the options of a claiming command ask for."""
+    """The strength that the options of a claiming command demand."""
 
-    def __init__(self, call: Call, work: Work, require: str | None, no_sync: bool) -> None:
-        if require not in (None, "local", "confirmed"):
-            raise Usage(f"--require {require}: no such strength", todo="local or confirmed")
-        if require == "confirmed" and no_sync:
+    def __init__(self, call: Call, work: Work, strength: g.Strength) -> None:
+        if strength.require not in (None, "local", "confirmed"):
+            raise Usage(
+                f"--require {strength.require}: not a level", todo="valid levels: local, confirmed"
+            )
+        self._required = strength.require == "confirmed"
+        if self._required and strength.no_sync:
             raise Usage("--require confirmed needs the remote", todo="leave out --no-sync")
-        self._call, self._work, self._no_sync = call, work, no_sync
-        self._firm = require == "confirmed"
+        self._call, self._work, self._no_sync = call, work, strength.no_sync
 
     def settle(self, claim: Event, where: str) -> Event:
-        """The claim with its `$level` and `$token`. Raises No if another was first, Unreachable if too weak."""
-        remote = locate.remote(self._call.journal.store)
-        if remote is None and not self._firm:
+        """The claim with its `$level` and `$token`.
+
+        Raises No if another claim holds the item, and Unreachable if the claim is weaker than
+        required: it is released then.
+        """
+        if locate.remote(self._call.journal.store) is None and not self._required:
             return claim.annotated(level="local", token=claim["body"].get("gen"))
-        item = claim["refs"]["work_id"]
-        state = self._state(item)
+        state = self._state(claim)
         if claim.id not in state["confirmed"] and not self._no_sync:
-            reason = self._sync()
-            state = self._state(item)
-            if reason and self._firm:
-                self._work.change(
-                    lambda items: [draft.given_back(item, items.known(item), claim.id)]
-                )
-                what = f"is not confirmed: {reason}; it was released"
-                raise Unreachable(
-                    what, where=where, todo="leave out --require to hold it tentatively"
-                )
+            self._ask(claim, where)
+            state = self._state(claim)
         holder = claims.owner(state)
         if holder is None or holder["id"] != claim.id:
-            raise No(
-                f"is held by {holder['agent']}" if holder else "is held by nobody any more",
-                where=where,
-            )
+            what = f"is held by {holder['agent'] if holder else 'nobody any more'}"
+            raise No(what, where=where)
         level = "tentative" if holder["n"] is None else "confirmed"
         return claim.annotated(level=level, token=holder["n"])
 
-    def _state(self, item: str) -> Json:
-        return self._work.items().known(item)
-
-    def _sync(self) -> Fault | None:
-        """Ask the arbiter; why that was not possible, which is said, too, where it is no failure."""
+    def _ask(self, claim: Event, where: str) -> None:
         from coord_kernel.sync.ask import ask
 
-        fault = ask(self._call.journal)
-        if fault and not self._firm:
-            complaints.warn(str(fault))
-        return fault
+        (verdict,), warnings = ask(self._call.journal, [claim])
+        for warning in warnings:
+            complaints.warn(warning)
+        if verdict.level != "tentative":
+            return
+        if not self._required:
+            complaints.warn(str(verdict.why))
+            return
+        with self._work.transaction() as (t, items):
+            item = claim["refs"]["work_id"]
+            t.add(draft.given_back(item, items.known(item), claim.id))
+        raise Unreachable(
+            f"is not confirmed: {verdict.why}; it was released",
+            where=where,
+            todo="leave out --require to hold it tentatively",
+        )
+
+    def _state(self, claim: Event) -> State:
+        return self._work.items().known(claim["refs"]["work_id"])

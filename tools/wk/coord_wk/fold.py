@@ -1,9 +1,17 @@
-"""A work item as a fold of its events. Pure and total: what makes no sense is passed over.
+"""A work item as a fold of its events. Pure and total: what makes no sense is ignored.
 
-Registers (title, priority, …, closed): the value is set by the causally latest event. Of concurrent ones the
-greatest id wins, and the losers are its conflicts until the next write, which saw them. Sets (labels, deps): an
-add wins over a remove that did not see it (Shapiro et al., "Conflict-free Replicated Data Types", 2011, OR-set;
-causality in place of tags). Who holds the item is the rule of all claims (`coord_kernel.rules.claims`).
+1. Registers (title, priority, …, closed) have one value. A write replaces the writes that its
+   writer had seen. Of concurrent writes the one with the greatest id is the value; the others
+   are kept as conflicts until a write that has seen them all.
+2. Sets (labels, deps) have members. An add wins over a remove that had not seen it (Shapiro et
+   al., "Conflict-free Replicated Data Types", 2011, OR-set; causality in place of tags).
+3. Who holds the item follows the rule of all claims (`coord_kernel.rules.claims`).
+4. Of events with one type and idempotency key only the first counts.
+5. Items made with one idempotency key, in stores that had not met, are one item (`united`):
+   its registers and sets are those of all, by rules 1, 2 and 4.
+6. The secondary index of an item with a key holds all values that may count once it is united:
+   of each register every write that was not replaced. Whoever searches checks the result
+   against the united state.
 """
 
 from __future__ import annotations
@@ -14,10 +22,51 @@ from coord_kernel.rules.claims import owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from typing import Literal, NotRequired, TypedDict
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
+    from coord_kernel.rules.claims import ClaimsState
+
+    class Author(TypedDict):
+        """Who wrote an event, and when."""
+
+        by: str
+        ts: str
+
+    class Created(Author):
+        """An item's first event."""
+
+        id: str
+
+    class Comment(Author):
+        """A `work.commented` event."""
+
+        event_id: str
+        text: str
+
+    class Members(TypedDict):
+        """The events about one member of a set."""
+
+        add: list[str]
+        rm: list[str]
+
+    class State(ClaimsState):
+        """A work item, and the claims on it."""
+
+        created: NotRequired[Created]
+        last: NotRequired[Author]
+        registers: dict[str, dict[str, object]]
+        """Register → event id → value: the writes that no other write has seen."""
+        sets: dict[str, dict[str, Members]]
+        """Set → member → its events."""
+        comments: list[Comment]
+        artifacts: dict[str, Json | None]
+        """Event id → body; None: removed."""
+        keys: dict[str, str]
+        """Type and idempotency key → the first event with them."""
+
 
 TEXTS = ("title", "desc", "kind", "parent", "assignee", "hold", "defer_until")
 REGISTERS = (*TEXTS, "priority")
@@ -27,100 +76,103 @@ name, version = "work", "4"
 
 
 def entities(event: Event) -> Iterable[str]:
-    """The item a work event is about."""
+    """The item that a work event is about."""
     refs, kind = event.get("refs"), event["type"]
-    found = refs.get("work_id") if isinstance(refs, dict) else None
-    if kind == "work.created" and found is None:
+    item = refs.get("work_id") if isinstance(refs, dict) else None
+    if kind == "work.created" and item is None:
         return (event.id,)
-    if not found or not isinstance(found, str) or not kind.startswith(("work.", "artifact.")):
+    if not item or not isinstance(item, str) or not kind.startswith(("work.", "artifact.")):
         return ()
-    return (found,)
+    return (item,)
 
 
-def step(state: Json | None, event: Event) -> Json:
+def step(state: State | None, event: Event) -> State:
     """The state after one event more, taken in order of event_id."""
-    if state is None:
-        state = {
-            **claims.nothing(),
-            "registers": {},
-            "sets": {},
-            "comments": [],
-            "artifacts": {},
-            "keys": {},
-        }
+    state = _nothing() if state is None else state
     early = causality.know(state, event)
-    at, said = event.id, {"by": event["actor"]["agent_id"], "ts": event["ts"]}
-    state["last"] = said
+    state["last"] = {"by": event["actor"]["agent_id"], "ts": event["ts"]}
     claims.take(state, event)
     change = _CHANGES.get(event["type"])
     if change and _first(state, event):
-        change(state, at, said, event["body"], event)
-    if early:  # what an event before it knew of is known of only now
+        change(state, event)
+    if early:  # what an earlier event had seen is known only now
         _prune(state)
     return state
 
 
-def _first(state: Json, event: Event) -> bool:
-    """Is it the first with its idempotency key? The others are aliases of it."""
+def _nothing() -> State:
+    return {
+        **claims.nothing(),  # type: ignore[typeddict-item]
+        "registers": {},
+        "sets": {},
+        "comments": [],
+        "artifacts": {},
+        "keys": {},
+    }
+
+
+def _first(state: State, event: Event) -> bool:
+    """Is it the first with its idempotency key? The others are the same event again."""
     key = event.get("idempotency_key")
     if not isinstance(key, str):
         return True
-    return state["keys"].setdefault(f"{event['type']} {key}", event.id) == event.id  # type: ignore[no-any-return]
+    return state["keys"].setdefault(f"{event['type']} {key}", event.id) == event.id
 
 
-def _prune(state: Json) -> None:
+def _prune(state: State) -> None:
     for register, values in state["registers"].items():
-        kept = [one for one in values if not any(precedes(state, one, other) for other in values)]
-        state["registers"][register] = {one: values[one] for one in kept}
+        kept = [at for at in values if not any(precedes(state, at, other) for other in values)]
+        state["registers"][register] = {at: values[at] for at in kept}
 
 
-def _created(state: Json, at: str, said: Json, body: Json, event: Event) -> None:
-    state.setdefault("created", {"id": at, **said})
+def _created(state: State, event: Event) -> None:
+    body = event["body"]
+    state.setdefault("created", {"id": event.id, **state["last"]})
     if isinstance(event.get("idempotency_key"), str):
         state.setdefault("key", event["idempotency_key"])
     for register in REGISTERS:
         if register in body:
-            _write(state, at, register, body[register])
-    for key, value in _dict(body.get("fields")).items():
-        _write(state, at, f"fields.{key}", value)
-    _members(state, at, "add", body)
+            _write(state, event.id, register, body[register])
+    for field, value in _dict(body.get("fields")).items():
+        _write(state, event.id, f"fields.{field}", value)
+    _change_members(state, event.id, "add", body)
 
 
-def _updated(state: Json, at: str, _said: Json, body: Json, _: Event) -> None:
+def _updated(state: State, event: Event) -> None:
+    body = event["body"]
     for register, value in _dict(body.get("set")).items():
         if register in REGISTERS or register.startswith("fields."):
-            _write(state, at, register, value)
-    for how in ("add", "rm"):
-        _members(state, at, how, _dict(body.get(how)))
+            _write(state, event.id, register, value)
+    _change_members(state, event.id, "add", _dict(body.get("add")))
+    _change_members(state, event.id, "rm", _dict(body.get("rm")))
 
 
-def _closed(state: Json, at: str, said: Json, body: Json, _: Event) -> None:
-    how = body.get("resolution")
-    more = {name: body[name] for name in ("note", "dup_of") if isinstance(body.get(name), str)}
-    _write(
-        state, at, "closed", {"resolution": how if how in RESOLUTIONS else "done", **said, **more}
-    )
+def _closed(state: State, event: Event) -> None:
+    body, how = event["body"], event["body"].get("resolution")
+    closed = {"resolution": how if how in RESOLUTIONS else "done", **state["last"]}
+    closed |= {name: body[name] for name in ("note", "dup_of") if isinstance(body.get(name), str)}
+    _write(state, event.id, "closed", closed)
 
 
-def _reopened(state: Json, at: str, _said: Json, _body: Json, _: Event) -> None:
-    _write(state, at, "closed", None)
+def _reopened(state: State, event: Event) -> None:
+    _write(state, event.id, "closed", None)
 
 
-def _commented(state: Json, at: str, said: Json, body: Json, _: Event) -> None:
-    text = body.get("text")
+def _commented(state: State, event: Event) -> None:
+    text = event["body"].get("text")
     state["comments"].append(
-        {"event_id": at, **said, "text": text if isinstance(text, str) else ""}
+        {"event_id": event.id, **state["last"], "text": text if isinstance(text, str) else ""}
     )
 
 
-def _added(state: Json, at: str, _said: Json, body: Json, _: Event) -> None:
-    state["artifacts"].setdefault(at, body)
+def _added(state: State, event: Event) -> None:
+    state["artifacts"].setdefault(event.id, event["body"])
 
 
-def _removed(state: Json, _at: str, _said: Json, _body: Json, event: Event) -> None:
-    removed = event["refs"].get("artifact_id")
-    if isinstance(removed, str):
-        state["artifacts"][removed] = None
+def _removed(state: State, event: Event) -> None:
+    artifact = event["refs"].get("artifact_id")
+    if isinstance(artifact, str):
+        state["artifacts"][artifact] = None
 
 
 _CHANGES = {
@@ -134,11 +186,11 @@ _CHANGES = {
 }
 
 
-def _write(state: Json, at: str, register: str, value: object) -> None:
+def _write(state: State, at: str, register: str, value: object) -> None:
     if value is not None and not _fits(register, value):
         return
     values = state["registers"].get(register)
-    if not values or state["heads"] == [at]:  # it knew of everything before it
+    if not values or state["heads"] == [at]:  # its writer had seen everything before it
         state["registers"][register] = {at: value}
     elif not any(precedes(state, at, other) for other in values):
         kept = {other: old for other, old in values.items() if not precedes(state, other, at)}
@@ -151,10 +203,10 @@ def _fits(register: str, value: object) -> bool:
     return register not in TEXTS or isinstance(value, str)
 
 
-def _members(state: Json, at: str, how: str, given: Json) -> None:
+def _change_members(state: State, at: str, how: Literal["add", "rm"], lists: Json) -> None:
     for which in SETS:
-        for one in given[which] if isinstance(given.get(which), list) else ():
-            member = _member(which, one)
+        for given in lists[which] if isinstance(lists.get(which), list) else ():
+            member = _member(which, given)
             if member:
                 members = state["sets"].setdefault(which, {})
                 members.setdefault(member, {"add": [], "rm": []})[how].append(at)
@@ -164,68 +216,96 @@ def _member(which: str, given: object) -> str | None:
     if which == "labels":
         return given if isinstance(given, str) else None
     relation, to = _dict(given).get("rel"), _dict(given).get("to")
-    known = isinstance(relation, str) and " " not in relation and isinstance(to, str)
-    return f"{relation} {to}" if known else None
+    valid = isinstance(relation, str) and " " not in relation and isinstance(to, str)
+    return f"{relation} {to}" if valid else None
 
 
-def united(states: list[Json]) -> Json:
-    """The state of items that are one: made with one key in stores that had not met. The oldest first."""
-    whole = {**states[0], **claims.united(states), "registers": {}, "sets": {}}
+def made(state: State) -> bool:
+    """Has the item's first event come?"""
+    return "created" in state
+
+
+def key(state: State) -> str | None:
+    """The idempotency key that makes items of several stores one."""
+    return state.get("key")
+
+
+def united(states: Sequence[State]) -> State:
+    """The state of several items that turned out to be one, the oldest first."""
+    whole: State = {**states[0], **claims.united(states), "registers": {}, "sets": {}}
     for state in states:
         for register, values in state["registers"].items():
             whole["registers"][register] = whole["registers"].get(register, {}) | values
         for which, members in state["sets"].items():
             known = whole["sets"].setdefault(which, {})
-            for member, by in members.items():
+            for member, events in members.items():
                 before = known.get(member, {"add": [], "rm": []})
-                known[member] = {how: sorted(before[how] + by[how]) for how in ("add", "rm")}
+                known[member] = {
+                    "add": sorted(before["add"] + events["add"]),
+                    "rm": sorted(before["rm"] + events["rm"]),
+                }
     _prune(whole)
-    keys = sorted(one for state in states for one in state["keys"].items())
-    again = {at for (key, at), (before, _) in zip(keys[1:], keys, strict=False) if key == before}
-    comments = (
-        one for state in states for one in state["comments"] if one["event_id"] not in again
+    keyed = sorted(entry for state in states for entry in state["keys"].items())
+    again = {at for (key, at), (before, _) in zip(keyed[1:], keyed, strict=False) if key == before}
+    whole["comments"] = sorted(
+        (
+            comment
+            for state in states
+            for comment in state["comments"]
+            if comment["event_id"] not in again
+        ),
+        key=lambda comment: comment["event_id"],
     )
-    whole["comments"] = sorted(comments, key=lambda one: str(one["event_id"]))
     whole["artifacts"] = {
         at: body for state in states for at, body in state["artifacts"].items() if at not in again
     }
-    whole["last"] = max((state["last"] for state in states), key=lambda last: str(last["ts"]))
+    whole["last"] = max((state["last"] for state in states), key=lambda last: last["ts"])
     return whole
 
 
-def value(state: Json, register: str) -> object:
+def value(state: State, register: str) -> object:
     """The register's value; None if it was never written."""
     values = state["registers"].get(register)
     return values[max(values)] if values else None
 
 
-def present(state: Json, which: str) -> dict[str, str]:
-    """The members of a set, each with the id of the event that keeps it there."""
-    found = {}
-    for member, by in state["sets"].get(which, {}).items():
-        alive = [add for add in by["add"] if not any(precedes(state, add, rm) for rm in by["rm"])]
+def text(state: State, register: str) -> str | None:
+    """The value of a register of text."""
+    content = value(state, register)
+    return content if isinstance(content, str) else None
+
+
+def present(state: State, which: str) -> dict[str, str]:
+    """The members of a set, each with the id of the oldest event that keeps it there."""
+    members = {}
+    for member, events in state["sets"].get(which, {}).items():
+        alive = [
+            add for add in events["add"] if not any(precedes(state, add, rm) for rm in events["rm"])
+        ]
         if alive:
-            found[member] = min(alive)
-    return found
+            members[member] = min(alive)
+    return members
 
 
-def indexed(state: Json) -> Iterable[tuple[str, str]]:
-    """By what an item is found: open or closed, free, whose, its parent, its id's ending, its foreign id.
+def indexed(state: State) -> Iterable[tuple[str, str]]:
+    """The secondary index of an item; see 6. above.
 
-    Of what has a key it may be too much: who asks looks at it together with its twins.
+    `end`: its id, reversed; `alias`: its foreign id; `key`; `child`: its parent; `closed`: its id.
+    While it is open `open`: its rank; `owner`: agent and rank; `free`: its rank if nobody holds it;
+    `part`: its parent. The rank is the priority and the id.
     """
     if "created" not in state:
         return
     created = state["created"]["id"]
     rank = f"{priority(state)}{created}"
-    parents = {one for one in _standing(state, "parent") if isinstance(one, str)}
-    closed, alias = _standing(state, "closed"), value(state, "fields.alias")
+    parents = {parent for parent in _standing(state, "parent") if isinstance(parent, str)}
+    closed, alias = _standing(state, "closed"), text(state, "fields.alias")
     yield "end", created[::-1]
-    if isinstance(alias, str):
+    if alias is not None:
         yield "alias", alias
     if "key" in state:
         yield "key", state["key"]
-    yield from (("child", one) for one in parents)
+    yield from (("child", parent) for parent in parents)
     if any(closed):
         yield "closed", created
     if all(closed):
@@ -236,19 +316,19 @@ def indexed(state: Json) -> Iterable[tuple[str, str]]:
         yield "owner", f"{holder['agent']} {rank}"
     if not holder or "key" in state:
         yield "free", rank
-    yield from (("part", one) for one in parents)
+    yield from (("part", parent) for parent in parents)
 
 
-def _standing(state: Json, register: str) -> list[object]:
-    """The values that may count: of what has a key all that were not replaced, for a twin may replace the greatest."""
+def _standing(state: State, register: str) -> list[object]:
+    """The values of a register that may count; see 6. above."""
     values = state["registers"].get(register)
     return list(values.values()) if values and "key" in state else [value(state, register)]
 
 
-def priority(state: Json) -> int:
-    """0 is the most urgent; 2 where none is given."""
-    found = value(state, "priority")
-    return found if isinstance(found, int) else 2
+def priority(state: State) -> int:
+    """0 is the most urgent; the default is 2."""
+    level = value(state, "priority")
+    return level if isinstance(level, int) else 2
 
 
 def _dict(value: object) -> Json:

@@ -1,12 +1,18 @@
-"""What a record of another program becomes here, and what changes here when it has changed there. Pure.
+"""Issues of another program as items here, and what follows when they change there. Pure.
 
-The record's id is the item's alias. The record itself, with all others of its id in its file, is kept as JSON lines
-in events that say nothing else or little:
+An issue's id becomes the item's alias. Its record, together with all others in the file that have
+the same id, is kept as JSON lines in events of their own, in as many parts as it needs:
 
     work.updated  origin = {"from": "beads", "version": 1, "part": 1, "of": 1, "text": "{…}\\n{…}"}
 
-They are written last, so a version that is whole was taken over whole. An import compares three things: the record
-as it was last time, as it is now, and the item. What changed there changes here, unless it was changed here too.
+An import compares three things: the record at the last import, the record now, and the item.
+
+    1. Each register, label, dependency and comment is compared for itself.
+    2. What changed in the record since the last import is changed here.
+    3. What was changed only here stays.
+    4. What was changed at both ends stays as it is here, and is reported.
+    5. The origin is written last. A version with all its parts was imported completely; of one
+       without, the next import starts from the version before.
 """
 
 from __future__ import annotations
@@ -25,8 +31,9 @@ if TYPE_CHECKING:
     from typing import TypeGuard
 
     from coord_envelope.codec import Json
+    from coord_wk.fold import State
 
-    Step = tuple[str, str, Json]  # the item, what happens to it, the body
+    Step = tuple[str, str, Json]  # item, verb, body
 
 CHUNK = 15_000
 """Characters of JSON text that fit into a body, however they are escaped."""
@@ -37,19 +44,27 @@ REGISTERS = ("title", "desc", "kind", "priority", "hold", "defer_until")
 
 @dataclass
 class Foreign:
-    """A record, and what it says in our words. `edges` are (item, relation or "parent", item), in its ids."""
+    """An issue: its record, and the same in the fields of an item."""
 
     source: str
+    """The program."""
     name: str | None
+    """Its id there."""
     where: str
     record: Json
-    given: Json
+    words: Json
+    """The fields that `wk new` takes."""
     closed: Json | None = None
+    """The body of its `work.closed`."""
     comments: list[str] = field(default_factory=list)
     edges: list[tuple[str, str, str]] = field(default_factory=list)
+    """(id, relation or "parent", id), in ids of the program."""
     reports: list[str] = field(default_factory=list)
+    """Warnings about this record."""
     notes: list[str] = field(default_factory=list)
+    """Warnings that many records may share; each is printed once."""
     also: list[Foreign] = field(default_factory=list)
+    """Further records with its id."""
 
     @property
     def key(self) -> str:
@@ -60,7 +75,7 @@ class Foreign:
     @property
     def text(self) -> str:
         """All records of this id, as JSON lines."""
-        return "\n".join(codec.dumps(one.record).decode() for one in (self, *self.also))
+        return "\n".join(codec.dumps(issue.record).decode() for issue in (self, *self.also))
 
 
 def name_of(value: object) -> str | None:
@@ -69,61 +84,56 @@ def name_of(value: object) -> str | None:
     return text if isinstance(text, str) and 0 < len(text) <= 200 else None
 
 
-def given(title: object, desc: object, kind: object, priority: object, labels: object) -> Json:
-    """What `wk new` takes of these: of what is no such thing nothing, of what is too long the beginning."""
-    found: Json = {
-        "title": cut(title, 200) if isinstance(title, str) and title.strip() else "(no title)"
-    }
+def words(title: object, desc: object, kind: object, priority: object, labels: object) -> Json:
+    """These values as the fields of a new item: invalid ones left out, long ones cut."""
+    valid = isinstance(title, str) and title.strip()
+    fields: Json = {"title": cut(str(title), 200) if valid else "(no title)"}
     if isinstance(desc, str) and desc:
         text = cut(desc, 32 * 1024)
-        found["desc"] = text if len(codec.dumps(text)) <= 40_000 else cut(desc, 6_000)
+        fields["desc"] = text if len(codec.dumps(text)) <= 40_000 else cut(desc, 6_000)
     if isinstance(kind, str):
-        found["kind"] = kind if kind in draft.KINDS else "task"
+        fields["kind"] = kind if kind in draft.KINDS else "task"
     if type(priority) is int and 0 <= priority <= 4:
-        found["priority"] = priority
+        fields["priority"] = priority
     if isinstance(labels, list):
-        found["labels"] = [one for one in dict.fromkeys(map(label, labels)) if one][:AT_ONCE]
-    return found
+        fields["labels"] = list(filter(None, dict.fromkeys(map(label, labels))))[:AT_ONCE]
+    return fields
 
 
-def defer(one: Foreign, name: str) -> None:
-    """Take over the record's field as the time until which it is deferred."""
-    until = one.record.get(name)
+def defer(issue: Foreign, name: str) -> None:
+    """Take a field of the record for the time until which the item is deferred."""
+    until = issue.record.get(name)
     try:
         if until is not None:
-            one.given["defer_until"] = world.format_ts(world.parse_ts(until))
+            issue.words["defer_until"] = world.format_ts(world.parse_ts(until))
     except (ValueError, OverflowError, TypeError, AttributeError):
-        one.reports.append(f"{name} {brief(until)} is no time, kept")
+        issue.reports.append(f"{name}: not a valid time: {brief(until)}, kept")
 
 
-def label(given: object) -> str:
-    """As a label is written here: `gh:788` is gh-788. Empty if nothing is left of it."""
-    if not isinstance(given, str):
+def label(value: object) -> str:
+    """A label as it is written here: `gh:788` becomes gh-788. Empty if nothing is left of it."""
+    if not isinstance(value, str):
         return ""
-    plain = "".join(char if event.name_ok(f"0{char}") else "-" for char in given[:200].lower())
+    plain = "".join(char if event.name_ok(f"0{char}") else "-" for char in value[:200].lower())
     return plain.lstrip("._-")[:63]
 
 
-def odd(one: Foreign, kind: str, labels: object) -> None:
-    """Note what of the record's kind, priority and labels is written otherwise here."""
-    given = one.given
-    if kind in one.record and one.record[kind] != given.get("kind"):
-        one.notes.append(f"type {brief(one.record[kind])} is none of ours, taken for task, kept")
-    if "priority" in one.record and "priority" not in given:
-        one.notes.append("priority is no number from 0 to 4, taken for 2, kept")
-    for what in labels if isinstance(labels, list) else ():
-        if label(what) != what:
-            one.notes.append(
-                f"label {brief(what)} is written {label(what) or 'not at all'} here, kept"
-            )
-    if len(given.get("labels", ())) == AT_ONCE:
-        one.notes.append(f"has {AT_ONCE} labels or more, these are the first, the others kept")
-    if (
-        isinstance(one.record.get("title"), str)
-        and one.record["title"].strip()
-        and given["title"] != one.record["title"]
-    ):
-        one.notes.append("title is longer than 200 bytes, cut here, kept")
+def note_differences(issue: Foreign, kind: str, labels: object) -> None:
+    """Note where the item differs from the record in its kind, priority, labels and title."""
+    record, words, notes = issue.record, issue.words, issue.notes
+    if kind in record and record[kind] != words.get("kind"):
+        notes.append(f"unknown type {brief(record[kind])}, imported as task, kept")
+    if "priority" in record and "priority" not in words:
+        notes.append("priority is not a number from 0 to 4, imported as 2, kept")
+    for name in labels if isinstance(labels, list) else ():
+        if label(name) != name:
+            how = f"imported as {label(name)}" if label(name) else "not imported"
+            notes.append(f"label {brief(name)} {how}, kept")
+    if len(words.get("labels", ())) == AT_ONCE:
+        notes.append(f"only the first {AT_ONCE} labels imported, the others kept")
+    title = record.get("title")
+    if isinstance(title, str) and title.strip() and words["title"] != title:
+        notes.append("title exceeds 200 bytes, cut, kept")
 
 
 def brief(value: object) -> str:
@@ -133,49 +143,51 @@ def brief(value: object) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """Its beginning, of so many UTF-8 bytes."""
+    """The beginning of a text, of at most so many UTF-8 bytes."""
     return text.encode()[:most].decode("utf-8", "ignore")
 
 
-def once(found: Iterable[Foreign]) -> list[Foreign]:
-    """The records with different ids; of those with the same the first, which knows the others."""
+def distinct(issues: Iterable[Foreign]) -> list[Foreign]:
+    """The issues with different ids. Of several with one id the first, which holds the others."""
     first: dict[str, Foreign] = {}
-    for one in found:
-        same = first.setdefault(one.key, one)
-        if same is not one:
-            same.also.append(one)
-            same.comments.append(f"another record with this id: {one.given['title']}")
-            one.reports.append(
-                f"{one.name or 'the record'} was on {same.where.rpartition(' ')[2]} already, kept there"
-            )
+    for issue in issues:
+        same = first.setdefault(issue.key, issue)
+        if same is not issue:
+            same.also.append(issue)
+            same.comments.append(f"another record with this id: {issue.words['title']}")
+            what = "id" if issue.name else "record"
+            issue.reports.append(f"same {what} as {same.where}, kept there")
     return list(first.values())
 
 
-def created(one: Foreign) -> Json:
+def created(issue: Foreign) -> Json:
     """Its `work.created`."""
-    alias = {"fields": {"alias": one.name}} if one.name else {}
-    return draft.created(one.given | alias | {"idempotency_key": one.key})
+    alias = {"fields": {"alias": issue.name}} if issue.name else {}
+    return draft.created(issue.words | alias | {"idempotency_key": issue.key})
 
 
 def restored(source: str, bodies: Iterable[Json]) -> tuple[int, list[Json]]:
-    """The last version that is whole in these bodies of an item's events: its number and records; (0, []) if none."""
-    parts: dict[int, dict[int, Json]] = {}
-    for one in filter(_whole, (body.get("origin") for body in bodies)):
-        if one["from"] == source:
-            parts.setdefault(one["version"], {}).setdefault(one["part"], one)
-    for version, found in sorted(parts.items(), reverse=True):
-        numbers = range(1, max(one["of"] for one in found.values()) + 1)
-        if found.keys() >= set(numbers):
-            records = _records("".join(found[n]["text"] for n in numbers))
+    """Number and records of the last complete version in the bodies of an item's events.
+
+    (0, []) if there is none.
+    """
+    versions: dict[int, dict[int, Json]] = {}
+    for origin in filter(_is_origin, (body.get("origin") for body in bodies)):
+        if origin["from"] == source:
+            versions.setdefault(origin["version"], {}).setdefault(origin["part"], origin)
+    for version, parts in sorted(versions.items(), reverse=True):
+        numbers = range(1, max(origin["of"] for origin in parts.values()) + 1)
+        if parts.keys() >= set(numbers):
+            records = _records("".join(parts[number]["text"] for number in numbers))
             if records:
                 return version, records
     return 0, []
 
 
-def _whole(origin: object) -> TypeGuard[Json]:
-    kinds = {"from": str, "text": str, "version": int, "part": int, "of": int}
+def _is_origin(origin: object) -> TypeGuard[Json]:
+    types = {"from": str, "text": str, "version": int, "part": int, "of": int}
     return isinstance(origin, dict) and all(
-        type(origin.get(name)) is kind for name, kind in kinds.items()
+        type(origin.get(name)) is kind for name, kind in types.items()
     )
 
 
@@ -184,116 +196,114 @@ def _records(text: str) -> list[Json]:
         records = [codec.loads(line.encode()) for line in text.split("\n")]
     except ValueError:
         return []
-    return records if all(isinstance(one, dict) for one in records) else []
+    return records if all(isinstance(record, dict) for record in records) else []
 
 
 def steps(
-    new: Foreign, then: Foreign, item: str, states: Mapping[str, Json], ids: Mapping[str, str]
+    new: Foreign, then: Foreign, item: str, states: Mapping[str, State], ids: Mapping[str, str]
 ) -> Iterator[Step]:
-    """What happens to the item, and to those that the record says wait on it, for what it says now and not `then`.
+    """The changes of the item, and of those that wait on it by this record, from `then` to `new`.
 
-    `states` are those of the items by id, `ids` what foreign names are known as here.
+    `states` are those of all these items by id; `ids` maps foreign ids to items.
     """
     state = states[item]
-    yield from ((item, what, body) for what, body in _closing(new, then, state))
-    for text in (
-        Counter(new.comments) - Counter(one["text"] for one in state["comments"])
-    ).elements():
+    yield from ((item, verb, body) for verb, body in _closing(new, then, state))
+    here = Counter(comment["text"] for comment in state["comments"])
+    for text in (Counter(new.comments) - here).elements():
         yield item, "commented", {"text": text, "origin": {"from": new.source}}
     for src in dict.fromkeys(ids[src] for src, *_ in (*new.edges, *then.edges) if src in ids):
         for body in _members(_deps(new, src, ids), _deps(then, src, ids), states[src], "deps"):
             yield src, "updated", body
-    for body in _members(
-        new.given.get("labels", ()), then.given.get("labels", ()), state, "labels"
-    ):
+    labels = new.words.get("labels", ()), then.words.get("labels", ())
+    for body in _members(*labels, state, "labels"):
         yield item, "updated", body
     if changed := _registers(new, then, state) | _parent(new, then, item, state, ids):
         yield item, "updated", {"set": changed}
 
 
-def _closing(new: Foreign, then: Foreign, state: Json) -> Iterator[tuple[str, Json]]:
+def _closing(new: Foreign, then: Foreign, state: State) -> Iterator[tuple[str, Json]]:
     holder, here = claims.owner(state), bool(fold.value(state, "closed"))
     if bool(new.closed) == bool(then.closed) or bool(new.closed) == here:
         return
     if not new.closed:
         yield "reopened", {}
     elif holder:
-        new.reports.append(f"is closed there, and {holder['agent']} holds it here: it stays open")
+        new.reports.append(f"closed there, but held here by {holder['agent']}: it stays open")
     else:
         yield "closed", new.closed
 
 
-def _registers(new: Foreign, then: Foreign, state: Json) -> Json:
-    found = {}
+def _registers(new: Foreign, then: Foreign, state: State) -> Json:
+    changed = {}
     for name in REGISTERS:
-        was, now, here = then.given.get(name), new.given.get(name), fold.value(state, name)
+        was, now, here = then.words.get(name), new.words.get(name), fold.value(state, name)
         if now in (was, here):
             continue
         if here == was:
-            found[name] = now
+            changed[name] = now
         else:
-            new.reports.append(f"{name} was changed there and here: what is here stays")
-    return found
+            new.reports.append(f"{name} changed there and here: the value here stays")
+    return changed
 
 
-def _parent(new: Foreign, then: Foreign, item: str, state: Json, ids: Mapping[str, str]) -> Json:
-    was, now = (
-        next(
-            (
-                ids[to]
-                for src, rel, to in one.edges
-                if rel == "parent" and ids.get(src) == item and to in ids
-            ),
-            None,
-        )
-        for one in (then, new)
-    )
+def _parent(new: Foreign, then: Foreign, item: str, state: State, ids: Mapping[str, str]) -> Json:
+    was, now = _parent_of(then, item, ids), _parent_of(new, item, ids)
     here = fold.value(state, "parent")
     if now == here or (now == was and "parent" in state["registers"]):
         return {}
     if here in (None, was):
         return {"parent": now}
-    new.reports.append("parent was changed there and here: what is here stays")
+    new.reports.append("parent changed there and here: the value here stays")
     return {}
 
 
-def _deps(one: Foreign, item: str, ids: Mapping[str, str]) -> list[str]:
+def _parent_of(issue: Foreign, item: str, ids: Mapping[str, str]) -> str | None:
+    for src, relation, to in issue.edges:
+        if relation == "parent" and ids.get(src) == item and to in ids:
+            return ids[to]
+    return None
+
+
+def _deps(issue: Foreign, item: str, ids: Mapping[str, str]) -> list[str]:
     return [
-        f"{rel} {ids[to]}"
-        for src, rel, to in one.edges
-        if rel != "parent" and ids.get(src) == item and to in ids
+        f"{relation} {ids[to]}"
+        for src, relation, to in issue.edges
+        if relation != "parent" and ids.get(src) == item and to in ids
     ]
 
 
-def _members(now: Iterable[str], was: Iterable[str], state: Json, which: str) -> Iterator[Json]:
-    """Bodies that add and remove members; one that was never here, since its item was not, is new."""
+def _members(now: Iterable[str], was: Iterable[str], state: State, which: str) -> Iterator[Json]:
+    """Bodies that add and remove members of a set.
+
+    A member that was never here, because its item was not, is new.
+    """
     here, ever = fold.present(state, which), state["sets"].get(which, {})
-    had, has = {one for one in was if one in ever}, dict.fromkeys(now)
-    for how, some in (
-        ("add", [one for one in has if one not in had and one not in here]),
-        ("rm", sorted(one for one in had if one not in has and one in here)),
-    ):
-        for n in range(0, len(some), AT_ONCE):
-            yield {how: {which: [_member(which, one) for one in some[n : n + AT_ONCE]]}}
+    before, after = {member for member in was if member in ever}, dict.fromkeys(now)
+    added = [member for member in after if member not in before and member not in here]
+    removed = sorted(member for member in before if member not in after and member in here)
+    for how, members in (("add", added), ("rm", removed)):
+        for begin in range(0, len(members), AT_ONCE):
+            part = [_member(which, text) for text in members[begin : begin + AT_ONCE]]
+            yield {how: {which: part}}
 
 
 def _member(which: str, text: str) -> object:
     return dict(zip(("rel", "to"), text.split(" ", 1), strict=True)) if which == "deps" else text
 
 
-def origins(one: Foreign, version: int) -> list[Json]:
+def origins(issue: Foreign, version: int) -> list[Json]:
     """The bodies that keep its records."""
-    text = one.text
+    text = issue.text
     chunks = [text[begin : begin + CHUNK] for begin in range(0, len(text), CHUNK)]
-    head = {"from": one.source, "version": version}
+    head = {"from": issue.source, "version": version}
     return [
-        {"origin": {**head, "part": n, "of": len(chunks), "text": chunk}}
-        for n, chunk in enumerate(chunks, 1)
+        {"origin": {**head, "part": part, "of": len(chunks), "text": chunk}}
+        for part, chunk in enumerate(chunks, 1)
     ]
 
 
-def circles(waits: dict[str, list[str]]) -> Iterator[list[str]]:
-    """Circles of waiting: one for each edge that leads back onto the way taken to it, depth first."""
+def cycles(waits: dict[str, list[str]]) -> Iterator[list[str]]:
+    """Cycles, depth first: one for each edge that leads back to the path to it."""
     done = set[str]()
     for start in waits:
         path = {} if start in done else {start: iter(waits[start])}
@@ -303,8 +313,8 @@ def circles(waits: dict[str, list[str]]) -> Iterator[list[str]]:
             if to is None:
                 path.popitem()
             elif to in path:
-                way = list(path)
-                yield [*way[way.index(to) :], to]
+                nodes = list(path)
+                yield [*nodes[nodes.index(to) :], to]
             elif to not in done:
                 done.add(to)
                 path[to] = iter(waits.get(to, ()))

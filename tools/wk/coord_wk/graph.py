@@ -1,8 +1,27 @@
-"""Who waits on whom, without circles.
+"""Which items wait on which, without cycles.
 
-Edges are taken in the order of the events that made them; one that would close a circle is skipped. So every
-replica with the same events skips the same edges, and nothing waits for ever without a reason shown (the idea of
-the proven replicated tree: Kleppmann et al., "A highly-available move operation for replicated trees", 2021).
+Two stores may each add one half of a cycle, so that no check before writing can keep cycles out.
+They are broken when the graph is read:
+
+    1. Each edge was made by an event. Edges are ordered by (event id, from, to).
+    2. The nodes of a cycle are in one strongly connected component. Each component is found by
+       depth-first search from a node that was asked for, and settled once (Gabow, "Path-based
+       depth-first search for strong and biconnected components", 2000).
+    3. Within a component its edges are taken in order. An edge that would close a cycle with those
+       taken before it is skipped.
+
+So every replica with the same events skips the same edges, and no item waits for ever without a
+reason that is shown (the idea of Kleppmann et al., "A highly-available move operation for
+replicated trees", 2021).
+
+The search, with its three stacks:
+
+    4. `todo` holds the nodes being visited, each with its edges still to follow.
+    5. `path` holds the nodes that were reached and are not settled.
+    6. `roots` holds those of `path` where a component may begin. An edge to a node on the path
+       closes a cycle: everything behind that node belongs to its component, so later roots go.
+    7. A node whose edges are used up and that is the last root is the first of its component:
+       it and what stands behind it on the path are settled.
 """
 
 from __future__ import annotations
@@ -16,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Graph:
-    """A graph that is asked for only where it matters; what was found out is remembered."""
+    """A graph whose edges are asked for only where they matter, and remembered."""
 
     def __init__(self, edges: Edges) -> None:
         self._edges = edges
@@ -24,7 +43,7 @@ class Graph:
         self._skipped: dict[str, frozenset[Edge]] = {}
 
     def reachable(self, start: str) -> set[str]:
-        """What can be reached in one step or more."""
+        """The nodes that can be reached in one step or more."""
         seen, todo = set[str](), [start]
         while todo:
             for _, to in self.out(todo.pop()):
@@ -34,9 +53,9 @@ class Graph:
         return seen
 
     def skipped(self, node: str) -> frozenset[Edge]:
-        """The edges that are skipped in the circles that the node is in; mostly none."""
+        """The edges that are skipped in the component of the node; mostly none."""
         if node not in self._skipped:
-            self._find_circles(node)
+            self._find_components(node)
         return self._skipped[node]
 
     def out(self, node: str) -> list[tuple[str, str]]:
@@ -45,28 +64,21 @@ class Graph:
             self._out[node] = self._edges(node)
         return self._out[node]
 
-    def _find_circles(self, start: str) -> None:
-        """Settle all that can be reached from there, each node once.
-
-        (Gabow, "Path-based depth-first search for strong and biconnected components", 2000)
-        """
-        number = {start: 0}
-        path, roots = (
-            [start],
-            [start],
-        )  # not settled yet; of these, where what may be a circle begins
+    def _find_components(self, start: str) -> None:
+        """Settle every node that can be reached from `start`, each once."""
+        number, path, roots = {start: 0}, [start], [start]
         todo = [(start, iter(self.out(start)))]
         while todo:
-            node, ways = todo[-1]
-            _, to = next(ways, ("", None))
+            node, edges = todo[-1]
+            _, to = next(edges, ("", None))
             if to is None:
                 todo.pop()
                 if roots[-1] == node:
                     roots.pop()
-                    circle = [path.pop()]
-                    while circle[-1] != node:
-                        circle.append(path.pop())
-                    self._settle(circle)
+                    component = [path.pop()]
+                    while component[-1] != node:
+                        component.append(path.pop())
+                    self._settle(component)
             elif to not in number and to not in self._skipped:
                 number[to] = len(number)
                 path.append(to)
@@ -77,18 +89,20 @@ class Graph:
                     roots.pop()
 
     def _settle(self, nodes: list[str]) -> None:
-        circle = set(nodes)
-        edges = [(event, src, to) for src in nodes for event, to in self.out(src) if to in circle]
+        component = set(nodes)
+        edges = [
+            (event, node, to) for node in nodes for event, to in self.out(node) if to in component
+        ]
         self._skipped |= dict.fromkeys(nodes, _closing(edges))
 
 
 def _closing(edges: list[Edge]) -> frozenset[Edge]:
-    """Those of the edges that would close a circle if taken in order."""
+    """The edges that would close a cycle if all are taken in order."""
     kept: dict[str, list[tuple[str, str]]] = {}
     skipped = set[tuple[str, str, str]]()
-    for event, src, to in sorted(edges):
-        if src == to or src in Graph(lambda node: kept.get(node, [])).reachable(to):
-            skipped.add((event, src, to))
+    for event, node, to in sorted(edges):
+        if node == to or node in Graph(lambda each: kept.get(each, [])).reachable(to):
+            skipped.add((event, node, to))
         else:
-            kept.setdefault(src, []).append((event, to))
+            kept.setdefault(node, []).append((event, to))
     return frozenset(skipped)

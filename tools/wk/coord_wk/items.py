@@ -1,150 +1,194 @@
-"""Items among each other: what blocks them, what they are, and how they are shown. Pure, given the folded states."""
+"""Items among each other: what blocks them, their status, how they are shown. Pure.
+
+The status of an item is not stored. It is the first of these that holds:
+
+    1. done, cancelled, duplicate: it is closed, with that resolution.
+    2. active: a claim holds it.
+    3. held: it or an ancestor is on hold, or deferred to a time that has not come.
+    4. blocked: it waits on something.
+    5. ready.
+
+What it waits on, in one step (`_edges`), each edge with the event that made it:
+
+    6. A closed item waits on nothing, and nothing waits on it.
+    7. It waits on what it or an ancestor is `blocked_by`: open items, and missing ones, since an id
+       that no item has may be of one that has not arrived.
+    8. It waits on its open children. They do not wait on it.
+    9. Edges that would close a cycle are skipped (`graph`). Commands refuse to add such an edge
+       (`refuse_cycle`); two stores that meet may still have one.
+
+Everywhere an item of several ids (see `Entities`) stands under its oldest. The secondary index may
+list too much of it, so what it finds is checked against the united state.
+"""
 
 from __future__ import annotations
 
-from itertools import islice
-
-from coord_envelope import BadData, ids
+from coord_envelope import BadData, No, ids
 from coord_kernel.rules import claims
+from coord_kernel.views import resolve
+from coord_kernel.views.entities import Entities
 from coord_wk import fold
 from coord_wk.graph import Graph
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any, ClassVar, TypedDict
 
     from coord_envelope.codec import Json
+    from coord_kernel.rules.claims import Owner
     from coord_kernel.views.view import Source
+    from coord_wk.fold import Author, Comment, Created, State
+
+    class Dependency(TypedDict):
+        """How an item depends on another."""
+
+        rel: str
+        to: str
+
+    class Row(TypedDict, total=False):
+        """An item in one line."""
+
+        id: str
+        work_id: str
+        status: str
+        priority: int
+        kind: str
+        title: str
+        owner: str
+        assignee: str
+        parent: str
+        labels: list[str]
+        blockers: list[str]
+        held_by: list[str]
+
+    class Detail(Row, total=False):
+        """Everything about an item."""
+
+        desc: str
+        hold: str
+        defer_until: str
+        fields: Json
+        deps: list[Dependency]
+        cycle: list[str]
+        children: list[str]
+        claim: Owner
+        closed: Json
+        conflicts: dict[str, list[object]]
+        comments: list[Comment]
+        artifacts: list[Json]
+        created: Created
+        last: Author
 
 
-class Items:
-    """The items of a source, as they are at `now` (an RFC 3339 stamp)."""
+class Items(Entities):
+    """The items of a source at one moment; each is looked at once."""
 
-    def __init__(self, source: Source, now: str) -> None:
-        self._source, self._now = source, now
-        self._states: dict[str, Json | None] = {}
-        self._twins: dict[str, list[str]] = {}
+    fold: ClassVar[Any] = fold
+
+    def __init__(self, source: Source, now_ms: int) -> None:
+        super().__init__(source, now_ms)
+        self._looked: dict[str, tuple[State | None, list[str]]] = {}
         self._graph = Graph(self._edges)
         self._supposed_waits: dict[str, list[str]] = {}
         self._supposed_parent: dict[str, str] = {}
 
-    def state(self, item: str) -> Json | None:
-        """The folded state; None if there is no such item."""
-        if item not in self._states:
-            self._look(item)
-        return self._states[item]
+    def _look(self, entity: str) -> tuple[State | None, list[str]]:
+        if entity not in self._looked:
+            look = super()._look(entity)
+            self._looked |= dict.fromkeys((entity, *look[1]), look)
+        return self._looked[entity]
 
-    def _look(self, item: str) -> None:
-        found = self._source.get(item)
-        if not found or "created" not in found:
-            self._states[item] = None
-            return
-        key = found.get("key")
-        twins = [one for _, one in self._source.find("key", key, key + "\0")] if key else [item]
-        if len(twins) > 1:
-            found = fold.united([state for state in map(self._source.get, twins) if state])
-        for one in twins:
-            self._states[one], self._twins[one] = found, twins
+    def known(self, item: str) -> State:
+        """The state of an item that exists."""
+        state, _ = self._look(item)
+        assert state is not None, item
+        return state
 
-    def name(self, item: str) -> str:
-        """Its id. Of items made with one key in stores that had not met the oldest's: it stands for all."""
-        return self._twins[item][0] if self.state(item) else item
+    def resolve(self, text: str) -> str:
+        """The full id of the item that a text names. Raises No if there is none.
 
-    def _named(self, found: Iterable[str]) -> Iterator[str]:
+        In this order: a full id; a short id (`wk-…`); a foreign id; the ending of an id, of 4
+        characters or more, in either case. Raises Usage if several items could be meant.
+        """
+        if self.state(text):
+            return self.name(text)
+        endings = list(self._names(resolve.candidates(self._source, text, ("wk",))))
+        entries = self._source.find("alias", text, text + "\0")
+        aliases = list(self._names(item for _, item in entries))
+        matches = (endings or aliases) if text.startswith("wk-") else (aliases or endings)
+        item = resolve.only(text, matches)
+        if item is None:
+            raise No("no such work item", where=text)
+        return item
+
+    def _names(self, entities: Iterable[str]) -> Iterator[str]:
+        """The names of those that exist, each once."""
         seen = set[str]()
-        for name in (self.name(one) for one in found if self.state(one)):
+        for name in (self.name(entity) for entity in entities if self.state(entity)):
             if name not in seen:
                 seen.add(name)
                 yield name
 
-    def _below(self, facet: str, item: str) -> Iterator[str]:
-        same = self._twins[item] if self.state(item) else [item]
-        found = self._named(
-            part for one in same for _, part in self._source.find(facet, one, one + "\0")
-        )
-        return (
-            part for part in found if self._parent(part) == self.name(item)
-        )  # of one made twice only one counts
-
-    def known(self, item: str) -> Json:
-        """The state of an item that is there."""
-        found = self.state(item)
-        assert found is not None, item
-        return found
-
-    def ranked(self, facet: str) -> Iterator[str]:
-        """Open items with a facet, most urgent and then oldest first."""
-        found = self._named(item for _, item in self._source.find(facet))
-        return filter(self.is_open, found)  # what was made twice may be closed in one of them only
+    def ranked(self, index: str) -> Iterator[str]:
+        """Open items in a secondary index by rank: the most urgent first, then the oldest."""
+        return filter(self.is_open, self._names(item for _, item in self._source.find(index)))
 
     def owned(self, agent: str) -> Iterator[str]:
-        """The items an agent holds."""
-        found = self._named(
-            item for _, item in self._source.find("owner", f"{agent} ", f"{agent}!")
-        )
-        return (
-            item for item in found if (claims.owner(self.known(item)) or {}).get("agent") == agent
-        )
+        """The items that an agent holds, by rank."""
+        entries = self._source.find("owner", f"{agent} ", f"{agent}!")
+        for item in self._names(item for _, item in entries):
+            holder = claims.owner(self.known(item))
+            if holder and holder["agent"] == agent:
+                yield item
 
     def everything(self) -> Iterator[str]:
         """Every item, oldest first."""
-        return self._named(self._source.entities())
-
-    def aliased(self, foreign: str) -> list[str]:
-        """The items that came with this foreign id."""
-        return list(
-            self._named(item for _, item in self._source.find("alias", foreign, foreign + "\0"))
-        )
-
-    def ending(self, text: str) -> list[str]:
-        """The items whose id is `wk-` and this, or ends so, in either case: of 4 characters or more; at most 9."""
-        prefix, dash, rest = text.rpartition("-")
-        ending = rest.upper()
-        if (
-            (dash and prefix != "wk")
-            or not rest.isascii()
-            or len(ending) < 4
-            or ending.strip(ids.CROCKFORD)
-        ):
-            return []
-        found = islice(self._source.find("end", ending[::-1], ending[::-1] + "~"), 9)
-        return list(self._named(item for _, item in found))
+        return self._names(self._source.entities())
 
     def children(self, item: str) -> list[str]:
         """The items whose parent it is, oldest first."""
         return list(self._below("child", item))
 
-    def ancestors(self, item: str) -> list[str]:
-        """Its parent, that one's parent, and so on, as far as they are there and no circle closes."""
-        found: list[str] = []
-        parent = self._parent(item)
-        while parent and parent not in found and parent != item:
-            found.append(parent)
-            parent = self._parent(parent)
-        return found
-
-    def _parent(self, item: str) -> str | None:
-        state = self.state(item)
-        parent = fold.value(state, "parent") if state else None
-        return self._supposed_parent.get(item) or (
-            self.name(parent) if isinstance(parent, str) else None
+    def _below(self, index: str, item: str) -> Iterator[str]:
+        """The items in an index by parent that have this one for their parent."""
+        name, same = self.name(item), self._look(item)[1]
+        entries = (entry for each in same for entry in self._source.find(index, each, each + "\0"))
+        return (
+            part for part in self._names(part for _, part in entries) if self._parent(part) == name
         )
 
+    def ancestors(self, item: str) -> list[str]:
+        """Its parent, the parent of that, and so on, up to a missing one or one met before."""
+        above: list[str] = []
+        parent = self._parent(item)
+        while parent and parent not in above and parent != item:
+            above.append(parent)
+            parent = self._parent(parent)
+        return above
+
+    def _parent(self, item: str) -> str | None:
+        if item in self._supposed_parent:
+            return self._supposed_parent[item]
+        state = self.state(item)
+        parent = fold.text(state, "parent") if state else None
+        return parent if parent is None else self.name(parent)
+
     def top(self, item: str) -> bool:
-        """Is nothing above it open? In a circle of parents the oldest is the top."""
+        """Is none of its ancestors open? In a cycle of parents the oldest is the top."""
         above = self.ancestors(item)
         around = bool(above) and item in self.ancestors(above[-1])
-        return not any(self.is_open(one) and (one < item or not around) for one in above)
+        return not any(self.is_open(parent) and (parent < item or not around) for parent in above)
 
     def status(self, item: str) -> str:
-        """done | cancelled | duplicate, else active, held, blocked, ready: the first that is so."""
+        """The status of an item that exists; see 1. to 5. above."""
         state = self.known(item)
         closed = fold.value(state, "closed")
         if isinstance(closed, dict):
             return str(closed["resolution"])
         if claims.owner(state):
             return "active"
-        if any(self.holds(one) for one in (item, *self.ancestors(item))):
+        if any(map(self.holds, (item, *self.ancestors(item)))):
             return "held"
         return "blocked" if self.blockers(item) else "ready"
 
@@ -153,41 +197,45 @@ class Items:
         state = self.state(item)
         if state is None:
             return False
-        until = fold.value(state, "defer_until")
-        return fold.value(state, "hold") is not None or (
-            isinstance(until, str) and until > self._now
-        )
+        until = fold.text(state, "defer_until")
+        return fold.value(state, "hold") is not None or (until is not None and until > self.now)
 
     def is_open(self, item: str) -> bool:
-        """Is it there, and not closed?"""
+        """Does it exist, and is it not closed?"""
         return self.state(item) is not None and not self._done(item)
 
+    def _done(self, item: str) -> bool:
+        state = self.state(item)
+        return state is not None and bool(fold.value(state, "closed"))
+
     def blockers(self, item: str) -> list[str]:
-        """What it waits on: open or missing items, through its own or an ancestor's blocked_by, and its children."""
-        skipped = self._graph.skipped(item)
-        return list(
-            dict.fromkeys(to for add, to in self._graph.out(item) if (add, item, to) not in skipped)
-        )
+        """What it waits on; see 6. to 9. above."""
+        skipped, edges = self._graph.skipped(item), self._graph.out(item)
+        return list(dict.fromkeys(to for event, to in edges if (event, item, to) not in skipped))
 
     def cyclic(self, item: str) -> list[str]:
-        """What it would wait on if that did not close a circle."""
+        """What it would wait on if that did not close a cycle."""
         return sorted({to for _, src, to in self._graph.skipped(item) if src == item})
 
-    def suppose(self, item: str, waits: Sequence[str], parent: str | None) -> None:
-        """Go on as if the item, which may be a new one, waited on these, too, or had this parent.
+    def refuse_cycle(self, item: str, waits: Sequence[str], parent: str | None) -> None:
+        """Raise BadData if a cycle closed with the item, maybe a new one, waiting on these, too.
 
-        Raises BadData if a circle of waiting closed with that.
+        And with this parent, if not None: the item then waits on what its new ancestors are
+        blocked by, its new parent on it, and all parts of the item wait as it does.
         """
         if not waits and not parent:
             return
         whole = self._whole(item)
         above = [parent, *self.ancestors(parent)] if parent else []
-        inherited = [to for one in above for _, to in self._blocked_by(one)]
+        inherited = [to for ancestor in above for _, to in self._blocked_by(ancestor)]
         if parent and (item in above or self._leads(item, {parent})):
-            raise BadData(f"it and {parent} would wait on each other for ever")
+            raise BadData(f"would create a dependency cycle with {parent}")
         for goal in (*waits, *inherited):
             if self._leads(goal, whole | {*above[:1]} if goal in waits else whole):
-                raise BadData(f"it and {goal} would wait on each other for ever")
+                raise BadData(f"would create a dependency cycle with {goal}")
+
+    def suppose(self, item: str, waits: Sequence[str], parent: str | None) -> None:
+        """From here on take the item, maybe a new one, to wait on these and to have this parent."""
         self._supposed_waits.setdefault(item, []).extend(waits)
         if parent:
             self._supposed_parent[item] = parent
@@ -197,95 +245,97 @@ class Items:
         return start in goals or not goals.isdisjoint(self._graph.reachable(start))
 
     def _whole(self, item: str) -> set[str]:
-        """It and its parts, their parts, and so on, as far as they are open: what it waits on, they all wait on."""
-        found, todo = {item}, [item]
+        """It and its open parts, their parts, and so on: what it waits on, they all wait on."""
+        whole, todo = {item}, [item]
         while todo:
-            parts = [part for part, _ in self._parts(todo.pop()) if part not in found]
-            found.update(parts)
+            parts = [part for part, _ in self._parts(todo.pop()) if part not in whole]
+            whole.update(parts)
             todo += parts
-        return found
-
-    def _done(self, item: str) -> bool:
-        state = self.state(item)
-        return state is not None and bool(fold.value(state, "closed"))
+        return whole
 
     def _edges(self, item: str) -> list[tuple[str, str]]:
-        """What it waits on, in one step: (the event that made it so, the other item). Nothing closed waits."""
+        """What it waits on in one step: (the event that made it so, the other item)."""
         if self._done(item):
             return []
-        waits = [edge for one in (item, *self.ancestors(item)) for edge in self._blocked_by(one)]
+        waits = [edge for each in (item, *self.ancestors(item)) for edge in self._blocked_by(each)]
         return waits + [(event, part) for part, event in self._parts(item)]
 
     def _blocked_by(self, item: str) -> list[tuple[str, str]]:
-        waits = [(add, to) for (rel, to), add in self._deps(item).items() if rel == "blocked_by"]
+        waits = [
+            (event, to) for (rel, to), event in self._deps(item).items() if rel == "blocked_by"
+        ]
         waits += [("", to) for to in self._supposed_waits.get(item, ())]
-        return [(add, to) for add, to in waits if not self._done(to)]
+        return [(event, to) for event, to in waits if not self._done(to)]
 
     def _deps(self, item: str) -> dict[tuple[str, str], str]:
-        """How it depends on what, each with the event that made it so."""
-        found = dict[tuple[str, str], str]()
-        for dep, add in fold.present(self.state(item) or {"sets": {}}, "deps").items():
-            rel, _, to = dep.partition(" ")
-            about = (rel, self.name(to))
-            found[about] = min(add, found.get(about, add))
-        return found
+        """(relation, the other item) → the event that made it so."""
+        deps: dict[tuple[str, str], str] = {}
+        state = self.state(item)
+        for member, event in fold.present(state, "deps").items() if state else ():
+            rel, _, to = member.partition(" ")
+            dep = (rel, self.name(to))
+            deps[dep] = min(event, deps.get(dep, event))
+        return deps
 
     def _parts(self, item: str) -> list[tuple[str, str]]:
         """Its open children, oldest first, each with the event that made it one."""
-        parts = [part for part in self._below("part", item) if self.is_open(part)]
-        found = [(part, max(self.known(part)["registers"]["parent"])) for part in parts]
         moved = self._supposed_parent
-        return [one for one in found if one[0] not in moved] + [
-            (one, "") for one in moved if moved[one] == item
+        parts = [
+            (part, max(self.known(part)["registers"]["parent"]))
+            for part in self._below("part", item)
+            if part not in moved and self.is_open(part)
         ]
+        return parts + [(part, "") for part, parent in moved.items() if parent == item]
 
-    def row(self, item: str) -> Json:
-        """The item in a line."""
+    def row(self, item: str) -> Row:
+        """The item in one line."""
         state = self.known(item)
         holder = claims.owner(state)
-        given = {
-            "kind": fold.value(state, "kind") or "task",
-            "title": fold.value(state, "title") or "(no title)",
-            "owner": holder and holder["agent"],
-            "assignee": fold.value(state, "assignee"),
-            "parent": self._parent(item),
+        row: Row = {
+            "id": ids.short("wk", item),
+            "work_id": item,
+            "status": self.status(item),
+            "priority": fold.priority(state),
+            "kind": fold.text(state, "kind") or "task",
+            "title": fold.text(state, "title") or "(no title)",
+            "owner": holder["agent"] if holder else "",
+            "assignee": fold.text(state, "assignee") or "",
+            "parent": self._parent(item) or "",
             "labels": sorted(fold.present(state, "labels")),
         }
-        some = {name: what for name, what in given.items() if what}
-        head = {"id": ids.short("wk", item), "work_id": item, "status": self.status(item)}
-        return {**head, "priority": fold.priority(state), **some}
+        return {name: value for name, value in row.items() if value or name == "priority"}  # type: ignore[return-value]
 
-    def detail(self, item: str) -> Json:
+    def detail(self, item: str) -> Detail:
         """Everything about the item."""
         state = self.known(item)
-        registers = state["registers"]
-        artifacts = [(one, body) for one, body in state["artifacts"].items() if body is not None]
-        given = {
-            "desc": fold.value(state, "desc"),
-            "hold": fold.value(state, "hold"),
-            "defer_until": fold.value(state, "defer_until"),
+        detail: Detail = {
+            "desc": fold.text(state, "desc") or "",
+            "hold": fold.text(state, "hold") or "",
+            "defer_until": fold.text(state, "defer_until") or "",
             "fields": {
-                name[7:]: fold.value(state, name)
-                for name in registers
-                if name.startswith("fields.")
+                register[7:]: fold.value(state, register)
+                for register in state["registers"]
+                if register.startswith("fields.")
             },
             "deps": [{"rel": rel, "to": to} for rel, to in self._deps(item)],
             "blockers": self.blockers(item) if self.status(item) == "blocked" else [],
             "cycle": self.cyclic(item),
             "children": self.children(item),
-            "claim": claims.owner(state),
-            "closed": fold.value(state, "closed"),
+            "claim": claims.owner(state),  # type: ignore[typeddict-item]
+            "closed": fold.value(state, "closed"),  # type: ignore[typeddict-item]
             "conflicts": conflicts(state),
             "comments": state["comments"],
             "artifacts": [
-                {"artifact_id": one} | body | {"artifact_id": one} for one, body in artifacts
+                {"artifact_id": artifact} | body | {"artifact_id": artifact}
+                for artifact, body in state["artifacts"].items()
+                if body is not None
             ],
         }
-        some = {name: what for name, what in given.items() if what}
-        return {**self.row(item), **some, "created": state["created"], "last": state["last"]}
+        present = {name: value for name, value in detail.items() if value}
+        return {**self.row(item), **present, "created": state["created"], "last": state["last"]}  # type: ignore[typeddict-item]
 
 
-def conflicts(state: Json) -> Json:
-    """Registers that were written concurrently: the values that lost, until a write that saw them."""
+def conflicts(state: State) -> dict[str, list[object]]:
+    """Registers that were written concurrently: the values that lost, until a write saw them."""
     several = {name: values for name, values in state["registers"].items() if len(values) > 1}
-    return {name: [values[one] for one in sorted(values)[:-1]] for name, values in several.items()}
+    return {name: [values[at] for at in sorted(values)[:-1]] for name, values in several.items()}

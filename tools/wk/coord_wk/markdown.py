@@ -1,4 +1,4 @@
-"""Work items as Markdown files, one each, for people and diffs. Pure: the same item is the same bytes."""
+"""Work items as Markdown files, for people and diffs. Pure: the same item is the same bytes."""
 
 from __future__ import annotations
 
@@ -7,41 +7,34 @@ import unicodedata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
-    from coord_envelope.codec import Json
+    Detail = Mapping[str, Any]  # an item's, any part of it
 
 HEAD = (
-    "id",
-    "work_id",
-    "status",
-    "priority",
-    "kind",
-    "title",
-    "owner",
-    "assignee",
-    "parent",
-    "labels",
-    "deps",
+    *("id", "work_id", "status", "priority", "kind", "title"),
+    *("owner", "assignee", "parent", "labels", "deps"),
+    *("blockers", "hold", "defer_until", "fields", "artifacts", "closed", "created", "last"),
 )
-MORE = ("blockers", "hold", "defer_until", "fields", "artifacts", "closed", "created", "last")
+"""The fields of the front matter, in order."""
 
 
-def file_name(row: Json, first_title: str) -> str:
-    """`wk-xxxxxxxx-its-title.md`: of the title it was made with, so that the name stays."""
+def file_name(short: str, first_title: str) -> str:
+    """`wk-xxxxxxxx-its-title.md`, by the title it was created with, so that the name stays."""
     plain = unicodedata.normalize("NFKD", first_title).encode("ascii", "ignore").decode().lower()
     words = "".join(char if char.isalnum() else " " for char in plain).split()
-    return "-".join([row["id"], *"-".join(words)[:60].strip("-").split("-")]).rstrip("-") + ".md"
+    return f"{short}-{'-'.join(words)[:60].strip('-')}".rstrip("-") + ".md"
 
 
-def text(detail: Json) -> str:
+def text(detail: Detail) -> str:
     """Front matter (each value is JSON, which YAML reads), the description, the comments."""
     return "\n".join(_lines(detail))
 
 
-def _lines(detail: Json) -> Iterator[str]:
+def _lines(detail: Detail) -> Iterator[str]:
     yield "---"
-    for name in (*HEAD, *MORE):
+    for name in HEAD:
         if name in detail:
             yield f"{name}: {json.dumps(detail[name], ensure_ascii=False)}"
     yield "---"
@@ -50,6 +43,6 @@ def _lines(detail: Json) -> Iterator[str]:
         yield from ("", str(detail["desc"]).rstrip("\n"))
     if detail.get("comments"):
         yield from ("", "## Comments")
-    for one in detail.get("comments", ()):
-        yield from ("", f"### {one['by']}, {one['ts']}", "", one["text"].rstrip("\n"))
+    for comment in detail.get("comments", ()):
+        yield from ("", f"### {comment['by']}, {comment['ts']}", "", comment["text"].rstrip("\n"))
     yield ""

@@ -1,4 +1,4 @@
-"""What the parameters of wk's commands are on a command line."""
+"""The parameters of wk's commands on a command line."""
 
 from __future__ import annotations
 
@@ -10,99 +10,139 @@ _Texts = list[str] | None
 _Text = str | None
 
 Title = Annotated[
-    _Text, typer.Argument(metavar="[TITLE]", help="What is to be done; none: JSON lines on stdin.")
+    _Text, typer.Argument(metavar="[TITLE]", help="What to do; without it, JSON lines on stdin.")
 ]
 Ids = Annotated[
-    _Texts, typer.Argument(metavar="[ID]...", help="Work ids; none: JSON lines on stdin.")
+    _Texts, typer.Argument(metavar="[ID]...", help="Work ids; without any, JSON lines on stdin.")
 ]
 OneId = Annotated[str, typer.Argument(metavar="ID", help="A work id.")]
 MaybeId = Annotated[
-    _Text, typer.Argument(metavar="[ID]", help="A work id; none: all that have no parent.")
+    _Text, typer.Argument(metavar="[ID]", help="A work id; without it, all without a parent.")
 ]
-Said = Annotated[str, typer.Argument(metavar="TEXT|@FILE|-", help="What is to be said.")]
-Desc = Annotated[
-    _Text, typer.Option("--desc", metavar="TEXT|@FILE|-", help="A description, up to 32 KiB.")
-]
-Kind = Annotated[
-    _Text,
-    typer.Option("--kind", metavar="KIND", help="task bug feature epic chore question (task)."),
-]
-Priority = Annotated[
-    int | None, typer.Option("-p", "--priority", metavar="N", min=0, max=4, help="0 is first (2).")
-]
-NewTitle = Annotated[_Text, typer.Option("--title", metavar="TEXT", help="Another title.")]
-Label = Annotated[
-    _Texts, typer.Option("-l", "--label", metavar="LABEL", help="A label; repeatable.")
-]
-RmLabel = Annotated[
-    _Texts, typer.Option("--rm-label", metavar="LABEL", help="Take this label off; repeatable.")
-]
-Parent = Annotated[_Text, typer.Option("--parent", metavar="ID", help="The item it is a part of.")]
-BlockedBy = Annotated[
-    _Texts, typer.Option("--blocked-by", metavar="ID", help="What it waits on; repeatable.")
-]
-Rel = Annotated[str, typer.Option("--rel", metavar="REL", help="How it depends (blocked_by).")]
-Rm = Annotated[bool, typer.Option("--rm", help="Take the dependency away.")]
-Assignee = Annotated[_Text, typer.Option("--assignee", metavar="AGENT", help="Who should do it.")]
-Hold = Annotated[
-    _Text, typer.Option("--hold", metavar="REASON", help="Why it must wait; empty: no more.")
-]
-Defer = Annotated[
-    _Text, typer.Option("--defer-until", metavar="TIME", help="Not before then; empty: no more.")
-]
-Field = Annotated[
-    _Texts, typer.Option("--field", metavar="K=V", help="A field of your own; repeatable.")
-]
-Key = Annotated[
-    _Text, typer.Option("--key", metavar="KEY", help="Idempotency key: made once, for ever.")
-]
-Status = Annotated[
-    _Texts, typer.Option("--status", metavar="STATUS", help="Only with this status; repeatable.")
-]
-All = Annotated[bool, typer.Option("--all", help="Closed ones too.")]
-Conflicts = Annotated[
-    bool, typer.Option("--conflicts", help="Only with concurrent writes that lost.")
-]
-Most = Annotated[int | None, typer.Option("-n", "--lines", metavar="N", min=0, help="At most N.")]
-At = Annotated[_Text, typer.Option("--at", metavar="TIME", help="As it was then.")]
+Comment = Annotated[str, typer.Argument(metavar="TEXT|@FILE|-", help="The comment.")]
+Rel = Annotated[str, typer.Option("--rel", metavar="REL", help="The relation (blocked_by).")]
+Rm = Annotated[bool, typer.Option("--rm", help="Remove the dependency.")]
+At = Annotated[_Text, typer.Option("--at", metavar="TIME", help="Show the state at TIME.")]
 Claim = Annotated[bool, typer.Option("--claim", help="Claim the first one.")]
-Explain = Annotated[bool, typer.Option("--explain", help="Say why items are not ready.")]
-Steal = Annotated[
-    bool, typer.Option("--steal", help="Take it from an owner silent for 30 minutes.")
-]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Take it over from another session of yours.")
-]
-Reason = Annotated[_Text, typer.Option("--reason", metavar="TEXT", help="Why.")]
-Force = Annotated[bool, typer.Option("--force", help="Even if its status does not allow it.")]
-Resolution = Annotated[
-    _Text, typer.Option("--resolution", metavar="HOW", help="done cancelled duplicate (done).")
-]
-DupOf = Annotated[_Text, typer.Option("--dup-of", metavar="ID", help="A duplicate, of this item.")]
-Note = Annotated[
-    _Text, typer.Option("--note", metavar="TEXT", help="What is to be said, up to 4 KiB.")
-]
-ArtifactKind = Annotated[
-    str, typer.Option("--kind", metavar="KIND", help="commit branch pr diff log file url trace.")
-]
-Uri = Annotated[_Text, typer.Option("--uri", metavar="URI", help="Where it is.")]
-Name = Annotated[_Text, typer.Option("--name", metavar="NAME", help="What it is called.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Show why items are not ready.")]
+Reason = Annotated[_Text, typer.Option("--reason", metavar="TEXT", help="The reason.")]
 File = Annotated[
-    str, typer.Argument(metavar="FILE|-", help="What is to be imported; for tbd also a directory.")
+    str, typer.Argument(metavar="FILE|-", help="The file to import; for tbd also a directory.")
 ]
 Dir = Annotated[_Text, typer.Argument(metavar="[DIR]", help="For md: where the files go.")]
 From = Annotated[
-    str, typer.Option("--from", metavar="PROGRAM", help="What wrote it: beads or tbd.")
+    str, typer.Option("--from", metavar="PROGRAM", help="The program that wrote it: beads or tbd.")
 ]
 To = Annotated[
     str,
     typer.Option("--to", metavar="FORM", help="beads (JSON lines on stdout) or md (files in DIR)."),
 ]
 AllowSecret = Annotated[
-    bool, typer.Option("--allow-secret", help="Write it even if it looks like a credential.")
+    bool, typer.Option("--allow-secret", help="Accept text that looks like a credential.")
 ]
-Require = Annotated[
+
+_Label = Annotated[
+    _Texts, typer.Option("-l", "--label", metavar="LABEL", help="A label; repeatable.")
+]
+_Kind = Annotated[
     _Text,
-    typer.Option("--require", metavar="LEVEL", help="local, confirmed: else give it back, 69."),
+    typer.Option("--kind", metavar="KIND", help="task bug feature epic chore question (task)."),
 ]
-NoSync = Annotated[bool, typer.Option("--no-sync", help="Do not ask the remote: tentative.")]
+_Assignee = Annotated[
+    _Text, typer.Option("--assignee", metavar="AGENT", help="The agent that should do it.")
+]
+
+Fields = {
+    "desc": Annotated[
+        _Text, typer.Option("--desc", metavar="TEXT|@FILE|-", help="A description, up to 32 KiB.")
+    ],
+    "kind": _Kind,
+    "priority": Annotated[
+        int | None,
+        typer.Option("-p", "--priority", metavar="N", min=0, max=4, help="0 is most urgent (2)."),
+    ],
+    "label": _Label,
+    "parent": Annotated[
+        _Text, typer.Option("--parent", metavar="ID", help="The item it is a part of.")
+    ],
+    "assignee": _Assignee,
+    "field": Annotated[
+        _Texts, typer.Option("--field", metavar="K=V", help="A field of your own; repeatable.")
+    ],
+}
+Making = {
+    "blocked_by": Annotated[
+        _Texts, typer.Option("--blocked-by", metavar="ID", help="What it waits on; repeatable.")
+    ],
+    "key": Annotated[
+        _Text, typer.Option("--key", metavar="KEY", help="Idempotency key: create it only once.")
+    ],
+}
+Changes = {
+    "title": Annotated[_Text, typer.Option("--title", metavar="TEXT", help="A new title.")],
+    "rm_label": Annotated[
+        _Texts, typer.Option("--rm-label", metavar="LABEL", help="Remove this label; repeatable.")
+    ],
+    "hold": Annotated[
+        _Text, typer.Option("--hold", metavar="REASON", help="Put on hold; empty: end the hold.")
+    ],
+    "defer_until": Annotated[
+        _Text,
+        typer.Option("--defer-until", metavar="TIME", help="Defer it; empty: end the deferral."),
+    ],
+}
+Override = {
+    "force": Annotated[bool, typer.Option("--force", help="Override its status or its holder.")],
+    "allow_secret": AllowSecret,
+}
+Listing = {
+    "label": _Label,
+    "lines": Annotated[
+        int | None, typer.Option("-n", "--lines", metavar="N", min=0, help="At most N.")
+    ],
+    "at": At,
+}
+Selection = {
+    "status": Annotated[
+        _Texts,
+        typer.Option("--status", metavar="STATUS", help="Only with this status; repeatable."),
+    ],
+    "kind": _Kind,
+    "assignee": _Assignee,
+    "all_": Annotated[bool, typer.Option("--all", help="Closed ones, too.")],
+    "conflicts": Annotated[bool, typer.Option("--conflicts", help="Only items with conflicts.")],
+}
+Takeover = {
+    "steal": Annotated[
+        bool, typer.Option("--steal", help="Take it from an owner silent for 30 minutes.")
+    ],
+    "resume": Annotated[
+        bool, typer.Option("--resume", help="Take it over from another session of yours.")
+    ],
+    "reason": Reason,
+}
+Strength = {
+    "require": Annotated[
+        _Text,
+        typer.Option("--require", metavar="LEVEL", help="local, or confirmed: if not, exit 69."),
+    ],
+    "no_sync": Annotated[bool, typer.Option("--no-sync", help="Do not ask the remote: tentative.")],
+}
+Closing = {
+    "resolution": Annotated[
+        _Text,
+        typer.Option("--resolution", metavar="HOW", help="done cancelled duplicate (done)."),
+    ],
+    "dup_of": Annotated[
+        _Text, typer.Option("--dup-of", metavar="ID", help="The item it is a duplicate of.")
+    ],
+    "note": Annotated[_Text, typer.Option("--note", metavar="TEXT", help="A note, up to 4 KiB.")],
+}
+Artifact = {
+    "kind": Annotated[
+        str,
+        typer.Option("--kind", metavar="KIND", help="commit branch pr diff log file url trace."),
+    ],
+    "uri": Annotated[_Text, typer.Option("--uri", metavar="URI", help="Where it is.")],
+    "name": Annotated[_Text, typer.Option("--name", metavar="NAME", help="A name for it.")],
+}

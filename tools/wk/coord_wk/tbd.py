@@ -19,35 +19,17 @@ if TYPE_CHECKING:
 HELD = ("blocked", "deferred")
 FIELDS = frozenset(
     (
-        *(
-            "type",
-            "id",
-            "title",
-            "kind",
-            "status",
-            "priority",
-            "version",
-            "labels",
-            "dependencies",
-            "created_at",
-        ),
-        *(
-            "updated_at",
-            "closed_at",
-            "close_reason",
-            "assignee",
-            "created_by",
-            "parent_id",
-            "child_order_hints",
-        ),
-        *("due_date", "deferred_until", "spec_path", "external_issue_url", "extensions", "(text)"),
+        *("type", "id", "title", "kind", "status", "priority", "version", "labels"),
+        *("dependencies", "created_at", "updated_at", "closed_at", "close_reason", "assignee"),
+        *("created_by", "parent_id", "child_order_hints", "due_date", "deferred_until"),
+        *("spec_path", "external_issue_url", "extensions", "(text)"),
     )
 )
 """The text below the front matter is the record's `(text)`."""
 
 
 class _Loader(yaml.SafeLoader):
-    """As YAML 1.2 has it: `no` is a text, `010` too, and a time stays as it is written."""
+    """YAML 1.2: `no` and `010` are text, and times stay as they are written."""
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -63,23 +45,15 @@ for _tag, _pattern, _first in (
 
 
 def read(files: Iterable[tuple[str, bytes]]) -> Iterator[Foreign | BadData]:
-    """The records of Markdown files (name, content); of a file that is none, why."""
-    found = [_file(*one) for one in files]
-    waiting = {
-        src
-        for one in found
-        if isinstance(one, Foreign)
-        for src, rel, _ in one.edges
-        if rel == "blocked_by"
-    }
-    for one in found:
-        if (
-            isinstance(one, Foreign)
-            and one.name in waiting
-            and one.record.get("status") == "blocked"
-        ):
-            del one.given["hold"]  # it is blocked without
-        yield one
+    """The issues in Markdown files (name, content); the reason for a file without one."""
+    results = [_file(*file) for file in files]
+    issues = [result for result in results if isinstance(result, Foreign)]
+    edges = (edge for issue in issues for edge in issue.edges)
+    waiting = {src for src, relation, _ in edges if relation == "blocked_by"}
+    for issue in issues:
+        if issue.name in waiting and issue.record.get("status") == "blocked":
+            del issue.words["hold"]  # its dependencies block it
+    yield from results
 
 
 def _file(name: str, content: bytes) -> Foreign | BadData:
@@ -90,58 +64,58 @@ def _file(name: str, content: bytes) -> Foreign | BadData:
 
 
 def _record(content: bytes) -> Json:
-    """Raises ValueError with the reason it is none."""
+    """The record in a file. Raises ValueError."""
     lines = content.decode().split("\n")
     marks = [number for number, line in enumerate(lines) if line.rstrip() == "---"]
     if len(marks) < 2 or marks[0] != 0:
-        raise ValueError("has no front matter between two lines of ---")
+        raise ValueError("no front matter between two lines of ---")
     try:
-        record = yaml.load("\n".join(lines[1 : marks[1]]), _Loader)
+        head = yaml.load("\n".join(lines[1 : marks[1]]), _Loader)
     except (yaml.YAMLError, RecursionError) as reason:
-        raise ValueError(
-            f"its front matter is no YAML: {' '.join(str(reason).split())[:200]}"
-        ) from None
-    if not isinstance(record, dict):
-        raise ValueError("its front matter is no mapping")
-    record = {str(name): what for name, what in record.items()} | {
-        "(text)": "\n".join(lines[marks[1] + 1 :])
-    }
+        what = " ".join(str(reason).split())[:200]
+        raise ValueError(f"front matter is not YAML: {what}") from None
+    if not isinstance(head, dict):
+        raise ValueError("front matter is not a mapping")
+    record = {str(name): value for name, value in head.items()}
+    record["(text)"] = "\n".join(lines[marks[1] + 1 :])
     try:
         return codec.loads(codec.dumps(record))  # type: ignore[no-any-return]
     except (TypeError, RecursionError):
-        raise ValueError("its front matter has what JSON has not") from None
+        raise ValueError("front matter has values that JSON cannot represent") from None
 
 
 def item(record: Json, where: str = "") -> Foreign:
-    """What the record says, in our words."""
-    words = (record.get(name) for name in ("title", "(text)", "kind", "priority", "labels"))
-    one = Foreign("tbd", foreign.name_of(record.get("id")), where, record, foreign.given(*words))
-    one.notes += [f"field {brief(name)} is unknown, kept" for name in record if name not in FIELDS]
-    foreign.warnings(one, "kind", record.get("labels"))
-    _status(one)
-    foreign.defer(one, "deferred_until")
-    one.edges = list(_edges(one)) if one.name else []
-    return one
+    """The issue of a record."""
+    values = (record.get(name) for name in ("title", "(text)", "kind", "priority", "labels"))
+    name, words = foreign.name_of(record.get("id")), foreign.words(*values)
+    issue = Foreign("tbd", name, where, record, words)
+    issue.notes += [
+        f"unknown field {brief(field)}, kept" for field in record if field not in FIELDS
+    ]
+    foreign.note_differences(issue, "kind", record.get("labels"))
+    _take_status(issue)
+    foreign.defer(issue, "deferred_until")
+    issue.edges = list(_edges(issue)) if issue.name else []
+    return issue
 
 
-def _status(one: Foreign) -> None:
-    status, reason = one.record.get("status", "open"), one.record.get("close_reason")
+def _take_status(issue: Foreign) -> None:
+    status, reason = issue.record.get("status", "open"), issue.record.get("close_reason")
     if status == "closed":
-        one.closed = {
-            "resolution": "done",
-            **({"note": cut(reason, 4 * 1024)} if isinstance(reason, str) else {}),
-        }
+        note = {"note": cut(reason, 4 * 1024)} if isinstance(reason, str) else {}
+        issue.closed = {"resolution": "done", **note}
     elif status in HELD:
-        one.given["hold"] = f"{status} in tbd"
+        issue.words["hold"] = f"{status} in tbd"
     elif status == "in_progress":
-        one.notes.append("status in_progress: nobody holds it here, so it is open")
+        issue.notes.append("status in_progress: nobody holds it here, so it is open")
     elif status != "open":
-        one.reports.append(f"status {brief(status)} is unknown, taken for open")
+        issue.reports.append(f"unknown status {brief(status)}, imported as open")
 
 
-def _edges(one: Foreign) -> Iterator[tuple[str, str, str]]:
-    """A dependency there names what waits, not what is waited on."""
-    name, parent, deps = one.name or "", one.record.get("parent_id"), one.record.get("dependencies")
+def _edges(issue: Foreign) -> Iterator[tuple[str, str, str]]:
+    """A dependency of tbd names the issue that waits, not the one it waits on."""
+    name, record = issue.name or "", issue.record
+    parent, deps = record.get("parent_id"), record.get("dependencies")
     if isinstance(parent, str):
         yield name, "parent", parent
     for dep in deps if isinstance(deps, list) else ():
@@ -150,5 +124,6 @@ def _edges(one: Foreign) -> Iterator[tuple[str, str, str]]:
         if dep.get("type") == "blocks":
             yield dep["target"], "blocked_by", name
             continue
-        one.reports.append(f"dependency {brief(dep.get('type'))} is unknown, taken for relates_to")
+        kind = brief(dep.get("type"))
+        issue.reports.append(f"unknown dependency {kind}, imported as relates_to")
         yield name, "relates_to", dep["target"]

@@ -1,27 +1,31 @@
-"""The items of this call's store, and the one way to change one: look, decide and append under one lock."""
+"""The items of a call's store, and the transaction in which one is looked at and changed."""
 
 from __future__ import annotations
 
-from coord_envelope import Event, No, Usage, codec, world
+from coord_envelope import Event, codec, world
+from coord_envelope.platform import contextmanager
 from coord_kernel.cli import values
-from coord_kernel.views.view import Snapshot, View
+from coord_kernel.views.view import View
 from coord_wk import fold
 from coord_wk.items import Items
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
-
+    from coord_kernel.journal.transaction import Transaction
+    from coord_kernel.rules.claims import Claim, Owner
 
 WORK = ("work_id", "refs.work_id")
-"""Where a line on stdin has an item's id."""
+"""The fields of a line on stdin that may hold an item's id."""
 SILENT_MS = 30 * 60 * 1000
-"""After this long without an event of its owner a claim may be stolen."""
+"""A claim may be stolen when its owner has written no event for this long."""
 
 
 class Work:
-    """Work items of one store."""
+    """The work items of one store."""
 
     def __init__(self, call: Call, allow_secret: bool = False) -> None:
         self._call, self._allow_secret = call, allow_secret
@@ -29,11 +33,11 @@ class Work:
         call.out.id_ref = "work_id"
 
     def items(self, at: str | None = None) -> Items:
-        """The items as they are, or as they were at a time."""
+        """The items now, or as they were at a time."""
         if at is None:
-            return Items(self._view.refresh(), world.format_ts(world.now_ms()))
+            return Items.current(self._view)
         then = values.moment(at)
-        return Items(Snapshot(fold, self._call.journal.replay(until=then)), then)
+        return Items.at(self._call.journal.replay(until=then), then)
 
     @contextmanager
     def transaction(self) -> Iterator[tuple[Transaction, Items]]:
@@ -42,41 +46,25 @@ class Work:
         with self._call.transaction(self._allow_secret) as t:
             yield t, self.items()
 
-    def resolve(self, text: str, items: Items) -> str:
-        """The item's full id, for a full or short one or a foreign alias. Raises No, Usage: never a guess.
-
-        An id is that item's, whatever is another's alias; an alias stands over the bare ending of an id.
-        """
-        if items.state(text):
-            return items.name(text)
-        short = text.startswith("wk-")
-        found = items.ending(text) if short else items.aliased(text)
-        found = found or (items.aliased(text) if short else items.ending(text))
-        if len(found) > 1:
-            raise Usage(f"{text} is ambiguous: {' '.join(sorted(found))}", todo="give the full id")
-        if not found:
-            raise No("no such work item", where=text)
-        return found[0]
-
-    def mine(self, claim: Json) -> bool:
-        """Is this claim this session's, in this store, whatever its replica was called then?"""
+    def mine(self, claim: Claim | Owner) -> bool:
+        """Is this claim this session's, in this store, whatever replica id the store had then?"""
         actor = self._call.actor()
         ours = (claim["agent"], claim["session"]) == (actor["agent_id"], actor.get("session_id"))
         return ours and claim["replica"] in self._call.journal.store.replicas()
 
     def again(self, event_id: str, draft: Json) -> Event | None:
-        """The event, if this agent said with it what the draft says, whatever claim it was about."""
-        found = self._call.event(event_id)
-        by = self._call.actor()["agent_id"]
-        if not found or (found["type"], found["actor"]["agent_id"]) != (draft["type"], by):
+        """The event, if this agent wrote it and it says what the draft says, about any claim."""
+        event = self._call.event(event_id)
+        agent = self._call.actor()["agent_id"]
+        if not event or (event["type"], event["actor"]["agent_id"]) != (draft["type"], agent):
             return None
-        there, here = (
+        before, now = (
             {name: value for name, value in body.items() if name != "claim"}
-            for body in (found["body"], draft["body"])
+            for body in (event["body"], draft["body"])
         )
-        return found if codec.same(there, here) else None
+        return event if codec.same(before, now) else None
 
     def silent(self, agent: str) -> bool:
-        """Was nothing heard of the agent for 30 minutes?"""
+        """Has the agent written no event for 30 minutes?"""
         since = world.format_ts(world.now_ms() - SILENT_MS)
         return (self._call.journal.last_seen(agent) or "") <= since
