@@ -36,8 +36,8 @@ POLL_MS = 50
 class Follower:
     """Reads the events after a cursor. A stream that appears later is read from its beginning.
 
-    `reached` is the cursor after every event that was given out and whose successor was asked for;
-    never after one that was only read ahead. So it may be saved whenever reading stops.
+    `reached` is the cursor after every event that was given out and whose successor was asked for.
+    Events that were only read ahead are not in it, so it may be saved whenever reading stops.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Follower:
     def batch(
         self, wanted: Filter | None = None, signals: _Signals | None = None
     ) -> Iterator[Event]:
-        """The events not read yet, by event_id. One that arrives later is in a later batch."""
+        """The events not read yet, by event_id. What arrives later is in a later batch."""
         for event in self._redactions.apply_all(merge(map(events, self._streams()))):
             if wanted is None or wanted(event):
                 yield event

@@ -266,7 +266,7 @@ class Stream:
         return f"belongs to writer {item['writer'][:80]!r}, not to this stream"
 
     def misfit(self, item: Event) -> str | None:
-        """Why this event cannot follow the last one that joined; None if it can."""
+        """Why this event cannot join the stream; None if it can."""
         if item["seq"] <= self.seq:
             return f"seq {item['seq']} follows {self.seq}: a copy or a fork"
         return None if item.id > self.last_id else f"event_id {item.id} is not after {self.last_id}"
