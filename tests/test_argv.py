@@ -106,6 +106,7 @@ def command_lines(
     options: argv.Options, arguments: argv.Arguments, required: Sequence[str]
 ) -> Lines:
     """What must be given, and other words, many of them options that are known; in any order."""
+    options = {**argv.COMMON, **options}
     counts = [one for one, (_, kind) in options.items() if isinstance(kind, tuple)]
     spellings = st.sampled_from(sorted(options) + counts * 4)
     pairs = spellings.flatmap(
