@@ -301,8 +301,8 @@ def test_what_was_published_without_the_remote_is_sent_later(shell: Shell, other
 
 
 @pytest.mark.parametrize("argv", [["true"], ["sh", "-c", "read line; echo '{\"cursor\":{}}'"]])
-def test_the_other_end_that_goes_is_unreachable(argv: list[str]) -> None:
-    with pytest.raises(Unreachable, match="the other end of the bus is gone"):
+def test_a_server_that_is_gone_is_unreachable(argv: list[str]) -> None:
+    with pytest.raises(Unreachable, match="the server of the bus is gone"):
         Taken(StdioBus(argv).subscribe(None, Cursor()))
 
 
@@ -326,7 +326,7 @@ def test_a_bad_request_is_a_fault_and_the_next_one_is_answered(shell: Shell, req
 def test_a_subscription_through_pipes_ends_with_its_reader(shell: Shell) -> None:
     subscription = StdioBus(SERVE).subscribe(None, Cursor())
     assert next(subscription).events == []
-    subscription.close()  # type: ignore[attr-defined]  # waits for the other end
+    subscription.close()  # type: ignore[attr-defined]  # waits for the server
 
 
 def test_without_a_store_the_server_says_so(shell: Shell) -> None:

@@ -1,11 +1,12 @@
-"""The bus: publish an event, subscribe to what comes, take a snapshot. The same words on every backend.
+"""The bus: publish an event, take a snapshot, subscribe. The same three calls on every backend.
 
-    publish(draft)               the event, when it is on the disk here
-    snapshot(wanted, after)      what is there behind a cursor, in batches; then it ends
-    subscribe(wanted, after)     the same, and then what comes; it does not end
+    publish(draft)               the event, as soon as it is on the disk of the store
+    snapshot(wanted, after)      the events after a cursor, in batches; then it ends
+    subscribe(wanted, after)     the same, then new events as they arrive; it does not end
 
-A Batch has events, the cursor behind them, and the gaps found on the way. At least once; in order for each writer, no
-order between writers. `FileBus` is a store, `GitBus` a store that syncs; `bus_stdio` reaches either through pipes.
+A Batch has events, the cursor after them, and the gaps among them. Delivery is at least once, in
+order for each writer, without an order between writers. `FileBus` is a store, `GitBus` a store that
+syncs with a remote; `stdio.StdioBus` reaches either through pipes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from coord_kernel.streams.follow import Follower
 
     class Bus(Protocol):
-        """What every backend does."""
+        """The calls of every backend."""
 
         def publish(self, draft: Json) -> Event: ...
         def snapshot(self, wanted: Filter | None, after: Cursor) -> Iterator[Batch]: ...
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
 
 
 MOST = 1000
-"""Events in a batch."""
+"""Most events of a batch."""
 
 
 class Batch:
-    """Wanted events, oldest first; the cursor behind them and what was not wanted; the holes among them."""
+    """Wanted events, oldest first; the cursor after them and the unwanted ones; the gaps."""
 
     __slots__ = ("cursor", "events", "gaps")
 
@@ -47,31 +48,32 @@ class Batch:
         self.events: list[Event] = []
         self.cursor = Cursor()
         self.gaps: list[Json] = []
-        """Each `{stream, from, to}`: these seqs are not here. Should they come, they come in a later batch."""
+        """Each `{stream, from, to}`: seqs that are missing. If they arrive, a later batch has them."""
 
 
 class FileBus:
-    """The events of a store on this disk."""
+    """A store on this disk."""
 
     def __init__(self, journal: Journal, actor: Json) -> None:
         self.journal, self._actor = journal, actor
 
     def publish(self, draft: Json) -> Event:
-        """Append it, and return it when it is on the disk. Raises as `append.append`."""
-        (done,) = self.journal.append(self._actor, [draft])
-        return done
+        """Append the event, and return it when it is on the disk. Raises as `Transaction`."""
+        (event,) = self.journal.append(self._actor, [draft])
+        return event
 
     def snapshot(self, wanted: Filter | None, after: Cursor) -> Iterator[Batch]:
-        """What is there behind the cursor. At least one batch; the last one's cursor is behind everything."""
+        """The events after the cursor: at least one batch; the last one's cursor is after all."""
         follower = self.journal.follow(after, live=False)
         yield from _cut(follower, follower.batch(), wanted)
 
     def subscribe(
         self, wanted: Filter | None, after: Cursor, also: int | None = None
     ) -> Iterator[Batch]:
-        """What is there, and what comes. Ends as `Follower.batches`, and never by itself if stdout's reader stays.
+        """The events after the cursor, and new ones as they arrive.
 
-        A batch for each wake-up, which may be empty; `also` is a descriptor of the caller's that wakes it too.
+        Ends as `Follower.batches`, and not as long as stdout has a reader. Yields a batch for each
+        wake-up, which may be empty; `also` is a descriptor of the caller's that wakes it, too.
         """
         follower = self.journal.follow(after, live=False)
         for batch in follower.batches(also=also):
@@ -79,32 +81,35 @@ class FileBus:
 
 
 class GitBus(FileBus):
-    """The events of a store that exchanges them with others through a git remote."""
+    """A store that exchanges events with others through a git remote."""
 
     def __init__(
         self, journal: Journal, actor: Json, remote: str | None = None, interval_s: float = 30.0
     ) -> None:
-        """With this remote, or the configured one."""
+        """`remote`: a name, path or URL; the configured remote by default."""
         super().__init__(journal, actor)
         self._remote, self._interval_s, self._synced = remote, interval_s, float("-inf")
         self.trouble: Fault | None = None
-        """Why the last sync failed: what was published then is here, and not there yet. The next one sends it."""
+        """Why the last sync failed. What was published is in the store; the next sync sends it."""
 
     def publish(self, draft: Json) -> Event:
-        """Append it here, which is the ack; then try to sync."""
-        done = super().publish(draft)
+        """Append the event, which is the ack, and try to sync."""
+        event = super().publish(draft)
         self._sync()
-        return done
+        return event
 
     def snapshot(self, wanted: Filter | None, after: Cursor) -> Iterator[Batch]:
-        """What is there, after a sync."""
+        """The events after the cursor, when a sync was tried."""
         self._sync()
         yield from super().snapshot(wanted, after)
 
     def subscribe(
         self, wanted: Filter | None, after: Cursor, also: int | None = None
     ) -> Iterator[Batch]:
-        """What is there and what comes, with a sync at each interval, while which nothing is given out."""
+        """The events after the cursor and new ones, with a sync at each interval.
+
+        Nothing is delivered during a sync.
+        """
         follower = self.journal.follow(after, live=False)
         self._sync()
         for batch in follower.batches(also=also, within=lambda: max(self._left_s(), 0) * 1000):
@@ -126,24 +131,23 @@ class GitBus(FileBus):
         self._synced = time.monotonic()
 
 
-def _cut(follower: Follower, found: Iterable[Event], wanted: Filter | None) -> Iterator[Batch]:
-    """What a follower reads, as batches of at most `MOST` events; the last one may be empty."""
+def _cut(follower: Follower, events: Iterable[Event], wanted: Filter | None) -> Iterator[Batch]:
+    """Events of a follower as batches of at most `MOST`; the last one may be empty."""
     batch, vouched = Batch(), Cursor(follower.reached)
-    for one in found:
+    for event in events:
         if len(batch.events) == MOST:
             yield _ended(batch, follower, vouched)
             batch, vouched = Batch(), Cursor(follower.reached)
-        seen = follower.reached.get(one.stream, 0)
-        if (
-            one["seq"] > seen + 1 and "!" not in one.stream
-        ):  # a fork begins anywhere, and skips what its author has
-            batch.gaps.append({"stream": one.stream, "from": seen + 1, "to": one["seq"] - 1})
-        if wanted is None or wanted(one):
-            batch.events.append(one)
+        seen, seq = follower.reached.get(event.stream, 0), event["seq"]
+        # A fork begins anywhere, and leaves out what its author's stream has.
+        if seq > seen + 1 and "!" not in event.stream:
+            batch.gaps.append({"stream": event.stream, "from": seen + 1, "to": seq - 1})
+        if wanted is None or wanted(event):
+            batch.events.append(event)
     yield _ended(batch, follower, vouched)
 
 
 def _ended(batch: Batch, follower: Follower, vouched: Cursor) -> Batch:
-    follower.make_durable(vouched)  # a cursor may be saved, and must not outlive what it passes
+    follower.make_durable(vouched)  # the cursor may be saved: what it passes is on the disk
     batch.cursor = Cursor(follower.reached)
     return batch

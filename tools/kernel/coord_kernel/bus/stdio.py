@@ -1,6 +1,6 @@
-"""The bus through a pair of pipes: `python -m coord_kernel.cli.serve` serves this directory's store on them.
+"""The bus through a pair of pipes, on which `python -m coord_kernel.cli.serve` serves a store.
 
-Requests and answers are JSON objects, one a line; spec/bus.md has them. An event travels as its own bytes.
+Requests and answers are JSON objects, one a line (spec/bus.md). An event is sent as its own bytes.
 """
 
 from __future__ import annotations
@@ -25,14 +25,17 @@ _EVENT = b',"event":'
 
 
 class StdioBus:
-    """The bus that a command serves on its stdin and stdout, on this machine or (`ssh HOST …`) on another."""
+    """The bus that a command serves on its stdin and stdout, here or (`ssh HOST …`) elsewhere."""
 
     def __init__(self, argv: Sequence[str]) -> None:
-        """Each call starts it anew, so a subscription is in nobody's way."""
+        """Each call starts the command again, so that a subscription blocks no other call."""
         self._argv = argv
 
     def publish(self, draft: Json) -> Event:
-        """The event, when it is on the disk over there. Raises its faults; Unreachable: whether it is, is unknown."""
+        """The event, when it is on the server's disk.
+
+        Raises the server's faults; Unreachable: it is unknown whether the event was written.
+        """
         (batch,) = self._ask({"op": "publish", "draft": draft})
         return batch.events[0]
 
@@ -40,98 +43,91 @@ class StdioBus:
         yield from self._ask(_request("snapshot", wanted, after))
 
     def subscribe(self, wanted: Filter | None, after: Cursor) -> Iterator[Batch]:
-        """Raises Unreachable when the other end is gone: begin again behind the last batch's cursor."""
+        """Raises Unreachable if the server is gone: begin again after the last batch's cursor."""
         yield from self._ask(_request("subscribe", wanted, after))
 
     def _ask(self, request: Json) -> Iterator[Batch]:
         import subprocess
 
-        other = subprocess.Popen(self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        server = subprocess.Popen(self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
-            assert other.stdin
-            other.stdin.write(codec.dumps(request) + b"\n")
-            other.stdin.flush()
-            yield from _answers(other)
+            assert server.stdin
+            server.stdin.write(codec.dumps(request) + b"\n")
+            server.stdin.flush()
+            yield from _answers(server)
         except BrokenPipeError:
-            raise Unreachable("the other end of the bus is gone", where=self._argv[0]) from None
+            raise Unreachable("the server of the bus is gone", where=self._argv[0]) from None
         finally:
-            _close(other)
+            _close(server)
 
 
 def _request(op: str, wanted: Filter | None, after: Cursor) -> Json:
     return {"op": op, "filter": wanted.said if wanted else {}, "cursor": after}
 
 
-def _answers(other: Popen[bytes]) -> Iterator[Batch]:
-    assert other.stdout
+def _answers(server: Popen[bytes]) -> Iterator[Batch]:
+    assert server.stdout
     batch = Batch()
-    for line in other.stdout:
+    for line in server.stdout:
         if not line.endswith(b"}\n"):
-            break  # it died in the middle of it
+            break  # it died in the middle of a line
         if line.startswith(b'{"stream":'):
             head, _, raw = line[:-2].partition(_EVENT)
-            batch.events.append(
-                Event(raw, codec.loads(raw), codec.loads(head + b"}")["stream"])
-            )  # may have a $dup
+            stream = codec.loads(head + b"}")["stream"]
+            batch.events.append(Event(raw, codec.loads(raw), stream))  # may have a $dup
             continue
-        said = codec.loads(line)
-        if "gap" in said:
-            batch.gaps.append(said["gap"])
-        elif "cursor" in said:
-            batch.cursor = Cursor(said["cursor"])
+        answer = codec.loads(line)
+        if "gap" in answer:
+            batch.gaps.append(answer["gap"])
+        elif "cursor" in answer:
+            batch.cursor = Cursor(answer["cursor"])
             yield batch
             batch = Batch()
-        elif "fault" in said:
-            raise _fault(said["fault"])
+        elif "fault" in answer:
+            raise _fault(answer["fault"])
         else:
             return
-    raise Unreachable("the other end of the bus is gone", where=str(other.args[0]))  # type: ignore[index]
+    raise Unreachable("the server of the bus is gone", where=str(server.args[0]))  # type: ignore[index]
 
 
-def _fault(said: Json) -> Fault:
-    fault = Fault(said["what"], said["where"], said["todo"])
-    fault.status = said["status"]
+def _fault(fields: Json) -> Fault:
+    fault = Fault(fields["what"], fields["where"], fields["todo"])
+    fault.status = fields["status"]
     return fault
 
 
-def _close(other: Popen[bytes]) -> None:
-    for pipe in (other.stdin, other.stdout):
+def _close(server: Popen[bytes]) -> None:
+    for pipe in (server.stdin, server.stdout):
         if pipe:
-            with suppress(BrokenPipeError):  # it was gone before it had read what we asked
+            with suppress(BrokenPipeError):  # it was gone before it had read the request
                 pipe.close()
-    other.wait()
+    server.wait()
 
 
 def serve(bus: FileBus, request: bytes) -> None:
-    """Answer one request on stdout. A subscription ends when stdin does, or anything more comes on it."""
+    """Answer one request on stdout. A subscription ends when stdin has more to read, or ends."""
     try:
-        for batch in _found(bus, request):
+        for batch in _batches(bus, request):
             rows = [
-                codec.dumps({"stream": one.stream})[:-1] + _EVENT + one.raw + b"}"
-                for one in batch.events
+                codec.dumps({"stream": event.stream})[:-1] + _EVENT + event.raw + b"}"
+                for event in batch.events
             ]
             rows += [codec.dumps({"gap": gap}) for gap in batch.gaps]
-            write_all(
-                1, b"".join(row + b"\n" for row in (*rows, codec.dumps({"cursor": batch.cursor})))
-            )
+            rows.append(codec.dumps({"cursor": batch.cursor}))
+            write_all(1, b"".join(row + b"\n" for row in rows))
         write_all(1, b'{"end":true}\n')
     except Fault as fault:
-        words = {
-            "status": fault.status,
-            "where": fault.where,
-            "what": fault.what,
-            "todo": fault.todo,
-        }
-        write_all(1, codec.dumps({"fault": words}) + b"\n")
+        fields = {name: getattr(fault, name) for name in ("status", "where", "what", "todo")}
+        write_all(1, codec.dumps({"fault": fields}) + b"\n")
 
 
-def _found(bus: FileBus, request: bytes) -> Iterator[Batch]:
+def _batches(bus: FileBus, request: bytes) -> Iterator[Batch]:
     try:
         asked = codec.loads(request)
         op, wanted = asked["op"], Filter(**asked.get("filter", {}))
         after = Cursor({str(stream): int(seq) for stream, seq in asked.get("cursor", {}).items()})
     except (ValueError, TypeError, KeyError, AttributeError) as reason:
-        raise BadData(f"no request of a bus: {reason}") from None
+        raise BadData(f"not a valid request: {reason}") from None
     if op == "publish":
         batch = Batch()
         batch.events.append(bus.publish(asked.get("draft", {})))
@@ -144,7 +140,7 @@ def _found(bus: FileBus, request: bytes) -> Iterator[Batch]:
             if _hung_up():
                 return
     else:
-        raise BadData(f"{op!r} is no request of a bus", todo="publish, snapshot or subscribe")
+        raise BadData(f"unknown op {op!r}", todo="publish, snapshot or subscribe")
 
 
 def _hung_up() -> bool:
