@@ -1,4 +1,4 @@
-"""`ev consume`: each event that matches is done, its outcome is told once, and nothing feeds itself."""
+"""`ev consume`: each event that matches is done, its result is emitted once, and nothing feeds itself."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_an_event_is_done_and_its_result_told_once(shell: Shell) -> None:
     assert (job["cause"], told["refs"]["run_id"]) == (first, job["event_id"])
     assert once(shell) == []
     (shell.cwd / ".coord/local/cursors/consume.c.json").unlink()
-    assert once(shell) == [], "what is told is known by its key, not by the cursor"
+    assert once(shell) == [], "a result is found by its key, not by the cursor"
     assert len(kinds(shell, "run.requested")) == 1
     check_invariants(open_store(shell.cwd))
 
@@ -410,10 +410,10 @@ def test_what_another_store_has_begun_is_that_stores_to_finish(
     write(there, sh("seq 3000"))
     there(f"ev sync --with {shell.cwd}")
     done = there("ev consume c.toml --once", expect=75)
-    assert f"ev: {event}: its job is another store's; sync, and start again\n" in done.err
+    assert f"ev: {event}: its job belongs to another store; sync, and start again\n" in done.err
     shell("run worker --once --cap consumer-c --as c")
     there(f"ev sync --with {shell.cwd}")
-    assert "another store's" in there("ev consume c.toml --once", expect=75).err, (
+    assert "another store" in there("ev consume c.toml --once", expect=75).err, (
         "its output is not here"
     )
     (told,) = once(shell)
@@ -454,7 +454,7 @@ def test_a_hostile_event_does_no_harm_to_the_consumer(shell: Shell) -> None:
 
 
 def test_two_processes_of_one_consumer_tell_one_result(shell: Shell) -> None:
-    """One that told it in other words (the file had changed) was taken for a failure by the other."""
+    """History: a result in other words (the file had changed) was a failure to the other process."""
     write(shell, sh("echo $RUN_ID"))
     ids = {todo(shell) for _ in range(3)}
     shell('sed \'s/job.done"/&\\ntext = "{{stdout}}!"/\' c.toml >d.toml')

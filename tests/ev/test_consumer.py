@@ -64,35 +64,41 @@ def test_a_right_file_has_no_mistake(store: Path) -> None:
 
 WRONG = [
     ("", "name: is missing; as name = \"reviewer\""),
-    ('name = "A b"', "name: 'A b' is no name; use a-z 0-9 . _ -, up to 54"),
+    ('name = "A b"', "name: not a valid name: 'A b'; use a-z 0-9 . _ -, up to 54"),
     ("name = 7", 'name: is not a string; as name = "reviewer"'),
-    ('nam = "x"', "nam: is no key of this file; there are name, match, run, gate, emit"),
+    ('nam = "x"', "nam: unknown key; valid keys: name, match, run, gate, emit"),
     ("match = 1", "match: is not a table"),
     ("", '[match] types: is missing; as types = ["ci.*"]'),
     ('[match]\ntypes = "a.b"', '[match] types: is not a list of strings; as types = ["ci.*"]'),
     ("[match]\ntypes = []", '[match] types: is not a list of strings; as types = ["ci.*"]'),
-    ('[match]\nagents = ["a b"]', "[match] agents: 'a b' is not agent|human|bridge:NAME"),
-    ('[match]\nsince = "yesterday"', "[match] since: 'yesterday' is no time; 2026-01-17, "),
-    ('[match]\nwhere = "x"', "[match] where: is no key of this file; there are since, types,"),
+    ('[match]\nagents = ["a b"]', "[match] agents: not a valid address: 'a b'; use agent|human|bridge:NAME"),
+    ('[match]\nsince = "yesterday"', "[match] since: not a valid time: 'yesterday'; use 2026-01-17, "),
+    ('[match]\nwhere = "x"', "[match] where: unknown key; valid keys: since, types,"),
     ("", '[run] argv: is missing; as argv = ["llm", "{{body.text}}"]'),
     ('[run]\nargv = ["a", 1]', '[run] argv: is not a list of strings; as argv = ["llm", "{{body.text}}"]'),
-    ('[run]\nargv = ["{{body.x}}"]', "[run] argv[0]: the program's name is a template; name it, so that no event can"),
+    ('[run]\nargv = ["{{body.x}}"]',
+     "[run] argv[0]: the program's name is a template; write the name itself, so that no event"),
     ('[run]\nargv = ["a", "-{{body.x}}"]', "[run] argv[1]: '-{{body.x}}' lets an event choose an option; use"),
     ('[run]\nargv = ["a", "{{body.x"]', "[run] argv[1]: line 1 of the template: unexpected end of template"),
     ('[run]\nstdin = "{% if %}"', "[run] stdin: line 1 of the template: Expected an expression"),
     ("[run]\nconcurrency = 0", "[run] concurrency: is not a whole number from 1"),
     ("[run]\nmax_attempts = true", "[run] max_attempts: is not a whole number from 1"),
-    ('[run]\ntimeout = "5 minutes"', "[run] timeout: 5 minutes: is no time from 1 ms to 366 d; 500ms 60s 10m 2h 1d"),
+    ('[run]\ntimeout = "5 minutes"',
+     "[run] timeout: not a valid time: timeout 5 minutes; from 1ms to 366d, as 500ms"),
     ("[run]\nenv = { A = 1 }", '[run] env: is not a table of strings; as env = { LANG = "C" }'),
     ('[run]\nschema = "none.json"', "[run] schema: none.json: no such file or directory"),
-    ('[run]\nschema = "c.toml"', "[run] schema: c.toml: is no JSON: "),
-    ('[run]\nschema = "/etc/passwd"', "[run] schema: /etc/passwd: is not below the consumer's file; only"),
+    ('[run]\nschema = "c.toml"', "[run] schema: c.toml: not valid JSON: "),
+    ('[run]\nschema = "/etc/passwd"',
+     "[run] schema: /etc/passwd: outside the directory of the consumer's file; only"),
     ("[gate]", '[gate] argv: is missing; as argv = ["./check.sh"]'),
     ("[emit]", '[emit] type: is missing; as type = "review.done"'),
-    ('[emit]\ntype = "Review"', "[emit] type: type 'Review' is not namespace.verb in lower case"),
-    ('[emit]\ntype = "work.done"', "[emit] type: work.done is the kernel's; take a type of your own, as ci.diff"),
-    ('[emit]\nto = ["group:x"]', "[emit] to: group:x is reached by msg send only; name its members, or chan:NAME"),
-    ('[emit]\ntype = "a.b"\nto = ["gpu:1"]', "[emit] to: 'gpu:1' is not agent|human|bridge|group|queue|chan:NAME"),
+    ('[emit]\ntype = "Review"', "[emit] type: not a valid type: 'Review'; use namespace.verb"),
+    ('[emit]\ntype = "work.done"',
+     "[emit] type: work.done is reserved for the kernel; use a type of your own, as ci.diff"),
+    ('[emit]\nto = ["group:x"]',
+     "[emit] to: group:x: groups work with `msg send` only; name its members, or chan:NAME"),
+    ('[emit]\ntype = "a.b"\nto = ["gpu:1"]',
+     "[emit] to: not a valid address: 'gpu:1'; use agent|human|bridge|group|queue|chan:NAME"),
 ]  # fmt: skip
 
 
@@ -103,7 +109,7 @@ def test_a_mistake_is_one_line_that_says_what_where_and_what_to_do(
     assert [one for one in mistakes(store, text) if one.startswith(line)]
 
 
-def test_all_mistakes_are_told_and_nothing_is_run(shell: Shell, repo: Path) -> None:
+def test_all_mistakes_are_reported_and_nothing_is_run(shell: Shell, repo: Path) -> None:
     (repo / "c.toml").write_text('name = "A b"\n[run]\nargv = []\nconcurrency = 0\n')
     done = shell("ev consume c.toml --once", expect=65)
     assert [line.split(": ")[2] for line in done.err.splitlines()] == [
@@ -112,10 +118,11 @@ def test_all_mistakes_are_told_and_nothing_is_run(shell: Shell, repo: Path) -> N
     assert shell("ev replay").out == ""
 
 
-def test_a_file_that_is_no_toml_or_not_there_is_said(shell: Shell, repo: Path) -> None:
+def test_a_file_that_is_not_toml_or_missing_is_reported(shell: Shell, repo: Path) -> None:
     (repo / "c.toml").write_text("name = \n")
     assert (
-        "c.toml: is no TOML: Invalid value (at line 1" in shell("ev consume c.toml", expect=65).err
+        "c.toml: not valid TOML: Invalid value (at line 1"
+        in shell("ev consume c.toml", expect=65).err
     )
     assert (
         shell("ev consume none.toml", expect=74).err == "ev: none.toml: no such file or directory\n"
@@ -133,12 +140,12 @@ def test_an_event_is_inserted_and_never_read_as_a_template(store: Path) -> None:
     [
         ('["a", "{{body.t}}"]', "--exec=x", "would be an option"),
         ('["a", "{{body.t}}", "--"]', "-x", "would be an option"),
-        ('["a", " {{body.t}}"]', "x\0y", "has a NUL"),
+        ('["a", " {{body.t}}"]', "x\0y", "contains a NUL"),
         ('["a", "{{body.t}}"]', "x" * 41_000, "more than 40,960"),
         ('["a", "{{body.t * 30}}"]', "x" * 40_000, "more than 1,048,576"),
     ],
 )
-def test_a_word_that_is_none_is_refused(store: Path, argv: str, title: str, why: str) -> None:
+def test_an_invalid_word_is_refused(store: Path, argv: str, title: str, why: str) -> None:
     with pytest.raises(BadData, match=why):
         words(store, argv, t=title)
 

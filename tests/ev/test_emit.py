@@ -39,10 +39,10 @@ def test_type_alone_does_not_read_stdin(shell: Shell) -> None:
         ("not json", "line 2: not JSON"),
         ("[]", "line 2: not a JSON object"),
         ('{"body":{}}', "line 2: type is missing"),
-        ('{"type":"Bad","body":{}}', "line 2: type 'Bad' is not"),
-        ('{"type":"nodot"}', "is not namespace.verb"),
+        ('{"type":"Bad","body":{}}', "line 2: not a valid type: 'Bad'; use"),
+        ('{"type":"nodot"}', "not a valid type: 'nodot'; use namespace.verb"),
         ('{"type":"a.b","body":[]}', "body is not a JSON object"),
-        ('{"type":"a.b","to":"robot:x"}', "line 2: to: 'robot:x' is not"),
+        ('{"type":"a.b","to":"robot:x"}', "line 2: to: not a valid address: 'robot:x'; use"),
         ('{"type":"a.b","to":[]}', "to is not a list"),
         ('{"type":"a.b","refs":{"a":1}}', "refs is not"),
         ('{"type":"a.b","seq":7}', "seq is set by the journal"),
@@ -55,7 +55,7 @@ def test_type_alone_does_not_read_stdin(shell: Shell) -> None:
         ('{"type":"a.b","body":{"x":"%s"}}' % ("x" * 70_000), "more than 65,536"),
         ('{"type":"a.b","body":{"x":"%s"}}' % ("x" * 1_100_000), "longer than 1,048,576"),
         ('{"type":"a.b","body":{"token":"ghp_%s"}}' % ("a" * 36), "credential"),
-        ('{"type":"work.nope"}', "the kernel has no type work.nope"),
+        ('{"type":"work.nope"}', "unknown kernel type 'work.nope'"),
         ('{"type":"work.created","body":{}}', "'title' is a required property"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else None,
@@ -89,7 +89,10 @@ def test_an_unknown_agent_form_in_the_environment_is_65(shell: Shell) -> None:
 
 
 def test_no_agent_and_no_terminal_is_usage(shell: Shell) -> None:
-    assert "--as NAME, or set COORD_AGENT" in shell("ev emit a.b", expect=2, COORD_AGENT="").err
+    assert (
+        "no agent name; set COORD_AGENT or use --as NAME"
+        in shell("ev emit a.b", expect=2, COORD_AGENT="").err
+    )
 
 
 def test_a_missing_store_says_how_to_make_one(shell: Shell) -> None:
@@ -183,7 +186,7 @@ def test_a_dup_is_printed_as_the_first_and_not_written(shell: Shell) -> None:
     assert "'k' was used" in shell("ev emit", line.replace("}", ',"body":{"n":1}}'), expect=65).err
 
 
-def test_a_terminal_without_arguments_is_told_what_to_do(shell: Shell) -> None:
+def test_at_a_terminal_without_arguments_there_is_a_hint(shell: Shell) -> None:
     status, text = on_terminal(shell, ["ev", "emit"])
     assert status == 2
     assert "JSON lines on stdin" in text
@@ -248,8 +251,10 @@ def test_a_missing_local_directory_is_made_again(shell: Shell) -> None:
     assert len(shell("ev replay").lines) == 2
 
 
-def test_a_bad_pinned_clock_is_said(shell: Shell) -> None:
-    assert "COORD_NOW=noon is no time" in shell("ev emit a.b", expect=2, COORD_NOW="noon").err
+def test_an_invalid_pinned_clock_is_reported(shell: Shell) -> None:
+    assert (
+        "not a valid time: COORD_NOW=noon" in shell("ev emit a.b", expect=2, COORD_NOW="noon").err
+    )
 
 
 def test_short_addresses_become_full_ones(shell: Shell) -> None:
@@ -276,7 +281,7 @@ def test_a_full_stderr_or_odd_bytes_do_not_change_the_status(shell: Shell) -> No
     shell("ev show $'\\xff' --errors json", expect=1)
 
 
-def test_failures_are_told_in_the_order_of_the_lines(shell: Shell) -> None:
+def test_failures_are_reported_in_the_order_of_the_lines(shell: Shell) -> None:
     shell("ev emit a.b --key k")
     lines = '{"type":"a.b","idempotency_key":"k","body":{"n":1}}\nbad\n{"type":"a.b","to":"x:y"}\n'
     told = shell("ev emit", lines, expect=65).err.splitlines()

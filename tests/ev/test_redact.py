@@ -130,7 +130,7 @@ def test_a_follow_that_runs_notices_it_too(shell: Shell, target: str) -> None:
 
 
 def test_what_is_read_after_the_look_is_looked_for_again(shell: Shell) -> None:
-    # Redactions were looked for, then events read; one that came with its redaction in between was shown.
+    # Redactions were looked for, then events read; an event that came with its redaction in between was shown.
     journal = open_journal(shell.cwd)
     later = journal.append(ME, drafts(2))
     read = journal.replay()

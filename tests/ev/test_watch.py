@@ -121,7 +121,7 @@ def test_much_output_is_a_blob_and_what_is_over_a_mib_is_cut(shell: Shell, repo:
     assert (cut["bytes"], cut["blob"]["bytes"], cut["truncated"]) == (1_100_000, 1 << 20, True)
 
 
-def test_output_that_is_no_text_is_told_all_the_same(shell: Shell) -> None:
+def test_output_that_is_not_text_is_stored_nevertheless(shell: Shell) -> None:
     body = shell(r"ev watch --type a.b --once -- printf '\377x\0'").one["body"]
     assert body["stdout"] == "\ufffdx\x00"
     assert shell(r"ev watch --type a.b --once -- printf '\377x\0'").out == ""
@@ -134,7 +134,7 @@ def test_what_cannot_be_started_is_no_observation(shell: Shell) -> None:
     assert bodies(shell, "a.b") == []
 
 
-def test_what_cannot_be_written_is_said_and_tried_again(shell: Shell, repo: Path) -> None:
+def test_what_cannot_be_written_is_reported_and_tried_again(shell: Shell, repo: Path) -> None:
     token = "AKIA" + "ABCDEFGHIJKLMNOP"
     (repo / "said").write_text(token)
     with Watched(
@@ -164,4 +164,4 @@ def test_without_a_type_it_does_not_run(shell: Shell) -> None:
 
 def test_the_options_of_a_command_need_one(shell: Shell) -> None:
     for option in ("--once", "--every", "--interval 1s"):
-        assert "go with a command" in shell(f"ev watch --type a.b {option}", expect=2).err
+        assert "need a command" in shell(f"ev watch --type a.b {option}", expect=2).err

@@ -89,7 +89,7 @@ def tail(
     lines: o.Lines = None,
     follow: o.Follow = False,
 ) -> None:
-    """Print the newest events; with -f, then new events as they come.
+    """Print the newest events, and with -f new ones.
 
     With --cursor NAME: print everything since the cursor was last moved, and move it past what was
     printed (a reader that dies loses what was in its pipe), or with --ack-fd past the ids that

@@ -37,8 +37,8 @@ class Consumer:
 
     def __init__(self, path: str, store: Store) -> None:
         """Raises BadData if the file is not TOML, OSError."""
-        self.path, self.directory = path, os.path.dirname(os.path.abspath(path))
-        self.mistakes: list[Fault] = []
+        self.path, self.mistakes = path, list[Fault]()
+        self.directory = os.path.dirname(os.path.abspath(path))
         self.templates = Templates(self.directory, store)
         whole = _Section(_toml(path), "", self)
         self.name = whole.take("name", str, needed='as name = "reviewer"')
@@ -105,9 +105,8 @@ class Consumer:
 
     def job(self, event: Event) -> tuple[list[str], bytes]:
         """The command for this event, and its input. Raises BadData."""
-        fields, stdin = self.values(event), event.raw + b"\n"
-        if self.stdin:
-            stdin = rendered(self.stdin, fields, "[run] stdin").encode()
+        fields, line = self.values(event), event.raw + b"\n"
+        stdin = rendered(self.stdin, fields, "[run] stdin").encode() if self.stdin else line
         return self.argv.render(fields), stdin
 
     def environment(self, event: Event) -> dict[str, str]:
@@ -133,8 +132,7 @@ class Consumer:
                 place = ".".join(map(str, error.absolute_path)) or "the whole"
                 return None, f"{place}: {error.message[:300]}"
         except (Unresolvable, RecursionError) as fault:
-            what = f"unresolvable reference: {str(fault)[:200]}"
-            raise BadData(what, "[run] schema") from None
+            raise BadData(f"unresolvable reference: {str(fault)[:200]}", "[run] schema") from None
         return answer, ""
 
     def values(self, event: Json, **more: Any) -> Json:

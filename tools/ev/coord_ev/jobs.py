@@ -73,12 +73,15 @@ class Jobs:
         Raises BadData (the job cannot exist) or Unreachable.
         """
         words = ["request", "--key", key, "--cause", cause.id, "--needs", self.capability]
-        words += [*command.options, "-o", "id"]
+        words += [*command.options, "-o", "id", *(["--input", "-"] if command.stdin else [])]
         for name, value in {**command.env, "COORD_AGENT": self._name}.items():
             words += ["--env", f"{name}={value}"]
-        words += ["--input", "-"] if command.stdin else []
-        argv = [*_run(), *words, "--", *command.argv]
-        done = subprocess.run(argv, input=command.stdin, env=self._env, capture_output=True)
+        done = subprocess.run(
+            [*_run(), *words, "--", *command.argv],
+            input=command.stdin,
+            env=self._env,
+            capture_output=True,
+        )
         if done.returncode:
             message = done.stderr.decode("utf-8", "replace").strip().removeprefix("run: ")
             message = message or f"run request ended with status {done.returncode}"
@@ -151,13 +154,13 @@ class Worker:
                 pass
         except BlockingIOError:
             return
-        status = self._child.wait()
-        raise Unreachable(f"run worker ended with status {status}", todo="start it again")
+        raise Unreachable(
+            f"run worker ended with status {self._child.wait()}", todo="start it again"
+        )
 
 
 def _run() -> list[str]:
     """How `run` is started: from beside this program."""
     beside = os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), "run")
-    if os.access(beside, os.X_OK):
-        return [beside]
-    return [sys.executable, "-c", "from coord_run.cli import main; main()"]
+    fallback = [sys.executable, "-c", "from coord_run.cli import main; main()"]
+    return [beside] if os.access(beside, os.X_OK) else fallback

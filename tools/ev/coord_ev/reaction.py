@@ -50,7 +50,7 @@ AGAIN = (
 
 
 class FailedError(Exception):
-    """There will be no good result, and why. `more` has fields for the event of the failure."""
+    """No good result is possible, and why. `more` has fields for the event of the failure."""
 
     def __init__(self, reason: str, **more: str) -> None:
         super().__init__(reason)
@@ -183,8 +183,8 @@ class Reaction:
         argv, stdin = consumer.job(event)
         options = ["--timeout", consumer.timeout, "--retry", "any", "--max-attempts", str(attempts)]
         options += ["--backoff", consumer.backoff]
-        stdin += more.encode("utf-8", "replace")
-        return Command(argv, stdin, consumer.environment(event), options)
+        again = more.encode("utf-8", "replace")
+        return Command(argv, stdin + again, consumer.environment(event), options)
 
     def _gate_command(self, event: Event, output: bytes) -> Command:
         consumer = self._consumer
@@ -219,10 +219,10 @@ class Reaction:
     def _is_elsewhere(self, event: Event, step: str) -> bool:
         """Has another store to finish this step? Remembers it, too."""
         request, ours = self.job(event, step), self._journal.store.all_replicas()
-        if request is None or request["writer"].partition("!")[0].rpartition("~")[2] in ours:
-            return False
-        self.elsewhere.add(event.id)
-        return True
+        theirs = request and request["writer"].partition("!")[0].rpartition("~")[2] not in ours
+        if theirs:
+            self.elsewhere.add(event.id)
+        return bool(theirs)
 
     def _wait(self, event: Event, run: str) -> None:
         self.waits[run] = event.id
@@ -230,9 +230,8 @@ class Reaction:
 
     def _emit(self, event: Event, kind: str, body: Json, run: str | None) -> None:
         """Append and print the event with the result."""
-        refs = {name: value for name in KEPT_REFS if (value := ref(event, name))}
-        if run:
-            refs["run_id"] = run
+        values = {name: ref(event, name) for name in KEPT_REFS} | {"run_id": run}
+        refs = {name: value for name, value in values.items() if value}
         hops = event.get("hops", 0)
         draft = {
             "type": kind,

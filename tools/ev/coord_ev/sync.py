@@ -13,26 +13,11 @@ from coord_kernel.store import locate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NotRequired, TypedDict
-
     from coord_envelope.codec import Json
     from coord_ev import options as o
     from coord_kernel.cli.call import Call
     from coord_kernel.sync.exchange import Exchange
     from coord_kernel.sync.remote import Remote
-
-    Summary = TypedDict(
-        "Summary",
-        {
-            "remote": str,
-            "received": int,
-            "sent": int,
-            "confirmed": NotRequired[list[str]],
-            "conceded": NotRequired[list[str]],
-            "from": NotRequired[dict[str, int]],
-        },
-    )
-    """A row of `ev sync`: counts of events, by writer under `from`; ids of claims."""
 
 INTERVAL = "30s"
 
@@ -72,23 +57,27 @@ def _once(call: Call, asked: str | None, seconds: float) -> None:
     remote = settings.remote(store, settings.required(store, asked))
     if asked and not locate.remote(store):
         settings.remember(store, remote.name)
-    exchange = None
-    if not quiet(call.journal, remote, seconds):
-        exchange = _exchanged(call, remote, seconds - (time.monotonic() - began))
+    nothing_new = quiet(call.journal, remote, seconds)
+    exchange = None if nothing_new else _exchanged(call, remote, began + seconds)
     if asked:  # only a remote that was reached replaces another
         settings.remember(store, remote.name)
     call.put(
         [_summary(exchange) if exchange else {"remote": remote.name, "received": 0, "sent": 0}]
     )
     for claim in exchange.conceded if exchange else ():
-        what = "conceded: another agent's claim was confirmed first"
-        call.fail(No(what, where=claim, todo="see `msg recv`"))
+        call.fail(
+            No(
+                "conceded: another agent's claim was confirmed first",
+                where=claim,
+                todo="see `msg recv`",
+            )
+        )
 
 
-def _exchanged(call: Call, remote: Remote, seconds: float) -> Exchange:
+def _exchanged(call: Call, remote: Remote, deadline: float) -> Exchange:
     from coord_kernel.sync.exchange import Exchange
 
-    exchange = Exchange(call.journal, remote, seconds)
+    exchange = Exchange(call.journal, remote, deadline - time.monotonic())
     exchange.run()
     return exchange
 
@@ -96,8 +85,8 @@ def _exchanged(call: Call, remote: Remote, seconds: float) -> Exchange:
 def _watch(call: Call, asked: str | None, seconds: float, pause: float) -> None:
     from coord_kernel.sync import settings
 
-    store = call.journal.store
-    settings.remote(store, settings.required(store, asked))  # else every round would fail
+    # A remote that does not exist would fail in every round.
+    settings.remote(call.journal.store, settings.required(call.journal.store, asked))
     while True:
         try:
             _once(call, asked, seconds)
@@ -107,22 +96,21 @@ def _watch(call: Call, asked: str | None, seconds: float, pause: float) -> None:
         time.sleep(pause)
 
 
-def _summary(exchange: Exchange) -> Summary:
-    """The row of a sync. Its warnings go to stderr."""
+def _summary(exchange: Exchange) -> Json:
+    """The row of a sync: counts of events and, if there are any, the claims. Warns on stderr."""
     for line in dict.fromkeys(exchange.warnings):
         complaints.warn(line)
-    summary: Summary = {
+    counts = {
         "remote": exchange.remote.name,
         "received": sum(exchange.received.values()),
         "sent": exchange.sent,
     }
-    if exchange.confirmed:
-        summary["confirmed"] = exchange.confirmed
-    if exchange.conceded:
-        summary["conceded"] = exchange.conceded
-    if exchange.received:
-        summary["from"] = exchange.received
-    return summary
+    optional = {
+        "confirmed": exchange.confirmed,
+        "conceded": exchange.conceded,
+        "from": exchange.received,
+    }
+    return counts | {name: value for name, value in optional.items() if value}
 
 
 def _upkeep(call: Call, asked: str | None, seconds: float, archive: bool) -> Json:
@@ -141,9 +129,8 @@ def _with(call: Call, directory: str) -> Json:
     """Give both stores the events of either."""
     from coord_kernel.sync.union import union
 
-    path = directory
-    if os.path.basename(directory.rstrip("/")) != ".coord":
-        path = os.path.join(directory, ".coord")
+    is_store = os.path.basename(directory.rstrip("/")) == ".coord"
+    path = directory if is_store else os.path.join(directory, ".coord")
     store = call.journal.store
     received, sent, warnings = union(store, Store(path, store.project))
     for line in warnings:
