@@ -155,7 +155,7 @@ COMMANDS = [
 def test_what_the_parser_takes_typer_takes_for_the_same(
     name: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Call, "filter", lambda _, **given: given)
+    monkeypatch.setattr(Call, "filter", lambda _, options: options)
     word, taken = name_of(command), 0
 
     @settings(max_examples=200, deadline=None)
