@@ -48,7 +48,7 @@ class Batch:
         self.events: list[Event] = []
         self.cursor = Cursor()
         self.gaps: list[Json] = []
-        """Each `{stream, from, to}`: seqs that are missing. If they arrive, a later batch has them."""
+        """Each `{stream, from, to}`: seqs that are missing; if they arrive, in a later batch."""
 
 
 class FileBus:
