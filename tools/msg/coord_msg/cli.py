@@ -10,11 +10,10 @@ from coord_envelope.event import recipient
 from coord_kernel.cli import process, stdin, values
 from coord_kernel.cli.command import name_of
 from coord_kernel.store.disk import write_all
-from coord_msg import draft, fold, receive
+from coord_msg import draft, fold
 from coord_msg import groups as g
 from coord_msg.answer import ack, join, leave, nack, requeue, save
 from coord_msg.post import MSG, Post
-from coord_msg.queue import Queue
 from coord_msg.show import Printer
 
 TYPE_CHECKING = False
@@ -125,6 +124,8 @@ def recv(
     before its `msg ack`. From queue:NAME, takes one message, or up to --max, which no other
     consumer gets meanwhile. From chan:NAME and all, prints what came since the last time.
     """
+    from coord_msg import receive  # only this command needs it
+
     source = _source(address)
     kind = source.partition(":")[0]
     for given, option, kinds in (
@@ -146,6 +147,8 @@ def recv(
     if kind in ("chan", "all"):
         receive.broadcast(call, source, printer, reading, from_channel)
     elif kind == "queue":
+        from coord_msg.queue import Queue
+
         at_once = 1 if reading.follow else reading.max_ or 1
         queue = Queue(call, post, source, from_queue, at_once)
         if not receive.receive(call, queue, printer, reading) and queue.lost:
@@ -205,9 +208,13 @@ def show(call: Call, ids: o.Ids = None, text: o.AsText = False, at: o.At = None)
             "firm": state.get("confirmed"),
         }
         known: Json = {name: part for name, part in parts.items() if part}
-        known |= {"waits_for": fold.waits_for(state)}
         events = post.events([state])
-        return [printer.annotated(event, status=mail.status(state), **known) for event in events]
+        return [
+            printer.annotated(
+                event, status=mail.status(state), **known, waits_for=fold.waits_for(state)
+            )
+            for event in events
+        ]
 
     call.each(ids, MSG, shown)
 
@@ -227,7 +234,7 @@ def thread(call: Call, id_: o.ThreadId, text: o.AsText = False, at: o.At = None)
 
 
 def dead(call: Call, queue: o.Queues = None, at: o.At = None) -> None:
-    """List messages of queues that no consumer processed.
+    """List messages that no consumer processed.
 
     Each was delivered as often as it may be and never acked. `msg requeue` sends it again.
     """

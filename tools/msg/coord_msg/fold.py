@@ -163,16 +163,13 @@ def _confirmed(state: MessageState, event: Event, body: Json) -> None:
     state.setdefault("confirmed", {}).setdefault(body["claim"], token)
     # The claim's own event may come later: the message is delivered all the same.
     known = state.setdefault("claims", {})
-    newest = max((claim["n"] for claim in known.values()), default=0)
-    known.setdefault(
-        body["claim"],
-        {
-            "n": newest + 1,
-            "agent": str(body.get("agent_id")),
-            "ts": event["ts"],
-            "vis_ms": state["mail"]["vis_ms"] if "mail" in state else VISIBILITY_MS,
-        },
-    )
+    claim: Claim = {
+        "n": 1 + max((claim["n"] for claim in known.values()), default=0),
+        "agent": str(body.get("agent_id")),
+        "ts": event["ts"],
+        "vis_ms": state["mail"]["vis_ms"] if "mail" in state else VISIBILITY_MS,
+    }
+    known.setdefault(body["claim"], claim)
 
 
 def _ended(state: MessageState, event: Event, body: Json) -> None:
@@ -266,10 +263,8 @@ def delivery(state: MessageState, agent: str | None = None) -> Delivery | None:
         for at, claim in known.items()
         if agent in (None, claim["agent"]) and at not in ended
     ]
-    if not numbers:
-        return None
-    _, newest = max(numbers)
-    return {"id": newest, **known[newest]}
+    _, newest = max(numbers, default=(0, None))
+    return {"id": newest, **known[newest]} if newest else None
 
 
 def contested(state: MessageState, claim: Event) -> bool:
@@ -306,10 +301,8 @@ def waits_for(state: MessageState) -> list[str]:
     mail, done = state["mail"], done_by(state)
     if not mail["wants"]:
         return []
-    agents = [address for address in mail["to"] if address.startswith(DIRECT)]
-    queues = [address for address in mail["to"] if address.startswith("queue:")]
-    waiting = [agent for agent in agents if agent not in done]
-    return waiting if processed(state) else waiting + queues
+    agents = [to for to in mail["to"] if to.startswith(DIRECT) and to not in done]
+    return agents + [to for to in mail["to"] if to.startswith("queue:") and not processed(state)]
 
 
 def indexed(state: Any) -> Iterable[tuple[str, str]]:

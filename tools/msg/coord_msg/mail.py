@@ -141,6 +141,13 @@ class Mail(Entities):
     def row(self, state: MessageState) -> Row:
         """The message in one line. What a person looks for stands left."""
         mail, claim = state["mail"], fold.delivery(state)
+        nack = state.get("nacks", {}).get(claim["id"]) if claim else None
+        more = {
+            "waits_for": fold.waits_for(state),
+            "deliveries": claim and claim["n"],
+            "holder": self.holder(state),
+            "reason": nack and nack.get("reason"),
+        }
         row: Row = {
             "id": ids.short("msg", mail["id"]),
             "status": self.status(state),
@@ -150,13 +157,4 @@ class Mail(Entities):
             "ts": mail["ts"],
             "msg_id": mail["id"],
         }
-        if waits := fold.waits_for(state):
-            row["waits_for"] = waits
-        if claim:
-            row["deliveries"] = claim["n"]
-        if holder := self.holder(state):
-            row["holder"] = holder
-        nack = state.get("nacks", {}).get(claim["id"]) if claim else None
-        if nack and "reason" in nack and nack["reason"]:
-            row["reason"] = nack["reason"]
-        return row
+        return row | {name: value for name, value in more.items() if value}  # type: ignore[return-value]

@@ -107,11 +107,10 @@ class Queue:
         return states[begin : begin + most]
 
     def _claim(self, most: int, lost: set[str]) -> list[Claimed]:
-        claimed: list[Claimed] = []
         with self._call.transaction() as t:
-            for state in self._free(self._post.mail(), most, lost):
-                self._newest = state["mail"]["id"]
-                claimed.append((t.add(self._draft(state)), self._newest))
+            free = self._free(self._post.mail(), most, lost)
+            claimed = [(t.add(self._draft(state)), state["mail"]["id"]) for state in free]
+        self._newest = claimed[-1][1] if claimed else None
         return claimed
 
     def _draft(self, state: MessageState) -> Json:
@@ -138,8 +137,9 @@ class Queue:
             state = mail.state(message)
             useful = state and not fold.processed(state) and not fold.contested(state, claim)
             if useful and verdict.level == "confirmed":
-                one_claim, token = [(claim, message)], verdict.token
-                delivered += self._delivered(one_claim, level="confirmed", token=token)
+                delivered += self._delivered(
+                    [(claim, message)], level="confirmed", token=verdict.token
+                )
             elif not state or claim.id not in state.get("ended", {}):
                 unused.append(draft.released(claim))
         if unused:

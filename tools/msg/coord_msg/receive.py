@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     class Source(Protocol):
         """What can be received from."""
 
-        at_once: int
-        """How many messages `take` gives at most without --max."""
+        at_once: int  # messages, without --max and without following
 
         def take(self, news: Iterable[Event] | None, most: int) -> list[Event]:
             """What to print now: of all that waits, or only of `news`."""
