@@ -56,17 +56,17 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (
         "work_list",
         {"n": 0},
-        "n: input should be greater than or equal to 1, not 0 (At most so many)",
+        "n: input should be greater than or equal to 1, not 0 (Maximum number of rows)",
     ),
-    ("work_list", {"titel": "x"}, "has no argument titel; it takes status, label, n"),
-    ("work_lst", {}, "no such tool; there are work_list, work_show"),
+    ("work_list", {"titel": "x"}, "unknown argument titel; valid arguments: status, label, n"),
+    ("work_lst", {}, "no such tool; valid tools: work_list, work_show"),
     ("work_show", {}, "id: field required (wk-…)"),
     ("work_show", {"id": "wk-zzzzzzzz"}, "wk-zzzzzzzz: no such work item"),
-    ("work_write", {}, "title is missing: give it to make an item, or id to change one"),
+    ("work_write", {}, "title is missing: give it to create an item, or id to change an item"),
     ("work_write", {"id": "ITEM"}, "nothing to write: give title, desc"),
-    ("work_write", {"title": "x" * 201}, "title is no text of at most 200 bytes"),
+    ("work_write", {"title": "x" * 201}, "title exceeds 200 bytes"),
     ("work_write", {"title": "x", "priority": "high"}, "(0 first … 4 last)"),
-    ("work_claim", {"id": "ITEM", "steal": True}, "--steal needs a --reason"),
+    ("work_claim", {"id": "ITEM", "steal": True}, "--steal needs --reason"),
     ("work_claim", {"label": "none"}, "nothing is ready"),
     (
         "work_close",
@@ -76,18 +76,18 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     (
         "mail_send",
         {"to": ["nobody"], "subject": "x"},
-        "nobody of that name is known; look at `ev agents`",
+        "unknown agent: agent:nobody; see `ev agents`",
     ),
     ("mail_send", {"subject": "x"}, "give subject or body, and either to or reply"),
     ("mail_send", {"to": "tester", "subject": "x"}, "to: input should be a valid list"),
-    ("mail_receive", {"ack": ["msg-zzzzzzzz"]}, "is no mail of agent:tester"),
-    ("mail_receive", {"source": "qa"}, "qa: is no queue and no channel; queue:NAME"),
-    ("lease", {"acquire": ["src"]}, "src: is no resource; file:GLOB"),
+    ("mail_receive", {"ack": ["msg-zzzzzzzz"]}, "not mail for agent:tester"),
+    ("mail_receive", {"source": "qa"}, "not a queue or channel: qa; use queue:NAME"),
+    ("lease", {"acquire": ["src"]}, "src: not a valid resource; file:GLOB"),
     ("lease", {"acquire": ["env:a"], "release": "ls-1"}, "one at a time"),
     ("lease", {"release": "ls-zzzzzzzz"}, "no such lease"),
     ("job", {"argv": ["true"], "id": "run-1"}, "either argv"),
     ("job", {"id": "run-zzzzzzzz"}, "no such job"),
-    ("event", {"emit": "Red"}, "is not namespace.verb in lower case"),
+    ("event", {"emit": "Red"}, "not a valid type: 'Red'; use namespace.verb in lower case"),
     ("event", {"emit": "a.b", "body": 1}, "body: input should be a valid dictionary, not 1"),
 ]
 
@@ -118,7 +118,7 @@ def test_an_error_says_what_was_done_all_the_same(shell: Shell) -> None:
         mail = (await call("mail_send", to=["tester"], subject="x"))["id"]
         said = await call.refused("mail_receive", ack=["msg-zzzzzzzz", mail])
         assert (
-            f"msg-zzzzzzzz: is no mail of agent:tester\nThe rest of it was done: msg.acked {mail}"
+            f"msg-zzzzzzzz: not mail for agent:tester\nThe rest of it was done: msg.acked {mail}"
             in said
         )
         assert (await call("mail_receive")) == {"rows": []}
@@ -142,7 +142,7 @@ def test_what_is_not_there_cannot_be_read(shell: Shell) -> None:
 
 
 def test_no_text_is_taken_for_an_option_or_a_file(shell: Shell) -> None:
-    """A model says what it was told to say: by a mail, too."""
+    """A model repeats text from others, from a mail, too."""
 
     async def ask(call: Caller) -> None:
         made = await call("work_write", title="--help", desc="@/etc/passwd", comment="-")
@@ -154,7 +154,7 @@ def test_no_text_is_taken_for_an_option_or_a_file(shell: Shell) -> None:
         )
         assert "no such work item" in await call.refused("work_claim", id="--steal")
         await call("work_close", id=made["id"], note="--force")
-        assert "is no resource" in await call.refused("lease", acquire=["--ttl=9h"])
+        assert "not a valid resource" in await call.refused("lease", acquire=["--ttl=9h"])
         sent = await call("mail_send", to=["tester"], subject="--to", body="@/etc/passwd")
         await call("mail_send", reply=sent["id"], body="@/etc/passwd", subject="--force")
         texts = [(one["subject"], one["text"]) for one in (await call("mail_receive"))["rows"]]

@@ -190,13 +190,13 @@ def test_what_keeps_it_from_starting_is_one_line(shell: Shell) -> None:
         (
             "coord-mcp stdio",
             {"COORD_AGENT": ""},
-            "nothing says who acts; --as NAME, or set COORD_AGENT",
+            "no agent name; set COORD_AGENT or use --as NAME",
         ),
-        ("coord-mcp stdio --as 'a b'", {}, "--as: 'a b' is not agent"),
+        ("coord-mcp stdio --as 'a b'", {}, "--as: not a valid address: 'a b'; use agent"),
         (
             "coord-mcp http",
             {"COORD_MCP_TOKEN": "short"},
-            "COORD_MCP_TOKEN is shorter than 16 characters; unset it",
+            "COORD_MCP_TOKEN is shorter than 16 characters; unset it to use",
         ),
         ("coord-mcp http --port x", {}, "see `coord-mcp http --help`"),
     ]

@@ -1,4 +1,4 @@
-"""The commands of coord-mcp: each serves until it is ended."""
+"""The commands of coord-mcp: each serves until it is stopped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 
 from coord_envelope import Unreachable
-from coord_envelope.platform import suppress
+from coord_envelope.platform import signal, suppress
 from coord_kernel.cli import process
 
 TYPE_CHECKING = False
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 
 def stdio(call: Call) -> None:
-    """Serve the program that started this one.
+    """Serve the MCP client that started this program.
 
-    On standard input and output: it is what an MCP client starts. All it does is done as --as or COORD_AGENT says.
+    On standard input and output, as MCP clients start it. All calls act as --as or COORD_AGENT.
     """
     _server(call).run("stdio")
 
 
 def http(call: Call, port: o.Port = 8000) -> None:
-    """Serve programs of this machine by HTTP.
+    """Serve MCP clients on this machine over HTTP.
 
-    On 127.0.0.1, at /mcp, for who has the token: COORD_MCP_TOKEN, else one that is made now. Prints the address, the
-    agent and a token that was made. All clients act as that one agent; for another, start another.
+    On 127.0.0.1, at /mcp, for clients that send the token: COORD_MCP_TOKEN, or a new token. Prints
+    the URL, the agent and the new token. All clients act as this one agent; for another agent,
+    start another server.
     """
     from coord_mcp.web import serve
 
@@ -37,11 +38,8 @@ def http(call: Call, port: o.Port = 8000) -> None:
 
 
 def _server(call: Call) -> MCPServer[None]:
-    import signal
-
-    signal.signal(
-        signal.SIGPIPE, signal.SIG_IGN
-    )  # a client that hangs up, or a tool that ends early
+    # A client that hangs up, or a tool that ends early, must not end the server.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     agent = call.actor()["agent_id"]
     try:
         from coord_mcp.server import serve  # the SDK: a second
@@ -56,7 +54,7 @@ def _server(call: Call) -> MCPServer[None]:
 
 
 def _join(agent: str) -> None:
-    # From here on mail can be sent to it. Without a store that is not so; every call will say what is missing.
+    """Register the agent, so that it can get mail. Without a store every call reports that."""
     from anyio import run
 
     from coord_mcp.kernel import Failed, Kernel

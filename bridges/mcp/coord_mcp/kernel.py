@@ -1,7 +1,7 @@
-"""The tools as processes: JSON lines in, JSON lines out, and a failure as a sentence for a model to read.
+"""The tools as processes: JSON lines in, JSON lines out, and errors as sentences for a model.
 
-Nothing is remembered from one call to the next. What a client says goes in as JSON on standard input, or behind an
-`=` or `--`: so no text of its is taken for an option, and none for the name of a file.
+Nothing is remembered between calls. A client's text is passed as JSON on standard input, or after
+`=` or `--`, so it cannot be taken for an option or for the name of a file.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from coord_mcp import rows
 
 Json = dict[str, Any]
 PATH = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-"""The tools are beside the Python that runs this, wherever the client's own PATH leads."""
-
-
+"""The tools are beside the Python that runs this, whatever the client's own PATH is."""
 AT_ONCE = 8
-"""Processes under way, but for those that wait for something: 64 at once kept each other from the store's lock."""
+"""Most processes at a time, besides those that wait for something.
+
+With 64 they kept each other from the store's lock."""
 
 
 class Failed(ToolError):
-    """A tool said no. `status` is its exit status."""
+    """A tool failed. `status` is its exit status."""
 
     def __init__(self, what: str, status: int) -> None:
         super().__init__(what)
@@ -45,43 +45,40 @@ class Kernel:
         self._env = os.environ | {"COORD_AGENT": agent}
         self._slots = anyio.CapacityLimiter(AT_ONCE)
 
-    async def run(self, *argv: str, given: Iterable[Json] = (), text: str = "") -> list[Json]:
-        """The lines a command prints for these lines, or this text, on its standard input. Raises Failed.
+    async def run(self, *argv: str, lines: Iterable[Json] = (), text: str = "") -> list[Json]:
+        """The lines that a command prints for these lines, or this text, on stdin. Raises Failed.
 
-        If the client hangs up, the command is killed: what it said it had written is written.
+        If the client hangs up, the command is killed. What it had printed by then is written.
         """
         tool, verb, *rest = argv
-        data = text or "".join(json.dumps(one) + "\n" for one in given)
+        stdin = text or "".join(json.dumps(line) + "\n" for line in lines)
         command = [shutil.which(tool, path=PATH) or tool, verb, "--errors=json", *rest]
         waits = any(word.startswith("--wait=") for word in rest)
         try:
             async with nullcontext() if waits else self._slots:
                 done = await anyio.run_process(
-                    command, input=data.encode(), env=self._env, check=False
+                    command, input=stdin.encode(), env=self._env, check=False
                 )
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # it is not there, or an argument is no text, or too long
+        except (OSError, ValueError) as error:  # no such program, or an argument is not allowed
             raise Failed(f"{tool} {verb} cannot be run: {error}", 74) from None
-        found = [json.loads(line) for line in done.stdout.split(b"\n") if line]
+        printed = [json.loads(line) for line in done.stdout.split(b"\n") if line]
         if done.returncode:
-            what = said(done.stderr) or f"{tool} {verb}: status {done.returncode}"
-            raise Failed(what + _done_before(found), done.returncode)
-        return found
+            what = sentences(done.stderr) or f"{tool} {verb}: status {done.returncode}"
+            raise Failed(what + _written(printed), done.returncode)
+        return printed
 
 
-def _done_before(found: list[Json]) -> str:
-    events = (one for one in found if "event_id" in one)
-    written = [f"{one['type']} {one['id']}" for one in map(rows.written, events)]
-    return f"\nThe rest of it was done: {', '.join(written)}" if written else ""
+def _written(printed: list[Json]) -> str:
+    """A sentence about the events that a failed command wrote, or nothing."""
+    events = map(rows.written, (event for event in printed if "event_id" in event))
+    names = [f"{event['type']} {event['id']}" for event in events]
+    return f"\nThe rest of it was done: {', '.join(names)}" if names else ""
 
 
-def said(stderr: bytes) -> str:
-    """What a tool complained of, in one sentence each."""
-    return "\n".join(
-        _sentence(line) for line in stderr.decode("utf-8", "replace").split("\n") if line
-    )
+def sentences(stderr: bytes) -> str:
+    """The errors of a tool, one sentence each."""
+    lines = stderr.decode("utf-8", "replace").split("\n")
+    return "\n".join(_sentence(line) for line in lines if line)
 
 
 def _sentence(line: str) -> str:
@@ -94,13 +91,13 @@ def _sentence(line: str) -> str:
         return line
 
 
-def options(**given: object) -> list[str]:
-    """What is given, as `--name=value`: None and False are not, of a list each."""
-    found: list[str] = []
-    for name, value in given.items():
+def options(**values: object) -> list[str]:
+    """The values as `--name=value`; None and False are left out."""
+    words: list[str] = []
+    for name, value in values.items():
         option = f"--{name.replace('_', '-')}"
         if value is True:
-            found.append(option)
+            words.append(option)
         elif value is not None and value is not False:
-            found += [f"{option}={one}" for one in (value if isinstance(value, list) else [value])]
-    return found
+            words.append(f"{option}={value}")
+    return words

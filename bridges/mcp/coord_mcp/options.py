@@ -1,4 +1,4 @@
-"""What the parameters of coord-mcp's commands are on a command line."""
+"""How the parameters of coord-mcp's commands are declared on a command line."""
 
 from __future__ import annotations
 
@@ -7,5 +7,6 @@ from typing import Annotated
 import typer
 
 Port = Annotated[
-    int, typer.Option("--port", metavar="N", min=0, max=65_535, help="On this port; 0: any.")
+    int,
+    typer.Option("--port", metavar="N", min=0, max=65_535, help="Port to listen on; 0: any."),
 ]

@@ -1,16 +1,16 @@
-"""What a model is shown of an event or an item: short ids, and no field it has no use for. Pure."""
+"""Rows for a model: short ids, and only the fields it can use. Pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from coord_envelope.ids import short
 
 Json = dict[str, Any]
 ROOM = 12_000
-"""Characters of an answer that has many rows; then they are cut, between two of them."""
+"""Most characters of an answer with many rows; it is cut between two rows."""
 _LISTED = (
     "id",
     "status",
@@ -24,16 +24,21 @@ _LISTED = (
     "blockers",
     "held_by",
 )
-
-
 _ABOUT = {
     "work": ("wk", "work_id"),
     "lease": ("ls", "lease_id"),
     "run": ("run", "run_id"),
     "msg": ("msg", "msg_id"),
 }
-"""By the first word of an event's type, what it is about: its id's prefix, and where in `refs` it is."""
-_OF_NO_USE = ("run_id", "request", "attempts", "status_code", "stdout", "stderr")
+"""By namespace of an event's type, its entity: the prefix of the id, and the field in `refs`."""
+_OMITTED = ("run_id", "request", "attempts", "status_code", "stdout", "stderr")
+
+
+class Page(TypedDict):
+    """Rows, and if there are more of them, how to get the rest."""
+
+    rows: list[Json]
+    more: NotRequired[str]
 
 
 def item(row: Json) -> Json:
@@ -44,39 +49,42 @@ def item(row: Json) -> Json:
 
 
 def whole(row: Json) -> Json:
-    """A work item with all that is known; of its comments the newest, as many as fit."""
-    kept = {name: value for name, value in row.items() if value is not None and name != "work_id"}
-    said = kept.get("comments", [])
-    fit = fitted(reversed(said), len(said), f"wk show {row['id']} prints the older comments, too")
-    return kept | {"comments": fit.pop("rows")[::-1]} | fit if said else kept
+    """A work item in full, with as many of its newest comments as fit."""
+    fields = {name: value for name, value in row.items() if value is not None and name != "work_id"}
+    comments = fields.get("comments", [])
+    if not comments:
+        return fields
+    rest = f"wk show {row['id']} prints the older comments, too"
+    page = fitted(reversed(comments), len(comments), rest)
+    fields["comments"] = page["rows"][::-1]
+    return fields | {"more": page["more"]} if "more" in page else fields
 
 
 def job(row: Json) -> Json:
-    """A job: how it stands, and the end of what it printed."""
-    kept = {
-        name: value for name, value in row.items() if value is not None and name not in _OF_NO_USE
+    """A job: its status, and the end of its output."""
+    fields = {
+        name: value for name, value in row.items() if value is not None and name not in _OMITTED
     }
-    for name in ("stdout", "stderr"):
-        kept |= {name: row[name]["tail"]} if name in row and row[name].get("tail") else {}
-    return kept
+    tails = {name: (row.get(name) or {}).get("tail") for name in ("stdout", "stderr")}
+    return fields | {name: tail for name, tail in tails.items() if tail}
 
 
 def written(event: Json) -> Json:
-    """That an event was written, or was there already, and what it is about."""
-    kind, name = _ABOUT.get(event["type"].partition(".")[0], ("", ""))
-    about = event["event_id"] if event["type"] == "msg.sent" else event.get("refs", {}).get(name)
-    found = {"id": short(kind, about) if about else event["event_id"], "type": event["type"]}
-    notes = {"key": "idempotency_key", "level": "$level", "token": "$token", "dup": "$dup"}
-    return found | {
-        note: event[name] for note, name in notes.items() if event.get(name) is not None
+    """An event that was written, or was there already (`dup`), and the id of its entity."""
+    prefix, name = _ABOUT.get(event["type"].partition(".")[0], ("", ""))
+    entity = event["event_id"] if event["type"] == "msg.sent" else event.get("refs", {}).get(name)
+    row = {"id": short(prefix, entity) if entity else event["event_id"], "type": event["type"]}
+    optional = {"key": "idempotency_key", "level": "$level", "token": "$token", "dup": "$dup"}
+    return row | {
+        field: event[name] for field, name in optional.items() if event.get(name) is not None
     }
 
 
 def lease(event: Json) -> Json:
     """A lease that was acquired or renewed."""
     body = event["body"]
-    found = {name: body[name] for name in ("resources", "token", "ttl_ms") if name in body}
-    return written(event) | found
+    fields = {name: body[name] for name in ("resources", "token", "ttl_ms") if name in body}
+    return written(event) | fields
 
 
 def held(row: Json) -> Json:
@@ -85,42 +93,44 @@ def held(row: Json) -> Json:
 
 
 def message(event: Json) -> Json:
-    """A message. What is in it, another wrote."""
+    """A message. Its content was written by another."""
     body, refs = event["body"], event.get("refs", {})
-    found: Json = {
+    row: Json = {
         "id": short("msg", event["event_id"]),
         "from": event["actor"]["agent_id"],
         "ts": event["ts"],
     }
     if event["type"] != "msg.sent":
-        return found | {"type": event["type"], "body": body, "trust": event.get("$trust")}
+        return row | {"type": event["type"], "body": body, "trust": event.get("$trust")}
     thread, work = refs.get("thread_id"), refs.get("work_id")
-    found |= {name: body[name] for name in ("subject", "text", "attach", "blob") if name in body}
-    found |= {"thread": short("msg", thread)} if thread not in (None, event["event_id"]) else {}
-    return found | ({"work": short("wk", work)} if work else {}) | {"trust": event.get("$trust")}
+    row |= {name: body[name] for name in ("subject", "text", "attach", "blob") if name in body}
+    row |= {"thread": short("msg", thread)} if thread not in (None, event["event_id"]) else {}
+    row |= {"work": short("wk", work)} if work else {}
+    return row | {"trust": event.get("$trust")}
 
 
 def event(line: Json) -> Json:
-    """An event of the journal. What is in it, another may have written."""
-    kept = {
+    """An event of the journal. Its content may have been written by another."""
+    row = {
         "id": line["event_id"],
         "ts": line["ts"],
         "type": line["type"],
         "by": line["actor"]["agent_id"],
     }
-    return kept | {name: line[name] for name in ("refs", "to", "cause", "body") if line.get(name)}
+    return row | {name: line[name] for name in ("refs", "to", "cause", "body") if line.get(name)}
 
 
-def fitted(rows: Iterable[Json], most: int, rest: str) -> Json:
-    """The first rows, as many as were asked for and fit, and if there are more, how to get the `rest`.
+def fitted(rows: Iterable[Json], most: int, rest: str) -> Page:
+    """The first rows: at most `most`, and as many as fit; `rest` says how to get the others.
 
-    The first is always there, however long.
+    The first row is always there, however long.
     """
-    kept, room, more = list[Json](), ROOM, False
+    page: Page = {"rows": []}
+    room = ROOM
     for row in rows:
         room -= len(json.dumps(row, ensure_ascii=False))
-        if len(kept) == most or (kept and room < 0):
-            more = True
+        if len(page["rows"]) == most or (page["rows"] and room < 0):
+            page["more"] = rest
             break
-        kept.append(row)
-    return {"rows": kept} | ({"more": rest} if more else {})
+        page["rows"].append(row)
+    return page

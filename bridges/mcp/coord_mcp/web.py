@@ -1,4 +1,4 @@
-"""Streamable HTTP, on the loopback only, and for who has the token: other users of the machine can connect, too."""
+"""Streamable HTTP on the loopback, with a token: other users of the machine can connect, too."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 SHORTEST = 16
+"""Fewest characters of a token."""
 Scope = MutableMapping[str, Any]
 App = Callable[
     [Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]
@@ -25,45 +26,39 @@ App = Callable[
 
 
 def serve(call: Call, server: MCPServer[None], port: int) -> None:
-    """Serve until a signal ends it. Raises Usage for a token that is short, OSError if the port is taken."""
-    given = world.getenv("COORD_MCP_TOKEN")
-    if given and len(given) < SHORTEST:
+    """Serve until a signal. Raises Usage for a short token, OSError if the port is taken."""
+    fixed = world.getenv("COORD_MCP_TOKEN")
+    if fixed and len(fixed) < SHORTEST:
         raise Usage(
             f"COORD_MCP_TOKEN is shorter than {SHORTEST} characters",
-            todo="unset it, and one is made",
+            todo="unset it to use a new token",
         )
-    token = given or secrets.token_urlsafe(24)
-    app = guarded(
-        server.streamable_http_app(stateless_http=True, json_response=True, host=HOST), token
-    )
+    token = fixed or secrets.token_urlsafe(24)
+    app = server.streamable_http_app(stateless_http=True, json_response=True, host=HOST)
     with socket.create_server((HOST, port)) as listening:
         url = f"http://{HOST}:{listening.getsockname()[1]}/mcp"
-        call.put(
-            [{"url": url, "agent": call.actor()["agent_id"]} | ({} if given else {"token": token})]
-        )
-        uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])
+        row = {"url": url, "agent": call.actor()["agent_id"]}
+        call.put([row if fixed else row | {"token": token}])
+        config = uvicorn.Config(guarded(app, token), log_level="error")
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def guarded(app: App, token: str) -> App:
-    """The same for who sends `Authorization: Bearer` and the token; 401 for who does not."""
-    wanted = f"Bearer {token}".encode()
+    """The app for requests with `Authorization: Bearer` and the token; 401 for all others."""
+    expected = f"Bearer {token}".encode()
 
     async def ask(scope: Scope, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and not _allowed(scope, wanted):
-            headers = [(b"www-authenticate", b"Bearer"), (b"content-type", b"text/plain")]
-            await send({"type": "http.response.start", "status": 401, "headers": headers})
-            await send(
-                {
-                    "type": "http.response.body",
-                    "body": b"send the header Authorization: Bearer TOKEN\n",
-                }
-            )
-        else:
+        if scope["type"] != "http" or _allowed(scope, expected):
             await app(scope, receive, send)
+            return
+        headers = [(b"www-authenticate", b"Bearer"), (b"content-type", b"text/plain")]
+        body = b"send the header Authorization: Bearer TOKEN\n"
+        await send({"type": "http.response.start", "status": 401, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     return ask
 
 
-def _allowed(scope: Scope, wanted: bytes) -> bool:
+def _allowed(scope: Scope, expected: bytes) -> bool:
     sent = [value for name, value in scope["headers"] if name == b"authorization"]
-    return len(sent) == 1 and secrets.compare_digest(sent[0], wanted)
+    return len(sent) == 1 and secrets.compare_digest(sent[0], expected)
