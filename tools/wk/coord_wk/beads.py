@@ -36,7 +36,7 @@ NAMES = {
 }
 CLOSED = {"closed": "done", "tombstone": "cancelled"}
 HELD = ("blocked", "deferred", "pinned")
-"""Set by hand; beads lists none of these as ready. (A blocked one with a blocker needs no hold.)"""
+"""Set by hand; beads does not list these as ready. (A blocked one with a blocker needs no hold.)"""
 BEGUN = ("in_progress", "hooked")
 BLOCKS = ("blocks", "conditional-blocks", "waits-for")
 RELATED = (
@@ -234,10 +234,11 @@ def _new_labels(record: Json, now: list[str]) -> Json:
 def _new_links(then: Foreign, now: Json) -> Json:
     """The dependencies without those that were removed here, and with those that were added here.
 
-    One that was never here, since its end was not, was not removed.
+    A dependency that was never here, because its end was not, was not removed.
     """
     had = [(relation, to) for _, relation, to in then.edges]
-    ever = {link for link in had if link in now["ever"] or (link[0] == "parent" and _moved(now))}
+    moved = ("parent", "") in now["ever"]  # it has had a parent here
+    ever = (link for link in had if link in now["ever"] or (moved and link[0] == "parent"))
     gone = {link for link in ever if link not in now["deps"]}
     more = [link for link in now["deps"] if link not in had]
     if not gone and not more:
@@ -254,11 +255,6 @@ def _new_links(then: Foreign, now: Json) -> Json:
     ]
     dialect = {"depends_on": None} if "depends_on" in then.record else {}
     return {"dependencies": entries, **dialect}
-
-
-def _moved(now: Json) -> bool:
-    """Has the item ever had a parent here?"""
-    return ("parent", "") in now["ever"]
 
 
 def _new_comments(then: Foreign, now: Json) -> Iterator[Json]:

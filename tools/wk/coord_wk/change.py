@@ -118,7 +118,7 @@ def _held(holder: Owner) -> No:
 
 
 def close(call: Call, closing: g.Closing, override: g.Override, ids: o.Ids = None) -> None:
-    """Close work items that you hold or that nobody holds.
+    """Close work items that nobody else holds.
 
     If your claim was taken over meanwhile, the item stays as it is, your note is kept as a comment,
     and the exit status is 1. Closing again with the same note exits 0 and prints the first event.
@@ -182,7 +182,7 @@ def reopen(
 def update(
     call: Call, fields: g.Fields, changes: g.Changes, override: g.Override, ids: o.Ids = None
 ) -> None:
-    """Change work items. An empty value removes the old one."""
+    """Change work items. Empty values remove old ones."""
     if changes.title == "":
         raise BadData("title is missing or not text")
     words: Json = {

@@ -11,8 +11,8 @@ The status of an item is not stored. It is the first of these that holds:
 What it waits on, in one step (`_edges`), each edge with the event that made it:
 
     6. A closed item waits on nothing, and nothing waits on it.
-    7. It waits on what it or an ancestor is `blocked_by`: open items, and missing ones, since an id
-       that no item has may be of one that has not arrived.
+    7. It waits on what it or an ancestor is `blocked_by`: open items, and missing ones, since the
+       events of an item may not have arrived yet.
     8. It waits on its open children. They do not wait on it.
     9. Edges that would close a cycle are skipped (`graph`). Commands refuse to add such an edge
        (`refuse_cycle`); two stores that meet may still have one.
@@ -175,7 +175,7 @@ class Items(Entities):
         return parent if parent is None else self.name(parent)
 
     def top(self, item: str) -> bool:
-        """Is none of its ancestors open? In a cycle of parents the oldest is the top."""
+        """Are all its ancestors closed or missing? In a cycle of parents the oldest is the top."""
         above = self.ancestors(item)
         around = bool(above) and item in self.ancestors(above[-1])
         return not any(self.is_open(parent) and (parent < item or not around) for parent in above)
@@ -303,15 +303,15 @@ class Items(Entities):
             "parent": self._parent(item) or "",
             "labels": sorted(fold.present(state, "labels")),
         }
-        return {name: value for name, value in row.items() if value or name == "priority"}  # type: ignore[return-value]
+        return _present(row)  # type: ignore[no-any-return]
 
     def detail(self, item: str) -> Detail:
         """Everything about the item."""
         state = self.known(item)
-        detail: Detail = {
-            "desc": fold.text(state, "desc") or "",
-            "hold": fold.text(state, "hold") or "",
-            "defer_until": fold.text(state, "defer_until") or "",
+        detail: Any = {
+            "desc": fold.value(state, "desc"),
+            "hold": fold.value(state, "hold"),
+            "defer_until": fold.value(state, "defer_until"),
             "fields": {
                 register[7:]: fold.value(state, register)
                 for register in state["registers"]
@@ -321,8 +321,8 @@ class Items(Entities):
             "blockers": self.blockers(item) if self.status(item) == "blocked" else [],
             "cycle": self.cyclic(item),
             "children": self.children(item),
-            "claim": claims.owner(state),  # type: ignore[typeddict-item]
-            "closed": fold.value(state, "closed"),  # type: ignore[typeddict-item]
+            "claim": claims.owner(state),
+            "closed": fold.value(state, "closed"),
             "conflicts": conflicts(state),
             "comments": state["comments"],
             "artifacts": [
@@ -331,8 +331,14 @@ class Items(Entities):
                 if body is not None
             ],
         }
-        present = {name: value for name, value in detail.items() if value}
-        return {**self.row(item), **present, "created": state["created"], "last": state["last"]}  # type: ignore[typeddict-item]
+        detail = {**self.row(item), **_present(detail)}
+        detail |= {"created": state["created"], "last": state["last"]}
+        return detail  # type: ignore[no-any-return]
+
+
+def _present(fields: Any) -> Any:
+    """Fields without those that are empty."""
+    return {name: value for name, value in fields.items() if value or name == "priority"}
 
 
 def conflicts(state: State) -> dict[str, list[object]]:
