@@ -93,7 +93,7 @@ class Model:
             setattr(self, name, cache(getattr(self, name)))
         first = {"type": "work.created", "refs": {"work_id": ITEM}, "body": {"title": "x"}}
         self._write(
-            event.build(first, ITEM, NOW, "acme", "agent.a~99999999", 1, {"agent_id": "agent:a"}),
+            event.build(first, ITEM, NOW, ("acme", "agent.a~99999999", 1), {"agent_id": "agent:a"}),
             0,
             (),
         )
@@ -141,7 +141,8 @@ class Model:
         stamp = ids.tick(max(one for one in stamps if not ids.ahead(one, now)), now)
         chance = blake2b(f"{who} {held} {chain} {said}".encode(), digest_size=8).digest()
         at = ids.mint(max(stamp, behind), chance)
-        made = event.build(said, at, now, "acme", writer, seq, {"agent_id": f"agent:a{who}"})
+        head = ("acme", writer, seq)
+        made = event.build(said, at, now, head, {"agent_id": f"agent:a{who}"})
         for claim in self.confirmed(held):  # whose confirmation it saw, of that claim it knows
             held |= self.lines[claim].seen | 1 << claim
         return self._write(made, held, chain or ())
