@@ -72,7 +72,7 @@ if TYPE_CHECKING:
         reason: NotRequired[str]
 
     class MessageState(TypedDict, total=False):
-        """What is known of a message; `mail` is missing only while its own event has not come."""
+        """The state of a message; `mail` is missing only while its own event has not come."""
 
         mail: Required[Header]
         acks: dict[str, Ack]

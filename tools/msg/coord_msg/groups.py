@@ -21,7 +21,7 @@ class Shared(Group):
 
 
 class Content(Group):
-    """What one message says."""
+    """The content of one message."""
 
     subject: str | None = None
     body: str | None = None

@@ -139,7 +139,7 @@ class Mail(Entities):
         return [agent for _, agent in self._source.find("member", group, group + "\0")]
 
     def row(self, state: MessageState) -> Row:
-        """The message in one line. What a person looks for stands left."""
+        """The message in one line, beginning with what a person looks for."""
         mail, claim = state["mail"], fold.delivery(state)
         nack = state.get("nacks", {}).get(claim["id"]) if claim else None
         more = {
@@ -157,4 +157,5 @@ class Mail(Entities):
             "ts": mail["ts"],
             "msg_id": mail["id"],
         }
-        return row | {name: value for name, value in more.items() if value}  # type: ignore[return-value]
+        known: Any = {name: value for name, value in more.items() if value}
+        return row | known  # type: ignore[no-any-return]

@@ -77,7 +77,9 @@ Reading = {
     "follow": Annotated[bool, typer.Option("-f", "--follow", help="Keep printing new messages.")],
     "wait": Annotated[
         _Text,
-        typer.Option("--wait", metavar="TIME", help="Wait up to TIME for a message; else exit 1."),
+        typer.Option(
+            "--wait", metavar="TIME", help="Wait up to TIME for mail; exit 1 if none arrives."
+        ),
     ],
     "max_": Annotated[
         _Number, typer.Option("--max", metavar="N", min=1, help="Print at most N messages.")
@@ -88,23 +90,25 @@ Reading = {
 FromQueue = {
     "visibility": Annotated[
         _Text,
-        typer.Option("--visibility", metavar="TIME", help="How long your claim hides it."),
+        typer.Option("--visibility", metavar="TIME", help="Queue: how long your claim hides it."),
     ],
     "require": Annotated[
         _Text,
         typer.Option(
-            "--require", metavar="LEVEL", help="local, or confirmed by the remote's arbiter."
+            "--require", metavar="LEVEL", help="Queue: local, or confirmed by the arbiter."
         ),
     ],
 }
 FromChannel = {
     "cursor": Annotated[
         _Text,
-        typer.Option("--cursor", metavar="NAME", help="Cursor in the channel (one per agent)."),
+        typer.Option(
+            "--cursor", metavar="NAME", help="Channel: name of the cursor (one per agent)."
+        ),
     ],
     "ack_fd": Annotated[
         _Number,
-        typer.Option("--ack-fd", metavar="FD", min=0, help="Read acked ids from FD."),
+        typer.Option("--ack-fd", metavar="FD", min=0, help="Channel: read acked ids from FD."),
     ],
 }
 Delay = Annotated[_Text, typer.Option("--delay", metavar="TIME", help="Not before TIME is over.")]

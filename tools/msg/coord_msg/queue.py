@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 FOREVER = float("inf")
 SPREAD = 4
-"""For each message lost to another consumer, look at so many more to choose from."""
+"""How many more messages to choose from, for each message lost to another consumer."""
 
 
 class Queue:
