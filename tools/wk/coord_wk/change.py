@@ -234,7 +234,10 @@ def comment(call: Call, id_: o.OneId, text: o.Comment, allow_secret: o.AllowSecr
 def artifact(
     call: Call, artifact: g.Artifact, id_: o.OneId, allow_secret: o.AllowSecret = False
 ) -> None:
-    """Add a result to a work item, by reference: a commit, a branch, a log, a link."""
+    """Add a result to a work item.
+
+    By reference: a commit, a branch, a log, a link.
+    """
     if artifact.kind not in draft.ARTIFACTS:
         todo = f"valid values: {' '.join(draft.ARTIFACTS)}"
         raise BadData(f"not a valid kind: {artifact.kind!r}", where="--kind", todo=todo)

@@ -154,7 +154,14 @@ def _claim_first(work: Work, labels: set[str], confirm: Confirm) -> Event:
     """The claim on the first ready item that no other store turns out to hold."""
     while True:
         with work.transaction() as (t, items):
-            item = next(filter(lambda item: labels <= _labels(items, item), _ready(items)), None)
+            item = next(
+                (
+                    item
+                    for item in _ready(items)
+                    if labels <= fold.present(items.known(item), "labels").keys()
+                ),
+                None,
+            )
             if item is None:
                 raise No("nothing is ready")
             claim = t.add(draft.claimed(item, items.known(item), steal=False, reason=None))
@@ -162,10 +169,6 @@ def _claim_first(work: Work, labels: set[str], confirm: Confirm) -> Event:
             return confirm.settle(claim, item)
         except No:
             continue  # conceded: the item is not ready any more
-
-
-def _labels(items: Items, item: str) -> set[str]:
-    return set(fold.present(items.known(item), "labels"))
 
 
 def show(call: Call, ids: o.Ids = None, at: o.At = None) -> None:

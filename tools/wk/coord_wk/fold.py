@@ -205,17 +205,17 @@ def _fits(register: str, value: object) -> bool:
 
 def _change_members(state: State, at: str, how: Literal["add", "rm"], lists: Json) -> None:
     for which in SETS:
-        for given in lists[which] if isinstance(lists.get(which), list) else ():
-            member = _member(which, given)
+        for entry in lists[which] if isinstance(lists.get(which), list) else ():
+            member = _member(which, entry)
             if member:
                 members = state["sets"].setdefault(which, {})
                 members.setdefault(member, {"add": [], "rm": []})[how].append(at)
 
 
-def _member(which: str, given: object) -> str | None:
+def _member(which: str, entry: object) -> str | None:
     if which == "labels":
-        return given if isinstance(given, str) else None
-    relation, to = _dict(given).get("rel"), _dict(given).get("to")
+        return entry if isinstance(entry, str) else None
+    relation, to = _dict(entry).get("rel"), _dict(entry).get("to")
     valid = isinstance(relation, str) and " " not in relation and isinstance(to, str)
     return f"{relation} {to}" if valid else None
 

@@ -139,17 +139,14 @@ def _now(items: Items, item: str) -> Json:
     for member in state["sets"].get("deps", {}):
         relation, _, to = member.partition(" ")
         ever.add((relation, _name(items, to)))
-    when = {}
-    if closed:
-        reason = closed.get("note") or closed["resolution"]
-        when = {"closed_at": closed["ts"], "close_reason": reason}
+    reason = closed and (closed.get("note") or closed["resolution"])
     names = ("title", "desc", "kind", "priority", "defer_until", "labels")
     assignee = detail.get("owner") or detail.get("assignee") or ""
     return {
         "alias": _name(items, item),
         **{name: detail.get(name) for name in names},
         "status": "closed" if closed else begun,
-        "when": when,
+        "when": {"closed_at": closed["ts"], "close_reason": reason} if closed else {},
         "assignee": assignee.removeprefix("agent:"),
         "deps": [*deps, ("parent", _name(items, parent))] if parent else deps,
         "ever": ever,
