@@ -160,6 +160,7 @@ class View(Derived):
         touched: dict[str, _Entity] = {}
         entities, step, redacted = self._fold.entities, self._fold.step, self._redactions.targets
         mine, shares = self._share
+        commutes = self.commutes
         for event, segment, offset in located:
             if event["event_id"] in redacted:
                 event = self._redactions.apply(event)
@@ -169,7 +170,7 @@ class View(Derived):
                     if ord(name[-1]) % shares != mine:
                         continue
                     entity = touched[name] = self._saved(name)
-                if self.commutes:
+                if commutes:
                     entity.state = step(entity.state, event)
                 else:
                     entity.take(event, segment, offset, step)
