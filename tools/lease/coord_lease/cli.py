@@ -57,7 +57,7 @@ def renew(call: Call, ids: o.Ids = None, ttl: o.NewTtl = None) -> None:
 def release(call: Call, ids: o.Ids = None, reason: o.Reason = "done") -> None:
     """Release leases.
 
-    Releasing a lease twice is no error. Exit 1 for a lease that was lost before.
+    A lease may be released twice. Exit 1 for a lease that was lost before.
     """
     known, why = scopes(call), _reason(reason)
     _each(call, ids, lambda text: knowing(known, text).release(text, why))
@@ -86,7 +86,7 @@ def show(call: Call, ids: o.Ids = None) -> None:
 
 
 def steal(call: Call, terms: g.Terms, resources: o.Resources, reason: o.Reason = "") -> None:
-    """Acquire resources even if other leases conflict, which end.
+    """Acquire resources; conflicting leases end.
 
     Their holders learn it when they renew or release. Until then only the fencing token stops a
     holder that goes on.

@@ -4,7 +4,7 @@
          └── deadlines, by a pipe ──▶ sentinel ── KILL at the deadline ──▶ that group
 
 1. make a pin and acquire the lease; all three processes hold the pin, so that the lease is free
-   as soon as none of them is left
+   as soon as all have exited
 2. start CMD in its group, and the sentinel
 3. renew after a third of the time to live, counted from the last renewal that succeeded, and tell
    the sentinel the new deadline: five sixths of the time

@@ -110,9 +110,9 @@ class Local:
         return self._named(text, machine.boot_ns())
 
     def held(self, resources: Sequence[str] = ()) -> Iterator[Lease]:
-        """The leases that are held now, as far as can be told by a living holder.
+        """The leases that are held now: of these resources, if there are any.
 
-        Of these resources, if there are any.
+        Without those whose holder is known to be dead.
         """
         leases, now = self._leases.refresh(), machine.boot_ns()
         states = leases.overlapping(resources) if resources else leases.running(now)
@@ -189,7 +189,7 @@ class Local:
         """One more than any before.
 
         A durable number ahead of all tokens survives a power loss, and the loss of the streams. The
-        first token of a boot begins behind it; so does one that is smaller than undamaged streams
+        first token of a boot begins behind it; so does a token smaller than undamaged streams
         would give.
         """
         saved = (self._store.load("local", "lease-token") or b"").decode("ascii", "replace")

@@ -2,7 +2,7 @@
 
 A file below `local/` remembers how far each stream was read, and takes in what is new:
 
-1. `refresh` opens the file. It is made anew if it has another version or boot, if SQLite finds it
+1. `refresh` opens the file. It is rebuilt if it has another version or boot, if SQLite finds it
    damaged, or if it remembers a line that the journal no longer has.
 2. If something is new, it is read into the file, under the file's own lock.
 3. A process that cannot write the file now (another one does, the disk is full or read-only) reads
@@ -95,7 +95,7 @@ class Derived:
         try:
             return [row for layer in self._layers for row in layer.execute(sql, values)]
         except UnicodeEncodeError:
-            return []  # no event has bytes in it that are no text
+            return []  # every event is text
         except sqlite3.Error:
             # Damaged in a place that was not looked at before, or locked by another process now.
             self.from_nothing()
@@ -145,7 +145,7 @@ class Derived:
                 os.close(fd)
 
     def _opened(self) -> sqlite3.Connection:
-        """The database on disk, opened anew if its file is another one.
+        """The database on disk, opened again if its file is another one.
 
         Raises fill.StaleError, sqlite3.Error.
         """
@@ -180,10 +180,10 @@ class Derived:
         self._disk = None
 
     def _mended(self) -> bool:
-        """Bring the file up to date, or make it anew. Under its lock. Did it succeed?"""
+        """Bring the file up to date, or rebuild it. Under its lock. Did it succeed?"""
         from coord_envelope.platform import sqlite3
 
-        for _ in range(3):  # as it is; made anew; and again, if the journal was another by then
+        for _ in range(3):  # as it is; rebuilt; and again, if the journal was another by then
             try:
                 self._layers = [self._opened()]
                 self._fill(self._layers[0])
@@ -192,12 +192,12 @@ class Derived:
                 break
             except (sqlite3.DatabaseError, fill.StaleError):
                 self._close()
-                if not self._made_anew():
+                if not self._rebuilt():
                     break
         self._layers = []
         return False
 
-    def _made_anew(self) -> bool:
+    def _rebuilt(self) -> bool:
         from coord_envelope.platform import sqlite3
 
         try:

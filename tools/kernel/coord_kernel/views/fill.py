@@ -1,7 +1,7 @@
 """The one fill loop: what is new in some streams, in one order, into a SQLite database.
 
-1. Each stream goes on from the position that the database remembers. The last line read must still
-   stand there: else the journal is another one, and the database is made anew (`StaleError`).
+1. Each stream goes on from the position that the database remembers. If the last line read
+   no longer stands there, the journal is another one, and the database is rebuilt (`StaleError`).
 2. The new events of all streams are merged by event_id.
 3. In one transaction: BATCH of them, and the positions behind them. So a database says what the
    journal says up to its positions, whenever its writer is killed.

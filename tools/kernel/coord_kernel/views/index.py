@@ -1,4 +1,4 @@
-"""The index: where each event and each idempotency key is, so that a look-up is no scan."""
+"""The index: where each event and each idempotency key is, so that a look-up scans nothing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Index(Derived):
             rows = self.query("SELECT id FROM key WHERE type = ? AND key = ?", kind, key)
             stored = self.by_id(min(row[0] for row in rows)) if rows else None
             if stored or not rows:
-                break  # else its line was damaged since: ask the index, made anew, once more
+                break  # else its line was damaged since: ask the rebuilt index once more
         return stored
 
     def by_id(self, event_id: str) -> Stored | None:

@@ -1,7 +1,7 @@
 """A long history folded by several processes: each reads all, and keeps its share of entities.
 
 The parts are made beside the database and copied into it. Until that is done the database has no
-version: if its writer is killed on the way, it is made anew.
+version: if its writer is killed on the way, it is rebuilt.
 """
 
 from __future__ import annotations

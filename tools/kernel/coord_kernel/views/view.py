@@ -8,7 +8,7 @@
 2. A late one (of a writer that was partitioned) folds its entity again from the beginning, and
    touches no other. So the order of arrival cannot matter.
 3. A fold never sees what was redacted, only its tombstone. A view that was made before the
-   redaction is made anew.
+   redaction is rebuilt.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Step = Callable[[Any, Event], Any]
 
     class Fold(Protocol):
-        """What a tool knows of its entities. Pure, total. Another `version` makes the view anew."""
+        """What a tool knows of its entities. Pure, total. Another `version` rebuilds the view."""
 
         name: str
         version: str
