@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from coord_envelope import BadData, No, Usage
-from coord_envelope.bodies import check_body
 from coord_kernel.cli import values
 from coord_kernel.rules import claims
 from coord_wk import draft
 from coord_wk import groups as g
-from coord_wk.confirm import Confirm
 from coord_wk.work import WORK, Work
 
 TYPE_CHECKING = False
@@ -44,6 +42,8 @@ def claim(
         raise Usage("--steal needs --reason")
     if takeover.reason and not (takeover.steal or takeover.resume):
         raise Usage("--reason needs --steal or --resume")
+    from coord_wk.confirm import Confirm
+
     work = Work(call, override.allow_secret)
     confirm = Confirm(call, work, strength)
 
@@ -183,6 +183,8 @@ def update(
     call: Call, fields: g.Fields, changes: g.Changes, override: g.Override, ids: o.Ids = None
 ) -> None:
     """Change work items. Empty values remove old ones."""
+    from coord_envelope.bodies import check_body
+
     if changes.title == "":
         raise BadData("title is missing or not text")
     words: Json = {

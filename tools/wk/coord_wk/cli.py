@@ -9,9 +9,7 @@ from coord_kernel.cli import process, stdin, values
 from coord_kernel.cli.call import attempted
 from coord_wk import draft, fold
 from coord_wk import groups as g
-from coord_wk.apply import Batch
 from coord_wk.change import artifact, claim, close, comment, dep, release, reopen, update
-from coord_wk.confirm import Confirm
 from coord_wk.items import conflicts
 from coord_wk.transfer import export, import_
 from coord_wk.work import WORK, Work
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from coord_kernel.cli.call import Call
     from coord_kernel.journal.transaction import Transaction
     from coord_wk import options as o
+    from coord_wk.confirm import Confirm
     from coord_wk.items import Detail, Items, Row
 
 
@@ -128,6 +127,8 @@ def ready(
         raise Usage("--require and --no-sync need --claim")
     work = Work(call)
     if claim:
+        from coord_wk.confirm import Confirm
+
         confirm = Confirm(call, work, strength)
         call.put([_claim_first(work, set(listing.label or ()), confirm)])
         return
@@ -233,6 +234,8 @@ def apply(call: Call, allow_secret: o.AllowSecret = False) -> None:
 
 def _apply(call: Call, work: Work, lines: list[stdin.Line], fixed: Json) -> None:
     """Do the operations on these lines. `fixed` are fields of all of them."""
+    from coord_wk.apply import Batch
+
     operations = [_operation(raw, fixed) for _, raw in lines]
     with call.printing_accepted(), work.transaction() as (t, items):
         batch = Batch(items, work.mine)
