@@ -8,6 +8,10 @@ from support import Json
 from coord_envelope import Event
 from coord_kernel.rules import causality, claims
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_kernel.rules.claims import ClaimsState
+
 ARBITER = "arbiter.main~00000000"
 Holder = tuple[str, int | None] | None
 Said = tuple[str, str, str, Json]  # number, verb, numbers of its base, body
@@ -32,7 +36,7 @@ def event(number: str, verb: str, seen: str, body: Json, writer: str = "") -> Ev
     )
 
 
-def folded(*said: Said | Event) -> Json:
+def folded(*said: Said | Event) -> ClaimsState:
     """The state after these, taken in order of their numbers."""
     state = claims.nothing()
     for one in sorted(
@@ -55,7 +59,7 @@ def over(number: str, seen: str, claim: str, verb: str = "released") -> Said:
     return (number, verb, seen, {"claim": name(claim)})
 
 
-def holder(state: Json) -> Holder:
+def holder(state: ClaimsState) -> Holder:
     found = claims.owner(state)
     return (found["id"].lstrip("0"), found["n"]) if found else None
 

@@ -25,6 +25,10 @@ from coord_envelope import Event, event, ids
 from coord_kernel.rules import claims
 from coord_wk import draft, fold
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_wk.fold import State as Item
+
 NOW, HOUR = 1_767_312_000_000, 3_600_000
 ITEM = ids.mint((NOW - HOUR * 24) << 16, bytes(8))
 ARBITER = "arbiter.main~88888888"
@@ -109,12 +113,13 @@ class Model:
             yield number, self.lines[number]
             held &= held - 1
 
-    def view(self, held: int) -> Json:
+    def view(self, held: int) -> Item:
         """The item as one who holds these lines sees it."""
-        state: Json | None = None
+        state: Item | None = None
         for made in sorted((line.event for _, line in self.of(held)), key=lambda made: made.id):
             state = fold.step(state, made)
-        return state or {}
+        assert state
+        return state
 
     def _write(self, made: Event, seen: int, chain: Chain) -> int:
         number = self._numbers.setdefault((made.raw, chain), len(self.lines))

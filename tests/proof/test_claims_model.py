@@ -11,9 +11,12 @@ from collections.abc import Callable
 import pytest
 from proof.claims_model import HOUR, Model
 from proof.claims_proof import Proof, Violation
-from support import Json
 
 from coord_kernel.rules import causality, claims
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_kernel.rules.claims import ClaimsState
 
 LATE = True
 CASES = {
@@ -45,12 +48,12 @@ def test_at_most_one_confirmed_claim_is_open_and_it_stays(
     assert states > 1_000
 
 
-def blind(state: Json, claim: str) -> str:
+def blind(state: ClaimsState, claim: str) -> str:
     """A verdict without a look at what the arbiter holds."""
     return "nothing" if claim in state["confirmed"] or claims.over(state, claim) else "confirm"
 
 
-def greedy(state: Json, claim: str) -> str:
+def greedy(state: ClaimsState, claim: str) -> str:
     """A verdict that lets a steal take what it never saw."""
     held = [one for one in state["confirmed"] if not claims.over(state, one)]
     if blind(state, claim) == "confirm" and held and claim not in state["steals"]:

@@ -87,7 +87,8 @@ def _answers(server: Popen[bytes]) -> Iterator[Batch]:
             raise _fault(answer["fault"])
         else:
             return
-    raise Unreachable("the server of the bus is gone", where=str(server.args[0]))  # type: ignore[index]
+    where = str(server.args[0])  # type: ignore[index]
+    raise Unreachable("the server of the bus is gone", where=where)
 
 
 def _fault(fields: Json) -> Fault:

@@ -147,7 +147,9 @@ def key(state: ClaimsState) -> str | None:
 def nothing() -> ClaimsState:
     """The state before the first event."""
     return {
-        **causality.nothing(),
+        "dag": {},
+        "heads": [],
+        "early": [],
         "claims": {},
         "ended": {},
         "steals": [],
@@ -306,8 +308,11 @@ def next_gen(state: ClaimsState) -> int:
 def united(states: Sequence[ClaimsState]) -> ClaimsState:
     """The claims of several entities that turned out to be one."""
     confirmed = {at: entry for state in states for at, entry in state["confirmed"].items()}
+    graph = causality.united(states)
     whole: ClaimsState = {
-        **causality.united(states),
+        "dag": graph["dag"],
+        "heads": graph["heads"],
+        "early": graph["early"],
         "claims": {at: claim for state in states for at, claim in state["claims"].items()},
         "ended": {claim: end for state in states for claim, end in state["ended"].items()},
         "steals": sorted(steal for state in states for steal in state["steals"]),
