@@ -26,6 +26,7 @@ from support import Done, Json
 from coord_envelope import world
 from coord_envelope.errors import Fault
 from coord_kernel.cli import argv, complaints
+from coord_kernel.cli.command import name_of, perform
 from coord_kernel.store.disk import fault_of
 
 TOOLS: dict[str, Any] = {
