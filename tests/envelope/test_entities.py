@@ -65,8 +65,8 @@ def twice(shell: Shell) -> tuple[Journal, list[str]]:
     ids, parts = [], []
     for name in ("old", "new"):
         shell(f"git init -q ../{name}; cd ../{name}; ev init")
-        part = open_journal(shell.cwd.parent / name)
-        ids.append(made(part, name, "k"))
+        other = open_journal(shell.cwd.parent / name)
+        ids.append(made(other, name, "k"))
         parts.append(shell.cwd.parent / name / ".coord/journal")
     for part in parts:
         shell(f"cp -r {part}/* .coord/journal")
@@ -132,3 +132,17 @@ def test_several_candidates_are_never_a_guess() -> None:
     assert resolve.only("abcd", ["X", "X"]) == "X"
     with pytest.raises(Usage, match="ambiguous: X Y"):
         resolve.only("abcd", ["Y", "X"])
+
+
+def test_a_view_forgets_entities_and_gives_many_at_once(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    ids = [made(journal, name) for name in "abc"]
+    view = View(journal.store, Things.fold).refresh()
+    assert [state["id"] for state in view.states([ids[2], "nowhere", ids[0]])] == [ids[2], ids[0]]
+    assert view.last("named") == (f"c {ids[2]}", ids[2])
+    view.forget([ids[2]])
+    for source in (view, View(journal.store, Things.fold).refresh()):
+        assert source.get(ids[2]) is None
+        assert list(source.entities()) == ids[:2]
+        assert source.last("named") == (f"b {ids[1]}", ids[1])
+        assert source.last("unnamed") is None

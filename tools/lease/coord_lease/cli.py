@@ -126,7 +126,7 @@ def guard(call: Call, paths: o.Paths = None) -> None:
     names = [files.from_root(path, store) for path in paths] if paths else files.staged()
     for leases in scopes(call):
         for path, what in _conflicts(leases, names):
-            call.fail(No(what, where=path, todo="wait until it is released"))
+            call.fail(No(what, path, todo="wait until it is released", code="held"))
 
 
 def _conflicts(leases: Scope, paths: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -62,7 +62,7 @@ def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: 
     except Fault as refusal:
         pin.remove(store, wanted.pin)
         if isinstance(refusal, TakenError):
-            raise TryAgain(refusal.what, refusal.where, todo=refusal.todo) from None
+            raise TryAgain(refusal.what, refusal.where, refusal.todo, refusal.code) from None
         raise
     status, lost = _Command(scope, lease, argv, fd).ended()
     try:
@@ -79,6 +79,7 @@ def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: 
         f"was lost while the command ran: {lost}",
         ids.short("ls", lease.id),
         todo="check what it did",
+        code="not_held",
     )
 
 

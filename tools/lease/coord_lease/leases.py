@@ -87,8 +87,7 @@ class Leases(View):
             self.forget(old)
 
     def _states(self, lease_ids: Iterable[str]) -> list[Lease]:
-        states = (self.get(lease_id) for lease_id in sorted(lease_ids))
-        return [state for state in states if state and fold.open_(state)]
+        return [state for state in self.states(sorted(lease_ids)) if fold.open_(state)]
 
 
 def _mirrored(store: Store) -> bool:

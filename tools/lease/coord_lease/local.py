@@ -156,7 +156,8 @@ class Local:
     def _named(self, text: str, now: int) -> Lease:
         lease = self._leases.named(text, now)
         if lease is None:
-            raise No("no such lease; leases are forgotten an hour after their end", where=text)
+            what = "no such lease; leases are forgotten an hour after their end"
+            raise No(what, where=text, code="not_found")
         return lease
 
     def _own(self, text: str) -> tuple[Lease, int]:
@@ -169,6 +170,7 @@ class Local:
             raise No(
                 f"is held by {lease['holder']}{session}, not by you",
                 where=ids.short("ls", lease["lease_id"]),
+                code="held",
             )
         return lease, now
 
@@ -226,6 +228,7 @@ def _refuse_lost(lease: Lease, now: int) -> None:
             f"is {lease.get('ended', 'expired')}{why}",
             where=ids.short("ls", lease["lease_id"]),
             todo="acquire it again, and check what changed meanwhile",
+            code="not_held",
         )
 
 

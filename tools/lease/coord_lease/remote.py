@@ -150,7 +150,7 @@ class Remote:
         view = self._view.refresh()
         lease_id = resolve.only(text, resolve.candidates(view, text, ("ls",)))
         if lease_id is None:
-            raise No("no such lease", where=text)
+            raise No("no such lease", where=text, code="not_found")
         return self._state(lease_id)
 
     def held(self, resources: Sequence[str] = ()) -> Iterator[Lease]:
@@ -196,6 +196,7 @@ class Remote:
             raise No(
                 f"is held by {lease['holder']}{session}, not by you here",
                 where=ids.short("ls", lease["lease_id"]),
+                code="held",
             )
         return lease
 
@@ -299,6 +300,7 @@ def _refuse_lost(lease: Lease) -> None:
             f"is {status}{why}",
             where=ids.short("ls", lease["lease_id"]),
             todo="acquire it again, and check what changed meanwhile",
+            code="not_held",
         )
 
 

@@ -58,6 +58,8 @@ class Wanted:
 class TakenError(No):
     """A resource is held. `until` is the boot-clock time at which to try again."""
 
+    code = "held"
+
     def __init__(
         self, blockers: Sequence[Lease], wanted: Wanted, left_ms: int, until: int, steal: str
     ) -> None:

@@ -1,4 +1,17 @@
 """What folds make of the events, kept in SQLite and disposable at any time.
 
 Imports the envelope and the rooms above: `rules`, `store`, `streams`.
+
+    fill        the one loop that reads streams into a database
+    database    a file that is brought up to date, rebuilt, or read past in memory
+    index       events by id and by idempotency key
+    view        the entities of a fold; shards: by several processes
+    entities    the entities at one moment, those made with one key as one
+    resolve     ids from what a person types
+
+There is one file for each fold and one for the index (index, work, mail, run, claims, gitleases,
+leases), made when first asked for. All are rebuilt after a reboot, so what counts is the first
+command after it. With 200,000 events one file costs 10 to 28 µs an event, all of them together 110,
+and a command asks one or two: in one file each command would pay for all folds, and wait for the
+one lock of all writers. To open one more file costs 2 ms, once a process.
 """

@@ -50,5 +50,6 @@ def only(text: str, found: Iterable[str]) -> str | None:
     """The one candidate; None if there is none. Raises Usage with all if there are several."""
     several = sorted(set(found))
     if len(several) > 1:
-        raise Usage(f"is ambiguous: {' '.join(several)}", where=text, todo="give more characters")
+        what = f"is ambiguous: {' '.join(several)}"
+        raise Usage(what, where=text, todo="give more characters", code="ambiguous")
     return several[0] if several else None

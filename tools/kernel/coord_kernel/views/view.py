@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import bisect
+from itertools import islice
 
 from coord_envelope import codec
 from coord_envelope.platform import suppress
@@ -105,6 +106,15 @@ class View(Derived):
         for (state,) in reversed(self.query("SELECT json FROM state WHERE entity = ?", entity)):
             return codec.unpack(state)
         return None
+
+    def states(self, entities: Iterable[str]) -> Iterator[Any]:
+        """The states of many entities, in the same order: as `get`, many at a time."""
+        rest = iter(entities)
+        while page := list(islice(rest, PAGE)):
+            marks = ",".join("?" * len(page))
+            sql = f"SELECT entity, json FROM state WHERE entity IN ({marks})"
+            packed = dict(self.query(sql, *page))
+            yield from (codec.unpack(packed[entity]) for entity in page if entity in packed)
 
     def event(self, entity: str) -> Event | None:
         """The event whose id is the entity's, as it is stored."""
