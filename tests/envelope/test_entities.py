@@ -65,8 +65,7 @@ def twice(shell: Shell) -> tuple[Journal, list[str]]:
     ids, parts = [], []
     for name in ("old", "new"):
         shell(f"git init -q ../{name}; cd ../{name}; ev init")
-        other = open_journal(shell.cwd.parent / name)
-        ids.append(made(other, name, "k"))
+        ids.append(made(open_journal(shell.cwd.parent / name), name, "k"))
         parts.append(shell.cwd.parent / name / ".coord/journal")
     for part in parts:
         shell(f"cp -r {part}/* .coord/journal")

@@ -17,7 +17,7 @@ from proof.replicas_world import SEEN
 from support import Json
 
 from coord_envelope import cursor
-from coord_kernel.journal import append, keys
+from coord_kernel.journal import keys, tail
 from coord_kernel.rules import claims
 from coord_kernel.sync import intake
 from coord_kernel.views import view
@@ -75,7 +75,7 @@ BROKEN: dict[str, tuple[object, str, Any, str]] = {
         "another view without the index",
     ),
     "a key is never found": (keys.Keys, "first", nothing, "used twice"),
-    "a torn line is written on": (append.Tail, "_end_torn_line", lambda _: 0, "acked, not there"),
+    "a torn line is written on": (tail.Tail, "_end_torn_line", lambda _: 0, "acked, not there"),
     "a fork is dropped": (intake.Intake, "_fork", nothing, "did not come"),
     "the cursor stands still": (cursor, "save", nothing, "printed twice"),
 }
