@@ -14,12 +14,13 @@ from support import SPEC
 from coord_envelope import SELF, codec, event
 from coord_envelope.bodies import check_body
 from coord_envelope.errors import BadData
+from coord_kernel.sync import layout
 
 
 def vectors(name: str) -> list[Any]:
     found = [json.loads(line) for line in (SPEC / "vectors" / name).read_text().split("\n") if line]
     return [
-        pytest.param(one, id=one.get("name") or f"{one['type']}-{place}")
+        pytest.param(one, id=one.get("name") or f"{one.get('type', name)}-{place}")
         for place, one in enumerate(found)
     ]
 
@@ -159,8 +160,38 @@ def test_short_addresses_are_agents(text: str, full: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "A", "robot:x", "agent:", "agent:-x", "agent:a b", "agent:" + "a" * 64, "é", "a:b:c"],
+    ["", "A", "robot:x", "agent:", "agent:-x", "agent:a b", "agent:" + "a" * 101, "é", "a:b:c"],
 )
 def test_other_forms_are_no_addresses(text: str) -> None:
     with pytest.raises(ValueError):
         event.address(text)
+
+
+@pytest.mark.parametrize("vector", vectors("names.jsonl"))
+def test_an_address_is_good_or_not_and_has_one_file_form(vector: dict[str, Any]) -> None:
+    from jsonschema import Draft202012Validator
+
+    text, form = vector["address"], vector.get("file", "")
+    schema = json.loads((SPEC / "schema/event.schema.json").read_text())
+    assert Draft202012Validator(schema["$defs"]["agent_id"]).is_valid(text) == vector["good"]
+    if not vector["good"]:
+        with pytest.raises(ValueError):
+            event.address(text)
+        return
+    assert event.address(text) == text
+    assert event.file_form(text) == form == form.lower()
+    assert form.replace("%2f", "/").replace(".", ":", 1) == text
+    assert layout.JOURNAL.fullmatch(f"journal/{form}~k3f9x2ab/000000000001.jsonl")
+    writer = Draft202012Validator(schema["properties"]["writer"])
+    assert writer.is_valid(f"{form}~k3f9x2ab+live")
+    assert len(f"{form}~k3f9x2ab+live!01234567") < 255
+
+
+@pytest.mark.parametrize(
+    "stream",
+    ["agent.a/b", "agent.a%2fb%2f%2f", "agent.a%2Fb", "agent.%2fa", "agent.a%2f..", "agent..", "agent.",
+     "agent.a%00b", "agent.a%2e%2e", "agent.a\0", "agent.A", "agent.a\n", "agent." + "a" * 201, "robot.a"],
+)  # fmt: skip
+def test_a_stream_with_a_hostile_name_is_no_part_of_a_store(stream: str) -> None:
+    assert not layout.JOURNAL.fullmatch(f"journal/{stream}~k3f9x2ab/000000000001.jsonl")
+    assert not layout.DIRECTORY.fullmatch(f"journal/{stream}~k3f9x2ab")

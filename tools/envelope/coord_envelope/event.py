@@ -21,6 +21,8 @@ KERNEL = ("work", "lease", "msg", "run", "agent", "artifact", "coord")
 FEW = 16
 """Lines from which parsing them in one block is cheaper."""
 MAX_HOPS = 32
+LONGEST_NAME = 100
+"""Characters: so the name of a stream has less than 255 bytes, however many are `/`."""
 MAX_SEQ = 999_999_999_999
 """A segment's name has 12 digits."""
 
@@ -156,11 +158,25 @@ def parse_or_reason(raw: bytes) -> Event | str:
 
 
 def name_ok(text: str, most: int = 63) -> bool:
-    """Is this a valid name of an agent, group or queue: `[a-z0-9][a-z0-9._-]{0,62}`?
+    """Is this one plain word, such as a cursor's name: `[a-z0-9][a-z0-9._-]{0,62}`?
 
     `most` is the maximum length; a project's slug may have 64 characters.
     """
     return 0 < len(text) <= most and text[0] in _ALNUM and _NAME.issuperset(text)
+
+
+def agent_ok(text: str) -> bool:
+    """Is this a valid NAME of an agent, group, queue or channel?
+
+    Plain words joined by `/`, maybe with one more `/` at the end: `ada`, `mayor/`, `web/worker-1`.
+    """
+    words = text.removesuffix("/").split("/")
+    return len(text) <= LONGEST_NAME and all(name_ok(word, LONGEST_NAME) for word in words)
+
+
+def file_form(agent: str) -> str:
+    """An agent's address in the name of a file or stream: `agent.web%2fworker-1`. Reversible."""
+    return agent.replace(":", ".", 1).replace("/", "%2f")
 
 
 def address(text: str, kinds: tuple[str, ...] = _DIRECT) -> str:
@@ -168,8 +184,8 @@ def address(text: str, kinds: tuple[str, ...] = _DIRECT) -> str:
     kind, colon, name = text.partition(":")
     if not colon:
         kind, name = "agent", text
-    if kind not in kinds or not name_ok(name):
-        form = f"{'|'.join(kinds)}:NAME, where NAME is up to 63 of a-z 0-9 . _ -"
+    if kind not in kinds or not agent_ok(name):
+        form = f"{'|'.join(kinds)}:NAME, where NAME is up to {LONGEST_NAME} of a-z 0-9 . _ - /"
         raise ValueError(f"not a valid address: {text!r}; use {form}")
     return f"{kind}:{name}"
 
@@ -177,6 +193,14 @@ def address(text: str, kinds: tuple[str, ...] = _DIRECT) -> str:
 def recipient(text: str) -> str:
     """As `address`, for every kind of address that mail can be sent to. Raises ValueError."""
     return text if text == "all" else address(text, _ADDRESS)
+
+
+def shown_address(text: str) -> str:
+    """An agent's address if it is valid, else `?`: for a line that a reader takes as the tool's."""
+    try:
+        return address(text)
+    except ValueError:
+        return "?"
 
 
 def type_fault(text: object) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coord_envelope import BadData
-from coord_envelope.event import KERNEL, caused_by, name_ok, recipient, type_fault
+from coord_envelope.event import KERNEL, agent_ok, caused_by, recipient, type_fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def addresses(to: object) -> object:
     names = [to] if isinstance(to, str) else to
     if not isinstance(names, list):
         return names
-    return [recipient(name) if isinstance(name, str) and name_ok(name) else name for name in names]
+    return [recipient(name) if isinstance(name, str) and agent_ok(name) else name for name in names]
 
 
 def references(pairs: Sequence[str]) -> dict[str, str]:

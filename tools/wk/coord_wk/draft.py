@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from coord_wk.fold import State
 
-KINDS = ("task", "bug", "feature", "epic", "chore", "question")
+NO_WORK = ("message", "agent", "role", "molecule", "event", "gate", "question", "memory")
+"""Kinds of items that `ready` does not offer."""
 RELATIONS = ("blocked_by", "discovered_from", "relates_to", "duplicate_of", "supersedes")
 RESOLUTIONS = fold.RESOLUTIONS
 STATUSES = ("ready", "active", "blocked", "held", *RESOLUTIONS)
@@ -36,6 +37,7 @@ _LONGEST = {
 }
 """Bytes."""
 _LONGEST_FIELD = 4 * 1024
+LONGEST_LABEL = 200
 
 
 def created(words: Json) -> Json:
@@ -114,19 +116,34 @@ def check(body: Json) -> None:
             raise BadData(f"{name} is not text")
         if name in body and _bytes(body[name]) > most:
             raise BadData(f"{name} exceeds {most:,} bytes")
-    for name, allowed in (("kind", KINDS), ("resolution", RESOLUTIONS)):
-        if name in body and body[name] not in allowed:
-            raise BadData(
-                f"not a valid {name}: {body[name]!r}", todo=f"valid values: {' '.join(allowed)}"
-            )
+    if "resolution" in body and body["resolution"] not in RESOLUTIONS:
+        todo = f"valid values: {' '.join(RESOLUTIONS)}"
+        raise BadData(f"not a valid resolution: {body['resolution']!r}", todo=todo)
+    if "kind" in body and not kind_ok(body["kind"]):
+        todo = "use a word of a-z 0-9 . _ -, such as task, bug or feature"
+        raise BadData(f"not a valid kind: {body['kind']!r}", todo=todo)
     if "priority" in body and (type(body["priority"]) is not int or not 0 <= body["priority"] <= 4):
         raise BadData(f"not a valid priority: {body['priority']!r}", todo="valid values: 0 to 4")
     labels = body.get("labels", [])
     for label in labels if isinstance(labels, list) else [labels]:
-        if not isinstance(label, str) or not name_ok(label, 64):
-            raise BadData(
-                f"not a valid label: {label!r}", todo="use up to 64 characters of a-z 0-9 . _ -"
-            )
+        if not label_ok(label):
+            todo = f"use a text of up to {LONGEST_LABEL} bytes without control characters"
+            raise BadData(f"not a valid label: {label!r}", todo=todo)
+
+
+def kind_ok(kind: object) -> bool:
+    """Is this a kind: one plain word?"""
+    return isinstance(kind, str) and name_ok(kind, 64)
+
+
+def label_ok(label: object) -> bool:
+    """Is this a label: a text of one line, without blanks around it?"""
+    return (
+        isinstance(label, str)
+        and 0 < _bytes(label) <= LONGEST_LABEL
+        and label == label.strip()
+        and not any(char < " " or "\x7f" <= char < "\xa0" for char in label)
+    )
 
 
 def _bytes(text: str) -> int:

@@ -73,7 +73,7 @@ class Transaction:
         self._lock.__enter__()
         try:
             self._now = world.now_ms()
-            agent = self._actor["agent_id"].replace(":", ".", 1)
+            agent = event.file_form(self._actor["agent_id"])
             self._tail = Tail(self._store, agent, self._now, self._live)
             self._seq, self._stamp = self._tail.seq, self._last_stamp()
         except BaseException as error:

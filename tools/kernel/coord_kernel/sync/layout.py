@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+_WORD = "[a-z0-9][a-z0-9._-]*"
 _WRITER = (
-    r"journal/((?:agent|human|bridge|arbiter)\.[a-z0-9][a-z0-9._-]{0,62}~[0-9a-z]{8}"
-    r"(?:![0-9a-f]{8})?)"
+    r"journal/((?:agent|human|bridge|arbiter)\.(?=[^~]{1,200}~)"
+    rf"{_WORD}(?:%2f{_WORD})*(?:%2f)?~[0-9a-z]{{8}}(?:![0-9a-f]{{8}})?)"
 )
 JOURNAL = re.compile(rf"{_WRITER}/([0-9]{{12}})\.jsonl")
 """A segment; its groups are the stream and the first seq."""
