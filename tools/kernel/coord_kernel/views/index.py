@@ -38,9 +38,10 @@ class Index(Derived):
         """OR IGNORE: the same event may stand in two streams, a writer's and its fork's."""
         events, keys = [], []
         for event, segment, offset in located:
-            events.append((event.id, segment, offset))
-            if isinstance(event.get("idempotency_key"), str):
-                keys.append((event["type"], event["idempotency_key"], event.id))
+            event_id, key = event["event_id"], event.get("idempotency_key")
+            events.append((event_id, segment, offset))
+            if isinstance(key, str):
+                keys.append((event["type"], key, event_id))
         db.executemany("INSERT OR IGNORE INTO event VALUES (?, ?, ?)", events)
         db.executemany(_FIRST_KEY, keys)
 
