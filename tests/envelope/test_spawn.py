@@ -85,3 +85,31 @@ def test_a_missing_program_is_an_error(monkeypatch: pytest.MonkeyPatch, way: str
         monkeypatch.delattr(os, "posix_spawnp")
     with pytest.raises(FileNotFoundError):
         spawn.run(["/nonexistent/program"], {}, b"", 60)
+
+
+@pytest.mark.parametrize("pidfd", [True, False])
+def test_a_process_that_keeps_the_pipes_open_is_not_waited_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch, pidfd: bool
+) -> None:
+    if not pidfd:
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+    status, out, err = run("echo out; yes >&2 & echo $!; exit 3")
+    text, pid = out.split()
+    os.kill(int(pid), signal.SIGKILL)
+    assert (status, text, len(err) <= 1 << 22) == (3, b"out", True)
+    status, out, err = run("sleep 1000 & echo $! >&2")
+    os.kill(int(err), signal.SIGKILL)
+    assert (status, out) == (0, b"")
+
+
+def test_what_a_child_writes_is_read_until_it_has_ended() -> None:
+    import subprocess
+
+    argv = ["sh", "-c", "echo $$; sleep 1000 & echo $!; exit 3"]
+    child = subprocess.Popen(argv, stdout=subprocess.PIPE)
+    assert child.stdout
+    with child:
+        data = b"".join(spawn.chunks(child.pid, child.stdout.fileno()))
+    ours, left = data.split()
+    os.kill(int(left), signal.SIGKILL)
+    assert (int(ours), child.returncode) == (child.pid, 3)

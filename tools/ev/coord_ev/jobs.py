@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from coord_envelope import BadData, Unreachable, codec
+from coord_kernel.proc import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,17 +77,13 @@ class Jobs:
         words += [*command.options, "-o", "id", *(["--input", "-"] if command.stdin else [])]
         for name, value in {**command.env, "COORD_AGENT": self._name}.items():
             words += ["--env", f"{name}={value}"]
-        done = subprocess.run(
-            [*_run(), *words, "--", *command.argv],
-            input=command.stdin,
-            env=self._env,
-            capture_output=True,
-        )
-        if done.returncode:
-            message = done.stderr.decode("utf-8", "replace").strip().removeprefix("run: ")
-            message = message or f"run request ended with status {done.returncode}"
-            raise BadData(message) if done.returncode in REFUSED else Unreachable(message)
-        run = done.stdout.decode().strip()
+        argv = [*_run(), *words, "--", *command.argv]
+        status, out, error = spawn.run(argv, self._env, command.stdin or b"")
+        if status:
+            message = error.decode("utf-8", "replace").strip().removeprefix("run: ")
+            message = message or f"run request ended with status {status}"
+            raise BadData(message) if status in REFUSED else Unreachable(message)
+        run = out.decode().strip()
         self._asked.add(run)  # it cannot be over yet
         return run
 
@@ -102,11 +99,12 @@ class Jobs:
         self._asked.update(waiting)
         for first in range(0, len(waiting), SHOWN):
             words = ["show", "-o", "jsonl", *waiting[first : first + SHOWN]]
-            done = subprocess.run([*_run(), *words], env=self._env, stdout=subprocess.PIPE)
-            rows = map(codec.loads, done.stdout.splitlines())
+            status, out, error = spawn.run([*_run(), *words], self._env)
+            rows = map(codec.loads, out.splitlines())
             self._over.update((row["run_id"], row) for row in rows if row["status"] in OVER)
-            if done.returncode:
-                raise Unreachable(f"run show ended with status {done.returncode}")
+            if status:
+                why = error.decode("utf-8", "replace").strip()
+                raise Unreachable(why or f"run show ended with status {status}")
 
     def forget(self, run: str) -> None:
         """Drop what is known of the job: it is not needed again."""
@@ -153,7 +151,8 @@ class Worker:
             while os.read(self.fd, 1 << 16):
                 pass
         except BlockingIOError:
-            return
+            if self._child.poll() is None:  # else what it left behind keeps the pipe open
+                return
         raise Unreachable(
             f"run worker ended with status {self._child.wait()}", todo="start it again"
         )

@@ -22,6 +22,7 @@ from coord_ev.draft import own_type
 from coord_ev.payload import text_or_blob
 from coord_ev.sync import INTERVAL
 from coord_kernel.cli import values
+from coord_kernel.proc import spawn
 from coord_kernel.store import blobs
 
 TYPE_CHECKING = False
@@ -33,14 +34,13 @@ if TYPE_CHECKING:
     from coord_ev import groups as g
     from coord_kernel.cli.call import Call
 
-CHUNK = 1 << 16
-
 
 class NotStarted(Fault):
     """The command could not be started, so nothing was observed."""
 
     def __init__(self, error: OSError, program: str) -> None:
-        super().__init__((error.strerror or str(error)).lower(), where=program)
+        what = (error.strerror or str(error)).lower()
+        super().__init__(what, where=program, code="not_started")
         self.status = 127 if isinstance(error, FileNotFoundError) else 126
 
 
@@ -106,7 +106,7 @@ class Observer:
         assert child.stdout
         digest, kept, size = hashlib.sha256(), b"", 0
         with child:
-            while chunk := os.read(child.stdout.fileno(), CHUNK):
+            for chunk in spawn.chunks(child.pid, child.stdout.fileno()):
                 digest.update(chunk)
                 size += len(chunk)
                 kept += chunk[: blobs.SYNCED - len(kept)]

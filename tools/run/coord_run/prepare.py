@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from coord_envelope import Event
     from coord_kernel import Store
+    from coord_run.mask import Mask
     from coord_run.types import Request
 
 
@@ -27,6 +28,8 @@ class Plan:
     """Must the arbiter confirm the claim before the command is started?"""
     sandbox: Sequence[str] = ()
     """Words before the command's."""
+    only = False
+    """Is there no other attempt, even if this one does not start the command? (`run exec`)"""
 
     def __init__(self, request: Request, claim: Event, root: str, where: str) -> None:
         """`root` is the directory that the request's `cwd` is below, `where` the substrate."""
@@ -44,7 +47,7 @@ class Preparation:
         self._plan, self._store = plan, store
         self._command: Command | None = None
         self._tree: str | None = None
-        self.mask: secret.Mask | None = None
+        self.mask: Mask | None = None
         """What hides secrets in the output."""
 
     def command(self) -> Command:
@@ -53,7 +56,10 @@ class Preparation:
         secrets = secret.values(body.get("secrets", ()))
         ours = {"RUN_ID": plan.run, "RUN_ATTEMPT": str(plan.n), "RUN_TOKEN": str(plan.token)}
         env = {**body.get("env", {}), **secrets, **ours}
-        self.mask = secret.Mask(secrets.values()) if secrets else None
+        if secrets:
+            from coord_run.mask import Mask
+
+            self.mask = Mask(secrets.values())
         command = Command([*plan.sandbox, *body["argv"]], env, self._directory(), self._input())
         try:
             substrate.chosen(plan.where)(command)
@@ -97,8 +103,10 @@ class Preparation:
         if self._command and self._command.after:
             import subprocess
 
+            # No pipes: what it leaves behind is not waited for.
+            nothing = subprocess.DEVNULL
             subprocess.run(
-                self._command.after, stdin=subprocess.DEVNULL, capture_output=True, check=False
+                self._command.after, stdin=nothing, stdout=nothing, stderr=nothing, check=False
             )
         if self._tree:
             drop_tree(self._store, self._plan.root, self._plan.run, self._plan.n)
