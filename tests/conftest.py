@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from support import RAN, SAID, Shell, git
 
+from coord_kernel.cli.session import VARIABLES
+
 NONE_OF = {
     "lost": "acked",
     "double claims": "claims",
@@ -64,7 +66,7 @@ def no_traceback(record_property: Callable[[str, object], None]) -> Iterator[Non
 @pytest.fixture
 def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty git repository as the current directory, and nothing of the caller's identity."""
-    for name in ("COORD_DIR", "COORD_AGENT", "COORD_SESSION", "COORD_NOW"):
+    for name in ("COORD_DIR", "COORD_AGENT", "COORD_NOW", "COORD_KEEP", *VARIABLES):
         monkeypatch.delenv(name, raising=False)
     path = tmp_path / "acme"
     path.mkdir()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from coord_kernel.cli import application, argv
-from coord_kernel.cli.argv import DIGITS
+from coord_kernel.cli.argv import MOST
 
 if TYPE_CHECKING:
     from coord_kernel.cli.argv import Arguments, Options, Table
@@ -76,7 +76,7 @@ def kind(parameter: Any) -> Any:
         case "int range" if not many and parameter.type.min is not None:
             return (
                 parameter.type.min,
-                10**DIGITS if parameter.type.max is None else parameter.type.max,
+                MOST if parameter.type.max is None else parameter.type.max,
             )
     return None
 

@@ -52,7 +52,7 @@ SETTINGS = {
                                 "properties": {
                                     "type": {"const": "command"},
                                     "command": TEXT,
-                                    "timeout": {"const": 10},
+                                    "timeout": {"enum": [3, 10]},
                                 },
                             },
                         },

@@ -100,8 +100,10 @@ def test_the_settings_are_only_printed(shell: Shell, program: str) -> None:
     assert done.err.startswith(f"coord-hooks: paste this into .{program}/")
     assert done.err.endswith("; nothing was changed\n")
     events = pasted(shell, program)
-    assert {"SessionStart", "UserPromptSubmit", "PreToolUse", "Stop"} <= set(events)
-    assert ("SessionEnd" in events) == (program == "claude"), "Codex has no such event"
+    every = {"SessionStart", "UserPromptSubmit", "PreToolUse", "Stop", "SessionEnd"}
+    assert set(events) == every
+    kept = json.loads(shell(f"coord-hooks settings {program} --as qa --keep").out)
+    assert set(kept["hooks"]) == every - {"SessionEnd"}
     assert shell("git status --porcelain --ignored; ls -A").out == before
 
 
@@ -135,11 +137,10 @@ def test_a_session_from_its_start_to_its_end(shell: Shell, program: str) -> None
         in refused["hookSpecificOutput"]["permissionDecisionReason"]
     )
     assert fire(shell, program, edits("doc/a.md", tool), **env) == [{}]
-    assert fire(shell, program, edits("src/a.py", "Bash"), **env) == []
+    reads = given("PreToolUse", tool_name="Bash", tool_input={"command": "cat src/a.py"})
+    assert fire(shell, program, reads, **env) == [{}] * (program == "codex")
     assert fire(shell, program, given("Stop", stop_hook_active=False), **env) == [{}]
-    assert fire(shell, program, given("SessionEnd", reason="logout"), **env) == [{}] * (
-        program == "claude"
-    )
+    assert fire(shell, program, given("SessionEnd", reason="logout"), **env) == [{}]
 
 
 def test_shell_commands_of_the_session_act_for_the_agent(shell: Shell) -> None:
@@ -213,6 +214,158 @@ def test_the_end_gives_back_only_what_the_session_holds(shell: Shell) -> None:
     assert len(released) == 2
     assert all("the session ended: logout" in json.dumps(one["body"]) for one in released)
     assert hook(shell, "coord-hooks end --as qa", given("SessionEnd", reason="logout")) == {}
+
+
+class Program:
+    """A coding agent with the pasted hooks: a session of it, and the environment of its shell."""
+
+    def __init__(
+        self, shell: Shell, session: str, *, env: dict[str, str], shell_id: str = ""
+    ) -> None:
+        self.shell, self.session, self.env = shell, session, env
+        self.shell_id = shell_id or session
+        self.file = shell.cwd.parent / f"env-{self.shell_id}"
+
+    def fire(self, event: str, **more: Any) -> list[Any]:
+        """Its hooks at an event, which do not see what is for its shell."""
+        stdin = json.dumps({"session_id": self.session, "hook_event_name": event, **more})
+        return fire(self.shell, "claude", stdin, CLAUDE_ENV_FILE=str(self.file), **self.env)
+
+    def run(self, line: str) -> Any:
+        """A command in its shell."""
+        env = self.env | {"CLAUDE_CODE_SESSION_ID": self.shell_id}
+        return self.shell(f". {self.file}; {line}", **env)
+
+    def variables(self) -> dict[str, str]:
+        """What a program that is started in its shell inherits."""
+        names = "COORD_AGENT|COORD_SESSION|COORD_SHELL|CLAUDE_CODE_SESSION_ID"
+        lines = self.run(f"env | grep -E '^({names})='").out.splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+
+def holding(program: Program) -> str:
+    """Claim an item and lease a file in the program's shell; the item's id."""
+    item = program.run("wk new x -o id").out.strip()
+    program.run(f"wk claim {item}; lease acquire file:{item}")
+    return item
+
+
+def held(shell: Shell, item: str) -> tuple[str, int]:
+    leases = [row for row in shell("lease ls").lines if f"file:{item.lower()}" in row["resources"]]
+    return shell(f"wk show {item}").one["status"], len(leases)
+
+
+NONE = {"COORD_AGENT": "", "COORD_SESSION": ""}
+
+
+def test_the_end_of_a_child_leaves_the_work_of_its_parent(shell: Shell) -> None:
+    """History: a program started in a session's shell inherited the session, and ended it."""
+    parent = Program(shell, "s1", env=NONE)
+    parent.fire("SessionStart", source="startup")
+    item = holding(parent)
+    child = Program(shell, "s2", env=parent.variables())
+    (start, *_) = child.fire("SessionStart", source="startup")
+    name = child.run("wk new y").one["actor"]
+    assert re.fullmatch(r"agent:qa[/.]child-\d+", name["agent_id"])
+    assert name["session_id"] == "s2"
+    assert name["agent_id"] in start["hookSpecificOutput"]["additionalContext"]
+    other = holding(child)
+    shell(f"msg send --to {name['agent_id']} --subject 'for the child' --as qa")
+    assert "for the child" in context(child.fire("UserPromptSubmit", prompt="go"))
+    child.fire("SessionEnd", reason="other")
+    assert held(shell, other) == ("ready", 0)
+    assert held(shell, item) == ("active", 1)
+    assert item[-8:].lower() in parent.run("wk mine").out
+    parent.fire("SessionEnd", reason="logout")
+    assert held(shell, item) == ("ready", 0)
+
+
+def test_without_hooks_a_child_is_not_its_parent_either(shell: Shell) -> None:
+    """Its tools, and those of its MCP server, know the session by the program's own variable."""
+    parent = Program(shell, "s1", env=NONE)
+    parent.fire("SessionStart", source="startup")
+    mine = {"CODEX_SESSION_ID": "s3"}
+    actor = shell("wk new x", **parent.variables() | mine).one["actor"]
+    assert actor["session_id"] == "s3"
+    assert re.fullmatch(r"agent:qa[/.]child-\d+", actor["agent_id"])
+    named = shell("wk new x --as other", **parent.variables() | mine).one["actor"]
+    assert named == {"agent_id": "agent:other", "session_id": "s3"}
+    inside = Program(shell, "s4", env={**NONE, "COORD_AGENT": "codex-1", "CODEX_SESSION_ID": "s3"})
+    inside.fire("SessionStart", source="startup")
+    actor = inside.run("wk new x").one["actor"]
+    assert actor["session_id"] == "s4"
+    assert re.fullmatch(r"agent:codex-1[/.]child-\d+", actor["agent_id"])
+
+
+@pytest.mark.parametrize("variable", ["CLAUDE_CODE_SESSION_ID", "CODEX_SESSION_ID"])
+def test_hooks_and_tools_of_one_program_are_one_session(shell: Shell, variable: str) -> None:
+    """As MCP servers and Codex's shell have it: no COORD_SESSION, but the program's own."""
+    item = shell("wk new x -o id").out.strip()
+    shell(f"wk claim {item}; lease acquire file:{item} --as qa", **{variable: "s1"})
+    shell(f"wk release {item}; wk claim {item} --as qa", **{variable: "s1"})
+    end = given("SessionEnd", reason="other")
+    assert hook(shell, "coord-hooks end --as qa", end, **{variable: "s1"}) == {}
+    assert held(shell, item) == ("ready", 0)
+
+
+def test_a_subagent_neither_begins_nor_ends_anything(shell: Shell) -> None:
+    """It has its parent's session. History: Codex's subagents were told the mail, their parent not."""
+    program = Program(shell, "s1", env=NONE)
+    program.fire("SessionStart", source="startup")
+    item = holding(program)
+    shell("msg send --to qa --subject 'for the main agent'")
+    sub = {"agent_id": "a1", "agent_type": "general-purpose"}
+    for event in ("SessionStart", "UserPromptSubmit", "Stop", "SessionEnd"):
+        assert set(map(str, program.fire(event, **sub))) == {"{}"}, event
+    assert held(shell, item) == ("active", 1)
+    assert "for the main agent" in context(program.fire("UserPromptSubmit", prompt="go"))
+    shell("lease acquire 'file:src/**' --as fixer")
+    tool = {"tool_name": "Edit", "tool_input": {"file_path": "src/a.py"}}
+    (refused,) = program.fire("PreToolUse", **tool, **sub)
+    assert refused["hookSpecificOutput"]["permissionDecision"] == "deny"
+
+
+def test_a_fork_holds_and_gives_back_its_own(shell: Shell) -> None:
+    """Claude Code starts a fork with the id of the session that it forked; its shell has the new one."""
+    first = Program(shell, "old", env=NONE)
+    first.fire("SessionStart", source="startup")
+    kept = holding(first)
+    fork = Program(shell, "old", env=NONE, shell_id="new")
+    fork.fire("SessionStart", source="resume")
+    item = holding(fork)
+    fork.session = "new"
+    fork.fire("SessionEnd", reason="other")
+    assert held(shell, item) == ("ready", 0)
+    assert held(shell, kept) == ("active", 1)
+
+
+def test_a_session_that_is_resumed_keeps_what_it_holds_if_asked(shell: Shell) -> None:
+    """`claude -p` ends a session after each turn, and `--resume` goes on with it."""
+    turn = Program(shell, "s1", env={**NONE, "COORD_KEEP": "1"})
+    turn.fire("SessionStart", source="startup")
+    item = holding(turn)
+    turn.fire("SessionEnd", reason="other")
+    assert held(shell, item) == ("active", 1)
+    last = Program(shell, "s1", env=NONE)
+    last.fire("SessionStart", source="resume")
+    last.run(f"wk comment {item} 'second turn'")
+    last.fire("SessionEnd", reason="other")
+    assert held(shell, item) == ("ready", 0)
+
+
+def test_a_patch_in_a_shell_command_is_checked_where_it_applies(shell: Shell) -> None:
+    shell("lease acquire file:src/b.py --as fixer; mkdir src")
+    patch = "*** Begin Patch\n*** Update File: b.py\n*** End Patch\n"
+    for before, denied in (
+        ("cd src && ", True),
+        ("cd 'src'; ", True),
+        ("", False),
+        ("cd ' ", False),
+    ):
+        command = f"{before}apply_patch <<'EOF'\n{patch}EOF\n"
+        line = given("PreToolUse", tool_name="Bash", tool_input={"command": command})
+        (answer,) = fire(shell, "codex", line, COORD_AGENT="")
+        assert bool(answer) == denied, before
 
 
 @pytest.mark.parametrize("command", ["start", "edit", "end"])

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 # fmt: off
 TABLE: Table = (
-{'settings': ({}, [('program', 'one')], ['program']),
+{'settings': ({'--keep': ('keep', 'flag')}, [('program', 'one')], ['program']),
  'prime': ({}, [], []),
  'start': ({}, [], []),
  'edit': ({}, [], []),

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from coord_kernel.cli.call import Call
 
 
-def settings(call: Call, program: o.Program) -> None:
+def settings(call: Call, program: o.Program, keep: o.Keep = False) -> None:
     """Print hooks to paste into a program's settings.
 
     They are for the agent of --as or COORD_AGENT. They report waiting mail to the agent, refuse
-    edits of files that another agent leases, and release what a session holds at its end. Changes
-    nothing; prints on stderr where to paste them.
+    edits of files that another agent leases, and release what a session holds at its end (not with
+    --keep, or if COORD_KEEP is set then). Changes nothing; prints on stderr where to paste them.
     """
     import json  # a person reads it, in the layout of json.tool
 
@@ -27,7 +27,7 @@ def settings(call: Call, program: o.Program) -> None:
 
     if program not in pieces.WHERE:
         raise Usage(f"unknown program: {program}", todo=f"use {' or '.join(pieces.WHERE)}")
-    hooks = pieces.settings(program, call.actor()["agent_id"].removeprefix("agent:"))
+    hooks = pieces.settings(program, call.actor()["agent_id"].removeprefix("agent:"), keep)
     complaints.warn(f"paste this into {pieces.WHERE[program]}; nothing was changed")
     write_all(1, json.dumps(hooks, indent=2).encode() + b"\n")
 

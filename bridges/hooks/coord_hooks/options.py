@@ -9,3 +9,6 @@ import typer
 Program = Annotated[
     str, typer.Argument(metavar="PROGRAM", help="The program of the hooks: claude or codex.")
 ]
+Keep = Annotated[
+    bool, typer.Option("--keep", help="Give nothing back at the end: the session is resumed.")
+]

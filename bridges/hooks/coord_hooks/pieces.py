@@ -7,12 +7,16 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
 
 WHERE = {"claude": ".claude/settings.local.json", "codex": ".codex/hooks.json"}
-EDITORS = {"claude": "Edit|MultiEdit|Write|NotebookEdit", "codex": "apply_patch|Edit|Write"}
-SECONDS = 10
+EDITORS = {
+    "claude": "Edit|MultiEdit|Write|NotebookEdit",
+    "codex": "apply_patch|Edit|Write|Bash",  # a patch may come in a shell command
+}
+SECONDS, LAST_SECONDS = 10, {"claude": 10, "codex": 3}
+"""Time limits of the hooks, and of the one at the end, which Codex limits to 3 seconds."""
 
 
-def settings(program: str, agent: str) -> Json:
-    """The hooks of one program, for an agent.
+def settings(program: str, agent: str, keep: bool = False) -> Json:
+    """The hooks of one program, for an agent; with `keep` none that gives back at the end.
 
     COORD_AGENT names another agent, if it is set when the program starts.
     """
@@ -25,10 +29,11 @@ def settings(program: str, agent: str) -> Json:
         "PreToolUse": [{"matcher": EDITORS[program], **edit[0]}],
         "Stop": mail,
     }
-    if program == "claude":  # Codex has no such event
-        hooks["SessionEnd"] = _commands(f"coord-hooks end {agent_option}")
+    if not keep:
+        end = f"coord-hooks end {agent_option}"
+        hooks["SessionEnd"] = _commands(end, LAST_SECONDS[program])
     return {"hooks": hooks}
 
 
-def _commands(command: str) -> list[Json]:
-    return [{"hooks": [{"type": "command", "command": command, "timeout": SECONDS}]}]
+def _commands(command: str, seconds: int = SECONDS) -> list[Json]:
+    return [{"hooks": [{"type": "command", "command": command, "timeout": seconds}]}]

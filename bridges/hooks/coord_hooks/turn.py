@@ -14,6 +14,8 @@ from coord_envelope import codec, world
 from coord_envelope.codec import Json
 from coord_hooks.prime import PRIME
 from coord_kernel.cli import complaints, stdin
+from coord_kernel.cli import session as sessions
+from coord_kernel.cli.session import CLAUDE, OTHERS, OWNER, VARIABLES
 from coord_kernel.store.disk import fault_of, write_all
 
 TYPE_CHECKING = False
@@ -32,10 +34,11 @@ class Turn:
     """One run of a hook: the agent, its session, and the program's input."""
 
     def __init__(self, call: Call) -> None:
-        self.agent = call.actor()["agent_id"]
         data = stdin.promptly(PATIENCE_MS)
         self.input = stdin.record(data, "standard input") if data.strip() else {}
-        self.session = world.getenv("COORD_SESSION") or _text(self.input, "session_id")[:256]
+        actor = sessions.of_hook(call.actor()["agent_id"], self.input)
+        self.agent, self.session = actor["agent_id"], actor.get("session_id", "")
+        self.is_subagent = sessions.is_subagent(self.input)
 
     def run(
         self, *argv: str, session: str | None = None, stdin: bytes = b""
@@ -52,7 +55,8 @@ class Turn:
         path = os.pathsep.join(
             (os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath))
         )
-        env = os.environ | {
+        env = {
+            **{name: text for name, text in os.environ.items() if name not in VARIABLES},
             "PATH": path,
             "COORD_AGENT": self.agent,
             "COORD_SESSION": self.session if session is None else session,
@@ -76,19 +80,33 @@ def start(turn: Turn) -> Json:
 
     Registers the agent, and where the program can, makes its shell commands act for it.
     """
+    if turn.is_subagent:
+        return {}
     path = world.getenv("CLAUDE_ENV_FILE")
     if path:
-        import shlex
-
-        env = {"COORD_AGENT": turn.agent, "COORD_SESSION": turn.session}
-        lines = [f"export {name}={shlex.quote(text)}\n" for name, text in env.items() if text]
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            write_all(fd, "".join(lines).encode())
+            write_all(fd, _exports(turn).encode())
         finally:
             os.close(fd)
     _complain(turn.run("msg", "join"))
     return _output("SessionStart", additionalContext=f"You are {turn.agent}.\n{PRIME}")
+
+
+def _exports(turn: Turn) -> str:
+    """Shell commands that make the session's shell act for the agent, in the session.
+
+    A fork starts with the id of the session that it continues; its shell knows its own.
+    """
+    import shlex
+
+    around = "".join(f" {session}" for name in OTHERS if (session := world.getenv(name)))
+    return f"""\
+export COORD_AGENT={shlex.quote(turn.agent)}
+export COORD_SESSION="${{{CLAUDE}:-}}"
+[ -n "$COORD_SESSION" ] || COORD_SESSION={shlex.quote(turn.session)}
+export {OWNER}="$COORD_SESSION"{shlex.quote(around)}
+"""
 
 
 def edit(turn: Turn) -> Json:
@@ -118,33 +136,66 @@ def _conflict(turn: Turn, paths: Sequence[str]) -> str:
 
 
 def _paths(fields: object) -> list[str]:
-    """The files that a tool is about to change: Claude Code's editors, and Codex's patch."""
+    """The files that a tool is about to change: Claude Code's editors, and Codex's patch.
+
+    Codex also patches by a shell command, which may begin with `cd DIR`.
+    """
     if not isinstance(fields, dict):
         return []
-    paths = [_text(fields, name) for name in ("file_path", "notebook_path")]
-    for line in _text(fields, "command").split("\n"):
-        paths += [line[len(mark) :].strip() for mark in PATCHED if line.startswith(mark)]
+    paths = [_text(fields, name) for name in ("file_path", "notebook_path", "path")]
+    directory, lines = "", _text(fields, "command").split("\n")
+    if lines[0].startswith("cd "):
+        import shlex
+
+        try:
+            directory = shlex.split(lines[0].replace(";", " "))[1]
+        except (ValueError, IndexError):  # an open quote, `cd` alone
+            directory = ""
+    for line in lines:
+        paths += [
+            os.path.join(directory, line[len(mark) :].strip())
+            for mark in PATCHED
+            if line.startswith(mark)
+        ]
     return [path for path in paths if path]
 
 
 def end(turn: Turn) -> Json:
-    """Nothing. Gives back what this session holds: its leases, and its work for other agents."""
+    """Nothing. Gives back what this session holds: its leases, and its work for other agents.
+
+    Not if COORD_KEEP is set: whoever set it will resume the session.
+    """
+    if turn.is_subagent or world.getenv("COORD_KEEP"):
+        return {}
     why = _text(turn.input, "reason")
     reason = "--reason=the session ended" + (f": {why[:100]}" if why else "")
-    for tool, listing, holder, field in (
-        ("wk", "mine", "owner", "work_id"),
-        ("lease", "ls", "holder", "lease_id"),
-    ):
-        listed = turn.run(tool, listing)
-        _complain(listed)
-        rows = [codec.loads(line) for line in listed.stdout.split(b"\n") if line]
-        mine = [{field: row[field]} for row in rows if row.get(holder) == turn.agent]
-        if mine:
-            lines = b"".join(codec.dumps(row) + b"\n" for row in mine)
-            released = turn.run(tool, "release", reason, stdin=lines)
-            if released.returncode != 1:  # 1: some belong to another session
-                _complain(released)
+    mine = _rows(turn.run("wk", "mine"))
+    if mine:
+        items = _rows(turn.run("wk", "show", stdin=_lines(mine, "work_id")))
+        claimed = [item for item in items if _is_held(turn, item.get("claim") or {}, "agent")]
+        _release(turn, "wk", reason, _lines(claimed, "work_id"))
+    leases = [row for row in _rows(turn.run("lease", "ls")) if _is_held(turn, row, "holder")]
+    _release(turn, "lease", reason, _lines(leases, "lease_id"))
     return {}
+
+
+def _rows(process: CompletedProcess[bytes]) -> list[Json]:
+    _complain(process)
+    return [codec.loads(line) for line in process.stdout.split(b"\n") if line]
+
+
+def _lines(rows: list[Json], field: str) -> bytes:
+    return b"".join(codec.dumps({field: row[field]}) + b"\n" for row in rows)
+
+
+def _is_held(turn: Turn, row: Json, field: str) -> bool:
+    """Does this session hold it? What another session of the agent holds is not touched."""
+    return (row.get(field), row.get("session") or "") == (turn.agent, turn.session)
+
+
+def _release(turn: Turn, tool: str, reason: str, lines: bytes) -> None:
+    if lines:
+        _complain(turn.run(tool, "release", reason, stdin=lines))
 
 
 def _complain(process: CompletedProcess[bytes]) -> None:

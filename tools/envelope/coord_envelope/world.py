@@ -12,6 +12,9 @@ import time
 
 from coord_envelope.errors import Usage
 
+FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+"""The years 1 to 9999: another has another number of digits."""
+
 
 def getenv(name: str) -> str | None:
     """The variable's value; None if unset *or empty* (a set-but-empty `COORD_AGENT` means none)."""
@@ -42,11 +45,28 @@ def format_ts(ms: int) -> str:
     return f"{date}T{t.tm_hour:02d}:{t.tm_min:02d}:{t.tm_sec:02d}.{ms % 1000:03d}Z"
 
 
+class Relative(str):
+    """A stamp that was given as a time from now: repeated, the same command has a later one."""
+
+    __slots__ = ()
+
+
+def later(ms: int) -> Relative:
+    """The stamp of this long from now."""
+    return Relative(format_ts(now_ms() + ms))
+
+
 def parse_ts(text: str) -> int:
-    """Unix milliseconds of an ISO 8601 date or date-time (no zone: UTC). Raises ValueError."""
+    """Unix milliseconds of an ISO 8601 date or date-time (no zone: UTC). Raises ValueError.
+
+    Of the years 1 to 9999 in UTC: stamps compare as text.
+    """
     from datetime import UTC, datetime, timedelta  # ~2 ms: only for a pinned clock and --since
 
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    ms = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    if not FIRST_MS <= ms <= LAST_MS:
+        raise ValueError("not a year from 1 to 9999")
+    return ms

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 from coord_envelope import Fault, No, Usage
-from coord_envelope.event import name_ok
+from coord_envelope.event import LONGEST_NAME, agent_ok
 from coord_kernel.cli import values
 from coord_kernel.store import blobs
 from coord_kernel.store.disk import fault_of, write_all
 from coord_msg import draft, fold
+from coord_msg.names import plain_names
 from coord_msg.post import MSG, Post
 
 TYPE_CHECKING = False
@@ -39,7 +40,7 @@ def ack(call: Call, ids: o.Ids = None) -> None:
     def acked(state: MessageState, mail: Mail) -> Json:
         claim = fold.delivery(state, me)
         if me not in state["mail"]["to"] and not claim:
-            raise No(f"not mail for {me}")
+            raise No(f"not mail for {me}", code="not_found")
         return draft.ack(state["mail"]["id"], claim["id"] if claim else None)
 
     _write_each(call, post, ids, acked)
@@ -59,7 +60,7 @@ def nack(
     def nacked(state: MessageState, mail: Mail) -> Json:
         claim = fold.delivery(state)
         if not claim or mail.holder(state) != me or fold.processed(state):
-            raise No(f"not claimed by {me}")
+            raise No(f"not claimed by {me}", code="not_held")
         return draft.nacked(state["mail"]["id"], claim["id"], delay_ms, reason)
 
     _write_each(call, post, ids, nacked)
@@ -75,7 +76,7 @@ def _write_each(
             try:
                 state = mail.state(call.resolve(text))
                 if state is None:  # the same answer as for another agent's message
-                    raise No(f"not mail for {call.actor()['agent_id']}")
+                    raise No(f"not mail for {call.actor()['agent_id']}", code="not_found")
                 drafts.append((text, draft_of(state, mail)))
             except Fault as fault:
                 drafts.append((text, fault))
@@ -97,7 +98,7 @@ def requeue(call: Call, ids: o.Ids = None) -> None:
             state = post.found(text, mail)
             message, claim = post.event(state["mail"]["id"]), fold.delivery(state)
             if mail.status(state) != "dead" or not message or not claim:
-                raise No(f"is {mail.status(state)}, not dead", where=text)
+                raise No(f"is {mail.status(state)}, not dead", where=text, code="wrong_state")
             queues = [to for to in fold.waits_for(state) if to.startswith("queue:")]
             fresh = t.add(draft.requeued(message, queues))
             t.add(draft.ack(message.id, claim["id"], result="fail", note="requeued"))
@@ -137,10 +138,9 @@ def leave(call: Call, groups: o.Groups = None) -> None:
 def _groups(words: list[str] | None) -> list[str]:
     names = [word.removeprefix("group:") for word in words or []]
     for name in names:
-        if not name_ok(name):
-            raise Usage(
-                f"not a valid group name: {name!r}", todo="use a-z 0-9 . _ -, at most 63 characters"
-            )
+        if not agent_ok(name):
+            todo = f"use a-z 0-9 . _ - /, at most {LONGEST_NAME} characters"
+            raise Usage(f"not a valid group name: {name!r}", todo=todo)
     return list(dict.fromkeys(names))
 
 
@@ -153,17 +153,17 @@ def _update(t: Transaction, post: Post, agent: str, how: str, names: list[str]) 
 def save(call: Call, id_: o.OneId, dir_: o.Dir = ".") -> None:
     """Save the files attached to a message.
 
-    Writes them to DIR under their own names, without directories. Overwrites no file. Exits 1 if a
-    file could not be saved.
+    Writes them to DIR under their own names, made plain and visible. Overwrites no file. Exits 1 if
+    a file could not be saved.
     """
     post = Post(call)
     message = post.event(post.found(id_, post.mail())["mail"]["id"])
     attach = message["body"].get("attach") if message else None
     files = [blob for blob in attach if isinstance(blob, dict)] if isinstance(attach, list) else []
     if not files:
-        raise No("no files attached", where=id_)
-    for blob in files:
-        path = os.path.join(dir_, _file_name(blob))
+        raise No("no files attached", where=id_, code="empty")
+    for blob, name in zip(files, plain_names(files), strict=True):
+        path = os.path.join(dir_, name)
         try:
             call.put(_saved(call, blob, path))
         except (Fault, OSError) as error:
@@ -171,12 +171,12 @@ def save(call: Call, id_: o.OneId, dir_: o.Dir = ".") -> None:
 
 
 def _saved(call: Call, blob: Json, path: str) -> Iterator[Json]:
-    data = blobs.get(call.journal.store, blob.get("sha256"))
+    data = blobs.fetch(call.journal.store, blob)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         fd = os.open(path, flags, 0o600)
     except FileExistsError:
-        raise No("file exists", todo="choose another DIR") from None
+        raise No("file exists", todo="choose another DIR", code="duplicate") from None
     try:
         write_all(fd, data)
     except OSError:
@@ -185,12 +185,3 @@ def _saved(call: Call, blob: Json, path: str) -> Iterator[Json]:
     finally:
         os.close(fd)
     yield {"path": path, "bytes": len(data), "sha256": blob["sha256"]}
-
-
-def _file_name(blob: Json) -> str:
-    """A name that is one plain component and is not hidden, whatever its sender called it."""
-    name = blob.get("name")
-    last = name.rpartition("/")[2] if isinstance(name, str) else ""
-    plain = "".join(c if c.isprintable() else "_" for c in last).lstrip(".-").strip()
-    short = plain.encode("utf-8", "replace")[:200].decode("utf-8", "ignore")
-    return short or str(blob.get("sha256"))[:16]

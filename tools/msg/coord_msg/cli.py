@@ -9,6 +9,7 @@ from coord_envelope import BadData, Fault, Filter, No, Usage, world
 from coord_envelope.event import recipient
 from coord_kernel.cli import process, stdin, values
 from coord_kernel.cli.command import name_of
+from coord_kernel.store import blobs
 from coord_kernel.store.disk import write_all
 from coord_msg import draft, fold
 from coord_msg import groups as g
@@ -36,32 +37,35 @@ def send(call: Call, shared: g.Shared, content: g.Content, overrides: g.Override
             raise Usage("--key needs a message", todo="give --subject or --body")
         _send_lines(call, post, fields, overrides)
         return
-    fields |= _fields(content)
-    message = draft.message(fields, post.attached(content.attach or []))
-    call.append([post.addressed(message, overrides.force)], overrides.allow_secret)
+    text = _text(content)
+    message = draft.message(fields | _fields(content))
+    full = post.complete(message, overrides, text, content.attach or ())
+    call.append([full], overrides.allow_secret)
 
 
 def _shared(call: Call, shared: g.Shared) -> Json:
     expires, hidden = shared.expires, shared.visibility
-    end_ms = world.now_ms() + values.span(expires, "--expires") if expires else 0
     return {
         "to": shared.to,
         "thread": shared.thread and call.resolve(shared.thread),
         "work": shared.work and call.resolve(shared.work),
-        "expires_at": expires and world.format_ts(end_ms),
+        "expires_at": expires and world.later(values.span(expires, "--expires")),
         "vis_ms": None if hidden is None else values.span(hidden, "--visibility"),
         "max_deliveries": shared.max_deliveries,
     }
 
 
 def _fields(content: g.Content) -> Json:
-    try:
-        text = content.body and values.text(content.body, "--body")
-    except BadData as fault:
-        fault.todo = fault.todo and draft.ATTACH_IT
-        raise
-    fields = {"subject": content.subject, "text": text, "idempotency_key": content.key}
+    fields = {"subject": content.subject, "idempotency_key": content.key}
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _text(content: g.Content) -> str | None:
+    """The text of a message: of --body, else what is piped in, as mail(1) does."""
+    if content.body is not None:
+        return values.text(content.body, "--body", blobs.LARGEST)
+    piped = stdin.piped("the body")
+    return (piped and values.text("-", "standard input", blobs.LARGEST)) or None
 
 
 def _send_lines(call: Call, post: Post, shared: Json, overrides: g.Overrides) -> None:
@@ -69,7 +73,7 @@ def _send_lines(call: Call, post: Post, shared: Json, overrides: g.Overrides) ->
 
     def drafted(raw: bytes) -> Json | Fault:
         try:
-            return post.addressed(_drafted(call, raw, shared), overrides.force)
+            return _drafted(call, post, raw, (shared, overrides))
         except Fault as fault:
             return fault
 
@@ -78,22 +82,25 @@ def _send_lines(call: Call, post: Post, shared: Json, overrides: g.Overrides) ->
         call.append_each(drafts, overrides.allow_secret)
 
 
-def _drafted(call: Call, raw: bytes, shared: Json) -> Json:
+def _drafted(call: Call, post: Post, raw: bytes, given: tuple[Json, g.Overrides]) -> Json:
+    shared, overrides = given
     try:
         record = stdin.record(raw)
     except BadData as fault:
         fault.todo = fault.todo or "use --body - to send it as text"
         raise
     if record.get("event_id") is not None:
-        return draft.forward(record, shared)
-    record.pop("event_id", None)
-    fields = shared | record
-    for name in ("thread", "work"):
-        text = fields.get(name)
-        # msg-k3f9x2ab; a bare ending may be a foreign id
-        if isinstance(text, str) and "-" in text:
-            fields[name] = call.resolve(text)
-    return call.with_hops(draft.message(fields))
+        fields = draft.forwarded(record, shared, post.whole(record))
+    else:
+        record.pop("event_id", None)
+        fields = shared | record
+        for name in ("thread", "work"):
+            id_ = fields.get(name)
+            # msg-k3f9x2ab; a bare ending may be a foreign id
+            if isinstance(id_, str) and "-" in id_:
+                fields[name] = call.resolve(id_)
+    text = fields.pop("text") if isinstance(fields.get("text"), str) else None
+    return post.complete(call.with_hops(draft.message(fields)), overrides, text)
 
 
 def reply(call: Call, content: g.Content, overrides: g.Overrides, id_: o.OneId) -> None:
@@ -101,14 +108,16 @@ def reply(call: Call, content: g.Content, overrides: g.Overrides, id_: o.OneId) 
 
     This does not acknowledge it.
     """
-    if content.body is None and not content.attach:
-        raise Usage("empty reply", todo="give --body or --attach")
+    text = _text(content)
+    if text is None and not content.attach:
+        raise Usage("empty reply", todo="give --body, --attach, or a text on standard input")
     post = Post(call)
     message = post.event(post.found(id_, post.mail())["mail"]["id"])
     if message is None:
         raise No("its line is damaged", where=id_, todo="see `ev verify`")
-    answer = draft.reply(message, _fields(content), post.attached(content.attach or []))
-    call.append([post.addressed(answer, overrides.force)], overrides.allow_secret)
+    answer = draft.reply(message, _fields(content))
+    full = post.complete(answer, overrides, text, content.attach or ())
+    call.append([full], overrides.allow_secret)
 
 
 def recv(
@@ -229,7 +238,7 @@ def thread(call: Call, id_: o.ThreadId, text: o.AsText = False, at: o.At = None)
     state = mail.state(full)
     states = list(mail.thread(state["mail"]["thread"] if state else full))
     if not states:
-        raise No("no such thread", where=id_)
+        raise No("no such thread", where=id_, code="not_found")
     call.put(map(printer.annotated, post.events(states)))
 
 

@@ -15,12 +15,11 @@ LIMITS = ("ack", "expires_at", "vis_ms", "max_deliveries")
 FIELDS = ("to", "subject", "text", "thread", "work", "refs", *LIMITS, *ENVELOPE)
 """The fields of a line on stdin."""
 TEXT_BYTES, SUBJECT_BYTES, REASON_BYTES = 32 * 1024, 200, 500
-ATTACH_IT = "attach a file with --attach, or send a link to it"
-SHORTEN = {"text": ATTACH_IT, "subject": "put the rest into the text"}
+SHORTEN = {"subject": "put the rest into the text"}
 """What to do about a field that is too long."""
 
 
-def message(fields: Json, attach: list[Json] | None = None) -> Json:
+def message(fields: Json) -> Json:
     """The `msg.sent` of `{"to", "subject", "text", "thread", "work", …}`. Raises BadData."""
     for name in fields:
         if name not in FIELDS:
@@ -32,7 +31,6 @@ def message(fields: Json, attach: list[Json] | None = None) -> Json:
         if name in given
     }
     body |= {name: _limit(name, given[name]) for name in LIMITS if name in given}
-    body |= {"attach": attach} if attach else {}
     refs = {"thread_id": SELF, **_object("refs", fields.get("refs", {}))}
     refs |= {f"{name}_id": given[name] for name in ("thread", "work") if name in given}
     return {
@@ -44,7 +42,7 @@ def message(fields: Json, attach: list[Json] | None = None) -> Json:
     }
 
 
-def reply(to: Event, fields: Json, attach: list[Json]) -> Json:
+def reply(to: Event, fields: Json) -> Json:
     """The answer to a message: to its sender, in its thread, about its work item."""
     answer = {"to": to["actor"]["agent_id"], "thread": to.id}
     refs, subject = to.get("refs"), to["body"].get("subject")
@@ -53,7 +51,7 @@ def reply(to: Event, fields: Json, attach: list[Json]) -> Json:
             answer[name] = refs[f"{name}_id"]
     if isinstance(subject, str):
         answer["subject"] = subject
-    draft = message(answer | fields, attach)
+    draft = message(answer | fields)
     return draft | {"body": {**draft["body"], "re": to.id}}
 
 
@@ -70,11 +68,12 @@ def requeued(dead: Event, queues: list[str]) -> Json:
     }
 
 
-def forward(event: Json, shared: Json) -> Json:
-    """The message that carries a whole event to `shared["to"]`, or to the event's own recipients.
+def forwarded(event: Json, shared: Json, whole: Json | None) -> Json:
+    """The fields of a message that carries an event to `shared["to"]`, or to its own recipients.
 
-    Its key comes from the event's id and the recipients, so replaying a pipe sends nothing twice;
-    its cause is the event, one hop further, so a loop of pipes ends.
+    `whole` is the event's body, if that is in a blob. The key comes from the event's id and the
+    recipients, so replaying a pipe sends nothing twice; the cause is the event, one hop further, so
+    a loop of pipes ends.
     """
     if not isinstance(event.get("type"), str):
         raise BadData(
@@ -82,7 +81,8 @@ def forward(event: Json, shared: Json) -> Json:
         )
     addresses = sorted(recipients(shared.get("to") or event.get("to")))
     body, refs, actor = (_object(name, event.get(name, {})) for name in ("body", "refs", "actor"))
-    fields = {
+    body = body if whole is None else whole
+    return {
         **shared,
         **caused_by(event, actor),
         "to": addresses,
@@ -91,7 +91,6 @@ def forward(event: Json, shared: Json) -> Json:
         "refs": {name: value for name, value in refs.items() if name != "msg_id"},
         "idempotency_key": f"forward:{event['event_id']}:{_digest(addresses)}",
     }
-    return message(fields)
 
 
 def ack(msg_id: str, claim: str | None = None, kind: str = "done", **more: str) -> Json:
@@ -167,7 +166,7 @@ def _limit(name: str, value: object) -> object:
         raise BadData("ack is neither none nor required")
     if name in ("vis_ms", "max_deliveries") and (type(value) is not int or value < least):
         raise BadData(f"{name} is not a whole number of at least {least}")
-    if name == "expires_at":
+    if name == "expires_at" and not isinstance(value, world.Relative):
         try:
             # As it is compared: UTC, milliseconds.
             return world.format_ts(world.parse_ts(str(value)))

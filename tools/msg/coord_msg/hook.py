@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from coord_envelope import BadData, Usage, codec, ids, world
 from coord_envelope.codec import Json
-from coord_kernel.cli import complaints, stdin
+from coord_kernel.cli import complaints, session, stdin
 from coord_kernel.store.disk import fault_of
 from coord_msg import draft
 from coord_msg.post import Post
@@ -56,9 +56,9 @@ def _notice(call: Call, event: str | None) -> tuple[Json, Json, list[Json]]:
             else "no hook_event_name on standard input"
         )
         raise Usage(what, todo=f"supported events: {', '.join(EVENTS)}, Stop")
-    actor = call.actor()
-    if isinstance(fields.get("session_id"), str) and fields["session_id"]:
-        actor.setdefault("session_id", fields["session_id"][:256])
+    actor = session.of_hook(call.actor()["agent_id"], fields)
+    if session.is_subagent(fields):  # what it was shown, the main agent would never be shown
+        return {}, actor, []
     waiting = list(Post(call).mail().waiting(actor["agent_id"]))
     # A session also starts after a compaction, which may have dropped earlier notices.
     again = event == "SessionStart"

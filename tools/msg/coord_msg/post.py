@@ -10,6 +10,7 @@ from coord_kernel.cli import complaints, values
 from coord_kernel.rules.claims import HEADS
 from coord_kernel.store import blobs
 from coord_kernel.views.view import View
+from coord_msg import draft as drafts
 from coord_msg import fold
 from coord_msg.mail import Mail
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
+    from coord_msg import groups as g
     from coord_msg.fold import MessageState
 
 MSG = ("event_id", "msg_id")
@@ -61,7 +63,7 @@ class Post:
         """
         state: MessageState | None = mail.state(self._call.resolve(text))
         if state is None:
-            raise No("no such message", where=text)
+            raise No("no such message", where=text, code="not_found")
         return state
 
     def addressed(self, draft: Json, force: bool) -> Json:
@@ -117,18 +119,49 @@ class Post:
             )
         return list(recipients)
 
-    def attached(self, paths: Iterable[str]) -> list[Json]:
-        """The files as blobs of this store. Raises OSError, BadData."""
-        return [self._attached(path) for path in paths]
+    def complete(
+        self, draft: Json, overrides: g.Overrides, text: str | None, paths: Iterable[str] = ()
+    ) -> Json:
+        """The draft with its recipients, text and files; what is too long for the line as blobs.
+
+        Raises as `addressed`, and OSError, BadData, Refused.
+        """
+        draft = self.addressed(draft, overrides.force)
+        store, body = self._call.journal.store, draft["body"]
+        if text is not None and len(text) <= drafts.TEXT_BYTES // 4:
+            body = body | {"text": text}
+        elif text is not None:
+            from coord_kernel.store import overflow
+
+            body = body | overflow.text(
+                store, "text", text, drafts.TEXT_BYTES, overrides.allow_secret
+            )
+            _warn_of_size("the text", body.get("blob", {}).get("bytes", 0))
+        attach = [self._attached(path) for path in paths]
+        return draft | {"body": body | ({"attach": attach} if attach else {})}
+
+    def whole(self, event: Json) -> Json | None:
+        """The body of an event, if it is in a blob. Raises No, BadData."""
+        body = event.get("body")
+        if not isinstance(body, dict) or "blob" not in body:
+            return None
+        from coord_kernel.store import overflow
+
+        return overflow.whole(self._call.journal.store, body)
 
     def _attached(self, path: str) -> Json:
         with open(path, "rb") as file:
             data = file.read(blobs.LARGEST + 1)
-        if len(data) > blobs.SYNCED:
-            complaints.warn(f"{path} exceeds {blobs.SYNCED:,} bytes; it will not be synced")
         name = os.path.basename(path).encode("utf-8", "replace")[:200].decode("utf-8", "ignore")
         try:
-            return {**blobs.put(self._call.journal.store, data), "name": name}
+            stored = blobs.put(self._call.journal.store, data)
         except Fault as fault:
             fault.where = path
             raise
+        _warn_of_size(path, len(data))
+        return {**stored, "name": name}
+
+
+def _warn_of_size(what: str, size: int) -> None:
+    if size > blobs.SYNCED:
+        complaints.warn(f"{what} exceeds {blobs.SYNCED:,} bytes; it will not be synced")

@@ -158,7 +158,7 @@ class Queue:
         status = mail.status(state) if state else "missing"
         claim = fold.delivery(state) if state else None
         what = f"claimed by {claim['agent']}" if claim and status == "claimed" else f"is {status}"
-        return No(what, where=ids.short("msg", message))
+        return No(what, where=ids.short("msg", message), code="held")
 
     def _delivered(self, claimed: list[Claimed], **annotations: object) -> list[Event]:
         events = ((claim, self._post.event(message)) for claim, message in claimed)

@@ -86,7 +86,7 @@ def receive(call: Call, source: Source, printer: Printer, reading: g.Reading) ->
         if not left or (count and not reading.follow):
             return most - left
     if wait_ms is not None:
-        raise No("no message arrived")
+        raise No("no message arrived", code="empty")
     return most - left
 
 
@@ -98,7 +98,11 @@ def _print(call: Call, mail: list[Event], printer: Printer, ack: bool) -> int:
     if mail:
         call.put(map(printer.annotated, mail))
         if ack:
-            acks = [draft.ack(message.id, message.get("$claim")) for message in mail]
+            acks = [
+                draft.ack(message.id, message.get("$claim"))
+                for message in mail
+                if message.id not in printer.incomplete
+            ]
             call.journal.append(call.actor(), acks)
     return len(mail)
 
@@ -153,7 +157,7 @@ def broadcast(
     if wait_ms is not None:
         batches = _news(call, begin, wanted, wait_ms, lambda: FOREVER)
         if not any(next(batch, None) for batch in batches):
-            raise No("no message arrived")
+            raise No("no message arrived", code="empty")
     deliver(
         call,
         begin,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from coord_envelope import world
+from coord_envelope import BadData, No, world
+from coord_envelope.event import shown_address, type_fault
 from coord_kernel.cli.output import Output
 
 TYPE_CHECKING = False
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
+
+LINE = 400
+"""Most characters of a line before the text."""
 
 
 class Printer:
@@ -22,13 +26,27 @@ class Printer:
 
     def __init__(self, call: Call, text: bool = False, me: str | None = None) -> None:
         """With `text`, everything that the call prints is a message inside a fence."""
-        self._me, self._own = me, call.journal.store.all_replicas()
+        self._call, self._me, self._own = call, me, call.journal.store.all_replicas()
+        self.incomplete = set[str]()
+        """Ids of messages whose text was printed nowhere: its blob is not here."""
         if text:
             call.out = Fenced()
 
     def annotated(self, event: Event, **annotations: object) -> Event:
-        """The message with its annotations, `$trust` first."""
-        return event.annotated(trust=self._trust(event), **annotations)
+        """The message with its annotations, `$trust` first; `$body` if its text is in a blob."""
+        body = self._whole(event) if "blob" in event["body"] else None
+        whole = {} if body is None else {"body": body}
+        return event.annotated(trust=self._trust(event), **annotations, **whole)
+
+    def _whole(self, event: Event) -> Json | None:
+        from coord_kernel.store import overflow
+
+        try:
+            return overflow.whole(self._call.journal.store, event["body"])
+        except (No, BadData) as fault:
+            self.incomplete.add(event.id)
+            self._call.fail(fault, event.id)
+            return None
 
     def _trust(self, event: Event) -> str:
         agent = event["actor"]["agent_id"]
@@ -40,17 +58,16 @@ class Printer:
 
 
 class Fenced(Output):
-    """Each message as text, inside a fence with a nonce of this call.
+    """Each message as text inside a fence, with a nonce that its author could not know.
 
     On a terminal, nothing in it can control the terminal.
     """
 
     def __init__(self) -> None:
         super().__init__("jsonl")
-        self._nonce = world.entropy(8).hex()
 
     def put(self, item: Json) -> None:
-        text = fenced(item, self._nonce)
+        text = fenced(item, world.entropy(8).hex())
         if self.terminal:
             from coord_kernel.cli.terminal import visible
 
@@ -59,18 +76,28 @@ class Fenced(Output):
 
 
 def fenced(event: Json, nonce: str) -> str:
-    """A message as text between two lines with the nonce, which its author could not know."""
-    body = event["body"]
-    head = f"from={event['actor']['agent_id']} id={event['event_id']} trust={event['$trust']}"
+    """A message as text between two lines with the nonce.
+
+    The first line holds nothing that its author could choose, except a valid address.
+    """
+    body = event.get("$body", event["body"])
+    sender = shown_address(event["actor"]["agent_id"])
+    head = f"from={sender} id={event['event_id']} trust={event['$trust']}"
     subject, text, attach = body.get("subject"), body.get("text"), body.get("attach")
-    title = f"Subject: {_line(subject)}" if isinstance(subject, str) else f"Type: {event['type']}"
-    lines = [f"<<<untrusted {nonce} {_line(head)}", title]
-    blobs = [blob for blob in attach if isinstance(blob, dict)] if isinstance(attach, list) else []
-    names = [blob["name"] for blob in blobs if isinstance(blob.get("name"), str)]
+    title = f"Subject: {_line(subject)}" if isinstance(subject, str) else _type(event["type"])
+    lines = [f"<<<untrusted {nonce} {head}", title]
+    files = [blob for blob in attach if isinstance(blob, dict)] if isinstance(attach, list) else []
+    names = [blob["name"] for blob in files if isinstance(blob.get("name"), str)]
     lines += [f"Attached: {_line(name)}" for name in names]
     lines += ["", text] if isinstance(text, str) else []
     return "\n".join([*lines, f">>>{nonce}"])
 
 
+def _type(kind: str) -> str:
+    return "Type: ?" if type_fault(kind) else f"Type: {kind}"
+
+
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    from coord_kernel.cli.terminal import shown  # json, re: 8 ms
+
+    return shown(" ".join(text[: 4 * LINE].split()), LINE)

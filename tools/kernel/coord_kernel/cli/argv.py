@@ -30,6 +30,8 @@ COMMON: Options = {
 """The options that every command has."""
 DIGITS = 9
 """Maximum digits of a plain number."""
+MOST = 10**DIGITS
+"""The greatest number that an option without a bound of its own takes; a greater one means this."""
 
 
 def parse(table: Table, argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:

@@ -22,6 +22,12 @@ def visible(text: str) -> str:
     return _UNSAFE.sub(lambda match: f"\\u{{{ord(match[0]):x}}}", text)
 
 
+def shown(text: str, most: int) -> str:
+    """As `visible`, cut to so many characters."""
+    line = visible(text[: most + 1])
+    return line if len(line) <= most else f"{line[:most]}…"
+
+
 def escape_json(raw: bytes) -> bytes:
     """The same JSON with those characters as \\uXXXX: only strings can hold them."""
     text = raw.decode("utf-8", "replace").strip()

@@ -13,37 +13,40 @@ LONGEST_MS = 366 * 86_400_000
 _UNITS = (("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000))
 
 
-def content(text: str) -> bytes:
-    """The bytes of `TEXT|@FILE|-`: the text, a file, all of stdin. Raises OSError, BadData."""
+def content(text: str, most: int = LONGEST) -> bytes:
+    """The bytes of `TEXT|@FILE|-`: the text, a file, all of stdin. Raises OSError, BadData.
+
+    BadData: a file or stdin has more than `most` bytes.
+    """
     if text == "-":
-        return _all(0, "standard input")
+        return _all(0, "standard input", most)
     if not text.startswith("@"):
         return os.fsencode(text)
     fd = os.open(text[1:] or ".", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return _all(fd, text[1:])
+        return _all(fd, text[1:], most)
     finally:
         os.close(fd)
 
 
-def _all(fd: int, where: str) -> bytes:
-    data = b""
+def _all(fd: int, where: str, most: int) -> bytes:
+    data = bytearray()
     try:
         while chunk := read(fd, 1 << 16):
             data += chunk
-            if len(data) > LONGEST:
+            if len(data) > most:
                 todo = "store it elsewhere and give its location"
-                raise BadData(f"longer than {LONGEST:,} bytes", where, todo)
+                raise BadData(f"longer than {most:,} bytes", where, todo)
     except OSError as error:
         error.filename = where  # a directory can be opened, but not read
         raise
-    return data
+    return bytes(data)
 
 
-def text(given: str, where: str) -> str:
+def text(given: str, where: str, most: int = LONGEST) -> str:
     """As `content`, decoded. Raises BadData if it is not UTF-8."""
     try:
-        return content(given).decode()
+        return content(given, most).decode("utf-8-sig")
     except UnicodeDecodeError as reason:
         raise BadData(f"not UTF-8 at byte {reason.start}", where) from None
 
@@ -53,7 +56,7 @@ def span(text: str, where: str, least: int = 1, most: int = LONGEST_MS) -> int:
     for unit, ms in _UNITS:
         count = text.removesuffix(unit)
         if count != text and count.isascii() and count.isdigit():
-            if least <= int(count[:15]) * ms <= most:
+            if len(count) <= 15 and least <= int(count) * ms <= most:
                 return int(count) * ms
             break
     what = f"not a valid time: {where} {text}"
@@ -78,13 +81,9 @@ def moment(text: str, ahead: bool = False) -> str:
         if unit and text[:-1].isdecimal():
             away = int(text[:-1]) * unit
             then = world.now_ms() + (away if ahead else -away)
-            return world.format_ts(min(max(0, then), _LAST_MS))
+            return world.Relative(world.format_ts(min(max(0, then), world.LAST_MS)))
         return world.format_ts(world.parse_ts(text))
     except (ValueError, OverflowError):
         relative = "from now" if ahead else "ago"
         todo = f"use 2026-01-17, 2026-01-17T12:00:00Z, or 90s 10m 2h 3d {relative}"
         raise Usage(f"not a valid time: {text!r}", todo=todo) from None
-
-
-_LAST_MS = 253_402_300_799_999
-"""The end of 9999: a later year has one more digit, and stamps compare as text."""

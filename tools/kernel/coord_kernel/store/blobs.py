@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypedDict
 
+    from coord_envelope.codec import Json
     from coord_kernel.store.directory import Store
 
     class BlobRef(TypedDict):
@@ -54,10 +55,23 @@ def get(store: Store, digest: object) -> bytes:
         raise BadData(f"not a SHA-256: {str(digest)[:80]!r}")
     data = store.load(*_path(digest), most=LARGEST)
     if data is None:
-        raise No(f"blob {digest[:12]}… is not in this store", todo="sync, or ask its sender")
+        what = f"blob {digest[:12]}… is not in this store"
+        raise No(what, todo="sync, or ask its sender", code="not_found")
     if hashlib.sha256(data).hexdigest() != digest:
         raise BadData(f"blob {digest[:12]}… is damaged", todo="ask its sender to send it again")
     return data
+
+
+def fetch(store: Store, blob: Json) -> bytes:
+    """As `get`, for the reference in an event; says if the blob is too large to be synced."""
+    try:
+        return get(store, blob.get("sha256"))
+    except No as fault:
+        size = blob.get("bytes")
+        if type(size) is int and size > SYNCED:
+            fault.what += f": it has {size:,} bytes, and at most {SYNCED:,} are synced"
+            fault.todo = "ask its sender for it"
+        raise
 
 
 def _path(digest: str) -> tuple[str, ...]:
