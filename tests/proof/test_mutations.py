@@ -68,13 +68,17 @@ save = stamp.save
 stamp.save = lambda *what: (time.sleep(0.2), save(*what))  # between the look and the write
 """
 SYNC = """
-import atexit, os
+import atexit, os, sys
+from coord_kernel.cli import process
+process.leave = sys.exit  # which runs what waits for the end
 from coord_kernel.journal.tail import Tail
 sync = Tail._sync
 Tail._sync = lambda self, fd, new: atexit.register(sync, self, os.dup(fd), new)
 """
 PRINT = """
-import atexit
+import atexit, sys
+from coord_kernel.cli import process
+process.leave = sys.exit
 from coord_kernel.cli.output import Output
 flush, begin = Output.flush, Output.__init__
 def later(self, form):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from coord_envelope import BadData, No
-from coord_kernel.rules import claims
-from coord_kernel.streams.redaction import TYPE, digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,13 +19,16 @@ def redact(call: Call, id_: o.Id, reason: o.Reason) -> None:
     Readers then print a tombstone in its place: who redacted it, when, and why. The bytes stay in
     the journal of every store that has them, so change any secret that was in it.
     """
+    from coord_kernel.rules import claims
+    from coord_kernel.streams.redaction import TYPE, digest  # not needed by ev's other commands
+
     if len(reason.encode("utf-8", "surrogateescape")) > MOST:
         raise BadData(f"longer than {MOST} bytes", where="--reason")
     index = call.journal.index.refresh()
     full = index.resolve(id_)
     place = index.by_id(full) if full else None
     if place is None:
-        raise No("no such event", where=id_)
+        raise No("no such event", where=id_, code="not_found")
     if claims.is_arbiter(place.event["writer"]):
         raise No("an arbiter's event cannot be redacted; it only records claims", where=id_)
     body = {"target": place.event.id, "h": digest(place.event.raw), "reason": reason}

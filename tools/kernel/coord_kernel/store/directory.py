@@ -16,13 +16,21 @@ from coord_kernel.store.disk import IrregularError, known_local, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    Progress = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
 
 LOCK_WAIT_S = 10.0
 _POLL_S, _LONGEST_POLL_S = 0.0005, 0.01
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """O_NONBLOCK: opening a pipe that somebody put there must not hang."""
+
+
+@contextmanager
+def _silent(_what: str, _size: int) -> Iterator[Callable[[int], object]]:
+    yield lambda _done: None
 
 
 class Store:
@@ -33,6 +41,8 @@ class Store:
 
     mirrors: Sequence[str] = ()
     """Globs of the live types that are written to the journal instead."""
+    progress: Progress = staticmethod(_silent)
+    """Shows a person how far a long read is: (what, bytes) → a context with what advances it."""
 
     def __init__(self, path: str, project: str, new: bool = False) -> None:
         """Open the store at `path`, or with `new` an empty directory that is to become one.
@@ -41,7 +51,8 @@ class Store:
         or another user's.
         """
         self.path, self.project = path, project
-        missing = Unreachable("no store here", where=path, todo="make one with `ev init`")
+        todo = "make one with `ev init`"
+        missing = Unreachable("no store here", where=path, todo=todo, code="no_store")
         try:
             self._root = os.open(path, _DIRECTORY)
         except FileNotFoundError:

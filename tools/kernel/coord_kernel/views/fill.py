@@ -47,15 +47,6 @@ A `stream` is `journal/NAME` or `live/NAME`.
 """
 
 
-@contextmanager
-def _silent(what: str, size: int) -> Iterator[Callable[[int], object]]:
-    yield lambda _done: None
-
-
-progress = _silent
-"""Shows a person how many of so many bytes are read: set by `cli`, which alone may print."""
-
-
 class StaleError(Exception):
     """The database is missing, or says something that the journal does not."""
 
@@ -97,7 +88,7 @@ def fill(store: Store, db: sqlite3.Connection, streams: Streams, add: Add, name:
     if ahead > codec.MANY:
         codec.bulk()
     rows = heapq.merge(*map(_rows, resumed))
-    with _undisturbed(), progress(f"reading the journal into {name}", ahead) as advance:
+    with _undisturbed(), store.progress(f"reading the journal into {name}", ahead) as advance:
         for first in rows:
             batch = itertools.chain((first,), itertools.islice(rows, BATCH - 1))
             advance(_commit(db, add, batch))
