@@ -10,7 +10,7 @@ import select
 
 import pytest
 from proof.witness import Watched
-from run.jobs import requested, state
+from run.jobs import requested, state, worker
 from support import Shell, check_invariants, open_store
 
 from coord_run.logs import Log, place
@@ -167,13 +167,16 @@ def test_a_waiting_job_that_is_cancelled_never_runs(shell: Shell) -> None:
 
 
 def test_a_failure_is_retried_if_requested(shell: Shell) -> None:
+    """There is a pause whatever the backoff, so a worker that ends when none is free leaves it."""
+    shell.env |= {"COORD_NOW": "2036-01-17T12:00:00Z"}
     run = requested(shell, "sh -c 'test $RUN_ATTEMPT = 3'", "--retry any --backoff 0ms")
-    shell("run worker --once")
+    for now in ("12:00:00Z", "12:00:00.4Z", "12:00:01Z", "12:00:10Z"):
+        shell("run worker --once", COORD_NOW=f"2036-01-17T{now}")
     shown = state(shell, run)
     assert (shown["status"], shown["code"], shown["attempt"]) == ("completed", 0, 3)
     assert [attempt["code"] for attempt in shown["attempts"]] == [1, 1, 0]
     once = requested(shell, "false")
-    shell("run worker --once")
+    shell("run worker --once", COORD_NOW="2036-01-17T12:00:20Z")
     assert state(shell, once)["attempt"] == 1
 
 
@@ -193,9 +196,37 @@ def test_there_is_a_pause_between_attempts(shell: Shell) -> None:
 def test_a_job_that_was_not_started_in_time_expires(shell: Shell) -> None:
     run = requested(shell, "touch ran", "--start-by 10m")
     shell.env |= {"COORD_NOW": "2036-01-17T12:00:00Z"}
-    shell("run worker --once")
+    noted = shell("run worker --once").one
+    assert noted["type"] == "run.expired"
+    assert noted["refs"]["run_id"] == run
+    assert shell("run worker --once --as other").out == ""
     assert state(shell, run)["status"] == "expired"
     assert "expired" in shell(f"run attach {run}", expect=125).err
+
+
+def test_an_expiry_is_noted_when_its_time_has_come(shell: Shell) -> None:
+    """The worker wakes for it; what it noted stands where a clock is behind."""
+    run = requested(shell, "touch ran", "--start-by 100ms --needs gpu")
+    with worker(shell) as crew:
+        assert json.loads(crew.line())["type"] == "run.expired"
+    shell.env |= {"COORD_NOW": "2026-01-17T12:00:00Z"}
+    assert state(shell, run)["status"] == "expired"
+    assert shell("run ls").out == ""
+    assert shell("run worker --once --cap gpu").out == ""
+
+
+def test_a_command_with_a_time_from_now_is_the_same_when_it_is_repeated(shell: Shell) -> None:
+    first = shell("run request --key k --start-by 2m -- true", COORD_NOW="2036-01-17T12:00:00Z").one
+    words = "run request --key k --start-by 2m -- true"
+    again = shell(words, COORD_NOW="2036-01-17T12:01:00Z").one
+    assert again == first | {"$dup": True}
+    shell("run request --key k -- true", expect=65)
+    shell("run request --key k --start-by 2m -- false", expect=65)
+    lines = [
+        json.dumps({"argv": ["true"], "key": "l", "start_by": f"203{year}-01-17T12:00:00.000Z"})
+        for year in (6, 7)
+    ]
+    shell("run request", "\n".join(lines), expect=65)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from proof.witness import PATIENCE_S
 from run.jobs import requested, state, types
-from support import Shell, check_invariants, git, open_store
+from support import Json, Shell, check_invariants, git, open_journal, open_store
 
 
 def clone(root: Path, name: str) -> Shell:
@@ -173,6 +173,63 @@ def test_a_rule_allows_what_it_names_and_no_more(
     allow(here, RULE + rule)
     here("run worker --once", TOKEN="value of it")
     assert state(here, run)["status"] == ("completed" if runs else "requested")
+
+
+PUSHED: list[Json] = [
+    {"cwd": "a\0b"},
+    {"cwd": "/etc"},
+    {"cwd": "a/../.."},
+    {"argv": ["echo", "a\0b"]},
+    {"argv": ["echo", *["x"] * 256]},
+    {"env": {"A": "a\0b"}},
+    {"env": {"A=B": "x"}},
+    {"env": {"RUN_TOKEN": "9"}},
+    {"secrets": ["../TOKEN"]},
+    {"repo": {"commit": "--output=x", "url": "u"}},
+    {"repo": {}},
+    {"stdin": {"sha256": "../../../etc/passwd", "bytes": 1}},
+    {"stdin": {}},
+    {"timeout_ms": 1 << 70},
+    {"grace_ms": -1},
+    {"backoff_ms": 1e3},
+    {"backoff_ms": None},
+    {"max_attempts": True},
+    {"max_attempts": 10**9},
+    {"start_by": "never"},
+    {"start_by": "9999-12-31"},
+]
+
+
+def test_a_pushed_job_that_no_worker_may_run_is_refused_once(here: Shell, there: Shell) -> None:
+    """History: the attempt at one with a zero byte in its directory died, until it was lost."""
+    rule = 'env = ["A", "A=B", "RUN_TOKEN"]\nsecrets = ["../TOKEN"]\nrepo = true\n'
+    allow(here, RULE + rule)
+    for body in PUSHED:
+        draft = {"type": "run.requested", "body": {"argv": ["echo", "x"], **body}}
+        open_journal(there.cwd).append({"agent_id": "agent:there"}, [draft])
+    sound = requested(there, "echo sound")
+    here(f"ev sync --with {there.cwd}/.coord")
+    done = here("run worker --once")
+    assert done.err == ""
+    kinds = [event["type"] for event in done.lines]
+    assert kinds.count("run.cancelled") == len(PUSHED)
+    assert kinds.count("run.claimed") == kinds.count("run.completed") == 1
+    assert state(here, sound)["code"] == 0
+    for row in here("run ls --all").lines:
+        assert row["run_id"] == sound or row["cancelled"].startswith("not a valid request: ")
+    assert here("run worker --once").out == ""
+
+
+def test_a_retry_of_a_pushed_job_pauses_whatever_its_backoff(here: Shell, there: Shell) -> None:
+    allow(here, RULE.replace("echo", "false"))
+    here.env |= {"COORD_NOW": "2036-01-17T12:00:00Z"}
+    there.env |= here.env | {"COORD_AGENT": "there"}
+    body = {"argv": ["false"], "retry": "any", "max_attempts": 999, "backoff_ms": 0}
+    draft = {"type": "run.requested", "body": body}
+    (event,) = open_journal(there.cwd).append({"agent_id": "agent:there"}, [draft])
+    here(f"ev sync --with {there.cwd}/.coord")
+    here("run worker --once")
+    assert state(here, event.id)["attempt"] == 1
 
 
 def test_a_request_by_another_agent_is_refused(here: Shell, there: Shell) -> None:

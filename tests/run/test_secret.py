@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from run.jobs import requested, state
 from support import Shell
 
-from coord_run.secret import Mask
+from coord_run.mask import Mask
 
 VALUE = "pass word/with+odd=signs&16~ü"
 
@@ -21,7 +22,28 @@ def on_disk(root: Path, needle: bytes) -> list[Path]:
 
 
 def forms(value: bytes) -> list[bytes]:
-    return [value, quote(value).encode(), quote(value, safe="").encode(), base64.b64encode(value)]
+    """What logs make of a text."""
+    text, padded = value.decode(), [b"x" * n + value + b"yy" for n in range(3)]
+    quoted = [json.dumps(text), json.dumps(json.dumps(text))[2:-2], repr(text), repr(value)[1:]]
+    percent = "".join(f"%{byte:02x}" for byte in value)
+    return [
+        value,
+        *(each[1:-1].encode() for each in quoted),
+        json.dumps(text, ensure_ascii=False)[1:-1].encode(),
+        value.replace(b"'", b"'\\''"),
+        "".join(c if c.isalnum() else f"\\{c}" for c in text).encode(),
+        *(quote(value, safe=safe).encode() for safe in ("", "/", "~/")),
+        quote_plus(value).encode(),
+        percent.encode(),
+        percent.upper().encode(),
+        percent.replace("f", "F").replace("c", "C").encode(),
+        value.hex().encode(),
+        base64.b64encode(value),
+        *(form(each) for each in padded for form in FORMS),
+    ]
+
+
+FORMS = (base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes)
 
 
 def test_a_secret_from_the_environment_is_set_and_masked(shell: Shell) -> None:
@@ -71,6 +93,27 @@ def test_no_form_of_a_secret_is_printed_however_the_bytes_arrive() -> None:
             out, text = out + mask.feed(text[:cut]), text[cut:]
         out += mask.end()
         assert [form for secret in secrets for form in forms(secret.encode()) if form in out] == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        VALUE,
+        'q7"Zx\\w8/+=R&k2',
+        "it's $a `secret`\\",
+        "%41%zz% %",
+        '\\\\"\\n\n\t',
+        "\U0001f600 \xe9",
+        "x" * 90,
+    ],
+)
+def test_every_form_is_masked_wherever_it_is_cut(value: str) -> None:
+    for form in forms(value.encode()):
+        for cut in range(len(form) + 1):
+            mask = Mask([value])
+            out = mask.feed(b"<" + form[:cut]) + mask.feed(form[cut:] + b">") + mask.end()
+            assert b"***" in out, form
+            assert len(out) < 20, form
 
 
 def test_other_output_is_unchanged() -> None:

@@ -406,3 +406,80 @@ def test_a_job_outside_of_a_work_tree_may_run_anywhere_below_its_store(tmp_path:
     shell = Shell(tmp_path)
     shell("ev init")
     assert shell("run exec -- pwd").out == f"{tmp_path}\n"
+
+
+def test_a_worker_survives_its_directory(shell: Shell) -> None:
+    """History: each attempt died, until every waiting job was lost."""
+    below = shell.cwd / "below"
+    below.mkdir()
+    gone = Shell(below)
+    gone.env = shell.env
+    with worker(gone) as crew:
+        first = requested(shell, "true")
+        assert completed(crew) == first
+        below.rmdir()
+        second = requested(shell, "pwd")
+        assert completed(crew) == second
+    assert state(shell, second)["attempt"] == 1
+    assert shell(f"run logs {second}").out == f"{shell.cwd}\n"
+
+
+def test_exec_and_attach_survive_their_directory(shell: Shell) -> None:
+    gate, below = Gate(shell.cwd), shell.cwd / "below"
+    below.mkdir()
+    gone = Shell(below)
+    gone.env = shell.env
+    command = f"sh -c 'echo one; read x <{gate.path}; echo two; exit 7'"
+    with Watched(gone, f"run exec -- {command}") as crew:
+        assert crew.line() == b"one"
+        run = shell("run ls").one["run_id"]
+        with Watched(gone, f"run attach {run}") as attached:
+            assert attached.line() == b"one"
+            below.rmdir()
+            gate.open()
+            assert crew.rest() == attached.rest() == [b"two"]
+            assert crew.child.wait(PATIENCE_S) == attached.child.wait(PATIENCE_S) == 7
+
+
+DIES = (
+    "import os, signal, coord_run.attempt as m; "
+    "m.Attempt._begin = lambda self: os.kill(os.getpid(), signal.SIGKILL); "
+    "from coord_run.cli import main; main()"
+)
+"""A `run` whose attempts die before they start the command."""
+
+
+def test_an_attempt_that_died_before_its_command_is_none_and_two_end_the_worker(
+    shell: Shell,
+) -> None:
+    runs = [requested(shell, "true") for _ in range(3)]
+    done = shell(f'{sys.executable} -c "{DIES}" worker', expect=74)
+    assert done.err.count("died before its command was started") == 2
+    assert [state(shell, run)["status"] for run in runs] == ["requested"] * 3
+    assert all("attempt" not in state(shell, run) for run in runs)
+    shell("run worker --once")
+    assert [state(shell, run)["attempt"] for run in runs] == [1, 1, 1]
+    check_invariants(open_store(shell.cwd))
+
+
+def test_exec_ends_if_its_attempt_dies_before_the_command(shell: Shell) -> None:
+    """Nobody else may take the job, although nothing was run."""
+    done = shell(f'{sys.executable} -c "{DIES}" exec -- touch ran', expect=125)
+    assert "its attempt died before its command was started" in done.err
+    assert shell("run worker --once").out == ""
+    assert not (shell.cwd / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "env",
+    [{"PYTHONWARNINGS": "error"}, {"PYTHONDEVMODE": "1"}, {"PYTHONWARNDEFAULTENCODING": "1"}],
+)
+def test_warnings_of_python_are_not_shown(shell: Shell, env: dict[str, str]) -> None:
+    """They are asked for by the environment, for programs of the user's."""
+    assert shell("run exec -- echo x", **env).err == ""
+    run = requested(shell, "echo x")
+    assert shell("run worker --once", **env).err == ""
+    assert shell(f"run attach {run}", **env).err == ""
+    for line in ("run --help", "ev replay", "wk new x", "wk ls -o table", "msg ls", "lease ls"):
+        assert shell(line, **env).err == ""
+    shell("run request --timeout 10m", expect=2, **env)

@@ -6,9 +6,9 @@
 From the fork to the last event:
 
     1. leave the worker's session; become the parent of orphaned descendants; take signals as notes
-    2. if the job came by sync and there is a remote, have the arbiter confirm the claim, and only
-       then append `run.started`: the command may have run from that event on
-    3. prepare directory, input, variables and secrets, and start the command
+    2. if the job came by sync and there is a remote, have the arbiter confirm the claim
+    3. prepare directory, input, variables and secrets, append `run.started`, and start the command:
+       it may have run from that event on, and an attempt that died before it is none
     4. copy its output to the logs, and meanwhile
        - append a heartbeat each half of the lease
        - on SIGUSR1 look at the job: is it cancelled, or the claim over?
@@ -115,7 +115,7 @@ class Attempt:
         self._process: Process | None = None
         self._why: str | None = None
         self._kill_at = self._beat_at = self._end_at = NEVER
-        self._orphaned = False
+        self._orphaned = self._started = False
         self._preparation = Preparation(plan, call.journal.store)
 
     def run(self, slot: int | None) -> None:
@@ -145,6 +145,9 @@ class Attempt:
         if self._why:
             return End(self._why)
         command = self._preparation.command()
+        self._begin()
+        if self._why:
+            return End(self._why)
         now = machine.boot_ns()
         timeout_ms = fold.number(plan.body.get("timeout_ms"), fold.TIMEOUT_MS)
         self._end_at = now + timeout_ms * 1_000_000
@@ -232,7 +235,7 @@ class Attempt:
             self._stop(STOPPED, grace_ns=0)
 
     def _confirm(self) -> None:
-        """Have the arbiter confirm the claim, and only then append the start."""
+        """Have the arbiter confirm the claim."""
         from coord_kernel.sync.ask import ask
 
         (verdict,), warnings = ask(self._call.journal, [self._plan.claim])
@@ -241,10 +244,18 @@ class Attempt:
         if verdict.token is None:
             cause = f": {verdict.why}" if verdict.why else ""
             self._why = draft.reason(f"its claim was not confirmed{cause}")
-        elif self._append("started", host=machine.host()):
-            self._plan.token = verdict.token
         else:
-            self._why = STOPPED
+            self._plan.token = verdict.token
+
+    def _begin(self) -> None:
+        """Append the start, or note why the command must not be started."""
+        try:
+            if not self._append("started", host=machine.host()):
+                self._why = STOPPED
+        except (Fault, OSError) as error:
+            self._why = draft.reason(f"cannot record its start: {error}")
+        else:
+            self._started = True
 
     def _beat(self, now: int) -> None:
         lease_ns = self._plan.lease_ms * 1_000_000
@@ -262,6 +273,8 @@ class Attempt:
         kind, fields = "completed", {**end.body(duration_ns), **outputs}
         if self._why not in (None, "timeout", "cancelled"):
             kind, fields = "released", {"reason": self._why}
+            if self._plan.only and not self._started:  # released, a worker would take it
+                kind, fields = "completed", End("error", reason=self._why).body(duration_ns)
         while True:
             try:
                 self._append(kind, **fields)

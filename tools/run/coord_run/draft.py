@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from coord_envelope import SELF, BadData
+from coord_envelope import SELF, BadData, world
 from coord_envelope.event import name_ok
 from coord_kernel.rules import claims
-from coord_kernel.store import machine
 from coord_run import fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_run.types import Job
 
 ARGV_MOST = 256
 REASON_BYTES = 500
 ENVELOPE = ("idempotency_key", "cause", "hops", "on_behalf_of")
+_HEX = "0123456789abcdef"
+_NUMBERS = (
+    *((name, 0, fold.LONGEST_MS) for name in ("timeout_ms", "grace_ms", "backoff_ms")),
+    ("max_attempts", 1, fold.MOST_ATTEMPTS),
+)
 OURS = ("RUN_ID", "RUN_ATTEMPT", "RUN_TOKEN")
 """Variables that every command has, and no request sets."""
 
 
 def requested(body: Json, work: str | None = None, **envelope: object) -> Json:
     """The `run.requested` of a body and of other fields of its envelope. Raises BadData."""
+    check(body)
+    refs = {"run_id": SELF, **({"work_id": work} if work else {})}
+    return {"type": "run.requested", "refs": refs, "body": body, **_present(envelope)}
+
+
+def check(body: Json) -> None:
+    """Raise BadData for what no worker may run: also of a body that was pushed by others."""
     _check_argv(body.get("argv"))
     _check_variables(body.get("env", {}), body.get("secrets", ()))
     for capability in body.get("needs", ()):
@@ -34,9 +44,24 @@ def requested(body: Json, work: str | None = None, **envelope: object) -> Json:
             )
     cwd = body.get("cwd", ".")
     if cwd.startswith("/") or ".." in cwd.split("/") or "\0" in cwd:
-        raise BadData(f"not below the root of the work tree: {cwd!r}", where="cwd")
-    refs = {"run_id": SELF, **({"work_id": work} if work else {})}
-    return {"type": "run.requested", "refs": refs, "body": body, **_present(envelope)}
+        raise BadData(f"not below the root of the work tree: {cwd[:80]!r}", where="cwd")
+    for name, least, most in _NUMBERS:
+        value = body.get(name, least)
+        if type(value) is not int or not least <= value <= most:
+            raise BadData(f"{name} is not a whole number from {least} to {most:,}")
+    for name, field, lengths in (("stdin", "sha256", (64,)), ("repo", "commit", (40, 64))):
+        digest = body[name].get(field) if name in body else "0" * 64
+        if not isinstance(digest, str) or len(digest) not in lengths or digest.strip(_HEX):
+            raise BadData(f"{name}.{field} is not a full digest in hexadecimal")
+    if "start_by" in body and not _is_ts(body["start_by"]):
+        raise BadData("start_by is not a time such as 2026-01-17T12:00:00.000Z")
+
+
+def _is_ts(value: object) -> bool:
+    try:
+        return isinstance(value, str) and world.format_ts(world.parse_ts(value)) == value
+    except (ValueError, OverflowError):
+        return False
 
 
 def _check_argv(argv: object) -> None:
@@ -95,12 +120,6 @@ def claimed(state: Job, runner: str, lease_ms: int) -> Json:
     return _about("claimed", state, body)
 
 
-def started(claim: Event) -> Json:
-    """The start that follows a claim in one transaction: from here on the command may have run."""
-    body = {"claim": claim.id, "host": machine.host()}
-    return {"type": "run.started", "refs": claim["refs"], "base": [claim.id], "body": body}
-
-
 def progress(kind: str, state: Job, claim: str, **fields: object) -> Json:
     """What happens to an attempt: `started`, `heartbeat`, `completed` or `released`."""
     return _about(kind, state, {"claim": claim, **_present(fields)})
@@ -109,6 +128,14 @@ def progress(kind: str, state: Job, claim: str, **fields: object) -> Json:
 def reason(text: str) -> str:
     """The first 500 bytes of UTF-8, cut between characters."""
     return text.encode("utf-8", "replace")[:REASON_BYTES].decode("utf-8", "ignore")
+
+
+def expired(state: Job) -> Json:
+    """The note that a job was not started in time. Its key makes it one."""
+    request = state["request"]
+    start_by = request["body"].get("start_by")
+    body = {"start_by": start_by} if _is_ts(start_by) else {}
+    return _about("expired", state, body) | {"idempotency_key": f"expired:{request['id']}"}
 
 
 def cancelled(state: Job, why: str) -> Json:

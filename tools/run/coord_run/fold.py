@@ -5,7 +5,7 @@
     heartbeat              the attempt lives
     released, conceded     the attempt is over, without a result
     completed              how the attempt ended
-    cancelled              no attempt may begin any more
+    cancelled, expired     no attempt may begin any more
 
 Who holds a job follows from the rule of all claims (`coord_kernel.rules.claims`) and from time: an
 attempt without a sign of life lapses.
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_run.types import Attempt, Job, Result
 
-name, version = "run", "2"
+name, version = "run", "3"
 TIMEOUT_MS, ATTEMPTS, BACKOFF_MS, GRACE_MS = 3_600_000, 3, 10_000, 10_000
 """The defaults of a request."""
-LONGEST_BACKOFF_MS = 15 * 60_000
+LEAST_BACKOFF_MS, LONGEST_BACKOFF_MS = 1_000, 15 * 60_000
 SKEW_MS = 60_000
 """How far clocks may differ: an attempt lapses this much later than its lease ends."""
 LEASE_MS = 120_000
@@ -68,6 +68,7 @@ def _nothing() -> Job:
         "attempts": {},
         "results": {},
         "cancels": {},
+        "expiries": {},
     }
 
 
@@ -85,7 +86,7 @@ def united(states: Sequence[Job]) -> Job:
     """The state of jobs that are one, oldest first: of one key, in stores that had not met."""
     parts: Any = {
         part: {at: value for state in states for at, value in state[part].items()}
-        for part in ("attempts", "results", "cancels")
+        for part in ("attempts", "results", "cancels", "expiries")
     }
     return {**states[0], **claims.united(states), **parts}
 
@@ -171,6 +172,10 @@ def _cancelled(state: Job, event: Event, body: Json) -> None:
     }
 
 
+def _expired(state: Job, event: Event, body: Json) -> None:
+    state["expiries"][event.id] = event["ts"]
+
+
 _CHANGES: dict[str, Callable[[Job, Event, Json], None]] = {
     "run.requested": _requested,
     "run.claimed": _claimed,
@@ -179,6 +184,7 @@ _CHANGES: dict[str, Callable[[Job, Event, Json], None]] = {
     "run.completed": _completed,
     "run.released": _released,
     "run.cancelled": _cancelled,
+    "run.expired": _expired,
 }
 
 
@@ -203,8 +209,10 @@ def limit(state: Job) -> int:
 
 
 def used(state: Job) -> int:
-    """How many attempts it had: those in which the command may have run."""
-    return max((each["n"] for each in state["attempts"].values() if each["started"]), default=0)
+    """How many attempts it had: those in which the command may have run, or could not be run."""
+    ended = {result["claim"] for result in state["results"].values()}
+    attempts = state["attempts"].items()
+    return max((each["n"] for at, each in attempts if each["started"] or at in ended), default=0)
 
 
 def _number_of(state: Job, result: Result) -> int:
@@ -287,7 +295,8 @@ def due(state: Job) -> int:
         if not tried:
             return 0
         n = _number_of(state, tried[-1])
-        backoff_ms = number(body.get("backoff_ms"), BACKOFF_MS) << min(n - 1, 20)
+        first_ms = max(number(body.get("backoff_ms"), BACKOFF_MS), LEAST_BACKOFF_MS)
+        backoff_ms = first_ms << min(n - 1, 20)
         share = crc32(f"{state['request']['id']} {n}".encode()) / 0xFFFFFFFF
         pause = int(min(backoff_ms, LONGEST_BACKOFF_MS) * (1 + share) / 2)
         return world.parse_ts(tried[-1]["ts"]) + pause
@@ -299,7 +308,8 @@ def settled(state: Job) -> bool:
     """Will no passage of time and no worker change it any more?"""
     if result(state):
         return True
-    return not open_claims(state) and bool(state["cancels"] or used(state) >= limit(state))
+    spent = state["cancels"] or used(state) >= limit(state) or late(state, "")
+    return not open_claims(state) and bool(spent)
 
 
 def status(state: Job, now: int) -> str:
@@ -314,15 +324,20 @@ def status(state: Job, now: int) -> str:
         return "cancelled"
     if used(state) >= limit(state):
         return "lost"
+    return "expired" if late(state, world.format_ts(now)) else "requested"
+
+
+def late(state: Job, now: str) -> bool:
+    """Was no attempt begun by `start_by`, which is before `now` or before an expiry was noted?"""
     start_by = state["request"]["body"].get("start_by")
-    late = isinstance(start_by, str) and not used(state) and start_by <= world.format_ts(now)
-    return "expired" if late else "requested"
+    latest = max((now, *state["expiries"].values()))
+    return isinstance(start_by, str) and not used(state) and start_by <= latest
 
 
 def indexed(state: Job) -> Iterable[tuple[str, str]]:
-    """By `id`, `work` item and idempotency `key`; if not settled also `open`, and one of two times:
+    """By `id`, `work` item and idempotency `key`; if not settled also `open`, and by its times.
 
-    `held`, until its claim lapses, or `free`, from when it may be claimed.
+    `held`, until its claim lapses, or `free`, from when it may be claimed; `start_by`.
     """
     if not made(state):
         return
@@ -341,6 +356,9 @@ def indexed(state: Job) -> Iterable[tuple[str, str]]:
         yield "held", f"{moment(max(lapses(state, claim) for claim in holding))} {run}"
     else:
         yield "free", f"{moment(due(state))} {run}"
+    start_by = request["body"].get("start_by")
+    if isinstance(start_by, str) and not used(state):
+        yield "start_by", f"{start_by[:24]} {run}"
 
 
 def moment(ms: int) -> str:

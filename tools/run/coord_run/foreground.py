@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 
+from coord_kernel.rules import claims
 from coord_kernel.store import pins
-from coord_run import attach, fold, mine
+from coord_run import attach, draft, fold, mine
 from coord_run.attempt import ORPHANED
 from coord_run.jobs import passed_on
 from coord_run.logs import place
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
     from coord_kernel.cli.call import Call
 
 
-def run(call: Call, draft: Json, where: str, allow_secret: bool) -> int:
+def run(call: Call, request_draft: Json, where: str, allow_secret: bool) -> int:
     """Run a request, or follow the job that has its key already. The exit status of the job."""
     chosen(where)
     runs, pool, store = Runs(call), AttemptPool(call, where), call.journal.store
-    if "idempotency_key" in draft:
+    if "idempotency_key" in request_draft:
         call.journal.index.refresh()  # the first time it may take long: not under the lock
     claim = None
     with call.transaction(allow_secret) as t:
-        request = mine.add(store, t, draft)
+        request = mine.add(store, t, request_draft)
         if "$dup" not in request:
             state = fold.step(None, request)
             claim = pool.claim(t, state)
@@ -43,7 +44,7 @@ def run(call: Call, draft: Json, where: str, allow_secret: bool) -> int:
 
     def on_events(events: list[Event]) -> None:
         if pool.reap() and claim:  # a killed attempt; any other has written how it ended
-            runs.release(request.id, claim.id, ORPHANED)
+            _end(runs, request.id, claim.id)
         if any(event["type"] == "run.cancelled" for event in events):
             pool.wake(request.id)
 
@@ -51,3 +52,16 @@ def run(call: Call, draft: Json, where: str, allow_secret: bool) -> int:
     for pid in pool.running:
         os.waitpid(pid, 0)
     return passed_on(runs.jobs(), state)
+
+
+def _end(runs: Runs, run: str, claim: str) -> None:
+    """The attempt is gone: end its claim if that is open. No worker is to make another attempt."""
+    with runs.change() as (t, jobs):
+        state = jobs.state(run)
+        if state is None or claims.over(state, claim):
+            return
+        if state["attempts"][claim]["started"]:
+            t.add(draft.progress("released", state, claim, reason=ORPHANED))
+        else:
+            why = "its attempt died before its command was started"
+            t.add(draft.progress("completed", state, claim, outcome="error", reason=why, dur_ms=0))

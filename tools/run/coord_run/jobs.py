@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 
 from coord_envelope import ids, world
+from coord_envelope.platform import suppress
 from coord_kernel.cli import complaints
 from coord_kernel.views.entities import Entities
 from coord_run import fold
@@ -44,11 +45,19 @@ class Jobs(Entities):
         rows = heapq.merge(find("free", "", until), find("held", "", until), find("held", ahead))
         return (state for state in self.each(rows) if self.status(state) == "requested")
 
+    def late(self) -> Iterator[Job]:
+        """Jobs that were not started in time, of which that has not been noted."""
+        rows = self._source.find("start_by", "", self.now + "~")
+        return (state for state in self.each(rows) if self.status(state) == "expired")
+
     def next_ms(self) -> float:
-        """How many ms from now a job may become free by itself."""
+        """How many ms from now a job may become free, or expire, by itself."""
         after = fold.moment(self.now_ms) + "~"
         firsts = (next(self._source.find(index, after), None) for index in ("free", "held"))
-        times = (int(value.split(" ")[0]) for value, _ in filter(None, firsts))
+        times = [int(value.split(" ")[0]) for value, _ in filter(None, firsts)]
+        start_by, _ = next(self._source.find("start_by", self.now + "~"), ("", ""))
+        with suppress(ValueError, OverflowError):
+            times.append(world.parse_ts(start_by.split(" ")[0]))
         return min((time - self.now_ms + 1.0 for time in times), default=float("inf"))
 
     def held(self) -> Iterator[Job]:

@@ -16,7 +16,7 @@ from coord_kernel.store.disk import write_all
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_kernel import Store
-    from coord_run.secret import Mask
+    from coord_run.mask import Mask
     from coord_run.types import Output
 
 STREAMS = ("stdout", "stderr")

@@ -34,7 +34,7 @@ class AttemptPool:
         self._store = call.journal.store
         self._synced = locate.remote(self._store) is not None
         self._lease_ms = SYNCED_LEASE_MS if self._synced else fold.LEASE_MS
-        self.root = locate.work_tree() or os.path.dirname(self._store.path)
+        self.root = locate.tree(self._store)
         self._rules = policy.rules(self.root)
         self._alive, self._life = os.pipe2(os.O_CLOEXEC)  # ends when this process does
         self.running: dict[int, str] = {}
@@ -49,19 +49,17 @@ class AttemptPool:
         return next((rule for rule in self._rules if rule.allows(request)), None)
 
     def claim(self, t: Transaction, state: Job) -> Event:
-        """Claim the job and, unless the arbiter must confirm that first, start its attempt."""
-        claim = t.add(draft.claimed(state, self._agent, self._lease_ms))
-        if not self._synced or is_mine(self._store, state["request"]):
-            t.add(draft.started(claim))
-        return claim
+        """Claim the job for its next attempt."""
+        return t.add(draft.claimed(state, self._agent, self._lease_ms))
 
     def begin(self, request: Request, claim: Event, pin: int, slot: int | None = None) -> None:
         """Make the attempt, in a process that holds the pin and the slot from here on."""
         plan, rule = Plan(request, claim, self.root, self._where), None
         if not is_mine(self._store, request):
             rule, plan.unconfirmed = self._rule(request), self._synced
-        plan.sandbox = rule.sandbox if rule else ()
-        call = Call(self._agent)  # with files of its own: SQLite's must not pass through a fork
+        plan.sandbox, plan.only = rule.sandbox if rule else (), slot is None
+        # On the same store, with files of its own: SQLite's must not pass through a fork.
+        call = Call(self._agent, store=self._store)
         handled = (signal.SIGTERM, LOOK)
         signal.pthread_sigmask(signal.SIG_BLOCK, handled)  # until the attempt has its own handlers
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from coord_envelope import BadData, Usage, world
+from coord_envelope.platform import suppress
 from coord_kernel.cli import stdin, values
 from coord_kernel.store import locate
 from coord_run import draft
@@ -29,12 +30,13 @@ def described(
     """The draft that the options describe. Raises Usage, BadData, OSError."""
     if when.retry not in (None, *RETRY):
         raise Usage(f"--retry {when.retry}: not a valid case", todo=f"use {' or '.join(RETRY)}")
+    root = locate.tree(call.journal.store)
     start_by = when.start_by and values.span(when.start_by, "--start-by")
     fields = {
         "argv": list(argv),
-        "cwd": _below_root(how.cwd),
+        "cwd": _below(root, how.cwd),
         "stdin": how.input_ and _stored(call, how.input_),
-        "repo": how.repo and _commit(how.repo),
+        "repo": how.repo and _commit(root, how.repo),
         "env": how.env and dict(map(_pair, how.env)),
         "secrets": how.secret and list(how.secret),
         "needs": when.needs and list(when.needs),
@@ -46,7 +48,7 @@ def described(
         else values.span(when.backoff, "--backoff", least=0),
         "grace_ms": None if how.grace is None else values.span(how.grace, "--grace", least=0),
         "publish_log": when.publish_log or None,
-        "start_by": start_by and world.format_ts(world.now_ms() + start_by),
+        "start_by": start_by and world.later(start_by),
     }
     body = {name: value for name, value in fields.items() if value is not None}
     work = call.resolve(recording.work) if recording.work else None
@@ -62,17 +64,20 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _below_root(cwd: str | None) -> str | None:
-    """The directory below the root of the work tree; None for the root itself, and outside."""
-    root = locate.work_tree()
-    if root is None:
-        if cwd is not None:
-            raise Usage("--cwd: not inside a work tree", todo="change into the repository")
-        return None
-    path = os.path.realpath(os.path.join(os.getcwd(), cwd or "."))
+def _below(root: str, cwd: str | None) -> str | None:
+    """The directory below the root of the work tree; None for the root itself.
+
+    Without `cwd` it is the current one, or the root if that is outside of it, or gone.
+    """
+    here = root
+    with suppress(FileNotFoundError):
+        here = os.getcwd()
+    path = os.path.realpath(os.path.join(here, cwd or "."))
     below = os.path.relpath(path, os.path.realpath(root))
     if below.split("/")[0] == os.pardir:
-        raise BadData("not below the root of the work tree", where=cwd or os.getcwd())
+        if cwd is None:
+            return None
+        raise BadData(f"not below the root of the work tree, {root}", where=cwd)
     return None if below == os.curdir else below
 
 
@@ -84,10 +89,10 @@ def _stored(call: Call, path: str) -> BlobRef:
         return blobs.put(call.journal.store, file.read(blobs.LARGEST + 1))
 
 
-def _commit(ref: str) -> Json:
+def _commit(root: str, ref: str) -> Json:
     from coord_run.worktree import reference  # subprocess: 18 ms
 
-    return reference(ref)
+    return reference(root, ref)
 
 
 def line(call: Call, raw: bytes) -> Json:

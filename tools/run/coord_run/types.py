@@ -90,6 +90,8 @@ class Job(ClaimsState):
     results: dict[str, Result]
     """By event, like cancels."""
     cancels: dict[str, Cancellation]
+    expiries: dict[str, str]
+    """By event: when it was noted."""
 
 
 class AttemptRow(TypedDict, total=False):

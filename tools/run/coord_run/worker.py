@@ -9,15 +9,17 @@ The loop:
     2. print the events of attempts of this worker; wake the attempts whose jobs changed
     3. if there is news, a job became due, or the pin of an attempt was dropped:
        a. release the jobs of dead attempts, after killing what they left behind
-       b. while a slot is free, claim a job and fork its attempt
+       b. note which jobs expired
+       c. while a slot is free, claim a job and fork its attempt
     4. work out when to look again: the next job that becomes free by itself
     5. sleep until a signal, a change of the journal, or that time
 
-Claiming a job (3b), so that no two workers of a store make one attempt, and a dead one is seen:
+Claiming a job (3c), so that no two workers of a store make one attempt, and a dead one is seen:
 
     1. take a slot: a lock that all workers of this agent share
-    2. in a transaction: of the free jobs, the first whose attempt's pin can be locked
-    3. append the claim and, unless the arbiter must confirm it, the start
+    2. in a transaction: of the free jobs, the first whose attempt's pin can be locked; those before
+       it that no worker may run are cancelled
+    3. append the claim
     4. fork: the attempt inherits both locks, and the kernel frees them when it is gone
     5. if nothing was written, close both
 """
@@ -27,14 +29,17 @@ from __future__ import annotations
 import os
 import select
 import signal
+from itertools import islice
 
-from coord_envelope import Event, Fault, Filter, ids
+from coord_envelope import BadData, Event, Fault, Filter, ids
+from coord_envelope.errors import DiskFault
+from coord_envelope.event import file_form
 from coord_kernel.cli import complaints
 from coord_kernel.proc.child import Signals
 from coord_kernel.store import machine, pins
 from coord_kernel.store.disk import fault_of
 from coord_kernel.streams.follow import Watcher
-from coord_run import fold
+from coord_run import draft, fold
 from coord_run.attempt import LOOK, ORPHANED, STOPPED
 from coord_run.logs import place
 from coord_run.notify import Notify
@@ -46,12 +51,17 @@ from coord_run.store import Runs
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_kernel.cli.call import Call
+    from coord_kernel.journal.transaction import Transaction
     from coord_run.groups import Capacity
     from coord_run.jobs import Jobs
     from coord_run.types import Job
 
 AGAIN_NS = 15_000_000_000
 """Pause before a worker tries again after a failure: a job that was released, a full disk."""
+FIRST_PAUSE_NS = 1_000_000_000
+"""Pause after the first attempt at a job that died alone. It doubles with each."""
+BATCH = 500
+"""Most jobs that are ended in one transaction without an attempt."""
 _ENDS = ("run.completed", "run.released", "run.conceded")
 _NEWS = ("run.cancelled", "run.claimed", "run.conceded", "run.completed")
 """What may end a running attempt."""
@@ -69,7 +79,7 @@ class Worker:
         self._watched: list[tuple[str, str, int]] = []
         self._not_before: dict[str, int] = {}
         self._reported = set[str]()
-        self._stops, self._due = 0, 0
+        self._stops, self._due, self._unstarted = 0, 0, 0
         self._locked = False
         """Is the pin of a free job locked? Perhaps by a process that only tests it: look again."""
         self._notify = Notify()
@@ -112,6 +122,8 @@ class Worker:
         self._call.put(ours)
         ended = [event["body"] for event in ours if event["type"] in _ENDS]
         self._claims.difference_update(_text(body, "claim") or "" for body in ended)
+        if any(event["type"] == "run.started" for event in ours):
+            self._unstarted = 0
         for event in events:
             run, reason = _text(event.get("refs"), "run_id"), _text(event["body"], "reason")
             released = event["type"] == "run.released" and event in ours
@@ -137,20 +149,23 @@ class Worker:
             self._look(pause)
         except (Fault, OSError) as error:
             fault = error if isinstance(error, Fault) else fault_of(error)
-            if once:
-                self._call.fail(fault)
-                self._stops += 1
-            else:
-                complaints.warn(str(fault))
+            self._fail(fault, final=once)
             self._due = machine.boot_ns() + AGAIN_NS
+
+    def _fail(self, fault: Fault, final: bool) -> None:
+        if final:
+            self._call.fail(fault)
+            self._stops += 1
+        else:
+            complaints.warn(str(fault))
 
     def _look(self, pause: float) -> None:
         """Release the jobs of dead attempts, and take free ones."""
         self._watch()
-        for run, claim, n in self._dead():
-            kill_remains(run, n)
-            drop_tree(self._store, self._pool.root, run, n)
-            self._runs.release(run, claim, ORPHANED)
+        for dead in self._dead():
+            self._bury(*dead)
+        while self._expire():
+            pass
         no_slot = self._locked = False
         while self._may_take() and not no_slot:
             slot = self._slot()
@@ -168,27 +183,28 @@ class Worker:
 
     def _slot(self) -> int | None:
         """A slot that no attempt of this agent holds, on any worker of this store."""
-        agent = self._call.actor()["agent_id"].replace(":", ".", 1)
+        agent = file_form(self._call.actor()["agent_id"])
         names = (("local", "slots", agent, str(number)) for number in range(self._slots))
         slots = (pins.take(self._store, *path) for path in names)
         return next((slot for slot in slots if slot is not None), None)
 
     def _take(self, slot: int) -> bool:
         """Claim the first job that is free for this worker, and begin it. Was there any?"""
-        locks, claim = [slot], None
+        locks, claim, refused = [slot], None, list[Event]()
         try:
             if next(filter(self._eligible, self._runs.jobs().free()), None):
                 with self._runs.change() as (t, jobs):
-                    state = self._first_free(jobs, locks)
-                    if state:
-                        self._pool.claim(t, state)
-                claim = next(iter(t.events), None)
+                    state = self._first_free(t, jobs, locks)
+                    refused = list(t.events)
+                    claimed = self._pool.claim(t, state) if state else None
+                claim = claimed
         finally:
             if claim is None:  # also if it could not be written
                 for fd in locks:
                     os.close(fd)
+        self._call.put(refused)
         if claim is None or state is None:
-            return False
+            return bool(refused)
         self._claims.add(claim.id)
         self._left = None if self._left is None else self._left - 1
         self._runs.close()
@@ -196,9 +212,19 @@ class Worker:
         self._pool.begin(state["request"], claim, pin, slot)
         return True
 
-    def _first_free(self, jobs: Jobs, locks: list[int]) -> Job | None:
-        """The first free job whose pin can be locked; the pin joins the locks."""
+    def _first_free(self, t: Transaction, jobs: Jobs, locks: list[int]) -> Job | None:
+        """The first free job whose pin can be locked; the pin joins the locks.
+
+        Those before it that no worker may run are cancelled.
+        """
         for state in filter(self._eligible, jobs.free()):
+            try:
+                draft.check({**state["request"]["body"]})
+            except BadData as fault:
+                t.add(draft.cancelled(state, draft.reason(f"not a valid request: {fault}")))
+                if len(t.events) == BATCH:
+                    break
+                continue
             attempt = place(state["request"]["id"], str(fold.used(state) + 1))
             pin = pins.take(self._store, *attempt, "pin")
             if pin is not None:
@@ -224,7 +250,38 @@ class Worker:
             )
         return allowed
 
+    def _expire(self) -> bool:
+        """Note which jobs were not started in time. May there be more of them?"""
+        if next(filter(self._concerned, self._runs.jobs().late()), None) is None:
+            return False
+        with self._runs.change() as (t, jobs):
+            for state in islice(filter(self._concerned, jobs.late()), BATCH):
+                t.add(draft.expired(state))
+        self._call.put(event for event in t.events if "$dup" not in event)
+        return len(t.events) == BATCH
+
+    def _concerned(self, state: Job) -> bool:
+        return self._pool.may_run(state["request"])
+
     # ---- dead attempts
+
+    def _bury(self, run: str, claim: str, n: int) -> None:
+        """Release the job of a dead attempt. If its command was never started it does not count."""
+        kill_remains(run, n)
+        drop_tree(self._store, self._pool.root, run, n)
+        state = self._runs.jobs().state(run)
+        ours, started = claim in self._claims, state["attempts"][claim]["started"]
+        self._runs.release(run, claim, ORPHANED)
+        if ours:  # it may be the job that kills its attempts
+            self._not_before[run] = machine.boot_ns() + (FIRST_PAUSE_NS << min(n - 1, 10))
+        if ours and not started:
+            self._unstarted += 1
+            fault = DiskFault(
+                "died before its command was started",
+                where=f"{ids.short('run', run)}: attempt {n}",
+                todo="see the lines before this one",
+            )
+            self._fail(fault, final=self._unstarted > 1)
 
     def _watch(self) -> None:
         """Note the attempts that were begun in this store: their pins say whether they live."""

@@ -16,15 +16,14 @@ SECONDS = 600.0
 _GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never")
 
 
-def reference(ref: str) -> Json:
-    """The `repo` of a request: the commit that a ref of this repository is now. Raises BadData."""
-    status, out, _ = run(
-        [*_GIT, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"],
-        SECONDS,
-    )
+def reference(root: str, ref: str) -> Json:
+    """The `repo` of a request: the commit that a ref of the repository is now. Raises BadData."""
+    git = [*_GIT, "-C", root]
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    status, out, _ = run([*git, *words], SECONDS)
     if status:
         raise BadData("not a commit of this repository", where=f"--repo {ref}")
-    _, url, _ = run([*_GIT, "config", "--get", "remote.origin.url"], SECONDS)
+    _, url, _ = run([*git, "config", "--get", "remote.origin.url"], SECONDS)
     return {
         "url": _public(url.decode("utf-8", "replace").strip()),
         "commit": out.decode("ascii").strip(),

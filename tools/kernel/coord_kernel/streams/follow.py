@@ -128,6 +128,10 @@ class Watcher:
             self._inotify = INotify()
         self.fd = self._inotify.fileno() if self._inotify else None
 
+    def __del__(self) -> None:
+        if self._inotify:
+            self._inotify.close()
+
     def watch(self, directories: Iterable[str]) -> int:
         """Watch these directories below the root, too. Returns the longest time to wait, in ms.
 
