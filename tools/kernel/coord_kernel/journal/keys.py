@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import codec, event
+from coord_envelope import codec, event, world
 from coord_envelope.codec import Json
 from coord_envelope.errors import BadData
 from coord_envelope.event import Event
@@ -13,6 +13,7 @@ from coord_kernel.store import disk
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
 
     from coord_kernel.store.directory import Store
     from coord_kernel.views.fill import Stored
@@ -34,18 +35,21 @@ class Keys:
         self._vouched: list[Stored] = []
 
     def first(self, draft: Json) -> Event | None:
-        """The first event with the draft's key, if any. Raises BadData if its content differs."""
+        """The first event with the draft's key, if any. Raises BadData if its content differs.
+
+        Times that were given relative to now are not compared: the first event decided them.
+        """
         key = draft.get("idempotency_key")
         if key is None:
             return None
         first = self._batch.get((draft["type"], key)) or self._stored(draft["type"], key)
         if first is None:
             return None
-        same = event.filled(draft, first.id)
+        same = _settled(event.filled(draft, first.id), first)
         for name, absent in (("body", {}), ("refs", {}), ("to", [])):
             if not codec.same(first.get(name, absent), same.get(name, absent)):
                 what = f"idempotency key {key!r} was used for another {draft['type']}, {first.id}"
-                raise BadData(what, todo="use a new key")
+                raise BadData(what, todo="use a new key", code="duplicate")
         return first
 
     def _stored(self, kind: str, key: str) -> Event | None:
@@ -70,6 +74,13 @@ class Keys:
     def make_durable(self, store: Store) -> None:
         """Put on the disk the events that `$dup` answers stand for, before they are given."""
         make_durable(store, self._vouched)
+
+
+def _settled(value: Any, first: Any) -> Any:
+    """The value of a draft, with the first event's time wherever it has one from now."""
+    if isinstance(value, dict) and isinstance(first, dict):
+        return {name: _settled(part, first.get(name)) for name, part in value.items()}
+    return first if isinstance(value, world.Relative) and isinstance(first, str) else value
 
 
 def make_durable(store: Store, places: Sequence[Stored]) -> None:
