@@ -9,13 +9,18 @@ if TYPE_CHECKING:
 
 
 class Fault(Exception):
-    """A failure a user can act on. `where`, `what`, `todo` become `tool: where: what; todo`."""
+    """A failure a user can act on. `where`, `what`, `todo` become `tool: where: what; todo`.
+
+    `code` is a word for programs, from the table in spec/exit-codes.md.
+    """
 
     status = 70
+    code = "bug"
 
-    def __init__(self, what: str, where: str = "", todo: str = "") -> None:
+    def __init__(self, what: str, where: str = "", todo: str = "", code: str = "") -> None:
         super().__init__(what)
         self.what, self.where, self.todo = what, where, todo
+        self.code = code or self.code
 
     def __str__(self) -> str:
         return (
@@ -29,36 +34,42 @@ class No(Fault):
     """The answer is no: an id is not there, a claim is held by another."""
 
     status = 1
+    code = "no"
 
 
 class Usage(Fault):
     """The command line is wrong, or there is no agent name."""
 
     status = 2
+    code = "usage"
 
 
 class BadData(Fault):
     """An input is invalid; nothing of it was written."""
 
     status = 65
+    code = "bad_input"
 
 
 class NoAddressee(Fault):
     """An addressee is unknown; nothing was sent."""
 
     status = 67
+    code = "unknown_addressee"
 
 
 class Unreachable(Fault):
     """A store, remote or feature is not there."""
 
     status = 69
+    code = "unreachable"
 
 
 class DiskFault(Fault):
     """Writing failed. `accepted` are the events that are on the disk nevertheless."""
 
     status = 74
+    code = "io"
 
     def __init__(
         self, what: str, where: str = "", todo: str = "", accepted: Sequence[dict[str, Any]] = ()
@@ -71,9 +82,11 @@ class TryAgain(Fault):
     """Another process holds what is needed; nothing was written."""
 
     status = 75
+    code = "busy"
 
 
 class Refused(Fault):
     """Not allowed here: an unsafe store, a credential in an event."""
 
     status = 77
+    code = "refused"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from typing import Any
 
 from coord_envelope import BadData, Fault, Filter, codec
+from coord_envelope.errors import DiskFault
 from coord_envelope.event import name_ok, recipient
 from coord_ev.draft import own_type
-from coord_ev.template import LONGEST, Templates, Words, compiled, rendered, text
+from coord_ev.template import Templates, Words, compiled, rendered, text
 from coord_kernel.cli import values
+from coord_kernel.store import toml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Consumer:
         self.path, self.mistakes = path, list[Fault]()
         self.directory = os.path.dirname(os.path.abspath(path))
         self.templates = Templates(self.directory, store)
-        whole = _Section(_toml(path), "", self)
+        whole = _Section(_table(path), "", self)
         self.name = whole.take("name", str, needed='as name = "reviewer"')
         if self.name and not name_ok(self.name, NAME):
             whole.mistake(
@@ -222,13 +223,11 @@ def _recipients(to: list[str]) -> list[str]:
         raise BadData(str(reason)) from None
 
 
-def _toml(path: str) -> Json:
-    with open(path, "rb") as file:
-        data = file.read(LONGEST)
-    try:
-        return tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
-        raise BadData(f"not valid TOML: {reason}", path, todo="correct the file") from None
+def _table(path: str) -> Json:
+    table = toml.load(path)
+    if table is None:
+        raise DiskFault("no such file or directory", path)
+    return table
 
 
 def _schema(directory: str, name: str) -> Any:

@@ -47,7 +47,7 @@ def knowing(scopes: Sequence[Scope], text: str) -> Scope:
     if len(scopes) == 1:
         return scopes[0]
     known: list[tuple[Scope, str]] = []
-    fault = No("no such lease", where=text)
+    fault = No("no such lease", where=text, code="not_found")
     for candidate in scopes:
         try:
             known.append((candidate, candidate.known(text)["lease_id"]))

@@ -20,7 +20,8 @@ import typer
 from coord_envelope import VERSION
 from coord_envelope.errors import Usage
 from coord_envelope.filter import Filter
-from coord_kernel.cli import complaints
+from coord_kernel.cli import complaints, intent
+from coord_kernel.cli.argv import MOST
 from coord_kernel.cli.call import Call
 from coord_kernel.cli.command import groups, name_of, perform
 from coord_kernel.store.disk import write_all
@@ -69,20 +70,38 @@ def run(
     name: str, about: str, commands: Sequence[Command], options: str, argv: Sequence[str]
 ) -> int:
     """Parse argv, run the command, return the exit status. Raises Usage, and as the command."""
-    if "--errors=json" in argv or ("--errors", "json") in itertools.pairwise(argv):
+    own = list(itertools.takewhile(lambda word: word != "--", argv))
+    if "--errors=json" in own or ("--errors", "json") in itertools.pairwise(own):
         complaints.report_as("json")  # usage errors, too
+    words = [*argv[1:2], "--help"] if argv[:1] == ["help"] else list(argv)
     command = typer.main.get_command(application(name, about, commands, options))
+    _refuse_unknown(name, words, [name_of(function) for function in commands])
     try:
-        return command.main(list(argv), prog_name=name, standalone_mode=False) or 0
+        return command.main(words, prog_name=name, standalone_mode=False) or 0
     except Exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             write_all(2, f"{error}\n".encode())
             return Usage.status
         if hasattr(error, "format_message"):  # click's, wherever this typer keeps its click
-            context = getattr(error, "ctx", None)
-            path = context.command_path if context else name
-            raise Usage(error.format_message().rstrip("."), todo=f"see `{path} --help`") from None
+            raise _usage(name, error) from None
         raise
+
+
+def _refuse_unknown(name: str, words: list[str], known: list[str]) -> None:
+    if words and not words[0].startswith("-") and words[0] not in known:
+        instead = intent.command(name, words[0], known)
+        todo = f"use `{instead}`" if instead else f"see `{name} --help`"
+        raise Usage(f"No such command: {words[0]}", todo=todo)
+
+
+def _usage(name: str, error: Any) -> Usage:
+    context, word = getattr(error, "ctx", None), getattr(error, "option_name", None)
+    todo = f"see `{context.command_path if context else name} --help`"
+    if not (context and word and hasattr(error, "possibilities")):
+        return Usage(error.format_message().rstrip("."), todo=todo)
+    known = [spelled for option in context.command.params for spelled in option.opts]
+    instead = intent.option(word, [spelled for spelled in known if spelled.startswith("-")])
+    return Usage(f"No such option: {word}", todo=f"use {instead}" if instead else todo)
 
 
 def application(name: str, about: str, commands: Sequence[Command], options: str) -> typer.Typer:
@@ -91,6 +110,7 @@ def application(name: str, about: str, commands: Sequence[Command], options: str
         name=name,
         help=about,
         no_args_is_help=True,
+        suggest_commands=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -119,12 +139,17 @@ def _declared(function: Command, options: object) -> Callable[..., int | None]:
     parameters = [*_own(function, options), *_parameters(COMMON)]
 
     def command(**values: Any) -> int:
-        return perform(function, values)
+        return perform(function, {name: _bounded(value) for name, value in values.items()})
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     command.__doc__ = function.__doc__
     return command
+
+
+def _bounded(value: Any) -> Any:
+    """A number beyond any list's length means all of it."""
+    return min(value, MOST) if isinstance(value, int) else value
 
 
 def _own(function: Command, options: object) -> Iterator[inspect.Parameter]:

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from coord_envelope import ids, world
 from coord_envelope.errors import BadData, DiskFault, Fault, No, Usage
 from coord_envelope.filter import Filter
 from coord_envelope.platform import contextmanager
-from coord_kernel.cli import stdin
-from coord_kernel.cli.complaints import complain
+from coord_kernel.cli import session, stdin
+from coord_kernel.cli.complaints import complain, warn
 from coord_kernel.cli.groups import Group
 from coord_kernel.cli.output import FORMS, Output
-from coord_kernel.cli.progress import progress
 from coord_kernel.cli.values import agent_id, moment
 from coord_kernel.journal.journal import Journal
 from coord_kernel.journal.keys import keyed
 from coord_kernel.journal.transaction import Transaction
 from coord_kernel.store import machine
 from coord_kernel.store.locate import find
-from coord_kernel.views import fill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
+    from coord_kernel.store.directory import Store
 
     Add = Callable[[Transaction, Json], Event]
+
+
+def _progress(what: str, size: int) -> AbstractContextManager[Callable[[int], object]]:
+    from coord_kernel.cli.progress import progress  # only for a view that is behind
+
+    return progress(what, size)
 
 
 class FilterOptions(Group):
@@ -47,18 +54,21 @@ class FilterOptions(Group):
 class Call:
     """One invocation of one tool."""
 
-    def __init__(self, agent: str | None = None, output: str | None = None) -> None:
+    def __init__(
+        self, agent: str | None = None, output: str | None = None, store: Store | None = None
+    ) -> None:
+        """`store`: act on it instead of the one that is found from here."""
         if output not in (None, *FORMS):
             raise Usage(f"not a valid form: -o {output}", todo=f"use {', '.join(FORMS)}")
         self._agent, self.out, self.status = agent, Output(output), 0
-        self._journal: Journal | None = None
-        fill.progress = progress
+        self._journal = Journal(store) if store else None
 
     @property
     def journal(self) -> Journal:
         """The journal of this directory's store. Raises Unreachable if there is none."""
         if self._journal is None:
             self._journal = Journal(find())
+            self._journal.store.progress = _progress
         return self._journal
 
     def actor(self) -> Json:
@@ -73,9 +83,7 @@ class Call:
             name = "human:" + "".join(c if c.isalnum() or c in "._-" else "-" for c in login)
         if not name:
             raise Usage("no agent name", todo="set COORD_AGENT or use --as NAME")
-        actor = {"agent_id": agent_id(name, where)}
-        session = world.getenv("COORD_SESSION")
-        return actor | {"session_id": session} if session else actor
+        return session.actor(agent_id(name, where))
 
     def put(self, items: Iterable[Any]) -> None:
         """Print items, each as a line (or a row of a table), and flush."""
@@ -91,10 +99,23 @@ class Call:
         complain(fault)
 
     def lines(self, asked: bool = False) -> Iterator[list[stdin.Line]]:
-        """Batches of lines from stdin. Raises Usage if that is a terminal, unless `-` was given."""
-        if os.isatty(0) and not asked:
+        """Batches of lines from stdin.
+
+        Without any it warns, unless `-` was given. Raises Usage if stdin is a terminal or
+        /dev/null, unless `-` was given.
+        """
+        if not asked and stat.S_ISCHR(os.fstat(0).st_mode):
             raise Usage("nothing to do", todo="give arguments, or JSON lines on stdin; see --help")
-        return stdin.batches()
+        empty = True
+        try:
+            for batch in stdin.batches():
+                empty = False
+                yield batch
+        except BadData as fault:  # not what the caller does with a batch: that is not raised here
+            self.fail(fault)
+            return
+        if empty and not asked:
+            warn("nothing to do: no line on standard input")
 
     def ids(self, given: Sequence[str], *names: str) -> Iterator[list[str]]:
         """The ids on the command line, else those on stdin in batches.
@@ -153,6 +174,9 @@ class Call:
 
     def filter(self, options: FilterOptions) -> Filter:
         """The filter for these options, ids resolved. Raises Usage, BadData."""
+        for name, value in options.given().items():
+            if "" in ([value] if isinstance(value, str) else value):
+                raise Usage(f"empty value: --{name.strip('_').replace('_', '-')}")
         return Filter(
             types=options.type_ or (),
             not_types=options.not_type or (),

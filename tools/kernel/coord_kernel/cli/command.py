@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 
+from coord_envelope.errors import Usage
 from coord_kernel.cli.call import Call, FilterOptions
 from coord_kernel.cli.complaints import report_as
 
@@ -45,8 +46,20 @@ def perform(command: Command, values: Values) -> int:
     """Run a command with the values of its options, and of those all have; the exit status."""
     report_as(values.pop("errors", None) or "text")
     call = Call(values.pop("as_", None), values.pop("output", None))
+    _refuse_empty_ids(command, values)
     for name, group in groups(command):
         values[name] = group.taken(values)
     if "wanted" in command.__annotations__:
         values["wanted"] = call.filter(FilterOptions.taken(values))
     return command(call, **values) or call.status
+
+
+def _refuse_empty_ids(command: Command, values: Values) -> None:
+    # An unset variable of a script: to go on with the other ids would hide it.
+    for name, annotation in command.__annotations__.items():
+        if annotation.startswith("o.") and annotation.endswith(("Id", "Ids")):
+            given = values.get(name)
+            if given is not None and not all(
+                map(str.strip, [given] if isinstance(given, str) else given)
+            ):
+                raise Usage("empty id", todo="is a variable unset?")

@@ -28,7 +28,7 @@ def complain(fault: Fault) -> None:
     """Print a failure: one line on stderr, with `--errors json` an object."""
     words = {"where": fault.where, "what": fault.what, "todo": fault.todo}
     valid = {name: text.encode("utf-8", "replace").decode() for name, text in words.items()}
-    fields = {"tool": _tool, "status": fault.status, **valid}
+    fields = {"tool": _tool, "status": fault.status, "code": fault.code, **valid}
     if _errors == "json":
         line = codec.dumps(fields)
     else:
@@ -41,6 +41,6 @@ def complain(fault: Fault) -> None:
 
 def warn(text: str) -> None:
     """Print a warning as `complain` prints a failure, with status 0."""
-    fault = Fault(text)
+    fault = Fault(text, code="warning")
     fault.status = 0
     complain(fault)

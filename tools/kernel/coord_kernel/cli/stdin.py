@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 
 from coord_envelope import codec
-from coord_envelope.errors import BadData
+from coord_envelope.errors import BadData, Usage
 from coord_envelope.platform import suppress
 
 TYPE_CHECKING = False
@@ -17,28 +18,57 @@ if TYPE_CHECKING:
 
     Line = tuple[int, bytes]  # number from 1, bytes without the newline
 
+BOM = b"\xef\xbb\xbf"
+"""What some editors write at the beginning of a file."""
 LONGEST = 1 << 20
 """Maximum bytes of an input line; with white space it may be longer than its event."""
+NOTICE_MS, PATIENCE_MS = 2_000, 60_000
+"""How long `piped` waits for a first byte: silently, and at most."""
 
 
 def batches(fd: int = 0, size: int = 1 << 20) -> Iterator[list[Line]]:
-    """Non-blank lines as they come; the last may lack its newline. A very long one is cut."""
+    """Lines as they come, as `numbered`; the last may lack its newline. A very long one is cut."""
     number, held = 0, b""
     _widen(fd, size)
     while chunk := read(fd, size):
         *whole, rest = chunk.split(b"\n")
-        batch = []
-        for part in whole:
-            number += 1
-            line, held = held + part, b""
-            if line.strip():
-                batch.append((number, line))
+        if whole:
+            whole[0], held = held + whole[0], b""
         if len(held) <= LONGEST:
             held += rest
-        if batch:
-            yield batch
-    if held.strip():
-        yield [(number + 1, held)]
+        yield from numbered(whole, number)
+        number += len(whole)
+    yield from numbered([held], number)
+
+
+def numbered(lines: list[bytes], before: int = 0) -> Iterator[list[Line]]:
+    """The non-blank lines with their numbers, as one batch, without a byte order mark.
+
+    Raises BadData, after what is before it, at a JSON value that is laid out over several lines.
+    """
+    batch: list[Line] = []
+    for number, line in enumerate(lines, before + 1):
+        text = (line.removeprefix(BOM) if number == 1 else line).strip()
+        if not text:
+            continue
+        if text[-1] in _OPEN and _several(text, lines[number - before : number - before + 1]):
+            if batch:
+                yield batch
+            todo = "`jq -c '.[]'`" if text.startswith(b"[") else "`jq -c .`"
+            raise BadData("JSON over several lines", f"line {number}", f"use {todo}")
+        batch.append((number, text))
+    if batch:
+        yield batch
+
+
+_OPEN = b"{[,:"
+"""How a line ends that a formatter of JSON continues on the next one."""
+
+
+def _several(text: bytes, following: list[bytes]) -> bool:
+    if text[:1] == b"{":  # before another object it is one bad line among others
+        return not any(line.lstrip().startswith(b"{") for line in following)
+    return text[:1] == b"["
 
 
 def _widen(fd: int, size: int) -> None:
@@ -56,6 +86,29 @@ def read(fd: int, size: int) -> bytes:
             import select
 
             select.select([fd], [], [])
+
+
+def piped(what: str, patience_ms: int = PATIENCE_MS) -> bool:
+    """Is standard input a pipe, a socket or a file, from which `what` comes without being asked?
+
+    Waits for the first byte or the end, and says so. Raises Usage if neither comes: then nobody
+    writes to a pipe that was only inherited.
+    """
+    import select
+
+    if stat.S_ISCHR(os.fstat(0).st_mode):  # a terminal, /dev/null
+        return False
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    if poll.poll(min(patience_ms, NOTICE_MS)):
+        return True
+    from coord_kernel.cli.complaints import warn
+
+    warn(f"waiting for {what} on standard input")
+    if poll.poll(max(0, patience_ms - NOTICE_MS)):
+        return True
+    todo = f"close it, redirect it from /dev/null, or use `-` to wait for {what}"
+    raise Usage(f"standard input is open, and nothing came for {patience_ms // 1000} s", todo=todo)
 
 
 def promptly(patience_ms: int) -> bytes:
@@ -77,7 +130,7 @@ def record(raw: bytes, where: str = "") -> Json:
     if len(raw) > LONGEST:
         raise BadData(f"longer than {LONGEST:,} bytes", where)
     try:
-        fields = codec.loads(raw)
+        fields = codec.loads(raw.removeprefix(BOM))
     except ValueError as reason:
         raise BadData(f"not JSON: {reason}", where) from None
     if not isinstance(fields, dict):
@@ -87,13 +140,19 @@ def record(raw: bytes, where: str = "") -> Json:
 
 def named(raw: bytes, *names: str) -> str:
     """The id on an input line: the bare line, or the first of the fields `names` (a.b: b in a)."""
-    if not raw.lstrip().startswith(b"{"):
-        return raw.strip().strip(b'"').decode("utf-8", "replace")
+    if not raw.lstrip().startswith((b"{", b"[")):
+        return _given(raw.strip().strip(b'"').decode("utf-8", "replace"))
     fields = record(raw)
     for name in names:
         value: object = fields
         for part in name.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         if isinstance(value, str):
-            return value
+            return _given(value)
     raise BadData(f"no field {' or '.join(names)}")
+
+
+def _given(name: str) -> str:
+    if not name.strip():
+        raise BadData("empty id")
+    return name

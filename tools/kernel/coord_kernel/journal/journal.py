@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from coord_envelope import codec
 from coord_envelope.cursor import Cursor
+from coord_envelope.event import file_form
 from coord_kernel.journal.keys import Keys, keyed
 from coord_kernel.journal.transaction import Transaction
 from coord_kernel.streams import stream
@@ -132,7 +135,7 @@ class Journal:
 
     def last_seen(self, agent: str) -> str | None:
         """The `ts` of the agent's newest event, in any of its streams; None if it has none."""
-        mine = agent.replace(":", ".", 1) + "~"
+        mine = file_form(agent) + "~"
         streams = (one for one in stream.streams(self.store, True) if one.name.startswith(mine))
         return max((last["ts"] for last in map(Stream.last, streams) if last), default=None)
 
@@ -140,6 +143,14 @@ class Journal:
         """The cursor behind everything that is there."""
         lasts = ((one.name, one.last()) for one in stream.streams(self.store, live))
         return Cursor({name: last["seq"] for name, last in lasts if last})
+
+    def behind(self, event: Event) -> Cursor:
+        """The cursor behind everything up to this event, in order of event_id."""
+        from coord_kernel.streams.merge import merge
+
+        sources = map(stream.backwards, stream.streams(self.store, live=True))
+        newest_first = merge(sources, newest_first=True)
+        return self.end().without(takewhile(lambda one: one.id > event.id, newest_first))
 
     def size(self) -> int:
         """The approximate size of the durable streams, in bytes."""
