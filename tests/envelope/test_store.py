@@ -153,7 +153,8 @@ def test_a_repository_does_not_look_above_itself(
 def test_coord_dir_wins(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COORD_DIR", str(tmp_path / "chosen"))
     store, _ = init()
-    assert (store.path, store.project) == (str(tmp_path / "chosen"), "acme")
+    # Its project, too, is that of where it lies, not of where it is used.
+    assert (store.path, store.project) == (str(tmp_path / "chosen"), config.slug(tmp_path.name))
     assert not (repo / ".coord").exists()
     assert "/.coord/" not in (repo / ".git/info/exclude").read_text()
 

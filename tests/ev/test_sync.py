@@ -491,7 +491,7 @@ def test_an_unreachable_remote_is_69_and_costs_nothing_and_an_empty_one_is_done(
     done = one("ev sync --remote origin", expect=69)
     assert (done.out, done.err.count("\n")) == ("", 1)
     hub.with_name("away").rename(hub)
-    assert one("ev sync").one == {"remote": "origin", "received": 0, "sent": 1}
+    assert one("ev sync --remote origin").one == {"remote": "origin", "received": 0, "sent": 1}
 
 
 def test_a_remote_may_be_a_path_or_a_url_and_its_name_have_blanks(
@@ -519,8 +519,8 @@ def test_the_settings_of_sync_in_coord_toml(hub: Path, one: Shell, two: Shell) -
         )
     emit(one, 1)
     (one.cwd / "sub").mkdir()
-    one("cd sub && ev sync")
-    assert two("ev sync").one["received"] == 1
+    one("cd sub && ev trust && ev sync")
+    assert two("ev trust; ev sync").lines[-1]["received"] == 1
     names = git("for-each-ref", "--format=%(refname)", cwd=hub).split()
     assert names == [f"refs/heads/coord/replica/{replica(one)}"]
     with (two.cwd / "coord.toml").open("a") as file:
@@ -528,6 +528,8 @@ def test_the_settings_of_sync_in_coord_toml(hub: Path, one: Shell, two: Shell) -
     tip = git("rev-parse", names[0], cwd=hub).strip()
     git("update-ref", "-d", names[0], cwd=hub)
     emit(two, 2)
+    assert "[sync] push: not trusted" in two("ev sync", expect=77).err
+    two("ev trust")
     for _ in range(2):
         two("ev sync")
         emit(two, 3)
@@ -543,6 +545,7 @@ def test_two_stores_that_push_to_one_ref_lose_nothing(hub: Path, one: Shell, two
         (shell.cwd / "coord.toml").write_text(
             '[sync]\nremote = "origin"\npush = "refs/coord/all"\n'
         )
+        shell("ev trust")
     for n, shell in enumerate((one, two, one, two)):
         emit(shell, n)
         shell("ev sync")
@@ -1043,7 +1046,7 @@ def test_a_remote_is_remembered_once_it_was_met(one: Shell) -> None:
     emit(one, 1)
     one("ev sync --remote origin")
     one("ev sync --remote ./nowhere.git", expect=69)
-    one("ev sync --remote ext::nothing", expect=69)
+    one("ev sync --remote ext::nothing", expect=77)
     assert one("ev sync --status").one["remote"] == "origin"
 
 

@@ -78,7 +78,7 @@ class Clone(Shell):
         (path / "file").write_text("begin\n")
         git("add", ".", cwd=path)
         git("commit", "-qm", "begin", cwd=path)
-        self("ev init")
+        self("ev init && ev trust")
 
     def held(self) -> dict[str, int]:
         """The segments of the store, and their sizes."""

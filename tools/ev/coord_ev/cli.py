@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from coord_envelope import No, Usage, world
+from coord_envelope import BadData, No, Usage, codec, world
 from coord_envelope.bodies import check_body
+from coord_envelope.cursor import Cursor
 from coord_envelope.errors import Fault
+from coord_envelope.event import KERNEL
 from coord_ev import fold
 from coord_ev import groups as g
 from coord_ev.draft import addresses, from_record, references
 from coord_ev.redact import redact
-from coord_ev.sync import sync
+from coord_ev.sync import sync, trust
 from coord_kernel.cli import complaints, process, stdin, values
-from coord_kernel.store import cursors
+from coord_kernel.store import overflow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,26 +62,32 @@ def emit(
     }
     body = {} if fields.body is None else stdin.record(values.content(fields.body), "--body")
     draft = {name: value for name, value in optional.items() if value is not None}
-    call.append([_checked(call, {"type": type_, "body": body, **draft})], allow_secret)
+    event = _checked(call, {"type": type_, "body": body, **draft}, allow_secret)
+    call.append([event], allow_secret)
 
 
 def _emit_lines(call: Call, asked: bool, allow_secret: bool) -> None:
     agent = call.actor()["agent_id"]
     for batch in call.lines(asked):
-        drafts = [(f"line {number}", _draft(call, raw, agent)) for number, raw in batch]
+        drafts = [
+            (f"line {number}", _draft(call, raw, agent, allow_secret)) for number, raw in batch
+        ]
         call.append_each(drafts, allow_secret)
 
 
-def _draft(call: Call, raw: bytes, agent: str) -> Json | Fault:
+def _draft(call: Call, raw: bytes, agent: str, allow_secret: bool) -> Json | Fault:
     try:
-        return _checked(call, from_record(stdin.record(raw), agent))
+        return _checked(call, from_record(stdin.record(raw), agent), allow_secret)
     except Fault as fault:
         return fault
 
 
-def _checked(call: Call, draft: Json) -> Json:
-    check_body(str(draft.get("type")), draft["body"])
-    return call.with_hops(draft)
+def _checked(call: Call, draft: Json, allow_secret: bool) -> Json:
+    kind, body = str(draft.get("type")), draft["body"]
+    check_body(kind, body)
+    if isinstance(body, dict) and kind.partition(".")[0] not in KERNEL:
+        body = overflow.body(call.journal.store, body, allow_secret)
+    return call.with_hops(draft | {"body": body})
 
 
 def tail(
@@ -91,6 +99,7 @@ def tail(
 ) -> None:
     """Print the newest events, and with -f new ones.
 
+    With --after: print all after an event, or after a cursor that the reader keeps.
     With --cursor NAME: print everything since the cursor was last moved, and move it past what was
     printed (a reader that dies loses what was in its pipe), or with --ack-fd past the ids that
     were acknowledged (nothing is lost).
@@ -102,42 +111,76 @@ def tail(
         raise Usage("--ack-fd moves a cursor", todo="give --cursor NAME too")
     if ack_fd is not None and lines is not None:
         raise Usage("-n cannot be used with --ack-fd", todo="the cursor is the starting point")
+    begin = _place(call, position.after)
+    if name and begin is not None:
+        raise Usage("--after cannot be used with --cursor", todo="leave one of them out")
     if name and lines is None:
+        from coord_kernel.store import cursors
+
         begin = cursors.load(call.journal.store, name)
+    if begin is not None and lines is None:
         deliver(call, begin, wanted, follow, name, ack_fd)
         return
     end = call.journal.end() if follow or name else None
-    call.put(call.journal.tail(10 if lines is None else lines, wanted, end))
+    newest = call.journal.tail(10 if lines is None else lines, wanted, end)
+    call.put(event for event in newest if begin is None or not begin.has(event))
     if end is not None:
         deliver(call, end, wanted, follow, name, ack_fd)
 
 
-def replay(call: Call, wanted: Filter, until: o.Until = None) -> None:
+def _place(call: Call, text: str | None) -> Cursor | None:
+    """The cursor that `--after` names."""
+    if text is None:
+        return None
+    if not text.strip():
+        raise Usage("empty value: --after")
+    if not text.lstrip().startswith("{"):
+        return call.journal.behind(_event(call, text))
+    try:
+        vector = codec.loads(text.encode())
+        if all(type(seq) is int and seq >= 0 for seq in vector.values()):
+            return Cursor(vector)
+    except ValueError:
+        pass
+    raise BadData("not a valid cursor", "--after", todo='use an event id, or {"stream":seq,…}')
+
+
+def replay(call: Call, wanted: Filter, after: o.After = None, until: o.Until = None) -> None:
     """Print the whole history in order.
 
     The order is that of the event ids. Replicas with the same events print the same bytes.
     """
-    types = wanted.types()
-    if until is None and types is not None and call.out.lines_only:
+    types, begin = wanted.types(), _place(call, after)
+    if begin is None and until is None and types is not None and call.out.lines_only:
         for rows in call.journal.lines(types):
             call.out.put_lines(rows)
         return
-    call.put(call.journal.replay(wanted, until=until and values.moment(until)))
+    call.put(call.journal.replay(wanted, begin, until=until and values.moment(until)))
 
 
 def show(call: Call, ids: o.Ids = None) -> None:
     """Print the events with these ids.
 
     An id may be short (its last 8 characters, or any unique ending of 4 or more). Exits 1 if an
-    event does not exist.
+    event does not exist. A body that is in a blob is printed as $body.
     """
-    call.each(ids, ("event_id",), lambda text: [_event(call, text)])
+    call.each(ids, ("event_id",), lambda text: [_whole(call, _event(call, text))])
+
+
+def _whole(call: Call, event: Event) -> Event:
+    try:
+        field = "text" if event["type"] == "msg.sent" else None
+        body = overflow.whole(call.journal.store, event["body"], field)
+    except (No, BadData) as fault:
+        call.fail(fault, event.id)
+        return event
+    return event if body is None else event.annotated(body=body)
 
 
 def _event(call: Call, text: str) -> Event:
     event = call.event(text)
     if event is None:
-        raise No("no such event", where=text)
+        raise No("no such event", where=text, code="not_found")
     return event
 
 
@@ -211,7 +254,21 @@ def stats(call: Call) -> None:
     call.put([{**fold.stats(call.journal.replay()), **size}])
 
 
-COMMANDS = (init, emit, tail, replay, show, watch, consume, sync, agents, redact, verify, stats)
+COMMANDS = (
+    init,
+    emit,
+    tail,
+    replay,
+    show,
+    watch,
+    consume,
+    sync,
+    trust,
+    agents,
+    redact,
+    verify,
+    stats,
+)
 ABOUT = "Append, read and follow the events of a store."
 
 

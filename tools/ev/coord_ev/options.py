@@ -47,6 +47,10 @@ Name = Annotated[
     str | None,
     typer.Option("--cursor", metavar="NAME", help="Continue at the cursor NAME, and move it."),
 ]
+After = Annotated[
+    str | None,
+    typer.Option("--after", metavar="ID|CURSOR", help="Only after this event, or {stream: seq}."),
+]
 AckFd = Annotated[
     int | None,
     typer.Option("--ack-fd", metavar="FD", min=0, help="Move the cursor past ids read from FD."),
@@ -92,8 +96,9 @@ Repair = Annotated[
 Archive = Annotated[
     bool, typer.Option("--archive", help="Archive refs of replicas inactive for 30 days.")
 ]
+Show = Annotated[bool, typer.Option("--show", help="Only show the values; change nothing.")]
 Fields = {"body": Body, "ref": Ref, "to": To, "key": Key, "cause": Cause}
-Position = {"cursor_": Name, "ack_fd": AckFd}
+Position = {"after": After, "cursor_": Name, "ack_fd": AckFd}
 Repeat = {"interval": Interval, "every": Every, "once": OneLook}
 Action = {
     "with_": With,

@@ -6,6 +6,7 @@ import os
 import time
 
 from coord_envelope import Fault, No, Usage, world
+from coord_envelope.errors import Refused
 from coord_ev import groups as g
 from coord_kernel import Store
 from coord_kernel.cli import complaints, values
@@ -49,18 +50,31 @@ def sync(call: Call, action: g.Action, timing: g.Timing, remote: o.Remote = None
         _once(call, remote, seconds)
 
 
+def trust(call: Call, show: o.Show = False) -> None:
+    """Agree to the configured remote and refs.
+
+    What coord.toml says about a remote, and about refs outside refs/coord/, counts only after you
+    agreed to that value: whoever can push to the repository can change the file. A remote whose URL
+    changed needs this, too. Prints what you agreed to.
+    """
+    from coord_kernel.sync import settings
+
+    rows = settings.agree(call.journal.store, save=not show)
+    if not rows:
+        raise No("nothing to agree to: no remote and no refs are configured", code="not_found")
+    call.put(rows)
+
+
 def _once(call: Call, asked: str | None, seconds: float) -> None:
     from coord_kernel.sync import settings
     from coord_kernel.sync.quiet import quiet
 
     began, store = time.monotonic(), call.journal.store
-    remote = settings.remote(store, settings.required(store, asked))
-    if asked and not locate.remote(store):
-        settings.remember(store, remote.name)
+    remote = settings.remote(store, asked)
     nothing_new = quiet(call.journal, remote, seconds)
     exchange = None if nothing_new else _exchanged(call, remote, began + seconds)
-    if asked:  # only a remote that was reached replaces another
-        settings.remember(store, remote.name)
+    if asked:  # only a remote that was reached is remembered
+        settings.remember(store, remote)
     call.put(
         [_summary(exchange) if exchange else {"remote": remote.name, "received": 0, "sent": 0}]
     )
@@ -70,6 +84,7 @@ def _once(call: Call, asked: str | None, seconds: float) -> None:
                 "conceded: another agent's claim was confirmed first",
                 where=claim,
                 todo="see `msg recv`",
+                code="held",
             )
         )
 
@@ -86,10 +101,12 @@ def _watch(call: Call, asked: str | None, seconds: float, pause: float) -> None:
     from coord_kernel.sync import settings
 
     # A remote that does not exist would fail in every round.
-    settings.remote(call.journal.store, settings.required(call.journal.store, asked))
+    settings.remote(call.journal.store, asked)
     while True:
         try:
             _once(call, asked, seconds)
+        except Refused:
+            raise  # until the user agrees to the remote
         except Fault as fault:
             call.fail(fault)
             call.status = 0  # the next round may succeed
@@ -118,7 +135,7 @@ def _upkeep(call: Call, asked: str | None, seconds: float, archive: bool) -> Jso
     from coord_kernel.sync.exchange import Exchange
 
     store = call.journal.store
-    remote = settings.remote(store, settings.required(store, asked))
+    remote = settings.remote(store, asked)
     exchange = Exchange(call.journal, remote, seconds)
     if archive:
         return {"remote": remote.name, "archived": upkeep.archive(exchange)}

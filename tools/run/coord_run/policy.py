@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 
 from coord_envelope import BadData
 from coord_envelope.errors import Refused
+from coord_kernel.store import toml
 from coord_run.secret import config
 
 TYPE_CHECKING = False
@@ -59,23 +60,17 @@ class Rule:
 
 def rules(root: str) -> Sequence[Rule]:
     """The rules of the user who runs this worker; none without a file. Raises BadData, Refused."""
-    path = os.path.realpath(config("runner.toml"))
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
+    path = config("runner.toml")
+    fd = toml.opened(path)
+    if fd is None:
         return ()
-    with open(fd, "rb") as file:
-        info = os.fstat(fd)
-        if info.st_uid != os.geteuid() or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise Refused("writable by others", where=path, todo=f"chmod go-w {path}")
-        if os.path.commonpath((path, os.path.realpath(root))) == os.path.realpath(root):
-            raise Refused("inside the repository", where=path, todo="move it outside")
-        import tomllib
-
-        try:
-            document = tomllib.load(file)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise BadData(str(error), where=path, todo="correct the file") from None
+    info = os.fstat(fd)
+    if info.st_uid != os.geteuid() or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise Refused("writable by others", where=path, todo=f"chmod go-w {path}")
+    root = os.path.realpath(root)
+    if os.path.commonpath((os.path.realpath(path), root)) == root:
+        raise Refused("inside the repository", where=path, todo="move it outside")
+    document = toml.parsed(fd, path)
     tables = document.get("allow", [])
     sound = isinstance(tables, list) and all(isinstance(table, dict) for table in tables)
     if document.keys() - {"allow"} or not sound:

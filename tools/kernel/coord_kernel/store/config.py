@@ -2,7 +2,7 @@
 
 project = "web"             the project's name; by default the name of the root directory
 mirror = ["lease.*"]        types to write to the journal instead of the live streams
-[sync] remote = "origin"    the remote of `ev sync`, and its refs
+[sync] remote = "origin"    the remote of `ev sync`, and its refs: once the user agreed (`consent`)
 """
 
 from __future__ import annotations
@@ -15,25 +15,15 @@ CONFIG = "coord.toml"
 
 
 class Config:
-    """The settings of the project that a store belongs to. Raises BadData for an invalid file.
+    """The settings in a project's root directory. Raises as `toml.load`."""
 
-    They are in the root: the repository's main work tree (a bare repository itself), or without a
-    repository the directory that the store is in.
-    """
-
-    def __init__(self, store_path: str, common: str | None) -> None:
-        root = os.path.dirname(store_path) if common is None else beside(common)
-        self._root, self._path = root, os.path.join(root, CONFIG)
+    def __init__(self, root: str) -> None:
+        self._root, self.path = root, os.path.join(root, CONFIG)
         self._settings: dict[str, object] = {}
-        if not os.path.exists(self._path):
-            return
-        import tomllib  # 22 ms, only for those who have the file
+        if os.path.lexists(self.path):
+            from coord_kernel.store import toml
 
-        try:
-            with open(self._path, "rb") as file:
-                self._settings = tomllib.load(file)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise self._fault(str(error)) from None
+            self._settings = toml.load(self.path) or {}
 
     def project(self) -> str:
         """The project's slug: `project`, or else the root's name."""
@@ -57,15 +47,10 @@ class Config:
         return table
 
     def _fault(self, reason: str, example: str = "") -> BadData:
-        return BadData(reason, where=self._path, todo=f"correct the file{example}")
+        return BadData(reason, where=self.path, todo=f"correct the file{example}")
 
 
 def slug(text: str) -> str:
     """Lower case, at most 64 of `a-z 0-9 . _ -`; `project` if nothing remains."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in text.lower())
     return kept.strip("._-")[:64] or "project"
-
-
-def beside(common: str) -> str:
-    """The directory that a git common directory belongs to: its parent, or itself if bare."""
-    return os.path.dirname(common) if os.path.basename(common) == ".git" else common

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from coord_envelope.errors import Refused, Unreachable
+from coord_kernel.store import consent
 from coord_kernel.store.config import Config
 from coord_kernel.store.directory import Store
 from coord_kernel.store.disk import fault_of, known_local
-from coord_kernel.store.locate import place
+from coord_kernel.store.locate import common_dir, place, root
 
 EXCLUDE = "/.coord/"
 _DIRECTORIES = (
@@ -32,7 +33,8 @@ def init(unsafe_fs: bool = False) -> tuple[Store, list[str]]:
     Returns the store and warnings. Outside the store it changes one file: the repository's
     info/exclude. Raises Refused, Unreachable, DiskFault, BadData.
     """
-    path, common = place(os.getcwd())
+    path = place()
+    common = common_dir(path)
     parent = os.path.dirname(path)
     if not known_local(parent) and not unsafe_fs:
         raise Refused(
@@ -41,7 +43,7 @@ def init(unsafe_fs: bool = False) -> tuple[Store, list[str]]:
     try:
         if not os.path.lexists(path):
             os.mkdir(path, 0o700)
-        store = Store(path, Config(path, common).project(), new=True)
+        store = Store(path, Config(root(path)).project(), new=True)
         _complete(store, unsafe_fs)
     except FileNotFoundError:
         raise Unreachable("no such directory", where=parent, todo="create it first") from None
@@ -70,6 +72,7 @@ def repository(store: Store) -> None:
     for names in ((".git", "objects"), (".git", "refs")):
         os.close(store.directory(*names, make=True))
     if store.load(".git", "HEAD") is None:
+        consent.begin(store)
         store.save(_CONFIG, ".git", "config")
         store.save(b"ref: refs/heads/main\n", ".git", "HEAD")
 

@@ -1,9 +1,14 @@
-"""Where the store of the current directory is. git is not run; its rules are followed.
+"""Where the store is, and what belongs to it. git is not run; its rules are followed.
+
+The store is
 
 1. $COORD_DIR, if it is set.
 2. In a repository: `.coord` beside the git common directory if that is named `.git`, inside it
    otherwise (a bare repository, a submodule). So all work trees share one store.
 3. Otherwise the nearest `.coord` upwards, but not above $HOME.
+
+What belongs to a store (its repository, remotes, coord.toml, work tree) is found from where the
+store lies, never from the current directory: with COORD_DIR that may be another project's.
 """
 
 from __future__ import annotations
@@ -11,91 +16,135 @@ from __future__ import annotations
 import os
 
 from coord_envelope import world
-from coord_envelope.errors import BadData
+from coord_envelope.errors import Unreachable
 from coord_envelope.platform import suppress
-from coord_kernel.store.config import CONFIG, Config, beside
+from coord_kernel.store.config import Config
 from coord_kernel.store.directory import Store
 
 
 def find() -> Store:
     """Open the store of the current directory. Raises Unreachable if there is none."""
-    path, common = place(os.getcwd())
-    config = Config(path, common)
+    path = place()
+    config = Config(root(path))
     store = Store(path, config.project())
     store.mirrors = config.mirrors()
     return store
 
 
-def place(start: str) -> tuple[str, str | None]:
-    """The store's path for a directory, whether or not it exists, and the git common directory."""
-    chosen, common = world.getenv("COORD_DIR"), common_dir(start)
+def place() -> str:
+    """The path of the current directory's store, whether or not it exists."""
+    chosen = world.getenv("COORD_DIR")
+    if chosen and os.path.isabs(chosen := os.path.expanduser(chosen)):
+        return os.path.normpath(chosen)
+    try:
+        start = os.getcwd()
+    except FileNotFoundError:
+        what = "the current directory was removed"
+        raise Unreachable(what, todo="change to another one, or set COORD_DIR") from None
     if chosen:
-        return os.path.abspath(os.path.expanduser(chosen)), common
-    if common:
-        return os.path.join(beside(common), ".coord"), common
+        return os.path.normpath(os.path.join(start, chosen))
+    if found := repository(start):
+        return os.path.join(_beside(found[1]), ".coord")
     here, home = start, os.path.realpath(os.path.expanduser("~"))
     while here != os.path.dirname(here):
         if os.path.lexists(os.path.join(here, ".coord")):
-            return os.path.join(here, ".coord"), None
+            return os.path.join(here, ".coord")
         if os.path.realpath(here) == home:
             break
         here = os.path.dirname(here)
-    return os.path.join(start, ".coord"), None
+    return os.path.join(start, ".coord")
 
 
-def common_dir(start: str) -> str | None:
-    """The git common directory that `start` is in, found as git finds it."""
+def repository(start: str) -> tuple[str, str] | None:
+    """The work tree that a directory is in (a bare repository itself), and the common directory.
+
+    Found as git finds them.
+    """
     here = os.path.realpath(start)
     while True:
-        dot_git = os.path.join(here, ".git")
-        if _is_store(here):
-            here = os.path.dirname(here)
-            continue
-        if os.path.isdir(dot_git) and _is_repository(dot_git):
-            return _common(dot_git)
-        if os.path.isfile(dot_git):
-            with open(dot_git, encoding="utf-8", errors="surrogateescape") as file:
-                line = file.readline(4096).strip()
-            if line.startswith("gitdir: "):
-                return _common(os.path.join(here, line[8:]))
-        if _is_repository(here) and not _is_store(os.path.dirname(here)):
-            return _common(here)
+        # A store has a `.git` of its own, which is not the user's repository.
+        git_dir = None if _is_store(here) else _git_dir(here)
+        if git_dir:
+            return here, _common(git_dir)
         if here == os.path.dirname(here):
             return None
         here = os.path.dirname(here)
 
 
-def work_tree() -> str | None:
-    """The root of the work tree that the current directory is in; None outside of one."""
-    here = os.getcwd()
-    if common_dir(here) is None:
-        return None
-    while not os.path.lexists(os.path.join(here, ".git")):
-        if here == os.path.dirname(here):
-            return None
-        here = os.path.dirname(here)
-    return here
+def common_dir(path: str) -> str | None:
+    """The git common directory of the repository that the store at `path` lies in."""
+    found = repository(os.path.dirname(path))
+    return found[1] if found else None
+
+
+def root(path: str) -> str:
+    """The directory that the store at `path` belongs to.
+
+    It is the main work tree of its repository (a bare repository itself), or without a repository
+    the directory that the store is in.
+    """
+    common = common_dir(path)
+    if common is None:
+        return os.path.dirname(path)
+    beside = _beside(common)
+    return _worktree_of_config(common) or common if beside == common else beside
+
+
+def tree(store: Store) -> str:
+    """The tree that jobs run in: the store's `root`.
+
+    If the current directory is in another work tree of the store's repository, it is that one.
+    """
+    with suppress(FileNotFoundError):  # the current directory was removed
+        found = repository(os.getcwd())
+        if found and found[0] != found[1] and found[1] == common_dir(store.path):
+            return found[0]
+    return root(store.path)
 
 
 def remote(store: Store) -> str | None:
     """The configured remote: set by `ev sync --remote`, or else `[sync] remote` of coord.toml."""
-    saved = store.load("local", "remote")
-    if saved:
-        return saved.decode("utf-8", "replace").strip()
-    name = section(store, "sync").get("remote")
-    if name is not None and not isinstance(name, str):
-        raise BadData("[sync] remote is not a string", where=CONFIG, todo="correct the file")
-    return name
+    from coord_kernel.store import consent  # most commands ask for no remote
+
+    return consent.chosen(store) or consent.proposed(section(store, "sync"), "remote")
 
 
 def section(store: Store, name: str) -> dict[str, object]:
-    """A table of the project's coord.toml; empty if it is missing. Raises BadData."""
-    return Config(store.path, common_dir(os.getcwd())).section(name)
+    """A table of the project's coord.toml; empty if it is missing. Raises as `Config`."""
+    return Config(root(store.path)).section(name)
+
+
+def _beside(common: str) -> str:
+    """The directory that holds a git common directory named `.git`; others are it themselves."""
+    return os.path.dirname(common) if os.path.basename(common) == ".git" else common
+
+
+def _worktree_of_config(common: str) -> str | None:
+    """`core.worktree`, which git sets in submodules."""
+    with suppress(OSError), open(os.path.join(common, "config"), errors="replace") as file:
+        for line in file.read(1 << 16).split("\n"):
+            name, _, value = line.partition("=")
+            path = os.path.normpath(os.path.join(common, value.strip().strip('"')))
+            if name.strip() == "worktree" and os.path.isdir(path):
+                return path
+    return None
 
 
 def _is_store(path: str) -> bool:
-    # A store has a `.git` of its own, which is not the user's repository.
     return os.path.isdir(os.path.join(path, "local", "replica"))
+
+
+def _git_dir(path: str) -> str | None:
+    """The git directory of the work tree, or of the bare repository, that `path` is the root of."""
+    dot_git = os.path.join(path, ".git")
+    if os.path.isdir(dot_git) and _is_repository(dot_git):
+        return dot_git
+    if os.path.isfile(dot_git):
+        with open(dot_git, encoding="utf-8", errors="surrogateescape") as file:
+            line = file.readline(4096).strip()
+        if line.startswith("gitdir: "):
+            return os.path.join(path, line[8:])
+    return path if _is_repository(path) and not _is_store(os.path.dirname(path)) else None
 
 
 def _is_repository(path: str) -> bool:

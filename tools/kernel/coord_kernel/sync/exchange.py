@@ -24,6 +24,7 @@ import time
 from coord_envelope import world
 from coord_envelope.errors import TryAgain, Unreachable
 from coord_kernel.sync import quiet, settings, settle
+from coord_kernel.sync.git import UnsupportedError
 from coord_kernel.sync.plan import plan
 from coord_kernel.sync.refs import Refs
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from coord_kernel.sync.settle import Settle, Wishes
 
 BUDGET_S = 60.0
+_ONE_URL = "fetch and push at one URL, `ev sync --remote URL`"
 TRIES = 12
 """Rounds in which others may be faster."""
 
@@ -125,7 +127,10 @@ class Exchange:
         if step.mend:
             self.refs.mend(step, arbiter)
             return False
-        if step.diverged:
+        if arbiter["split"]:
+            if tentative or settles:
+                self._confirm_nothing(f"{self._pushed()} has another arbiter", _ONE_URL)
+        elif step.diverged:
             self._confirm_nothing("the arbiter has two histories", "`ev sync --repair-arbiter`")
         wishes = self._settled(step)
         end = self.journal.end(live=False)
@@ -134,10 +139,14 @@ class Exchange:
             commits |= self._extended(arbiter["tip"], wishes)
         try:
             moved = self.refs.publish(commits, step)
-        except Unreachable:
-            if not wishes or self.refs.left() < 1 or self.refs.refused:
+        except Unreachable as fault:
+            final = isinstance(fault, UnsupportedError) or self.refs.refused
+            if not wishes or self.refs.left() < 1 or final:
                 raise
             return False  # the answer may be lost
+        if self.refs.unread:
+            self._confirm_nothing(f"what was pushed to {self._pushed()} is not shown", _ONE_URL)
+            return True
         if arbiter["ref"] in moved:
             self.confirmed += [claim for claim, _ in wishes]
         if commits.keys() == moved and not self._unconfirmed:
@@ -164,6 +173,9 @@ class Exchange:
             )
             return {}
 
+    def _pushed(self) -> str:
+        return "it" if not self.remote.split else settings.public(self.remote.push_url)
+
     def _confirm_nothing(self, what: str, todo: str) -> None:
         self._unconfirmed = Unreachable(
             f"{what}, so nothing is confirmed", where=self.remote.name, todo=todo
@@ -182,11 +194,10 @@ def sync(
 ) -> Exchange:
     """Sync with the remote that was asked for, and remember it; else with the configured one.
 
-    Raises Unreachable if there is none, and as `Exchange.run`.
+    Raises as `settings.remote` and `Exchange.run`.
     """
-    name = settings.required(journal.store, asked)
-    exchange = Exchange(journal, settings.remote(journal.store, name), seconds, settle)
-    if asked:
-        settings.remember(journal.store, exchange.remote.name)
+    exchange = Exchange(journal, settings.remote(journal.store, asked), seconds, settle)
     exchange.run()
+    if asked:  # only a remote that was reached is remembered
+        settings.remember(journal.store, exchange.remote)
     return exchange

@@ -1,38 +1,22 @@
-"""Which remote a store syncs with. Nothing is pushed unless one is configured."""
+"""Which remote a store syncs with. Nothing is pushed unless one is configured and agreed to."""
 
 from __future__ import annotations
 
 import os
 
 from coord_envelope import codec
-from coord_envelope.errors import BadData, Unreachable
-from coord_kernel.store import locate
+from coord_envelope.errors import BadData, Refused, Unreachable
+from coord_kernel.store import consent, locate
 from coord_kernel.store.config import CONFIG
-from coord_kernel.sync.git import Git, run
-from coord_kernel.sync.remote import NAMESPACE, Remote
+from coord_kernel.sync import transport
+from coord_kernel.sync.places import Configuration
+from coord_kernel.sync.remote import NAMESPACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.store.directory import Store
-
-_CONFIG = (
-    r"^remote\..*\.(push)?url$"
-    r"|^(credential|http|https|ssh|url|protocol)\."
-    r"|^core\.(sshcommand|askpass|gitproxy)$"
-)
-"""What is read of the user's repository: its remotes and how to reach them."""
-
-
-def required(store: Store, asked: str | None) -> str:
-    """The remote that was asked for, else the configured one. Raises Unreachable: there is none."""
-    name = asked or locate.remote(store)
-    if not name:
-        raise Unreachable(
-            "no remote is configured",
-            todo="`ev sync --remote NAME`, or [sync] remote in coord.toml",
-        )
-    return name
+    from coord_kernel.sync.remote import Remote
 
 
 def last(store: Store) -> Json:
@@ -48,64 +32,135 @@ def last(store: Store) -> Json:
     return nothing | saved if sound else nothing
 
 
-def remember(store: Store, remote: str) -> None:
-    """Sync with this remote from now on."""
-    if locate.remote(store) != remote:
-        store.save(f"{remote}\n".encode("utf-8", "surrogateescape"), "local", "remote")
+def remember(store: Store, remote: Remote) -> None:
+    """The user has named this remote, and it was reached: sync with it from now on."""
+    consent.choose(store, remote.name, _places(remote))
 
 
-def remote(store: Store, asked: str) -> Remote:
-    """The remote of this name in the user's repository, or at this path or URL.
+def remote(store: Store, asked: str | None = None) -> Remote:
+    """The remote that the user asks for now, or else the configured one.
 
-    Raises Unreachable if there is none, and BadData if coord.toml is wrong.
+    It is a remote of the store's repository, or a path or URL. Raises Unreachable if there is none,
+    Refused if the user has not agreed to it, and BadData if coord.toml is wrong.
     """
-    _, common = locate.place(os.getcwd())
-    remote = _of_repository(asked, common) if common else None
-    if remote is None:
-        # A path is relative to the caller's directory, or to that of coord.toml.
-        paths = (os.path.join(base, asked) for base in (os.getcwd(), os.path.dirname(store.path)))
-        path = next((os.path.normpath(path) for path in paths if os.path.isdir(path)), None)
-        if path is None and ":" not in asked:
-            raise Unreachable(
-                f"no such remote: {asked!r}",
-                todo="see `git remote -v`, or give a path or URL",
+    remote = named(store, asked)
+    remote.namespace, remote.own, fetch = refs(store)
+    remote.fetch = tuple(fetch.split())
+    transport.check(remote.url)
+    transport.check(remote.push_url)
+    if not asked:
+        _check_agreed(store, remote)
+    for key, value in outside(store).items():
+        if consent.agreed(store, key) != value:
+            raise Refused(
+                f"not trusted: {value}, of coord.toml", where=key, todo="agree with `ev trust`"
             )
-        url = path or asked
-        remote = Remote(url, url, url, ())
-    section = locate.section(store, "sync")
-    remote.namespace = _ref(section, "namespace", NAMESPACE)
-    remote.own = _ref(section, "push", "")
-    patterns = section.get("fetch", [])
-    if not isinstance(patterns, list) or not all(isinstance(ref, str) for ref in patterns):
-        raise BadData("[sync] fetch is not a list of refs", where=CONFIG, todo="correct the file")
-    remote.fetch = tuple(patterns)
     return remote
 
 
-def _of_repository(asked: str, common: str) -> Remote | None:
-    git = (*Git.PROGRAM, f"--git-dir={common}")
-    _, out, _ = run(
-        [*git, "config", "--local", "--includes", "-z", "--get-regexp", _CONFIG], seconds=10
-    )
-    entries = filter(None, out.decode("utf-8", "surrogateescape").split("\0"))
-    pairs = [entry.partition("\n")[::2] for entry in entries]
-    urls = [value for key, value in pairs if key == f"remote.{asked}.url"]
-    pushed = [value for key, value in pairs if key == f"remote.{asked}.pushurl"] or urls
-    if not urls:
-        return None
-    others = [(key, value) for key, value in pairs if not key.startswith("remote.")]
-    return Remote(asked, _absolute(urls[0], common), _absolute(pushed[0], common), others)
+def named(store: Store, asked: str | None = None) -> Remote:
+    """The remote of that name, or the configured one, agreed to or not. Raises Unreachable."""
+    name = asked or locate.remote(store)
+    if not name:
+        raise Unreachable(
+            "no remote is configured",
+            todo="`ev sync --remote NAME`, or [sync] remote in coord.toml",
+        )
+    configuration = Configuration(store)
+    if remote := configuration.remote(name):
+        return remote
+    # A path is relative to where it was written: the caller's directory, or that of coord.toml.
+    base = os.getcwd() if asked else locate.root(store.path)
+    path = os.path.normpath(os.path.join(base, name))
+    if not os.path.isdir(path) and ":" not in name:
+        raise Unreachable(
+            f"no such remote: {name!r}", todo="see `git remote -v`, or give a path or URL"
+        )
+    return configuration.at(path if os.path.isdir(path) else name)
 
 
-def _absolute(url: str, common: str) -> str:
-    """The URL, where a path is relative to the repository. git itself reads other URLs."""
-    local = "://" not in url and ":" not in url.partition("/")[0]
-    root = os.path.dirname(common) if os.path.basename(common) == ".git" else common
-    return os.path.normpath(os.path.join(root, url)) if local else url
+def refs(store: Store) -> tuple[str, str, str]:
+    """The namespace, this store's own ref and more refs to read, of coord.toml."""
+    section = locate.section(store, "sync")
+    patterns = section.get("fetch", [])
+    if not isinstance(patterns, list) or not all(isinstance(ref, str) for ref in patterns):
+        raise BadData("[sync] fetch is not a list of refs", where=CONFIG, todo="correct the file")
+    fetch = " ".join(_ref("fetch", ref) for ref in patterns)
+    own = _ref("push", section["push"]) if section.get("push") else ""
+    return _ref("namespace", section.get("namespace", NAMESPACE)), own, fetch
 
 
-def _ref(section: dict[str, object], key: str, default: str) -> str:
-    ref = section.get(key, default)
-    if not isinstance(ref, str) or (ref and not ref.startswith("refs/")):
-        raise BadData(f"[sync] {key} is not a ref (refs/…)", where=CONFIG, todo="correct the file")
-    return ref.rstrip("/")
+def outside(store: Store) -> dict[str, str]:
+    """The settings of coord.toml that name refs outside refs/coord/, as `consent` has them."""
+    keys = ("namespace", "push", "fetch")
+    settings = zip(keys, refs(store), strict=True)
+    return {
+        f"[sync] {key}": value
+        for key, value in settings
+        if not all(f"{ref}/".startswith(f"{NAMESPACE}/") for ref in value.split())
+    }
+
+
+def agree(store: Store, save: bool = True) -> list[Json]:
+    """The user agrees to the configured remote and refs: each of them, with its value."""
+    values, public_values = outside(store), outside(store)
+    if locate.remote(store):
+        remote = named(store)
+        transport.check(remote.url)
+        key = f"remote {remote.name}"
+        values = {key: _places(remote), **values}
+        public_values[key] = public(_places(remote))
+    rows: list[Json] = [
+        {
+            "setting": public(key),
+            "value": public_values[key],
+            "trusted": consent.agreed(store, key) == value,
+        }
+        for key, value in values.items()
+    ]
+    if save:
+        consent.agree(store, values)
+        rows = [row | {"trusted": True} for row in rows]
+    return rows
+
+
+def _check_agreed(store: Store, remote: Remote) -> None:
+    key, places = f"remote {remote.name}", _places(remote)
+    before = consent.agreed(store, key)
+    if before is None and consent.older(store) and consent.chosen(store):
+        consent.agree(store, {key: places})
+    elif before is None:
+        url = "" if remote.url == remote.name else f" ({public(remote.url)})"
+        raise Refused(
+            f"not trusted{url}, nothing was sent",
+            where=public(remote.name),
+            todo=f"agree with `ev sync --remote {public(remote.name)}` or `ev trust`",
+        )
+    elif before != places:
+        raise Refused(
+            f"its URL changed from {public(before)} to {public(places)}, nothing was sent",
+            where=remote.name,
+            todo=f"confirm with `ev sync --remote {remote.name}`",
+        )
+
+
+def _places(remote: Remote) -> str:
+    """Where its refs are read and written."""
+    return " ".join(dict.fromkeys((remote.url, remote.push_url)))
+
+
+def public(url: str) -> str:
+    """A URL without the password in it."""
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    user, at, host = host.rpartition("@")
+    return f"{scheme}{separator}{user.partition(':')[0]}{at}{host}{slash}{path}"
+
+
+def _ref(key: str, ref: object) -> str:
+    """A ref, or with `fetch` a pattern of refs, as git allows it."""
+    banned = ("..", *" ~^:\\", *("" if key == "fetch" else "*?["))
+    sound = isinstance(ref, str) and ref.startswith("refs/") and ref.isprintable()
+    if sound and not any(part in str(ref) for part in banned):
+        return str(ref).rstrip("/")
+    raise BadData(f"[sync] {key} is not a ref (refs/…)", where=CONFIG, todo="correct the file")
