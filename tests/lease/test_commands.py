@@ -275,6 +275,27 @@ def test_what_coord_toml_mirrors_is_kept_in_the_journal(lease: Clock, glob: str)
     check_invariants(open_store(lease.cwd))
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_lease_holds_when_coord_toml_begins_or_ends_to_mirror(lease: Clock, first: bool) -> None:
+    config = lease.cwd / "coord.toml"
+
+    def mirrors(yes: bool) -> None:
+        config.write_text('mirror = ["lease.*"]\n' if yes else "")
+        for path in (lease.cwd / ".coord/local").glob("*.sqlite*"):
+            path.unlink()  # the view is disposable
+
+    mirrors(first)
+    held = lease("lease acquire env:a --ttl 10s").one
+    mirrors(not first)
+    lease("lease acquire env:a --as bob", expect=1, at=5)
+    lease(f"lease renew {held['event_id']}", at=5)
+    mirrors(first)
+    lease("lease acquire env:a --as bob", expect=1, at=12)
+    lease(f"lease release {held['event_id']}", at=12)
+    mirrors(not first)
+    assert lease("lease acquire env:a --as bob", at=12).one["body"]["token"] == 2
+
+
 def test_the_leases_of_another_store_that_came_by_a_copy_do_not_count(lease: Clock) -> None:
     (lease.cwd / "coord.toml").write_text('mirror = ["lease.*"]\n')
     lease("lease acquire env:a")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from coord_lease.fold import Lease
 
 TYPES = (*fold.BEGINS, *fold.ENDS)
+_MIRRORED = ("local", "leases-mirrored")
+"""A file that exists if a lease event may be in the journal."""
 REMEMBERED_NS = 60 * 60 * 1_000_000_000
 """How long after its end a lease can be shown."""
 
@@ -33,14 +35,23 @@ class Leases(View):
         """Are lease events written to the durable streams, because coord.toml says so?"""
 
     def streams(self, known: Collection[str]) -> list[Stream]:
-        """The live streams; and this store's durable ones, if leases are or were mirrored."""
-        durable = self.durable or any(name.startswith("journal/") for name in known)
+        """The live streams; and this store's durable ones, if leases are or ever were mirrored."""
+        durable = (
+            self.durable
+            or any(name.startswith("journal/") for name in known)
+            or self._store.load(*_MIRRORED) is not None
+        )
         ours = self._store.all_replicas() if durable else frozenset[str]()
         return [
             stream
             for stream in streams(self._store, live=True)
             if stream.kind == "live" or stream.name.partition("~")[2] in ours
         ]
+
+    def mirror(self) -> None:
+        """Have the durable streams read from now on, also when coord.toml mirrors no more."""
+        if self._store.load(*_MIRRORED) is None:
+            self._store.save(b"", *_MIRRORED)
 
     def token(self) -> int:
         """The greatest fencing token in the streams; 0 if there is none."""

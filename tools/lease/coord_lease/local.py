@@ -133,6 +133,8 @@ class Local:
         return int(event["body"]["boot_ns"])
 
     def _transaction(self, wait_s: float | None = None) -> Transaction:
+        if self._leases.durable:
+            self._leases.mirror()
         self._leases.refresh()  # a long way to go is gone before the lock is taken
         return self._call.journal.transaction(
             self._call.actor(), live=not self._leases.durable, wait_s=wait_s
