@@ -474,8 +474,9 @@ def test_a_read_only_remote_gives_and_says_that_it_takes_nothing(
     (hub / "hooks/pre-receive").chmod(0o755)
     emit(two, 2)
     done = two("ev sync --remote origin", expect=69)
+    why = "[remote rejected] (pre-receive hook declined)"
     todo = "check that you may push there; what the remote has was taken in"
-    assert done.err == f"ev: origin: the remote refuses {own(two)}; {todo}\n"
+    assert done.err == f"ev: origin: the remote refuses {own(two)} ({why}); {todo}\n"
     assert seen(two) == [1, 2]
     assert two("ev sync --status").one["unpushed"] == 1
     (hub / "hooks/pre-receive").unlink()

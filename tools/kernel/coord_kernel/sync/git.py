@@ -12,6 +12,7 @@ import time
 from coord_envelope.errors import Unreachable
 from coord_envelope.platform import suppress
 from coord_kernel.proc import spawn
+from coord_kernel.sync import transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from coord_kernel.store.directory import Store
     from coord_kernel.sync.remote import Remote
 
-_KEPT = ("GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_ASKPASS")
-"""How the user reaches a remote. Other GIT_* variables may be a hook's, of another repository."""
+_KEPT = ("GIT_SSH", "GIT_SSL_", "GIT_PROXY_", "GIT_HTTP_", "GIT_ASKPASS")
+"""How the user reaches a remote, by the beginnings of the names. Other GIT_* variables may be a
+hook's, of another repository."""
 _ALWAYS = (
     ("core.hooksPath", "/dev/null"),
     ("core.autocrlf", "false"),
@@ -32,8 +34,34 @@ _ALWAYS = (
     ("fetch.recurseSubmodules", "false"),
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
-    ("protocol.ext.allow", "never"),
 )
+
+
+_NO_CONNECTION = "fatal: Could not read from remote repository."
+_ALGORITHMS = (b"mismatched algorithms", b"hash algorithm", b"object format")
+_ACCESS = (
+    "Permission denied",
+    "Host key verification",
+    "Authentication failed",
+    "could not read Username",
+    "not found",
+    "does not exist",
+    "not appear to be a git repository",
+    "dubious ownership",
+)
+"""In what git says if another try would not help."""
+_ASIDE = (
+    "warning:",
+    "hint:",
+    "error: failed to push some refs",
+    "Please make sure",
+    "and the repository exists",
+    "@@@",
+)
+
+
+class UnsupportedError(Unreachable):
+    """A remote that sync cannot use, at any time."""
 
 
 class DamagedError(Unreachable):
@@ -50,9 +78,30 @@ class Git:
         self._end = time.monotonic() + seconds
         self._where = remote.name
         config = [*remote.config, *_ALWAYS]
-        self._env = {"GIT_DIR": self.path, "GIT_CONFIG_COUNT": str(len(config))}
+        self._env = {
+            "GIT_DIR": self.path,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": self._safe(store, remote),
+            "GIT_ALLOW_PROTOCOL": transport.allowed(remote.url),
+            "GIT_CONFIG_COUNT": str(len(config)),
+        }
         for number, (key, value) in enumerate(config):
             self._env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+
+    def _safe(self, store: Store, remote: Remote) -> str:
+        """The file that is git's global configuration: which repositories on this disk it may use.
+
+        The git that serves one there reads no other configuration of ours.
+        """
+        safe = [value for key, value in remote.config if key == "safe.directory"]
+        if not safe:
+            return os.devnull
+        quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in safe)
+        text = "[safe]\n" + "".join(f'\tdirectory = "{value}"\n' for value in quoted)
+        data, place = text.encode("utf-8", "surrogateescape"), (".git", "safe")
+        if store.load(*place) != data:
+            store.save(data, *place)
+        return os.path.join(store.path, *place)
 
     def left(self) -> float:
         """Seconds left of the budget."""
@@ -78,21 +127,21 @@ class Git:
         """The command's stdout. Raises Unreachable if it exits with another status or times out."""
         status, out, error = self.attempt(*args, stdin=stdin)
         if status not in expect:
-            raise Unreachable(
-                reason(error) or f"git {args[0]} failed", where=self._where, todo="try again later"
-            )
+            raise fault(error, f"git {args[0]} failed", self._where)
         return out
 
     def attempt(self, *args: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
         """The command's exit status, stdout and stderr. Raises Unreachable if it times out."""
         left = self.left()
         if left <= 0:
-            raise Unreachable("timed out", where=self._where, todo="allow more with --budget TIME")
+            todo = "allow more with --budget TIME"
+            raise Unreachable("timed out", where=self._where, todo=todo, code="timeout")
         try:
-            return run([*self.PROGRAM, *args], left, self._env, stdin)
+            # -C: the current directory may have been removed.
+            return run([*self.PROGRAM, "-C", self.path, *args], left, self._env, stdin)
         except TimeoutError:
             raise Unreachable(
-                "timed out, no answer", where=self._where, todo="try again later"
+                "timed out, no answer", where=self._where, todo="try again later", code="timeout"
             ) from None
 
 
@@ -106,7 +155,7 @@ def run(
     clean = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("GIT_") or name in _KEPT
+        if not name.startswith("GIT_") or name.startswith(_KEPT)
     }
     clean |= {
         "LC_ALL": "C",
@@ -120,8 +169,31 @@ def run(
         raise Unreachable("git is not installed", todo="install it; sync needs it") from None
 
 
+def fault(error: bytes, otherwise: str, where: str) -> Unreachable:
+    """The Fault for what git says."""
+    if any(mark in error for mark in _ALGORITHMS):
+        return sha256(where)
+    what, todo = reason(error) or otherwise, "try again later"
+    if any(mark in what for mark in _ACCESS):
+        todo = f"check that `git ls-remote {where}` works"
+    return Unreachable(what, where=where, todo=todo)
+
+
+def sha256(where: str) -> UnsupportedError:
+    """The Fault for a remote with SHA-256 object names."""
+    todo = "sync with a repository that has SHA-1 names"
+    return UnsupportedError(
+        "the remote has SHA-256 object names, which are not supported", where=where, todo=todo
+    )
+
+
 def reason(error: bytes) -> str:
-    """git's error message, in one line."""
-    lines = [line.strip() for line in error.decode("utf-8", "replace").splitlines() if line.strip()]
+    """What git says is wrong, in one line; with what ssh or the remote says, if it is that."""
+    lines = [line.strip() for line in error.decode("utf-8", "replace").splitlines()]
+    lines = [line for line in lines if line and not line.startswith(_ASIDE)]
     errors = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
-    return (errors or lines or [""])[0].removeprefix("fatal: ").removeprefix("error: ")
+    others = [line for line in lines if line not in errors]
+    if errors and others and errors[0] == _NO_CONNECTION:
+        return others[-1]  # ssh's own
+    text = (errors or lines or [""])[0].removeprefix("remote: ")
+    return text.removeprefix("fatal: ").removeprefix("error: ")

@@ -8,6 +8,8 @@
     3. If the arbiter has a history that does not contain the tip seen here, and lacks lines that
        this store holds, two histories exist. Nothing is confirmed or conceded; what this store has
        is published all the same.
+       The same if the place that is pushed to has another arbiter than the one that is read: one of
+       them lags behind, or is another repository.
     4. Each open claim of this store that is not confirmed is judged by `claims.verdict`. Of an
        entity one claim is confirmed in a round: the next one is judged when that has landed.
     5. If something is to be confirmed and the arbiter lacks lines that this store holds, it gets
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
         ref: str
         tip: str
         seen: str
+        split: bool
+        """Does the place that is pushed to have another one than the place that is read?"""
         ahead: bool
         """Is the tip the one seen, or a descendant of it?"""
         behind: bool
@@ -70,7 +74,7 @@ class Plan(NamedTuple):
     """The arbiter gets the tip seen here, or the lines held here; or, to repair it, a commit that
     has both its tip and the tip seen here as parents."""
     diverged: bool = False
-    """The arbiter has two histories."""
+    """The arbiter has two histories, or is another one where it is pushed to."""
     concede: Sequence[Tentative] = ()
     confirm: Sequence[Tentative] = ()
     push: Mapping[str, str] = {}
@@ -88,6 +92,8 @@ def plan(tips: Tips, here: Here, arbiter: Arbiter) -> Plan:
     """A round of a sync, when these tips were taken in."""
     swap = {arbiter["ref"]: arbiter["tip"]}
     own = {here["own"]: tips.get(here["own"], "")}
+    if arbiter["split"]:
+        return Plan(diverged=True, push=own)
     if arbiter["behind"]:
         return Plan(mend="tip", push=swap)
     if not arbiter["ahead"] and (arbiter["lacks"] or not arbiter["tip"]):

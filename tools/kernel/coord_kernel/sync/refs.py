@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from coord_kernel.sync.plan import Arbiter, Plan, Tips
     from coord_kernel.sync.remote import Remote
 
+_HIDDEN = ("fetch first", "stale info", "non-fast-forward", "already exists", "hidden ref")
+
 
 class Refs:
     """The refs of one remote, for one sync of so many seconds."""
@@ -51,6 +53,10 @@ class Refs:
         self.warnings: list[str] = []
         self.refused: Tips = {}
         """Refs that could not be moved, and their tips then."""
+        self._split = False
+        """Has the place that is pushed to another arbiter than the one that is read?"""
+        self.unread = False
+        """Was the arbiter pushed, and could then not be read?"""
 
     def own(self) -> str:
         """The ref that this store pushes."""
@@ -78,7 +84,7 @@ class Refs:
 
     def fetch(self) -> Tips:
         """Take in what is new on the remote; its refs, with the tips that were taken in."""
-        tips, seen, held = self.wire.look(), self.wire.seen(), Held(self._store)
+        tips, seen, held = self._look(), self.wire.seen(), Held(self._store)
         new = plan.fetches(tips, seen, held.lost(publish.paths(self._store)))
         fetched = self._fetched(new) if new else {}
         self.objects = self.wire.objects()
@@ -86,17 +92,29 @@ class Refs:
         known = seen | fetched  # a ref that cannot be fetched is as it was seen before
         return {ref: known[ref] for ref in tips if ref in known}
 
+    def _look(self) -> Tips:
+        """The remote's refs. This store's own ref is as it is where it is pushed to."""
+        tips, own = self.wire.look(), self.own()
+        if self._remote.split:
+            pushed = self.wire.look(pushed=True)
+            self._split = pushed.get(self.arbiter_ref) != tips.get(self.arbiter_ref)
+            tips.pop(own, None)
+            tips |= {ref: tip for ref, tip in pushed.items() if ref == own}
+        return tips
+
     def _fetched(self, refs: list[str]) -> Tips:
         """The tips of these refs, fetched; a bad ref does not hold up the others.
 
         Raises Unreachable if the remote is at fault, or this store's own ref cannot be fetched.
         """
-        with suppress(Unreachable):
-            return self.wire.fetch(refs)
+        own = self.own() if self._remote.split else ""
+        if own not in refs:
+            with suppress(Unreachable):
+                return self.wire.fetch(refs)
         fetched: Tips = {}
         for ref in refs:
             try:
-                fetched |= self.wire.fetch([ref])
+                fetched |= self.wire.fetch([ref], pushed=ref == own)
             except Unreachable as fault:
                 if ref == self.own():
                     raise  # a push that does not continue it would be refused
@@ -149,6 +167,7 @@ class Refs:
             "ref": ref,
             "tip": tip,
             "seen": seen,
+            "split": self._split,
             "ahead": ahead,
             "behind": behind,
             "lacks": bool(self._missing),
@@ -203,10 +222,24 @@ class Refs:
 
         Raises Unreachable if a ref could not be moved from the same tip twice, or no answer came.
         """
-        moved = self._push(commits, step)
-        if self.arbiter_ref in moved:
-            self._take({self.arbiter_ref: commits[self.arbiter_ref]}, Held(self._store))
+        moved, ref = self._push(commits, step), self.arbiter_ref
+        if ref in moved and self._shown(commits[ref], step.push[ref]):
+            self._take({ref: commits[ref]}, Held(self._store))
+        else:
+            moved.discard(ref)
         return moved
+
+    def _shown(self, commit: str, before: str) -> bool:
+        """Is the commit that was pushed to the arbiter what the remote shows?
+
+        It is if it replaced the tip that was read at the same URL. If others have moved the arbiter
+        on meanwhile, the next round shows it.
+        """
+        if before and not self._remote.split:
+            return True
+        tip = self.wire.look().get(self.arbiter_ref, "")
+        self.unread = tip == before
+        return tip == commit
 
     def delete(self, step: Plan) -> list[str]:
         """Delete refs, each from its tip only; the names of those that are gone."""
@@ -222,13 +255,24 @@ class Refs:
         for ref in commits.keys() - moved:
             tip = step.push.get(ref, "")
             if self.refused.get(ref) == tip:
-                raise Unreachable(
-                    f"the remote refuses {ref}",
-                    where=self._remote.name,
-                    todo="check that you may push there; what the remote has was taken in",
-                )
+                raise self._refusal(ref)
             self.refused[ref] = tip
         return moved
+
+    def _refusal(self, ref: str) -> Unreachable:
+        """The Fault for a ref that could not be moved from the same tip twice."""
+        why, more = self.wire.refusals.get(ref, ("", ""))
+        what, todo = f"the remote refuses {ref}", "check that you may push there"
+        if any(mark in why for mark in _HIDDEN):
+            what = f"the remote does not show {ref} as it is"
+            todo = "is it hidden from fetches (transfer.hideRefs), or a mirror that lags behind?"
+        elif "missing necessary objects" in why:
+            broken = more.partition("bad object ")[2] or "the ref that `git fsck` finds there"
+            todo = f"delete {broken}, `git push {self._remote.name} :REF`"
+        details = [text for text in (why, more) if text and text not in what]
+        what += f" ({'; '.join(details)})" if details else ""
+        todo += "; what the remote has was taken in"
+        return Unreachable(what, where=self._remote.name, todo=todo)
 
     def name(self, ref: str) -> str:
         """What a ref is called in messages: the replica id, or `arbiter`."""

@@ -10,7 +10,10 @@ NAMESPACE = "refs/coord"
 
 
 class Remote:
-    """`config` are the settings of git that the remote needs, as (key, value)."""
+    """Where it is read, and where it is written: mostly the same URL.
+
+    `config` are the settings of git that the remote needs, as (key, value).
+    """
 
     def __init__(
         self, name: str, url: str, push_url: str, config: Sequence[tuple[str, str]]
@@ -20,3 +23,10 @@ class Remote:
         """Below which refs; this store's own ref, if not the usual one."""
         self.fetch: tuple[str, ...] = ()
         """Patterns of more refs to read."""
+        self.upload_pack, self.receive_pack = "", ""
+        """The programs that serve it, if not the usual ones."""
+
+    @property
+    def split(self) -> bool:
+        """Is it written at another URL than it is read?"""
+        return self.url != self.push_url

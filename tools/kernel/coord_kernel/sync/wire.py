@@ -5,7 +5,7 @@ from __future__ import annotations
 from coord_envelope.errors import Unreachable
 from coord_envelope.platform import suppress
 from coord_kernel.store import init
-from coord_kernel.sync.git import DamagedError, Git, reason
+from coord_kernel.sync.git import DamagedError, Git, fault, reason, sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,20 +28,30 @@ class Wire:
         self.git, self.remote, self._store = Git(store, remote, seconds), remote, store
         self._reached = self._grown = False
         self._seen: dict[str, str] | None = None
+        self.refusals: dict[str, tuple[str, str]] = {}
+        """What git says of a ref that was pushed, and what else it says."""
 
-    def look(self) -> dict[str, str]:
-        """The remote's refs that concern us, as they are now. Raises Unreachable: no answer."""
-        space = self.remote.namespace
+    def look(self, pushed: bool = False) -> dict[str, str]:
+        """The remote's refs that concern us, as they are now, where they are read or are pushed to.
+
+        Raises Unreachable: no answer.
+        """
+        space, url = self.remote.namespace, self.remote.url
         patterns = [
             f"{space}/arbiter",
             f"{space}/replica/????????",
             *self.remote.fetch,
             *filter(None, [self.remote.own]),
         ]
-        out = self.git.run("ls-remote", "--refs", "--end-of-options", self.remote.url, *patterns)
+        if pushed:
+            url = self.remote.push_url
+        served = _option("--upload-pack", self.remote.upload_pack)
+        out = self.git.run("ls-remote", "--refs", *served, "--end-of-options", url, *patterns)
         self._reached = True
         rows = (line.split("\t") for line in out.decode("utf-8", "replace").split("\n"))
-        tips = {row[1]: row[0] for row in rows if len(row) == 2 and len(row[0]) == 40}
+        tips = {row[1]: row[0] for row in rows if len(row) == 2}
+        if any(len(tip) == 64 for tip in tips.values()):
+            raise sha256(self.remote.name)
         # ls-remote matches the end of a name only, and so finds a mirror of ours somewhere below.
         return {
             ref: tip
@@ -49,10 +59,10 @@ class Wire:
             if any(_like(ref, pattern) for pattern in patterns)
         }
 
-    def fetch(self, refs: list[str]) -> dict[str, str]:
+    def fetch(self, refs: list[str], pushed: bool = False) -> dict[str, str]:
         """Fetch these refs with all that they hold; their tips, which may be newer than `look`'s.
 
-        Raises Unreachable: nothing was fetched.
+        `pushed` as with `look`. Raises Unreachable: nothing was fetched.
         """
         wanted = [f"+{ref}:{_FETCHED}{ref.removeprefix('refs/')}" for ref in refs]
         quiet = (
@@ -63,8 +73,10 @@ class Wire:
             "--refmap=",
             "--stdin",
         )
+        served = _option("--upload-pack", self.remote.upload_pack)
+        url = self.remote.push_url if pushed else self.remote.url
         self.git.run(
-            "fetch", *quiet, "--end-of-options", self.remote.url, stdin="\n".join(wanted).encode()
+            "fetch", *quiet, *served, "--end-of-options", url, stdin="\n".join(wanted).encode()
         )
         fetched = self._refs(_FETCHED)
         return {ref: fetched[ref] for ref in refs if ref in fetched}
@@ -81,18 +93,18 @@ class Wire:
         leases = [f"--force-with-lease={ref}:{old}" for ref, old in olds.items()]
         specs = [f"{commit}:{ref}" for ref, commit in commits.items()]
         quiet = ("--porcelain", "--quiet", "--no-verify", "--no-signed")
+        served = _option("--receive-pack", self.remote.receive_pack)
         status, out, error = self.git.attempt(
-            "push", *quiet, *leases, "--end-of-options", self.remote.push_url, *specs
+            "push", *quiet, *leases, *served, "--end-of-options", self.remote.push_url, *specs
         )
-        accepted = {}
+        accepted: dict[str, bool] = {}
         for line in out.decode("utf-8", "replace").splitlines():
             flag, tab, rest = line.partition("\t")
             if tab and len(flag) == 1:
-                accepted[rest.split("\t")[0].partition(":")[2]] = flag in " *=+"
+                ref, _, why = rest.partition(":")[2].partition("\t")
+                accepted[ref], self.refusals[ref] = flag in " *=+", (why, reason(error))
         if status and not accepted:
-            raise Unreachable(
-                reason(error) or "the push failed", where=self.remote.name, todo="try again later"
-            )
+            raise fault(error, "the push failed", self.remote.name)
         moved = {ref for ref in commits if accepted.get(ref, not status)}
         self._grown = self._grown or bool(moved)
         return moved
@@ -165,6 +177,10 @@ class Wire:
         out = self.git.run("for-each-ref", "--format=%(objectname) %(refname)", prefix).decode()
         rows = (line.partition(" ") for line in out.splitlines())
         return {f"refs/{ref.removeprefix(prefix)}": oid for oid, _, ref in rows}
+
+
+def _option(name: str, value: str) -> list[str]:
+    return [f"{name}={value}"] if value else []
 
 
 def _like(ref: str, pattern: str) -> bool:
