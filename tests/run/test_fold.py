@@ -122,6 +122,12 @@ STATUSES: list[tuple[Story, float, str]] = [
     (Story(start_by="2026-01-17T12:05:00.000Z"), 4.9, "requested"),
     (Story(start_by="2026-01-17T12:05:00.000Z"), 5, "expired"),
     (Story(start_by="2026-01-17T12:05:00.000Z").claim(C1, 1, at=1).start(C1, at=2), 6, "requested"),
+    (Story(start_by="2026-01-17T12:05:00.000Z").add("expired", {}, at=5 * MIN), 4, "expired"),
+    (Story(start_by="2026-01-17T12:05:00.000Z").add("expired", {}, at=4 * MIN), 4, "requested"),
+    (running(start_by="2026-01-17T12:05:00.000Z").add("expired", {}, at=5 * MIN), 6, "requested"),
+    (Story().add("expired", {}, at=1), 4, "requested"),
+    (claimed().end(C1, at=3, outcome="error"), 9, "requested"),
+    (Story(max_attempts=1).claim(C1, 1, at=1).end(C1, at=3, outcome="error"), 9, "completed"),
     (Story().claim(C1, 1, at=60 * MIN).start(C1, at=60 * MIN), 0, "requested"),  # from a clock that runs ahead
 ]  # fmt: skip
 
@@ -204,7 +210,8 @@ def test_a_request_that_no_worker_could_run_does_not_count(body: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["claimed", "started", "heartbeat", "completed", "released", "cancelled", "odd"]
+    "kind",
+    ["claimed", "started", "heartbeat", "completed", "released", "cancelled", "expired", "odd"],
 )
 def test_the_fold_is_total(kind: str) -> None:
     values: list[object] = [None, 0, -1, 1 << 70, "x", [], {}, C1, True]

@@ -328,7 +328,7 @@ def status(state: Job, now: int) -> str:
 
 
 def late(state: Job, now: str) -> bool:
-    """Was no attempt begun by `start_by`, which is before `now` or before an expiry was noted?"""
+    """Has `start_by` passed without an attempt, before `now` or before an expiry was noted?"""
     start_by = state["request"]["body"].get("start_by")
     latest = max((now, *state["expiries"].values()))
     return isinstance(start_by, str) and not used(state) and start_by <= latest

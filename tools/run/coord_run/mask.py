@@ -2,7 +2,7 @@
 
 A form is a sequence of units, each a few alternatives of which none begins like another:
 
-    verbatim      the value; each line of one that has several, as a log may prefix its lines
+    verbatim      the value, and each of its lines: a log may prefix them
     escaped       as in JSON (also within JSON), Python, a shell: \\" \\n \\x22 \\u0022
     quoted        a shell's '…'
     URL           %xx in either case, of any of its characters
