@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 from bridges.hook_forms import ANSWER, SETTINGS
-from support import Shell
+from support import Done, Json, Shell
 
 from coord_hooks.argv import TABLE
 from coord_hooks.pieces import EDITORS
@@ -219,9 +219,7 @@ def test_the_end_gives_back_only_what_the_session_holds(shell: Shell) -> None:
 class Program:
     """A coding agent with the pasted hooks: a session of it, and the environment of its shell."""
 
-    def __init__(
-        self, shell: Shell, session: str, *, env: dict[str, str], shell_id: str = ""
-    ) -> None:
+    def __init__(self, shell: Shell, session: str, *, env: Json, shell_id: str = "") -> None:
         self.shell, self.session, self.env = shell, session, env
         self.shell_id = shell_id or session
         self.file = shell.cwd.parent / f"env-{self.shell_id}"
@@ -231,12 +229,12 @@ class Program:
         stdin = json.dumps({"session_id": self.session, "hook_event_name": event, **more})
         return fire(self.shell, "claude", stdin, CLAUDE_ENV_FILE=str(self.file), **self.env)
 
-    def run(self, line: str) -> Any:
+    def run(self, line: str) -> Done:
         """A command in its shell."""
         env = self.env | {"CLAUDE_CODE_SESSION_ID": self.shell_id}
         return self.shell(f". {self.file}; {line}", **env)
 
-    def variables(self) -> dict[str, str]:
+    def variables(self) -> Json:
         """What a program that is started in its shell inherits."""
         names = "COORD_AGENT|COORD_SESSION|COORD_SHELL|CLAUDE_CODE_SESSION_ID"
         lines = self.run(f"env | grep -E '^({names})='").out.splitlines()
@@ -252,10 +250,10 @@ def holding(program: Program) -> str:
 
 def held(shell: Shell, item: str) -> tuple[str, int]:
     leases = [row for row in shell("lease ls").lines if f"file:{item.lower()}" in row["resources"]]
-    return shell(f"wk show {item}").one["status"], len(leases)
+    return str(shell(f"wk show {item}").one["status"]), len(leases)
 
 
-NONE = {"COORD_AGENT": "", "COORD_SESSION": ""}
+NONE: Json = {"COORD_AGENT": "", "COORD_SESSION": ""}
 
 
 def test_the_end_of_a_child_leaves_the_work_of_its_parent(shell: Shell) -> None:
@@ -284,7 +282,7 @@ def test_without_hooks_a_child_is_not_its_parent_either(shell: Shell) -> None:
     """Its tools, and those of its MCP server, know the session by the program's own variable."""
     parent = Program(shell, "s1", env=NONE)
     parent.fire("SessionStart", source="startup")
-    mine = {"CODEX_SESSION_ID": "s3"}
+    mine: Json = {"CODEX_SESSION_ID": "s3"}
     actor = shell("wk new x", **parent.variables() | mine).one["actor"]
     assert actor["session_id"] == "s3"
     assert re.fullmatch(r"agent:qa[/.]child-\d+", actor["agent_id"])
@@ -300,11 +298,12 @@ def test_without_hooks_a_child_is_not_its_parent_either(shell: Shell) -> None:
 @pytest.mark.parametrize("variable", ["CLAUDE_CODE_SESSION_ID", "CODEX_SESSION_ID"])
 def test_hooks_and_tools_of_one_program_are_one_session(shell: Shell, variable: str) -> None:
     """As MCP servers and Codex's shell have it: no COORD_SESSION, but the program's own."""
+    mine: Json = {variable: "s1"}
     item = shell("wk new x -o id").out.strip()
-    shell(f"wk claim {item}; lease acquire file:{item} --as qa", **{variable: "s1"})
-    shell(f"wk release {item}; wk claim {item} --as qa", **{variable: "s1"})
+    shell(f"wk claim {item}; lease acquire file:{item} --as qa", **mine)
+    shell(f"wk release {item}; wk claim {item} --as qa", **mine)
     end = given("SessionEnd", reason="other")
-    assert hook(shell, "coord-hooks end --as qa", end, **{variable: "s1"}) == {}
+    assert hook(shell, "coord-hooks end --as qa", end, **mine) == {}
     assert held(shell, item) == ("ready", 0)
 
 

@@ -133,11 +133,11 @@ def test_a_text_too_long_for_the_line_comes_back_whole(shell: Shell) -> None:
         assert text in shell(f"msg show {id_} --text").out
         shell(f"msg ack {id_} --as qa; rm -rf .coord/blobs")
     line = json.dumps({"to": "qa", "text": texts["more"]})
-    sent = shell("msg send --key k --to qa --body @more").one
+    keyed = shell("msg send --key k --to qa --body @more").one
     assert shell("msg send --key k --to qa --body - <more").one["$dup"]
-    assert shell("msg send", line).one["body"] == sent["body"]
+    assert shell("msg send", line).one["body"] == keyed["body"]
     forwarded = shell("msg recv --as qa --max 1 | msg send --to other").one
-    assert forwarded["body"]["blob"] == sent["body"]["blob"]
+    assert forwarded["body"]["blob"] == keyed["body"]["blob"]
     (shell.cwd / "secret").write_text("x" * 40_000 + "AKIA" + "A" * 16)
     assert "credential" in shell("msg send --to qa --body @secret", expect=77).err
     todo = "; put the rest into the text"
@@ -574,3 +574,17 @@ def test_an_event_with_an_empty_agent_name_breaks_no_command(shell: Shell) -> No
     path = segment(shell.cwd)
     path.write_bytes(path.read_bytes().replace(b'"agent_id":"agent:tester"', b'"agent_id":""'))
     assert shell("msg recv").out == ""
+
+
+def test_mail_is_marked_as_read_and_unread_apart_from_its_ack(shell: Shell) -> None:
+    sent = shell("msg send --to qa --to other --subject s -o id").out.strip()
+    assert shell(f"msg read {sent} --as qa").one["body"] == {"kind": "read"}
+    (row,) = shell("msg ls qa").lines
+    assert (row["status"], row["read_by"]) == ("waiting", ["agent:qa"])
+    assert shell("msg recv --as qa").one["event_id"] == sent
+    assert shell("msg hook claude --as qa --event UserPromptSubmit").out == "{}\n"
+    assert sent[-8:].lower() in shell("msg hook claude --as other --event UserPromptSubmit").out
+    shell("msg recv --as qa | msg unread --as qa")
+    assert "read_by" not in shell("msg ls qa").one
+    assert sent[-8:].lower() in shell("msg hook claude --as qa --event UserPromptSubmit").out
+    assert "not mail for" in shell(f"msg read {sent} --as fixer", expect=1).err

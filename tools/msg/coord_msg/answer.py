@@ -35,13 +35,35 @@ def ack(call: Call, ids: o.Ids = None) -> None:
     Without ids, reads JSON lines as `msg recv` prints them. Acking again changes nothing. Exits 1
     for a message that is not yours.
     """
+    _ack(call, ids, "done")
+
+
+def read(call: Call, ids: o.Ids = None) -> None:
+    """Mark mail as read; it still waits for its ack.
+
+    `msg hook` does not report it any more, and `msg ls` shows who read it. Exits 1 for a message
+    that is not yours.
+    """
+    _ack(call, ids, "read")
+
+
+def unread(call: Call, ids: o.Ids = None) -> None:
+    """Mark mail as unread again.
+
+    Exits 1 for a message that is not yours.
+    """
+    _ack(call, ids, "unread")
+
+
+def _ack(call: Call, ids: list[str] | None, kind: str) -> None:
     me, post = call.actor()["agent_id"], Post(call)
 
     def acked(state: MessageState, mail: Mail) -> Json:
         claim = fold.delivery(state, me)
         if me not in state["mail"]["to"] and not claim:
             raise No(f"not mail for {me}", code="not_found")
-        return draft.ack(state["mail"]["id"], claim["id"] if claim else None)
+        cited = claim["id"] if claim and kind == "done" else None
+        return draft.ack(state["mail"]["id"], cited, kind)
 
     _write_each(call, post, ids, acked)
 

@@ -34,6 +34,8 @@ TABLE: Table = (
           [('address', 'one')], []),
  'ack': ({}, [('ids', 'many')], []),
  'nack': ({'--delay': ('delay', 'one'), '--reason': ('reason', 'one')}, [('ids', 'many')], []),
+ 'read': ({}, [('ids', 'many')], []),
+ 'unread': ({}, [('ids', 'many')], []),
  'reply': ({'--subject': ('subject', 'one'),
             '--body': ('body', 'one'),
             '--attach': ('attach', 'many'),

@@ -13,7 +13,7 @@ from coord_kernel.store import blobs
 from coord_kernel.store.disk import write_all
 from coord_msg import draft, fold
 from coord_msg import groups as g
-from coord_msg.answer import ack, join, leave, nack, requeue, save
+from coord_msg.answer import ack, join, leave, nack, read, requeue, save, unread
 from coord_msg.post import MSG, Post
 from coord_msg.show import Printer
 
@@ -37,9 +37,8 @@ def send(call: Call, shared: g.Shared, content: g.Content, overrides: g.Override
             raise Usage("--key needs a message", todo="give --subject or --body")
         _send_lines(call, post, fields, overrides)
         return
-    text = _text(content)
     message = draft.message(fields | _fields(content))
-    full = post.complete(message, overrides, text, content.attach or ())
+    full = post.complete(message, overrides, content.attach or ())
     call.append([full], overrides.allow_secret)
 
 
@@ -56,7 +55,11 @@ def _shared(call: Call, shared: g.Shared) -> Json:
 
 
 def _fields(content: g.Content) -> Json:
-    fields = {"subject": content.subject, "idempotency_key": content.key}
+    fields = {
+        "subject": content.subject,
+        "text": _text(content),
+        "idempotency_key": content.key,
+    }
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -73,7 +76,7 @@ def _send_lines(call: Call, post: Post, shared: Json, overrides: g.Overrides) ->
 
     def drafted(raw: bytes) -> Json | Fault:
         try:
-            return _drafted(call, post, raw, (shared, overrides))
+            return post.complete(_drafted(call, post, raw, shared), overrides)
         except Fault as fault:
             return fault
 
@@ -82,25 +85,22 @@ def _send_lines(call: Call, post: Post, shared: Json, overrides: g.Overrides) ->
         call.append_each(drafts, overrides.allow_secret)
 
 
-def _drafted(call: Call, post: Post, raw: bytes, given: tuple[Json, g.Overrides]) -> Json:
-    shared, overrides = given
+def _drafted(call: Call, post: Post, raw: bytes, shared: Json) -> Json:
     try:
         record = stdin.record(raw)
     except BadData as fault:
         fault.todo = fault.todo or "use --body - to send it as text"
         raise
     if record.get("event_id") is not None:
-        fields = draft.forwarded(record, shared, post.whole(record))
-    else:
-        record.pop("event_id", None)
-        fields = shared | record
-        for name in ("thread", "work"):
-            id_ = fields.get(name)
-            # msg-k3f9x2ab; a bare ending may be a foreign id
-            if isinstance(id_, str) and "-" in id_:
-                fields[name] = call.resolve(id_)
-    text = fields.pop("text") if isinstance(fields.get("text"), str) else None
-    return post.complete(call.with_hops(draft.message(fields)), overrides, text)
+        return draft.forward(record, shared, post.whole(record))
+    record.pop("event_id", None)
+    fields = shared | record
+    for name in ("thread", "work"):
+        text = fields.get(name)
+        # msg-k3f9x2ab; a bare ending may be a foreign id
+        if isinstance(text, str) and "-" in text:
+            fields[name] = call.resolve(text)
+    return call.with_hops(draft.message(fields))
 
 
 def reply(call: Call, content: g.Content, overrides: g.Overrides, id_: o.OneId) -> None:
@@ -108,15 +108,14 @@ def reply(call: Call, content: g.Content, overrides: g.Overrides, id_: o.OneId) 
 
     This does not acknowledge it.
     """
-    text = _text(content)
-    if text is None and not content.attach:
+    fields = _fields(content)
+    if "text" not in fields and not content.attach:
         raise Usage("empty reply", todo="give --body, --attach, or a text on standard input")
     post = Post(call)
     message = post.event(post.found(id_, post.mail())["mail"]["id"])
     if message is None:
         raise No("its line is damaged", where=id_, todo="see `ev verify`")
-    answer = draft.reply(message, _fields(content))
-    full = post.complete(answer, overrides, text, content.attach or ())
+    full = post.complete(draft.reply(message, fields), overrides, content.attach or ())
     call.append([full], overrides.allow_secret)
 
 
@@ -273,7 +272,7 @@ def hook(call: Call, program: o.Program, event: o.Event = None) -> None:
 
 
 COMMANDS = (
-    *(send, recv, ack, nack, reply, ls, show, thread, dead, requeue),
+    *(send, recv, ack, nack, read, unread, reply, ls, show, thread, dead, requeue),
     *(join, leave, save, hook, watch),
 )
 ABOUT = "Mail between agents and people."

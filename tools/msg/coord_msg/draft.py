@@ -14,7 +14,9 @@ ENVELOPE = ("idempotency_key", "cause", "hops", "on_behalf_of")
 LIMITS = ("ack", "expires_at", "vis_ms", "max_deliveries")
 FIELDS = ("to", "subject", "text", "thread", "work", "refs", *LIMITS, *ENVELOPE)
 """The fields of a line on stdin."""
-TEXT_BYTES, SUBJECT_BYTES, REASON_BYTES = 32 * 1024, 200, 500
+TEXT_BYTES, SUBJECT_BYTES, REASON_BYTES = 64 << 20, 200, 500
+INLINE_BYTES = 32 << 10
+"""A longer text is kept in a blob."""
 SHORTEN = {"subject": "put the rest into the text"}
 """What to do about a field that is too long."""
 
@@ -68,8 +70,8 @@ def requeued(dead: Event, queues: list[str]) -> Json:
     }
 
 
-def forwarded(event: Json, shared: Json, whole: Json | None) -> Json:
-    """The fields of a message that carries an event to `shared["to"]`, or to its own recipients.
+def forward(event: Json, shared: Json, whole: Json | None = None) -> Json:
+    """The message that carries a whole event to `shared["to"]`, or to the event's own recipients.
 
     `whole` is the event's body, if that is in a blob. The key comes from the event's id and the
     recipients, so replaying a pipe sends nothing twice; the cause is the event, one hop further, so
@@ -82,7 +84,7 @@ def forwarded(event: Json, shared: Json, whole: Json | None) -> Json:
     addresses = sorted(recipients(shared.get("to") or event.get("to")))
     body, refs, actor = (_object(name, event.get(name, {})) for name in ("body", "refs", "actor"))
     body = body if whole is None else whole
-    return {
+    fields = {
         **shared,
         **caused_by(event, actor),
         "to": addresses,
@@ -91,6 +93,7 @@ def forwarded(event: Json, shared: Json, whole: Json | None) -> Json:
         "refs": {name: value for name, value in refs.items() if name != "msg_id"},
         "idempotency_key": f"forward:{event['event_id']}:{_digest(addresses)}",
     }
+    return message(fields)
 
 
 def ack(msg_id: str, claim: str | None = None, kind: str = "done", **more: str) -> Json:

@@ -82,7 +82,7 @@ if TYPE_CHECKING:
         confirmed: dict[str, int]  # claims that the arbiter confirmed, and their tokens
 
 
-name, version = "mail", "3"
+name, version = "mail", "4"
 DIRECT = ("agent:", "human:", "bridge:")
 VISIBILITY_MS, DELIVERIES = 600_000, 5
 """Defaults of a message in a queue: how long a claim hides it, and how often it is delivered."""
@@ -249,6 +249,15 @@ def done_by(state: MessageState) -> set[str]:
     return {ack["agent"] for ack in state.get("acks", {}).values() if ack.get("kind") == "done"}
 
 
+def read_by(state: MessageState) -> list[str]:
+    """The agents that marked it as read, and not as unread since."""
+    last: dict[str, str] = {}
+    for _, ack in sorted(state.get("acks", {}).items()):
+        if ack.get("kind") in ("read", "unread"):
+            last[ack["agent"]] = ack["kind"]
+    return [agent for agent, kind in last.items() if kind == "read"]
+
+
 def processed(state: MessageState) -> bool:
     """Was a delivery from a queue acked as done? A late ack counts, too."""
     acks = state.get("acks", {}).values()
@@ -308,8 +317,8 @@ def waits_for(state: MessageState) -> list[str]:
 def indexed(state: Any) -> Iterable[tuple[str, str]]:
     """The (name, value) pairs by which an entity is found.
 
-    A message: addressee, sender, thread and key; where it waits, and in a queue since when. An
-    agent: its groups.
+    A message: addressee, sender, thread and key; where it waits, until when if it expires, and in a
+    queue since when. An agent: its groups.
     """
     yield from (("member", group) for group in groups(state))
     if not made(state):
@@ -327,7 +336,9 @@ def indexed(state: Any) -> Iterable[tuple[str, str]]:
         yield "open", at
     for address in waiting:
         if not address.startswith("queue:"):
-            yield "wait", f"{address} {at}"
+            expires = mail.get("expires")
+            how, since = ("wait", "") if expires is None else ("until", f"{expires} ")
+            yield how, f"{address} {since}{at}"
             continue
         claim = delivery(state)
         how = "fresh" if claim is None else "last" if exhausted(state) else "again"

@@ -7,11 +7,14 @@ prints a few lines, newest first, each message once per session, and exits 0 wha
 
 from __future__ import annotations
 
+from itertools import islice
+
 from coord_envelope import BadData, Usage, codec, ids, world
 from coord_envelope.codec import Json
+from coord_envelope.event import shown_address
 from coord_kernel.cli import complaints, session, stdin
 from coord_kernel.store.disk import fault_of
-from coord_msg import draft
+from coord_msg import draft, fold
 from coord_msg.post import Post
 
 TYPE_CHECKING = False
@@ -24,6 +27,8 @@ EVENTS = ("SessionStart", "UserPromptSubmit", "PostToolUse")
 """Events at which both programs accept context. (PreToolUse does too, and would interrupt.)"""
 CHARACTERS, SUBJECT = 4_000, 120
 """The longest notice, and the longest subject in it."""
+EXAMINED = 300
+"""How many of the newest messages are looked at: several notices full."""
 PATIENCE_MS = 1_000
 """How long to wait for stdin, which the program writes at once."""
 
@@ -59,14 +64,15 @@ def _notice(call: Call, event: str | None) -> tuple[Json, Json, list[Json]]:
     actor = session.of_hook(call.actor()["agent_id"], fields)
     if session.is_subagent(fields):  # what it was shown, the main agent would never be shown
         return {}, actor, []
-    waiting = list(Post(call).mail().waiting(actor["agent_id"]))
+    mail, agent = Post(call).mail(), actor["agent_id"]
     # A session also starts after a compaction, which may have dropped earlier notices.
     again = event == "SessionStart"
-    fresh = [state for state in waiting if again or not _was_delivered(state, actor)][::-1]
+    newest = islice(mail.newest(agent), EXAMINED)
+    fresh = [state for state in newest if again or not _was_shown(state, actor)]
     if not fresh or (event == "Stop" and fields.get("stop_hook_active")):
         return {}, actor, []
-    count, text = _text(fresh, len(waiting), world.entropy(8).hex())
-    new = [state for state in fresh[:count] if not _was_delivered(state, actor)]
+    count, text = _text(fresh, mail.count(agent), world.entropy(8).hex())
+    new = [state for state in fresh[:count] if not _was_shown(state, actor)]
     acks = [draft.ack(state["mail"]["id"], kind="delivered") for state in new]
     return _envelope(event, text), actor, acks
 
@@ -83,7 +89,10 @@ def _input(optional: bool) -> Json:
         return {}
 
 
-def _was_delivered(state: MessageState, actor: Json) -> bool:
+def _was_shown(state: MessageState, actor: Json) -> bool:
+    """Was it shown to this session, or marked as read?"""
+    if actor["agent_id"] in fold.read_by(state):
+        return True
     session = (actor["agent_id"], actor.get("session_id"))
     acks = [ack for ack in state.get("acks", {}).values() if ack.get("kind") == "delivered"]
     return any((ack["agent"], ack["session"]) == session for ack in acks)
@@ -117,12 +126,11 @@ def _text(fresh: list[MessageState], waiting: int, nonce: str) -> tuple[int, str
 
 
 def _pointer(state: MessageState) -> str:
-    from coord_kernel.cli.terminal import visible  # `re`: 8 ms, only if there is mail
+    from coord_kernel.cli.terminal import shown  # `re`: 8 ms, only if there is mail
 
     mail = state["mail"]
-    subject, sender = visible(mail["subject"]), visible(mail["from"])[:80]
-    short = subject if len(subject) <= SUBJECT else subject[:SUBJECT] + "…"
-    return f"{ids.short('msg', mail['id'])} from {sender}, {_age(mail['ts'])}: {short}\n"
+    subject, sender = shown(mail["subject"], SUBJECT), shown_address(mail["from"])
+    return f"{ids.short('msg', mail['id'])} from {sender}, {_age(mail['ts'])}: {subject}\n"
 
 
 def _age(ts: str) -> str:

@@ -30,8 +30,13 @@ if TYPE_CHECKING:
             "deliveries": NotRequired[int],
             "holder": NotRequired[str],
             "reason": NotRequired[str],
+            "read_by": NotRequired[list[str]],
         },
     )
+
+
+def _id(found: tuple[str, str]) -> str:
+    return found[1]
 
 
 class Mail(Entities):
@@ -45,7 +50,26 @@ class Mail(Entities):
 
     def waiting(self, agent: str) -> Iterator[MessageState]:
         """What an agent has not acked and what has not expired, oldest first."""
-        return (state for state in self.having("wait", agent) if self.waits(state, agent))
+        lasting = self._source.find("wait", f"{agent} ", f"{agent}!")
+        expiring = sorted(self._source.find(*self._expiring(agent)), key=_id)
+        states = self.each(heapq.merge(lasting, expiring, key=_id))
+        return (state for state in states if self.waits(state, agent))
+
+    def newest(self, agent: str) -> Iterator[MessageState]:
+        """As `waiting`, newest first: costs only what is taken, and what expires."""
+        lasting = self._source.newest("wait", f"{agent} ", f"{agent}!")
+        expiring = sorted(self._source.find(*self._expiring(agent)), key=_id, reverse=True)
+        states = self.each(heapq.merge(lasting, expiring, key=_id, reverse=True))
+        return (state for state in states if self.waits(state, agent))
+
+    def count(self, agent: str) -> int:
+        """How many messages wait for an agent; those that are one by their key count each."""
+        lasting = self._source.count("wait", f"{agent} ", f"{agent}!")
+        return lasting + self._source.count(*self._expiring(agent))
+
+    def _expiring(self, agent: str) -> tuple[str, str, str]:
+        """Where the index has what waits for an agent and will expire."""
+        return "until", f"{agent} {self.now}~", f"{agent}!"
 
     def waits(self, state: MessageState, address: str) -> bool:
         """Does it wait for this address?"""
@@ -147,6 +171,7 @@ class Mail(Entities):
             "deliveries": claim and claim["n"],
             "holder": self.holder(state),
             "reason": nack and nack.get("reason"),
+            "read_by": fold.read_by(state),
         }
         row: Row = {
             "id": ids.short("msg", mail["id"]),

@@ -119,23 +119,19 @@ class Post:
             )
         return list(recipients)
 
-    def complete(
-        self, draft: Json, overrides: g.Overrides, text: str | None, paths: Iterable[str] = ()
-    ) -> Json:
-        """The draft with its recipients, text and files; what is too long for the line as blobs.
+    def complete(self, draft: Json, overrides: g.Overrides, paths: Iterable[str] = ()) -> Json:
+        """The draft with its recipients and files, its text in a blob if it is long.
 
         Raises as `addressed`, and OSError, BadData, Refused.
         """
         draft = self.addressed(draft, overrides.force)
-        store, body = self._call.journal.store, draft["body"]
-        if text is not None and len(text) <= drafts.TEXT_BYTES // 4:
-            body = body | {"text": text}
-        elif text is not None:
+        body = draft["body"]
+        if len(body.get("text", "")) > drafts.INLINE_BYTES // 4:  # of UTF-8, that may be too long
             from coord_kernel.store import overflow
 
-            body = body | overflow.text(
-                store, "text", text, drafts.TEXT_BYTES, overrides.allow_secret
-            )
+            store, most = self._call.journal.store, drafts.INLINE_BYTES
+            text = overflow.text(store, "text", body["text"], most, overrides.allow_secret)
+            body = {name: body[name] for name in body if name != "text"} | text
             _warn_of_size("the text", body.get("blob", {}).get("bytes", 0))
         attach = [self._attached(path) for path in paths]
         return draft | {"body": body | ({"attach": attach} if attach else {})}

@@ -80,7 +80,7 @@ def fenced(event: Json, nonce: str) -> str:
 
     The first line holds nothing that its author could choose, except a valid address.
     """
-    body = event.get("$body", event["body"])
+    body: Json = event.get("$body") or event["body"]
     sender = shown_address(event["actor"]["agent_id"])
     head = f"from={sender} id={event['event_id']} trust={event['$trust']}"
     subject, text, attach = body.get("subject"), body.get("text"), body.get("attach")

@@ -57,7 +57,9 @@ def whole(store: Store, stored: Json, name: str | None = "text") -> Json | None:
     Raises No if the blob is not in this store, BadData if it is damaged.
     """
     blob = stored.get("blob")
-    media = blob.get("media") if isinstance(blob, dict) else None
+    if not isinstance(blob, dict):
+        return None
+    media = blob.get("media")
     if media == TEXT and name and name not in stored:
         rest = {field: value for field, value in stored.items() if field != "blob"}
         return rest | {name: blobs.fetch(store, blob).decode("utf-8", "replace")}

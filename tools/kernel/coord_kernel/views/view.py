@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
         def get(self, entity: str) -> Any: ...
         def find(self, name: str, begin: str = "", end: str = ...) -> Iterator[tuple[str, str]]: ...
+        def newest(self, name: str, begin: str, end: str) -> Iterator[tuple[str, str]]: ...
+        def count(self, name: str, begin: str, end: str) -> int: ...
         def entities(self) -> Iterator[str]: ...
 
 
@@ -56,6 +58,10 @@ PAGE = 500
 _PAGE = """SELECT value, entity FROM secondary
            WHERE name = ? AND value < ? AND (value, entity) > (?, ?)
            ORDER BY value, entity LIMIT ?"""
+_BACK = """SELECT value, entity FROM secondary
+           WHERE name = ? AND value >= ? AND (value, entity) < (?, ?)
+           ORDER BY value DESC, entity DESC LIMIT ?"""
+_COUNT = "SELECT count(*) FROM secondary WHERE name = ? AND value >= ? AND value < ?"
 _LAST = """SELECT value, entity FROM secondary WHERE name = ?
            ORDER BY value DESC, entity DESC LIMIT 1"""
 _ENTITIES = "SELECT entity FROM state WHERE entity > ? ORDER BY entity LIMIT ?"
@@ -137,6 +143,22 @@ class View(Derived):
             if len(rows) < PAGE:
                 break
             after = page[-1]
+
+    def newest(self, name: str, begin: str, end: str) -> Iterator[tuple[str, str]]:
+        """As `find`, from the greatest value down."""
+        before = (end, "")
+        while rows := self.query(_BACK, name, begin, *before, PAGE):
+            page = sorted(set(rows), reverse=True)[:PAGE]
+            yield from (row for row in page if self._stands(name, row))
+            if len(rows) < PAGE:
+                break
+            before = page[-1]
+
+    def count(self, name: str, begin: str, end: str) -> int:
+        """How many `find` would find."""
+        if len(self._layers) > 1:
+            return sum(1 for _ in self.find(name, begin, end))
+        return sum(number for (number,) in self.query(_COUNT, name, begin, end))
 
     def last(self, name: str) -> tuple[str, str] | None:
         """The (value, entity) with the greatest value that the secondary index has under a name."""
@@ -303,6 +325,12 @@ class Snapshot:
             _, value, entity = self._secondary[at]
             yield value, entity
             at += 1
+
+    def newest(self, name: str, begin: str, end: str) -> Iterator[tuple[str, str]]:
+        return reversed(list(self.find(name, begin, end)))
+
+    def count(self, name: str, begin: str, end: str) -> int:
+        return sum(1 for _ in self.find(name, begin, end))
 
     def entities(self) -> Iterator[str]:
         return iter(sorted(self._states))
