@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ME, Shell, check_invariants, drafts, open_journal, open_store, segment
+from support import ME, Json, Shell, check_invariants, drafts, open_journal, open_store, segment
 
-from coord_envelope import SELF, BadData, ids
+from coord_envelope import SELF, BadData, ids, world
 from coord_envelope.errors import DiskFault, Refused, TryAgain
 from coord_kernel.store import disk
 from coord_kernel.streams.stream import SEGMENT
@@ -257,6 +257,27 @@ def test_a_key_with_another_content_is_bad_data(shell: Shell, change: dict[str, 
     journal.append(ME, [one])
     with pytest.raises(BadData, match="'k' was used for another"):
         journal.append(ME, [one | change])
+
+
+def test_of_times_from_now_the_first_event_with_the_key_decides(shell: Shell) -> None:
+    def draft(until: str) -> Json:
+        body = {"a": 1, "set": {"until": until}}
+        return {"type": "a.b", "idempotency_key": "k", "body": body}
+
+    journal = open_journal(shell.cwd)
+    (first,) = journal.append(ME, [draft(world.later(60_000))])
+    (again,) = journal.append(ME, [draft(world.Relative("2036-01-17T12:00:00.000Z"))])
+    assert again == first.annotated(dup=True)
+    with pytest.raises(BadData, match="used for another"):
+        journal.append(ME, [draft("2036-01-17T12:00:00.000Z")])
+    with pytest.raises(BadData, match="used for another"):
+        journal.append(ME, [{**draft(world.later(60_000)), "body": {"a": 1}}])
+
+
+def test_a_message_that_expires_in_an_hour_is_the_same_when_it_is_repeated(shell: Shell) -> None:
+    words = "msg send --to bob --force --key k --expires 1h --subject s --body b"
+    first = shell(words, COORD_NOW="2036-01-17T12:00:00Z").one
+    assert shell(words, COORD_NOW="2036-01-17T12:10:00Z").one == first | {"$dup": True}
 
 
 def test_a_transaction_holds_the_lock_from_its_look_ups_to_its_write(shell: Shell) -> None:
