@@ -313,13 +313,43 @@ def test_what_looks_like_a_credential_is_refused_wherever_text_is_taken(shell: S
 def test_what_another_session_holds_is_held_until_it_is_resumed(shell: Shell) -> None:
     item = new(shell)
     shell(f"wk claim {item}", COORD_SESSION="s1")
-    refused(shell, f"wk claim {item}", 1, "agent:tester", COORD_SESSION="s2")
-    refused(shell, f"wk claim {item}", 1, "agent:tester")
+    for verb in ("claim", "release", "close"):
+        line = f"wk {verb} {item}"
+        refused(shell, line, 1, "your session s1", "--resume", COORD_SESSION="s2")
     refused(shell, f"wk claim {item} --resume --as other", 1, "agent:tester")
-    assert shell(f"wk claim {item} --resume", COORD_SESSION="s2").one["body"]["gen"] == 2
-    refused(shell, f"wk release {item}", 1, "agent:tester", COORD_SESSION="s1")
+    resumed = shell(f"wk claim {item} --resume", COORD_SESSION="s2").one
+    assert (resumed["body"]["gen"], "to" in resumed) == (2, False)
+    refused(shell, f"wk release {item}", 1, "your session s2", COORD_SESSION="s1")
     assert shell(f"wk close {item}", expect=1, COORD_SESSION="s1").one["type"] == "work.commented"
     assert shell(f"wk close {item}", COORD_SESSION="s2").one["type"] == "work.closed"
+
+
+def test_an_agent_without_a_session_is_the_holder_in_any_of_its_sessions(shell: Shell) -> None:
+    for first, then in (("", "s1"), ("s1", "")):
+        for verb in ("claim", "release", "close"):
+            item = new(shell)
+            claim = shell(f"wk claim {item}", COORD_SESSION=first).one
+            event = shell(f"wk {verb} {item}", COORD_SESSION=then).one
+            assert claim["event_id"] in (event["event_id"], event["body"].get("claim"))
+    item = new(shell)
+    shell(f"wk claim {item}", COORD_SESSION="s1")
+    operation = json.dumps({"op": "close", "id": item})
+    done = shell("wk apply", operation, expect=1, COORD_SESSION="s2")
+    assert "held by your session s1" in done.err
+    shell("wk apply", operation)
+
+
+def test_what_is_assigned_to_another_is_not_claimed_by_the_way(shell: Shell) -> None:
+    item = new(shell, "hers", "--assignee ada")
+    assert shell("wk ready").one["assignee"] == "agent:ada"
+    refused(shell, "wk ready --claim", 1, "not assigned to another agent", "--anyone")
+    other = new(shell, "free", "-p 4")
+    assert shell("wk ready --claim -o id").out.strip() == other
+    assert shell("wk ready --claim -o id --as ada").out.strip() == item
+    shell(f"wk release {item} --as ada")
+    assert "is assigned to agent:ada" in shell(f"wk claim {item}").err
+    shell(f"wk release {item}")
+    assert shell("wk ready --claim --anyone -o id").out.strip() == item
 
 
 def test_ready_claim_takes_the_first_until_nothing_is_ready(shell: Shell) -> None:

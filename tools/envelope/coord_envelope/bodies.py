@@ -20,14 +20,16 @@ def check_body(kind: str, body: object) -> None:
     """Raise BadData if `kind` is an unknown kernel type, or this is not a body of it."""
     if kind.partition(".")[0] not in KERNEL:
         return
-    from jsonschema import Draft202012Validator
-
     definitions = _bodies()
     if kind not in definitions or "." not in kind:
         todo = f"use a namespace other than {' '.join(KERNEL)}"
         raise BadData(f"unknown kernel type {kind!r}", todo=todo)
-    schema = {"$ref": f"#/$defs/{kind}", "$defs": definitions}
-    for fault in Draft202012Validator(schema).iter_errors(body):
+    if kind not in _validators:
+        from jsonschema import Draft202012Validator
+
+        schema = {"$ref": f"#/$defs/{kind}", "$defs": definitions}
+        _validators[kind] = Draft202012Validator(schema)  # each resolves its references once
+    for fault in _validators[kind].iter_errors(body):
         place = ".".join(map(str, ("body", *fault.absolute_path)))
         raise BadData(f"{place}: {fault.message[:200]}", todo=f"see {kind} in spec/types.md")
 
@@ -47,3 +49,4 @@ def _bodies() -> dict[str, Any]:
 
 
 _read: dict[str, Any] = {}
+_validators: dict[str, Any] = {}

@@ -1,28 +1,43 @@
-"""Many changes at once: operations as JSON lines, one lock, one write. Pure, given the items.
+"""Many changes at once: operations as JSON lines, and what each makes of those after it.
 
     {"op":"new", "as":"$parser", "title":"Write the parser"}
     {"op":"dep", "id":"$parser", "to":"wk-k3f9x2ab"}
 
 Operations after the one with `as` may use its name wherever an id is.
+
+    1. Each operation is checked by itself, bodies included, without the lock (`prepared`).
+    2. So many at a time are written in one transaction, all that are valid or none: other writers
+       wait for no more than that.
+    3. Under the lock ids are looked up, and what an operation must find: open, not held by another.
+    4. Whether dependencies close a cycle is asked once for all of a transaction. Only if one does,
+       nothing is written, and it begins again and asks for each operation.
 """
 
 from __future__ import annotations
 
-from coord_envelope import BadData, No
-from coord_envelope.bodies import check_body
+from coord_envelope import BadData, Fault, No
+from coord_envelope.platform import contextmanager
+from coord_kernel.cli import stdin
+from coord_kernel.cli.call import attempted
+from coord_kernel.journal.keys import keyed
 from coord_kernel.rules import claims
 from coord_wk import draft as drafts
 from coord_wk import fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_kernel.rules.claims import Owner
+    from coord_kernel.cli.call import Call
+    from coord_kernel.journal.transaction import Transaction
     from coord_wk.items import Items
+    from coord_wk.work import Work
+
+    Prepared = Json | Fault
+    Resolve = Callable[[str], str]
 
 OPERATIONS = {
     "new": (*drafts.NEW, "as"),
@@ -34,60 +49,226 @@ OPERATIONS = {
 }
 """The fields of each operation, besides op and idempotency_key."""
 VERBS = {"comment": "commented", "close": "closed", "reopen": "reopened"}
+AT_ONCE, FEW = 5_000, 1_000
+"""Operations to a transaction: of a plan, and of items that have nothing to do with each other."""
+PLAIN = frozenset(("title", "desc", "kind", "priority", "labels", "hold", "parent", "deps"))
+"""Fields of a new item that are checked without the schema."""
+_ANY = "0" * 26
+
+
+class Changes:
+    """The operations of one command."""
+
+    def __init__(
+        self, call: Call, work: Work, allow_missing: bool = False, at_once: int = AT_ONCE
+    ) -> None:
+        self._call, self._work, self._at_once = call, work, at_once
+        self._allow_missing = allow_missing
+        self._names: dict[str, str] = {}
+
+    def make(self, lines: Sequence[stdin.Line], fixed: Json) -> None:
+        """Do the operations on these lines, and print. `fixed` are fields of all of them."""
+        for part in _parts(lines, self._at_once):
+            operations = [_operation(raw, fixed) for _, raw in part]
+            answers = self._written(operations)
+            self._call.tell_each(
+                zip((f"line {number}" for number, _ in part), answers, strict=True)
+            )
+
+    def _written(self, operations: list[Prepared]) -> list[Event | Fault]:
+        good = [operation for operation in operations if not isinstance(operation, Fault)]
+        if keyed(good):
+            self._call.journal.index.refresh()  # a long way to go is gone before the lock is taken
+        if not good:
+            return [fault for fault in operations if isinstance(fault, Fault)]
+        linked = any(map(_needs_items, good))
+        for each in (False, True) if linked else (True,):
+            names = dict(self._names)
+            try:
+                with self._call.printing_accepted(), self._transaction(linked) as (t, items):
+                    batch = Batch(items, self._work, names, self._allow_missing)
+                    batch.each = each
+                    answers = [attempted(t, operation, batch.add) for operation in operations]
+                    if not each and batch.cyclic():
+                        raise _CyclicError
+            except _CyclicError:
+                continue
+            break
+        self._names = names
+        return answers
+
+    @contextmanager
+    def _transaction(self, linked: bool) -> Iterator[tuple[Transaction, Items | None]]:
+        if linked:
+            with self._work.transaction() as both:
+                yield both
+        else:
+            with self._work.adding() as t:
+                yield t, None
+
+
+class _CyclicError(Exception):
+    """Some of the dependencies of a transaction would close a cycle."""
+
+
+def _parts(lines: Sequence[stdin.Line], size: int) -> list[Sequence[stdin.Line]]:
+    return [lines[at : at + size] for at in range(0, len(lines), size)]
+
+
+def _operation(raw: bytes, fixed: Json) -> Prepared:
+    try:
+        return prepared(stdin.record(raw) | fixed)
+    except Fault as fault:
+        return fault
+
+
+def _needs_items(operation: Json) -> bool:
+    """Does it concern items that are there, or may be?"""
+    return operation["op"] != "new" or "parent" in operation or "deps" in operation
+
+
+def prepared(operation: Json) -> Json:
+    """The operation, checked as far as that is possible without items. Raises BadData, Usage."""
+    kind = operation.get("op")
+    if not isinstance(kind, str) or kind not in OPERATIONS:
+        raise BadData(f"unknown op {kind!r}", todo=f"valid ops: {' '.join(OPERATIONS)}")
+    for name in operation:
+        if name not in (*OPERATIONS[kind], "op", "idempotency_key"):
+            todo = f"valid fields: {', '.join(OPERATIONS[kind])}"
+            raise BadData(f"unknown field {name!r}", todo=todo)
+    if kind == "new":
+        named = operation.get("as")
+        if named is not None and (not isinstance(named, str) or not named.startswith("$")):
+            raise BadData(f"not a valid name in as: {named!r}", todo="begin it with $")
+        verb, body = "created", _created(operation, lambda _: _ANY)["body"]
+    else:
+        _text(operation, "id")
+        verb, body = _body(kind, operation, lambda _: _ANY)
+    if kind == "update" or (kind == "new" and not _plain(body)):
+        from coord_envelope.bodies import check_body  # jsonschema, 90 ms
+
+        check_body(f"work.{verb}", body)
+    return operation
+
+
+def _plain(body: Json) -> bool:
+    """Is everything in the body of a new item checked already?"""
+    lists = all(isinstance(body.get(name, []), list) for name in ("labels", "deps"))
+    return lists and body.keys() <= PLAIN
+
+
+def _created(operation: Json, resolve: Resolve) -> Json:
+    words = {field: value for field, value in operation.items() if field not in ("op", "as")}
+    return drafts.created(_linked(words, resolve))
+
+
+def _body(kind: str, operation: Json, resolve: Resolve) -> tuple[str, Json]:
+    names = OPERATIONS[kind][1:]
+    body = {name: operation[name] for name in names if operation.get(name) is not None}
+    if kind == "dep":
+        dep = {"rel": body.get("rel", "blocked_by"), "to": body.get("to")}
+        return "updated", {"add": _linked({"deps": [dep]}, resolve)}
+    if kind in ("update", "comment") and not body:
+        raise BadData(f"{kind} without {' or '.join(names)}")
+    if kind == "update":
+        return "updated", {name: _linked(part, resolve) for name, part in body.items()}
+    if kind == "close":
+        body = {"resolution": "done", **body}
+    drafts.check(body)
+    return VERBS[kind], body
+
+
+def _linked(words: Any, resolve: Resolve) -> Any:
+    """The same with full ids for short ids and names, in `parent` and `deps`."""
+    if not isinstance(words, dict):
+        return words
+    linked = dict(words)
+    if linked.get("parent") is not None:
+        linked["parent"] = resolve(_text(linked, "parent"))
+    if isinstance(linked.get("deps"), list):
+        linked["deps"] = [_dep(dep, resolve) for dep in linked["deps"]]
+    return linked
+
+
+def _dep(dep: object, resolve: Resolve) -> Json:
+    if not isinstance(dep, dict) or dep.get("rel") not in drafts.RELATIONS:
+        todo = f"valid values of rel: {' '.join(drafts.RELATIONS)}"
+        raise BadData("not a dependency: {rel, to}", todo=todo)
+    return {"rel": dep["rel"], "to": resolve(_text(dep, "to"))}
+
+
+def _text(words: Json, name: str) -> str:
+    text = words.get(name)
+    if not isinstance(text, str):
+        raise BadData(f"{name} is missing or not an id")
+    return text
 
 
 class Batch:
-    """Turns operations into drafts, each with the effects of the operations before it.
+    """Adds prepared operations to a transaction, each with the effects of those before it."""
 
-    For each operation: `draft`, then append the draft in the transaction under whose lock the items
-    were looked at, then `record` the event. A draft that is not recorded has no effect.
-    """
+    each = True
+    """Is each operation asked whether it closes a cycle?"""
 
-    def __init__(self, items: Items, mine: Callable[[Owner], bool]) -> None:
-        """`mine`: is a claim this session's?"""
-        self._items, self._mine = items, mine
-        self._names: dict[str, str] = {}
+    def __init__(
+        self, items: Items | None, work: Work, names: dict[str, str], allow_missing: bool
+    ) -> None:
+        """`items`: None if no operation needs them; `names` come from earlier transactions."""
+        self._items, self._work, self._names = items, work, names
+        self._allow_missing = allow_missing
         self._closed: dict[str, bool] = {}
         self._heads: dict[str, list[str]] = {}
 
-    def draft(self, operation: Json) -> Json:
-        """The draft of an operation. Raises BadData, No, Usage."""
-        kind = operation.get("op")
-        if not isinstance(kind, str) or kind not in OPERATIONS:
-            raise BadData(f"unknown op {kind!r}", todo=f"valid ops: {' '.join(OPERATIONS)}")
-        for name in operation:
-            if name not in (*OPERATIONS[kind], "op", "idempotency_key"):
-                todo = f"valid fields: {', '.join(OPERATIONS[kind])}"
-                raise BadData(f"unknown field {name!r}", todo=todo)
-        draft = self._new(operation) if kind == "new" else self._change(kind, operation)
-        check_body(draft["type"], draft["body"])
-        self._items.refuse_cycle(draft["refs"]["work_id"], *drafts.waits(draft["body"]))
-        if "idempotency_key" in operation:
-            draft["idempotency_key"] = operation["idempotency_key"]
-        return draft
+    def add(self, t: Transaction, operation: Json) -> Event:
+        """The event of an operation; of one that changes nothing, the event that made it so.
 
-    def record(self, operation: Json, event: Event) -> None:
-        """Give the operations after this one the effects of its event."""
-        item = event["refs"]["work_id"]
+        Raises BadData, No, Usage: the operation has no effect then.
+        """
+        kind, key = operation["op"], operation.get("idempotency_key")
+        draft = self._new(operation) if kind == "new" else self._change(kind, operation)
+        item, added = draft["refs"]["work_id"], drafts.waits(draft["body"])
+        if kind in ("update", "dep") and key is None and item not in self._heads and self._items:
+            standing = fold.standing(self._items.known(item), draft["body"])
+            if standing and (event := self._work.event(standing)):
+                return t.repeat(event)
+        if self._items and self.each:
+            self._items.refuse_cycle(item, *added)
+        if key is not None:
+            draft["idempotency_key"] = key
+        event = t.add(draft)
+        self._record(operation, event)
+        return event
+
+    def cyclic(self) -> bool:
+        """Does a cycle close with the operations so far?"""
+        return self._items is not None and self._items.supposed_cycle()
+
+    def _record(self, operation: Json, event: Event) -> None:
+        item, born = event["refs"]["work_id"], operation["op"] == "new" and "$dup" not in event
         self._heads[item] = [event.id]
-        self._items.suppose(item, *drafts.waits(event["body"]))
+        if self._items and "$dup" not in event:
+            self._items.suppose(item, *drafts.waits(event["body"]), born=born)
         if operation.get("as"):
             self._names[operation["as"]] = item
         if operation["op"] in ("new", "close", "reopen"):
             self._closed[item] = operation["op"] == "close"
 
     def _new(self, operation: Json) -> Json:
-        name = operation.get("as")
-        if name is not None and (not isinstance(name, str) or not name.startswith("$")):
-            raise BadData(f"not a valid name in as: {name!r}", todo="begin it with $")
+        name: str | None = operation.get("as")
         if name in self._names:
             raise BadData(f"{name} is the name of an earlier operation", todo="use another name")
-        words = {field: value for field, value in operation.items() if field not in ("op", "as")}
-        return drafts.created(self._linked(words))
+        return _created(operation, self._resolve)
 
     def _change(self, kind: str, operation: Json) -> Json:
-        item = self._id(operation, "id")
-        verb, body = self._body(kind, item, operation)
+        assert self._items is not None
+        item = self._resolve(operation["id"])
+        verb, body = _body(kind, operation, self._resolve)
+        if kind in ("update", "close") and self._is_closed(item):
+            raise No(f"{item} is closed", todo="reopen it first", code="closed")
+        if kind == "reopen" and not self._is_closed(item):
+            raise No(f"{item} is not closed", code="wrong_state")
+        if kind == "close":
+            body |= self._own_claim(item)
         return {
             "type": f"work.{verb}",
             "refs": {"work_id": item},
@@ -95,59 +276,25 @@ class Batch:
             "body": body,
         }
 
-    def _body(self, kind: str, item: str, operation: Json) -> tuple[str, Json]:
-        names = OPERATIONS[kind][1:]
-        body = {name: operation[name] for name in names if operation.get(name) is not None}
-        if kind == "dep":
-            dep = {"rel": body.get("rel", "blocked_by"), "to": body.get("to")}
-            return "updated", {"add": self._linked({"deps": [dep]})}
-        if kind in ("update", "comment") and not body:
-            raise BadData(f"{kind} without {' or '.join(names)}")
-        if kind in ("update", "close") and self._is_closed(item):
-            raise No(f"{item} is closed", todo="reopen it first")
-        if kind == "update":
-            return "updated", {name: self._linked(part) for name, part in body.items()}
-        if kind == "close":
-            body = {"resolution": "done", **body, **self._own_claim(item)}
-        if kind == "reopen" and not self._is_closed(item):
-            raise No(f"{item} is not closed")
-        drafts.check(body)
-        return VERBS[kind], body
-
     def _is_closed(self, item: str) -> bool:
         if item in self._closed:
             return self._closed[item]
+        assert self._items is not None
         return bool(fold.value(self._items.known(item), "closed"))
 
     def _own_claim(self, item: str) -> Json:
+        assert self._items is not None
         holder = None if item in self._closed else claims.owner(self._items.known(item))
-        if holder and not self._mine(holder):
-            raise No(f"{item} is held by {holder['agent']}")
+        if holder and not self._work.mine(holder):
+            refusal = self._work.refusal(holder)
+            refusal.what = f"{item} {refusal.what}"
+            raise refusal
         return {"claim": holder["id"]} if holder else {}
 
-    def _linked(self, words: Any) -> Any:
-        """The same with full ids for short ids and names, in `parent` and `deps`."""
-        if not isinstance(words, dict):
-            return words
-        linked = dict(words)
-        if linked.get("parent") is not None:
-            linked["parent"] = self._id(linked, "parent")
-        if isinstance(linked.get("deps"), list):
-            linked["deps"] = [self._dep(dep) for dep in linked["deps"]]
-        return linked
-
-    def _dep(self, dep: object) -> Json:
-        if not isinstance(dep, dict) or dep.get("rel") not in drafts.RELATIONS:
-            todo = f"valid values of rel: {' '.join(drafts.RELATIONS)}"
-            raise BadData("not a dependency: {rel, to}", todo=todo)
-        return {"rel": dep["rel"], "to": self._id(dep, "to")}
-
-    def _id(self, operation: Json, name: str) -> str:
-        text = operation.get(name)
-        if not isinstance(text, str):
-            raise BadData(f"{name} is missing or not an id")
+    def _resolve(self, text: str) -> str:
+        assert self._items is not None
         if not text.startswith("$"):
-            return self._items.resolve(text)
+            return self._items.resolve(text, self._allow_missing)
         if text not in self._names:
-            raise BadData(f"{name}: no earlier operation has the name {text}")
+            raise BadData(f"no earlier operation has the name {text}")
         return self._names[text]

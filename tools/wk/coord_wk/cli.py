@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope import SELF, Fault, Filter, No, Usage
-from coord_kernel.cli import process, stdin, values
-from coord_kernel.cli.call import attempted
+from coord_envelope import SELF, Filter, No, Usage
+from coord_kernel.cli import process, values
 from coord_wk import draft, fold
 from coord_wk import groups as g
-from coord_wk.change import artifact, claim, close, comment, dep, release, reopen, update
+from coord_wk.change import artifact, comment, dep, reopen, update
+from coord_wk.claim import claim, close, release
 from coord_wk.items import conflicts
-from coord_wk.transfer import export, import_
+from coord_wk.transfer import export, import_, imported
 from coord_wk.work import WORK, Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
-    from coord_kernel.journal.transaction import Transaction
     from coord_wk import options as o
     from coord_wk.confirm import Confirm
     from coord_wk.items import Detail, Items, Row
@@ -41,10 +40,13 @@ def new(
     """
     work = Work(call, allow_secret)
     if title in (None, "-"):
-        if fields.given() or making.given():
+        if fields.given() or making.key is not None or making.blocked_by:
             raise Usage("options for one item, but no TITLE", todo="leave them out, or add a TITLE")
+        from coord_wk.apply import FEW, Changes
+
+        changes = Changes(call, work, making.allow_missing, FEW)
         for batch in call.lines(asked=title == "-"):
-            _apply(call, work, batch, {"op": "new"})
+            changes.make(batch, {"op": "new"})
         return
     words: Json = {
         "title": title,
@@ -61,7 +63,8 @@ def new(
         return
     with work.transaction() as (t, items):
         words["deps"] = [
-            {"rel": "blocked_by", "to": items.resolve(text)} for text in making.blocked_by or ()
+            {"rel": "blocked_by", "to": items.resolve(text, making.allow_missing)}
+            for text in making.blocked_by or ()
         ] or None
         words["parent"] = None if fields.parent is None else items.resolve(fields.parent)
         created = draft.created(words)
@@ -79,15 +82,10 @@ def ls(call: Call, selection: g.Selection, listing: g.Listing) -> None:
 
     Open ones; with --all, or a --status that is closed, closed ones, too, oldest first.
     """
-    kinds = [selection.kind] if selection.kind else []
-    for name, words, valid in (
-        ("status", selection.status or (), draft.STATUSES),
-        ("kind", kinds, draft.KINDS),
-    ):
-        for word in words:
-            if word not in valid:
-                todo = f"valid values: {' '.join(valid)}"
-                raise Usage(f"--{name}: not a valid {name}: {word}", todo=todo)
+    for word in selection.status or ():
+        if word not in draft.STATUSES:
+            todo = f"valid values: {' '.join(draft.STATUSES)}"
+            raise Usage(f"--status: not a valid status: {word}", todo=todo)
     assignee, statuses = _assignee(selection.assignee), set(selection.status or draft.STATUSES)
     items = Work(call).items(listing.at)
     closed = selection.all_ or (selection.status and statuses & set(draft.RESOLUTIONS))
@@ -95,7 +93,6 @@ def ls(call: Call, selection: g.Selection, listing: g.Listing) -> None:
         row
         for row in map(items.row, items.everything() if closed else items.ranked("open"))
         if row["status"] in statuses
-        and (not selection.kind or row["kind"] == selection.kind)
         and (not assignee or row.get("assignee") == assignee)
         and (not selection.conflicts or conflicts(items.known(row["work_id"])))
     )
@@ -104,40 +101,58 @@ def ls(call: Call, selection: g.Selection, listing: g.Listing) -> None:
 
 def _listed(rows: Iterator[Row], listing: g.Listing) -> Iterator[Row]:
     labels = set(listing.label or ())
-    return islice((row for row in rows if labels <= set(row.get("labels", ()))), listing.lines)
+    wanted = (
+        row
+        for row in rows
+        if labels <= set(row.get("labels", ())) and _of_kind(row["kind"], listing)
+    )
+    return islice(wanted, listing.lines)
+
+
+def _of_kind(kind: str, listing: g.Listing, leave_out: Sequence[str] = ()) -> bool:
+    """Is this kind asked for? `leave_out` are those that must be asked for by name."""
+    asked = kind in listing.kind if listing.kind else kind not in leave_out
+    return asked and kind not in (listing.not_kind or ())
 
 
 def ready(
     call: Call,
     listing: g.Listing,
     strength: g.Strength,
-    claim: o.Claim = False,
+    first: g.First,
     explain: o.Explain = False,
 ) -> None:
     """List the ready work items, the most urgent first.
 
-    With --claim: claim the first, under one lock; exit 1 if there is none. With --explain: list the
-    open items that are not ready, and why.
+    Not those of a kind that is no work, such as message, unless --kind names it. With --claim:
+    claim the first that is not assigned to another agent, under one lock; exit 1 if there is none.
+    With --explain: list the open items that are not ready, and why.
     """
-    if claim and (explain or listing.lines is not None or listing.at is not None):
+    if first.claim and (explain or listing.lines is not None or listing.at is not None):
         raise Usage(
             "--claim takes the first that is ready now", todo="leave out --explain, -n and --at"
         )
-    if not claim and (strength.require or strength.no_sync):
-        raise Usage("--require and --no-sync need --claim")
+    if not first.claim and (strength.require or strength.no_sync or first.anyone):
+        raise Usage("--require, --no-sync and --anyone need --claim")
     work = Work(call)
-    if claim:
+    if first.claim:
         from coord_wk.confirm import Confirm
 
         confirm = Confirm(call, work, strength)
-        call.put([_claim_first(work, set(listing.label or ()), confirm)])
+        for_me = None if first.anyone else call.actor()["agent_id"]
+        call.put([_claim_first(work, listing, confirm, for_me)])
         return
     items = work.items(listing.at)
-    call.put(_listed(_waiting(items) if explain else map(items.row, _ready(items)), listing))
+    rows = _waiting(items) if explain else map(items.row, _ready(items, listing))
+    call.put(_listed(rows, listing))
 
 
-def _ready(items: Items) -> Iterator[str]:
-    return (item for item in items.ranked("free") if items.status(item) == "ready")
+def _ready(items: Items, listing: g.Listing) -> Iterator[str]:
+    return (
+        item
+        for item in items.ranked("free")
+        if _of_kind(items.kind(item), listing, draft.NO_WORK) and items.status(item) == "ready"
+    )
 
 
 def _waiting(items: Items) -> Iterator[Row]:
@@ -145,31 +160,46 @@ def _waiting(items: Items) -> Iterator[Row]:
         item = row["work_id"]
         if row["status"] == "blocked":
             row["blockers"] = items.blockers(item)
+            if unknown := items.unknown(item):
+                row["unknown_here"] = unknown
         if row["status"] == "held":
-            row["held_by"] = list(filter(items.holds, (item, *items.ancestors(item))))
-        if row["status"] != "ready":
+            row["held_by"] = items.held_by(item)
+        if row["kind"] in draft.NO_WORK:
+            row["no_work"] = True
+        if row["status"] != "ready" or "no_work" in row:
             yield row
 
 
-def _claim_first(work: Work, labels: set[str], confirm: Confirm) -> Event:
-    """The claim on the first ready item that no other store turns out to hold."""
+def _claim_first(work: Work, listing: g.Listing, confirm: Confirm, me: str | None) -> Event:
+    """The claim on the first ready item that no other store turns out to hold.
+
+    Not on one that is assigned to another agent than `me`, if that is given.
+    """
+    labels = set(listing.label or ())
     while True:
         with work.transaction() as (t, items):
-            item = next(
-                (
-                    item
-                    for item in _ready(items)
-                    if labels <= fold.present(items.known(item), "labels").keys()
-                ),
-                None,
-            )
-            if item is None:
-                raise No("nothing is ready")
-            claim = t.add(draft.claimed(item, items.known(item), steal=False, reason=None))
+            others = 0
+            for item in _ready(items, listing):
+                state = items.known(item)
+                if not labels <= fold.present(state, "labels").keys():
+                    continue
+                if me is None or fold.text(state, "assignee") in (None, me):
+                    break
+                others += 1
+            else:
+                raise _nothing_ready(others)
+            claim = t.add(draft.claimed(item, state))
         try:
             return confirm.settle(claim, item)
         except No:
             continue  # conceded: the item is not ready any more
+
+
+def _nothing_ready(others: int) -> No:
+    if not others:
+        return No("nothing is ready", code="empty")
+    what = f"nothing is ready that is not assigned to another agent ({others} are)"
+    return No(what, todo="--anyone takes what is assigned to others", code="empty")
 
 
 def show(call: Call, ids: o.Ids = None, at: o.At = None) -> None:
@@ -182,7 +212,11 @@ def show(call: Call, ids: o.Ids = None, at: o.At = None) -> None:
 
     def shown(text: str) -> list[Detail]:
         items = past or work.items()  # looked at again for each: a line may come later
-        return [items.detail(items.resolve(text))]
+        item = items.resolve(text)
+        detail = work.leveled(items.detail(item))
+        if origin := imported(call, items, item):
+            detail["imported"] = origin
+        return [detail]
 
     call.each(ids, WORK, shown)
 
@@ -221,39 +255,19 @@ def status(call: Call, at: o.At = None) -> None:
     call.put([counts])
 
 
-def apply(call: Call, allow_secret: o.AllowSecret = False) -> None:
+def apply(
+    call: Call, allow_missing: o.AllowMissing = False, allow_secret: o.AllowSecret = False
+) -> None:
     """Make many changes at once, from JSON lines.
 
     {"op": "new", "as": "$a", "title": …}, then $a in place of an id in {"op": "dep", "id": "$a",
-    "to": …}, and in update, comment, close, reopen. One lock, one write; errors are reported by
-    line, and the other lines are done.
+    "to": …}, and in update, comment, close, reopen. All are written at once, of very many 5,000 at
+    a time; errors are reported by line, and the other lines are done.
     """
+    from coord_wk.apply import Changes
+
     lines = [line for batch in call.lines() for line in batch]
-    _apply(call, Work(call, allow_secret), lines, {})
-
-
-def _apply(call: Call, work: Work, lines: list[stdin.Line], fixed: Json) -> None:
-    """Do the operations on these lines. `fixed` are fields of all of them."""
-    from coord_wk.apply import Batch
-
-    operations = [_operation(raw, fixed) for _, raw in lines]
-    with call.printing_accepted(), work.transaction() as (t, items):
-        batch = Batch(items, work.mine)
-
-        def add(t: Transaction, operation: Json) -> Event:
-            event = t.add(batch.draft(operation))
-            batch.record(operation, event)
-            return event
-
-        answers = [attempted(t, operation, add) for operation in operations]
-    call.tell_each(zip((f"line {number}" for number, _ in lines), answers, strict=True))
-
-
-def _operation(raw: bytes, fixed: Json) -> Json | Fault:
-    try:
-        return stdin.record(raw) | fixed
-    except Fault as fault:
-        return fault
+    Changes(call, Work(call, allow_secret), allow_missing).make(lines, {})
 
 
 def watch(call: Call) -> None:

@@ -34,7 +34,7 @@ class Confirm:
         """The claim with its `$level` and `$token`.
 
         Raises No if another claim holds the item, and Unreachable if the claim is weaker than
-        required: it is released then.
+        required: a new one is released then.
         """
         if locate.remote(self._call.journal.store) is None and not self._required:
             return claim.annotated(level="local", token=claim["body"].get("gen"))
@@ -44,8 +44,8 @@ class Confirm:
             state = self._state(claim)
         holder = claims.owner(state)
         if holder is None or holder["id"] != claim.id:
-            what = f"is held by {holder['agent'] if holder else 'nobody any more'}"
-            raise No(what, where=where)
+            what = f"is held by {self._work.named(holder) if holder else 'nobody any more'}"
+            raise No(what, where=where, code="held")
         level = "tentative" if holder["n"] is None else "confirmed"
         return claim.annotated(level=level, token=holder["n"])
 
@@ -58,8 +58,11 @@ class Confirm:
         if verdict.level != "tentative":
             return
         if not self._required:
-            complaints.warn(str(verdict.why))
+            what = f"claimed, tentatively: the remote is not reachable: {verdict.why}"
+            complaints.warn(f"{where}: {what}")
             return
+        if "$dup" in claim:  # it was held before: it still is
+            raise Unreachable(f"is not confirmed: {verdict.why}", where=where)
         with self._work.transaction() as (t, items):
             item = claim["refs"]["work_id"]
             t.add(draft.given_back(item, items.known(item), claim.id))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from coord_wk.fold import State
 
-NO_WORK = ("message", "agent", "role", "molecule", "event", "gate", "question", "memory")
+NO_WORK = ("message", "agent", "role", "rig", "molecule", "event", "gate", "question", "memory")
 """Kinds of items that `ready` does not offer."""
 RELATIONS = ("blocked_by", "discovered_from", "relates_to", "duplicate_of", "supersedes")
 RESOLUTIONS = fold.RESOLUTIONS
@@ -64,12 +64,25 @@ def change(verb: str, item: str, state: State, body: Json) -> Json:
     }
 
 
-def claimed(item: str, state: State, steal: bool, reason: str | None) -> Json:
-    """A claim, whose token is the next generation."""
+def claimed(
+    item: str,
+    state: State,
+    steal: bool = False,
+    reason: str | None = None,
+    behalf: Json | None = None,
+) -> Json:
+    """A claim, whose token is the next generation; `behalf`: the actor that has it."""
     body: Json = {"gen": claims.next_gen(state)}
     if steal:
         body |= {"steal": True, "reason": reason}
+    if behalf:
+        body["for"] = behalf
     return change("claimed", item, state, body)
+
+
+def told(draft: Json, agent: str, actor: Json) -> Json:
+    """The draft as mail to the agent whose claim it ends, unless that is the one who acts."""
+    return draft if agent == actor["agent_id"] else draft | {"to": [agent]}
 
 
 def given_back(

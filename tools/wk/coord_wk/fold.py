@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from coord_envelope import codec
 from coord_kernel.rules import causality, claims
 from coord_kernel.rules.causality import precedes
 from coord_kernel.rules.claims import owner
@@ -72,7 +73,7 @@ TEXTS = ("title", "desc", "kind", "parent", "assignee", "hold", "defer_until")
 REGISTERS = (*TEXTS, "priority")
 SETS = ("labels", "deps")
 RESOLUTIONS = ("done", "cancelled", "duplicate")
-name, version = "work", "4"
+name, version = "work", "5"
 
 
 def entities(event: Event) -> Iterable[str]:
@@ -285,6 +286,25 @@ def present(state: State, which: str) -> dict[str, str]:
         if alive:
             members[member] = min(alive)
     return members
+
+
+def standing(state: State, body: Json) -> str | None:
+    """The newest event that made what an update says hold already; None if it changes anything."""
+    events = [state["created"]["id"]] if "created" in state else []
+    for register, new in _dict(body.get("set")).items():
+        values = state["registers"].get(register, {})
+        if len(values) > 1 or not codec.same(next(iter(values.values()), None), new):
+            return None
+        events += values
+    for how in ("add", "rm"):
+        for which in SETS:
+            members = present(state, which)
+            for entry in _dict(body.get(how)).get(which, ()):
+                member = _member(which, entry)
+                if (member in members) != (how == "add"):
+                    return None
+                events += [members[member]] if member in members else []
+    return max(events, default=None)
 
 
 def indexed(state: State) -> Iterable[tuple[str, str]]:

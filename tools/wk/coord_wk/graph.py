@@ -22,28 +22,46 @@ The search, with its three stacks:
        closes a cycle: everything behind that node belongs to its component, so later roots go.
     7. A node whose edges are used up and that is the last root is the first of its component:
        it and what stands behind it on the path are settled.
+
+A node inherits what its ancestors wait on, so that in a deep tree there are very many edges:
+
+    8. The node X leads to its auxiliary node ^X, that to what X itself waits on, and to the ^P of
+       its parent P. What is reached is the same. Only within a component are the edges themselves
+       looked at.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    Edges = Callable[[str], list[tuple[str, str]]]  # of a node: (event id, node it waits on)
+    Edges = Callable[[str], list[tuple[str, str]]]  # of a node: (event id, node it leads to)
     Edge = tuple[str, str, str]  # event id, from, to
+
+AUX = "^"
+"""How the name of an auxiliary node begins; see 8."""
 
 
 class Graph:
     """A graph whose edges are asked for only where they matter, and remembered."""
 
-    def __init__(self, edges: Edges) -> None:
-        self._edges = edges
+    def __init__(self, edges: Edges, waits: Edges) -> None:
+        """`edges` also leads to and from auxiliary nodes; `waits` has all edges between others."""
+        self._edges, self._waits = edges, waits
         self._out: dict[str, list[tuple[str, str]]] = {}
         self._skipped: dict[str, frozenset[Edge]] = {}
+        self.supposed = False
+        """Is an edge without an event part of a cycle, of those components that were settled?"""
+
+    def forget(self, nodes: Iterable[str]) -> None:
+        """The edges of these nodes are others now."""
+        for node in nodes:
+            self._out.pop(node, None)
+        self._skipped.clear()
 
     def reachable(self, start: str) -> set[str]:
-        """The nodes that can be reached in one step or more."""
+        """The nodes, auxiliary ones too, that can be reached in one step or more."""
         seen, todo = set[str](), [start]
         while todo:
             for _, to in self.out(todo.pop()):
@@ -59,7 +77,7 @@ class Graph:
         return self._skipped[node]
 
     def out(self, node: str) -> list[tuple[str, str]]:
-        """The node's edges: (event id, node it waits on)."""
+        """The node's edges: (event id, node it leads to)."""
         if node not in self._out:
             self._out[node] = self._edges(node)
         return self._out[node]
@@ -89,20 +107,44 @@ class Graph:
                     roots.pop()
 
     def _settle(self, nodes: list[str]) -> None:
-        component = set(nodes)
-        edges = [
-            (event, node, to) for node in nodes for event, to in self.out(node) if to in component
-        ]
-        self._skipped |= dict.fromkeys(nodes, _closing(edges))
+        skipped = frozenset[tuple[str, str, str]]()
+        if len(nodes) > 1 or any(to == nodes[0] for _, to in self.out(nodes[0])):
+            component = {node for node in nodes if not node.startswith(AUX)}
+            edges = [
+                (event, node, to)
+                for node in component
+                for event, to in self._waits(node)
+                if to in component
+            ]
+            self.supposed = self.supposed or any(not event for event, _, _ in edges)
+            skipped = _closing(edges)
+        self._skipped |= dict.fromkeys(nodes, skipped)
 
 
 def _closing(edges: list[Edge]) -> frozenset[Edge]:
     """The edges that would close a cycle if all are taken in order."""
-    kept: dict[str, list[tuple[str, str]]] = {}
+    ahead: dict[str, list[str]] = {}
+    behind: dict[str, list[str]] = {}
     skipped = set[tuple[str, str, str]]()
     for event, node, to in sorted(edges):
-        if node == to or node in Graph(lambda each: kept.get(each, [])).reachable(to):
+        if node == to or _path(ahead, to, behind, node):
             skipped.add((event, node, to))
         else:
-            kept.setdefault(node, []).append((event, to))
+            ahead.setdefault(node, []).append(to)
+            behind.setdefault(to, []).append(node)
     return frozenset(skipped)
+
+
+def _path(ahead: dict[str, list[str]], start: str, behind: dict[str, list[str]], goal: str) -> bool:
+    """Does a path lead from start to goal? From both ends in turn: it costs the shorter search."""
+    sides, seen = ((ahead, [start]), (behind, [goal])), ({start}, {goal})
+    while True:
+        for side, (ways, todo) in enumerate(sides):
+            if not todo:
+                return False
+            for node in ways.get(todo.pop(), ()):
+                if node in seen[1 - side]:
+                    return True
+                if node not in seen[side]:
+                    seen[side].add(node)
+                    todo.append(node)

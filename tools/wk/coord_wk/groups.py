@@ -26,6 +26,7 @@ class Making(Group):
 
     blocked_by: Sequence[str] | None = None
     key: str | None = None
+    allow_missing: bool = False
 
 
 class Changes(Group):
@@ -48,6 +49,8 @@ class Listing(Group):
     """What every list of items can be narrowed by."""
 
     label: Sequence[str] | None = None
+    kind: Sequence[str] | None = None
+    not_kind: Sequence[str] | None = None
     lines: int | None = None
     at: str | None = None
 
@@ -56,18 +59,19 @@ class Selection(Group):
     """Which items `wk ls` lists."""
 
     status: Sequence[str] | None = None
-    kind: str | None = None
     assignee: str | None = None
     all_: bool = False
     conflicts: bool = False
 
 
 class Takeover(Group):
-    """How a claim of another session or agent is taken over."""
+    """From whom a claim is taken over, and for whom it is."""
 
     steal: bool = False
     resume: bool = False
     reason: str | None = None
+    for_: str | None = None
+    session: str | None = None
 
 
 class Strength(Group):
@@ -83,6 +87,22 @@ class Closing(Group):
     resolution: str | None = None
     dup_of: str | None = None
     note: str | None = None
+    require: str | None = None
+
+
+class Relation(Group):
+    """How an item depends on another."""
+
+    rel: str = "blocked_by"
+    rm: bool = False
+    allow_missing: bool = False
+
+
+class First(Group):
+    """Whether the first ready item is claimed, and whose it may be."""
+
+    claim: bool = False
+    anyone: bool = False
 
 
 class Artifact(Group):

@@ -8,14 +8,7 @@ The status of an item is not stored. It is the first of these that holds:
     4. blocked: it waits on something.
     5. ready.
 
-What it waits on, in one step (`_edges`), each edge with the event that made it:
-
-    6. A closed item waits on nothing, and nothing waits on it.
-    7. It waits on what it or an ancestor is `blocked_by`: open items, and missing ones, since the
-       events of an item may not have arrived yet.
-    8. It waits on its open children. They do not wait on it.
-    9. Edges that would close a cycle are skipped (`graph`). Commands refuse to add such an edge
-       (`refuse_cycle`); two stores that meet may still have one.
+What it waits on is in `relations`.
 
 Everywhere an item of several ids (see `Entities`) stands under its oldest. The secondary index may
 list too much of it, so what it finds is checked against the united state.
@@ -23,22 +16,22 @@ list too much of it, so what it finds is checked against the united state.
 
 from __future__ import annotations
 
-from coord_envelope import BadData, No, ids
+from coord_envelope import No, ids
 from coord_kernel.rules import claims
 from coord_kernel.views import resolve
-from coord_kernel.views.entities import Entities
 from coord_wk import fold
-from coord_wk.graph import Graph
+from coord_wk.relations import Relations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import Any, ClassVar, TypedDict
+    from collections.abc import Iterator
+    from typing import Any, TypedDict
 
     from coord_envelope.codec import Json
     from coord_kernel.rules.claims import Owner
     from coord_kernel.views.view import Source
     from coord_wk.fold import Author, Comment, Created, State
+    from coord_wk.relations import Nearest
 
     class Dependency(TypedDict):
         """How an item depends on another."""
@@ -60,7 +53,9 @@ if TYPE_CHECKING:
         parent: str
         labels: list[str]
         blockers: list[str]
+        unknown_here: list[str]
         held_by: list[str]
+        no_work: bool
 
     class Detail(Row, total=False):
         """Everything about an item."""
@@ -73,40 +68,29 @@ if TYPE_CHECKING:
         cycle: list[str]
         children: list[str]
         claim: Owner
+        level: str
+        """local, tentative or confirmed: how strong the claim is"""
         closed: Json
         conflicts: dict[str, list[object]]
         comments: list[Comment]
         artifacts: list[Json]
         created: Created
         last: Author
+        imported: Json
 
 
-class Items(Entities):
-    """The items of a source at one moment; each is looked at once."""
-
-    fold: ClassVar[Any] = fold
+class Items(Relations):
+    """The items of a source at one moment."""
 
     def __init__(self, source: Source, now_ms: int) -> None:
         super().__init__(source, now_ms)
-        self._looked: dict[str, tuple[State | None, list[str]]] = {}
-        self._graph = Graph(self._edges)
-        self._supposed_waits: dict[str, list[str]] = {}
-        self._supposed_parent: dict[str, str] = {}
+        self._holding: Nearest = {}
+        self._opened: Nearest = {}
 
-    def _look(self, entity: str) -> tuple[State | None, list[str]]:
-        if entity not in self._looked:
-            look = super()._look(entity)
-            self._looked |= dict.fromkeys((entity, *look[1]), look)
-        return self._looked[entity]
-
-    def known(self, item: str) -> State:
-        """The state of an item that exists."""
-        state, _ = self._look(item)
-        assert state is not None, item
-        return state
-
-    def resolve(self, text: str) -> str:
+    def resolve(self, text: str, allow_missing: bool = False) -> str:
         """The full id of the item that a text names. Raises No if there is none.
+
+        With `allow_missing` a full id names an item whose events may come later.
 
         In this order: a full id; a short id (`wk-…`); a foreign id; the ending of an id, of 4
         characters or more, in either case. Raises Usage if several items could be meant.
@@ -118,17 +102,11 @@ class Items(Entities):
         aliases = list(self._names(item for _, item in entries))
         matches = (endings or aliases) if text.startswith("wk-") else (aliases or endings)
         item = resolve.only(text, matches)
+        if item is None and allow_missing and ids.valid(text):
+            return text
         if item is None:
-            raise No("no such work item", where=text)
+            raise No("no such work item", where=text, code="not_found")
         return item
-
-    def _names(self, entities: Iterable[str]) -> Iterator[str]:
-        """The names of those that exist, each once."""
-        seen = set[str]()
-        for name in (self.name(entity) for entity in entities if self.state(entity)):
-            if name not in seen:
-                seen.add(name)
-                yield name
 
     def ranked(self, index: str) -> Iterator[str]:
         """Open items in a secondary index by rank: the most urgent first, then the oldest."""
@@ -146,39 +124,13 @@ class Items(Entities):
         """Every item, oldest first."""
         return self._names(self._source.entities())
 
-    def children(self, item: str) -> list[str]:
-        """The items whose parent it is, oldest first."""
-        return list(self._below("child", item))
-
-    def _below(self, index: str, item: str) -> Iterator[str]:
-        """The items in an index by parent that have this one for their parent."""
-        name, same = self.name(item), self._look(item)[1]
-        entries = (entry for each in same for entry in self._source.find(index, each, each + "\0"))
-        return (
-            part for part in self._names(part for _, part in entries) if self._parent(part) == name
-        )
-
-    def ancestors(self, item: str) -> list[str]:
-        """Its parent, the parent of that, and so on, up to a missing one or one met before."""
-        above: list[str] = []
-        parent = self._parent(item)
-        while parent and parent not in above and parent != item:
-            above.append(parent)
-            parent = self._parent(parent)
-        return above
-
-    def _parent(self, item: str) -> str | None:
-        if item in self._supposed_parent:
-            return self._supposed_parent[item]
-        state = self.state(item)
-        parent = fold.text(state, "parent") if state else None
-        return parent if parent is None else self.name(parent)
-
     def top(self, item: str) -> bool:
         """Are all its ancestors closed or missing? In a cycle of parents the oldest is the top."""
-        above = self.ancestors(item)
-        around = bool(above) and item in self.ancestors(above[-1])
-        return not any(self.is_open(parent) and (parent < item or not around) for parent in above)
+        circle = self._circle(item)
+        if circle:
+            return not any(other < item and self.is_open(other) for other in circle)
+        parent = self._parent(item)
+        return parent is None or self._nearest(self._opened, self.is_open, parent) is None
 
     def status(self, item: str) -> str:
         """The status of an item that exists; see 1. to 5. above."""
@@ -188,9 +140,17 @@ class Items(Entities):
             return str(closed["resolution"])
         if claims.owner(state):
             return "active"
-        if any(map(self.holds, (item, *self.ancestors(item)))):
+        if self._nearest(self._holding, self.holds, item):
             return "held"
-        return "blocked" if self.blockers(item) else "ready"
+        return "blocked" if self._waits_on_any(item) else "ready"
+
+    def held_by(self, item: str) -> list[str]:
+        """The item and its ancestors that are on hold or deferred."""
+        return list(self._each(self._holding, self.holds, item))
+
+    def kind(self, item: str) -> str:
+        """The kind of an item that exists."""
+        return fold.text(self.known(item), "kind") or "task"
 
     def holds(self, item: str) -> bool:
         """Is the item itself on hold, or deferred to later?"""
@@ -200,92 +160,14 @@ class Items(Entities):
         until = fold.text(state, "defer_until")
         return fold.value(state, "hold") is not None or (until is not None and until > self.now)
 
-    def is_open(self, item: str) -> bool:
-        """Does it exist, and is it not closed?"""
-        return self.state(item) is not None and not self._done(item)
+    def unknown(self, item: str) -> list[str]:
+        """What it waits on that is not known here: its events may come later."""
+        return [to for to in self.blockers(item) if self.state(to) is None]
 
-    def _done(self, item: str) -> bool:
-        state = self.state(item)
-        return state is not None and bool(fold.value(state, "closed"))
-
-    def blockers(self, item: str) -> list[str]:
-        """What it waits on; see 6. to 9. above."""
-        skipped, edges = self._graph.skipped(item), self._graph.out(item)
-        return list(dict.fromkeys(to for event, to in edges if (event, item, to) not in skipped))
-
-    def cyclic(self, item: str) -> list[str]:
-        """What it would wait on if that did not close a cycle."""
-        return sorted({to for _, src, to in self._graph.skipped(item) if src == item})
-
-    def refuse_cycle(self, item: str, waits: Sequence[str], parent: str | None) -> None:
-        """Raise BadData if a cycle closed with the item, maybe a new one, waiting on these, too.
-
-        And with this parent, if not None: the item then waits on what its new ancestors are
-        blocked by, its new parent on it, and all parts of the item wait as it does.
-        """
-        if not waits and not parent:
-            return
-        whole = self._whole(item)
-        above = [parent, *self.ancestors(parent)] if parent else []
-        inherited = [to for ancestor in above for _, to in self._blocked_by(ancestor)]
-        if parent and (item in above or self._leads(item, {parent})):
-            raise BadData(f"would create a dependency cycle with {parent}")
-        for goal in (*waits, *inherited):
-            if self._leads(goal, whole | {*above[:1]} if goal in waits else whole):
-                raise BadData(f"would create a dependency cycle with {goal}")
-
-    def suppose(self, item: str, waits: Sequence[str], parent: str | None) -> None:
-        """From here on take the item, maybe a new one, to wait on these and to have this parent."""
-        self._supposed_waits.setdefault(item, []).extend(waits)
-        if parent:
-            self._supposed_parent[item] = parent
-        self._graph = Graph(self._edges)
-
-    def _leads(self, start: str, goals: set[str]) -> bool:
-        return start in goals or not goals.isdisjoint(self._graph.reachable(start))
-
-    def _whole(self, item: str) -> set[str]:
-        """It and its open parts, their parts, and so on: what it waits on, they all wait on."""
-        whole, todo = {item}, [item]
-        while todo:
-            parts = [part for part, _ in self._parts(todo.pop()) if part not in whole]
-            whole.update(parts)
-            todo += parts
-        return whole
-
-    def _edges(self, item: str) -> list[tuple[str, str]]:
-        """What it waits on in one step: (the event that made it so, the other item)."""
-        if self._done(item):
-            return []
-        waits = [edge for each in (item, *self.ancestors(item)) for edge in self._blocked_by(each)]
-        return waits + [(event, part) for part, event in self._parts(item)]
-
-    def _blocked_by(self, item: str) -> list[tuple[str, str]]:
-        waits = [
-            (event, to) for (rel, to), event in self._deps(item).items() if rel == "blocked_by"
-        ]
-        waits += [("", to) for to in self._supposed_waits.get(item, ())]
-        return [(event, to) for event, to in waits if not self._done(to)]
-
-    def _deps(self, item: str) -> dict[tuple[str, str], str]:
-        """(relation, the other item) → the event that made it so."""
-        deps: dict[tuple[str, str], str] = {}
-        state = self.state(item)
-        for member, event in fold.present(state, "deps").items() if state else ():
-            rel, _, to = member.partition(" ")
-            dep = (rel, self.name(to))
-            deps[dep] = min(event, deps.get(dep, event))
-        return deps
-
-    def _parts(self, item: str) -> list[tuple[str, str]]:
-        """Its open children, oldest first, each with the event that made it one."""
-        moved = self._supposed_parent
-        parts = [
-            (part, max(self.known(part)["registers"]["parent"]))
-            for part in self._below("part", item)
-            if part not in moved and self.is_open(part)
-        ]
-        return parts + [(part, "") for part, parent in moved.items() if parent == item]
+    def named_blockers(self, item: str) -> list[str]:
+        """What it waits on, for a message."""
+        unknown = self.unknown(item)
+        return [f"{to} (unknown here)" if to in unknown else to for to in self.blockers(item)]
 
     def row(self, item: str) -> Row:
         """The item in one line."""
@@ -296,7 +178,7 @@ class Items(Entities):
             "work_id": item,
             "status": self.status(item),
             "priority": fold.priority(state),
-            "kind": fold.text(state, "kind") or "task",
+            "kind": self.kind(item),
             "title": fold.text(state, "title") or "(no title)",
             "owner": holder["agent"] if holder else "",
             "assignee": fold.text(state, "assignee") or "",
@@ -315,10 +197,11 @@ class Items(Entities):
             "fields": {
                 register[7:]: fold.value(state, register)
                 for register in state["registers"]
-                if register.startswith("fields.")
+                if register.startswith("fields.") and fold.value(state, register) is not None
             },
             "deps": [{"rel": rel, "to": to} for rel, to in self._deps(item)],
             "blockers": self.blockers(item) if self.status(item) == "blocked" else [],
+            "unknown_here": self.unknown(item) if self.status(item) == "blocked" else [],
             "cycle": self.cyclic(item),
             "children": self.children(item),
             "claim": claims.owner(state),

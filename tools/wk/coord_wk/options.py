@@ -20,10 +20,11 @@ MaybeId = Annotated[
     _Text, typer.Argument(metavar="[ID]", help="A work id; without it, all without a parent.")
 ]
 Comment = Annotated[str, typer.Argument(metavar="TEXT|@FILE|-", help="The comment.")]
-Rel = Annotated[str, typer.Option("--rel", metavar="REL", help="The relation (blocked_by).")]
-Rm = Annotated[bool, typer.Option("--rm", help="Remove the dependency.")]
 At = Annotated[_Text, typer.Option("--at", metavar="TIME", help="Show the state at TIME.")]
-Claim = Annotated[bool, typer.Option("--claim", help="Claim the first one.")]
+OfClaim = Annotated[
+    _Text, typer.Option("--claim", metavar="CLAIM", help="End this claim only, whoever has it.")
+]
+Lines = Annotated[int | None, typer.Option("-n", "--lines", metavar="N", min=0, help="At most N.")]
 Explain = Annotated[bool, typer.Option("--explain", help="Show why items are not ready.")]
 Reason = Annotated[_Text, typer.Option("--reason", metavar="TEXT", help="The reason.")]
 File = Annotated[
@@ -46,11 +47,16 @@ _Label = Annotated[
 ]
 _Kind = Annotated[
     _Text,
-    typer.Option("--kind", metavar="KIND", help="task bug feature epic chore question (task)."),
+    typer.Option("--kind", metavar="KIND", help="A word: task bug feature epic … (task)."),
 ]
 _Assignee = Annotated[
     _Text, typer.Option("--assignee", metavar="AGENT", help="The agent that should do it.")
 ]
+
+_Missing = Annotated[
+    bool, typer.Option("--allow-missing", help="Accept full ids of items not known here.")
+]
+AllowMissing = _Missing
 
 Fields = {
     "desc": Annotated[
@@ -77,6 +83,7 @@ Making = {
     "key": Annotated[
         _Text, typer.Option("--key", metavar="KEY", help="Idempotency key: create it only once.")
     ],
+    "allow_missing": _Missing,
 }
 Changes = {
     "title": Annotated[_Text, typer.Option("--title", metavar="TEXT", help="A new title.")],
@@ -97,9 +104,13 @@ Override = {
 }
 Listing = {
     "label": _Label,
-    "lines": Annotated[
-        int | None, typer.Option("-n", "--lines", metavar="N", min=0, help="At most N.")
+    "kind": Annotated[
+        _Texts, typer.Option("--kind", metavar="KIND", help="Only of this kind; repeatable.")
     ],
+    "not_kind": Annotated[
+        _Texts, typer.Option("--not-kind", metavar="KIND", help="Not of this kind; repeatable.")
+    ],
+    "lines": Lines,
     "at": At,
 }
 Selection = {
@@ -107,7 +118,6 @@ Selection = {
         _Texts,
         typer.Option("--status", metavar="STATUS", help="Only with this status; repeatable."),
     ],
-    "kind": _Kind,
     "assignee": _Assignee,
     "all_": Annotated[bool, typer.Option("--all", help="Closed ones, too.")],
     "conflicts": Annotated[bool, typer.Option("--conflicts", help="Only items with conflicts.")],
@@ -120,6 +130,23 @@ Takeover = {
         bool, typer.Option("--resume", help="Take it over from another session of yours.")
     ],
     "reason": Reason,
+    "for_": Annotated[
+        _Text, typer.Option("--for", metavar="AGENT", help="Claim it for this agent.")
+    ],
+    "session": Annotated[
+        _Text, typer.Option("--session", metavar="ID", help="With --for: the agent's session.")
+    ],
+}
+Relation = {
+    "rel": Annotated[str, typer.Option("--rel", metavar="REL", help="The relation (blocked_by).")],
+    "rm": Annotated[bool, typer.Option("--rm", help="Remove the dependency.")],
+    "allow_missing": _Missing,
+}
+First = {
+    "claim": Annotated[bool, typer.Option("--claim", help="Claim the first one.")],
+    "anyone": Annotated[
+        bool, typer.Option("--anyone", help="Also what is assigned to another agent.")
+    ],
 }
 Strength = {
     "require": Annotated[
@@ -137,6 +164,14 @@ Closing = {
         _Text, typer.Option("--dup-of", metavar="ID", help="The item it is a duplicate of.")
     ],
     "note": Annotated[_Text, typer.Option("--note", metavar="TEXT", help="A note, up to 4 KiB.")],
+    "require": Annotated[
+        _Text,
+        typer.Option(
+            "--require",
+            metavar="LEVEL",
+            help="confirmed: claim it first; if not confirmed, exit 69.",
+        ),
+    ],
 }
 Artifact = {
     "kind": Annotated[

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from coord_envelope import Event, codec, world
+from coord_envelope import Event, No, codec, world
 from coord_envelope.platform import contextmanager
 from coord_kernel.cli import values
+from coord_kernel.rules import claims
+from coord_kernel.rules import holder as holders
 from coord_kernel.views.view import View
 from coord_wk import fold
 from coord_wk.items import Items
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from coord_kernel.cli.call import Call
     from coord_kernel.journal.transaction import Transaction
     from coord_kernel.rules.claims import Claim, Owner
+    from coord_wk.fold import State
+    from coord_wk.items import Detail
 
 WORK = ("work_id", "refs.work_id")
 """The fields of a line on stdin that may hold an item's id."""
@@ -43,14 +47,50 @@ class Work:
     def transaction(self) -> Iterator[tuple[Transaction, Items]]:
         """A transaction, and the items as they are under its lock."""
         self._view.refresh()  # a long way to go is gone before the lock is taken
-        with self._call.transaction(self._allow_secret) as t:
+        with self.adding() as t:
             yield t, self.items()
 
-    def mine(self, claim: Claim | Owner) -> bool:
-        """Is this claim this session's, in this store, whatever replica id the store had then?"""
-        actor = self._call.actor()
-        ours = (claim["agent"], claim["session"]) == (actor["agent_id"], actor.get("session_id"))
-        return ours and claim["replica"] in self._call.journal.store.replicas()
+    def adding(self) -> Transaction:
+        """A transaction that looks at no item."""
+        return self._call.transaction(self._allow_secret)
+
+    def event(self, event_id: str) -> Event | None:
+        """The event with this id."""
+        return self._call.event(event_id)
+
+    def mine(self, claim: Claim | Owner, actor: Json | None = None) -> bool:
+        """Does the one who acts hold this claim, in this store, whatever replica id it had then?"""
+        actor = actor or self._call.actor()
+        same = holders.same(actor, claim["agent"], claim["session"])
+        return same and claim["replica"] in self._call.journal.store.replicas()
+
+    def robbed(self, state: State) -> bool:
+        """Was a claim of the one who acts stolen by somebody else?"""
+        mine = [at for at, claim in state["claims"].items() if self.mine(claim)]
+        last = max(state["claims"], default="")
+        return last not in mine and any(claims.stolen(state, at) for at in mine)
+
+    def named(self, holder: Owner, actor: Json | None = None) -> str:
+        """The holder, as it is named to the one who acts and does not hold the claim."""
+        actor = actor or self._call.actor()
+        name = holders.named(actor, holder["agent"], holder["session"])
+        return "you in another copy of the store" if name == "you" else name
+
+    def refusal(self, holder: Owner) -> No:
+        """Why an item cannot be changed: another agent holds it, or another session of this one."""
+        ours = holder["agent"] == self._call.actor()["agent_id"]
+        todo = "`wk claim --resume` takes it over" if ours else "--force overrides its claim"
+        return No(f"is held by {self.named(holder)}", todo=todo, code="held")
+
+    def leveled(self, detail: Detail) -> Detail:
+        """The detail, with how strong the claim on the item is."""
+        if "claim" in detail:
+            from coord_kernel.store import locate
+
+            remote = locate.remote(self._call.journal.store) is not None
+            weak = "tentative" if remote else "local"
+            detail["level"] = weak if detail["claim"]["n"] is None else "confirmed"
+        return detail
 
     def again(self, event_id: str, draft: Json) -> Event | None:
         """The event, if this agent wrote it and it says what the draft says, about any claim."""

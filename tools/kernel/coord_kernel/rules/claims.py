@@ -1,6 +1,7 @@
 """Claims: who holds an item, a job, a message or a lease. One rule, as a fold of events.
 
-    claimed     its writer takes the entity; with `steal`, from the claims that it had seen
+    claimed     its writer takes the entity, for itself or for the agent in `for`; with `steal`,
+                from the claims that it had seen
     confirmed   the arbiter's decision, in its order: this claim has the fencing token n
     released | conceded | closed | completed    end a claim
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Literal, NotRequired, TypedDict
 
+    from coord_envelope.codec import Json
     from coord_envelope.event import Event
     from coord_kernel.rules.causality import Graph
 
@@ -96,7 +98,7 @@ TOKENS = 1 << 53
 """A token is less than this: every JSON reader represents it exactly."""
 _VERBS = frozenset(("claimed", "closed", "completed", "released", "conceded", "confirmed"))
 
-name, version = "claims", "3"  # of the fold whose view sync keeps
+name, version = "claims", "4"  # of the fold whose view sync keeps
 
 
 def entities(event: Event) -> Iterable[str]:
@@ -165,9 +167,10 @@ def take(state: ClaimsState, event: Event) -> None:
         return
     cited = body.get("claim")
     if verb == "claimed":
+        holder = _holder(event)
         state["claims"][event.id] = {
-            "agent": event["actor"]["agent_id"],
-            "session": event["actor"].get("session_id"),
+            "agent": holder["agent_id"],
+            "session": holder.get("session_id"),
             "replica": event["writer"].rpartition("~")[2],
             "gen": _token(body.get("gen")),
             "ts": event["ts"],
@@ -192,6 +195,15 @@ def take(state: ClaimsState, event: Event) -> None:
                 "ts": event["ts"],
             },
         )
+
+
+def _holder(event: Event) -> Json:
+    """Whose the claim is: its writer's, or the actor's for whom it was written."""
+    behalf = event["body"].get("for")
+    named = isinstance(behalf, dict) and isinstance(behalf.get("agent_id"), str)
+    if not named or not isinstance(behalf.get("session_id", ""), str):
+        return event["actor"]  # type: ignore[no-any-return]
+    return behalf  # type: ignore[no-any-return]
 
 
 def base(state: ClaimsState) -> list[str]:
