@@ -82,7 +82,7 @@ def _wrong(error: ValidationError, known: Json) -> str:
 def _tool(function: Any) -> Tool:
     reads, runs = function.__name__ in READ, function.__name__ in RUNS
     hints = ToolAnnotations(read_only_hint=reads, destructive_hint=runs, open_world_hint=runs)
-    description = " ".join(function.__doc__.split())
+    description = " ".join((function.__doc__ or "").split())  # `python -OO` has none
     tool = Tool.from_function(function, description=description, annotations=hints)
     tool.parameters, tool.fn_metadata.output_schema = _terse(tool.parameters), {"type": "object"}
     return tool
