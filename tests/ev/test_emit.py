@@ -52,7 +52,6 @@ def test_type_alone_does_not_read_stdin(shell: Shell) -> None:
         ('{"type":"a.b","actor":{"agent_id":"agent:other"}}', "actor.agent_id is not agent:tester"),
         ('{"type":"a.b","body":{"x":NaN}}', "NaN"),
         ('{"type":"a.b","body":{"x":"\\ud800"}}', "not JSON"),
-        ('{"type":"a.b","body":{"x":"%s"}}' % ("x" * 70_000), "more than 65,536"),
         ('{"type":"a.b","body":{"x":"%s"}}' % ("x" * 1_100_000), "longer than 1,048,576"),
         ('{"type":"a.b","body":{"token":"ghp_%s"}}' % ("a" * 36), "credential"),
         ('{"type":"work.nope"}', "unknown kernel type 'work.nope'"),

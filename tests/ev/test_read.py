@@ -321,3 +321,32 @@ def test_a_descriptor_of_any_number_serves_for_acks(ten: Shell) -> None:
 
 def test_ids_may_be_json_strings(ten: Shell) -> None:
     assert numbers(ten("ev replay | jq .event_id | ev show").out) == list(range(10))
+
+
+def test_a_reader_that_keeps_its_place_gets_what_came_after(ten: Shell) -> None:
+    events = ten("ev replay").lines
+    place = events[6]
+    cursor = json.dumps({place["writer"]: place["seq"]})
+    for after in (place["event_id"], place["event_id"][-8:].lower(), f"'{cursor}'"):
+        for reader in ("replay", "tail", "tail -n 100", "replay --type 'test.*'"):
+            assert numbers(ten(f"ev {reader} --after {after}").out) == [7, 8, 9]
+        assert numbers(ten(f"ev tail -n 2 --after {after}").out) == [8, 9]
+    assert ten(f"ev tail --after {events[-1]['event_id']}").out == ""
+    assert numbers(ten("ev replay --after '{}'").out) == list(range(10))
+
+
+def test_after_an_event_is_after_it_in_every_stream(ten: Shell) -> None:
+    middle = ten("ev emit test.tick --body '{\"n\":10}' --as other").one
+    open_journal(ten.cwd).append(ME, drafts(1))
+    assert numbers(ten(f"ev replay --after {middle['event_id']}").out) == [0]
+    assert numbers(ten(f"ev tail --after '{{\"{middle['writer']}\":1}}'").out) == [*range(10), 0]
+
+
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [("zzzz", 1), ("''", 2), ("'{'", 65), ("'{\"a\":-1}'", 65), ("'{\"a\":true}'", 65)],
+)
+def test_a_place_that_is_none_is_an_error(ten: Shell, place: str, status: int) -> None:
+    for reader in ("tail", "replay"):
+        assert ten(f"ev {reader} --after {place}", expect=status).out == ""
+    assert ten(f"ev tail --cursor c --after {place}", expect=None).status in (status, 2)

@@ -22,6 +22,7 @@ class Fields(Group):
 class Position(Group):
     """Where a reader goes on, and which events it has done."""
 
+    after: str | None = None
     cursor_: str | None = None
     ack_fd: int | None = None
 

@@ -64,7 +64,7 @@ COMMANDS = {
         "follow tail": "lease watch",
     },
     "msg": {
-        "inbox read get receive check fetch pull unread": "msg recv",
+        "inbox get receive check fetch pull": "msg recv",
         "list all log history": "msg ls",
         "write create new add post mail compose push publish": "msg send",
         "done delete rm remove archive mark-read seen close": "msg ack",
