@@ -443,3 +443,14 @@ def test_a_table_damaged_anywhere_is_made_anew(shell: Shell, table: str) -> None
     with contextlib.closing(sqlite3.connect(path)) as db:
         keys = db.execute("SELECT value FROM secondary WHERE name = 'key'").fetchall()
         assert sorted(keys) == [("env:a",), ("env:b",)]
+
+
+def test_what_you_hold_is_released_in_one_pipe(shell: Shell) -> None:
+    others = shell("lease acquire env:b --as ada").one["event_id"]
+    for resource in ("env:a", "env:c"):
+        shell(f"lease acquire {resource}")
+    assert len(shell("lease ls --mine -o id").out.split()) == 2
+    assert len(shell("lease ls --mine env:c").lines) == 1
+    assert len(shell("lease ls --mine -o id | lease release").lines) == 2
+    assert [lease["lease_id"] for lease in shell("lease ls").lines] == [others]
+    assert "nothing to do" in shell("lease ls --mine -o id | lease release").err

@@ -16,7 +16,7 @@ TABLE: Table = (
              [('resources', 'many')], ['resources']),
  'renew': ({'--ttl': ('ttl', 'one')}, [('ids', 'many')], []),
  'release': ({'--reason': ('reason', 'one')}, [('ids', 'many')], []),
- 'ls': ({}, [('resources', 'many')], []),
+ 'ls': ({'--mine': ('mine', 'flag')}, [('resources', 'many')], []),
  'show': ({}, [('ids', 'many')], []),
  'steal': ({'--shared': ('shared', 'flag'),
             '--ttl': ('ttl', 'one'),

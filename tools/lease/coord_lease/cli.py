@@ -63,11 +63,14 @@ def release(call: Call, ids: o.Ids = None, reason: o.Reason = "done") -> None:
     _each(call, ids, lambda text: knowing(known, text).release(text, why))
 
 
-def ls(call: Call, resources: o.MaybeResources = None) -> None:
+def ls(call: Call, resources: o.MaybeResources = None, mine: o.Mine = False) -> None:
     """List the leases that are held, and their holders."""
     wanted = all_parsed(resources or [])
     call.put(
-        _printed(leases.row(lease)) for leases in scopes(call) for lease in leases.held(wanted)
+        _printed(leases.row(lease))
+        for leases in scopes(call)
+        for lease in leases.held(wanted)
+        if not mine or leases.mine(lease)
     )
 
 
@@ -115,10 +118,10 @@ def with_(call: Call, terms: g.Terms, attempt: g.Attempt, words: o.Words) -> int
 
 
 def guard(call: Call, paths: o.Paths = None) -> None:
-    """Fail if another agent or session has an exclusive lease on staged files.
+    """Fail if others have leased staged files.
 
-    Without paths: all that is staged in git, both names of a rename. Exit 1, with a line for each
-    lease in the way. For a pre-commit hook.
+    Exit 1, with a line for each exclusive lease of another agent or session in the way. Without
+    paths: all that is staged in git, both names of a rename. For a pre-commit hook.
     """
     from coord_lease import guard as files
 

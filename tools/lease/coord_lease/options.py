@@ -16,6 +16,7 @@ MaybeResources = Annotated[
     _Texts,
     typer.Argument(metavar="[RESOURCE]...", help="Only leases that overlap with any of these."),
 ]
+Mine = Annotated[bool, typer.Option("--mine", help="Only those that you hold.")]
 Ids = Annotated[
     _Texts, typer.Argument(metavar="[ID]...", help="Lease ids; without any, JSON lines on stdin.")
 ]

@@ -123,7 +123,7 @@ def artifact(
     change_each(call, Work(call, allow_secret), [id_], change)
 
 
-def dep(call: Call, relation: g.Relation, id_: o.OneId, to: o.OneId) -> None:
+def dep(call: Call, relation: g.Relation, id_: o.WaitingId, to: o.BlockerId) -> None:
     """Make a work item depend on another.
 
     A dependency cycle is refused.

@@ -16,6 +16,10 @@ Ids = Annotated[
     _Texts, typer.Argument(metavar="[ID]...", help="Work ids; without any, JSON lines on stdin.")
 ]
 OneId = Annotated[str, typer.Argument(metavar="ID", help="A work id.")]
+WaitingId = Annotated[str, typer.Argument(metavar="ITEM", help="The work item that waits.")]
+BlockerId = Annotated[
+    str, typer.Argument(metavar="BLOCKER", help="The work item that must be closed first.")
+]
 MaybeId = Annotated[
     _Text, typer.Argument(metavar="[ID]", help="A work id; without it, all without a parent.")
 ]
