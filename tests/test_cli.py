@@ -290,3 +290,15 @@ def test_help_is_a_command_and_an_option(shell: Shell, tool: str) -> None:
 )
 def test_distance_counts_slips_of_the_fingers(one: str, other: str, steps: int) -> None:
     assert intent.distance(one, other) == intent.distance(other, one) == steps
+
+
+def test_an_empty_list_in_a_clone_says_how_to_get_what_others_have(shell: Shell) -> None:
+    def shown() -> str:
+        return shell('script -qec "wk ls" /dev/null', TERM="dumb").out
+
+    assert shown() == ""
+    shell("git init -q --bare ../hub.git && git remote add origin ../hub.git")
+    assert "`ev sync --remote origin` may bring what others have" in shown()
+    assert shell("wk ls").err == ""
+    shell("ev sync --remote origin")
+    assert shown() == ""

@@ -259,3 +259,34 @@ def test_the_last_mount_at_a_point_counts_and_blanks_in_its_path_are_decoded(
 )
 def test_a_project_is_a_slug(text: str, slug: str) -> None:
     assert config.slug(text) == slug
+
+
+@pytest.mark.parametrize(
+    ("remotes", "project"),
+    [
+        ({"origin": "https://example.org/team/Web-App.git"}, "web-app"),
+        ({"origin": "git@example.org:web.git", "fork": "https://example.org/other.git"}, "web"),
+        ({"upstream": "ssh://example.org/~ada/web/"}, "web"),
+        ({"upstream": "/srv/web/.git"}, "web"),
+        ({"one": "https://example.org/a", "two": "https://example.org/b"}, "acme"),
+        ({"origin": "https://example.org/.git"}, "example.org"),
+        ({}, "acme"),
+    ],
+)
+def test_a_new_project_has_the_name_of_its_remote(
+    repo: Path, remotes: dict[str, str], project: str
+) -> None:
+    for name, url in remotes.items():
+        git("remote", "add", name, url, cwd=repo)
+    shell = Shell(repo)
+    assert shell("ev init").one["project"] == project
+    assert shell("ev emit a.b").one["project"] == project
+    shell("git remote add later https://example.org/later.git")
+    assert shell("ev init").one["project"] == project
+    (repo / "coord.toml").write_text('project = "mine"\n')
+    assert shell("ev emit a.b").one["project"] == "mine"
+
+
+def test_a_store_that_has_events_keeps_its_project(shell: Shell) -> None:
+    shell("git remote add origin https://example.org/web.git && ev init")
+    assert shell("ev emit a.b").one["project"] == "acme"

@@ -97,6 +97,10 @@ def ls(call: Call, selection: g.Selection, listing: g.Listing) -> None:
         and (not selection.conflicts or conflicts(items.known(row["work_id"])))
     )
     call.put(_listed(rows, listing))
+    if call.out.terminal and not call.journal.size():
+        from coord_kernel.cli.invite import invite
+
+        invite(call.journal.store)
 
 
 def _listed(rows: Iterator[Row], listing: g.Listing) -> Iterator[Row]:

@@ -1,6 +1,6 @@
 """coord.toml: a project's settings, in the root of the repository or beside the store.
 
-project = "web"             the project's name; by default the name of the root directory
+project = "web"             the project's name; by default that of the usual remote at `ev init`
 mirror = ["lease.*"]        types to write to the journal instead of the live streams
 [sync] remote = "origin"    the remote of `ev sync`, and its refs: once the user agreed (`consent`)
 """
@@ -25,12 +25,12 @@ class Config:
 
             self._settings = toml.load(self.path) or {}
 
-    def project(self) -> str:
-        """The project's slug: `project`, or else the root's name."""
+    def project(self, recorded: str = "") -> str:
+        """The project's slug: `project`, or what the store recorded, or else the root's name."""
         name = self._settings.get("project")
         if name is not None and not isinstance(name, str):
             raise self._fault("project is not a string")
-        return slug(name or os.path.basename(self._root).removesuffix(".git"))
+        return slug(name or recorded or os.path.basename(self._root).removesuffix(".git"))
 
     def mirrors(self) -> tuple[str, ...]:
         """`mirror`: globs of the live types that are written to the journal instead."""

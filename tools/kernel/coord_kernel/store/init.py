@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from coord_envelope.errors import Refused, Unreachable
-from coord_kernel.store import consent
+from coord_kernel.store import consent, origin
 from coord_kernel.store.config import Config
 from coord_kernel.store.directory import Store
 from coord_kernel.store.disk import fault_of, known_local
-from coord_kernel.store.locate import common_dir, place, root
+from coord_kernel.store.locate import common_dir, place, recorded, root
 
 EXCLUDE = "/.coord/"
 _DIRECTORIES = (
@@ -43,8 +43,10 @@ def init(unsafe_fs: bool = False) -> tuple[Store, list[str]]:
     try:
         if not os.path.lexists(path):
             os.mkdir(path, 0o700)
-        store = Store(path, Config(root(path)).project(), new=True)
-        _complete(store, unsafe_fs)
+        config = Config(root(path))
+        store = Store(path, config.project(), new=True)
+        _complete(store, unsafe_fs, common)
+        store.project = config.project(recorded(store))
     except FileNotFoundError:
         raise Unreachable("no such directory", where=parent, todo="create it first") from None
     except OSError as error:
@@ -53,13 +55,16 @@ def init(unsafe_fs: bool = False) -> tuple[Store, list[str]]:
     return store, _exclude(common) if common and beside else []
 
 
-def _complete(store: Store, unsafe_fs: bool) -> None:
+def _complete(store: Store, unsafe_fs: bool, common: str | None) -> None:
     for names in _DIRECTORIES:
         os.close(store.directory(*names, make=True))
     if unsafe_fs:
         store.save(b"", "local", "unsafe-fs")
     repository(store)
     with store.lock():
+        # Before the first replica: the events of a store that has one keep their project.
+        if common and not store.all_replicas() and (name := origin.name(common)):
+            store.save(name.encode(), "local", "project")
         store.replica()
 
 

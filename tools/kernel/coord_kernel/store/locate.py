@@ -27,8 +27,14 @@ def find() -> Store:
     path = place()
     config = Config(root(path))
     store = Store(path, config.project())
+    store.project = config.project(recorded(store))
     store.mirrors = config.mirrors()
     return store
+
+
+def recorded(store: Store) -> str:
+    """The project's name when the store was made; "" if it is that of the directory."""
+    return (store.load("local", "project") or b"").decode("ascii", "replace")
 
 
 def place() -> str:
