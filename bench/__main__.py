@@ -18,6 +18,7 @@ import replay
 import startup
 import sync
 import work
+import writers
 from measure import Theme
 
 THEMES: dict[str, Theme] = {
@@ -31,6 +32,7 @@ THEMES: dict[str, Theme] = {
     "jobs": jobs.rows,
     "leases": leases.rows,
     "mail": mail.rows,
+    "writers": writers.rows,
 }
 
 

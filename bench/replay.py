@@ -37,7 +37,7 @@ class Writer:
     """A stream, in segments of a store and in one file for the peers."""
 
     def __init__(self, place: Place, number: int) -> None:
-        self.name, self.actor = f"agent.w{number}~bench00{number}", {"agent_id": f"agent:w{number}"}
+        self.name, self.actor = f"agent.w{number}~{number:08d}", {"agent_id": f"agent:w{number}"}
         self.directory, self.plain = f"{place.store}/journal/{self.name}", f"{place.path}/w{number}"
         os.makedirs(self.directory, mode=0o700)
         self.seq, self.lines, self.first = 0, list[bytes](), 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import ME, Shell, drafts, open_journal, open_store, segment
@@ -196,3 +198,42 @@ def test_a_command_prints_the_same_from_lines_and_from_events(shell: Shell) -> N
         ("", "--until 2100-01-01"),
     ):
         assert shell(f"ev replay {fast}").out == shell(f"ev replay {slow}").out != ""
+
+
+@pytest.mark.parametrize("line", ["replay", "agents"])
+def test_many_streams_cost_their_number_and_not_its_square(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """Each step of the merge, and each look for redactions, went through all streams."""
+    opened = dict.fromkeys((100, 400), 0)
+    for count in opened:
+        place = tmp_path / str(count)
+        place.mkdir()
+        found = Store(str(place), "acme", new=True)
+        for number in range(count):
+            writer = f"agent.w{number}~{number:08d}"
+            actor = {"agent_id": f"agent:w{number}"}
+            rows = [
+                event.build(
+                    {"type": "a.b", "body": {}},
+                    ids.mint(ids.tick(0, 10**12 + turn * count + number), b"\0" * 8),
+                    10**12,
+                    ("acme", writer, turn + 1),
+                    actor,
+                ).raw
+                for turn in range(3)
+            ]
+            found.save(b"\n".join(rows) + b"\n", "journal", writer, "000000000001.jsonl")
+        journal, real = Journal(found), os.open
+
+        def counted(*args: Any, count: int = count, **more: Any) -> int:
+            opened[count] += 1
+            return real(*args, **more)
+
+        monkeypatch.setattr(os, "open", counted)
+        if line == "replay":
+            assert len([raw for rows in journal.lines(()) for raw in rows]) == 3 * count
+        else:
+            assert len(list(journal.replay(live=True))) == 3 * count
+        monkeypatch.setattr(os, "open", real)
+    assert opened[400] < 6 * opened[100]

@@ -9,11 +9,13 @@
 3. The lines of a known segment are given out without being parsed.
 4. In an unknown segment lines are parsed, many at a time, as long as they are as in 2. At the
    first line in doubt `Stream` takes over, with its own rules, up to the segment's end.
-5. Streams are merged block by block, up to the smallest id to which all of them were read.
+5. Streams are merged block by block, up to the smallest id to which all of them were read. A step
+   costs what it gives out, not the number of streams.
 """
 
 from __future__ import annotations
 
+import heapq
 import operator
 import os
 from bisect import bisect_right
@@ -43,7 +45,7 @@ CHUNK = 1 << 17
 GROUP = 500
 """Events in a block of those that `Stream` read."""
 PARTS = 16
-"""Parts of the merge that are given out after each look for redactions."""
+"""Parts of the merge that are given out after each look for redactions, in all streams."""
 RACY_NS = 2_000_000_000
 """A file that changed less long ago may change again and keep its ctime (git's "racy" entries)."""
 _FILE = ("local", "plain")
@@ -67,17 +69,17 @@ class KnownSegments:
             if saved["boot"] == machine.boot_id():
                 self._saved = dict(saved["segments"])
 
-    def has(self, stream: Stream) -> bool:
-        """Is the segment at the stream's position known? Raises OSError."""
+    def size(self, stream: Stream) -> int | None:
+        """The size of the segment at the stream's position, if it is known. Raises OSError."""
         identity = self._identity(stream)
         if identity == self._saved.get(stream.file):
             self._known[stream.file] = identity
-            return True
+            return identity[0]
         self._unknown[stream.file] = identity
         self._unknown_bytes += identity[0]
         if self._unknown_bytes > codec.MANY:
             codec.bulk()
-        return False
+        return None
 
     def add(self, stream: Stream) -> None:
         """The segment was read and is as in 2., unless it has changed meanwhile. Raises OSError."""
@@ -109,6 +111,10 @@ class Block:
 
     def __init__(self, rows: list[bytes], end: bytes, plain: bool) -> None:
         self.rows, self.end, self.plain = rows, end, plain
+
+    def first(self) -> bytes:
+        """The id of its first line."""
+        return self.rows[0][_ID] if self.plain else _id(self.rows[0])
 
     def take(self, end: bytes) -> list[bytes]:
         """Remove and return the lines up to this id."""
@@ -145,35 +151,57 @@ def replay(store: Store, redactions: Redactions, types: Collection[str]) -> Iter
 def _merge(sources: list[Iterator[Block]]) -> Iterator[tuple[list[bytes], bool]]:
     """All lines in order, in parts; and whether they are plain.
 
-    Each part is sorted by list.sort, which finds the runs and merges them (Timsort), in C.
+    Each part is sorted by list.sort, which finds the runs and merges them (Timsort), in C. Two
+    heaps say which blocks are concerned, so that a step does not look at every stream.
     """
-    heads = [(block, source) for source in sources for block in _next(source)]
-    while heads:
-        end = min(block.end for block, _ in heads)
-        plain = all(block.plain for block, _ in heads)
-        rows = list(chain.from_iterable(block.take(end) for block, _ in heads))
-        rows.sort(key=None if plain else _order)
-        yield rows, plain
-        heads = [
-            (head, source)
-            for block, source in heads
-            for head in ([block] if block.end > end else _next(source))
-        ]
+    least = len(sources) // PARTS  # lines: after each part all streams are looked at
+    blocks: list[Block] = []
+    ends: list[tuple[bytes, int]] = []  # how far each block was read
+    firsts: list[tuple[bytes, int]] = []  # where the lines of each begin that has any
 
+    def enter(number: int) -> None:
+        if block := next(sources[number], None):
+            blocks[number] = block
+            heapq.heappush(ends, (block.end, number))
+            if block.rows:
+                heapq.heappush(firsts, (block.first(), number))
 
-def _next(source: Iterator[Block]) -> list[Block]:
-    return [block] if (block := next(source, None)) else []
+    blocks = [Block([], b"", True)] * len(sources)
+    for number in range(len(sources)):
+        enter(number)
+    rows, plain = list[bytes](), True
+    while ends:
+        end, taken, all_plain = ends[0][0], list[bytes](), True
+        while firsts and firsts[0][0] <= end:
+            number = heapq.heappop(firsts)[1]
+            block = blocks[number]
+            taken += block.take(end)
+            all_plain = all_plain and block.plain
+            if block.rows:
+                heapq.heappush(firsts, (block.first(), number))
+        taken.sort(key=None if all_plain else _order)
+        rows += taken
+        plain = plain and all_plain
+        if len(rows) > least:
+            yield rows, plain
+            rows, plain = [], True
+        while ends and ends[0][0] <= end:
+            enter(heapq.heappop(ends)[1])
+    yield rows, plain
 
 
 def _blocks(stream: Stream, known: KnownSegments, types: Collection[str]) -> Iterator[Block]:
     for sealed in stream.segments_ahead():
         becomes_known = False
         with suppress(IrregularError):
-            if known.has(stream):
+            size = known.size(stream)
+            if size is not None:
                 yield from _of_known(stream, types)
+                if stream.offset == size:
+                    continue
             else:
                 becomes_known = True
-        # Of a known segment there is something left if it has grown, or does not fit what precedes.
+        # Of a known segment there is something left if it does not fit what precedes.
         for item in chain(_parsed(stream, types), _in_doubt(stream, sealed, types)):
             if isinstance(item, Block):
                 yield item
@@ -252,6 +280,8 @@ def _chunks(stream: Stream) -> Iterator[bytes]:
     position = stream.offset
     while (end := (data := stream.chunk(position, CHUNK)).rfind(b"\n")) >= 0:
         yield data[:end]
+        if len(data) < CHUNK:
+            break
         position += end + 1
 
 

@@ -8,6 +8,7 @@ the journal since the last look are searched for its type, 1 ms for 2 MB, withou
 from __future__ import annotations
 
 import itertools
+import os
 
 from coord_envelope import codec, ids
 from coord_envelope.event import Event, parse_or_reason
@@ -88,7 +89,8 @@ class Redactions:
         remaining, size = iter(events), FEW
         while batch := list(itertools.islice(remaining, size)):
             yield from map(self.apply, batch) if self.refresh().targets else batch
-            size = min(2 * size, MANY)
+            # A look costs as much as there are streams, so after at least as many events.
+            size = max(min(2 * size, MANY), len(self._read or ()))
 
     def _load(self) -> None:
         self._read = {}
@@ -112,9 +114,18 @@ class Redactions:
         assert self._read is not None
         reached, offset = self._read.get(name, (0, 0))
         for segment in Stream(self._store, "journal", name).segments():
-            if segment >= reached:
+            if segment > reached or (segment == reached and self._grown(name, segment, offset)):
                 offset = self._search(name, segment, offset if segment == reached else 0)
                 self._read[name] = [segment, offset]
+
+    def _grown(self, name: str, segment: int, offset: int) -> bool:
+        """Has the segment more bytes than these? Costs a third of reading none."""
+        directory = self._store.directory("journal", name)
+        try:
+            file = f"{segment:012d}{SUFFIX}"
+            return os.stat(file, dir_fd=directory, follow_symlinks=False).st_size > offset
+        finally:
+            os.close(directory)
 
     def _search(self, name: str, segment: int, offset: int) -> int:
         """Search the segment's whole lines from an offset on. Returns where they end."""
