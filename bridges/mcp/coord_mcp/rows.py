@@ -6,11 +6,14 @@ import json
 from collections.abc import Iterable
 from typing import Any, NotRequired, TypedDict
 
+from coord_envelope.event import shown_address
 from coord_envelope.ids import short
 
 Json = dict[str, Any]
 ROOM = 12_000
 """Most characters of an answer with many rows; it is cut between two rows."""
+TEXT = 32_768
+"""Most characters of the text of a message."""
 _LISTED = (
     "id",
     "status",
@@ -94,16 +97,19 @@ def held(row: Json) -> Json:
 
 def message(event: Json) -> Json:
     """A message. Its content was written by another."""
-    body, refs = event["body"], event.get("refs", {})
+    body, refs = event.get("$body") or event["body"], event.get("refs", {})
     row: Json = {
         "id": short("msg", event["event_id"]),
-        "from": event["actor"]["agent_id"],
+        "from": shown_address(event["actor"]["agent_id"]),
         "ts": event["ts"],
     }
     if event["type"] != "msg.sent":
         return row | {"type": event["type"], "body": body, "trust": event.get("$trust")}
     thread, work = refs.get("thread_id"), refs.get("work_id")
     row |= {name: body[name] for name in ("subject", "text", "attach", "blob") if name in body}
+    text = row.get("text")
+    if isinstance(text, str) and len(text) > TEXT:
+        row |= {"text": text[:TEXT], "more": f"msg show {row['id']} --text"}
     row |= {"thread": short("msg", thread)} if thread not in (None, event["event_id"]) else {}
     row |= {"work": short("wk", work)} if work else {}
     return row | {"trust": event.get("$trust")}

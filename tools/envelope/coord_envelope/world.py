@@ -61,7 +61,10 @@ def parse_ts(text: str) -> int:
 
     Of the years 1 to 9999 in UTC: stamps compare as text.
     """
-    from datetime import UTC, datetime, timedelta  # ~2 ms: only for a pinned clock and --since
+    ms = _of_stamp(text)
+    if ms is not None:
+        return ms
+    from datetime import UTC, datetime, timedelta  # 2 ms: not for what `format_ts` wrote
 
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
@@ -70,3 +73,19 @@ def parse_ts(text: str) -> int:
     if not FIRST_MS <= ms <= LAST_MS:
         raise ValueError("not a year from 1 to 9999")
     return ms
+
+
+def _of_stamp(text: str) -> int | None:
+    """The inverse of `format_ts`; None for another form."""
+    try:
+        year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
+        clock = int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])
+        thousandths = int(text[20:23])
+    except ValueError:
+        return None
+    # Days since 1970 of the Gregorian calendar, in years that begin in March.
+    year -= month < 3
+    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    days = 365 * year + year // 4 - year // 100 + year // 400 + of_year - 719_468
+    ms = (days * 86_400 + clock) * 1_000 + thousandths
+    return ms if FIRST_MS <= ms <= LAST_MS and format_ts(ms) == text else None

@@ -62,10 +62,13 @@ class Mail(Entities):
         states = self.each(heapq.merge(lasting, expiring, key=_id, reverse=True))
         return (state for state in states if self.waits(state, agent))
 
-    def count(self, agent: str) -> int:
-        """How many messages wait for an agent; those that are one by their key count each."""
-        lasting = self._source.count("wait", f"{agent} ", f"{agent}!")
-        return lasting + self._source.count(*self._expiring(agent))
+    def count(self, agent: str, most: int) -> int:
+        """How many messages wait for an agent, up to `most`.
+
+        Those that are one by their key count each.
+        """
+        lasting = self._source.count("wait", f"{agent} ", f"{agent}!", most)
+        return min(most, lasting + self._source.count(*self._expiring(agent), most))
 
     def _expiring(self, agent: str) -> tuple[str, str, str]:
         """Where the index has what waits for an agent and will expire."""

@@ -30,7 +30,8 @@ Program = Annotated[
     str, typer.Argument(metavar="PROGRAM", help="The program of the hook: claude or codex.")
 ]
 Body = Annotated[
-    _Text, typer.Option("--body", metavar="TEXT|@FILE|-", help="The text, up to 32 KiB.")
+    _Text,
+    typer.Option("--body", metavar="TEXT|@FILE|-", help="The text (default: what is piped in)."),
 ]
 Shared = {
     "to": Annotated[

@@ -69,7 +69,7 @@ class Fenced(Output):
     def put(self, item: Json) -> None:
         text = fenced(item, world.entropy(8).hex())
         if self.terminal:
-            from coord_kernel.cli.terminal import visible
+            from coord_kernel.cli.escape import visible
 
             text = "\n".join(map(visible, text.split("\n")))
         self._waiting.append(text.encode("utf-8", "replace"))
@@ -98,6 +98,6 @@ def _type(kind: str) -> str:
 
 
 def _line(text: str) -> str:
-    from coord_kernel.cli.terminal import shown  # json, re: 8 ms
+    from coord_kernel.cli.escape import shown
 
     return shown(" ".join(text[: 4 * LINE].split()), LINE)

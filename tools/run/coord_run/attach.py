@@ -66,7 +66,8 @@ def show(call: Call, state: Job, stream: str, n: int | None) -> None:
     published = _published(store, result.get(stream))
     if n or published is None:
         what = f"no log of attempt {n} in this store" if n else "no log in this store"
-        raise No(what, where=run, todo="it may not have begun, or in another store: see `run show`")
+        todo = "it may not have begun, or in another store: see `run show`"
+        raise No(what, where=run, todo=todo, code="not_found")
     _print_foreign(1, published)
 
 
@@ -142,7 +143,7 @@ def _print_foreign(fd: int, data: bytes) -> None:
     So it must not control a terminal.
     """
     if os.isatty(fd):
-        from coord_kernel.cli.terminal import visible
+        from coord_kernel.cli.escape import visible
 
         data = "\n".join(map(visible, data.decode("utf-8", "replace").split("\n"))).encode()
     write_all(fd, data)

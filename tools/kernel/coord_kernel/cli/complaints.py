@@ -32,7 +32,7 @@ def complain(fault: Fault) -> None:
     if _errors == "json":
         line = codec.dumps(fields)
     else:
-        from coord_kernel.cli.terminal import visible
+        from coord_kernel.cli.escape import visible
 
         line = visible(f"{_tool}: {fault}").encode("utf-8", "replace")
     with suppress(OSError):  # a closed stderr loses the message, not the status

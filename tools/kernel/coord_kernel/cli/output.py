@@ -52,7 +52,7 @@ class Output:
         else:
             line = item.raw if isinstance(item, Event) else codec.dumps(item)
             if self.terminal:
-                from coord_kernel.cli.terminal import escape_json
+                from coord_kernel.cli.escape import escape_json
 
                 line = escape_json(line)
         self._waiting.append(line)

@@ -64,7 +64,7 @@ def is_subagent(fields: Json) -> bool:
 
 
 def of_session(agent: str, session: str) -> Json:
-    """The child of an agent that is this session; another agent, named by --as, is no child."""
+    """The child that runs this session, or an agent that --as names in place of COORD_AGENT."""
     return {"agent_id": _child(agent, session), "session_id": session[:LONGEST]}
 
 

@@ -11,27 +11,10 @@ from collections.abc import Callable, Iterator
 from coord_envelope import world
 from coord_envelope.codec import Json
 from coord_envelope.event import Event
+from coord_kernel.cli.escape import visible
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 WIDTHS = {"time": 15, "id": 8, "type": 16, "who": 20}
-
-
-def visible(text: str) -> str:
-    """The text with control characters and bidirectional marks as `\\u{…}`."""
-    return _UNSAFE.sub(lambda match: f"\\u{{{ord(match[0]):x}}}", text)
-
-
-def shown(text: str, most: int) -> str:
-    """As `visible`, cut to so many characters."""
-    line = visible(text[: most + 1])
-    return line if len(line) <= most else f"{line[:most]}…"
-
-
-def escape_json(raw: bytes) -> bytes:
-    """The same JSON with those characters as \\uXXXX: only strings can hold them."""
-    text = raw.decode("utf-8", "replace").strip()
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()
 
 
 def table(rows: list[Json], wide: bool, head: bool) -> bytes:

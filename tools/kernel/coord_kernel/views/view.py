@@ -2,7 +2,8 @@
 
     events ──entities──▶ the entities that an event is about
     state  = step(step(None, e1), e2) …   in order of event_id
-    indexed(state) = (name, value) pairs, the secondary index: it finds entities in order of value
+    indexed(state) = (name, value) pairs, the secondary index: it finds entities in order of value,
+                     and those with the name `count` are counted by value
 
 1. An event with a greater id than all of its entity's is one step more.
 2. A late one (of a writer that was partitioned) folds its entity again from the beginning, and
@@ -50,8 +51,9 @@ if TYPE_CHECKING:
         def get(self, entity: str) -> Any: ...
         def find(self, name: str, begin: str = "", end: str = ...) -> Iterator[tuple[str, str]]: ...
         def newest(self, name: str, begin: str, end: str) -> Iterator[tuple[str, str]]: ...
-        def count(self, name: str, begin: str, end: str) -> int: ...
+        def count(self, name: str, begin: str, end: str, most: int) -> int: ...
         def entities(self) -> Iterator[str]: ...
+        def tally(self) -> dict[str, int]: ...
 
 
 PAGE = 500
@@ -61,7 +63,8 @@ _PAGE = """SELECT value, entity FROM secondary
 _BACK = """SELECT value, entity FROM secondary
            WHERE name = ? AND value >= ? AND (value, entity) < (?, ?)
            ORDER BY value DESC, entity DESC LIMIT ?"""
-_COUNT = "SELECT count(*) FROM secondary WHERE name = ? AND value >= ? AND value < ?"
+_COUNT = """SELECT count(*) FROM (SELECT 1 FROM secondary
+            WHERE name = ? AND value >= ? AND value < ? LIMIT ?)"""
 _LAST = """SELECT value, entity FROM secondary WHERE name = ?
            ORDER BY value DESC, entity DESC LIMIT 1"""
 _ENTITIES = "SELECT entity FROM state WHERE entity > ? ORDER BY entity LIMIT ?"
@@ -86,10 +89,15 @@ class View(Derived):
     CREATE TABLE state (entity TEXT PRIMARY KEY, last TEXT, places BLOB, json BLOB);
     CREATE TABLE secondary (name TEXT, value TEXT, entity TEXT,
                             PRIMARY KEY (name, value, entity)) WITHOUT ROWID;
+    CREATE TABLE tally (value TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID;
+    CREATE TRIGGER more AFTER INSERT ON secondary WHEN new.name = 'count' BEGIN
+        INSERT INTO tally VALUES (new.value, 1) ON CONFLICT DO UPDATE SET n = n + 1; END;
+    CREATE TRIGGER less AFTER DELETE ON secondary WHEN old.name = 'count' BEGIN
+        UPDATE tally SET n = n - 1 WHERE value = old.value; END;
     """
 
     def __init__(self, store: Store, fold: Fold) -> None:
-        super().__init__(store, fold.name, f"{fold.version}.2")  # .2: of the tables above
+        super().__init__(store, fold.name, f"{fold.version}.3")  # .3: of the tables above
         self._fold, self._redactions = fold, Redactions(store)
         self._unredacted = self._version
         # Of all entities this process has those whose last character is, modulo the second number,
@@ -154,11 +162,17 @@ class View(Derived):
                 break
             before = page[-1]
 
-    def count(self, name: str, begin: str, end: str) -> int:
-        """How many `find` would find."""
+    def count(self, name: str, begin: str, end: str, most: int) -> int:
+        """How many `find` would find, up to `most`."""
         if len(self._layers) > 1:
-            return sum(1 for _ in self.find(name, begin, end))
-        return sum(number for (number,) in self.query(_COUNT, name, begin, end))
+            return sum(1 for _ in islice(self.find(name, begin, end), most))
+        return sum(number for (number,) in self.query(_COUNT, name, begin, end, most))
+
+    def tally(self) -> dict[str, int]:
+        """How many entities the secondary index has under `count`, by value. Costs no look-up."""
+        if len(self._layers) == 1:
+            return dict(self.query("SELECT value, n FROM tally"))
+        return _tallied(value for value, _ in self.find("count"))
 
     def last(self, name: str) -> tuple[str, str] | None:
         """The (value, entity) with the greatest value that the secondary index has under a name."""
@@ -329,8 +343,18 @@ class Snapshot:
     def newest(self, name: str, begin: str, end: str) -> Iterator[tuple[str, str]]:
         return reversed(list(self.find(name, begin, end)))
 
-    def count(self, name: str, begin: str, end: str) -> int:
-        return sum(1 for _ in self.find(name, begin, end))
+    def count(self, name: str, begin: str, end: str, most: int) -> int:
+        return sum(1 for _ in islice(self.find(name, begin, end), most))
+
+    def tally(self) -> dict[str, int]:
+        return _tallied(value for value, _ in self.find("count"))
 
     def entities(self) -> Iterator[str]:
         return iter(sorted(self._states))
+
+
+def _tallied(values: Iterable[str]) -> dict[str, int]:
+    tally: dict[str, int] = {}
+    for value in values:
+        tally[value] = tally.get(value, 0) + 1
+    return tally
