@@ -205,6 +205,7 @@ def test_many_streams_cost_their_number_and_not_its_square(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     """Each step of the merge, and each look for redactions, went through all streams."""
+    real = os.open
     opened = dict.fromkeys((100, 400), 0)
     for count in opened:
         place = tmp_path / str(count)
@@ -224,7 +225,7 @@ def test_many_streams_cost_their_number_and_not_its_square(
                 for turn in range(3)
             ]
             found.save(b"\n".join(rows) + b"\n", "journal", writer, "000000000001.jsonl")
-        journal, real = Journal(found), os.open
+        journal = Journal(found)
 
         def counted(*args: Any, count: int = count, **more: Any) -> int:
             opened[count] += 1

@@ -7,6 +7,7 @@ from coord_envelope.bodies import check_body
 from coord_envelope.cursor import Cursor
 from coord_envelope.errors import Fault
 from coord_envelope.event import KERNEL
+from coord_envelope.ids import AHEAD_MS
 from coord_ev import fold
 from coord_ev import groups as g
 from coord_ev.draft import addresses, from_record, references
@@ -227,8 +228,9 @@ def consume(
 def agents(call: Call, active: o.Active = False) -> None:
     """List the known agents, last seen first."""
     since = values.moment("30m") if active else ""
-    rows = fold.agents(call.journal.replay(live=True))
-    call.put(row for row in rows if row["last_seen"] >= since)
+    until = world.format_ts(world.now_ms() + AHEAD_MS)
+    rows = fold.agents(call.journal.replay(live=True), until)
+    call.put(row for row in rows if (row["last_seen"] or "") >= since)
 
 
 def verify(call: Call) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
         agent_id: str
         first_seen: str
-        last_seen: str
+        last_seen: str | None
         events: int
         kind: NotRequired[str]
         model: NotRequired[str]
@@ -31,15 +31,19 @@ if TYPE_CHECKING:
         writers: dict[str, int]
 
 
-def agents(events: Iterable[Event]) -> list[Agent]:
-    """Everyone who wrote or was registered, last seen first; `events` in replay order."""
+def agents(events: Iterable[Event], until: str = "9999") -> list[Agent]:
+    """Everyone who wrote or was registered, last seen first; `events` in replay order.
+
+    An event later than `until` is of a clock that was ahead, and no sign of life.
+    """
     known: dict[str, Agent] = {}
     for event in events:
         name, body = event["actor"]["agent_id"], event["body"]
         agent = known.setdefault(
-            name, {"agent_id": name, "first_seen": event["ts"], "last_seen": "", "events": 0}
+            name, {"agent_id": name, "first_seen": event["ts"], "last_seen": None, "events": 0}
         )
-        agent["last_seen"] = max(agent["last_seen"], event["ts"])
+        if event["ts"] <= until:
+            agent["last_seen"] = max(agent["last_seen"] or "", event["ts"])
         agent["events"] += 1
         if event["type"] == "agent.registered":
             for field in ("kind", "model", "display"):
@@ -47,7 +51,7 @@ def agents(events: Iterable[Event]) -> list[Agent]:
                     agent[field] = body[field]
         if event["type"] == "agent.retired":
             agent["retired"] = True
-    return sorted(known.values(), key=lambda agent: agent["last_seen"], reverse=True)
+    return sorted(known.values(), key=lambda agent: agent["last_seen"] or "", reverse=True)
 
 
 def stats(events: Iterable[Event]) -> Stats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_envelope import Event, No, codec, world
+from coord_envelope import Event, No, codec, ids, world
 from coord_envelope.platform import contextmanager
 from coord_kernel.cli import values
 from coord_kernel.rules import claims
@@ -105,6 +105,7 @@ class Work:
         return event if codec.same(before, now) else None
 
     def silent(self, agent: str) -> bool:
-        """Has the agent written no event for 30 minutes?"""
-        since = world.format_ts(world.now_ms() - SILENT_MS)
-        return (self._call.journal.last_seen(agent) or "") <= since
+        """Has the agent written no event for 30 minutes? Clocks that are ahead say nothing."""
+        now = world.now_ms()
+        since, until = world.format_ts(now - SILENT_MS), world.format_ts(now + ids.AHEAD_MS)
+        return (self._call.journal.last_seen(agent, until) or "") <= since

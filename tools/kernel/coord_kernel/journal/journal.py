@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from coord_envelope import codec
 from coord_envelope.cursor import Cursor
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from coord_kernel.streams.follow import Follower
     from coord_kernel.streams.redaction import Redactions
     from coord_kernel.views.index import Index
+
+LAST_TS = "9999-12-31T23:59:59.999Z"
+LOOKED = 1_000
+"""Newest events of a stream that are looked at for one whose clock was not ahead."""
 
 
 class Journal:
@@ -133,11 +137,19 @@ class Journal:
                 break
         return newest[::-1]
 
-    def last_seen(self, agent: str) -> str | None:
-        """The `ts` of the agent's newest event, in any of its streams; None if it has none."""
+    def last_seen(self, agent: str, until: str = LAST_TS) -> str | None:
+        """The `ts` of the agent's newest event up to `until`, in any of its streams, or None.
+
+        With `until` only the last of each stream's events are looked at.
+        """
         mine = file_form(agent) + "~"
         streams = (one for one in stream.streams(self.store, True) if one.name.startswith(mine))
-        return max((last["ts"] for last in map(Stream.last, streams) if last), default=None)
+        tails = (islice(stream.backwards(one), LOOKED) for one in streams)
+        seen: str | None = None
+        for tail in tails:
+            stamps = (event["ts"] for event in tail)
+            seen = max(seen or "", next((ts for ts in stamps if ts <= until), "")) or None
+        return seen
 
     def end(self, live: bool = True) -> Cursor:
         """The cursor behind everything that is there."""
