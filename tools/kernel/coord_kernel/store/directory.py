@@ -50,7 +50,7 @@ class Store:
         Raises Unreachable if there is none, Refused if it is not safe: a link, writable by others,
         or another user's.
         """
-        self.path, self.project = path, project
+        self._path, self.project = path, project
         todo = "make one with `ev init`"
         missing = Unreachable("no store here", where=path, todo=todo, code="no_store")
         try:
@@ -83,6 +83,21 @@ class Store:
                     where=path,
                     todo="COORD_DIR must name the store itself, not the directory that contains it",
                 )
+
+    @property
+    def path(self) -> str:
+        """Where the directory is now: it may be moved while a process has it open.
+
+        Another store may be at the old place then. Raises Unreachable if this one was removed.
+        """
+        with suppress(OSError):
+            if os.path.samestat(os.stat(self._path), os.fstat(self._root)):
+                return self._path
+        with suppress(OSError):
+            current = os.readlink(f"/proc/self/fd/{self._root}")
+            if os.path.samestat(os.stat(current), os.fstat(self._root)):
+                return current
+        raise Unreachable("the store was moved or removed", where=self._path, todo="start again")
 
     def directory(self, *names: str, make: bool = False) -> int:
         """A descriptor of a directory below the store. The caller closes it.
