@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coord_envelope.platform import suppress
 from coord_kernel.sync import layout, publish, tree
-from coord_kernel.sync.intake import whole
+from coord_kernel.sync.layout import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

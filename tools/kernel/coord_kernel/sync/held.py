@@ -12,7 +12,6 @@ from coord_envelope import codec
 from coord_envelope.platform import suppress
 from coord_kernel.store import disk
 from coord_kernel.sync import layout, tree
-from coord_kernel.sync.intake import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,9 +56,12 @@ class Held:
             data = os.pread(fd, info.st_size, 0)
         finally:
             os.close(fd)
-        if isinstance(known, list) and tree.blob_id(whole(data[: known[0]], path)) != known[2]:
+        if (
+            isinstance(known, list)
+            and tree.blob_id(layout.whole(data[: known[0]], path)) != known[2]
+        ):
             self._rewritten = True
-        oid = tree.blob_id(whole(data, path))
+        oid = tree.blob_id(layout.whole(data, path))
         self._known[path] = [*key, oid]
         return oid
 

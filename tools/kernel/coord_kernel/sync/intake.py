@@ -5,15 +5,21 @@
     2. A copy that has a prefix of what is held here has nothing new.
     3. A segment whose predecessor is missing waits (`early`) until that has arrived.
     4. Bytes that do neither (a disk restored from a backup, a forgery) are a fork. From the first
-       line that differs they are kept as a stream of their own, `WRITER!8HEX`, with the first hex
-       digits of that line's SHA-256, and so are the segments that follow. Nothing is spliced, and a
-       replay has both. Which of two histories has the plain name may differ between replicas; what
-       they replay does not.
-    5. If another replica holds more of this store's own stream than this store, then this disk was
+       line that differs they are kept as a stream of their own, `WRITER!64HEX`, with the SHA-256 of
+       that line, and so are the segments that follow. Nothing is spliced, and a replay has both.
+       Which of two histories has the plain name may differ between replicas; what they replay does
+       not. So the first segment of a fork is taken in only if its first line has the hash in the
+       name and the seq in the file's name: nobody can occupy the place of a fork with other lines.
+       (Forks of earlier versions, `WRITER!8HEX`, are continued where they are.)
+    5. What has no use is not stored: a segment that begins with no event of the writer, or with one
+       that cannot follow what is held; the bytes behind the place from which readers pass over the
+       rest of a segment; more than BAD of bad lines of one source; and of a source as much more than
+       FREE_BYTES as is out of proportion to what it occupies where it comes from.
+    6. If another replica holds more of this store's own stream than this store, then this disk was
        restored: the store takes a new replica id, and takes in its own past.
-    6. A blob is taken in if its bytes have the hash that its name says.
+    7. A blob is taken in if its bytes have the hash that its name says.
 
-Lines are not judged here: readers skip bad ones and report them, as they do at their author's.
+Else lines are not judged here: readers skip bad ones and report them, as at their author's.
 """
 
 from __future__ import annotations
@@ -23,7 +29,7 @@ import os
 
 from coord_envelope import event, ids, world
 from coord_kernel.store import disk, stamp
-from coord_kernel.streams.stream import SUFFIX, Stream
+from coord_kernel.streams.stream import MOST_BAD, SUFFIX, Stream, readable
 from coord_kernel.sync import layout
 
 TYPE_CHECKING = False
@@ -37,18 +43,52 @@ if TYPE_CHECKING:
     Segments = list[tuple[int, str]]
     """The first seq and the blob id of each segment, in order."""
 
+BAD = 16 * MOST_BAD
+"""What the bad lines of a source count for, at most, in one exchange: some 30,000 lines."""
+FREE_BYTES = 1 << 26
+RATIO = 64
+"""Events are a tenth or a twentieth of their size when git stores them."""
+_REPORTED = 5
+
 
 class Source:
     """Where files come from."""
 
-    __slots__ = ("files", "name", "read")
+    __slots__ = ("files", "name", "read", "size")
 
-    def __init__(self, name: str, files: dict[str, str], read: Callable[[str, int], bytes]) -> None:
+    def __init__(
+        self,
+        name: str,
+        files: dict[str, str],
+        read: Callable[[str, int], bytes],
+        size: Callable[[], int] | None = None,
+    ) -> None:
         """`name` is for messages, `files` is path → blob id.
 
-        `read` gives the bytes of a blob, at most so many, or raises ValueError.
+        `read` gives the bytes of a blob, at most so many, or raises ValueError. `size` gives the
+        bytes that the files occupy there, all together; without it as many are taken in as there
+        are.
         """
-        self.name, self.files, self.read = name, files, read
+        self.name, self.files, self.read, self.size = name, files, read, size
+
+
+class _Budget:
+    """What may still be taken in from one source."""
+
+    def __init__(self, source: Source) -> None:
+        self._size, self._bad = source.size, BAD
+        self._bytes = FREE_BYTES if source.size else sys.maxsize
+
+    def spend(self, count: int, bad: int = 0) -> None:
+        """Take so many bytes, whose bad lines count for so much. Raises ValueError."""
+        if bad > self._bad:
+            raise ValueError("too many bad lines, with those of other files")
+        if count > self._bytes and self._size:
+            self._bytes += max(RATIO * self._size() - FREE_BYTES, 0)
+            self._size = None
+        if count > self._bytes:
+            raise ValueError("too large, with other files, for what it occupies on the remote")
+        self._bad, self._bytes = self._bad - bad, self._bytes - count
 
 
 class Intake:
@@ -104,8 +144,8 @@ class Intake:
             file = f"journal/{name}/{first:012d}{SUFFIX}"
             ours = self._held.oid(file)
             if ours != oid:
-                data = whole(source.read(oid, layout.SEGMENT_BYTES), file)
-                have = whole(self._bytes(file), file) if ours else b""
+                data = layout.whole(source.read(oid, layout.SEGMENT_BYTES), file)
+                have = layout.whole(self._bytes(file), file) if ours else b""
                 if not have.startswith(data):
                     if not data.startswith(have) or (ours and self._sealed(name, first)):
                         self._fork(source, name, data, have, segments[at + 1 :])
@@ -137,7 +177,7 @@ class Intake:
             self._warn(source, f"{path}: does not continue what is held, has no event; ignored")
         else:
             file = f"journal/{fork}/{first['seq']:012d}{SUFFIX}"
-            there = whole(self._bytes(file), file)
+            there = layout.whole(self._bytes(file), file)
             shared = _same(rest, there)
             if shared not in (len(rest), len(there)):
                 if shared:  # a fork of the fork
@@ -163,7 +203,7 @@ class Intake:
             fd = self._store.open(*names, flags=os.O_RDWR | os.O_CREAT)
             try:
                 there = os.pread(fd, os.fstat(fd).st_size, 0)
-                if whole(there, file) != have:
+                if layout.whole(there, file) != have:
                     return  # it has grown meanwhile: the next sync compares again
                 if not data.startswith(there):
                     # Half a line is not written yet; ended with a newline it would be a fork.
@@ -193,11 +233,6 @@ class Intake:
 
     def _bytes(self, file: str) -> bytes:
         return self._store.load(*file.split("/"), most=layout.SEGMENT_BYTES) or b""
-
-
-def whole(data: bytes, path: str) -> bytes:
-    """All of a blob; of a segment the whole lines, since what follows is not written yet."""
-    return data[: data.rfind(b"\n") + 1] if path.startswith("journal/") else data
 
 
 def _same(one: bytes, other: bytes) -> int:

@@ -20,3 +20,8 @@ BLOB_BYTES = 1 << 20
 def limit(path: str) -> int:
     """Most bytes of a file that is synced."""
     return BLOB_BYTES if path.startswith("blobs/") else SEGMENT_BYTES
+
+
+def whole(data: bytes, path: str) -> bytes:
+    """All of a blob; of a segment the whole lines, since what follows is not written yet."""
+    return data[: data.rfind(b"\n") + 1] if path.startswith("journal/") else data

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from coord_kernel.sync import publish
 from coord_kernel.sync.held import Held
-from coord_kernel.sync.intake import Intake, Source, whole
+from coord_kernel.sync.intake import Intake, Source
+from coord_kernel.sync.layout import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
