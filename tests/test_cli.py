@@ -245,8 +245,8 @@ def test_what_is_suggested_exists_and_no_alias_hides_a_command(tool: str) -> Non
         options = known(other)[verb]
         assert not set(words.split()) & known(tool).keys()
         assert all(word in options for word in rest if word.startswith("-") and word != "--")
-    words = " ".join(intent.COMMANDS[tool]).split()
-    assert len(words) == len(set(words))
+    aliases = " ".join(intent.COMMANDS[tool]).split()
+    assert len(aliases) == len(set(aliases))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ class Caller:
     """Calls tools, and looks at the form of what they answer."""
 
     def __init__(self, client: Client) -> None:
-        self.client = client
+        self.client, self.code = client, ""
 
     async def __call__(self, tool: str, **arguments: Any) -> Json:
         done = await self.client.call_tool(tool, arguments)
@@ -32,9 +32,11 @@ class Caller:
         return found
 
     async def refused(self, tool: str, **arguments: Any) -> str:
-        """What it says is wrong."""
+        """What it says is wrong; `code` is the code of it."""
         done = await self.client.call_tool(tool, arguments)
         assert done.is_error, done
+        assert done.structured_content
+        self.code = done.structured_content["code"]
         return str(done.content[0].text)  # type: ignore[union-attr]
 
     async def read(self, uri: str) -> Json:
@@ -45,10 +47,12 @@ class Caller:
 
 
 @asynccontextmanager
-async def started(shell: Shell, agent: str, mode: str = "auto") -> AsyncIterator[Caller]:
+async def started(
+    shell: Shell, agent: str, mode: str = "auto", env: dict[str, str] | None = None
+) -> AsyncIterator[Caller]:
     """A client that starts `coord-mcp`, as programs do."""
     server = StdioServerParameters(
-        command=f"{BIN}/coord-mcp", env={"COORD_AGENT": agent}, cwd=str(shell.cwd)
+        command=f"{BIN}/coord-mcp", env={"COORD_AGENT": agent, **(env or {})}, cwd=str(shell.cwd)
     )
     async with Client(server, mode=mode) as client:
         yield Caller(client)

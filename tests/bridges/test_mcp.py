@@ -13,7 +13,7 @@ from support import Shell
 pytest.importorskip("mcp", reason="the MCP SDK is not installed: pip install 'coord-kernel[mcp]'")
 
 import anyio
-from bridges.mcp_client import Caller
+from bridges.mcp_client import Caller, started
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 
@@ -24,7 +24,7 @@ def within(agent: str, do: Callable[[Caller], Awaitable[None]]) -> None:
     """Call a server in this process, that acts as this agent."""
 
     async def run() -> None:
-        async with Client(serve(agent)) as client:
+        async with Client(serve({"agent_id": agent})) as client:
             await do(Caller(client))
 
     anyio.run(run)
@@ -233,7 +233,7 @@ def test_work_is_listed_by_status_and_changed_by_argument(shell: Shell) -> None:
         assert (await call("work_close", id=part))["type"] == "work.closed"
 
     async def second(tool: str, **arguments: Any) -> str:
-        async with Client(serve("other")) as client:
+        async with Client(serve({"agent_id": "other"})) as client:
             return await Caller(client).refused(tool, **arguments)
 
     within("tester", ask)
@@ -341,3 +341,36 @@ def test_without_a_store_every_call_says_how_to_make_one(shell: Shell) -> None:
         assert "`ev init`" in await call.refused("work_list")
 
     within("tester", ask)
+
+
+def test_an_error_has_a_code(shell: Shell) -> None:
+    held = shell("wk new held").one["event_id"]
+    shell(f"wk claim {held} --as ada")
+
+    async def ask(call: Caller) -> None:
+        for tool, arguments, code in (
+            ("work_show", {"id": "wk-00000000"}, "not_found"),
+            ("work_close", {"id": held}, "held"),
+            ("work_claim", {"label": "none"}, "empty"),
+            ("mail_send", {"to": ["nobody"], "body": "hi"}, "unknown_addressee"),
+            ("lease", {"acquire": ["gpu:0"]}, "bad_input"),
+            ("work_list", {"status": "redy"}, "usage"),
+            ("lease", {"renew": "ls-1", "release": "ls-1"}, "usage"),
+        ):
+            await call.refused(tool, **arguments)
+            assert call.code == code, tool
+
+    within("tester", ask)
+
+
+def test_the_server_and_the_shell_of_a_program_are_one_session(shell: Shell) -> None:
+    item = shell("wk new x").one["event_id"]
+
+    async def ask() -> None:
+        async with started(shell, "tester", env={"CLAUDE_CODE_SESSION_ID": "s-1"}) as call:
+            await call("work_claim", id=item)
+
+    anyio.run(ask)
+    claim = shell("ev tail -n 1 --type work.claimed").one
+    assert claim["actor"] == {"agent_id": "agent:tester", "session_id": "s-1"}
+    assert shell(f"wk close {item}", CLAUDE_CODE_SESSION_ID="s-1").one["type"] == "work.closed"

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mcp.server import MCPServer
 
+    from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
     from coord_mcp import options as o
 
@@ -40,7 +41,7 @@ def http(call: Call, port: o.Port = 8000) -> None:
 def _server(call: Call) -> MCPServer[None]:
     # A client that hangs up, or a tool that ends early, must not end the server.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    agent = call.actor()["agent_id"]
+    actor = call.actor()
     try:
         from coord_mcp.server import serve  # the SDK: a second
     except ModuleNotFoundError as error:
@@ -49,18 +50,18 @@ def _server(call: Call) -> MCPServer[None]:
         raise Unreachable(
             "the MCP SDK is not installed", todo="pip install 'coord-kernel[mcp]'"
         ) from None
-    _join(agent)
-    return serve(agent)
+    _join(actor)
+    return serve(actor)
 
 
-def _join(agent: str) -> None:
+def _join(actor: Json) -> None:
     """Register the agent, so that it can get mail. Without a store every call reports that."""
     from anyio import run
 
     from coord_mcp.kernel import Failed, Kernel
 
     with suppress(Failed):
-        run(Kernel(agent).run, "msg", "join")
+        run(Kernel(actor).run, "msg", "join")
 
 
 COMMANDS = (stdio, http)

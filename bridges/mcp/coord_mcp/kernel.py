@@ -18,6 +18,7 @@ from typing import Any
 import anyio
 from mcp.server.mcpserver.exceptions import ToolError
 
+from coord_kernel.cli.session import VARIABLES
 from coord_mcp import rows
 
 Json = dict[str, Any]
@@ -30,19 +31,23 @@ With 64 they kept each other from the store's lock."""
 
 
 class Failed(ToolError):
-    """A tool failed. `status` is its exit status."""
+    """A tool failed. `status` is its exit status, `code` that of its first error."""
 
-    def __init__(self, what: str, status: int) -> None:
+    def __init__(self, what: str, status: int, code: str) -> None:
         super().__init__(what)
-        self.status = status
+        self.status, self.code = status, code
 
 
 class Kernel:
-    """The five tools, for one agent."""
+    """The five tools, for one agent in one session."""
 
-    def __init__(self, agent: str) -> None:
-        self.agent = agent
-        self._env = os.environ | {"COORD_AGENT": agent}
+    def __init__(self, actor: Json) -> None:
+        self.agent: str = actor["agent_id"]
+        # What says which session acts was read once: a tool below might read it as a child's.
+        self._env = {name: text for name, text in os.environ.items() if name not in VARIABLES}
+        self._env["COORD_AGENT"] = self.agent
+        if "session_id" in actor:
+            self._env["COORD_SESSION"] = actor["session_id"]
         self._slots = anyio.CapacityLimiter(AT_ONCE)
 
     async def run(self, *argv: str, lines: Iterable[Json] = (), text: str = "") -> list[Json]:
@@ -60,11 +65,11 @@ class Kernel:
                     command, input=stdin.encode(), env=self._env, check=False
                 )
         except (OSError, ValueError) as error:  # no such program, or an argument is not allowed
-            raise Failed(f"{tool} {verb} cannot be run: {error}", 74) from None
+            raise Failed(f"{tool} {verb} cannot be run: {error}", 74, "io") from None
         printed = [json.loads(line) for line in done.stdout.split(b"\n") if line]
         if done.returncode:
             what = sentences(done.stderr) or f"{tool} {verb}: status {done.returncode}"
-            raise Failed(what + _written(printed), done.returncode)
+            raise Failed(what + _written(printed), done.returncode, first_code(done.stderr))
         return printed
 
 
@@ -79,6 +84,18 @@ def sentences(stderr: bytes) -> str:
     """The errors of a tool, one sentence each."""
     lines = stderr.decode("utf-8", "replace").split("\n")
     return "\n".join(_sentence(line) for line in lines if line)
+
+
+def first_code(stderr: bytes) -> str:
+    """The code of a tool's first error; `bug` if it printed none."""
+    for line in stderr.split(b"\n"):
+        try:
+            fault = json.loads(line)
+            if fault["status"]:
+                return str(fault["code"])
+        except (ValueError, TypeError, KeyError):
+            continue
+    return "bug"
 
 
 def _sentence(line: str) -> str:

@@ -9,12 +9,12 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import ValidationError
 
-from coord_envelope import VERSION
+from coord_envelope import VERSION, Usage
 from coord_mcp.desk import Desk
-from coord_mcp.kernel import Json, Kernel
+from coord_mcp.kernel import Failed, Json, Kernel
 from coord_mcp.library import Library
 
 ABOUT = (
@@ -28,14 +28,14 @@ READ, RUNS = ("work_list", "work_show"), ("job",)
 """Tools that write nothing, and tools that may do anything. Clients ask their user accordingly."""
 
 
-def serve(agent: str) -> MCPServer[None]:
+def serve(actor: Json) -> MCPServer[None]:
     """A server that acts as this agent. It has no state: it asks the tools for each call."""
-    kernel = Kernel(agent)
+    kernel = Kernel(actor)
     desk = Desk(kernel)
     names = [name for name in vars(Desk) if not name.startswith("_")]
     server = Server(
         "coord",
-        instructions=ABOUT.format(agent=agent),
+        instructions=ABOUT.format(agent=kernel.agent),
         version=VERSION,
         tools=[_tool(getattr(desk, name)) for name in names],
         log_level="ERROR",
@@ -50,7 +50,19 @@ class Server(MCPServer[None]):
     async def call_tool(
         self, name: str, arguments: Json, context: Context[None, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Call a tool. Raises ToolError with what is wrong and what to do."""
+        """Call a tool. An error says what is wrong and what to do, and has a code for programs."""
+        try:
+            return await self._called(name, arguments, context)
+        except UnexpectedToolError:
+            raise
+        except Failed as error:
+            return failure(str(error), error.status, error.code)
+        except ToolError as error:
+            return failure(str(error), Usage.status, Usage.code)
+
+    async def _called(
+        self, name: str, arguments: Json, context: Context[None, Any] | None
+    ) -> CallToolResult | InputRequiredResult:
         known = {tool.name: tool.input_schema["properties"] for tool in await self.list_tools()}
         if name not in known:
             raise ToolError(f"{name}: no such tool; valid tools: {', '.join(known)}")
@@ -64,7 +76,18 @@ class Server(MCPServer[None]):
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
                 raise ToolError(f"{name}: {_wrong(error.__cause__, known[name])}") from None
+            if isinstance(error.__cause__, Failed):
+                raise error.__cause__ from None
             raise ToolError(str(error.__cause__ or error)) from None
+
+
+def failure(text: str, status: int, code: str) -> CallToolResult:
+    """The result of a call that failed: sentences for a model, status and code for a program."""
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)],
+        structured_content={"status": status, "code": code},
+        is_error=True,
+    )
 
 
 def _wrong(error: ValidationError, known: Json) -> str:
