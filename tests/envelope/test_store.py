@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
-from support import ME, Shell, drafts, git, open_journal
+from support import ME, Shell, drafts, git, open_journal, open_store
 
 from coord_envelope import Unreachable
 from coord_envelope.errors import Refused
@@ -290,3 +291,19 @@ def test_a_new_project_has_the_name_of_its_remote(
 def test_a_store_that_has_events_keeps_its_project(shell: Shell) -> None:
     shell("git remote add origin https://example.org/web.git && ev init")
     assert shell("ev emit a.b").one["project"] == "acme"
+
+
+def test_what_a_kill_left_of_a_save_is_removed_by_the_next_save_or_init(shell: Shell) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    local, blobs = shell.cwd / ".coord/local", shell.cwd / ".coord/blobs/sha256/ab"
+    blobs.mkdir(parents=True)
+    left = [local / f"redacted.{gone.pid}.tmp", blobs / f"cd.{gone.pid}.tmp"]
+    others = [local / f"plain.{os.getpid()}.tmp", local / "x.tmp", local / f"y.{10**30}.tmp"]
+    for path in (*left, *others):
+        path.write_text("")
+    open_store(shell.cwd).save(b"", "local", "mark")
+    assert not left[0].exists()
+    shell("ev init")
+    assert not left[1].exists()
+    assert all(path.exists() for path in others)

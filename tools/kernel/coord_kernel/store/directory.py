@@ -181,6 +181,12 @@ class Store:
 
         If not `durable` it may be empty after a power loss: for caches. Raises OSError.
         """
+        try:
+            self._replace(data, names, durable)
+        except FileNotFoundError:  # swept by a process that cannot see ours: of another container
+            self._replace(data, names, durable)
+
+    def _replace(self, data: bytes, names: tuple[str, ...], durable: bool) -> None:
         temporary = (*names[:-1], f"{names[-1]}.{os.getpid()}.tmp")
         parent = self.directory(*names[:-1], make=True)
         try:
@@ -194,6 +200,7 @@ class Store:
             os.rename(temporary[-1], names[-1], src_dir_fd=parent, dst_dir_fd=parent)
             if durable:
                 os.fsync(parent)
+            sweep(parent)
         except OSError:
             with suppress(OSError):
                 os.unlink(temporary[-1], dir_fd=parent)
@@ -273,6 +280,19 @@ class Store:
             os.close(fd)
         host = "".join(c if c.isalnum() or c in "-." else "_" for c in machine.name())[:80]
         return f"{host}-{inode}"
+
+
+def sweep(directory: int) -> None:
+    """Remove the files that processes left in a directory that were killed while saving."""
+    for name in os.listdir(directory):
+        if not name.endswith(".tmp"):
+            continue
+        pid = name[:-4].rpartition(".")[2]
+        with suppress(OSError, OverflowError, ValueError):
+            try:
+                os.kill(int(pid), 0)
+            except ProcessLookupError:
+                os.unlink(name, dir_fd=directory)
 
 
 def fresh_id() -> str:

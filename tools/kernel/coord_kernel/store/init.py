@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from coord_envelope.errors import Refused, Unreachable
+from coord_envelope.platform import suppress
 from coord_kernel.store import consent, origin
 from coord_kernel.store.config import Config
-from coord_kernel.store.directory import Store
+from coord_kernel.store.directory import Store, sweep
 from coord_kernel.store.disk import fault_of, known_local
 from coord_kernel.store.locate import common_dir, place, recorded, root
 
@@ -58,6 +59,12 @@ def init(unsafe_fs: bool = False) -> tuple[Store, list[str]]:
 def _complete(store: Store, unsafe_fs: bool, common: str | None) -> None:
     for names in _DIRECTORIES:
         os.close(store.directory(*names, make=True))
+    blobs = [("blobs", "sha256", name) for name in store.listdir("blobs", "sha256")]
+    for place in (("local",), (".git",), *_DIRECTORIES, *blobs):
+        with suppress(OSError):
+            directory = store.directory(*place)
+            sweep(directory)
+            os.close(directory)
     if unsafe_fs:
         store.save(b"", "local", "unsafe-fs")
     repository(store)
