@@ -43,7 +43,7 @@ def request(
         return mine.add(call.journal.store, t, draft)
 
     call.out.id_ref = "run_id"
-    if argv:
+    if argv and argv != ["-"]:
         described = requests.described(call, argv, execution, scheduling, recording)
         call.append_each([("", described)], recording.allow_secret, add)
         return
@@ -51,7 +51,7 @@ def request(
     if any(value is not False for value in (options | {"allow_secret": False}).values()):
         raise Usage("no command", todo="run request [options] -- ARGV...")
     call.actor()
-    for batch in call.lines():
+    for batch in call.lines(asked=bool(argv)):
         drafts = [(f"line {number}", _line(call, raw)) for number, raw in batch]
         call.append_each(drafts, recording.allow_secret, add)
 
@@ -198,7 +198,7 @@ def cancel(call: Call, ids: o.Ids = None, reason: o.Reason = "not wanted any mor
                 t.repeat(first)
             elif not state["cancels"]:
                 if jobs.status(state) in OVER:
-                    raise No(f"is {jobs.status(state)}", where=text)
+                    raise No(f"is {jobs.status(state)}", where=text, code="closed")
                 t.add(draft.cancelled(state, reason))
         return t.events
 

@@ -59,5 +59,5 @@ class Runs:
         """The state of the job that an id names. Raises No, or Usage if the id is ambiguous."""
         state: Job | None = jobs.state(self._call.resolve(text))
         if state is None:
-            raise No("no such job", where=text)
+            raise No("no such job", where=text, code="not_found")
         return state
