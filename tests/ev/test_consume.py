@@ -453,6 +453,86 @@ def test_a_hostile_event_does_no_harm_to_the_consumer(shell: Shell) -> None:
     assert once(shell) == []
 
 
+HOSTILE = {
+    "an attribute that it lacks": "{{ body.t|indent }}",
+    "a word for a number": "{{ body.t.0 + 1 }}",
+    "a division": "{{ 1 / body.zero }}",
+    "a sort of mixed things": "{{ body.mixed|sort }}",
+    "a field as a format": "{{ body.format.format(body) }}",
+    "private names": "{{ ''.__class__ }}",
+    "insides": "{{ file.__globals__ }}",
+    "insides by a filter": "{{ file|attr('__self__') }}",
+    "recursion": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "much at once": "{{ 'x' * body.n }}",
+    "much by a filter": "{{ 'x'|center(body.n) }}",
+    "much by a format": "{{ '%*d'|format(body.n, 1) }}",
+    "much bit by bit": "{% for a in body.l for b in body.l %}{% endfor %}",
+    "a power": "{{ body.n ** body.n }}",
+    "batches": "{{ body.l|batch(body.n, 'x')|list|length }}",
+    "half a character": r"{{ '\ud800' }}",
+}
+LOOP = "{% for a in body.l %}"
+HOSTILE["much bit by bit"] = f"{LOOP * 4}{{{{ 'x' * 999 }}}}{'{% endfor %}' * 4}"
+
+
+def test_whatever_a_template_raises_or_takes_costs_its_event_only(shell: Shell) -> None:
+    """An exception that was not foreseen ended the consumer with 70, at every start."""
+    cases = (
+        f"{{% if body.case == '{name}' %}}{text}{{% endif %}}" for name, text in HOSTILE.items()
+    )
+    write(shell, f"argv = ['cat']\nstdin = {json.dumps(''.join(cases))}\n")
+    body = {"t": ["a"], "zero": 0, "n": 10**9, "l": [0] * 100, "mixed": [1, "x", {}]}
+    field = "{0.__class__.__mro__}"
+    bad = {todo(shell, case=name, format=field, **body): name for name in HOSTILE}
+    good = todo(shell, case="")
+    told = {one["cause"]: one for one in once(shell, expect=1)}
+    assert told.pop(good)["type"] == "job.done"
+    reasons = {bad[cause]: one["body"]["reason"] for cause, one in told.items()}
+    assert reasons.keys() == HOSTILE.keys()
+    assert "takes more than 2 s of CPU time or 256 MiB" in reasons["a power"]
+    assert once(shell) == [], "each is told once"
+
+
+def test_what_is_rendered_to_nonsense_costs_its_event_only(shell: Shell) -> None:
+    write(shell, sh("true") + 'env = { X = "{{body.x}}" }\n')
+    for x in ("a\0b", "x " * 22_000, "é" * 21_000):
+        todo(shell, x=x)
+    good = todo(shell, x="fine")
+    told = once(shell, expect=1)
+    assert [one["cause"] for one in told if one["type"] == "job.done"] == [good]
+    assert len(told) == 4
+
+
+ODD = (
+    "1e999",
+    "NaN",
+    "[" * 90 + "]" * 90,
+    "9" * 4000,
+    r'"\ud800"',
+    r'{"\u0000":1,"\u202e":2}',
+    "",
+    "[" * 9999,
+)
+
+
+def test_an_answer_that_is_odd_json_costs_its_event_only(shell: Shell) -> None:
+    (shell.cwd / "s.json").write_text("{}")
+    write(shell, "argv = ['cat']\nstdin = '{{body.a}}'\nschema = 's.json'\nmax_attempts = 1\n")
+    ids = [todo(shell, a=answer) for answer in (*ODD, "7")]
+    told = {one["cause"]: one for one in once(shell, expect=1)}
+    assert told.keys() == set(ids)
+    assert told[ids[-1]]["body"]["answer"] == 7
+
+
+def test_a_schema_that_never_ends_costs_its_event_only(shell: Shell) -> None:
+    (shell.cwd / "s.json").write_text('{"pattern": "^(a+)+$"}')
+    write(shell, "argv = ['echo', '{{body.a}}']\nschema = 's.json'\nmax_attempts = 1\n")
+    bad, good = todo(shell, a=json.dumps("a" * 40 + "!")), todo(shell, a='"aa"')
+    told = {one["cause"]: one for one in once(shell, expect=1)}
+    assert "takes more than 2 s of CPU" in told[bad]["body"]["reason"]
+    assert told[good]["body"]["answer"] == "aa"
+
+
 def test_two_processes_of_one_consumer_tell_one_result(shell: Shell) -> None:
     """History: a result in other words (the file had changed) was a failure to the other process."""
     write(shell, sh("echo $RUN_ID"))

@@ -79,7 +79,7 @@ def _rehearse(call: Call, journal: Journal, consumer: Consumer, most: int | None
             continue
         most = most and most - 1
         try:
-            (argv, stdin), env = consumer.job(event), consumer.environment(event)
+            (argv, stdin), env = consumer.command(event)
         except Fault as fault:
             call.fail(fault, f"{event.id}: {fault.where}")
             continue

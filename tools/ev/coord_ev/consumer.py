@@ -8,8 +8,9 @@ from typing import Any
 from coord_envelope import BadData, Fault, Filter, codec
 from coord_envelope.errors import DiskFault
 from coord_envelope.event import name_ok, recipient
+from coord_ev.bounded import bounded
 from coord_ev.draft import own_type
-from coord_ev.template import Templates, Words, compiled, rendered, text
+from coord_ev.template import WORDS, Templates, Words, compiled, rendered, text
 from coord_kernel.cli import values
 from coord_kernel.store import toml
 
@@ -78,6 +79,9 @@ class Consumer:
         env = section.take("env", dict, {})
         if not all(isinstance(value, str) for value in env.values()):
             section.mistake("env", "is not a table of strings", 'as env = { LANG = "C" }')
+        for name in env:
+            if not name or "=" in name or "\0" in name:
+                section.mistake("env", f"cannot set variable {name!r}")
         self.env = {
             name: section.template(f"env.{name}", str(value)) for name, value in env.items()
         }
@@ -104,6 +108,10 @@ class Consumer:
         to = section.take("to", list, [])
         self.to = section.good("to", lambda: _recipients(to))
 
+    def command(self, event: Event) -> tuple[tuple[list[str], bytes], dict[str, str]]:
+        """`job` and `environment`, made in a child of its own. Raises BadData, DiskFault."""
+        return bounded(lambda: (self.job(event), self.environment(event)), "[run]")
+
     def job(self, event: Event) -> tuple[list[str], bytes]:
         """The command for this event, and its input. Raises BadData."""
         fields, line = self.values(event), event.raw + b"\n"
@@ -112,11 +120,15 @@ class Consumer:
 
     def environment(self, event: Event) -> dict[str, str]:
         """The environment of its commands for this event. Raises BadData."""
-        fields = self.values(event)
-        return {
-            name: rendered(template, fields, f"[run] env.{name}")
-            for name, template in self.env.items()
-        }
+        fields, env = self.values(event), dict[str, str]()
+        for name, template in self.env.items():
+            env[name] = rendered(template, fields, where := f"[run] env.{name}")
+            if "\0" in env[name]:
+                raise BadData("contains a NUL byte", where)
+        size = sum(len(value.encode()) for value in env.values())
+        if size > WORDS:
+            raise BadData(f"has {size:,} bytes, more than {WORDS:,}", "[run] env")
+        return env
 
     def checked(self, output: bytes) -> tuple[Any, str]:
         """The output as JSON, and why it does not fit the schema. Without a schema: None, ""."""

@@ -19,6 +19,7 @@ import functools
 
 from coord_envelope import BadData, No, ids
 from coord_envelope.errors import Refused
+from coord_ev.bounded import bounded
 from coord_ev.jobs import Command
 from coord_ev.payload import text_or_blob
 from coord_ev.template import LONGEST, rendered
@@ -146,7 +147,9 @@ class Reaction:
                 return None
             if output is None:
                 raise FailedError("its output is not in this store any more", run_id=run)
-            value, wrong = self._consumer.checked(output)
+            value, wrong = bounded(
+                functools.partial(self._consumer.checked, output), "[run] schema"
+            )
             if not wrong:
                 return self._judged(event, f"{step} gate", output, value, run)
             if used >= most:
@@ -174,24 +177,25 @@ class Reaction:
         values = self._consumer.values(
             event, stdout=output.decode("utf-8", "replace"), answer=value
         )
-        text = rendered(self._consumer.text, values, "[emit] text").encode()
+        where = "[emit] text"
+        text = bounded(lambda: rendered(self._consumer.text, values, where).encode(), where)
         fits = {} if value is None else {"answer": value}
         return {**text_or_blob(self._journal.store, "text", text), **fits, **verdict}, run
 
     def _command(self, event: Event, more: str, attempts: int) -> Command:
         consumer = self._consumer
-        argv, stdin = consumer.job(event)
+        (argv, stdin), env = consumer.command(event)
         options = ["--timeout", consumer.timeout, "--retry", "any", "--max-attempts", str(attempts)]
         options += ["--backoff", consumer.backoff]
         again = more.encode("utf-8", "replace")
-        return Command(argv, stdin + again, consumer.environment(event), options)
+        return Command(argv, stdin + again, env, options)
 
     def _gate_command(self, event: Event, output: bytes) -> Command:
         consumer = self._consumer
         assert consumer.gate
-        argv = consumer.gate.render(consumer.values(event))
-        options = ["--timeout", consumer.gate_timeout]
-        return Command(argv, output, consumer.environment(event), options)
+        gate, fields = consumer.gate, consumer.values(event)
+        argv, env = bounded(lambda: (gate.render(fields), consumer.environment(event)), "[gate]")
+        return Command(argv, output, env, ["--timeout", consumer.gate_timeout])
 
     def _ran(self, event: Event, step: str, make: Callable[[], Command]) -> Row | None:
         """The row of the step's job if it is over; else None. Requests the job if there is none."""
@@ -246,7 +250,7 @@ class Reaction:
 
     def _fail(self, event: Event, reason: str, more: Json) -> None:
         """Report the failure, as an event and on stderr; over 32 hops on stderr only."""
-        run = more.get("run_id")
+        run, reason = more.get("run_id"), reason.encode("utf-8", "replace").decode()
         fields = {name: value for name, value in more.items() if name != "run_id"}
         kind = self._consumer.failed
         with contextlib.suppress(BadData):

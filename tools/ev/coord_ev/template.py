@@ -16,15 +16,18 @@ import os
 import stat
 from typing import Any
 
-from jinja2 import StrictUndefined, Template, TemplateError, Undefined
+from jinja2 import StrictUndefined, Template, TemplateError, Undefined, pass_context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from coord_envelope import BadData, No, codec
+from coord_ev.bounded import TODO, described
 from coord_kernel.store import blobs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from jinja2.runtime import Context
 
     from coord_envelope.codec import Json
     from coord_kernel import Store
@@ -40,7 +43,12 @@ class Templates(ImmutableSandboxedEnvironment):
 
     def __init__(self, directory: str, store: Store) -> None:
         """`file()` reads in and below the directory, `blob()` in the store."""
-        super().__init__(undefined=StrictUndefined, keep_trailing_newline=True, finalize=_inserted)
+        super().__init__(
+            undefined=StrictUndefined,
+            keep_trailing_newline=True,
+            finalize=_inserted,
+            optimized=False,  # compiling computes nothing: `bounded` is for rendering
+        )
         self._directory, self._store = directory, store
         self.globals = {"file": self.file, "blob": self.blob}
 
@@ -80,6 +88,8 @@ class Words:
         self._templates = [
             compiled(templates, word, self._place(number)) for number, word in enumerate(words)
         ]
+        if not words[0]:
+            raise BadData("is empty", self._place(0), todo="write the program's name")
         if is_template(words[0]):
             raise BadData(
                 "the program's name is a template",
@@ -87,6 +97,8 @@ class Words:
                 todo="write the name itself, so that no event can choose it",
             )
         for number, word in enumerate(words):
+            if "\0" in word:
+                raise BadData("contains a NUL byte", self._place(number))
             literal = word.partition("{")[0]
             if is_template(word) and literal.startswith("-") and "=" not in literal:
                 raise BadData(
@@ -137,25 +149,31 @@ def compiled(templates: Templates, source: str, where: str) -> Template:
     except TemplateError as error:
         what = f"line {getattr(error, 'lineno', 1)} of the template: {error.message}"
         raise BadData(what, where, todo="correct the file") from None
+    except Exception as error:  # RecursionError, or what Python's compiler says
+        what = f"not a valid template: {described(error)}"
+        raise BadData(what, where, todo="correct the file") from None
 
 
 def rendered(template: Template, values: Json, where: str) -> str:
-    """The template's result. Raises BadData if a value is missing or the result is too long."""
+    """The template's result. Raises BadData if it raises anything or is too long, MemoryError."""
     try:
         result = template.render(values)
         size = len(result.encode())
     except BadData as fault:
         fault.where = f"{where}: {fault.where}" if fault.where else where
         raise
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise BadData(str(error)[:300], where, todo="see `ev consume --dry-run`") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # a filter may raise anything
+        raise BadData(described(error), where, todo=TODO) from None
     if size > LONGEST:
         raise BadData(f"has {size:,} bytes, more than {LONGEST:,}", where)
     return result
 
 
-def _inserted(value: Any) -> Any:
-    """Text as it is; any other value as JSON."""
+@pass_context
+def _inserted(_: Context, value: Any) -> Any:
+    """Text as it is; any other value as JSON. (For its context, Jinja computes no constants.)"""
     return value if isinstance(value, str | Undefined) else codec.dumps(value).decode()
 
 
