@@ -254,7 +254,7 @@ def test_the_members_of_a_group_are_those_who_joined_and_did_not_leave(
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"to": []}, {"to": 7}, {"to": "robot:x"}, {"to": "a", "text": 7}, {"to": "a", "text": "x" * 32_769},
+    [{}, {"to": []}, {"to": 7}, {"to": "robot:x"}, {"to": "a", "text": 7},
      {"to": "a", "subject": "ä" * 101}, {"to": "a", "bdy": "x"}, {"to": "a", "refs": []}, {"to": "a", "ack": "maybe"},
      {"to": "a", "max_deliveries": 0}, {"to": "a", "vis_ms": -1}, {"to": "a", "expires_at": "soon"}],
 )  # fmt: skip

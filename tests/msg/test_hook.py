@@ -165,9 +165,9 @@ def test_a_broken_store_does_not_block_the_agent(shell: Shell, damage: str) -> N
 def test_if_the_ack_fails_nothing_is_printed_after_the_notice(shell: Shell) -> None:
     """History: a second object followed the notice, and the program could read neither."""
     shell("msg send --to qa --subject one")
-    done = shell("rm -r .coord/local; touch .coord/local; msg hook claude --as qa", given())
+    done = shell("rm .coord/local/lock; mkdir .coord/local/lock; msg hook claude --as qa", given())
     assert ": one" in done.one["hookSpecificOutput"]["additionalContext"]
-    assert "local" in done.err
+    assert "local/lock" in done.err
 
 
 def test_what_expires_is_counted_and_shown_while_it_waits(shell: Shell) -> None:
