@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import Json
 
-from coord_envelope import Event
+from coord_envelope import BadData, Event
 from coord_wk import fold
 from coord_wk.items import Items
 
@@ -347,6 +347,100 @@ def test_no_order_of_arrival_or_of_asking_changes_what_is_shown(
     }
     chance.shuffle(world.events)
     assert (seen(world), cyclic(world)) == (shown, circles)
+
+
+def waits(items: Items, item: str) -> list[tuple[str, str]]:
+    """What an item waits on, by the definition."""
+    if not items.is_open(item):
+        return []
+    above = [edge for each in (item, *items.ancestors(item)) for edge in items._blocked_by(each)]
+    return above + items._parts(item)
+
+
+def skipped(items: Items) -> set[tuple[str, str, str]]:
+    """The edges that close a cycle with earlier ones of the same component, by the definition."""
+    edges = {item: waits(items, item) for item in items.everything()}
+
+    def reached(start: str, of: dict[str, list[tuple[str, str]]]) -> set[str]:
+        seen, todo = set[str](), [start]
+        while todo:
+            new = {to for _, to in of.get(todo.pop(), ())} - seen
+            seen |= new
+            todo += new
+        return seen
+
+    whole = {item: reached(item, edges) for item in edges}
+    inside = sorted(
+        {
+            (event, item, to)
+            for item in edges
+            for event, to in edges[item]
+            if item in whole.get(to, ())
+        }
+    )
+    kept: dict[str, list[tuple[str, str]]] = {}
+    out = set()
+    for event, item, to in inside:
+        if item == to or item in reached(to, kept):
+            out.add((event, item, to))
+        else:
+            kept.setdefault(item, []).append((event, to))
+    return out
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(EDGE, max_size=24))
+def test_what_an_item_waits_on_is_as_defined(said: list[tuple[str, str, str]]) -> None:
+    items = made(said).items()
+    out = skipped(items)
+    for item in items.everything():
+        reasons = [to for event, to in waits(items, item) if (event, item, to) not in out]
+        assert items.blockers(item) == list(dict.fromkeys(reasons))
+        assert items.cyclic(item) == sorted({to for _, src, to in out if src == item})
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(EDGE, max_size=16), st.lists(st.sampled_from("ABCDEF"), max_size=3))
+def test_the_counts_are_those_of_each_item(
+    said: list[tuple[str, str, str]], claimed: list[str]
+) -> None:
+    world = made(said)
+    for item in claimed:
+        world.claim(item)
+    items = world.items()
+    counts = dict.fromkeys(("ready", "active", "blocked", "held"), 0)
+    for item in items.ranked("open"):
+        counts[items.status(item)] += 1
+    assert world.items().counts() == counts
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(("wait", "part")), *[st.sampled_from("ABCDEF")] * 2), max_size=12
+    ),
+    st.lists(EDGE.filter(lambda edge: edge[0] != "close"), max_size=4),
+)
+def test_a_batch_is_asked_once_for_what_each_operation_is_asked(
+    added: list[tuple[str, str, str]], said: list[tuple[str, str, str]]
+) -> None:
+    world = made(said)
+    sound = not skipped(world.items())
+    each, whole, refused = world.items(), world.items(), False
+    for how, item, other in added:
+        change = ([name(other)], None) if how == "wait" else ([], name(other))
+        try:
+            each.refuse_cycle(name(item), *change)
+        except BadData:
+            refused = True
+            break
+        for items in (each, whole):
+            items.suppose(name(item), *change, born=False)
+    if sound and not refused:
+        assert not whole.supposed_cycle()
+    if refused and (how == "wait" or not each.ancestors(name(item))):  # a move is judged by both
+        whole.suppose(name(item), *change, born=False)
+        assert whole.supposed_cycle()
 
 
 def test_a_row_and_a_detail_say_what_is_there() -> None:

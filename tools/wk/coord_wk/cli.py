@@ -225,12 +225,12 @@ def show(call: Call, ids: o.Ids = None, at: o.At = None) -> None:
     call.each(ids, WORK, shown)
 
 
-def tree(call: Call, id_: o.MaybeId = None, at: o.At = None) -> None:
+def tree(call: Call, id_: o.MaybeId = None, lines: o.Lines = None, at: o.At = None) -> None:
     """List work items with their parts below them."""
     items = Work(call).items(at)
     tops = filter(items.top, items.ranked("open")) if id_ is None else [items.resolve(id_)]
     indent = "  " if call.out.form == "table" else ""
-    call.put(row for top in tops for row in _below(items, top, indent))
+    call.put(islice((row for top in tops for row in _below(items, top, indent)), lines))
 
 
 def _below(items: Items, top: str, indent: str) -> Iterator[Json]:
@@ -252,11 +252,7 @@ def mine(call: Call, at: o.At = None) -> None:
 
 def status(call: Call, at: o.At = None) -> None:
     """Count the open work items by status."""
-    items = Work(call).items(at)
-    counts = dict.fromkeys(("ready", "active", "blocked", "held"), 0)
-    for item in items.ranked("open"):
-        counts[items.status(item)] += 1
-    call.put([counts])
+    call.put([Work(call).items(at).counts()])
 
 
 def apply(

@@ -312,7 +312,8 @@ def indexed(state: State) -> Iterable[tuple[str, str]]:
 
     `end`: its id, reversed; `alias`: its foreign id; `key`; `child`: its parent; `closed`: its id.
     While it is open `open`: its rank; `owner`: agent and rank; `free`: its rank if nobody holds it;
-    `part`: its parent. The rank is the priority and the id.
+    `part`: its parent. The rank is the priority and the id. `count`: its status, if that depends on
+    no other item and on no time; otherwise `linked`: its id.
     """
     if "created" not in state:
         return
@@ -337,6 +338,17 @@ def indexed(state: State) -> Iterable[tuple[str, str]]:
     if not holder or "key" in state:
         yield "free", rank
     yield from (("part", parent) for parent in parents)
+    if _alone(state, parents):
+        yield "count", "active" if holder else "ready"
+    else:
+        yield "linked", created
+
+
+def _alone(state: State, parents: set[str]) -> bool:
+    """Does its status depend on nothing else, as long as it has no parts?"""
+    paused = value(state, "hold") is not None or value(state, "defer_until") is not None
+    waits = any(member.startswith("blocked_by ") for member in present(state, "deps"))
+    return not (parents or paused or waits or "key" in state)
 
 
 def _standing(state: State, register: str) -> list[object]:

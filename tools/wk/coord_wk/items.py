@@ -144,6 +144,22 @@ class Items(Relations):
             return "held"
         return "blocked" if self._waits_on_any(item) else "ready"
 
+    def counts(self) -> dict[str, int]:
+        """How many open items have each status. Costs those that depend on others."""
+        counts = dict.fromkeys(("ready", "active", "blocked", "held"), 0) | self._source.tally()
+        parents = dict[str, None]()
+        linked = dict[str, None]()
+        for item in self.ranked("linked"):
+            linked[item] = None
+            counts[self.status(item)] += 1
+            if parent := self._parent(item):
+                parents[parent] = None
+        for parent in parents:
+            if parent not in linked and self.is_open(parent):  # it was counted without its parts
+                counts["active" if claims.owner(self.known(parent)) else "ready"] -= 1
+                counts[self.status(parent)] += 1
+        return counts
+
     def held_by(self, item: str) -> list[str]:
         """The item and its ancestors that are on hold or deferred."""
         return list(self._each(self._holding, self.holds, item))

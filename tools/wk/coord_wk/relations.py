@@ -219,6 +219,8 @@ class Relations(Entities):
         for item, waits in supposed.waits.items():
             leads_on = waits or supposed.parts.get(item)
             led_to = item in waited or item in supposed.parent
+            if item in waits:
+                return True
             if item not in supposed.born or (leads_on and led_to):
                 self._graph.skipped(item)
         return self._graph.supposed

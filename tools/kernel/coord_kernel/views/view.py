@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
 
 PAGE = 500
+TOUCHED = 2_000
+"""Entities in memory at a time while events come in."""
 _PAGE = """SELECT value, entity FROM secondary
            WHERE name = ? AND value < ? AND (value, entity) > (?, ?)
            ORDER BY value, entity LIMIT ?"""
@@ -215,15 +217,21 @@ class View(Derived):
                 if entity is None:
                     if ord(name[-1]) % shares != mine:
                         continue
+                    if len(touched) >= TOUCHED:
+                        self._save(db, touched)
+                        touched.clear()
                     entity = touched[name] = self._saved(name)
                 if commutes:
                     entity.state = step(entity.state, event)
                 else:
                     entity.take(event, segment, offset, step)
+        self._save(db, touched)
+
+    def _save(self, db: sqlite3.Connection, touched: dict[str, _Entity]) -> None:
         states, gone, come = [], list[tuple[str, ...]](), list[tuple[str, ...]]()
         for name, entity in touched.items():
             if entity.late:
-                entity.fold(self._again(entity.places), step)
+                entity.fold(self._again(entity.places), self._fold.step)
             indexed = self._indexed(entity.state)
             gone += [(*pair, name) for pair in entity.was - indexed]
             come += [(*pair, name) for pair in indexed - entity.was]
