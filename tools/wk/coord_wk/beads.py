@@ -8,6 +8,9 @@ An item that was imported goes back as the record it came from, with only these 
     3. Labels, dependencies and comments that were added here are added, and those that were removed
        here are removed; those that were never imported stay.
     4. If anything differs, `updated_at` is the time of the item's last event.
+
+A record that has a `_type` and is no issue, such as a memory, becomes a closed item of that kind:
+its key is the title, its value the description.
 """
 
 from __future__ import annotations
@@ -16,9 +19,11 @@ import re
 from collections import Counter
 
 from coord_envelope import BadData, codec
+from coord_kernel.cli import stdin
 from coord_kernel.cli.stdin import LONGEST
 from coord_wk import foreign
-from coord_wk.foreign import Foreign, brief, cut, label
+from coord_wk.draft import label_ok
+from coord_wk.foreign import Foreign, brief, cut, spelled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,9 +85,13 @@ ALSO = {"tags": "labels", "depends_on": "dependencies", "closed_reason": "close_
 def read(files: Iterable[tuple[str, bytes]]) -> Iterator[Foreign | BadData]:
     """The issues in JSONL files (name, content); the reason for a line without one."""
     for name, content in files:
-        for number, raw in enumerate(content.split(b"\n"), 1):
-            if raw.strip():
-                yield _line(raw, f"{name} line {number}")
+        try:
+            for batch in stdin.numbered(content.split(b"\n")):
+                for number, raw in batch:
+                    yield _line(raw, f"{name} line {number}")
+        except BadData as fault:
+            fault.where = f"{name} {fault.where}"
+            yield fault
 
 
 def _line(raw: bytes, where: str) -> Foreign | BadData:
@@ -98,7 +107,7 @@ def _line(raw: bytes, where: str) -> Foreign | BadData:
             return BadData(f"not JSON: {reason}", where, todo=todo)
     if not isinstance(record, dict):
         return BadData("not a JSON object", where)
-    if not {"title", "status"} & record.keys():
+    if not {"title", "status"} & record.keys() and not _is_note(record):
         return BadData("neither title nor status: not an issue of beads", where)
     issue = item(record, where)
     if error:
@@ -115,6 +124,8 @@ def _literal(match: re.Match[bytes]) -> bytes:
 
 def item(record: Json, where: str = "") -> Foreign:
     """The issue of a record."""
+    if _is_note(record):
+        return _note(record, where)
     labels = record.get("labels", record.get("tags"))
     title, desc, kind, priority = map(
         record.get, ("title", "description", "issue_type", "priority")
@@ -130,11 +141,23 @@ def item(record: Json, where: str = "") -> Foreign:
         elif field not in FIELDS:
             issue.notes.append(f"unknown field {brief(field)}, kept")
     foreign.note_differences(issue, "issue_type", labels)
+    foreign.assign(issue)
     foreign.defer(issue, "defer_until")
     issue.comments = _comments(issue)
     issue.edges = list(_edges(issue)) if name else []
     _take_status(issue)
     return issue
+
+
+def _is_note(record: Json) -> bool:
+    return isinstance(record.get("_type"), str) and not {"title", "status"} & record.keys()
+
+
+def _note(record: Json, where: str) -> Foreign:
+    kind, key, value = map(record.get, ("_type", "key", "value"))
+    words = foreign.words(key, value, kind, None, None)
+    name = foreign.name_of(f"{kind}:{key}") if isinstance(key, str) else None
+    return Foreign("beads", name, where, record, words, closed={"resolution": "done"})
 
 
 def _take_status(issue: Foreign) -> None:
@@ -148,7 +171,7 @@ def _take_status(issue: Foreign) -> None:
     elif status in BEGUN:
         issue.notes.append(f"status {status}: nobody holds it here, so it is open")
     elif status != "open":
-        issue.reports.append(f"unknown status {brief(status)}, imported as open")
+        issue.notes.append(f"unknown status {brief(status)}, imported as open")
 
 
 def _reason(record: Json) -> Json:
@@ -173,7 +196,7 @@ def _edges(issue: Foreign) -> Iterator[tuple[str, str, str]]:
     for kind, to in filter(None, map(_link, _listed(issue.record))):
         relation = RELATIONS.get(kind, "relates_to")
         if kind not in RELATIONS:
-            issue.reports.append(f"unknown dependency {brief(kind)}, imported as relates_to")
+            issue.notes.append(f"unknown dependency {brief(kind)}, imported as relates_to")
         parents += relation == "parent"
         if relation == "parent" and parents > 1:
             issue.reports.append(f"second parent {brief(to)}, imported as relates_to")
@@ -198,15 +221,18 @@ def _link(entry: object) -> tuple[str, str] | None:
 def changed(then: Foreign, now: Json) -> Json:
     """The record with the differences above. `now` is the item as `transfer` describes it."""
     record, new = then.record, dict[str, object]()
+    if _is_note(record):
+        same = now["desc"] == then.words.get("desc")
+        return record if same else record | {"value": now["desc"]}
     for ours, theirs in NAMES.items():
         if not codec.same(_plain(ours, now[ours]), _plain(ours, then.words.get(ours))):
-            new |= _new_labels(record, now[ours] or []) if ours == "labels" else {theirs: now[ours]}
+            new |= _new_labels(record, now) if ours == "labels" else {theirs: now[ours]}
     was = "closed" if then.closed else "blocked" if "hold" in then.words else "open"
     if now["status"] not in (was, record.get("status")):
         ended = dict.fromkeys(("closed_at", "close_reason", "closed_reason"))
         new |= {"status": now["status"], **ended, **now["when"]}
-    if now["assignee"]:
-        new["assignee"] = now["assignee"]
+    if now["assignee"] != then.words.get("assignee"):
+        new["assignee"] = now["assignee"] and now["assignee"].removeprefix("agent:")
     new |= _new_links(then, now)
     if comments := list(_new_comments(then, now)):
         old = record.get("comments")
@@ -223,12 +249,13 @@ def _plain(name: str, value: object) -> object:
     return {"kind": "task", "priority": 2}.get(name) if value is None else value
 
 
-def _new_labels(record: Json, now: list[str]) -> Json:
+def _new_labels(record: Json, now: Json) -> Json:
     name = "tags" if "tags" in record and "labels" not in record else "labels"
     old = record[name] if isinstance(record.get(name), list) else []
-    kept = [each for each in old if not label(each) or label(each) in now]
-    there = set(map(label, kept))
-    return {name: [*kept, *(each for each in now if each not in there)]}
+    here = {each: spelled(each, now["state"]) for each in filter(label_ok, old)}
+    kept = [each for each in old if not label_ok(each) or here[each] in now["labels"]]
+    there = {here.get(each) for each in kept if isinstance(each, str)}
+    return {name: [*kept, *(each for each in now["labels"] if each not in there)]}
 
 
 def _new_links(then: Foreign, now: Json) -> Json:

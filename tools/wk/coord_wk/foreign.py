@@ -21,7 +21,8 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 
-from coord_envelope import codec, event, world
+from coord_envelope import codec, world
+from coord_envelope.event import address, name_ok
 from coord_kernel.rules import claims
 from coord_wk import draft, fold
 
@@ -39,7 +40,7 @@ CHUNK = 15_000
 """Characters of JSON text that fit into a body, however they are escaped."""
 AT_ONCE = 200
 """Members added to or removed from a set in one event; labels of an item."""
-REGISTERS = ("title", "desc", "kind", "priority", "hold", "defer_until")
+REGISTERS = ("title", "desc", "kind", "priority", "assignee", "hold", "defer_until")
 
 
 @dataclass
@@ -92,11 +93,11 @@ def words(title: object, desc: object, kind: object, priority: object, labels: o
         text = cut(desc, 32 * 1024)
         fields["desc"] = text if len(codec.dumps(text)) <= 40_000 else cut(desc, 6_000)
     if isinstance(kind, str):
-        fields["kind"] = kind if kind in draft.KINDS else "task"
+        fields["kind"] = kind if draft.kind_ok(kind) else "task"
     if type(priority) is int and 0 <= priority <= 4:
         fields["priority"] = priority
     if isinstance(labels, list):
-        fields["labels"] = list(filter(None, dict.fromkeys(map(label, labels))))[:AT_ONCE]
+        fields["labels"] = list(dict.fromkeys(filter(draft.label_ok, labels)))[:AT_ONCE]
     return fields
 
 
@@ -110,25 +111,51 @@ def defer(issue: Foreign, name: str) -> None:
         issue.reports.append(f"{name}: not a valid time: {brief(until)}, kept")
 
 
-def label(value: object) -> str:
-    """A label as it is written here: `gh:788` becomes gh-788. Empty if nothing is left of it."""
-    if not isinstance(value, str):
-        return ""
-    plain = "".join(char if event.name_ok(f"0{char}") else "-" for char in value[:200].lower())
-    return plain.lstrip("._-")[:63]
+def assign(issue: Foreign) -> None:
+    """Take the record's assignee, if that is a name here."""
+    name = issue.record.get("assignee")
+    try:
+        if name:
+            issue.words["assignee"] = address(name)
+    except (ValueError, AttributeError):
+        issue.notes.append(f"assignee {brief(name)} is not a name here, kept")
+
+
+def as_it_was(issue: Foreign, state: State) -> None:
+    """Change the fields to what an earlier release imported of the record, where that differed.
+
+    It rewrote labels (`spelled`), knew six kinds, and took no assignee.
+    """
+    words, kinds = issue.words, state["registers"].get("kind", {})
+    if "labels" in words:
+        words["labels"] = [spelled(label, state) for label in words["labels"]]
+    if kinds == {state["created"]["id"]: "task"} and words.get("kind") not in _ONCE:
+        words["kind"] = "task"
+    if "assignee" not in state["registers"]:
+        words.pop("assignee", None)
+
+
+_ONCE = (None, "task", "bug", "feature", "epic", "chore", "question")
+
+
+def spelled(label: str, state: State) -> str:
+    """The label as the item has or had it: an earlier release made gh-788 of `gh:788`."""
+    ever = state["sets"].get("labels", {})
+    plain = "".join(char if name_ok(f"0{char}") else "-" for char in label.lower())
+    plain = plain.lstrip("._-")[:63]
+    return plain if label not in ever and plain in ever else label
 
 
 def note_differences(issue: Foreign, kind: str, labels: object) -> None:
     """Note where the item differs from the record in its kind, priority, labels and title."""
     record, words, notes = issue.record, issue.words, issue.notes
     if kind in record and record[kind] != words.get("kind"):
-        notes.append(f"unknown type {brief(record[kind])}, imported as task, kept")
+        notes.append(f"type {brief(record[kind])} is not a word, imported as task, kept")
     if "priority" in record and "priority" not in words:
         notes.append("priority is not a number from 0 to 4, imported as 2, kept")
     for name in labels if isinstance(labels, list) else ():
-        if label(name) != name:
-            how = f"imported as {label(name)}" if label(name) else "not imported"
-            notes.append(f"label {brief(name)} {how}, kept")
+        if not draft.label_ok(name):
+            notes.append(f"label {brief(name)} not imported, kept")
     if len(words.get("labels", ())) == AT_ONCE:
         notes.append(f"only the first {AT_ONCE} labels imported, the others kept")
     title = record.get("title")

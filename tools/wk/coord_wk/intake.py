@@ -23,7 +23,7 @@ from coord_kernel.cli.call import attempted
 from coord_kernel.rules import claims
 from coord_kernel.store.disk import write_all
 from coord_wk import fold, foreign
-from coord_wk.foreign import Foreign
+from coord_wk.foreign import Foreign, brief
 from coord_wk.work import Work
 
 TYPE_CHECKING = False
@@ -99,7 +99,9 @@ class _Intake:
         return item is not None
 
     def _created_here(self, name: str) -> str | None:
-        if not name.startswith("wk-") or len(name) != 11:
+        if name.startswith("is-") and len(name) == 29:
+            name = name[3:].upper()  # as `wk export --to tbd` names it
+        elif not name.startswith("wk-") or len(name) != 11:
             return None
         item = self._index.refresh().resolve(name)
         return item if item and self._work.items().state(item) else None
@@ -151,6 +153,7 @@ class _Intake:
         version, records = foreign.restored(issue.source, bodies)
         if records:
             then = foreign.distinct(map(self._read, records))[0]
+            foreign.as_it_was(then, items.known(item))
         else:  # an import was cut short: the item's first event is all there is
             place = self._index.by_id(item)
             words = place.event["body"] if place else {}
@@ -174,7 +177,7 @@ class _Intake:
                 if item:
                     self._ids[name] = item
                 elif edge in issue.edges:
-                    issue.reports.append(f"{' '.join(edge)}: {name} is not here, kept")
+                    issue.notes.append(f"{edge[1]} {brief(name)}: not here, kept")
 
 
 def _warnings(issues: list[Foreign], file: str) -> Iterator[str]:
@@ -186,7 +189,7 @@ def _warnings(issues: list[Foreign], file: str) -> Iterator[str]:
         except Refused as fault:
             issue.reports.append(f"{fault.what}, imported anyway")
         yield from (f"{issue.where}: {report}" for report in issue.reports)
-        for note in issue.notes:
+        for note in dict.fromkeys(issue.notes):
             notes.setdefault(note, []).append(issue.where)
     waits: dict[str, list[str]] = {issue.name: [] for issue in issues if issue.name}
     for src, relation, to in (edge for issue in issues for edge in issue.edges):

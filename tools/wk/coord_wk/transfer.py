@@ -11,13 +11,23 @@ from coord_wk.work import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
     from coord_wk import options as o
     from coord_wk.fold import Comment
     from coord_wk.items import Items
+
+PROGRAMS = ("beads", "tbd")
+_OURS = frozenset(
+    (
+        *("_type", "type", "id", "title", "description", "(text)", "issue_type", "kind", "key"),
+        *("value", "priority", "labels", "tags", "dependencies", "depends_on", "parent_id"),
+        *("comments", "version"),
+    )
+)
+"""Fields of records that are fields of the item."""
 
 
 def import_(call: Call, file: o.File, from_: o.From) -> None:
@@ -26,7 +36,7 @@ def import_(call: Call, file: o.File, from_: o.From) -> None:
     Every field is kept, and foreign ids are accepted as ids. Importing again takes over what
     changed there; what was changed here stays.
     """
-    if from_ not in ("beads", "tbd"):
+    if from_ not in PROGRAMS:
         raise Usage(f"--from: unknown program {from_}", todo="valid values: beads, tbd")
     from coord_wk import intake
 
@@ -39,6 +49,9 @@ def import_(call: Call, file: o.File, from_: o.From) -> None:
 
 def _files(path: str, several: bool) -> list[tuple[str, bytes]]:
     paths = [path]
+    if several and os.path.isdir(os.path.join(path, "issues")):
+        path = os.path.join(path, "issues")
+        paths = [path]
     if several and os.path.isdir(path):
         names = (name for name in sorted(os.listdir(path)) if name.endswith(".md"))
         paths = [os.path.join(path, name) for name in names]
@@ -52,41 +65,75 @@ def _content(path: str) -> bytes:
         return file.read()
 
 
+def imported(call: Call, items: Items, item: str) -> Json:
+    """What the record of an imported item says beyond the fields of the item; else nothing."""
+    source = str(items.known(item).get("key")).partition(":")[0]
+    if source not in PROGRAMS:
+        return {}
+    call.journal.index.refresh()
+    records = _records_of(call, items, item, source)
+    rest = records[0].items() if records else ()
+    return {"from": source} | {name: value for name, value in rest if value and name not in _OURS}
+
+
+def _records_of(call: Call, items: Items, item: str, source: str) -> list[Json]:
+    """The records of an item at its last import from this program."""
+    from coord_wk import foreign
+
+    places = map(call.journal.index.by_id, items.known(item)["dag"])
+    events = (call.journal.shown(place.event) for place in places if place)
+    return foreign.restored(source, (event["body"] for event in events))[1]
+
+
 def export(call: Call, to: o.To, dir_: o.Dir = None) -> None:
     """Export all work items.
 
-    --to beads prints its records; an imported one is as it was, except for what was changed here
-    since. --to md writes a file for each item into DIR, for people and diffs.
+    --to beads prints its records, --to tbd writes its files into DIR, for `tbd import --dir`; an
+    imported one is as it was, except for what was changed here since. --to md writes a file for
+    each item into DIR, for people and diffs.
     """
-    if to not in ("beads", "md"):
-        raise Usage(f"--to: unknown form {to}", todo="valid values: beads, md")
-    if (to == "md") != bool(dir_):
-        what = "--to md needs a DIR" if to == "md" else "--to beads takes no DIR"
+    if to not in ("beads", "tbd", "md"):
+        raise Usage(f"--to: unknown form {to}", todo="valid values: beads, tbd, md")
+    if (to == "beads") == bool(dir_):
+        what = "--to beads takes no DIR" if dir_ else f"--to {to} needs a DIR"
         raise Usage(what, todo="see --help")
     items = Work(call).items()
     call.journal.index.refresh()
-    if dir_:
-        _export_files(call, items, dir_)
-    else:
+    if not dir_:
         call.put(_records(call, items))
+    elif to == "md":
+        _put_files(dir_, _markdown(call, items))
+    else:
+        from coord_wk import tbd
+
+        _put_files(os.path.join(dir_, "issues"), _issues(call, items))
+        path, known = os.path.join(dir_, "mappings"), list(items.everything())
+        file = os.path.join(path, "ids.yml")
+        new = {tbd.name(None, item) for item in known}
+        new &= {tbd.name(items.known(item), item) for item in known}
+        old = _content(file) if os.path.isfile(file) else b""
+        _put_files(path, [("ids.yml", tbd.mapping(new, old))], "")
 
 
-def _export_files(call: Call, items: Items, path: str) -> None:
+def _markdown(call: Call, items: Items) -> Iterator[tuple[str, bytes]]:
     from coord_wk import markdown
 
+    for item in items.everything():
+        place = call.journal.index.by_id(items.known(item)["created"]["id"])
+        title = str(place.event["body"].get("title", "")) if place else ""
+        detail = items.detail(item)
+        yield markdown.file_name(detail["id"], title), markdown.text(detail).encode()
+
+
+def _put_files(path: str, files: Iterable[tuple[str, bytes]], what: str = "items") -> None:
     os.makedirs(path, exist_ok=True)
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        written = []
-        for item in items.everything():
-            place = call.journal.index.by_id(items.known(item)["created"]["id"])
-            title = str(place.event["body"].get("title", "")) if place else ""
-            detail = items.detail(item)
-            name = markdown.file_name(detail["id"], title)
-            written.append(_put_file(directory, name, markdown.text(detail).encode()))
+        written = [_put_file(directory, name, content) for name, content in files]
     finally:
         os.close(directory)
-    complaints.warn(f"export: {len(written)} items, {sum(written)} files written")
+    if what:
+        complaints.warn(f"export: {len(written)} {what}, {sum(written)} files written")
 
 
 def _put_file(directory: int, name: str, content: bytes) -> bool:
@@ -119,18 +166,46 @@ def _records(call: Call, items: Items) -> Iterator[Json]:
     from coord_wk import beads, foreign
 
     for item in items.everything():
-        places = map(call.journal.index.by_id, items.known(item)["dag"])
-        _, records = foreign.restored("beads", [place.event["body"] for place in places if place])
+        records = _records_of(call, items, item, "beads")
         if records:
             first = foreign.distinct(map(beads.item, records))[0]
+            foreign.as_it_was(first, items.known(item))
             yield beads.changed(first, _now(items, item))
             yield from records[1:]
         else:
             yield beads.created_here(_now(items, item))
 
 
+def _issues(call: Call, items: Items) -> Iterator[tuple[str, bytes]]:
+    """The files of tbd: names and contents."""
+    from coord_wk import tbd
+
+    blocks = dict[str, dict[str, bool]]()
+    for item in items.everything():
+        deps = items.detail(item).get("deps", ())
+        waits = {dep["to"] for dep in deps if dep["rel"] == "blocked_by"}
+        for member in items.known(item)["sets"].get("deps", {}):
+            relation, _, to = member.partition(" ")
+            if relation == "blocked_by":
+                waiting = blocks.setdefault(items.name(to), {})
+                waiting[tbd.name(items.known(item), item)] = items.name(to) in waits
+    for item in items.everything():
+        records, state = _records_of(call, items, item, "tbd"), items.known(item)
+        parent = items.detail(item).get("parent")
+        now = _now(items, item) | {
+            "id": tbd.name(state, item),
+            "waits": bool(items.blockers(item)),
+            "blocks": blocks.get(item, {}),
+            "parent": parent and tbd.name(items.state(parent), parent),
+            "fields": items.detail(item).get("fields", {}),
+            "imported": imported(call, items, item),
+        }
+        record = tbd.changed(records[0], now) if records else tbd.created_here(now)
+        yield f"{now['id']}.md", tbd.content(record)
+
+
 def _now(items: Items, item: str) -> Json:
-    """The item as `beads` compares it with a record."""
+    """The item as `beads` and `tbd` compare it with a record."""
     state, detail = items.known(item), items.detail(item)
     closed, parent = detail.get("closed"), detail.get("parent")
     begun = "in_progress" if "owner" in detail else "blocked" if "hold" in detail else "open"
@@ -140,16 +215,17 @@ def _now(items: Items, item: str) -> Json:
         relation, _, to = member.partition(" ")
         ever.add((relation, _name(items, to)))
     reason = closed and (closed.get("note") or closed["resolution"])
-    names = ("title", "desc", "kind", "priority", "defer_until", "labels")
-    assignee = detail.get("owner") or detail.get("assignee") or ""
+    names = ("title", "desc", "kind", "priority", "defer_until")
     return {
         "alias": _name(items, item),
         **{name: detail.get(name) for name in names},
+        "labels": detail.get("labels", []),
         "status": "closed" if closed else begun,
         "when": {"closed_at": closed["ts"], "close_reason": reason} if closed else {},
-        "assignee": assignee.removeprefix("agent:"),
+        "assignee": detail.get("owner") or detail.get("assignee"),
         "deps": [*deps, ("parent", _name(items, parent))] if parent else deps,
         "ever": ever,
+        "state": state,
         "updated_at": detail["last"]["ts"],
         "created_at": detail["created"]["ts"],
         "created_by": detail["created"]["by"].removeprefix("agent:"),
