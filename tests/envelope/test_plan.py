@@ -58,6 +58,7 @@ def arbiter(**facts: object) -> plan.Arbiter:
         "ref": ARBITER,
         "tip": "arb-2",
         "seen": "arb-2",
+        "split": False,
         "ahead": True,
         "behind": False,
         "lacks": False,
@@ -75,6 +76,7 @@ STOLEN = tentative(STEAL, ANOTHER, CONFIRMED)
 DONE = tentative(ANOTHER, CONFIRMED)
 BEHIND = arbiter(tip="arb-1", ahead=False, behind=True)
 GONE = arbiter(tip="", ahead=False, behind=True)
+SPLIT = arbiter(split=True, behind=True, ahead=False)
 FORKED = arbiter(tip="arb-x", ahead=False, lacks=True)
 GROWN_APART = arbiter(tip="arb-x", ahead=False)
 
@@ -131,6 +133,7 @@ def test_what_is_not_taken_in_is_fetched_first(
         (Plan(mend="lines", push=SWAP), here(settles=True), arbiter(lacks=True)),
         # two histories: nothing is confirmed or conceded, and what this store has is given
         (Plan(diverged=True, push=PUSH), here(FREE, LOST, settles=True), FORKED),
+        (Plan(diverged=True, push=PUSH), here(FREE, LOST, settles=True), SPLIT),
         # another history that has every line: it may be continued
         (
             Plan(confirm=[FREE], push=PUSH | {ARBITER: "arb-x"}),

@@ -454,3 +454,20 @@ def test_what_you_hold_is_released_in_one_pipe(shell: Shell) -> None:
     assert len(shell("lease ls --mine -o id | lease release").lines) == 2
     assert [lease["lease_id"] for lease in shell("lease ls").lines] == [others]
     assert "nothing to do" in shell("lease ls --mine -o id | lease release").err
+
+
+def test_tokens_do_not_repeat_after_a_backup_was_put_back(lease: Clock) -> None:
+    given = [lease("lease acquire env:1").one["body"]["token"]]
+    lease("cp -a .coord backup")
+    given += [lease(f"lease acquire env:{n}").one["body"]["token"] for n in range(2, 500, 99)]
+    for n in range(600, 602):
+        lease(f"mv .coord lost-{n} && cp -a backup .coord")
+        new = lease(f"lease acquire env:{n}").one["body"]["token"]
+        assert new > max(given)
+        assert lease(f"lease acquire env:{n}a").one["body"]["token"] == new + 1
+        given.append(new)
+    work = lease("wk new x -o id").out.strip()
+    gen = lease(f"wk claim {work}").one["body"]["gen"]
+    assert gen > 1  # another claim may have had this since
+    lease(f"wk release {work}")
+    assert lease(f"wk claim {work}").one["body"]["gen"] > gen

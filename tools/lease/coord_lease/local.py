@@ -16,7 +16,7 @@ their order, because every decision is one transaction:
 
 from __future__ import annotations
 
-from coord_envelope import ids
+from coord_envelope import ids, world
 from coord_envelope.errors import No
 from coord_envelope.event import SELF
 from coord_kernel.journal import live
@@ -194,14 +194,20 @@ class Local:
 
         A durable number ahead of all tokens survives a power loss, and the loss of the streams. The
         first token of a boot begins behind it; so does a token smaller than undamaged streams
-        would give.
+        would give. If a backup was put back, nobody knows how many tokens were given since: the
+        store has another replica id then, and goes on from the time in ms, as tokens are given
+        more slowly.
         """
         saved = (self._store.load("local", "lease-token") or b"").decode("ascii", "replace")
-        boot, _, number = saved.partition(" ")
+        whose, _, number = saved.partition(" ")
+        replica = self._store.replica()
         top = int(number) if number.strip().isdecimal() and len(number) < 19 else 0
-        ours, token = f"boot={machine.boot_id()}", self._leases.token() + 1
-        if boot != ours or token <= top - RESERVED:
+        ours, token = f"boot={machine.boot_id()},{replica}", self._leases.token() + 1
+        if whose != ours or token <= top - RESERVED:
             token = max(token, top + 1)
+        before = whose.partition(",")[2]
+        if before and before != replica:
+            token = max(token, world.now_ms())
         if token > top:
             self._store.save(f"{ours} {token + RESERVED}\n".encode(), "local", "lease-token")
         return token

@@ -36,6 +36,8 @@ class Tail:
         last = stream.last()
         if last:
             self.seq, self.last_id = last["seq"], last.id
+        if stream.stopped:  # no reader would find what is appended there
+            self.size, self.seq = SEGMENT, max(self.seq, self.segment)
 
     def _end_torn_line(self) -> int:
         """End the last line with a newline, if a crash cut it. Returns the segment's size.

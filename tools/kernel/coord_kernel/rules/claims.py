@@ -317,6 +317,14 @@ def next_gen(state: ClaimsState) -> int:
     return max([*counts, *tokens], default=0) + 1
 
 
+def raised(draft: Json, least: int) -> Json:
+    """The draft, if it is a claim with a local count, with a count of at least so much."""
+    gen = draft["body"].get("gen")
+    if isinstance(gen, int) and gen < least and draft["type"].endswith(".claimed"):
+        return {**draft, "body": {**draft["body"], "gen": least}}
+    return draft
+
+
 def united(states: Sequence[ClaimsState]) -> ClaimsState:
     """The claims of several entities that turned out to be one."""
     confirmed = {at: entry for state in states for at, entry in state["confirmed"].items()}

@@ -23,11 +23,17 @@ Reading forwards (`Stream.read`):
     5. A live stream and a fork may begin with any seq, named by their first segment: older
        segments were pruned, or are in the stream that was forked.
 
+    6. Bad lines have a bound, so that nobody can make a segment costly to read. A line that is not
+       an event counts as a 16th of its bytes and 1 KiB, an event that cannot join as its bytes.
+       Behind 2 MiB of them in one segment its rest is passed over, and reported once. Crashes leave
+       one bad line each: no honest writer gets there. (If its segment is damaged so much, a writer
+       continues in another one.)
+
 Reading backwards (`backwards`), a segment at a time from the newest on:
 
-    6. If the segment has exactly one line for each seq from its name to its last line, lines are
+    7. If the segment has exactly one line for each seq from its name to its last line, lines are
        parsed from the end, and an event is given out when the id before it is smaller.
-    7. At a line that is out of order, or if the segment has too many or too few lines, only what
+    8. At a line that is out of order, or if the segment has too many or too few lines, only what
        comes before can tell which line is damaged: the rest of the segment is read forwards.
 """
 
@@ -63,6 +69,12 @@ SEGMENT = 1 << 20
 """Bytes after which a new segment begins."""
 LARGE = 4 * SEGMENT
 """Bytes from which a segment, which another program must have written, is not read at once."""
+MOST_BAD = 2 * SEGMENT
+"""What the bad lines of a segment that is read to its end count for, at most."""
+LONGEST = MOST_BAD << 4
+"""Bytes of a line that alone counts for so much."""
+OVER = 1 << 50
+"""The offset of a segment whose rest is passed over: behind the end of every file."""
 MOST_HELD = 1_000
 """Bad lines after which a held line joins although its successor is unknown: to bound memory."""
 SUFFIX = ".jsonl"
@@ -83,7 +95,9 @@ class BadLine:
 class Stream:
     """One writer's events in order of seq, and a position in them from which reading continues.
 
-    `segment` and `offset` are the position, `seq` and `last_id` are of the last event that joined,
+    `segment` and `offset` are the position; `seq` and `last_id` are of the last event that joined.
+    `bad_cost` is what the bad lines of the segment up to there count for, `stopped` the place from
+    which on it was passed over.
     `start` is the first byte of the line that was read last.
     """
 
@@ -95,6 +109,7 @@ class Stream:
         self.segment, self.offset, self.start = segment, offset, 0
         self.seq, self.last_id, self.after_seq = 0, "", 0
         self.bad_since = 0  # bad lines since the last event
+        self.bad_cost, self.stopped = 0, 0
         self._irregular, self._unreadable = False, False
 
     @property
@@ -127,7 +142,7 @@ class Stream:
         finally:
             os.close(directory)
         done = self.offset if firsts[0] == self.segment else 0
-        return size + (len(firsts) - 1) * SEGMENT - done
+        return size + (len(firsts) - 1) * SEGMENT - min(done, SEGMENT if firsts[1:] else size)
 
     def read(self) -> Iterator[Event | BadLine]:
         """What follows the position. `start` and `offset` bound the line that was given out last.
@@ -178,29 +193,35 @@ class Stream:
         data = b""
         with suppress(IrregularError):
             data = self.chunk(0, LARGE)
-        rows = data.split(b"\n")[:-1]
+        end = data.rfind(b"\n")
         try:
-            newest = event.parse(rows[-1])
-        except (ValueError, IndexError):
-            return rows, None
-        fits = newest["writer"] == self.writer and newest["seq"] == self.segment + len(rows) - 1
+            newest = event.parse(data[data.rfind(b"\n", 0, max(end, 0)) + 1 : max(end, 0)])
+        except ValueError:
+            return [], None
+        count = newest["seq"] - self.segment + 1
+        # Counted before they are split: there may be millions.
+        if newest["writer"] != self.writer or data.count(b"\n") != count or len(data) >= LARGE:
+            return [], None
         newest.stream = self.name
-        return rows, newest if fits and len(data) < LARGE else None
+        return data.split(b"\n")[:-1], newest
 
     def _enter(self, first: int) -> None:
         if not self.seq and (self.kind == "live" or self.name != self.writer):
             self.seq = first - 1
-        self.segment, self.offset = first, 0
+        self.segment, self.offset, self.bad_cost = first, 0, 0
 
     def read_segment(self, sealed: bool) -> Iterator[Event | BadLine]:
         """As `read`, of the segment at the position alone."""
         held: Held | None = None
         bad_after: list[tuple[int, int, str]] = []
+        after_cost = 0
         try:
-            for start, end, item in self._items():
+            for start, end, item in self._items() if self.offset < OVER else ():
                 if held:
                     if isinstance(item, str):
-                        if len(bad_after) < MOST_HELD:
+                        after_cost += _cost(start, end)
+                        few = self.bad_cost + after_cost <= MOST_BAD
+                        if few and len(bad_after) < MOST_HELD:
                             bad_after.append((start, end, item))
                             continue
                     elif (
@@ -212,10 +233,14 @@ class Stream:
                         held = (start, end, item)
                         continue
                     yield from self._settle(held, bad_after, item)
-                    held, bad_after = None, []
+                    held, bad_after, after_cost = None, [], 0
                 misfit = item if isinstance(item, str) else self.misfit(item)
                 if misfit:
-                    yield self._bad(start, end, misfit)
+                    yield self._bad(start, end, misfit, end - start if item is not misfit else 0)
+                    if self.bad_cost > MOST_BAD:
+                        self.offset, self.stopped = OVER, end
+                        yield BadLine(self.file, end, "too many bad lines: the rest is passed over")
+                        return
                 elif isinstance(item, Event):
                     held = (start, end, item)
             if held:
@@ -255,7 +280,9 @@ class Stream:
     def _items(self) -> Iterator[tuple[int, int, Event | str]]:
         """For each line its bounds, and the writer's event or the reason why it is not one."""
         for bounds, rows in lines(self.chunk, self.offset):
-            items = event.parse_all(rows)
+            # Events are longer: so many lines in a chunk are looked at one by one, and not all.
+            many = len(rows) > CHUNK // 64
+            items = map(event.parse_or_reason, rows) if many else event.parse_all(rows)
             for start, end, item in zip(bounds[:-1], bounds[1:], items, strict=True):
                 yield start, end, self.own(item)
 
@@ -278,9 +305,10 @@ class Stream:
             return False
         return later or bool(held["seq"] > self.seq + self.bad_since + 1)
 
-    def _bad(self, start: int, end: int, reason: str) -> BadLine:
+    def _bad(self, start: int, end: int, reason: str, cost: int = 0) -> BadLine:
         self.start, self.offset = start, end
         self.bad_since += 1
+        self.bad_cost += cost or _cost(start, end)
         return BadLine(self.file, start, reason)
 
     def _join(self, start: int, end: int, joining: Event) -> BadLine | None:
@@ -303,11 +331,35 @@ class Stream:
             os.close(fd)
 
 
+def _cost(start: int, end: int) -> int:
+    """What a line that is not an event counts for. (6. above)"""
+    return (end - start >> 4) + (1 << 10)
+
+
+def readable(data: bytes) -> tuple[int, int]:
+    """Of whole lines, the bytes before the place from which a reader passes over the rest.
+
+    And what the bad lines before it count for. A line that begins as events do is taken for one.
+    """
+    likely = b'\n{"event_id":"'
+    if data.count(likely) + data.startswith(likely[1:]) == data.count(b"\n"):
+        return len(data), 0
+    cost = 0
+    for bounds, rows in lines(lambda at: data[at : at + CHUNK]):
+        for start, end, row in zip(bounds[:-1], bounds[1:], rows, strict=True):
+            if not row.startswith(likely[1:]) and isinstance(event.parse_or_reason(row), str):
+                cost += _cost(start, end)
+                if cost > MOST_BAD:
+                    return end, cost
+    return len(data), cost
+
+
 def lines(read: Callable[[int], bytes], offset: int = 0) -> Iterator[tuple[list[int], list[bytes]]]:
     """Whole lines from `offset` on, many at a time: where the first begins and each ends; the rows.
 
     `read` returns the bytes at a position, none at the end. A line ends behind its newline; its row
-    has none. Of a line above the limit of an event the row is a part only, so memory is bounded.
+    has none. Of a line above the limit of an event the row is a part only, so memory is bounded. A
+    line above LONGEST is the last, though it goes on.
     """
     start, position, unfinished = offset, offset, b""
     while chunk := read(position):
@@ -320,6 +372,9 @@ def lines(read: Callable[[int], bytes], offset: int = 0) -> Iterator[tuple[list[
         position += len(rest)
         if len(unfinished) <= event.LIMIT:
             unfinished += rest
+        if position - start > LONGEST:
+            yield [start, position], [unfinished]
+            return
 
 
 def streams(store: Store, live: bool = False) -> list[Stream]:
@@ -349,6 +404,7 @@ def backwards(stream: Stream) -> Iterator[Event]:
         remaining = (yield from _in_order(part, rows)) if newest else event.MAX_SEQ
         if remaining:
             items = [item for item in part.read_segment(sealed=True) if isinstance(item, Event)]
+            stream.stopped = stream.stopped or part.stopped
             yield from (item for item in reversed(items) if item["seq"] <= remaining)
 
 

@@ -13,8 +13,8 @@
        (Forks of earlier versions, `WRITER!8HEX`, are continued where they are.)
     5. What has no use is not stored: a segment that begins with no event of the writer, or with one
        that cannot follow what is held; the bytes behind the place from which readers pass over the
-       rest of a segment; more than BAD of bad lines of one source; and of a source as much more than
-       FREE_BYTES as is out of proportion to what it occupies where it comes from.
+       rest of a segment; bad lines of one source beyond BAD; and bytes of one source beyond
+       FREE_BYTES that are out of proportion to what they occupy on the remote.
     6. If another replica holds more of this store's own stream than this store, then this disk was
        restored: the store takes a new replica id, and takes in its own past.
     7. A blob is taken in if its bytes have the hash that its name says.
@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 
 from coord_envelope import event, ids, world
 from coord_kernel.store import disk, stamp
@@ -49,6 +50,8 @@ FREE_BYTES = 1 << 26
 RATIO = 64
 """Events are a tenth or a twentieth of their size when git stores them."""
 _REPORTED = 5
+OLD_HEX = 8
+"""Digits of the hash in the name of a fork of an earlier version."""
 
 
 class Source:
@@ -103,10 +106,13 @@ class Intake:
         """Source → the warning that one of its segments waits for an earlier one."""
         self.sources: dict[str, int] = {}
         """Lines by writer."""
+        self._budget: _Budget
+        self._reported = 0
 
     def take(self, source: Source) -> None:
         """Take in the files of a source that are new or longer there."""
         self.early.pop(source.name, None)
+        self._budget, self._reported = _Budget(source), 0
         streams: dict[str, Segments] = {}
         for path, oid in sorted(source.files.items()):
             segment = layout.JOURNAL.fullmatch(path)
@@ -114,10 +120,15 @@ class Intake:
                 streams.setdefault(segment[1], []).append((int(segment[2]), oid))
             elif self._held.oid(path) is None:
                 with self._warned(source, path):
-                    self._blob(source, path, source.read(oid, layout.BLOB_BYTES))
+                    data = source.read(oid, layout.BLOB_BYTES)
+                    self._budget.spend(len(data))
+                    self._blob(source, path, data)
         for name, segments in streams.items():
             with self._warned(source, f"journal/{name}"):
                 self._stream(source, name, segments)
+        if self._reported > _REPORTED:
+            more = f"{self._reported - _REPORTED:,} more like these"
+            self.warnings.append(f"{source.name}: {more}")
 
     def finish(self) -> None:
         """Advance the store's clock to the newest id, unless that is of a clock far ahead."""
@@ -136,25 +147,36 @@ class Intake:
             self._warn(source, f"{path}: {reason}; ignored")
 
     def _warn(self, source: Source, text: str) -> None:
-        self.warnings.append(f"{source.name}: {text}")
+        self._reported += 1
+        if self._reported <= _REPORTED:
+            self.warnings.append(f"{source.name}: {text}")
 
     def _stream(self, source: Source, name: str, segments: Segments) -> None:
-        follows = "!" in name  # a fork begins anywhere
+        follows = len(name.partition("!")[2]) == OLD_HEX  # an old fork begins anywhere
         for at, (first, oid) in enumerate(segments):
             file = f"journal/{name}/{first:012d}{SUFFIX}"
             ours = self._held.oid(file)
             if ours != oid:
                 data = layout.whole(source.read(oid, layout.SEGMENT_BYTES), file)
                 have = layout.whole(self._bytes(file), file) if ours else b""
+                end, bad = readable(data)
+                if end < len(data):
+                    text = f"too many bad lines, {len(data) - end:,} bytes behind them"
+                    self._warn(source, f"{file}: {text}; ignored")
+                    data = data[:end]
                 if not have.startswith(data):
                     if not data.startswith(have) or (ours and self._sealed(name, first)):
+                        self._budget.spend(len(data), bad)
                         self._fork(source, name, data, have, segments[at + 1 :])
                         return
-                    if not (follows or ours or first == self._next(name)):
+                    if not (follows or ours or self._is_next(name, first, data)):
                         self.early[source.name] = (
                             f"{source.name}: {file}: waits, an earlier segment is missing"
                         )
                         return
+                    if not ours:
+                        self._check_begin(name, first, data)
+                    self._budget.spend(len(data) - len(have), bad)
                     self._append(source, file, have, data)
             follows = True
 
@@ -162,34 +184,53 @@ class Intake:
         """Does a later segment follow this one?"""
         return any(later > first for later in Stream(self._store, "journal", name).segments())
 
-    def _next(self, name: str) -> int:
+    def _is_next(self, name: str, first: int, data: bytes) -> bool:
+        """May this segment come next? The first one of a fork has the line that is in its name."""
         last = Stream(self._store, "journal", name).last()
-        return last["seq"] + 1 if last else 1
+        if last or "!" not in name:
+            return first == (last["seq"] + 1 if last else 1)
+        return name.endswith(f"!{_digest(data)}")
+
+    def _check_begin(self, name: str, first: int, data: bytes) -> None:
+        """Raises ValueError if a new segment's first event is not one that readers take."""
+        begin, last = _first(data), Stream(self._store, "journal", name).last()
+        if begin is None or begin["writer"] != name.partition("!")[0]:
+            raise ValueError(f"segment {first} has no event of its writer")
+        forked = last is None and len(name.partition("!")[2]) > OLD_HEX
+        if begin["seq"] < first or (forked and begin["seq"] != first):
+            raise ValueError(f"segment {first} begins with seq {begin['seq']}")
+        if last and begin.id <= last.id:
+            raise ValueError(f"segment {first} begins before what is held ends")
 
     def _fork(self, source: Source, name: str, data: bytes, have: bytes, later: Segments) -> None:
-        import hashlib  # 3 ms
-
-        rest = data[_same(data, have) :]
-        digest = hashlib.sha256(rest[: rest.find(b"\n")]).hexdigest()[:8]
-        fork, path = f"{name.partition('!')[0]}!{digest}", f"journal/{name}"
+        rest, path = data[_same(data, have) :], f"journal/{name}"
         first = _first(rest)
+        fork = self._fork_name(name.partition("!")[0], _digest(rest), first)
         if first is None:
             self._warn(source, f"{path}: does not continue what is held, has no event; ignored")
-        else:
-            file = f"journal/{fork}/{first['seq']:012d}{SUFFIX}"
-            there = layout.whole(self._bytes(file), file)
-            shared = _same(rest, there)
-            if shared not in (len(rest), len(there)):
-                if shared:  # a fork of the fork
-                    self._fork(source, fork, rest, there, later)
-                else:
-                    self._warn(source, f"{path}: another fork is kept as {fork}; ignored")
-                return
-            if len(rest) > len(there):
-                self._append(source, file, there, rest)
-                self._warn(source, f"{path}: does not continue what is held; kept as {fork}")
+            if later:  # then the fork begins there
+                data = layout.whole(source.read(later[0][1], layout.SEGMENT_BYTES), "journal/")
+                self._fork(source, name, data, b"", later[1:])
+            return
+        file = f"journal/{fork}/{first['seq']:012d}{SUFFIX}"
+        there = layout.whole(self._bytes(file), file)
+        if _same(rest, there) < min(len(rest), len(there)):
+            self._fork(source, fork, rest, there, later)  # a fork of the fork
+            return
+        if len(rest) > len(there):
+            self._append(source, file, there, rest)
+            self._warn(source, f"{path}: does not continue what is held; kept as {fork}")
         if later:
             self._stream(source, fork, later)
+
+    def _fork_name(self, writer: str, digest: str, first: Event | None) -> str:
+        """The stream of a fork: an old one that is here and begins with this line, or a new one."""
+        old = f"{writer}!{digest[:OLD_HEX]}"
+        if first:
+            there = self._bytes(f"journal/{old}/{first['seq']:012d}{SUFFIX}")
+            if there and _digest(there) == digest:
+                return old
+        return f"{writer}!{digest}"
 
     def _append(self, source: Source, file: str, have: bytes, data: bytes) -> None:
         """Make the file `data`, of which it has `have`: durably, under the store's lock."""
@@ -245,6 +286,13 @@ def _same(one: bytes, other: bytes) -> int:
         else:
             high = middle - 1
     return one.rfind(b"\n", 0, low) + 1
+
+
+def _digest(data: bytes) -> str:
+    """The SHA-256 of the first of these lines."""
+    import hashlib  # 3 ms
+
+    return hashlib.sha256(data[: data.find(b"\n")]).hexdigest()
 
 
 def _first(data: bytes) -> Event | None:

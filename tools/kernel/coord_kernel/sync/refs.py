@@ -143,7 +143,9 @@ class Refs:
         while todo and lines < sum(intake.sources.values()):
             lines = sum(intake.sources.values())
             for ref in todo:
-                intake.take(Source(self.name(ref), manifests[ref].files, read))
+                files = manifests[ref].files
+                size = partial(self.wire.size, files.values())
+                intake.take(Source(self.name(ref), files, read, size))
             # What arrived early from one ref may follow what another one holds.
             todo = [ref for ref in todo if self.name(ref) in intake.early]
         intake.finish()

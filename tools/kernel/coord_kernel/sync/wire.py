@@ -9,7 +9,7 @@ from coord_kernel.sync.git import DamagedError, Git, fault, reason, sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from git.db import GitDB
 
@@ -108,6 +108,12 @@ class Wire:
         moved = {ref for ref in commits if accepted.get(ref, not status)}
         self._grown = self._grown or bool(moved)
         return moved
+
+    def size(self, objects: Iterable[str]) -> int:
+        """The bytes that these objects occupy here, as they came from the remote."""
+        asked = "\n".join({*objects}).encode()
+        out = self.git.run("cat-file", "--batch-check=%(objectsize:disk)", stdin=asked)
+        return sum(int(row) for row in out.split() if row.isdigit())
 
     def descends(self, tip: str, of: str) -> bool:
         """Is `of` in the history of `tip`? (No commit, "", is in every history.)"""

@@ -4,7 +4,7 @@ A file below `local/` remembers how far each stream was read, and takes in what 
 
 1. `refresh` opens the file. It is rebuilt if it has another version or boot, if SQLite finds it
    damaged, or if it remembers a line that the journal no longer has.
-2. If something is new, it is read into the file, under the file's own lock.
+2. If something is new, events or bad lines, it is read into the file, under the file's own lock.
 3. A process that cannot write the file now (another one does, the disk is full or read-only) reads
    what is new into a database in memory above it: slower, same answers.
 
@@ -50,8 +50,8 @@ class Derived:
     """SQL that makes the subclass's own tables."""
 
     def __init__(self, store: Store, name: str, version: str) -> None:
-        self._store, self._name, self._version = store, name, version
-        self._path = os.path.join(store.path, "local", f"{name}.sqlite")
+        self._store, self._name, self._version = store, name, f"{version}.{fill.LAYOUT}"
+        self._path = ""
         self._disk: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None
         self._layers: list[sqlite3.Connection] = []
@@ -151,6 +151,10 @@ class Derived:
         """
         from coord_envelope.platform import sqlite3
 
+        before = self._path
+        self._path = os.path.join(self._store.path, "local", f"{self._name}.sqlite")
+        if before != self._path:  # SQLite's own files would be beside the old one
+            self._close()
         try:
             file = os.lstat(self._path)
         except OSError:
@@ -234,7 +238,7 @@ class Derived:
         try:
             for db in below:
                 db.execute("BEGIN")  # as it is now, while it is read
-                for table, marks in (("position", "?,?,?,?,?,?"), ("segment", "?,?,?")):
+                for table, marks in (("position", fill.POSITION), ("segment", "?,?,?")):
                     rows = db.execute(f"SELECT * FROM {table}")
                     memory.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
             self._fill(memory)

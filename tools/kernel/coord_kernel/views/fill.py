@@ -1,7 +1,8 @@
 """The one fill loop: what is new in some streams, in one order, into a SQLite database.
 
-1. Each stream goes on from the position that the database remembers. If the last line read
-   no longer stands there, the journal is another one, and the database is rebuilt (`StaleError`).
+1. Each stream goes on from the position that the database remembers, which is behind the last
+   event or behind bad lines: they are read once. If the last line read no longer stands there, the
+   journal is another one, and the database is rebuilt (`StaleError`).
 2. The new events of all streams are merged by event_id.
 3. In one transaction: BATCH of them, and the positions behind them. So a database says what the
    journal says up to its positions, whenever its writer is killed.
@@ -16,7 +17,7 @@ import itertools
 from coord_envelope import codec, event
 from coord_envelope.event import Event
 from coord_envelope.platform import contextmanager
-from coord_kernel.streams.stream import SUFFIX, Stream
+from coord_kernel.streams.stream import OVER, SUFFIX, Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
     from coord_kernel.store.directory import Store
 
-    Row = tuple[str, str, int, int, int, Event]
-    """event_id, stream, segment, start and end of the line in it, the event"""
+    Row = tuple[str, str, int, int, int, int, Event]
+    """event_id, stream, segment, start and end of the line in it, what the segment's bad lines
+    count for up to there, the event"""
     Located = tuple[Event, int, int]
     """An event, its segment's number in the database, and its offset in the segment."""
     Add = Callable[[sqlite3.Connection, Iterator[Located]], None]
@@ -38,13 +40,19 @@ BATCH = 20_000
 TABLES = """
 CREATE TABLE meta (version TEXT, boot TEXT);
 CREATE TABLE position (stream TEXT PRIMARY KEY, segment INTEGER, offset INTEGER, seq INTEGER,
-                       start INTEGER, last_id TEXT);
+                       start INTEGER, last_id TEXT, bad INTEGER, cost INTEGER, tail BLOB);
 CREATE TABLE segment (no INTEGER PRIMARY KEY, stream TEXT, first INTEGER, UNIQUE (stream, first));
 """
 """What each database has: its version, the positions reached, and numbers for segments.
 
-A `stream` is `journal/NAME` or `live/NAME`.
+A `stream` is `journal/NAME` or `live/NAME`. Behind an event, `start` is where its line begins.
+Behind bad lines it is where they end, and `tail` the bytes before that; `bad` is their number since
+the last event, and `cost` as `Stream.bad_cost`.
 """
+POSITION = "?,?,?,?,?,?,?,?,?"
+LAYOUT = "2"
+"""Of these tables: another one rebuilds every database."""
+_TAIL = 64
 
 
 class StaleError(Exception):
@@ -71,11 +79,22 @@ def read(store: Store, stream: str, first: int, offset: int) -> Stored | None:
 
 
 def behind(store: Store, db: sqlite3.Connection, streams: Streams) -> int:
-    """About how many bytes it has not read; 0 if no event is in them. Raises StaleError."""
+    """About how many bytes it has not read; 0 if no whole line is in them. Raises StaleError."""
     resumed = _resumed(store, db, streams)
     ahead = sum(stream.size() for stream in resumed)
-    news = any(isinstance(line, Event) for stream in resumed for line in stream.read())
-    return ahead if news else 0
+    return ahead if any(_news(stream) for stream in resumed) else 0
+
+
+def _news(stream: Stream) -> bool:
+    """Is there an event, or are there bad lines whose place is not remembered?"""
+    before = stream.segment, stream.offset
+    event = any(isinstance(line, Event) for line in stream.read())
+    return event or _ends_in_bad_lines(stream, before)
+
+
+def _ends_in_bad_lines(stream: Stream, before: tuple[int, int]) -> bool:
+    moved = (stream.segment, stream.offset) != before
+    return moved and stream.offset > 0 and stream.bad_since > 0
 
 
 def fill(store: Store, db: sqlite3.Connection, streams: Streams, add: Add, name: str) -> None:
@@ -87,11 +106,17 @@ def fill(store: Store, db: sqlite3.Connection, streams: Streams, add: Add, name:
     ahead = sum(stream.size() for stream in resumed)
     if ahead > codec.MANY:
         codec.bulk()
+    before = [(stream.segment, stream.offset) for stream in resumed]
     rows = heapq.merge(*map(_rows, resumed))
     with _undisturbed(), store.progress(f"reading the journal into {name}", ahead) as advance:
         for first in rows:
             batch = itertools.chain((first,), itertools.islice(rows, BATCH - 1))
             advance(_commit(db, add, batch))
+    places = zip(resumed, before, strict=True)
+    bad = [_behind_bad(stream) for stream, place in places if _ends_in_bad_lines(stream, place)]
+    if bad:
+        with writing(db):
+            db.executemany(f"INSERT OR REPLACE INTO position VALUES ({POSITION})", bad)
 
 
 @contextmanager
@@ -120,20 +145,40 @@ def _resumed(store: Store, db: sqlite3.Connection, streams: Streams) -> list[Str
         if key not in positions:
             continue
         position = positions.pop(key)
-        stream.segment, stream.offset, stream.seq, stream.start, stream.last_id = position
-        last = read(store, key, stream.segment, stream.start)
-        if last is None or last.event.id != stream.last_id:
+        stream.segment, stream.offset, stream.seq, stream.start, stream.last_id = position[:5]
+        stream.bad_since, stream.bad_cost, tail = position[5:]
+        if tail is None:
+            last = read(store, key, stream.segment, stream.start)
+            stands = last is not None and last.event.id == stream.last_id
+        else:
+            stands = _tail(stream, stream.start) == tail
+        if not stands:
             raise StaleError
     if positions:
         raise StaleError
     return resumed
 
 
+def _behind_bad(stream: Stream) -> tuple[str | int | bytes, ...]:
+    """The row of the position of a stream whose last lines are bad."""
+    end = stream.stopped if stream.offset >= OVER else stream.offset
+    place = _key(stream), stream.segment, stream.offset, stream.seq, end, stream.last_id
+    return *place, stream.bad_since, stream.bad_cost, _tail(stream, end)
+
+
+def _tail(stream: Stream, end: int) -> bytes:
+    try:
+        return stream.chunk(max(0, end - _TAIL), min(end, _TAIL))
+    except OSError:
+        return b""
+
+
 def _rows(stream: Stream) -> Iterator[Row]:
     key = _key(stream)
     for line in stream.read():
         if isinstance(line, Event):
-            yield line["event_id"], key, stream.segment, stream.start, stream.offset, line
+            place = key, stream.segment, stream.start, stream.offset
+            yield line["event_id"], *place, stream.bad_cost, line
 
 
 def _commit(db: sqlite3.Connection, add: Add, rows: Iterator[Row]) -> int:
@@ -145,7 +190,7 @@ def _commit(db: sqlite3.Connection, add: Add, rows: Iterator[Row]) -> int:
     def located() -> Iterator[Located]:
         nonlocal size, segment, number
         for row in rows:
-            _, stream, first, start, end, event = row
+            _, stream, first, start, end, _, event = row
             if first != segment[1] or stream != segment[0]:
                 segment, number = (stream, first), _segment_no(db, stream, first)
             ends[stream] = row
@@ -155,10 +200,10 @@ def _commit(db: sqlite3.Connection, add: Add, rows: Iterator[Row]) -> int:
     with writing(db):
         add(db, located())
         positions = [
-            (stream, first, end, event["seq"], start, event.id)
-            for _, stream, first, start, end, event in ends.values()
+            (stream, first, end, event["seq"], start, event.id, 0, cost, None)
+            for _, stream, first, start, end, cost, event in ends.values()
         ]
-        db.executemany("INSERT OR REPLACE INTO position VALUES (?,?,?,?,?,?)", positions)
+        db.executemany(f"INSERT OR REPLACE INTO position VALUES ({POSITION})", positions)
     return size
 
 
