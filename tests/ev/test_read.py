@@ -120,20 +120,24 @@ def test_agents_and_stats(shell: Shell) -> None:
 
 
 def test_a_clock_that_was_ahead_is_no_sign_of_life(shell: Shell) -> None:
-    now = {"COORD_NOW": "2026-01-01T10:00:00Z"}
+    now = "2026-01-01T10:00:00Z"
     shell("ev emit a.b --as one", COORD_NOW="2030-01-01T00:00:00Z")
     shell("ev emit a.b --as two", COORD_NOW="2026-01-01T10:04:00Z")  # within what clocks differ
-    assert [row["agent_id"] for row in shell("ev agents --active", **now).lines] == ["agent:two"]
-    assert {row["agent_id"]: row["last_seen"] for row in shell("ev agents", **now).lines} == {
+    assert [row["agent_id"] for row in shell("ev agents --active", COORD_NOW=now).lines] == [
+        "agent:two"
+    ]
+    assert {
+        row["agent_id"]: row["last_seen"] for row in shell("ev agents", COORD_NOW=now).lines
+    } == {
         "agent:one": None,
         "agent:two": "2026-01-01T10:04:00.000Z",
     }
-    item = shell("wk new x -o id", **now).out.strip()
+    item = shell("wk new x -o id", COORD_NOW=now).out.strip()
     shell(f"wk claim {item} --as one", COORD_NOW="2026-01-01T11:00:00Z")
     steal = f"wk claim {item} --steal --reason gone"
     shell(steal, expect=1, COORD_NOW="2026-01-01T11:29:00Z")
     shell(steal, COORD_NOW="2026-01-01T11:31:00Z")
-    shell("msg send --to one --body hello", **now)  # the agent is known nevertheless
+    shell("msg send --to one --body hello", COORD_NOW=now)  # the agent is known nevertheless
 
 
 def line_of(follower: subprocess.Popen[bytes]) -> int:
