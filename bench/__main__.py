@@ -10,6 +10,7 @@ import sys
 import bulk
 import follow
 import growth
+import items
 import jobs
 import leases
 import mail
@@ -29,6 +30,7 @@ THEMES: dict[str, Theme] = {
     "follow": follow.rows,
     "sync": sync.rows,
     "work": work.rows,
+    "items": items.rows,
     "jobs": jobs.rows,
     "leases": leases.rows,
     "mail": mail.rows,

@@ -72,6 +72,8 @@ class Graph:
 
     def skipped(self, node: str) -> frozenset[Edge]:
         """The edges that are skipped in the component of the node; mostly none."""
+        if not self.out(node):
+            return frozenset()
         if node not in self._skipped:
             self._find_components(node)
         return self._skipped[node]

@@ -187,8 +187,8 @@ class Relations(Entities):
         if item == SELF and not (waits and parent):
             return  # nothing leads to it
         start = f"{AUX}{item}"
-        goals = {start, parent} if parent else {start}
-        if parent and (item == parent or self._leads(f"{AUX}{parent}", {start})):
+        goals = {item, start, parent} if parent else {item, start}
+        if parent and (item == parent or self._leads(f"{AUX}{parent}", {item, start})):
             raise BadData(f"would create a dependency cycle with {parent}")
         if parent and self._leads(item, {parent}):
             raise BadData(f"would create a dependency cycle with {parent}")
@@ -234,7 +234,8 @@ class Relations(Entities):
             return self._blocked_by(item) + ([("", f"{AUX}{parent}")] if parent else [])
         if self._done(item):
             return []
-        return [*self._parts(item), ("", start)]
+        inherits = self._parent(item) or self._blocked_by(item)
+        return self._parts(item) + ([("", start)] if inherits else [])
 
     def _waits(self, item: str) -> list[tuple[str, str]]:
         """What it waits on in one step: (the event that made it so, the other item)."""
