@@ -11,7 +11,8 @@ from support import Shell, open_store
 
 from coord_envelope import event, ids
 from coord_kernel import Journal, Store
-from coord_kernel.streams.stream import OVER, BadLine, Stream, readable
+from coord_kernel.streams.rows import readable
+from coord_kernel.streams.stream import OVER, BadLine, Stream
 from coord_kernel.sync import intake as rules
 from coord_kernel.sync import tree
 from coord_kernel.sync.held import Held
@@ -164,7 +165,12 @@ def test_bad_lines_are_read_once(store: Store, monkeypatch: pytest.MonkeyPatch) 
     Index(store).refresh()
     looked: list[bytes] = []
     parse = event.parse_or_reason
-    monkeypatch.setattr(event, "parse_or_reason", lambda raw: looked.append(raw) or parse(raw))
+
+    def look(raw: bytes) -> event.Event | str:
+        looked.append(raw)
+        return parse(raw)
+
+    monkeypatch.setattr(event, "parse_or_reason", look)
     Index(store).refresh()
     assert b"bad" not in looked
     with path.open("ab") as out:

@@ -15,7 +15,7 @@ from support import ME, Json, Shell, check_invariants, drafts, open_journal, ope
 from coord_envelope import SELF, BadData, ids, world
 from coord_envelope.errors import DiskFault, Refused, TryAgain
 from coord_kernel.store import disk
-from coord_kernel.streams.stream import SEGMENT
+from coord_kernel.streams.rows import SEGMENT
 
 DAY = 86_400_000
 

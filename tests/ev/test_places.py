@@ -284,7 +284,7 @@ def test_a_broken_ref_on_the_remote_is_named_and_the_others_go_on(hub: Path) -> 
         assert f"delete {ref}" in done.err
         assert "may push" not in done.err
         git("push", "-q", str(hub), f":{ref}", cwd=three.cwd)  # the cure
-        three("ev sync")
+        three("ev sync --remote origin")
 
 
 def test_the_line_of_ssh_is_the_reason() -> None:

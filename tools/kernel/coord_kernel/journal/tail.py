@@ -8,7 +8,8 @@ from coord_envelope import ids
 from coord_envelope.errors import DiskFault
 from coord_envelope.platform import suppress
 from coord_kernel.store import disk
-from coord_kernel.streams.stream import SEGMENT, SUFFIX, Stream
+from coord_kernel.streams.rows import SEGMENT
+from coord_kernel.streams.stream import SUFFIX, Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -123,8 +123,8 @@ class Transaction:
 
     def _new(self, draft: Json) -> Event:
         if "gen" in draft.get("body", ()) and len(self._store.all_replicas()) > 1:
-            # The store is a copy or was put back, and nobody knows how many tokens were given since
-            # by the one that it was. They are given more slowly than the time in ms rises.
+            # The store is a copy or was put back, and nobody knows how many tokens the former store
+            # has given since. They are given more slowly than the time in ms rises.
             draft = claims.raised(draft, self._now)
         after = ids.tick(self._stamp, self._now)
         event_id = ids.mint(after, world.entropy(8))

@@ -45,10 +45,11 @@ from coord_envelope import event
 from coord_envelope.event import Event
 from coord_envelope.platform import suppress
 from coord_kernel.store.disk import IrregularError, fdatasync
+from coord_kernel.streams.rows import CHUNK, MOST_BAD, SEGMENT, cost_of, lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Generator, Iterator
     from typing import TypedDict
 
     from coord_kernel.store.directory import Store
@@ -64,15 +65,8 @@ if TYPE_CHECKING:
         reason: str
 
 
-CHUNK = 1 << 16
-SEGMENT = 1 << 20
-"""Bytes after which a new segment begins."""
 LARGE = 4 * SEGMENT
 """Bytes from which a segment, which another program must have written, is not read at once."""
-MOST_BAD = 2 * SEGMENT
-"""What the bad lines of a segment that is read to its end count for, at most."""
-LONGEST = MOST_BAD << 4
-"""Bytes of a line that alone counts for so much."""
 OVER = 1 << 50
 """The offset of a segment whose rest is passed over: behind the end of every file."""
 MOST_HELD = 1_000
@@ -219,7 +213,7 @@ class Stream:
             for start, end, item in self._items() if self.offset < OVER else ():
                 if held:
                     if isinstance(item, str):
-                        after_cost += _cost(start, end)
+                        after_cost += cost_of(start, end)
                         few = self.bad_cost + after_cost <= MOST_BAD
                         if few and len(bad_after) < MOST_HELD:
                             bad_after.append((start, end, item))
@@ -308,7 +302,7 @@ class Stream:
     def _bad(self, start: int, end: int, reason: str, cost: int = 0) -> BadLine:
         self.start, self.offset = start, end
         self.bad_since += 1
-        self.bad_cost += cost or _cost(start, end)
+        self.bad_cost += cost or cost_of(start, end)
         return BadLine(self.file, start, reason)
 
     def _join(self, start: int, end: int, joining: Event) -> BadLine | None:
@@ -329,52 +323,6 @@ class Stream:
             fdatasync(fd)
         finally:
             os.close(fd)
-
-
-def _cost(start: int, end: int) -> int:
-    """What a line that is not an event counts for. (6. above)"""
-    return (end - start >> 4) + (1 << 10)
-
-
-def readable(data: bytes) -> tuple[int, int]:
-    """Of whole lines, the bytes before the place from which a reader passes over the rest.
-
-    And what the bad lines before it count for. A line that begins as events do is taken for one.
-    """
-    likely = b'\n{"event_id":"'
-    if data.count(likely) + data.startswith(likely[1:]) == data.count(b"\n"):
-        return len(data), 0
-    cost = 0
-    for bounds, rows in lines(lambda at: data[at : at + CHUNK]):
-        for start, end, row in zip(bounds[:-1], bounds[1:], rows, strict=True):
-            if not row.startswith(likely[1:]) and isinstance(event.parse_or_reason(row), str):
-                cost += _cost(start, end)
-                if cost > MOST_BAD:
-                    return end, cost
-    return len(data), cost
-
-
-def lines(read: Callable[[int], bytes], offset: int = 0) -> Iterator[tuple[list[int], list[bytes]]]:
-    """Whole lines from `offset` on, many at a time: where the first begins and each ends; the rows.
-
-    `read` returns the bytes at a position, none at the end. A line ends behind its newline; its row
-    has none. Of a line above the limit of an event the row is a part only, so memory is bounded. A
-    line above LONGEST is the last, though it goes on.
-    """
-    start, position, unfinished = offset, offset, b""
-    while chunk := read(position):
-        *rows, rest = chunk.split(b"\n")
-        if rows:
-            ends = [position := position + len(row) + 1 for row in rows]
-            rows[0] = unfinished + rows[0]
-            yield [start, *ends], rows
-            start, unfinished = position, b""
-        position += len(rest)
-        if len(unfinished) <= event.LIMIT:
-            unfinished += rest
-        if position - start > LONGEST:
-            yield [start, position], [unfinished]
-            return
 
 
 def streams(store: Store, live: bool = False) -> list[Stream]:

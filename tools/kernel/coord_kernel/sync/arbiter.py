@@ -9,7 +9,8 @@ from __future__ import annotations
 from coord_envelope import event
 from coord_kernel.rules import claims
 from coord_kernel.store.directory import fresh_id
-from coord_kernel.streams.stream import SEGMENT, SUFFIX
+from coord_kernel.streams.rows import SEGMENT
+from coord_kernel.streams.stream import SUFFIX
 from coord_kernel.sync import layout, settle, tree
 
 TYPE_CHECKING = False

@@ -11,10 +11,10 @@
        not. So the first segment of a fork is taken in only if its first line has the hash in the
        name and the seq in the file's name: nobody can occupy the place of a fork with other lines.
        (Forks of earlier versions, `WRITER!8HEX`, are continued where they are.)
-    5. What has no use is not stored: a segment that begins with no event of the writer, or with one
-       that cannot follow what is held; the bytes behind the place from which readers pass over the
-       rest of a segment; bad lines of one source beyond BAD; and bytes of one source beyond
-       FREE_BYTES that are out of proportion to what they occupy on the remote.
+    5. What has no use is not stored: a segment that begins with no event of the writer, or with an
+       event that cannot follow what is held; the bytes behind the place from which readers pass
+       over the rest of a segment; bad lines of one source beyond BAD; and bytes of one source
+       beyond FREE_BYTES that are out of proportion to what they occupy on the remote.
     6. If another replica holds more of this store's own stream than this store, then this disk was
        restored: the store takes a new replica id, and takes in its own past.
     7. A blob is taken in if its bytes have the hash that its name says.
@@ -30,7 +30,8 @@ import sys
 
 from coord_envelope import event, ids, world
 from coord_kernel.store import disk, stamp
-from coord_kernel.streams.stream import MOST_BAD, SUFFIX, Stream, readable
+from coord_kernel.streams.rows import MOST_BAD, readable
+from coord_kernel.streams.stream import SUFFIX, Stream
 from coord_kernel.sync import layout
 
 TYPE_CHECKING = False
@@ -192,7 +193,7 @@ class Intake:
         return name.endswith(f"!{_digest(data)}")
 
     def _check_begin(self, name: str, first: int, data: bytes) -> None:
-        """Raises ValueError if a new segment's first event is not one that readers take."""
+        """Raises ValueError if a new segment's first event is not to be read."""
         begin, last = _first(data), Stream(self._store, "journal", name).last()
         if begin is None or begin["writer"] != name.partition("!")[0]:
             raise ValueError(f"segment {first} has no event of its writer")
@@ -224,7 +225,7 @@ class Intake:
             self._stream(source, fork, later)
 
     def _fork_name(self, writer: str, digest: str, first: Event | None) -> str:
-        """The stream of a fork: an old one that is here and begins with this line, or a new one."""
+        """The stream of a fork: an old name, if it begins with this line here, or a new one."""
         old = f"{writer}!{digest[:OLD_HEX]}"
         if first:
             there = self._bytes(f"journal/{old}/{first['seq']:012d}{SUFFIX}")

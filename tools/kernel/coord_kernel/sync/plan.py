@@ -1,6 +1,6 @@
 """What a round of a sync does: a pure function of the remote's refs, this store and the arbiter.
 
-    1. Fetch every ref whose tip is not the one that was taken in here; all of them, if this store
+    1. Fetch every ref whose tip is not the tip that was taken in here; all of them, if this store
        has less than it had taken in (it was restored from a backup). Nothing else is decided until
        that was taken in (`fetches`).
     2. If the arbiter is gone, or was put back to an ancestor of the tip seen here, it gets that tip
@@ -8,8 +8,8 @@
     3. If the arbiter has a history that does not contain the tip seen here, and lacks lines that
        this store holds, two histories exist. Nothing is confirmed or conceded; what this store has
        is published all the same.
-       The same if the place that is pushed to has another arbiter than the one that is read: one of
-       them lags behind, or is another repository.
+       The same if the arbiter is another where it is pushed to than where it is read: one of these
+       places lags behind, or is another repository.
     4. Each open claim of this store that is not confirmed is judged by `claims.verdict`. Of an
        entity one claim is confirmed in a round: the next one is judged when that has landed.
     5. If something is to be confirmed and the arbiter lacks lines that this store holds, it gets

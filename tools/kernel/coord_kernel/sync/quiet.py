@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def quiet(journal: Journal, remote: Remote, seconds: float) -> bool:
-    """Are remote and store as the last sync left them? False also if that cannot be told.
+    """Are remote and store as the last sync left them? False also if that is unknown.
 
     Bytes changed in place, without a change of length, are noticed only by a sync that has
     something to do.

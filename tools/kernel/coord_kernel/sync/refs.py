@@ -54,7 +54,7 @@ class Refs:
         self.refused: Tips = {}
         """Refs that could not be moved, and their tips then."""
         self._split = False
-        """Has the place that is pushed to another arbiter than the one that is read?"""
+        """Has the place that is pushed to another arbiter than the place that is read?"""
         self.unread = False
         """Was the arbiter pushed, and could then not be read?"""
 

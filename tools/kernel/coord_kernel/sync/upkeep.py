@@ -18,7 +18,7 @@ def repair(exchange: Exchange) -> bool:
     """Merge two diverged histories of the arbiter. Was there anything to do?
 
     The remote's continues, and both are in its past. What only ours had confirmed is tentative
-    again: the next sync confirms it anew, or concedes it.
+    again: the next sync confirms it again, or concedes it.
     """
     refs = exchange.refs
     with exchange.locked():
@@ -35,7 +35,7 @@ def archive(exchange: Exchange) -> list[str]:
     """Take over what inactive replicas gave, and delete their refs; the names of these.
 
     This store's ref holds all of it before theirs are deleted, each from the tip that was read
-    only. A replica that comes back pushes anew.
+    only. A replica that comes back pushes again.
     """
     refs = exchange.refs
     with exchange.locked():

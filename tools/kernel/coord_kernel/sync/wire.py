@@ -140,8 +140,8 @@ class Wire:
     def mended(self) -> bool:
         """Was the store's repository at fault, and is it mended now?
 
-        At worst it is created anew, and everything is fetched again. Under the sync's lock, so that
-        a lock file in it is one of a process that was killed.
+        At worst it is created again, and everything fetched again. Under the sync's lock, so that a
+        lock file in it is one of a process that was killed.
         """
         if self.git.sweep(""):
             return True
@@ -158,7 +158,7 @@ class Wire:
         return self.git.attempt(*check)[0] == 0
 
     def anew(self) -> None:
-        """Create the store's repository anew. Only the tip of the arbiter seen here is lost."""
+        """Create the store's repository again. Only the tip of the arbiter seen here is lost."""
         import shutil  # 3 ms
 
         self._seen = None
