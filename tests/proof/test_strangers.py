@@ -1,6 +1,6 @@
 """What a stranger pushes, or commits beside the store, costs only itself.
 
-Tried: a newline bomb; coord.toml files of deep nests, long numbers, devices, directories and bytes; senders, subjects
+Tried: a newline bomb; one blob under many names; forks whose digests begin alike; coord.toml files of deep nests, long numbers, devices, directories and bytes; senders, subjects
 and texts that look like the fence around them; every filter of the templates on every kind of value.
 
 A failure would mean that one push makes every later command of every clone slow, that one file in a commit ends the
@@ -9,16 +9,17 @@ tools with a traceback or not at all, that mail can pass for what the tool says,
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import resource
 from collections.abc import Callable
 from pathlib import Path
 
-from jinja2.defaults import DEFAULT_FILTERS
+from jinja2.filters import FILTERS
 from proof.hub import Hub
 from proof.stranger import Stranger, push, segment, stream
-from support import Shell
+from support import Shell, git
 
 
 def cpu(shell: Shell, line: str) -> float:
@@ -53,6 +54,67 @@ def test_a_newline_bomb_is_paid_for_once(
     )
     assert max(ratios) < 6, "each command reads the bad bytes again"
     assert shell("wk ready").one["title"] == "Good"
+
+
+def size(path: Path) -> int:
+    """The bytes of disk below a directory."""
+    return sum(file.lstat().st_blocks * 512 for file in path.rglob("*"))
+
+
+def test_one_blob_under_many_names_fills_no_disk(
+    tmp_path: Path, long: bool, say: Callable[..., None]
+) -> None:
+    names, most = (64, 8 << 20) if long else (24, 4 << 20)
+    hub = Hub(tmp_path, 1)
+    (shell,) = hub.clones
+    shell("ev emit a.b && ev sync")
+    remote, before = size(hub.path), size(shell.cwd / ".coord")
+    blob = (b"x" * (1 << 20) + b"\n") * (most >> 20)
+    push(hub.path, {segment(writer=f"agent.m~{number:08d}"): blob for number in range(names)})
+    for _ in range(2):
+        shell("ev sync", expect=None)
+    pushed, grew = size(hub.path) - remote, size(shell.cwd / ".coord") - before
+    say(
+        f"many names: {names} names of one blob of {most >> 20} MiB, pushed as {pushed >> 10:,} KiB: "
+        f"the store grew by {grew >> 10:,} KiB"
+    )
+    assert grew < 3 * most, "a small push became a large store"
+    assert shell("ev emit a.b -o id").out and shell("ev sync", expect=None).status in (0, 1)
+
+
+def colliding(stranger: Stranger) -> list[bytes]:
+    """Two different lines for one place of a stream, whose digests begin with the same 8 hex digits."""
+    line = stranger.line("note.fork", {"n": "0" * 12})
+    found = dict[str, bytes]()
+    for n in range(1 << 24):
+        other = line.replace(b"0" * 12, b"%012d" % n)
+        start = hashlib.sha256(other).hexdigest()[:8]
+        if start in found:
+            return [line.replace(b"0" * 12, b"x" * 12), found[start], other]
+        found[start] = other
+    raise AssertionError("no collision in 16 million")
+
+
+def test_forks_whose_digests_collide_reach_every_replica(
+    tmp_path: Path, say: Callable[..., None]
+) -> None:
+    hub, stranger = Hub(tmp_path, 2), Stranger(1)
+    base, forks = stranger.line("note.base", {}), colliding(stranger)
+    for number, fork in enumerate(forks[:2]):
+        for clone in hub.clones[:1] if number else hub.clones:
+            ref = f"refs/coord/replica/0000000{number}"
+            push(hub.path, stream([base, fork]), ref)
+            clone("ev sync", expect=None)
+    for number in range(2):
+        git("update-ref", "-d", f"refs/coord/replica/0000000{number}", cwd=hub.path)
+    push(hub.path, stream([base, forks[2]]), "refs/coord/replica/00000002")
+    for clone in (*reversed(hub.clones), *hub.clones, *hub.clones):
+        clone("ev sync", expect=None)
+    events = [clone("ev replay --type note.fork").out for clone in hub.clones]
+    say(
+        f"forks: 3 of one place, two with one digest: {events[0].count(chr(10))} and {events[1].count(chr(10))} held"
+    )
+    assert events[0] == events[1] and events[0].count("\n") == 3
 
 
 FILES: dict[str, bytes] = {
@@ -139,7 +201,7 @@ def test_nothing_in_mail_can_pass_for_its_fence(tmp_path: Path, say: Callable[..
     say(f"fences: {len(heads)} hostile messages, each between two marks of its own")
 
 
-VALUES = (
+VALUES: tuple[object, ...] = (
     None,
     True,
     -1,
@@ -153,14 +215,14 @@ VALUES = (
     {"a": {"b": 1}},
     {},
 )
-FEW = (10**9, "%999999999d", [[1], "x", None])
+FEW: tuple[object, ...] = (10**9, "%999999999d", [[1], "x", None])
 
 
 def test_no_filter_on_no_value_stops_a_consumer(
     shell: Shell, long: bool, say: Callable[..., None]
 ) -> None:
     values = VALUES if long else FEW
-    filters = sorted(DEFAULT_FILTERS)
+    filters = sorted(FILTERS)
     cases = "".join(
         f"{{% elif body.f == {number} %}}{{{{ body.v|{name} }}}}"
         for number, name in enumerate(filters)
