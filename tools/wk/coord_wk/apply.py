@@ -220,7 +220,7 @@ class Batch:
         self._heads: dict[str, list[str]] = {}
 
     def add(self, t: Transaction, operation: Json) -> Event:
-        """The event of an operation; of one that changes nothing, the event that made it so.
+        """The event of an operation; if it changes nothing, the event that made it so.
 
         Raises BadData, No, Usage: the operation has no effect then.
         """

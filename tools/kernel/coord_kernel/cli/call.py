@@ -57,7 +57,7 @@ class Call:
     def __init__(
         self, agent: str | None = None, output: str | None = None, store: Store | None = None
     ) -> None:
-        """`store`: act on it instead of the one that is found from here."""
+        """`store`: act on this store, not on the one found from the current directory."""
         if output not in (None, *FORMS):
             raise Usage(f"not a valid form: -o {output}", todo=f"use {', '.join(FORMS)}")
         self._agent, self.out, self.status = agent, Output(output), 0

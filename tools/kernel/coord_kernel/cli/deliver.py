@@ -89,7 +89,7 @@ class _Acks:
         self.pending[event.id] = event
 
     def write(self, fd: int, data: bytes) -> None:
-        """Write all data, and read acks meanwhile: else both could block on each other for ever.
+        """Write all data, and read acks meanwhile, or both could block on each other for ever.
 
         A pipe that is ready takes PIPE_BUF bytes without blocking, so one write gives it no more.
         """
