@@ -43,13 +43,13 @@ ABOUT = (
 
 
 def good(shell: Shell) -> list[str]:
-    """One of each entity, which nobody spoils."""
+    """One of each entity, well made."""
     lines = (
         "wk new Good -o id", "msg send --to tester --subject good --body good --as other -o id", "run request -o id -- true",
         "ev emit test.good -o id", "msg send --to queue:q --body good -o id",
     )  # fmt: skip
     shell("msg join --as other")
-    shell("msg join && lease acquire env:good --ttl 1h")
+    shell("msg join")
     return [shell(line).out.split()[0] for line in lines]
 
 
@@ -70,9 +70,9 @@ def test_whatever_a_body_says_every_reader_ends_and_says_no_traceback(
     hub = Hub(tmp_path, 2)
     shell, other = hub.clones
     shell.env["COORD_AGENT"] = "tester"
-    mine = good(shell)
-    shell("ev sync")
-    push(hub.path, stream(Stranger(1, mine).lines(count)))
+    spoiled, mine = good(shell), good(shell)
+    shell("lease acquire env:good --ttl 1h && ev sync")
+    push(hub.path, stream(Stranger(1, spoiled).lines(count)))
     shell("ev sync", expect=None)
     received = sum(
         b"agent.stranger" in line for line in shell("ev replay").out.encode().split(b"\n")
