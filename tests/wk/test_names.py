@@ -65,7 +65,7 @@ def test_a_label_is_any_text_of_one_line(shell: Shell) -> None:
         assert "not a valid label" in shell(f"wk new b --label='{label}'", expect=65).err
 
 
-def test_a_kind_is_any_word_and_what_is_no_work_is_not_offered(shell: Shell) -> None:
+def test_a_kind_is_any_word_and_what_is_not_work_is_not_offered(shell: Shell) -> None:
     for kind in ("merge-request", "message", "question", "task"):
         shell(f"wk new {kind} --kind {kind}")
     assert [row["kind"] for row in shell("wk ready").lines] == ["merge-request", "task"]
@@ -76,7 +76,7 @@ def test_a_kind_is_any_word_and_what_is_no_work_is_not_offered(shell: Shell) -> 
     assert len(shell("wk ls --not-kind task --not-kind question").lines) == 2
     why = {row["kind"]: row for row in shell("wk ready --explain").lines}
     assert why.keys() == {"message", "question"}
-    assert why["message"]["no_work"] is True
+    assert why["message"]["not_work"] is True
     shell("wk ready --claim; wk ready --claim")
     assert "nothing is ready" in shell("wk ready --claim", expect=1).err
     assert shell("wk ready --claim --kind question").one["type"] == "work.claimed"
@@ -86,7 +86,7 @@ def test_a_kind_is_any_word_and_what_is_no_work_is_not_offered(shell: Shell) -> 
 @pytest.mark.skipif(
     not (DATA / "beads_issues_2411.jsonl").exists(), reason="shared data is not there"
 )
-def test_nothing_that_is_no_work_is_offered_of_a_real_file(shell: Shell) -> None:
+def test_nothing_that_is_not_work_is_offered_of_a_real_file(shell: Shell) -> None:
     shell(f"wk import --from beads {DATA}/beads_issues_2411.jsonl")
     kinds = {row["kind"] for row in shell("wk ready").lines}
     assert kinds

@@ -9,8 +9,8 @@ An item that was imported goes back as the record it came from, with only these 
        here are removed; those that were never imported stay.
     4. If anything differs, `updated_at` is the time of the item's last event.
 
-A record that has a `_type` and is no issue, such as a memory, becomes a closed item of that kind:
-its key is the title, its value the description.
+A record that has a `_type` and is not an issue, such as a memory, becomes a closed item of that
+kind: its key is the title, its value the description.
 """
 
 from __future__ import annotations

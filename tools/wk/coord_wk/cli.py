@@ -128,7 +128,7 @@ def ready(
 ) -> None:
     """List the ready work items, the most urgent first.
 
-    Not those of a kind that is no work, such as message, unless --kind names it. With --claim:
+    Not those of a kind that is not work, such as message, unless --kind names it. With --claim:
     claim the first that is not assigned to another agent, under one lock; exit 1 if there is none.
     With --explain: list the open items that are not ready, and why.
     """
@@ -155,7 +155,7 @@ def _ready(items: Items, listing: g.Listing) -> Iterator[str]:
     return (
         item
         for item in items.ranked("free")
-        if _of_kind(items.kind(item), listing, draft.NO_WORK) and items.status(item) == "ready"
+        if _of_kind(items.kind(item), listing, draft.NOT_WORK) and items.status(item) == "ready"
     )
 
 
@@ -168,16 +168,16 @@ def _waiting(items: Items) -> Iterator[Row]:
                 row["unknown_here"] = unknown
         if row["status"] == "held":
             row["held_by"] = items.held_by(item)
-        if row["kind"] in draft.NO_WORK:
-            row["no_work"] = True
-        if row["status"] != "ready" or "no_work" in row:
+        if row["kind"] in draft.NOT_WORK:
+            row["not_work"] = True
+        if row["status"] != "ready" or "not_work" in row:
             yield row
 
 
 def _claim_first(work: Work, listing: g.Listing, confirm: Confirm, me: str | None) -> Event:
     """The claim on the first ready item that no other store turns out to hold.
 
-    Not on one that is assigned to another agent than `me`, if that is given.
+    With `me`, items assigned to other agents are left out.
     """
     labels = set(listing.label or ())
     while True:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from coord_wk.fold import State
 
-NO_WORK = ("message", "agent", "role", "rig", "molecule", "event", "gate", "question", "memory")
+NOT_WORK = ("message", "agent", "role", "rig", "molecule", "event", "gate", "question", "memory")
 """Kinds of items that `ready` does not offer."""
 RELATIONS = ("blocked_by", "discovered_from", "relates_to", "duplicate_of", "supersedes")
 RESOLUTIONS = fold.RESOLUTIONS

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         blockers: list[str]
         unknown_here: list[str]
         held_by: list[str]
-        no_work: bool
+        not_work: bool
 
     class Detail(Row, total=False):
         """Everything about an item."""

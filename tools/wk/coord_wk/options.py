@@ -34,13 +34,13 @@ Reason = Annotated[_Text, typer.Option("--reason", metavar="TEXT", help="The rea
 File = Annotated[
     str, typer.Argument(metavar="FILE|-", help="The file to import; for tbd also a directory.")
 ]
-Dir = Annotated[_Text, typer.Argument(metavar="[DIR]", help="For md: where the files go.")]
+Dir = Annotated[_Text, typer.Argument(metavar="[DIR]", help="For md and tbd: where the files go.")]
 From = Annotated[
     str, typer.Option("--from", metavar="PROGRAM", help="The program that wrote it: beads or tbd.")
 ]
 To = Annotated[
     str,
-    typer.Option("--to", metavar="FORM", help="beads (JSON lines on stdout) or md (files in DIR)."),
+    typer.Option("--to", metavar="FORM", help="beads (JSON lines), or tbd or md (files in DIR)."),
 ]
 AllowSecret = Annotated[
     bool, typer.Option("--allow-secret", help="Accept text that looks like a credential.")

@@ -248,7 +248,7 @@ def _extended(record: Json, more: Json) -> Json:
 def created_here(now: Json) -> Json:
     """The record of an item that did not come from tbd."""
     there, kind = now["imported"], now["kind"] if now["kind"] in KINDS else "task"
-    deferred = now["kind"] in draft.NO_WORK and now["status"] == "open"
+    deferred = now["kind"] in draft.NOT_WORK and now["status"] == "open"
     more = {
         "alias": now["fields"].get("alias"),
         "kind": now["kind"] if kind != now["kind"] else None,
