@@ -51,8 +51,8 @@ class Graph:
         self._edges, self._waits = edges, waits
         self._out: dict[str, list[tuple[str, str]]] = {}
         self._skipped: dict[str, frozenset[Edge]] = {}
-        self.supposed = False
-        """Is an edge without an event part of a cycle, of those components that were settled?"""
+        self.cyclic = False
+        """Was an edge skipped, in those components that were settled?"""
 
     def forget(self, nodes: Iterable[str]) -> None:
         """The edges of these nodes are others now."""
@@ -118,8 +118,8 @@ class Graph:
                 for event, to in self._waits(node)
                 if to in component
             ]
-            self.supposed = self.supposed or any(not event for event, _, _ in edges)
             skipped = _closing(edges)
+            self.cyclic = self.cyclic or bool(skipped)
         self._skipped |= dict.fromkeys(nodes, skipped)
 
 

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     Nearest = dict[str, str | None]
     """Item → itself or its nearest ancestor of which something is true."""
 
-MOST_LOOKED = 4_000
+MOST_LOOKED = 20_000
 """Items whose states are kept in memory at a time."""
+MOST_INHERITED = 100
+"""What an item inherits is remembered up to so many; more, and it is looked up each time."""
 
 
 class Supposed:
@@ -61,6 +63,7 @@ class Relations(Entities):
         self._looked: dict[str, tuple[State | None, list[str]]] = {}
         self._graph = Graph(self._edges, self._waits)
         self._waiting: Nearest = {}
+        self._inherits: dict[str, dict[str, None]] = {}
         self._circles: dict[str, frozenset[str]] = {}
         self._supposed = Supposed()
 
@@ -165,8 +168,30 @@ class Relations(Entities):
 
     def blockers(self, item: str) -> list[str]:
         """What it waits on; see 6. to 9. above."""
-        skipped, edges = self._graph.skipped(item), self._waits(item)
+        if self._done(item):
+            return []
+        skipped = self._graph.skipped(item)
+        if not skipped:
+            parts = dict.fromkeys(part for _, part in self._parts(item))
+            return list({**self._inherited(item), **parts})
+        edges = self._waits(item)
         return list(dict.fromkeys(to for event, to in edges if (event, item, to) not in skipped))
+
+    def _inherited(self, item: str) -> dict[str, None]:
+        """What it or an ancestor is blocked by."""
+        path: dict[str, None] = {}
+        at: str | None = item
+        while at is not None and at not in path and at not in self._inherits:
+            path[at] = None
+            at = self._parent(at)
+        circular = at in path
+        others = self._inherits.get(at, {}) if at is not None else {}
+        for each in reversed(path):
+            own = dict.fromkeys(to for _, to in self._blocked_by(each))
+            others = {**own, **others} if own else others
+            if not circular and len(others) <= MOST_INHERITED:
+                self._inherits[each] = others
+        return others
 
     def _waits_on_any(self, item: str) -> bool:
         if self._graph.skipped(item):
@@ -213,7 +238,7 @@ class Relations(Entities):
         self._graph.forget((item, f"{AUX}{item}"))
 
     def supposed_cycle(self) -> bool:
-        """Is a cycle closed by what is supposed? Costs what can be reached from it, once."""
+        """May a cycle be closed by what is supposed? Costs what can be reached from it, once."""
         supposed = self._supposed
         waited = {to for waits in supposed.waits.values() for to in waits}
         for item, waits in supposed.waits.items():
@@ -223,7 +248,7 @@ class Relations(Entities):
                 return True
             if item not in supposed.born or (leads_on and led_to):
                 self._graph.skipped(item)
-        return self._graph.supposed
+        return self._graph.cyclic
 
     def _edges(self, node: str) -> list[tuple[str, str]]:
         """The edges of a node of the graph, with the events that made them so."""
