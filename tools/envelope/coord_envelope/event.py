@@ -21,8 +21,8 @@ KERNEL = ("work", "lease", "msg", "run", "agent", "artifact", "coord")
 FEW = 16
 """Lines from which parsing them in one block is cheaper."""
 MAX_HOPS = 32
-LONGEST_NAME = 100
-"""Characters: so the name of a stream has less than 255 bytes, however many are `/`."""
+LONGEST_NAME, MOST_SLASHES = 100, 30
+"""Of a NAME: so the name of its stream, or of a fork of that, has at most 255 bytes."""
 MAX_SEQ = 999_999_999_999
 """A segment's name has 12 digits."""
 
@@ -171,7 +171,8 @@ def agent_ok(text: str) -> bool:
     Plain words joined by `/`, maybe with one more `/` at the end: `ada`, `mayor/`, `web/worker-1`.
     """
     words = text.removesuffix("/").split("/")
-    return len(text) <= LONGEST_NAME and all(name_ok(word, LONGEST_NAME) for word in words)
+    fits = len(text) <= LONGEST_NAME and text.count("/") <= MOST_SLASHES
+    return fits and all(name_ok(word, LONGEST_NAME) for word in words)
 
 
 def file_form(agent: str) -> str:

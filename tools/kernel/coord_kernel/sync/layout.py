@@ -6,7 +6,7 @@ import re
 
 _WORD = "[a-z0-9][a-z0-9._-]*"
 _WRITER = (
-    r"journal/((?:agent|human|bridge|arbiter)\.(?=[^~]{1,200}~)"
+    r"journal/((?:agent|human|bridge|arbiter)\.(?=[^~]{1,160}~)"
     rf"{_WORD}(?:%2f{_WORD})*(?:%2f)?~[0-9a-z]{{8}}(?:![0-9a-f]{{8}}(?:[0-9a-f]{{56}})?)?)"
 )
 JOURNAL = re.compile(rf"{_WRITER}/([0-9]{{12}})\.jsonl")
