@@ -22,7 +22,7 @@ from measure import Act, Place, Row
 
 from coord_envelope import event, ids
 from coord_envelope.codec import Json
-from coord_kernel.streams.stream import SEGMENT
+from coord_kernel.streams.rows import SEGMENT
 
 COUNT, WRITERS, SEED = 1_000_000, 8, 15
 MERGE, FILTER, MEMORY = 4.5, 2.0, 1.1

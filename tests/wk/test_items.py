@@ -428,18 +428,18 @@ def test_a_batch_is_asked_once_for_what_each_operation_is_asked(
     sound = not skipped(world.items())
     each, whole, refused = world.items(), world.items(), False
     for how, item, other in added:
-        change = ([name(other)], None) if how == "wait" else ([], name(other))
+        waits, parent = ([name(other)], None) if how == "wait" else ([], name(other))
         try:
-            each.refuse_cycle(name(item), *change)
+            each.refuse_cycle(name(item), waits, parent)
         except BadData:
             refused = True
             break
         for items in (each, whole):
-            items.suppose(name(item), *change, born=False)
+            items.suppose(name(item), waits, parent, born=False)
     if sound and not refused:
         assert not whole.supposed_cycle()
     if refused and (how == "wait" or not each.ancestors(name(item))):  # a move is judged by both
-        whole.suppose(name(item), *change, born=False)
+        whole.suppose(name(item), waits, parent, born=False)
         assert whole.supposed_cycle()
 
 
