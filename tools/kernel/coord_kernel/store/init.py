@@ -60,9 +60,9 @@ def _complete(store: Store, unsafe_fs: bool, common: str | None) -> None:
     for names in _DIRECTORIES:
         os.close(store.directory(*names, make=True))
     blobs = [("blobs", "sha256", name) for name in store.listdir("blobs", "sha256")]
-    for names in (("local",), (".git",), *_DIRECTORIES, *blobs):
+    for swept in (("local",), (".git",), *_DIRECTORIES, *blobs):
         with suppress(OSError):
-            directory = store.directory(*names)
+            directory = store.directory(*swept)
             sweep(directory)
             os.close(directory)
     if unsafe_fs:
