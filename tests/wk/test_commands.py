@@ -283,7 +283,8 @@ def is_locked(shell: Shell) -> bool:
         ("ready --claim --at 1h", ["--claim"]),
         ("ready --claim --explain", ["--claim"]),
         ("ls --status redy", ["redy", "ready active"]),
-        ("ls --kind bgu", ["bgu", "task bug"]),
+        ("ls --kind Bug", ["Bug", "a-z 0-9"]),
+        ("ready --not-kind 'two words'", ["two words", "a-z 0-9"]),
         ("close {item} --resolution done --dup-of {item}", ["--dup-of"]),
         ("comment - -", ["standard input"]),
         ("new -l x </dev/null", ["options for one item"]),
@@ -454,11 +455,11 @@ def test_an_update_sets_adds_and_takes_away(shell: Shell) -> None:
 def test_what_an_item_may_not_have_is_refused_in_new_and_update(shell: Shell) -> None:
     item = new(shell)
     options = {
-        "--kind nonsense": 65,
+        "--kind Bug": 65,
         f"--title {'x' * 201}": 65,
         "--title ''": 65,
         "--label ''": 65,
-        f"--label {'x' * 65}": 65,
+        f"--label {'x' * 201}": 65,
         "--assignee 'No Name'": 65,
         "--field novalue": 65,
         f"--field n={'9' * 5000}": 65,

@@ -86,6 +86,7 @@ def ls(call: Call, selection: g.Selection, listing: g.Listing) -> None:
         if word not in draft.STATUSES:
             todo = f"valid values: {' '.join(draft.STATUSES)}"
             raise Usage(f"--status: not a valid status: {word}", todo=todo)
+    _refuse_kinds(listing)
     assignee, statuses = _assignee(selection.assignee), set(selection.status or draft.STATUSES)
     items = Work(call).items(listing.at)
     closed = selection.all_ or (selection.status and statuses & set(draft.RESOLUTIONS))
@@ -113,6 +114,13 @@ def _listed(rows: Iterator[Row], listing: g.Listing) -> Iterator[Row]:
     return islice(wanted, listing.lines)
 
 
+def _refuse_kinds(listing: g.Listing) -> None:
+    """Raise Usage for what cannot be a kind, and so would match nothing."""
+    for kind in (*(listing.kind or ()), *(listing.not_kind or ())):
+        if not draft.kind_ok(kind):
+            raise Usage(f"not a valid kind: {kind!r}", todo=draft.KIND)
+
+
 def _of_kind(kind: str, listing: g.Listing, leave_out: Sequence[str] = ()) -> bool:
     """Is this kind asked for? `leave_out` are those that must be asked for by name."""
     asked = kind in listing.kind if listing.kind else kind not in leave_out
@@ -138,6 +146,7 @@ def ready(
         )
     if not first.claim and (strength.require or strength.no_sync or first.anyone):
         raise Usage("--require, --no-sync and --anyone need --claim")
+    _refuse_kinds(listing)
     work = Work(call)
     if first.claim:
         from coord_wk.confirm import Confirm

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NOT_WORK = ("message", "agent", "role", "rig", "molecule", "event", "gate", "question", "memory")
 """Kinds of items that `ready` does not offer."""
+KIND = "use a word of a-z 0-9 . _ -, such as task, bug or feature"
 RELATIONS = ("blocked_by", "discovered_from", "relates_to", "duplicate_of", "supersedes")
 RESOLUTIONS = fold.RESOLUTIONS
 STATUSES = ("ready", "active", "blocked", "held", *RESOLUTIONS)
@@ -133,8 +134,7 @@ def check(body: Json) -> None:
         todo = f"valid values: {' '.join(RESOLUTIONS)}"
         raise BadData(f"not a valid resolution: {body['resolution']!r}", todo=todo)
     if "kind" in body and not kind_ok(body["kind"]):
-        todo = "use a word of a-z 0-9 . _ -, such as task, bug or feature"
-        raise BadData(f"not a valid kind: {body['kind']!r}", todo=todo)
+        raise BadData(f"not a valid kind: {body['kind']!r}", todo=KIND)
     if "priority" in body and (type(body["priority"]) is not int or not 0 <= body["priority"] <= 4):
         raise BadData(f"not a valid priority: {body['priority']!r}", todo="valid values: 0 to 4")
     labels = body.get("labels", [])
