@@ -15,11 +15,13 @@ from support import BIN, Done, Json, Shell, git
 _GIT = """#!/bin/bash
 # git. What goes over the network is late by up to LATE ms; of it FLAKY percent fail before, as many after the server
 # did it, in silence, and as many come to the server twice.
-case $1 in push|fetch|ls-remote) ;; *) exec {real} "$@" ;; esac
+words=("$@")
+while [[ ${{words[0]}} == -[Cc] ]]; do words=("${{words[@]:2}}"); done  # the options of git itself
+case ${{words[0]}} in push|fetch|ls-remote) ;; *) exec {real} "$@" ;; esac
 dice=$((RANDOM % 100)) said=$(mktemp {scratch}/said.XXXXXXXX)
 ((LATE)) && sleep "$(printf 0.%03d $((RANDOM % LATE)))"
 ((dice < FLAKY)) && {{ echo "fatal: the line is cut" >&2; exit 128; }}
-((dice >= 100 - FLAKY)) && {real} "$@" >/dev/null && echo "$1" >>{scratch}/repeated
+((dice >= 100 - FLAKY)) && {real} "$@" >/dev/null && echo "${{words[0]}}" >>{scratch}/repeated
 {real} "$@" >"$said"; status=$?
 grep '^!' "$said" >>{scratch}/rejected
 ((dice < 2 * FLAKY)) && exit 128
