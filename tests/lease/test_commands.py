@@ -173,13 +173,45 @@ def test_releasing_twice_is_releasing_once(lease: Clock) -> None:
 
 def test_what_is_anothers_is_not_renewed_or_released(lease: Clock) -> None:
     made = lease("lease acquire env:a -o id", COORD_SESSION="s1").out.strip()
-    for who in ("--as bob", ""):  # another agent; another session of this one
-        assert (
-            "is held by agent:tester (session s1), not by you"
-            in lease(f"lease renew {made} {who}", expect=1).err
-        )
-        lease(f"lease release {made} {who}", expect=1)
+    for who, session, words in (
+        ("--as bob", "", "is held by agent:tester (session s1), not by you"),
+        ("--as bob --resume", "", "is held by agent:tester (session s1), not by you"),
+        ("", "s2", "is held by your session s1; --resume takes it over"),
+    ):
+        for verb in ("renew", "release"):
+            line = f"lease {verb} {made} {who}"
+            assert words in lease(line, expect=1, COORD_SESSION=session).err
+    lease(f"lease renew {made}")
     assert lease(f"lease release {made}", COORD_SESSION="s1").one["refs"]["lease_id"] == made
+
+
+def test_another_session_takes_a_lease_over(lease: Clock) -> None:
+    made = lease("lease acquire env:a -o id", COORD_SESSION="s1").out.strip()
+    taken = lease("lease acquire env:a", expect=1, COORD_SESSION="s2").err
+    assert "is held by your session s1 for" in taken
+    assert "`lease renew --resume" in taken
+    assert "steal" not in taken
+    assert lease("lease ls --mine", COORD_SESSION="s2").out == ""
+    lease(f"lease renew --resume {made}", COORD_SESSION="s2")
+    assert lease("lease ls --mine", COORD_SESSION="s2").one["session"] == "s2"
+    assert "your session s2" in lease(f"lease renew {made}", expect=1, COORD_SESSION="s1").err
+    lease(f"lease release --resume {made}", COORD_SESSION="s1")
+    assert lease("lease ls").out == ""
+
+
+def test_what_one_holds_oneself_is_said_so_and_how_to_keep_it(lease: Clock) -> None:
+    made = lease("lease acquire env:a").one["event_id"]
+    err = lease("lease acquire env:a --ttl 1h", expect=1).err
+    assert "is held by you for" in err
+    assert f"`lease renew ls-{made[-8:].lower()}`" in err
+    assert "steal" not in err
+
+
+def test_leases_are_listed_by_how_their_resources_begin(lease: Clock) -> None:
+    lease("lease acquire x-session:ada x-session:bob; lease acquire x-other:a; lease acquire env:s")
+    assert len(lease("lease ls --prefix x-session:").lines) == 1
+    assert len(lease("lease ls --prefix x-").lines) == 2
+    assert lease("lease ls --prefix session").out == ""
 
 
 def test_who_loses_a_lease_to_a_thief_is_told(lease: Clock) -> None:

@@ -243,13 +243,18 @@ def test_a_short_time_is_refused_with_a_remedy(pair: tuple[Clone, Clone], comman
 
 def test_a_session_and_a_store_of_ones_own_are_others(pair: tuple[Clone, Clone]) -> None:
     ada, bob = pair
-    made = ada(f"{ACQUIRE} 'file:src/**' -o id").out.strip()
+    made = ada(f"COORD_SESSION=s-1 {ACQUIRE} 'file:src/**' -o id").out.strip()
     bob("ev sync")
     bob("lease guard src/a.py", expect=1)
-    assert "not by you here" in bob(f"lease renew {made} --as ada", expect=1).err
+    elsewhere = "is held by you in another copy of the store"
+    assert elsewhere in bob(f"lease renew {made} --as ada --resume", expect=1).err
     assert "held by agent:ada as file:src/**" in bob("lease guard src/a.py --as ada", expect=1).err
     ada("COORD_SESSION=s-2 lease guard src/a.py", expect=1)
     ada("lease guard src/a.py")
+    assert "your session s-1" in ada(f"COORD_SESSION=s-2 lease renew {made}", expect=1).err
+    ada(f"COORD_SESSION=s-2 lease renew {made} --resume")
+    ada("COORD_SESSION=s-2 lease guard src/a.py")
+    ada(f"COORD_SESSION=s-1 lease release {made}", expect=1)
 
 
 def test_ls_and_show_and_release_look_at_both_scopes(pair: tuple[Clone, Clone]) -> None:

@@ -111,3 +111,44 @@ def test_a_star_in_a_file_name_is_no_wildcard() -> None:
     assert overlap("file:a?", of_path("A?"))
     assert not overlap("file:ab", of_path("a*"))
     assert not overlap("file:a/b", of_path("a?b"))
+
+
+@pytest.mark.parametrize(
+    ("text", "resources"),
+    [
+        ("file:lib/{a,b}.py", ["file:lib/a.py", "file:lib/b.py"]),
+        ("file:{a,b{c,d}}/{x}/y", ["file:a/{x}/y", "file:bc/{x}/y", "file:bd/{x}/y"]),
+        ("file:{{x}}", ["file:{{x}}"]),
+        ("file:{a,}b", ["file:ab", "file:b"]),
+        ("file:}a{b", ["file:}a{b"]),
+        ("port:{80,443}", ["port:443", "port:80"]),
+        ("file:Shot 9.41\u202fAM.png", ["file:shot 9.41\u202fam.png"]),
+        ("file:a\u00a0b", ["file:a\u00a0b"]),
+        (
+            "file:family-\U0001f468\u200d\U0001f469.png",
+            ["file:family-\U0001f468\u200d\U0001f469.png"],
+        ),
+        ("file:\u3000\u00ad\u2009", ["file:\u3000\u00ad\u2009"]),
+    ],
+)
+def test_braces_stand_for_words_and_names_are_any_text(text: str, resources: list[str]) -> None:
+    assert all_parsed([text]) == resources
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("file:{1..3}.py", "the range {1..3} is not expanded"),
+        ("file:" + "{a,b}" * 20, "stand for more than 256"),
+        ("file:" + "{" * 5000, "exceeds 4,096 characters"),
+        ("file:" + "x" * 300, "exceeds 256 bytes"),
+        ("file:a\nb", "the control character U+000A"),
+        ("file:a\u2028b", "the control character U+2028"),
+        ("file:a\u202eb", "the control character U+202E"),
+        ("file:a\udcffb", "is not UTF-8"),
+    ],
+)
+def test_a_refusal_names_one_reason(text: str, reason: str) -> None:
+    with pytest.raises(BadData, match=re.escape(reason)) as refused:
+        all_parsed([text])
+    assert ", or " not in refused.value.what

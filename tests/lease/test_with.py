@@ -108,7 +108,7 @@ def test_the_command_knows_its_lease_and_has_all_of_its_words(shell: Shell) -> N
 def test_what_is_not_acquired_is_75_and_the_command_never_ran(shell: Shell) -> None:
     shell("lease acquire env:a")
     done = shell("lease with env:a -- touch ran", expect=75)
-    assert "is held by agent:tester" in done.err
+    assert "is held by you" in done.err
     shell("lease with env:a --wait 1ms -- touch ran", expect=75)
     assert not (shell.cwd / "ran").exists()
     assert list((shell.cwd / ".coord/local/pins").iterdir()) == []

@@ -45,33 +45,44 @@ def acquire(call: Call, terms: g.Terms, attempt: g.Attempt, resources: o.Resourc
     call.put([acquired(call, leases, wanted, values.span(attempt.wait, "--wait"))])
 
 
-def renew(call: Call, ids: o.Ids = None, ttl: o.NewTtl = None) -> None:
+def renew(call: Call, ids: o.Ids = None, ttl: o.NewTtl = None, resume: o.Resume = False) -> None:
     """Renew leases.
 
     Exit 1 for a lease that is lost: expired, released or stolen.
     """
     known, ms = scopes(call), ttl and values.span(ttl, "--ttl", most=LONGEST_MS)
-    _each(call, ids, lambda text: knowing(known, text).renew(text, ms or None))
+    _each(call, ids, lambda text: knowing(known, text).renew(text, ms or None, resume=resume))
 
 
-def release(call: Call, ids: o.Ids = None, reason: o.Reason = "done") -> None:
+def release(
+    call: Call, ids: o.Ids = None, reason: o.Reason = "done", resume: o.Resume = False
+) -> None:
     """Release leases.
 
     A lease may be released twice. Exit 1 for a lease that was lost before.
     """
     known, why = scopes(call), _reason(reason)
-    _each(call, ids, lambda text: knowing(known, text).release(text, why))
+    _each(call, ids, lambda text: knowing(known, text).release(text, why, resume))
 
 
-def ls(call: Call, resources: o.MaybeResources = None, mine: o.Mine = False) -> None:
+def ls(
+    call: Call,
+    resources: o.MaybeResources = None,
+    mine: o.Mine = False,
+    prefix: o.Prefix = None,
+) -> None:
     """List the leases that are held, and their holders."""
     wanted = all_parsed(resources or [])
     call.put(
         _printed(leases.row(lease))
         for leases in scopes(call)
         for lease in leases.held(wanted)
-        if not mine or leases.mine(lease)
+        if (not mine or leases.mine(lease)) and _begins(lease["resources"], prefix)
     )
+
+
+def _begins(resources: Sequence[str], prefix: str | None) -> bool:
+    return prefix is None or any(name.startswith(prefix) for name in resources)
 
 
 def show(call: Call, ids: o.Ids = None) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MARGIN_MS = 60_000
 
-name, version = "gitleases", "2"
+name, version = "gitleases", "3"
 
 
 def entities(event: Event) -> Iterable[str]:
@@ -80,10 +80,11 @@ def step(state: Lease | None, event: Event) -> Lease:
         new |= {
             "lease_id": event.id,
             "holder": event["actor"]["agent_id"],
-            "session": event["actor"].get("session_id"),
             "since": event["ts"],
             "replica": event["writer"].rpartition("~")[2],
         }
+        if "resumed" not in new:
+            new["session"] = event["actor"].get("session_id")
         if not confirmed(new):
             new |= _wanted(body)
     elif kind == "lease.confirmed":
@@ -94,6 +95,9 @@ def step(state: Lease | None, event: Event) -> Lease:
         if body["until_ms"] >= new.get("until", 0):
             new |= {"until": body["until_ms"], "by": body["claim"]}
             new |= _wanted(body)
+        resumed, last = [body["until_ms"], body["claim"]], new.get("resumed", [0, ""])
+        if isinstance(body.get("session"), str) and resumed > last:
+            new |= {"resumed": resumed, "session": body["session"] or None}
     elif "ended" not in new:
         how = kind.partition(".")[2]
         new |= {"ended": how, "ended_by": event.id, "why": body.get("reason")}

@@ -13,7 +13,7 @@ from coord_lease import resource
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import TypedDict
+    from typing import Any, TypedDict
 
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         """`x`: exclusive; `s`: shared"""
         holder: str
         session: str | None
+        resumed: list[object]
+        """When, and by which event, another session of the holder took it over last."""
         token: int
         since: str
         ttl_ms: int
@@ -79,7 +81,7 @@ OTHERS = "-"
 class Fold:
     """The leases of one boot, for a view."""
 
-    name, version = "leases", "2"
+    name, version = "leases", "3"
 
     def __init__(self, boot: str) -> None:
         self._boot = boot
@@ -172,11 +174,15 @@ def step(state: Lease | None, event: Event) -> Lease:
             "token": body["token"],
             "pin": body.get("pin"),
             "agent": event["actor"]["agent_id"],
-            "session": event["actor"].get("session_id"),
             "since": event["ts"],
             "stream": event.stream,
             "seq": event["seq"],
         }
+    if kind == "lease.acquired" and "resumed" not in new:
+        new["session"] = event["actor"].get("session_id")
+    last: Any = new.get("resumed", [0, ""])
+    if body.get("resume") is True and [at, event.id] > last:
+        new |= {"resumed": [at, event.id], "session": event["actor"].get("session_id")}
     if kind in BEGINS and (at, event.id) > (new.get("at", 0), new.get("by", "")):
         new |= {"at": at, "by": event.id, "ttl_ms": body["ttl_ms"]}
     if kind in ENDS and ("ended" not in new or (at, event.id) < (new["ended_at"], new["ended_by"])):

@@ -20,10 +20,11 @@ from coord_envelope import ids, world
 from coord_envelope.errors import No
 from coord_envelope.event import SELF
 from coord_kernel.journal import live
+from coord_kernel.rules import holder
 from coord_kernel.store import machine
 from coord_lease import fold, pin
 from coord_lease.leases import Leases
-from coord_lease.scope import TakenError
+from coord_lease.scope import TakenError, not_held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Local:
             now = machine.boot_ns()
             conflicts = list(self._conflicts(wanted, now))
             if not steal:
-                _refuse_taken([lease for lease, over in conflicts if not over], wanted, now)
+                self._refuse_taken([lease for lease, over in conflicts if not over], wanted, now)
             for lease, over in conflicts:
                 stolen = f"stolen by {self._me()}: {steal}"[:500]
                 t.add(_end(lease, "expired" if over else "lost", over or stolen, now))
@@ -75,23 +76,31 @@ class Local:
             live.prune(self._store, acquired["writer"], lambda: self._needed(acquired, now))
         return acquired.annotated(level=self.level)
 
-    def renew(self, text: str, ttl_ms: int | None = None, wait_s: float | None = None) -> Event:
+    def renew(
+        self,
+        text: str,
+        ttl_ms: int | None = None,
+        wait_s: float | None = None,
+        resume: bool = False,
+    ) -> Event:
         """The `lease.renewed`: its time begins again. Raises No if the caller does not hold it."""
         with self._transaction(wait_s) as t:
-            lease, now = self._own(text)
+            lease, now = self._own(text, resume)
             _refuse_lost(lease, now)
             body = {"ttl_ms": ttl_ms or lease["ttl_ms"], "token": lease["token"], **_when(now)}
+            if not self.mine(lease):
+                body["resume"] = True
             refs = {"lease_id": lease["lease_id"]}
             renewed = t.add({"type": "lease.renewed", "refs": refs, "body": body})
         return renewed.annotated(level=self.level)
 
-    def release(self, text: str, reason: str) -> Event:
+    def release(self, text: str, reason: str, resume: bool = False) -> Event:
         """The `lease.released`; again for a lease that was released.
 
         Raises No if it was lost, or is held by another.
         """
         with self._transaction() as t:
-            lease, now = self._own(text)
+            lease, now = self._own(text, resume)
             if lease.get("ended") != "released":
                 _refuse_lost(lease, now)
             released = t.add(_end(lease, "released", reason, now))
@@ -123,10 +132,8 @@ class Local:
         return fold.row(lease, machine.boot_ns())
 
     def mine(self, lease: Lease) -> bool:
-        """Is it held by this session of this agent?"""
-        actor = self._call.actor()
-        holder = (lease["agent"], lease["session"])
-        return holder == (actor["agent_id"], actor.get("session_id"))
+        """Is it held by the one who acts?"""
+        return holder.same(self._call.actor(), lease["agent"], lease["session"])
 
     def began(self, event: Event) -> int:
         """The boot-clock time of its `lease.acquired` or `lease.renewed`."""
@@ -162,18 +169,16 @@ class Local:
             raise No(what, where=text, code="not_found")
         return lease
 
-    def _own(self, text: str) -> tuple[Lease, int]:
-        """A lease of the caller's as it is now, and the boot-clock time."""
+    def _own(self, text: str, resume: bool = False) -> tuple[Lease, int]:
+        """A lease of the caller's as it is now, and the boot-clock time.
+
+        With `resume` also one of another session of the caller's.
+        """
         self._leases.refresh()
         now = machine.boot_ns()
         lease = self._named(text, now)
-        if not self.mine(lease):
-            session = f" (session {lease['session']})" if lease["session"] else ""
-            raise No(
-                f"is held by {lease['holder']}{session}, not by you",
-                where=ids.short("ls", lease["lease_id"]),
-                code="held",
-            )
+        if not (self.mine(lease) or (resume and lease["agent"] == self._me())):
+            raise not_held(self._call.actor(), lease)
         return lease, now
 
     def _acquired(self, wanted: Wanted, now: int) -> Json:
@@ -218,15 +223,14 @@ class Local:
         seqs = (lease["seq"] for lease in self._leases.running(now) if lease["stream"] == writer)
         return min(seqs, default=int(acquired["seq"]))
 
+    def _refuse_taken(self, blockers: Sequence[Lease], wanted: Wanted, now: int) -> None:
+        if blockers:
+            left = (fold.over_at(blockers[0]) - now) // 1_000_000
+            until = min(map(fold.over_at, blockers))
+            raise TakenError(blockers, wanted, left, until, self._call.actor())
+
     def _me(self) -> str:
         return str(self._call.actor()["agent_id"])
-
-
-def _refuse_taken(blockers: Sequence[Lease], wanted: Wanted, now: int) -> None:
-    if blockers:
-        left = (fold.over_at(blockers[0]) - now) // 1_000_000
-        until = min(map(fold.over_at, blockers))
-        raise TakenError(blockers, wanted, left, until, "lease steal --reason WHY")
 
 
 def _refuse_lost(lease: Lease, now: int) -> None:

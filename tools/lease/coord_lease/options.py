@@ -50,5 +50,12 @@ Attempt = {
         _Text, typer.Option("--require", metavar="SCOPE", help="Refuse a weaker scope than this.")
     ],
 }
+Prefix = Annotated[
+    _Text,
+    typer.Option(
+        "--prefix", metavar="TEXT", help="Only of resources that begin so, as x-session:."
+    ),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Also leases of your other sessions.")]
 NewTtl = Annotated[_Text, typer.Option("--ttl", metavar="TIME", help="A new time to live.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, up to 500 bytes.")]

@@ -19,13 +19,13 @@ from coord_envelope import ids, world
 from coord_envelope.errors import Fault, No, Unreachable, Usage
 from coord_envelope.event import SELF
 from coord_kernel.cli import complaints
-from coord_kernel.rules import claims
+from coord_kernel.rules import claims, holder
 from coord_kernel.store import machine
 from coord_kernel.streams.stream import streams
 from coord_kernel.views import resolve
 from coord_kernel.views.view import View
 from coord_lease import confirmed, resource
-from coord_lease.scope import LONGEST_MS, TakenError
+from coord_lease.scope import LONGEST_MS, TakenError, not_held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,17 +94,23 @@ class Remote:
             raise self._taken(blockers, wanted)
         raise _unconfirmed(warnings, " ".join(wanted.resources))
 
-    def renew(self, text: str, ttl_ms: int | None = None, wait_s: float | None = None) -> Event:
+    def renew(
+        self,
+        text: str,
+        ttl_ms: int | None = None,
+        wait_s: float | None = None,
+        resume: bool = False,
+    ) -> Event:
         """The `lease.renewed`, confirmed: its time begins again, and never ends sooner than before.
 
         Raises No if the caller does not hold it. Raises Unreachable: it ends as it would have.
         """
         _long_enough(ttl_ms or SHORTEST_MS)
         renewed: list[Event] = []
-        lease_id = self._held(text)["lease_id"]
+        lease_id = self._held(text, resume)["lease_id"]
 
         def settle() -> list[tuple[str, Json]]:
-            lease = self._held(lease_id)
+            lease = self._held(lease_id, resume)
             if renewed and lease["by"] == renewed[0].id:
                 return []  # the answer was lost
             ttl, token = ttl_ms or lease["ttl_ms"], lease["token"]
@@ -116,6 +122,8 @@ class Remote:
             until = max(lease["until"], world.parse_ts(renewed[0]["ts"]) + ttl)
             terms = {"resources": lease["resources"], "mode": lease["mode"], "ttl_ms": ttl}
             won = {"n": token, **terms, "until_ms": until}
+            if not self.mine(lease):
+                won["session"] = self._call.actor().get("session_id", "")
             return [(lease_id, self._confirmation(renewed[0], lease_id, won))]
 
         warnings = self._ask(settle, BUDGET_S if wait_s is None else min(wait_s, BUDGET_S))
@@ -123,13 +131,13 @@ class Remote:
             raise _unconfirmed(warnings, ids.short("ls", lease_id))
         return renewed[0].annotated(level=self.level, token=renewed[0]["body"]["token"])
 
-    def release(self, text: str, reason: str) -> Event:
+    def release(self, text: str, reason: str, resume: bool = False) -> Event:
         """The `lease.released`; the first one, for a lease that was released.
 
         Raises No if it was lost, or is held by another. If the remote cannot be reached, others
         learn of it with a later sync.
         """
-        lease = self._own(text)
+        lease = self._own(text, resume)
         if lease.get("ended") == "released" and (first := self._call.event(lease["ended_by"])):
             return first.annotated(dup=True)
         if confirmed.status(lease, world.now_ms(), mine=True) != "tentative":
@@ -169,11 +177,12 @@ class Remote:
         return confirmed.row(lease, world.now_ms(), self._ours(lease))
 
     def mine(self, lease: Lease) -> bool:
-        """Is it held by this session of this agent, in this store?"""
-        actor = self._call.actor()
-        holder = (lease["holder"], lease.get("session"))
-        ours = holder == (actor["agent_id"], actor.get("session_id"))
-        return ours and lease.get("replica") in self._store.replicas()
+        """Is it held by the one who acts, in this store?"""
+        ours = holder.same(self._call.actor(), lease["holder"], lease.get("session"))
+        return ours and self._is_here(lease)
+
+    def _is_here(self, lease: Lease) -> bool:
+        return lease.get("replica") in self._store.replicas()
 
     def began(self, _: Event) -> int:
         """The boot-clock time from which the latest time to live counts."""
@@ -189,19 +198,15 @@ class Remote:
         state: Lease | None = self._view.refresh().get(lease_id)
         return state or {}
 
-    def _own(self, text: str) -> Lease:
+    def _own(self, text: str, resume: bool = False) -> Lease:
         lease = self.known(text)
-        if not self.mine(lease):
-            session = f" (session {lease['session']})" if lease.get("session") else ""
-            raise No(
-                f"is held by {lease['holder']}{session}, not by you here",
-                where=ids.short("ls", lease["lease_id"]),
-                code="held",
-            )
+        ours = resume and lease["holder"] == self._me() and self._is_here(lease)
+        if not (ours or self.mine(lease)):
+            raise not_held(self._call.actor(), lease, self._is_here(lease))
         return lease
 
-    def _held(self, text: str) -> Lease:
-        lease = self._own(text)
+    def _held(self, text: str, resume: bool = False) -> Lease:
+        lease = self._own(text, resume)
         _refuse_lost(lease)
         return lease
 
@@ -223,7 +228,7 @@ class Remote:
     def _taken(self, blockers: Sequence[Lease], wanted: Wanted) -> TakenError:
         left = [confirmed.left_ms(lease, world.now_ms(), mine=False) for lease in blockers]
         until = machine.boot_ns() + min(AGAIN_NS, min(left) * 1_000_000)
-        return TakenError(blockers, wanted, left[0], until, "lease steal --scope git --reason WHY")
+        return TakenError(blockers, wanted, left[0], until, self._call.actor())
 
     def _acquired(self, wanted: Wanted) -> Json:
         body = {

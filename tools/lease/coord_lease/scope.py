@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from coord_envelope import ids
 from coord_envelope.errors import No
+from coord_kernel.rules import holder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,13 +12,15 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from coord_envelope import Event
+    from coord_envelope.codec import Json
     from coord_lease.fold import Lease, Row
 
     class Scope(Protocol):
         """Leases as far as this scope reaches.
 
         An id is a full one, a short one, or a unique ending. Each method raises No if the lease is
-        not known, not held or not held by the caller, Usage if an id is ambiguous.
+        not known, not held or not held by the caller, Usage if an id is ambiguous. With `resume`
+        those of the caller's other sessions are the caller's; a renewal makes them so.
         """
 
         name: str
@@ -29,9 +32,13 @@ if TYPE_CHECKING:
 
         def acquire(self, wanted: Wanted, steal: str | None = None) -> Event: ...
         def renew(
-            self, text: str, ttl_ms: int | None = None, wait_s: float | None = None
+            self,
+            text: str,
+            ttl_ms: int | None = None,
+            wait_s: float | None = None,
+            resume: bool = False,
         ) -> Event: ...
-        def release(self, text: str, reason: str) -> Event: ...
+        def release(self, text: str, reason: str, resume: bool = False) -> Event: ...
         def lose(self, lease_id: str, reason: str) -> None: ...
         def known(self, text: str) -> Lease: ...
         def held(self, resources: Sequence[str] = ()) -> Iterable[Lease]: ...
@@ -61,14 +68,44 @@ class TakenError(No):
     code = "held"
 
     def __init__(
-        self, blockers: Sequence[Lease], wanted: Wanted, left_ms: int, until: int, steal: str
+        self, blockers: Sequence[Lease], wanted: Wanted, left_ms: int, until: int, actor: Json
     ) -> None:
-        """`left_ms` is the time left of the first of the leases in the way."""
+        """`left_ms` is the time left of the first of the leases in the way; `actor` wants it."""
         first = blockers[0]
+        lease = ids.short("ls", first["lease_id"])
         more = f", and {len(blockers) - 1} more in the way" if len(blockers) > 1 else ""
-        lease = f"{ids.short('ls', first['lease_id'])}{more}"
-        what = f"is held by {first['holder']} for {max(0, left_ms) // 1000} s more ({lease})"
-        where = " ".join(wanted.resources)
-        super().__init__(what, where=where, todo=f"wait with --wait, or `{steal}`")
+        left = f"for {max(0, left_ms) // 1000} s more ({lease}{more})"
+        what = f"is held by {named(actor, first)} {left}"
+        super().__init__(what, " ".join(wanted.resources), _remedy(first, lease, actor))
         self.pins = [pin for state in blockers if (pin := state.get("pin"))]
         self.until = until
+
+
+def named(actor: Json, lease: Lease) -> str:
+    """Its holder, as it is named to the one who acts."""
+    return holder.named(actor, lease["holder"], lease.get("session"))
+
+
+def _remedy(lease: Lease, short: str, actor: Json) -> str:
+    """What one who wants its resources may do."""
+    if lease["holder"] != actor["agent_id"]:
+        steal = "lease steal --scope git" if "replica" in lease else "lease steal"
+        return f"wait with --wait, or `{steal} --reason WHY`"
+    if lease.get("pin"):
+        return "wait with --wait: a running `lease with` of yours has it"
+    if holder.same(actor, lease["holder"], lease.get("session")):
+        return f"`lease renew {short}` holds it longer, `lease release {short}` frees it"
+    return f"`lease renew --resume {short}` takes it over"
+
+
+def not_held(actor: Json, lease: Lease, here: bool = True) -> No:
+    """Why the one who acts may not change it. `here`: was it acquired in this store?"""
+    ours, who = lease["holder"] == actor["agent_id"], named(actor, lease)
+    if not ours:
+        who += ", not by you"
+    return No(
+        f"is held by {who if here or not ours else 'you in another copy of the store'}",
+        where=ids.short("ls", lease["lease_id"]),
+        todo="--resume takes it over" if ours and here else "",
+        code="held",
+    )
