@@ -92,10 +92,8 @@ def test_the_wall_clock_set_back_or_forward_changes_nothing(lease: Clock, wall: 
     lease("lease acquire env:a", at=69, expect=1, COORD_NOW="2026-01-17T12:00:00Z")
     (lease.cwd / ".coord/local/leases.sqlite").unlink()
     lease("lease acquire env:a", at=69, expect=1, COORD_NOW="2026-01-17T12:00:00Z")
-    assert (
-        lease("lease acquire env:a", at=70, COORD_NOW="2026-01-17T12:00:00Z").one["body"]["token"]
-        == 3
-    )
+    again = lease("lease acquire env:a", at=70, COORD_NOW="2026-01-17T12:00:00Z").one
+    assert again["body"]["token"] >= 3, "it jumps where a corrected clock made a new replica"
 
 
 @pytest.mark.parametrize("pinned", ["soon", "b:", "b:1.5", "b:-1"])

@@ -286,7 +286,9 @@ def test_nothing_is_sent_that_does_not_go_on_from_what_the_remote_has(
     git("update-ref", ref, late, cwd=hub.path)
     wrapper = tmp_path / "bin/git"
     as_it_was = wrapper.read_text()
-    wrapper.write_text(as_it_was.replace("\ncase", "\n[ $1 = fetch ] && exit 128\ncase", 1))
+    wrapper.write_text(
+        as_it_was.replace("\ncase", "\n[ ${words[0]} = fetch ] && exit 128\ncase", 1)
+    )
     acked = here("ev emit proof.met").out
     assert here("ev sync", expect=69).err.count("\n") == 1
     assert hub.rejected() == []
