@@ -123,9 +123,6 @@ def edit(turn: Turn) -> Json:
 def _conflict(turn: Turn, paths: Sequence[str]) -> str:
     """What `lease guard` reports about leases of others on these files; empty if nothing."""
     guard = turn.run("lease", "guard", "--", *paths)
-    if guard.returncode == 1 and turn.session:
-        # Leases of the agent's MCP server or of Codex's shell have no session: they are its own.
-        guard = turn.run("lease", "guard", "--", *paths, session="")
     if guard.returncode == 65 and len(paths) > 1:  # one of the files is outside the repository
         return "\n".join(filter(None, (_conflict(turn, [path]) for path in paths)))
     if guard.returncode == 1:
