@@ -105,6 +105,8 @@ class Crowd:
         if verb in ("acquire", "ls"):
             lease, token = _found(printed)
         told = status >= 0 or bool(printed)
+        agent = who.partition("/")[0]  # one's own claim or lease is called "yours"
+        err = re.sub(r"is held by you(r session \S+)?", f"is held by {agent}", err)
         about = 0 if thing in self.items else token
         op = Op(call, back, who, verb, answer(verb, status, printed, err) if told else None, about)
         self.ops[thing].append(op)

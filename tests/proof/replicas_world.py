@@ -122,7 +122,9 @@ class World:
         replica = self.replicas[at]
         held = replica.memory.held
         replica("ev emit crash.made --body", '{"text":"half of this"}')
-        (told,) = self.history.look(replica)
+        written = self.history.look(replica)
+        assert len(written) == 1, "acked, not there"
+        (told,) = written
         (file,) = (one for one in replica.segments() if one.read_bytes().endswith(told.raw + b"\n"))
         end = file.stat().st_size
         begin = end - len(told.raw) - 1

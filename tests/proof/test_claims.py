@@ -70,7 +70,10 @@ def check_one_winner(shell: Shell, item: str, ended: Sequence[Ended]) -> Json:
     assert (claim["type"], claim["refs"], said) == ("work.claimed", {"work_id": item}, "")
     for _, out, err in (one for one in ended if one[0]):
         assert out == ""
-        assert re.fullmatch(rf"wk: {item}: is held by {owner} since [^\n]+\n", err), err
+        session = claim["actor"].get("session_id")
+        holder = f"your session {session}" if session else owner
+        how = "; --resume takes it over" if session else ""
+        assert re.fullmatch(rf"wk: {item}: is held by {holder} since [^\n]+{how}\n", err), err
     shown = shell(f"wk show {item}").one
     assert (shown["status"], shown["owner"], shown["claim"]["id"]) == (
         "active",
