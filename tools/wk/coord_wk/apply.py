@@ -51,9 +51,11 @@ OPERATIONS = {
 VERBS = {"comment": "commented", "close": "closed", "reopen": "reopened"}
 AT_ONCE, FEW = 5_000, 1_000
 """Operations to a transaction: of a plan, and of items that have nothing to do with each other."""
-PLAIN = frozenset(("title", "desc", "kind", "priority", "labels", "hold", "parent", "deps"))
+PLAIN = frozenset(("title", "desc", "blob", "kind", "priority", "labels", "hold", "parent", "deps"))
 """Fields of a new item that are checked without the schema."""
 _ANY = "0" * 26
+_BLOB = "$blob"
+"""The field of an operation that stands for a long text. No input line has it."""
 
 
 class Changes:
@@ -69,7 +71,7 @@ class Changes:
     def make(self, lines: Sequence[stdin.Line], fixed: Json) -> None:
         """Do the operations on these lines, and print. `fixed` are fields of all of them."""
         for part in _parts(lines, self._at_once):
-            operations = [_operation(raw, fixed) for _, raw in part]
+            operations = [_operation(self._work, raw, fixed) for _, raw in part]
             answers = self._written(operations)
             self._call.tell_each(
                 zip((f"line {number}" for number, _ in part), answers, strict=True)
@@ -115,9 +117,15 @@ def _parts(lines: Sequence[stdin.Line], size: int) -> list[Sequence[stdin.Line]]
     return [lines[at : at + size] for at in range(0, len(lines), size)]
 
 
-def _operation(raw: bytes, fixed: Json) -> Prepared:
+def _operation(work: Work, raw: bytes, fixed: Json) -> Prepared:
     try:
-        return prepared(stdin.record(raw) | fixed)
+        operation = stdin.record(raw) | fixed
+        kind, new = operation.get("op"), operation.get("set")
+        if kind == "update" and isinstance(new, dict):
+            operation[_BLOB] = work.shortened(new, "desc")
+        elif kind in ("new", "comment"):
+            operation[_BLOB] = work.shortened(operation, "desc" if kind == "new" else "text")
+        return prepared(operation)
     except Fault as fault:
         return fault
 
@@ -133,7 +141,7 @@ def prepared(operation: Json) -> Json:
     if not isinstance(kind, str) or kind not in OPERATIONS:
         raise BadData(f"unknown op {kind!r}", todo=f"valid ops: {' '.join(OPERATIONS)}")
     for name in operation:
-        if name not in (*OPERATIONS[kind], "op", "idempotency_key"):
+        if name not in (*OPERATIONS[kind], "op", "idempotency_key", _BLOB):
             todo = f"valid fields: {', '.join(OPERATIONS[kind])}"
             raise BadData(f"unknown field {name!r}", todo=todo)
     if kind == "new":
@@ -158,8 +166,9 @@ def _plain(body: Json) -> bool:
 
 
 def _created(operation: Json, resolve: Resolve) -> Json:
-    words = {field: value for field, value in operation.items() if field not in ("op", "as")}
-    return drafts.created(_linked(words, resolve))
+    fields = ("op", "as", _BLOB)
+    words = {field: value for field, value in operation.items() if field not in fields}
+    return drafts.created(_linked(words, resolve), operation.get(_BLOB))
 
 
 def _body(kind: str, operation: Json, resolve: Resolve) -> tuple[str, Json]:
@@ -168,14 +177,15 @@ def _body(kind: str, operation: Json, resolve: Resolve) -> tuple[str, Json]:
     if kind == "dep":
         dep = {"rel": body.get("rel", "blocked_by"), "to": body.get("to")}
         return "updated", {"add": _linked({"deps": [dep]}, resolve)}
-    if kind in ("update", "comment") and not body:
+    blob = operation.get(_BLOB, {})
+    if kind in ("update", "comment") and not body and not blob:
         raise BadData(f"{kind} without {' or '.join(names)}")
     if kind == "update":
-        return "updated", {name: _linked(part, resolve) for name, part in body.items()}
+        return "updated", {name: _linked(part, resolve) for name, part in body.items()} | blob
     if kind == "close":
         body = {"resolution": "done", **body}
     drafts.check(body)
-    return VERBS[kind], body
+    return VERBS[kind], body | blob
 
 
 def _linked(words: Any, resolve: Resolve) -> Any:

@@ -45,7 +45,7 @@ def update(
     if changes.title == "":
         raise BadData("title is missing or not text")
     words: Json = {
-        "desc": fields.desc and values.text(fields.desc, "--desc"),
+        "desc": fields.desc and values.text(fields.desc, "--desc", draft.LONGEST_TEXT),
         "kind": fields.kind,
         "priority": fields.priority,
         "hold": changes.hold,
@@ -60,6 +60,8 @@ def update(
     if fields.parent is None and all(value is None for value in words.values()) and not parts:
         raise Usage("nothing to change", todo="see `wk update --help`")
     draft.check({name: value for name, value in words.items() if value not in (None, "")})
+    work = Work(call, override.allow_secret)
+    blob = work.shortened(words, "desc")
     draft.check({"labels": [*(fields.label or []), *(changes.rm_label or [])]})
 
     def change(t: Transaction, items: Items, item: str) -> None:
@@ -72,9 +74,10 @@ def update(
         }
         written = {name: value for name, value in new.items() if value != ""}
         body = {"set": dict.fromkeys(new) | written, **parts} if new else parts
+        body = body | blob
         _write(call, t, items, item, body)
 
-    change_each(call, Work(call, override.allow_secret), ids, change, "has these values already")
+    change_each(call, work, ids, change, "has these values already")
 
 
 def _write(call: Call, t: Transaction, items: Items, item: str, body: Json) -> None:
@@ -92,12 +95,14 @@ def comment(call: Call, id_: o.OneId, text: o.Comment, allow_secret: o.AllowSecr
     """Comment on a work item."""
     if id_ == text == "-":
         raise Usage("ID and TEXT cannot both be read from standard input")
-    body = {"text": values.text(text, "TEXT")}
+    work = Work(call, allow_secret)
+    body: Json = {"text": values.text(text, "TEXT", draft.LONGEST_TEXT)}
+    body |= work.shortened(body, "text")
 
     def change(t: Transaction, items: Items, item: str) -> None:
         t.add(draft.change("commented", item, items.known(item), body))
 
-    change_each(call, Work(call, allow_secret), [id_], change)
+    change_each(call, work, [id_], change)
 
 
 def artifact(

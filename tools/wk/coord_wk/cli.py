@@ -50,7 +50,7 @@ def new(
         return
     words: Json = {
         "title": title,
-        "desc": fields.desc and values.text(fields.desc, "--desc"),
+        "desc": fields.desc and values.text(fields.desc, "--desc", draft.LONGEST_TEXT),
         "kind": fields.kind,
         "priority": fields.priority,
         "labels": fields.label,
@@ -58,8 +58,9 @@ def new(
         "fields": draft.fields(fields.field or []) or None,
         **({} if making.key is None else {"idempotency_key": making.key}),
     }
+    blob = work.shortened(words, "desc")
     if not making.blocked_by and fields.parent is None:
-        call.append([draft.created(words)], allow_secret)
+        call.append([draft.created(words, blob)], allow_secret)
         return
     with work.transaction() as (t, items):
         words["deps"] = [
@@ -67,7 +68,7 @@ def new(
             for text in making.blocked_by or ()
         ] or None
         words["parent"] = None if fields.parent is None else items.resolve(fields.parent)
-        created = draft.created(words)
+        created = draft.created(words, blob)
         items.refuse_cycle(SELF, *draft.waits(created["body"]))
         t.add(created)
     call.put(t.events)

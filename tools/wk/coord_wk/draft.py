@@ -26,13 +26,15 @@ NEW = (
     *("parent", "assignee", "hold", "defer_until", "fields"),
 )
 """The fields that `wk new` takes on stdin, besides idempotency_key."""
+INLINE, LONGEST_TEXT = 32 << 10, 64 << 20
+"""Bytes of a description or a comment inside its event, and in a blob."""
 _LONGEST = {
     "title": 200,
-    "desc": 32 * 1024,
+    "desc": LONGEST_TEXT,
     "hold": 500,
     "note": 4 * 1024,
     "reason": 500,
-    "text": 32 * 1024,
+    "text": LONGEST_TEXT,
     "uri": 2048,
     "name": 200,
 }
@@ -41,8 +43,11 @@ _LONGEST_FIELD = 4 * 1024
 LONGEST_LABEL = 200
 
 
-def created(words: Json) -> Json:
-    """The `work.created` of an object with a title. Raises BadData."""
+def created(words: Json, blob: Json | None = None) -> Json:
+    """The `work.created` of an object with a title. Raises BadData.
+
+    `blob`: a body's field that stands for a long description.
+    """
     for name in words:
         if name not in (*NEW, "idempotency_key"):
             raise BadData(f"unknown field {name!r}", todo=f"valid fields: {', '.join(NEW)}")
@@ -50,6 +55,7 @@ def created(words: Json) -> Json:
     if not isinstance(body.get("title"), str) or not body["title"].strip():
         raise BadData("title is missing or not text")
     check(body)
+    body |= blob or {}
     key = {"idempotency_key": words["idempotency_key"]} if "idempotency_key" in words else {}
     return {"type": "work.created", "refs": {"work_id": SELF}, "body": body, **key}
 

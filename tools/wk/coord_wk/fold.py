@@ -3,6 +3,7 @@
 1. Registers (title, priority, …, closed) have one value. A write replaces the writes that its
    writer had seen. Of concurrent writes the one with the greatest id is the value; the others
    are kept as conflicts until a write that has seen them all.
+   A text too long for its event is in a blob, which the register names (`{"blob": …}`).
 2. Sets (labels, deps) have members. An add wins over a remove that had not seen it (Shapiro et
    al., "Conflict-free Replicated Data Types", 2011, OR-set; causality in place of tags).
 3. Who holds the item follows the rule of all claims (`coord_kernel.rules.claims`).
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
         event_id: str
         text: str
+        blob: NotRequired[Json]
+        """Where the text is, if it is too long for the event."""
 
     class Members(TypedDict):
         """The events about one member of a set."""
@@ -73,7 +76,7 @@ TEXTS = ("title", "desc", "kind", "parent", "assignee", "hold", "defer_until")
 REGISTERS = (*TEXTS, "priority")
 SETS = ("labels", "deps")
 RESOLUTIONS = ("done", "cancelled", "duplicate")
-name, version = "work", "5"
+name, version = "work", "6"
 
 
 def entities(event: Event) -> Iterable[str]:
@@ -134,6 +137,7 @@ def _created(state: State, event: Event) -> None:
     for register in REGISTERS:
         if register in body:
             _write(state, event.id, register, body[register])
+    _write_blob(state, event.id, body)
     for field, value in _dict(body.get("fields")).items():
         _write(state, event.id, f"fields.{field}", value)
     _change_members(state, event.id, "add", body)
@@ -144,6 +148,7 @@ def _updated(state: State, event: Event) -> None:
     for register, value in _dict(body.get("set")).items():
         if register in REGISTERS or register.startswith("fields."):
             _write(state, event.id, register, value)
+    _write_blob(state, event.id, body)
     _change_members(state, event.id, "add", _dict(body.get("add")))
     _change_members(state, event.id, "rm", _dict(body.get("rm")))
 
@@ -160,10 +165,13 @@ def _reopened(state: State, event: Event) -> None:
 
 
 def _commented(state: State, event: Event) -> None:
-    text = event["body"].get("text")
-    state["comments"].append(
-        {"event_id": event.id, **state["last"], "text": text if isinstance(text, str) else ""}
-    )
+    text, blob = event["body"].get("text"), event["body"].get("blob")
+    inline = text if isinstance(text, str) else ""
+    by, ts = state["last"]["by"], state["last"]["ts"]
+    comment: Comment = {"event_id": event.id, "by": by, "ts": ts, "text": inline}
+    state["comments"].append(comment)
+    if "text" not in event["body"] and isinstance(blob, dict):
+        comment["blob"] = blob
 
 
 def _added(state: State, event: Event) -> None:
@@ -187,8 +195,8 @@ _CHANGES = {
 }
 
 
-def _write(state: State, at: str, register: str, value: object) -> None:
-    if value is not None and not _fits(register, value):
+def _write(state: State, at: str, register: str, value: object, fits: bool = False) -> None:
+    if value is not None and not fits and not _fits(register, value):
         return
     values = state["registers"].get(register)
     if not values or state["heads"] == [at]:  # its writer had seen everything before it
@@ -196,6 +204,13 @@ def _write(state: State, at: str, register: str, value: object) -> None:
     elif not any(precedes(state, at, other) for other in values):
         kept = {other: old for other, old in values.items() if not precedes(state, other, at)}
         state["registers"][register] = kept | {at: value}
+
+
+def _write_blob(state: State, at: str, body: Json) -> None:
+    """A description that is too long for the event: the register names its blob."""
+    inline = "desc" in body or "desc" in _dict(body.get("set"))
+    if not inline and _dict(body.get("blob")).get("media") == "text/plain":
+        _write(state, at, "desc", {"blob": body["blob"]}, fits=True)
 
 
 def _fits(register: str, value: object) -> bool:
@@ -291,7 +306,8 @@ def present(state: State, which: str) -> dict[str, str]:
 def standing(state: State, body: Json) -> str | None:
     """The newest event that made what an update says hold already; None if it changes anything."""
     events = [state["created"]["id"]] if "created" in state else []
-    for register, new in _dict(body.get("set")).items():
+    blob = {"desc": {"blob": body["blob"]}} if "blob" in body else {}
+    for register, new in {**_dict(body.get("set")), **blob}.items():
         values = state["registers"].get(register, {})
         if len(values) > 1 or not codec.same(next(iter(values.values()), None), new):
             return None

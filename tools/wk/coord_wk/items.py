@@ -24,7 +24,7 @@ from coord_wk.relations import Relations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, TypedDict
 
     from coord_envelope.codec import Json
@@ -86,6 +86,8 @@ class Items(Relations):
         super().__init__(source, now_ms)
         self._holding: Nearest = {}
         self._opened: Nearest = {}
+        self.fetch: Callable[[Json], str] = str
+        """The text in a blob."""
 
     def resolve(self, text: str, allow_missing: bool = False) -> str:
         """The full id of the item that a text names. Raises No if there is none.
@@ -207,7 +209,7 @@ class Items(Relations):
         """Everything about the item."""
         state = self.known(item)
         detail: Any = {
-            "desc": fold.value(state, "desc"),
+            "desc": self._whole(fold.value(state, "desc")),
             "hold": fold.value(state, "hold"),
             "defer_until": fold.value(state, "defer_until"),
             "fields": {
@@ -223,7 +225,10 @@ class Items(Relations):
             "claim": claims.owner(state),
             "closed": fold.value(state, "closed"),
             "conflicts": conflicts(state),
-            "comments": state["comments"],
+            "comments": [
+                {**comment, "text": self._whole(comment)} if "blob" in comment else comment
+                for comment in state["comments"]
+            ],
             "artifacts": [
                 {"artifact_id": artifact} | body | {"artifact_id": artifact}
                 for artifact, body in state["artifacts"].items()
@@ -233,6 +238,10 @@ class Items(Relations):
         detail = {**self.row(item), **_present(detail)}
         detail |= {"created": state["created"], "last": state["last"]}
         return detail  # type: ignore[no-any-return]
+
+    def _whole(self, value: Any) -> Any:
+        """The value, or the text in the blob that it names."""
+        return self.fetch(value["blob"]) if isinstance(value, dict) else value
 
 
 def _present(fields: Any) -> Any:

@@ -64,7 +64,7 @@ AllowMissing = _Missing
 
 Fields = {
     "desc": Annotated[
-        _Text, typer.Option("--desc", metavar="TEXT|@FILE|-", help="A description, up to 32 KiB.")
+        _Text, typer.Option("--desc", metavar="TEXT|@FILE|-", help="A description.")
     ],
     "kind": _Kind,
     "priority": Annotated[

@@ -229,7 +229,7 @@ def _now(items: Items, item: str) -> Json:
         "updated_at": detail["last"]["ts"],
         "created_at": detail["created"]["ts"],
         "created_by": detail["created"]["by"].removeprefix("agent:"),
-        "comments": [_comment(items, item, comment) for comment in state["comments"]],
+        "comments": [_comment(items, item, comment) for comment in detail.get("comments", ())],
     }
 
 

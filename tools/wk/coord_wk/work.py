@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from coord_envelope import Event, No, codec, ids, world
+from coord_envelope import BadData, Event, No, codec, ids, world
 from coord_envelope.platform import contextmanager
 from coord_kernel.cli import values
 from coord_kernel.rules import claims
 from coord_kernel.rules import holder as holders
 from coord_kernel.views.view import View
-from coord_wk import fold
+from coord_wk import draft, fold
 from coord_wk.items import Items
 
 TYPE_CHECKING = False
@@ -38,10 +38,40 @@ class Work:
 
     def items(self, at: str | None = None) -> Items:
         """The items now, or as they were at a time."""
-        if at is None:
-            return Items.current(self._view)
-        then = values.moment(at)
-        return Items.at(self._call.journal.replay(until=then), then)
+        then = None if at is None else values.moment(at)
+        if then is None:
+            items = Items.current(self._view)
+        else:
+            items = Items.at(self._call.journal.replay(until=then), then)
+        items.fetch = self._fetched
+        return items
+
+    def shortened(self, words: Json, name: str) -> Json:
+        """Take a text that is too long for an event out of the words, into a blob.
+
+        Returns the fields of a body that stand for it. Raises BadData, Refused (it holds a
+        credential), OSError.
+        """
+        text = words.get(name)
+        if not isinstance(text, str) or len(text) * 4 <= draft.INLINE:
+            return {}
+        from coord_kernel.store import overflow
+
+        draft.check({name: text})
+        store = self._call.journal.store
+        stored = overflow.text(store, name, text, draft.INLINE, self._allow_secret)
+        if name in stored:
+            return {}
+        del words[name]
+        return stored
+
+    def _fetched(self, blob: Json) -> str:
+        from coord_kernel.store import blobs
+
+        try:
+            return blobs.fetch(self._call.journal.store, blob).decode("utf-8", "replace")
+        except (No, BadData) as fault:
+            return f"({fault})"
 
     @contextmanager
     def transaction(self) -> Iterator[tuple[Transaction, Items]]:
@@ -92,15 +122,15 @@ class Work:
             detail["level"] = weak if detail["claim"]["n"] is None else "confirmed"
         return detail
 
-    def again(self, event_id: str, draft: Json) -> Event | None:
+    def again(self, event_id: str, repeated: Json) -> Event | None:
         """The event, if this agent wrote it and it says what the draft says, about any claim."""
         event = self._call.event(event_id)
         agent = self._call.actor()["agent_id"]
-        if not event or (event["type"], event["actor"]["agent_id"]) != (draft["type"], agent):
+        if not event or (event["type"], event["actor"]["agent_id"]) != (repeated["type"], agent):
             return None
         before, now = (
             {name: value for name, value in body.items() if name != "claim"}
-            for body in (event["body"], draft["body"])
+            for body in (event["body"], repeated["body"])
         )
         return event if codec.same(before, now) else None
 
