@@ -70,7 +70,7 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
 
     many = Place(f"{scratch}/items-many")
     many.run("ev", "init")
-    tenth = many.time("wk", "new", stdin=titles(f"{many.path}/tenth", COUNT // 10))
+    tenth, _, _ = beside(many, titles(f"{many.path}/tenth", COUNT // 10))
     took, longest, status = beside(many, titles(f"{many.path}/titles", COUNT))
     ratio = took / 10 / tenth
     what = f"`wk new` of {COUNT:,} lines, a tenth of it"

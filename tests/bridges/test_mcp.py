@@ -112,7 +112,7 @@ def test_an_error_says_what_was_done_all_the_same(shell: Shell) -> None:
     """Or a model would do it again."""
 
     async def ask(call: Caller) -> None:
-        said = await call.refused("work_write", title="x", comment="y" * 40_000)
+        said = await call.refused("work_write", title="x", comment="ghp_" + "a1B2" * 9)
         (made,) = (await call("work_list"))["rows"]
         assert said.endswith(f"\nThe rest of it was done: work.created {made['id']}")
         mail = (await call("mail_send", to=["tester"], subject="x"))["id"]
