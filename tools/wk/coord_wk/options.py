@@ -63,9 +63,7 @@ _Missing = Annotated[
 AllowMissing = _Missing
 
 Fields = {
-    "desc": Annotated[
-        _Text, typer.Option("--desc", metavar="TEXT|@FILE|-", help="A description.")
-    ],
+    "desc": Annotated[_Text, typer.Option("--desc", metavar="TEXT|@FILE|-", help="A description.")],
     "kind": _Kind,
     "priority": Annotated[
         int | None,
