@@ -132,7 +132,7 @@ class Local:
         return fold.row(lease, machine.boot_ns())
 
     def mine(self, lease: Lease) -> bool:
-        """Is it held by the one who acts?"""
+        """Is it held by the caller?"""
         return holder.same(self._call.actor(), lease["agent"], lease["session"])
 
     def began(self, event: Event) -> int:

@@ -177,7 +177,7 @@ class Remote:
         return confirmed.row(lease, world.now_ms(), self._ours(lease))
 
     def mine(self, lease: Lease) -> bool:
-        """Is it held by the one who acts, in this store?"""
+        """Is it held by the caller, in this store?"""
         ours = holder.same(self._call.actor(), lease["holder"], lease.get("session"))
         return ours and self._is_here(lease)
 

@@ -82,7 +82,7 @@ class TakenError(No):
 
 
 def named(actor: Json, lease: Lease) -> str:
-    """Its holder, as it is named to the one who acts."""
+    """Its holder, as it is named to the caller."""
     return holder.named(actor, lease["holder"], lease.get("session"))
 
 
@@ -99,7 +99,7 @@ def _remedy(lease: Lease, short: str, actor: Json) -> str:
 
 
 def not_held(actor: Json, lease: Lease, here: bool = True) -> No:
-    """Why the one who acts may not change it. `here`: was it acquired in this store?"""
+    """Why the caller may not change it. `here`: was it acquired in this store?"""
     ours, who = lease["holder"] == actor["agent_id"], named(actor, lease)
     if not ours:
         who += ", not by you"

@@ -101,7 +101,7 @@ def claim(
 
 
 def _behalf(takeover: g.Takeover) -> Json | None:
-    """For whom the claim is, as an actor; None: for the one who acts."""
+    """For whom the claim is, as an actor; None: for the caller."""
     if takeover.for_ is None:
         return None
     session = {"session_id": takeover.session} if takeover.session else {}

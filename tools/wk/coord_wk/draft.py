@@ -88,7 +88,7 @@ def claimed(
 
 
 def told(draft: Json, agent: str, actor: Json) -> Json:
-    """The draft as mail to the agent whose claim it ends, unless that is the one who acts."""
+    """The draft as mail to the agent whose claim it ends, unless that is the caller."""
     return draft if agent == actor["agent_id"] else draft | {"to": [agent]}
 
 

@@ -89,19 +89,19 @@ class Work:
         return self._call.event(event_id)
 
     def mine(self, claim: Claim | Owner, actor: Json | None = None) -> bool:
-        """Does the one who acts hold this claim, in this store, whatever replica id it had then?"""
+        """Does the caller hold this claim, in this store, whatever replica id it had then?"""
         actor = actor or self._call.actor()
         same = holders.same(actor, claim["agent"], claim["session"])
         return same and claim["replica"] in self._call.journal.store.replicas()
 
     def robbed(self, state: State) -> bool:
-        """Was a claim of the one who acts stolen by somebody else?"""
+        """Was a claim of the caller stolen by somebody else?"""
         mine = [at for at, claim in state["claims"].items() if self.mine(claim)]
         last = max(state["claims"], default="")
         return last not in mine and any(claims.stolen(state, at) for at in mine)
 
     def named(self, holder: Owner, actor: Json | None = None) -> str:
-        """The holder, as it is named to the one who acts and does not hold the claim."""
+        """The holder, as it is named to a caller that does not hold the claim."""
         actor = actor or self._call.actor()
         name = holders.named(actor, holder["agent"], holder["session"])
         return "you in another copy of the store" if name == "you" else name

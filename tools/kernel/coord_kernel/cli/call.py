@@ -1,4 +1,4 @@
-"""One invocation of one tool: who acts, on which journal, and what is printed."""
+"""One invocation of one tool: its actor, its journal and its output."""
 
 from __future__ import annotations
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def same(actor: Json, agent: str, session: str | None) -> bool:
-    """Is the one who acts the one who holds? `actor` is {agent_id, session_id?}."""
+    """Is the actor the holder? `actor` is {agent_id, session_id?}."""
     own = actor.get("session_id")
     return agent == actor["agent_id"] and (not own or not session or own == session)
 
 
 def named(actor: Json, agent: str, session: str | None) -> str:
-    """The holder, as it is named to the one who acts."""
+    """The holder, as it is named to the caller."""
     if agent != actor["agent_id"]:
         return f"{agent} (session {session})" if session else agent
     return "you" if same(actor, agent, session) else f"your session {session}"
