@@ -36,13 +36,13 @@ from coord_envelope.errors import DiskFault
 from coord_envelope.event import file_form
 from coord_kernel.cli import complaints
 from coord_kernel.proc.child import Signals
+from coord_kernel.proc.notify import Notify
 from coord_kernel.store import machine, pins
 from coord_kernel.store.disk import fault_of
 from coord_kernel.streams.follow import Watcher
 from coord_run import draft, fold
 from coord_run.attempt import LOOK, ORPHANED, STOPPED
 from coord_run.logs import place
-from coord_run.notify import Notify
 from coord_run.pool import AttemptPool
 from coord_run.prepare import drop_tree
 from coord_run.process import NEVER, kill_remains
