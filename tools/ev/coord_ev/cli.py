@@ -13,8 +13,8 @@ from coord_ev import groups as g
 from coord_ev.draft import addresses, from_record, references
 from coord_ev.redact import redact
 from coord_ev.sync import sync, trust
-from coord_kernel.cli import complaints, process, stdin, values
-from coord_kernel.store import overflow
+from coord_kernel.cli import process, stdin
+from coord_kernel.store.blobs import Blobs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def init(call: Call, unsafe_fs: o.UnsafeFs = False) -> None:
 
     store, warnings = make_store(unsafe_fs)
     for warning in warnings:
-        complaints.warn(warning)
+        call.warn(warning)
     call.put([{"store": store.path, "project": store.project}])
 
 
@@ -61,7 +61,7 @@ def emit(
         "idempotency_key": fields.key,
         "cause": fields.cause,
     }
-    body = {} if fields.body is None else stdin.record(values.content(fields.body), "--body")
+    body = {} if fields.body is None else stdin.record(call.content(fields.body), "--body")
     draft = {name: value for name, value in optional.items() if value is not None}
     event = _checked(call, {"type": type_, "body": body, **draft}, allow_secret)
     call.append([event], allow_secret)
@@ -87,7 +87,7 @@ def _checked(call: Call, draft: Json, allow_secret: bool) -> Json:
     kind, body = str(draft.get("type")), draft["body"]
     check_body(kind, body)
     if isinstance(body, dict) and kind.partition(".")[0] not in KERNEL:
-        body = overflow.body(call.journal.store, body, allow_secret)
+        body = Blobs(call.journal.store, allow_secret).body(body)
     return call.with_hops(draft | {"body": body})
 
 
@@ -156,7 +156,7 @@ def replay(call: Call, wanted: Filter, after: o.After = None, until: o.Until = N
         for rows in call.journal.lines(types):
             call.out.put_lines(rows)
         return
-    call.put(call.journal.replay(wanted, begin, until=until and values.moment(until)))
+    call.put(call.journal.replay(wanted, begin, until=until and call.moment(until)))
 
 
 def show(call: Call, ids: o.Ids = None) -> None:
@@ -171,7 +171,7 @@ def show(call: Call, ids: o.Ids = None) -> None:
 def _whole(call: Call, event: Event) -> Event:
     try:
         field = "text" if event["type"] == "msg.sent" else None
-        body = overflow.whole(call.journal.store, event["body"], field)
+        body = Blobs(call.journal.store).whole(event["body"], field)
     except (No, BadData) as fault:
         call.fail(fault, event.id)
         return event
@@ -227,7 +227,7 @@ def consume(
 
 def agents(call: Call, active: o.Active = False) -> None:
     """List the known agents, last seen first."""
-    since = values.moment("30m") if active else ""
+    since = call.moment("30m") if active else ""
     until = world.format_ts(world.now_ms() + AHEAD_MS)
     rows = fold.agents(call.journal.replay(live=True), until)
     call.put(row for row in rows if (row["last_seen"] or "") >= since)

@@ -11,7 +11,7 @@ from coord_envelope.event import name_ok, recipient
 from coord_ev.bounded import bounded
 from coord_ev.draft import own_type
 from coord_ev.template import WORDS, Templates, Words, compiled, rendered, text
-from coord_kernel.cli import values
+from coord_kernel.cli.call import Call
 from coord_kernel.store import toml
 
 TYPE_CHECKING = False
@@ -67,7 +67,7 @@ class Consumer:
             not_types=section.take("not_types", list, []),
             agents=section.agents("agents"),
             not_agents=section.agents("not_agents"),
-            since=section.good("since", lambda: values.moment(since)) if since else None,
+            since=section.good("since", lambda: Call.moment(since)) if since else None,
         )
 
     def _run(self, section: _Section) -> None:
@@ -192,7 +192,7 @@ class _Section:
     def agents(self, name: str) -> list[str]:
         """Agents, in full."""
         names = self.take(name, list, [])
-        return self.good(name, lambda: [values.agent_id(agent, "") for agent in names]) or []
+        return self.good(name, lambda: [Call.agent_id(agent, "") for agent in names]) or []
 
     def words(self, name: str, needed: str) -> Any:
         """A command."""
@@ -206,7 +206,7 @@ class _Section:
     def span(self, name: str, default: str) -> str:
         """A length of time, as it is written."""
         time: str = self.take(name, str, default)
-        self.good(name, lambda: values.span(time, name))
+        self.good(name, lambda: Call.span(time, name))
         return time
 
     def end(self) -> None:

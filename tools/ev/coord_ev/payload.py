@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coord_envelope import codec
-from coord_kernel.store import blobs
+from coord_kernel.store.blobs import Blobs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,4 +19,4 @@ def text_or_blob(store: Store, name: str, data: bytes) -> Json:
     text = data.decode("utf-8", "replace")
     if len(codec.dumps(text)) <= INLINE:
         return {name: text}
-    return {"blob": blobs.put(store, data) | {"media": "text/plain"}}
+    return {"blob": Blobs(store).put(data) | {"media": "text/plain"}}

@@ -20,7 +20,7 @@ def redact(call: Call, id_: o.Id, reason: o.Reason) -> None:
     the journal of every store that has them, so change any secret that was in it.
     """
     from coord_kernel.rules import claims
-    from coord_kernel.streams.redaction import TYPE, digest  # not needed by ev's other commands
+    from coord_kernel.streams import redaction  # not needed by ev's other commands
 
     if len(reason.encode("utf-8", "surrogateescape")) > MOST:
         raise BadData(f"longer than {MOST} bytes", where="--reason")
@@ -31,5 +31,5 @@ def redact(call: Call, id_: o.Id, reason: o.Reason) -> None:
         raise No("no such event", where=id_, code="not_found")
     if claims.is_arbiter(place.event["writer"]):
         raise No("an arbiter's event cannot be redacted; it only records claims", where=id_)
-    body = {"target": place.event.id, "h": digest(place.event.raw), "reason": reason}
-    call.append([{"type": TYPE, "idempotency_key": place.event.id, "body": body}])
+    body = {"target": place.event.id, "h": redaction.digest(place.event.raw), "reason": reason}
+    call.append([{"type": redaction.TYPE, "idempotency_key": place.event.id, "body": body}])

@@ -9,14 +9,13 @@ from coord_envelope import Fault, No, Usage, world
 from coord_envelope.errors import Refused
 from coord_ev import groups as g
 from coord_kernel import Store
-from coord_kernel.cli import complaints, values
+from coord_kernel.cli.call import Call
 from coord_kernel.store import locate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_ev import options as o
-    from coord_kernel.cli.call import Call
     from coord_kernel.sync.exchange import Exchange
     from coord_kernel.sync.remote import Remote
 
@@ -36,8 +35,8 @@ def sync(call: Call, action: g.Action, timing: g.Timing, remote: o.Remote = None
         raise Usage("--remote cannot be used with --with or --status", todo="leave out one of them")
     if timing.interval and not action.watch:
         raise Usage("--interval is the pause between two syncs", todo="give --watch, too")
-    seconds = values.span(timing.budget, "--budget") / 1000
-    pause = values.span(timing.interval or INTERVAL, "--interval") / 1000
+    seconds = call.span(timing.budget, "--budget") / 1000
+    pause = call.span(timing.interval or INTERVAL, "--interval") / 1000
     if action.status:
         call.put([_status(call)])
     elif action.with_:
@@ -116,7 +115,7 @@ def _watch(call: Call, asked: str | None, seconds: float, pause: float) -> None:
 def _summary(exchange: Exchange) -> Json:
     """The row of a sync: counts of events and, if there are any, the claims. Warns on stderr."""
     for line in dict.fromkeys(exchange.warnings):
-        complaints.warn(line)
+        Call.warn(line)
     counts = {
         "remote": exchange.remote.name,
         "received": sum(exchange.received.values()),
@@ -151,7 +150,7 @@ def _with(call: Call, directory: str) -> Json:
     store = call.journal.store
     received, sent, warnings = union(store, Store(path, store.project))
     for line in warnings:
-        complaints.warn(line)
+        call.warn(line)
     return {"with": path, "received": received, "sent": sent}
 
 

@@ -21,7 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from coord_envelope import BadData, No, codec
 from coord_ev.bounded import TODO, described
-from coord_kernel.store import blobs
+from coord_kernel.store.blobs import Blobs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Templates(ImmutableSandboxedEnvironment):
         """The text of a blob, by its digest or an event's {sha256, …}. Raises BadData."""
         digest = blob.get("sha256") if isinstance(blob, dict) else blob
         try:
-            return blobs.get(self._store, digest).decode("utf-8", "replace")
+            return Blobs(self._store).get(digest).decode("utf-8", "replace")
         except No as missing:
             raise BadData(missing.what, todo=missing.todo) from None
 

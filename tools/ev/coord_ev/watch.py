@@ -21,9 +21,8 @@ from coord_envelope import Fault, Filter
 from coord_ev.draft import own_type
 from coord_ev.payload import text_or_blob
 from coord_ev.sync import INTERVAL
-from coord_kernel.cli import values
 from coord_kernel.proc import spawn
-from coord_kernel.store import blobs
+from coord_kernel.store.blobs import Blobs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def watch(call: Call, kind: str, argv: Sequence[str], repeat: g.Repeat) -> None:
     newest event, with `every` after each run. Raises NotStarted. Any other failure is reported, and
     the next run is another try.
     """
-    pause_ms = values.span(repeat.interval or INTERVAL, "--interval")
+    pause_ms = call.span(repeat.interval or INTERVAL, "--interval")
     observer = Observer(call, own_type(kind, "--type"), argv)
     poll = select.poll()
     poll.register(1, 0)  # POLLERR and POLLHUP come unasked
@@ -109,7 +108,7 @@ class Observer:
             for chunk in spawn.chunks(child.pid, child.stdout.fileno()):
                 digest.update(chunk)
                 size += len(chunk)
-                kept += chunk[: blobs.SYNCED - len(kept)]
+                kept += chunk[: Blobs.SYNCED - len(kept)]
         code = child.returncode
         return {
             "argv": self._argv,

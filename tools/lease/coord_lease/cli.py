@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from coord_envelope import BadData, No, Usage, ids
-from coord_kernel.cli import process, values
+from coord_kernel.cli import process
+from coord_kernel.cli.call import Call
 from coord_lease import groups as g
 from coord_lease.resource import all_parsed, of_path, overlap
 from coord_lease.scope import LONGEST_MS, Wanted
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from coord_envelope.codec import Json
-    from coord_kernel.cli.call import Call
     from coord_lease import options as o
     from coord_lease.fold import Row
     from coord_lease.scope import Scope
@@ -42,7 +42,7 @@ def acquire(call: Call, terms: g.Terms, attempt: g.Attempt, resources: o.Resourc
         return
     from coord_lease.wait import acquired
 
-    call.put([acquired(call, leases, wanted, values.span(attempt.wait, "--wait"))])
+    call.put([acquired(call, leases, wanted, call.span(attempt.wait, "--wait"))])
 
 
 def renew(call: Call, ids: o.Ids = None, ttl: o.NewTtl = None, resume: o.Resume = False) -> None:
@@ -50,7 +50,7 @@ def renew(call: Call, ids: o.Ids = None, ttl: o.NewTtl = None, resume: o.Resume 
 
     Exit 1 for a lease that is lost: expired, released or stolen.
     """
-    known, ms = scopes(call), ttl and values.span(ttl, "--ttl", most=LONGEST_MS)
+    known, ms = scopes(call), ttl and call.span(ttl, "--ttl", most=LONGEST_MS)
     _each(call, ids, lambda text: knowing(known, text).renew(text, ms or None, resume=resume))
 
 
@@ -124,7 +124,7 @@ def with_(call: Call, terms: g.Terms, attempt: g.Attempt, words: o.Words) -> int
     resources, argv = _split(words)
     leases = scope(call, terms.scope, attempt.require)
     wanted = _wanted(leases, resources, terms, SHORTEST_WITH_MS)
-    wait_ms = values.span(attempt.wait, "--wait") if attempt.wait else 0
+    wait_ms = call.span(attempt.wait, "--wait") if attempt.wait else 0
     return run(call, leases, wanted, argv, wait_ms)
 
 
@@ -165,7 +165,7 @@ def watch(call: Call) -> None:
 
 
 def _wanted(leases: Scope, resources: list[str], terms: g.Terms, least: int = 1) -> Wanted:
-    ms = values.span(terms.ttl or leases.usual_ttl, "--ttl", least, LONGEST_MS)
+    ms = Call.span(terms.ttl or leases.usual_ttl, "--ttl", least, LONGEST_MS)
     return Wanted(all_parsed(resources), "s" if terms.shared else "x", ms)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from coord_envelope import BadData, Unreachable
-from coord_kernel.store.locate import repository
+from coord_kernel.store import locate
 
 
 def staged() -> list[str]:
@@ -40,7 +40,7 @@ def staged() -> list[str]:
 
 def from_root(path: str, store: str) -> str:
     """A path of this directory, relative to the work tree. Raises BadData if it is outside."""
-    found = repository(os.getcwd())
+    found = locate.repository(os.getcwd())
     root = found[0] if found else os.path.dirname(store)
     relative = os.path.relpath(os.path.normpath(os.path.join(os.getcwd(), path)), root)
     if relative == os.curdir or relative.split("/")[0] == os.pardir:

@@ -27,9 +27,8 @@ import signal
 
 from coord_envelope import ids
 from coord_envelope.errors import Fault, No, TryAgain
-from coord_kernel.cli import complaints
+from coord_kernel.cli.call import Call
 from coord_kernel.proc import child
-from coord_kernel.proc.child import PASSED_ON, Signals
 from coord_kernel.store import machine
 from coord_kernel.store.disk import fault_of
 from coord_lease import pin
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from coord_envelope import Event
-    from coord_kernel.cli.call import Call
     from coord_lease.scope import Scope, Wanted
 
 FIRED = 1
@@ -70,7 +68,7 @@ def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: 
         pin.remove(store, wanted.pin)
     except (Fault, OSError) as error:
         fault = error if isinstance(error, Fault) else fault_of(error)
-        complaints.warn(f"not released: {fault}; it is free as soon as nobody holds its pin")
+        call.warn(f"not released: {fault}; it is free as soon as nobody holds its pin")
     finally:
         os.close(fd)  # not before: a waiting process would take it for a death
     if not lost:
@@ -106,7 +104,7 @@ class _Command:
         environment = {**os.environ, "LEASE_ID": lease.id, "LEASE_TOKEN": str(token)}
         dies_with_parent = child.dies_with_parent()
         # Before the child: a signal that comes between is not lost.
-        self._signals = Signals(signal.SIGCHLD, *PASSED_ON)
+        self._signals = child.Signals(signal.SIGCHLD, *child.PASSED_ON)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the sentinel may be gone
         self._terminal = Foreground()
         self._child = os.fork()
@@ -195,7 +193,7 @@ def _become(
         terminal.lend(os.getpgrp())
         if not dies_with_parent():
             os._exit(128 + signal.SIGKILL)
-        child.become(argv, environment, complaints.complain)
+        child.become(argv, environment, Call.complain)
     finally:
         os._exit(Fault.status)
 
@@ -208,7 +206,7 @@ def _guard(group: int, pipe: int, pinned: int) -> NoReturn:
     try:
         os.setsid()  # signals to the terminal's or the wrapper's group do not reach it
         signal.set_wakeup_fd(-1)
-        for number in PASSED_ON:
+        for number in child.PASSED_ON:
             signal.signal(number, signal.SIG_IGN)
         kept = [os.open(os.devnull, os.O_RDWR)] * 3 + [pipe, pinned]
         for place, fd in enumerate([fcntl.fcntl(fd, fcntl.F_DUPFD, len(kept)) for fd in kept]):

@@ -18,7 +18,6 @@ from __future__ import annotations
 from coord_envelope import ids, world
 from coord_envelope.errors import Fault, No, Unreachable, Usage
 from coord_envelope.event import SELF
-from coord_kernel.cli import complaints
 from coord_kernel.rules import claims, holder
 from coord_kernel.store import machine
 from coord_kernel.streams.stream import streams
@@ -281,7 +280,7 @@ class Remote:
         try:
             self._ask(None, BUDGET_S)
         except (Fault, OSError) as fault:
-            complaints.warn(f"others learn of the end with a later sync: {fault}")
+            self._call.warn(f"others learn of the end with a later sync: {fault}")
 
     def _ask(self, settle: Settle | None, seconds: float) -> list[str]:
         """Sync with the arbiter, and print its warnings, which are returned. Raises its Fault."""
@@ -289,7 +288,7 @@ class Remote:
 
         _, warnings = ask(self._call.journal, (), settle, seconds)
         for warning in warnings:
-            complaints.warn(warning)
+            self._call.warn(warning)
         return warnings
 
 

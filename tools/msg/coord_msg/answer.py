@@ -6,8 +6,7 @@ import os
 
 from coord_envelope import Fault, No, Usage
 from coord_envelope.event import LONGEST_NAME, agent_ok
-from coord_kernel.cli import values
-from coord_kernel.store import blobs
+from coord_kernel.store.blobs import Blobs
 from coord_kernel.store.disk import fault_of, write_all
 from coord_msg import draft, fold
 from coord_msg.names import plain_names
@@ -77,7 +76,7 @@ def nack(
     for a message that you have not claimed.
     """
     me, post = call.actor()["agent_id"], Post(call)
-    delay_ms = 0 if delay is None else values.span(delay, "--delay")
+    delay_ms = 0 if delay is None else call.span(delay, "--delay")
 
     def nacked(state: MessageState, mail: Mail) -> Json:
         claim = fold.delivery(state)
@@ -193,7 +192,7 @@ def save(call: Call, id_: o.OneId, dir_: o.Dir = ".") -> None:
 
 
 def _saved(call: Call, blob: Json, path: str) -> Iterator[Json]:
-    data = blobs.fetch(call.journal.store, blob)
+    data = Blobs(call.journal.store).fetch(blob)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         fd = os.open(path, flags, 0o600)

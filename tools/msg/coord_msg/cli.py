@@ -7,9 +7,10 @@ from itertools import islice
 
 from coord_envelope import BadData, Fault, Filter, No, Usage, world
 from coord_envelope.event import recipient
-from coord_kernel.cli import process, stdin, values
+from coord_kernel.cli import process, stdin
+from coord_kernel.cli.call import Call
 from coord_kernel.cli.command import name_of
-from coord_kernel.store import blobs
+from coord_kernel.store.blobs import Blobs
 from coord_kernel.store.disk import write_all
 from coord_msg import draft, fold
 from coord_msg import groups as g
@@ -20,7 +21,6 @@ from coord_msg.show import Printer
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
-    from coord_kernel.cli.call import Call
     from coord_msg import options as o
 
 
@@ -48,8 +48,8 @@ def _shared(call: Call, shared: g.Shared) -> Json:
         "to": shared.to,
         "thread": shared.thread and call.resolve(shared.thread),
         "work": shared.work and call.resolve(shared.work),
-        "expires_at": expires and world.later(values.span(expires, "--expires")),
-        "vis_ms": None if hidden is None else values.span(hidden, "--visibility"),
+        "expires_at": expires and world.later(call.span(expires, "--expires")),
+        "vis_ms": None if hidden is None else call.span(hidden, "--visibility"),
         "max_deliveries": shared.max_deliveries,
     }
 
@@ -66,9 +66,9 @@ def _fields(content: g.Content) -> Json:
 def _text(content: g.Content) -> str | None:
     """The text of a message: of --body, else what is piped in, as mail(1) does."""
     if content.body is not None:
-        return values.text(content.body, "--body", blobs.LARGEST)
+        return Call.text(content.body, "--body", Blobs.LARGEST)
     piped = stdin.piped("the body")
-    return (piped and values.text("-", "standard input", blobs.LARGEST)) or None
+    return (piped and Call.text("-", "standard input", Blobs.LARGEST)) or None
 
 
 def _send_lines(call: Call, post: Post, shared: Json, overrides: g.Overrides) -> None:
@@ -191,7 +191,7 @@ def ls(call: Call, selection: g.Selection, address: o.Address = None, at: o.At =
     need no ack. Changes nothing.
     """
     mail = Post(call).mail(at)
-    sender = None if selection.from_ is None else values.agent_id(selection.from_, "--from")
+    sender = None if selection.from_ is None else call.agent_id(selection.from_, "--from")
     recipient = None if address is None else _address(address)
     states = mail.listed(recipient, sender, selection.all_)
     call.put(islice(map(mail.row, states), selection.lines))

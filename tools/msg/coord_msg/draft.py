@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from coord_envelope import SELF, BadData, world
-from coord_envelope.codec import Json, dumps
+from coord_envelope import SELF, BadData, codec, world
+from coord_envelope.codec import Json
 from coord_envelope.event import caused_by, recipient
 
 TYPE_CHECKING = False
@@ -89,7 +89,7 @@ def forward(event: Json, shared: Json, whole: Json | None = None) -> Json:
         **caused_by(event, actor),
         "to": addresses,
         "subject": cut(str(body.get("subject") or event.get("type")), SUBJECT_BYTES),
-        "text": body["text"] if isinstance(body.get("text"), str) else dumps(body).decode(),
+        "text": body["text"] if isinstance(body.get("text"), str) else codec.dumps(body).decode(),
         "refs": {name: value for name, value in refs.items() if name != "msg_id"},
         "idempotency_key": f"forward:{event['event_id']}:{_digest(addresses)}",
     }

@@ -12,7 +12,8 @@ from itertools import chain, islice
 from coord_envelope import BadData, Usage, codec, ids, world
 from coord_envelope.codec import Json
 from coord_envelope.event import shown_address
-from coord_kernel.cli import complaints, session, stdin
+from coord_kernel.cli import session, stdin
+from coord_kernel.cli.call import Call
 from coord_kernel.store.disk import fault_of
 from coord_msg import draft, fold
 from coord_msg.post import Post
@@ -21,7 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from coord_kernel.cli.call import Call
     from coord_msg.fold import MessageState
 
 PROGRAMS = ("claude", "codex")
@@ -44,13 +44,13 @@ def answer(call: Call, program: str, event: str | None) -> None:
             raise Usage(f"unknown program: {program}", todo=f"use {' or '.join(PROGRAMS)}")
         output, actor, acks = _notice(call, event)
     except Exception as error:  # a hook that fails blocks the agent
-        complaints.complain(fault_of(error))
+        call.complain(fault_of(error))
     try:
         call.out.write(1, codec.dumps(output) + b"\n")
         if acks:
             call.journal.append(actor, acks)
     except Exception as error:
-        complaints.complain(fault_of(error))
+        call.complain(fault_of(error))
 
 
 def _notice(call: Call, event: str | None) -> tuple[Json, Json, list[Json]]:
@@ -89,7 +89,7 @@ def _input(optional: bool) -> Json:
     except BadData as fault:
         if not optional:
             raise
-        complaints.complain(fault)
+        Call.complain(fault)
         return {}
 
 

@@ -6,9 +6,9 @@ import os
 
 from coord_envelope import BadData, Event, Fault, No
 from coord_envelope.errors import NoAddressee
-from coord_kernel.cli import complaints, values
-from coord_kernel.rules.claims import HEADS
-from coord_kernel.store import blobs
+from coord_kernel.cli.call import Call
+from coord_kernel.rules import claims
+from coord_kernel.store.blobs import Blobs
 from coord_kernel.views.view import View
 from coord_msg import draft as drafts
 from coord_msg import fold
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from coord_envelope.codec import Json
-    from coord_kernel.cli.call import Call
     from coord_msg import groups as g
     from coord_msg.fold import MessageState
 
@@ -40,13 +39,13 @@ class Post:
         """The mail as it is, or as it was at a time. Reads what is new."""
         if at is None:
             return Mail.current(self._view)
-        then = values.moment(at)
+        then = self._call.moment(at)
         return Mail.at(self._call.journal.replay(until=then), then)
 
     def heads(self, agent: str) -> list[str]:
         """The newest of an agent's own updates: the `base` of the next."""
         state = self._view.get(agent)
-        return state["heads"][-HEADS:] if state and "groups" in state else []
+        return state["heads"][-claims.HEADS :] if state and "groups" in state else []
 
     def event(self, message: str) -> Event | None:
         """A message as it is stored; None if its line was damaged since."""
@@ -127,10 +126,10 @@ class Post:
         draft = self.addressed(draft, overrides.force)
         body = draft["body"]
         if len(body.get("text", "")) > drafts.INLINE_BYTES // 4:  # of UTF-8, that may be too long
-            from coord_kernel.store import overflow
+            from coord_kernel.store.blobs import Blobs
 
             store, most = self._call.journal.store, drafts.INLINE_BYTES
-            text = overflow.text(store, "text", body["text"], most, overrides.allow_secret)
+            text = Blobs(store, overrides.allow_secret).text("text", body["text"], most)
             body = {name: body[name] for name in body if name != "text"} | text
             _warn_of_size("the text", body.get("blob", {}).get("bytes", 0))
         attach = [self._attached(path) for path in paths]
@@ -141,16 +140,16 @@ class Post:
         body = event.get("body")
         if not isinstance(body, dict) or "blob" not in body:
             return None
-        from coord_kernel.store import overflow
+        from coord_kernel.store.blobs import Blobs
 
-        return overflow.whole(self._call.journal.store, body)
+        return Blobs(self._call.journal.store).whole(body)
 
     def _attached(self, path: str) -> Json:
         with open(path, "rb") as file:
-            data = file.read(blobs.LARGEST + 1)
+            data = file.read(Blobs.LARGEST + 1)
         name = os.path.basename(path).encode("utf-8", "replace")[:200].decode("utf-8", "ignore")
         try:
-            stored = blobs.put(self._call.journal.store, data)
+            stored = Blobs(self._call.journal.store).put(data)
         except Fault as fault:
             fault.where = path
             raise
@@ -159,5 +158,5 @@ class Post:
 
 
 def _warn_of_size(what: str, size: int) -> None:
-    if size > blobs.SYNCED:
-        complaints.warn(f"{what} exceeds {blobs.SYNCED:,} bytes; it will not be synced")
+    if size > Blobs.SYNCED:
+        Call.warn(f"{what} exceeds {Blobs.SYNCED:,} bytes; it will not be synced")

@@ -23,7 +23,6 @@ from __future__ import annotations
 from itertools import islice
 
 from coord_envelope import No, Unreachable, Usage, ids, world
-from coord_kernel.cli import complaints, values
 from coord_kernel.rules import claims
 from coord_kernel.store import locate
 from coord_msg import draft, fold
@@ -60,7 +59,7 @@ class Queue:
         """`name` is the queue's address. Raises Usage, and Unreachable if no remote can confirm."""
         self._call, self._post, self._name, self.at_once = call, post, name, at_once
         vis = options.visibility
-        self._vis_ms = None if vis is None else values.span(vis, "--visibility")
+        self._vis_ms = None if vis is None else call.span(vis, "--visibility")
         self._confirm = _must_be_confirmed(call, options.require)
         self.lost: No | None = None
         """Why a message was not delivered after all."""
@@ -129,7 +128,7 @@ class Queue:
 
         verdicts, warnings = ask(self._call.journal, [claim for claim, _ in claimed])
         for warning in warnings:
-            complaints.warn(warning)
+            self._call.warn(warning)
         mail = self._post.mail()
         delivered: list[Event] = []
         unused: list[Json] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from coord_envelope import Filter, No, world
-from coord_kernel.cli import values
+from coord_kernel.cli.call import Call
 from coord_kernel.store import cursors, machine
 from coord_msg import draft, fold
 from coord_msg.show import Printer
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from coord_envelope import Cursor, Event
-    from coord_kernel.cli.call import Call
     from coord_msg import groups as g
     from coord_msg.post import Post
 
@@ -91,7 +90,7 @@ def receive(call: Call, source: Source, printer: Printer, reading: g.Reading) ->
 
 
 def _wait_ms(reading: g.Reading) -> int | None:
-    return None if reading.wait is None else values.span(reading.wait, "--wait")
+    return None if reading.wait is None else Call.span(reading.wait, "--wait")
 
 
 def _print(call: Call, mail: list[Event], printer: Printer, ack: bool) -> int:

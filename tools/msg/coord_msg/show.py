@@ -39,10 +39,10 @@ class Printer:
         return event.annotated(trust=self._trust(event), **annotations, **whole)
 
     def _whole(self, event: Event) -> Json | None:
-        from coord_kernel.store import overflow
+        from coord_kernel.store.blobs import Blobs
 
         try:
-            return overflow.whole(self._call.journal.store, event["body"])
+            return Blobs(self._call.journal.store).whole(event["body"])
         except (No, BadData) as fault:
             self.incomplete.add(event.id)
             self._call.fail(fault, event.id)

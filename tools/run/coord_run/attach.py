@@ -6,12 +6,11 @@ import contextlib
 import os
 
 from coord_envelope import BadData, Filter, No, world
-from coord_kernel.cli import complaints
-from coord_kernel.store import blobs
+from coord_kernel.store.blobs import Blobs
 from coord_kernel.store.disk import write_all
 from coord_kernel.streams.follow import POLL_MS, Watcher
 from coord_run import fold
-from coord_run.jobs import OVER
+from coord_run.jobs import OVER, exit_status
 from coord_run.logs import CHUNK, attempts, place
 
 TYPE_CHECKING = False
@@ -102,7 +101,7 @@ def follow(
                 if reader is None or n > reader.n:
                     if reader:
                         reader.pump()
-                        complaints.warn(f"{run}: attempt {n}")
+                        call.warn(f"{run}: attempt {n}")
                     reader = Reader(store, run, n, targets)
             if reader:
                 reader.pump()
@@ -152,5 +151,18 @@ def _print_foreign(fd: int, data: bytes) -> None:
 def _published(store: Store, output: object) -> bytes | None:
     """The log that `run.completed` describes so, if a blob of it is here."""
     with contextlib.suppress(No, BadData):
-        return blobs.get(store, output.get("sha256")) if isinstance(output, dict) else None
+        return Blobs(store).get(output.get("sha256")) if isinstance(output, dict) else None
     return None
+
+
+def passed_on(call: Call, runs: Runs, state: Job) -> int:
+    """The exit status of a job that is over, else 0. Without one of its own, stderr says why."""
+    jobs = runs.jobs()
+    row, status = jobs.row(state), exit_status(state, jobs.now_ms)
+    if status is None:
+        return 0
+    if row.get("outcome") not in ("exit", "signal"):
+        why = jobs.shown(state).get("reason") or row.get("cancelled")
+        outcome = f"{row['id']}: {row.get('outcome', row['status'])}"
+        call.warn(f"{outcome}: {why}" if why else outcome)
+    return status

@@ -33,9 +33,7 @@ import signal
 import sys
 
 from coord_envelope import Fault
-from coord_kernel.cli import complaints
 from coord_kernel.proc import child
-from coord_kernel.proc.child import Signals
 from coord_kernel.rules import claims
 from coord_kernel.store import machine
 from coord_kernel.store.disk import fault_of
@@ -90,7 +88,7 @@ def supervise(call: Call, plan: Plan, slot: int | None, alive: int) -> NoReturn:
     try:
         os.setsid()
         child.adopt_orphans()
-        signals = Signals(signal.SIGCHLD, signal.SIGTERM, LOOK)
+        signals = child.Signals(signal.SIGCHLD, signal.SIGTERM, LOOK)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, LOOK))
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_IGN)
@@ -108,7 +106,7 @@ def supervise(call: Call, plan: Plan, slot: int | None, alive: int) -> NoReturn:
 class Attempt:
     """The command, its output and its time."""
 
-    def __init__(self, call: Call, plan: Plan, signals: Signals, alive: int) -> None:
+    def __init__(self, call: Call, plan: Plan, signals: child.Signals, alive: int) -> None:
         self._call, self._plan, self._signals, self._alive = call, plan, signals, alive
         self._runs = Runs(call)
         self._logs: list[Log] = []
@@ -240,7 +238,7 @@ class Attempt:
 
         (verdict,), warnings = ask(self._call.journal, [self._plan.claim])
         for warning in warnings:
-            complaints.warn(warning)
+            self._call.warn(warning)
         if verdict.token is None:
             cause = f": {verdict.why}" if verdict.why else ""
             self._why = draft.reason(f"its claim was not confirmed{cause}")
@@ -280,7 +278,7 @@ class Attempt:
                 self._append(kind, **fields)
                 return
             except (Fault, OSError) as error:
-                complaints.warn(f"{self._plan.run}: cannot record its end: {error}")
+                self._call.warn(f"{self._plan.run}: cannot record its end: {error}")
             if self._orphaned:
                 return
             self._orphaned = bool(select.select([self._alive], [], [], RETRY_S)[0])

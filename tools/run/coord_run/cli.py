@@ -8,7 +8,7 @@ from coord_envelope import BadData, Fault, Filter, No, Usage
 from coord_kernel.cli import process
 from coord_run import draft
 from coord_run import groups as g
-from coord_run.jobs import OVER, STATUSES, exit_status, passed_on
+from coord_run.jobs import OVER, STATUSES, exit_status
 from coord_run.store import RUN, Runs
 
 TYPE_CHECKING = False
@@ -120,11 +120,11 @@ def attach(call: Call, id_: o.Id) -> int:
 
     From the attempt that runs now, or the last, through all that follow.
     """
-    from coord_run.attach import follow
+    from coord_run.attach import follow, passed_on
 
     runs = Runs(call)
     run = runs.named(id_, runs.jobs())["request"]["id"]
-    return passed_on(runs.jobs(), follow(call, runs, run))
+    return passed_on(call, runs, follow(call, runs, run))
 
 
 def logs(

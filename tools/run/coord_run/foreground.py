@@ -11,7 +11,6 @@ from coord_kernel.rules import claims
 from coord_kernel.store import pins
 from coord_run import attach, draft, fold, mine
 from coord_run.attempt import ORPHANED
-from coord_run.jobs import passed_on
 from coord_run.logs import place
 from coord_run.pool import AttemptPool
 from coord_run.store import Runs
@@ -51,7 +50,7 @@ def run(call: Call, request_draft: Json, where: str, allow_secret: bool) -> int:
     state = attach.follow(call, runs, request.id, on_events=on_events)
     for pid in pool.running:
         os.waitpid(pid, 0)
-    return passed_on(runs.jobs(), state)
+    return attach.passed_on(call, runs, state)
 
 
 def _end(runs: Runs, run: str, claim: str) -> None:

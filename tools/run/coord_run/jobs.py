@@ -6,7 +6,6 @@ import heapq
 
 from coord_envelope import ids, world
 from coord_envelope.platform import suppress
-from coord_kernel.cli import complaints
 from coord_kernel.views.entities import Entities
 from coord_run import fold
 
@@ -148,15 +147,3 @@ def exit_status(state: Job, now: int) -> int | None:
     if result["outcome"] in ("exit", "signal"):
         return fold.number(result.get("code"), NO_RESULT) & 0xFF
     return TIMED_OUT if result["outcome"] == "timeout" else NO_RESULT
-
-
-def passed_on(jobs: Jobs, state: Job) -> int:
-    """The exit status of a job that is over, else 0. Without one of its own, stderr says why."""
-    row, status = jobs.row(state), exit_status(state, jobs.now_ms)
-    if status is None:
-        return 0
-    if row.get("outcome") not in ("exit", "signal"):
-        why = jobs.shown(state).get("reason") or row.get("cancelled")
-        outcome = f"{row['id']}: {row.get('outcome', row['status'])}"
-        complaints.warn(f"{outcome}: {why}" if why else outcome)
-    return status

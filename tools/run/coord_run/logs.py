@@ -97,11 +97,11 @@ class Log:
 
         With a store to publish in, a log that is small enough for a sync is kept as a blob, too.
         """
-        from coord_kernel.store import blobs
+        from coord_kernel.store.blobs import Blobs
 
-        if publish and self._bytes <= blobs.SYNCED:
+        if publish and self._bytes <= Blobs.SYNCED:
             with suppress(OSError):
-                blobs.put(publish, os.pread(self._file, self._bytes, 0))
+                Blobs(publish).put(os.pread(self._file, self._bytes, 0))
         data = b""
         with suppress(OSError):  # its end is recorded all the same, or it would run again
             data = os.pread(self._file, TAIL_BYTES, max(0, self._bytes - TAIL_BYTES))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from coord_envelope import Fault
-from coord_kernel.store import blobs
+from coord_kernel.store.blobs import Blobs
 from coord_run import secret, substrate
 from coord_run.failure import CannotRun
 from coord_run.logs import place
@@ -94,7 +94,7 @@ class Preparation:
         if blob is None:
             return b""
         try:
-            return blobs.get(self._store, blob.get("sha256"))
+            return Blobs(self._store).get(blob.get("sha256"))
         except Fault as fault:
             raise CannotRun(f"its input: {fault.what}") from None
 

@@ -27,7 +27,7 @@ import select
 import signal
 
 from coord_envelope import Fault
-from coord_kernel.cli import complaints
+from coord_kernel.cli.call import Call
 from coord_kernel.proc import child
 from coord_kernel.store import machine
 from coord_kernel.store.disk import write_all
@@ -126,7 +126,7 @@ def _become(command: Command, fds: list[int], dies_with_parent: Callable[[], boo
         os.chdir(os.path.join(command.root, command.below))
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        child.become(command.argv, {**environment(), **command.env}, complaints.complain)
+        child.become(command.argv, {**environment(), **command.env}, Call.complain)
     finally:
         os._exit(Fault.status)
 

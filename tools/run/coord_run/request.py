@@ -6,7 +6,7 @@ import os
 
 from coord_envelope import BadData, Usage, world
 from coord_envelope.platform import suppress
-from coord_kernel.cli import stdin, values
+from coord_kernel.cli import stdin
 from coord_kernel.store import locate
 from coord_run import draft
 
@@ -31,7 +31,7 @@ def described(
     if when.retry not in (None, *RETRY):
         raise Usage(f"--retry {when.retry}: not a valid case", todo=f"use {' or '.join(RETRY)}")
     root = locate.tree(call.journal.store)
-    start_by = when.start_by and values.span(when.start_by, "--start-by")
+    start_by = when.start_by and call.span(when.start_by, "--start-by")
     fields = {
         "argv": list(argv),
         "cwd": _below(root, how.cwd),
@@ -40,13 +40,13 @@ def described(
         "env": how.env and dict(map(_pair, how.env)),
         "secrets": how.secret and list(how.secret),
         "needs": when.needs and list(when.needs),
-        "timeout_ms": how.timeout and values.span(how.timeout, "--timeout"),
+        "timeout_ms": how.timeout and call.span(how.timeout, "--timeout"),
         "max_attempts": when.max_attempts,
         "retry": when.retry,
         "backoff_ms": None
         if when.backoff is None
-        else values.span(when.backoff, "--backoff", least=0),
-        "grace_ms": None if how.grace is None else values.span(how.grace, "--grace", least=0),
+        else call.span(when.backoff, "--backoff", least=0),
+        "grace_ms": None if how.grace is None else call.span(how.grace, "--grace", least=0),
         "publish_log": when.publish_log or None,
         "start_by": start_by and world.later(start_by),
     }
@@ -82,11 +82,11 @@ def _below(root: str, cwd: str | None) -> str | None:
 
 
 def _stored(call: Call, path: str) -> BlobRef:
-    from coord_kernel.store import blobs
+    from coord_kernel.store.blobs import Blobs
 
     fd = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     with open(fd, "rb", closefd=fd != 0) as file:
-        return blobs.put(call.journal.store, file.read(blobs.LARGEST + 1))
+        return Blobs(call.journal.store).put(file.read(Blobs.LARGEST + 1))
 
 
 def _commit(root: str, ref: str) -> Json:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from coord_envelope import No
 from coord_envelope.platform import contextmanager
-from coord_kernel.cli import values
 from coord_kernel.rules import claims
 from coord_kernel.views.view import View
 from coord_run import draft, fold
@@ -33,7 +32,7 @@ class Runs:
         """The jobs as they are, or as they were at a time. Raises Usage."""
         if at is None:
             return Jobs.current(self._view)
-        then = values.moment(at)
+        then = self._call.moment(at)
         return Jobs.at(self._call.journal.replay(until=then), then)
 
     @contextmanager

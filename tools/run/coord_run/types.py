@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, Required, TypedDict
 
-from coord_kernel.rules.claims import ClaimsState
+from coord_kernel.rules import claims
 
 
 class Output(TypedDict, total=False):
@@ -80,7 +80,7 @@ class Cancellation(TypedDict):
     reason: str
 
 
-class Job(ClaimsState):
+class Job(claims.ClaimsState):
     """The state of a job, as the fold has it."""
 
     request: Request

@@ -34,8 +34,7 @@ from itertools import islice
 from coord_envelope import BadData, Event, Fault, Filter, ids
 from coord_envelope.errors import DiskFault
 from coord_envelope.event import file_form
-from coord_kernel.cli import complaints
-from coord_kernel.proc.child import Signals
+from coord_kernel.proc import child
 from coord_kernel.proc.notify import Notify
 from coord_kernel.store import machine, pins
 from coord_kernel.store.disk import fault_of
@@ -83,7 +82,7 @@ class Worker:
         self._locked = False
         """Is the pin of a free job locked? Perhaps by a process that only tests it: look again."""
         self._notify = Notify()
-        self._signals = Signals(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, LOOK)
+        self._signals = child.Signals(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, LOOK)
 
     def work(self, once: bool) -> None:
         """Run jobs until a signal ends it; with `once` until none is free."""
@@ -157,7 +156,7 @@ class Worker:
             self._call.fail(fault)
             self._stops += 1
         else:
-            complaints.warn(str(fault))
+            self._call.warn(str(fault))
 
     def _look(self, pause: float) -> None:
         """Release the jobs of dead attempts, and take free ones."""
@@ -245,7 +244,7 @@ class Worker:
         if not allowed and request["id"] not in self._reported:
             self._reported.add(request["id"])
             name = ids.short("run", request["id"])
-            complaints.warn(
+            self._call.warn(
                 f"{name}: came from another store, and no policy allows it; see run(1), POLICY"
             )
         return allowed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from coord_envelope import BadData
-from coord_kernel.sync.git import reason, run
+from coord_kernel.sync import git
 from coord_run.failure import CannotRun
 
 TYPE_CHECKING = False
@@ -18,12 +18,12 @@ _GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never
 
 def reference(root: str, ref: str) -> Json:
     """The `repo` of a request: the commit that a ref of the repository is now. Raises BadData."""
-    git = [*_GIT, "-C", root]
+    command = [*_GIT, "-C", root]
     words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
-    status, out, _ = run([*git, *words], SECONDS)
+    status, out, _ = git.run([*command, *words], SECONDS)
     if status:
         raise BadData("not a commit of this repository", where=f"--repo {ref}")
-    _, url, _ = run([*git, "config", "--get", "remote.origin.url"], SECONDS)
+    _, url, _ = git.run([*command, "config", "--get", "remote.origin.url"], SECONDS)
     return {
         "url": _public(url.decode("utf-8", "replace").strip()),
         "commit": out.decode("ascii").strip(),
@@ -48,13 +48,13 @@ def checkout(root: str, repo: object, path: str) -> None:
         raise CannotRun("repo.commit: not a full commit id")
     if os.path.lexists(path):
         remove(root, path)
-    status, _, error = run(
+    status, _, error = git.run(
         [*_GIT, "-C", root, "worktree", "add", "--detach", "--force", path, commit], SECONDS
     )
     if status:
-        raise CannotRun(f"cannot check out commit {commit[:12]}: {reason(error)}")
+        raise CannotRun(f"cannot check out commit {commit[:12]}: {git.reason(error)}")
 
 
 def remove(root: str, path: str) -> None:
     """Remove a work tree with its contents."""
-    run([*_GIT, "-C", root, "worktree", "remove", "--force", "--force", path], SECONDS)
+    git.run([*_GIT, "-C", root, "worktree", "remove", "--force", "--force", path], SECONDS)

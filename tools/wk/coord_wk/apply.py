@@ -18,7 +18,6 @@ from __future__ import annotations
 from coord_envelope import BadData, Fault, No
 from coord_envelope.platform import contextmanager
 from coord_kernel.cli import stdin
-from coord_kernel.cli.call import attempted
 from coord_kernel.journal.keys import keyed
 from coord_kernel.rules import claims
 from coord_wk import draft as drafts
@@ -90,7 +89,7 @@ class Changes:
                 with self._call.printing_accepted(), self._transaction(linked) as (t, items):
                     batch = Batch(items, self._work, names, self._allow_missing)
                     batch.each = each
-                    answers = [attempted(t, operation, batch.add) for operation in operations]
+                    answers = [t.attempt(operation, batch.add) for operation in operations]
                     if not each and batch.cyclic():
                         raise _CyclicError
             except _CyclicError:

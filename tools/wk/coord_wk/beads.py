@@ -20,7 +20,6 @@ from collections import Counter
 
 from coord_envelope import BadData, codec
 from coord_kernel.cli import stdin
-from coord_kernel.cli.stdin import LONGEST
 from coord_wk import foreign
 from coord_wk.draft import label_ok
 from coord_wk.foreign import Foreign, brief, cut, spelled
@@ -95,8 +94,8 @@ def read(files: Iterable[tuple[str, bytes]]) -> Iterator[Foreign | BadData]:
 
 
 def _line(raw: bytes, where: str) -> Foreign | BadData:
-    if len(raw) > LONGEST:
-        return BadData(f"longer than {LONGEST:,} bytes", where)
+    if len(raw) > stdin.LONGEST:
+        return BadData(f"longer than {stdin.LONGEST:,} bytes", where)
     try:
         record, error = codec.loads(raw), ""
     except ValueError as reason:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from coord_envelope import BadData, No, Usage
-from coord_kernel.cli import complaints, values
 from coord_kernel.rules import claims
 from coord_wk import draft, fold
 from coord_wk import groups as g
@@ -45,13 +44,13 @@ def update(
     if changes.title == "":
         raise BadData("title is missing or not text")
     words: Json = {
-        "desc": fields.desc and values.text(fields.desc, "--desc", draft.LONGEST_TEXT),
+        "desc": fields.desc and call.text(fields.desc, "--desc", draft.LONGEST_TEXT),
         "kind": fields.kind,
         "priority": fields.priority,
         "hold": changes.hold,
         "title": changes.title,
-        "assignee": fields.assignee and values.agent_id(fields.assignee, "--assignee"),
-        "defer_until": changes.defer_until and values.moment(changes.defer_until, ahead=True),
+        "assignee": fields.assignee and call.agent_id(fields.assignee, "--assignee"),
+        "defer_until": changes.defer_until and call.moment(changes.defer_until, ahead=True),
     }
     own = draft.fields(fields.field or [])
     words |= {f"fields.{name}": value for name, value in own.items()}
@@ -96,7 +95,7 @@ def comment(call: Call, id_: o.OneId, text: o.Comment, allow_secret: o.AllowSecr
     if id_ == text == "-":
         raise Usage("ID and TEXT cannot both be read from standard input")
     work = Work(call, allow_secret)
-    body: Json = {"text": values.text(text, "TEXT", draft.LONGEST_TEXT)}
+    body: Json = {"text": call.text(text, "TEXT", draft.LONGEST_TEXT)}
     body |= work.shortened(body, "text")
 
     def change(t: Transaction, items: Items, item: str) -> None:
@@ -164,7 +163,7 @@ def change_each(
         with work.transaction() as (t, items):
             refusal = change(t, items, items.resolve(text))
         if repeated and not any("$dup" not in event for event in t.events):
-            complaints.warn(f"{text}: nothing to do: {repeated}")
+            call.warn(f"{text}: nothing to do: {repeated}")
         if refusal:
             call.put(t.events)
             raise refusal

@@ -6,7 +6,7 @@ Who is the same holder is one rule (`coord_kernel.rules.holder`), and in one sto
 from __future__ import annotations
 
 from coord_envelope import BadData, No, Usage
-from coord_kernel.cli import complaints, values
+from coord_kernel.cli.call import Call
 from coord_kernel.rules import claims
 from coord_wk import draft, fold
 from coord_wk import groups as g
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_kernel.cli.call import Call
     from coord_kernel.journal.transaction import Transaction
-    from coord_kernel.rules.claims import Owner
     from coord_wk import options as o
     from coord_wk.fold import State
     from coord_wk.items import Items
@@ -72,10 +70,10 @@ def claim(
                 t.add(draft.claimed(item, state, behalf=behalf))
         assignee = fold.text(state, "assignee")
         if assignee not in (None, holding["agent_id"]):
-            complaints.warn(f"{text}: is assigned to {assignee}")
+            call.warn(f"{text}: is assigned to {assignee}")
         return [confirm.settle(event, text) for event in t.events]
 
-    def refuse_holder(holder: Owner) -> None:
+    def refuse_holder(holder: claims.Owner) -> None:
         ours = holder["agent"] == holding["agent_id"]
         if takeover.resume and ours:
             return
@@ -105,7 +103,7 @@ def _behalf(takeover: g.Takeover) -> Json | None:
     if takeover.for_ is None:
         return None
     session = {"session_id": takeover.session} if takeover.session else {}
-    return {"agent_id": values.agent_id(takeover.for_, "--for"), **session}
+    return {"agent_id": Call.agent_id(takeover.for_, "--for"), **session}
 
 
 def release(

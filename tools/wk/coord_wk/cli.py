@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import islice
 
 from coord_envelope import SELF, Filter, No, Usage
-from coord_kernel.cli import process, values
+from coord_kernel.cli import process
+from coord_kernel.cli.call import Call
 from coord_wk import draft, fold
 from coord_wk import groups as g
 from coord_wk.change import artifact, comment, dep, reopen, update
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_kernel.cli.call import Call
     from coord_wk import options as o
     from coord_wk.confirm import Confirm
     from coord_wk.items import Detail, Items, Row
@@ -50,7 +50,7 @@ def new(
         return
     words: Json = {
         "title": title,
-        "desc": fields.desc and values.text(fields.desc, "--desc", draft.LONGEST_TEXT),
+        "desc": fields.desc and call.text(fields.desc, "--desc", draft.LONGEST_TEXT),
         "kind": fields.kind,
         "priority": fields.priority,
         "labels": fields.label,
@@ -75,7 +75,7 @@ def new(
 
 
 def _assignee(name: str | None) -> str | None:
-    return None if name is None else values.agent_id(name, "--assignee")
+    return None if name is None else Call.agent_id(name, "--assignee")
 
 
 def ls(call: Call, selection: g.Selection, listing: g.Listing) -> None:

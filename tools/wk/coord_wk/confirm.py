@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from coord_envelope import No, Unreachable, Usage
-from coord_kernel.cli import complaints
 from coord_kernel.rules import claims
 from coord_kernel.store import locate
 from coord_wk import draft
@@ -54,12 +53,12 @@ class Confirm:
 
         (verdict,), warnings = ask(self._call.journal, [claim])
         for warning in warnings:
-            complaints.warn(warning)
+            self._call.warn(warning)
         if verdict.level != "tentative":
             return
         if not self._required:
             what = f"claimed, tentatively: the remote is not reachable: {verdict.why}"
-            complaints.warn(f"{where}: {what}")
+            self._call.warn(f"{where}: {what}")
             return
         if "$dup" in claim:  # it was held before: it still is
             raise Unreachable(f"is not confirmed: {verdict.why}", where=where)

@@ -20,7 +20,6 @@ from __future__ import annotations
 from coord_envelope import codec
 from coord_kernel.rules import causality, claims
 from coord_kernel.rules.causality import precedes
-from coord_kernel.rules.claims import owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_kernel.rules.claims import ClaimsState
 
     class Author(TypedDict):
         """Who wrote an event, and when."""
@@ -56,7 +54,7 @@ if TYPE_CHECKING:
         add: list[str]
         rm: list[str]
 
-    class State(ClaimsState):
+    class State(claims.ClaimsState):
         """A work item, and the claims on it."""
 
         created: NotRequired[Created]
@@ -347,7 +345,7 @@ def indexed(state: State) -> Iterable[tuple[str, str]]:
         yield "closed", created
     if all(closed):
         return
-    holder = owner(state)
+    holder = claims.owner(state)
     yield "open", rank
     if holder:
         yield "owner", f"{holder['agent']} {rank}"

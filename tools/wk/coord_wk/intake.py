@@ -18,8 +18,6 @@ import os
 from coord_envelope import BadData, codec
 from coord_envelope.errors import Refused
 from coord_envelope.secrets import refuse_secret
-from coord_kernel.cli import complaints
-from coord_kernel.cli.call import attempted
 from coord_kernel.rules import claims
 from coord_kernel.store.disk import write_all
 from coord_wk import fold, foreign
@@ -57,9 +55,9 @@ def take(
     intake.run(distinct)
     warnings = list(_warnings(distinct, file))
     for warning in warnings:
-        complaints.warn(f"import: {warning}")
+        call.warn(f"import: {warning}")
     counts = f"{intake.counts(len(distinct))}, {len(warnings)} reported"
-    complaints.warn(f"import: {len(issues)} records: {counts}")
+    call.warn(f"import: {len(issues)} records: {counts}")
 
 
 class _Intake:
@@ -111,7 +109,7 @@ class _Intake:
         for issue in issues:
             item = self._item_of(issue.key)
             if item is None:
-                answer = attempted(t, foreign.created(issue))
+                answer = t.attempt(foreign.created(issue))
                 self._created.add(issue.key)
                 yield issue.where, answer
                 item = next(iter(fold.entities(answer))) if isinstance(answer, dict) else None
@@ -139,7 +137,7 @@ class _Intake:
                     "body": body,
                     "idempotency_key": f"import:{issue.key}:{version}.{number}:{digest}",
                 }
-                answer = attempted(t, draft)
+                answer = t.attempt(draft)
                 if isinstance(answer, dict):
                     last[item] = answer.id
                 self._changed.add(issue.key)

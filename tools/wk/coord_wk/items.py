@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from typing import Any, TypedDict
 
     from coord_envelope.codec import Json
-    from coord_kernel.rules.claims import Owner
     from coord_kernel.views.view import Source
     from coord_wk.fold import Author, Comment, Created, State
     from coord_wk.relations import Nearest
@@ -67,7 +66,7 @@ if TYPE_CHECKING:
         deps: list[Dependency]
         cycle: list[str]
         children: list[str]
-        claim: Owner
+        claim: claims.Owner
         level: str
         """local, tentative or confirmed: how strong the claim is"""
         closed: Json

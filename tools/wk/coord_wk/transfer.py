@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from coord_envelope import BadData, Usage, ids
-from coord_kernel.cli import complaints
+from coord_kernel.cli.call import Call
 from coord_wk import fold
 from coord_wk.work import Work
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from coord_envelope.codec import Json
-    from coord_kernel.cli.call import Call
     from coord_wk import options as o
     from coord_wk.fold import Comment
     from coord_wk.items import Items
@@ -133,7 +132,7 @@ def _put_files(path: str, files: Iterable[tuple[str, bytes]], what: str = "items
     finally:
         os.close(directory)
     if what:
-        complaints.warn(f"export: {len(written)} {what}, {sum(written)} files written")
+        Call.warn(f"export: {len(written)} {what}, {sum(written)} files written")
 
 
 def _put_file(directory: int, name: str, content: bytes) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from coord_envelope import BadData, Event, No, codec, ids, world
 from coord_envelope.platform import contextmanager
-from coord_kernel.cli import values
 from coord_kernel.rules import claims
 from coord_kernel.rules import holder as holders
 from coord_kernel.views.view import View
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
     from coord_kernel.journal.transaction import Transaction
-    from coord_kernel.rules.claims import Claim, Owner
     from coord_wk.fold import State
     from coord_wk.items import Detail
 
@@ -38,7 +36,7 @@ class Work:
 
     def items(self, at: str | None = None) -> Items:
         """The items now, or as they were at a time."""
-        then = None if at is None else values.moment(at)
+        then = None if at is None else self._call.moment(at)
         if then is None:
             items = Items.current(self._view)
         else:
@@ -55,21 +53,21 @@ class Work:
         text = words.get(name)
         if not isinstance(text, str) or len(text) * 4 <= draft.INLINE:
             return {}
-        from coord_kernel.store import overflow
+        from coord_kernel.store.blobs import Blobs
 
         draft.check({name: text})
         store = self._call.journal.store
-        stored = overflow.text(store, name, text, draft.INLINE, self._allow_secret)
+        stored = Blobs(store, self._allow_secret).text(name, text, draft.INLINE)
         if name in stored:
             return {}
         del words[name]
         return stored
 
     def _fetched(self, blob: Json) -> str:
-        from coord_kernel.store import blobs
+        from coord_kernel.store.blobs import Blobs
 
         try:
-            return blobs.fetch(self._call.journal.store, blob).decode("utf-8", "replace")
+            return Blobs(self._call.journal.store).fetch(blob).decode("utf-8", "replace")
         except (No, BadData) as fault:
             return f"({fault})"
 
@@ -88,7 +86,7 @@ class Work:
         """The event with this id."""
         return self._call.event(event_id)
 
-    def mine(self, claim: Claim | Owner, actor: Json | None = None) -> bool:
+    def mine(self, claim: claims.Claim | claims.Owner, actor: Json | None = None) -> bool:
         """Does the caller hold this claim, in this store, whatever replica id it had then?"""
         actor = actor or self._call.actor()
         same = holders.same(actor, claim["agent"], claim["session"])
@@ -100,13 +98,13 @@ class Work:
         last = max(state["claims"], default="")
         return last not in mine and any(claims.stolen(state, at) for at in mine)
 
-    def named(self, holder: Owner, actor: Json | None = None) -> str:
+    def named(self, holder: claims.Owner, actor: Json | None = None) -> str:
         """The holder, as it is named to a caller that does not hold the claim."""
         actor = actor or self._call.actor()
         name = holders.named(actor, holder["agent"], holder["session"])
         return "you in another copy of the store" if name == "you" else name
 
-    def refusal(self, holder: Owner) -> No:
+    def refusal(self, holder: claims.Owner) -> No:
         """Why an item cannot be changed: another agent holds it, or another session of this one."""
         ours = holder["agent"] == self._call.actor()["agent_id"]
         todo = "`wk claim --resume` takes it over" if ours else "--force overrides its claim"

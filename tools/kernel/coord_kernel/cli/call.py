@@ -13,10 +13,9 @@ from coord_kernel.cli import session, stdin
 from coord_kernel.cli.complaints import complain, warn
 from coord_kernel.cli.groups import Group
 from coord_kernel.cli.output import FORMS, Output
-from coord_kernel.cli.values import agent_id, moment
+from coord_kernel.cli.values import agent_id, content, moment, span, text
 from coord_kernel.journal.journal import Journal
 from coord_kernel.journal.keys import keyed
-from coord_kernel.journal.transaction import Transaction
 from coord_kernel.store import machine
 from coord_kernel.store.locate import find
 
@@ -28,9 +27,8 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
+    from coord_kernel.journal.transaction import Add, Transaction
     from coord_kernel.store.directory import Store
-
-    Add = Callable[[Transaction, Json], Event]
 
 
 def _progress(what: str, size: int) -> AbstractContextManager[Callable[[int], object]]:
@@ -53,6 +51,10 @@ class FilterOptions(Group):
 
 class Call:
     """One invocation of one tool."""
+
+    complain, warn = staticmethod(complain), staticmethod(warn)
+    agent_id, content = staticmethod(agent_id), staticmethod(content)
+    moment, span, text = staticmethod(moment), staticmethod(span), staticmethod(text)
 
     def __init__(
         self, agent: str | None = None, output: str | None = None, store: Store | None = None
@@ -146,11 +148,11 @@ class Call:
         A failure that concerns all of them, of the disk or the remote, is raised.
         """
         for group in self.ids(given or (), *names):
-            for text in group:
+            for name in group:
                 try:
-                    self.put(act(text))
+                    self.put(act(name))
                 except (No, Usage, BadData) as fault:
-                    self.fail(fault, fault.where or text)
+                    self.fail(fault, fault.where or name)
 
     def event(self, text: str) -> Event | None:
         """The event with a full or short id; None if there is none. Raises Usage if ambiguous."""
@@ -199,7 +201,7 @@ class Call:
         self,
         drafts: Sequence[tuple[str, Json | Fault]],
         allow_secret: bool = False,
-        add: Add = Transaction.add,
+        add: Add | None = None,
     ) -> None:
         """Append and print the valid drafts, and report the others: (where it came from, draft).
 
@@ -211,7 +213,7 @@ class Call:
         answers: list[Event | Fault] = [fault for _, fault in drafts if isinstance(fault, Fault)]
         if good:
             with self.printing_accepted(), self.transaction(allow_secret) as t:
-                answers = [attempted(t, draft, add) for _, draft in drafts]
+                answers = [t.attempt(draft, add) for _, draft in drafts]
         self.tell_each(zip((where for where, _ in drafts), answers, strict=True))
 
     @contextmanager
@@ -231,13 +233,3 @@ class Call:
             else:
                 self.out.put(answer)
         self.out.flush()
-
-
-def attempted(t: Transaction, draft: Json | Fault, add: Add = Transaction.add) -> Event | Fault:
-    """The event of a draft, or why it was refused: the transaction goes on without it."""
-    if isinstance(draft, Fault):
-        return draft
-    try:
-        return add(t, draft)
-    except Fault as fault:
-        return fault

@@ -28,7 +28,7 @@ other writer of the store waits for it.
 from __future__ import annotations
 
 from coord_envelope import event, ids, world
-from coord_envelope.errors import BadData
+from coord_envelope.errors import BadData, Fault
 from coord_envelope.secrets import refuse_secret
 from coord_kernel.journal.tail import Tail
 from coord_kernel.rules import claims
@@ -37,12 +37,15 @@ from coord_kernel.streams.stream import streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
     from coord_kernel.journal.keys import Keys
     from coord_kernel.store.directory import Store
+
+    Add = Callable[["Transaction", Json], Event]
 
 
 class Transaction:
@@ -114,6 +117,18 @@ class Transaction:
             raise BadData(str(reason)) from None
         self.events.append(answer)
         return answer
+
+    def attempt(self, draft: Json | Fault, add: Add | None = None) -> Event | Fault:
+        """The answer of `add` (or of another function like it), or the fault that it raised.
+
+        The transaction goes on without a draft that was refused, or that was a fault already.
+        """
+        if isinstance(draft, Fault):
+            return draft
+        try:
+            return (add or Transaction.add)(self, draft)
+        except Fault as fault:
+            return fault
 
     def repeat(self, known: Event) -> Event:
         """Answer with a stored event, marked `$dup`: it is durable when the block ends."""
