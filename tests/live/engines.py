@@ -25,6 +25,8 @@ SERVERS = {
     "nats": "live.nats_server:NatsServer",
     "ws": "live.relay_server:RelayServer",
 }
+CREDENTIALS: dict[str, Credentials] = {}
+"""What a server that asks for it has given its clients, by URL."""
 
 
 class Server(Protocol):
@@ -75,7 +77,7 @@ def serving(name: str, data: Path) -> Iterator[Server]:
 def connected(url: str, project: str = "acme", credentials: Credentials | None = None) -> Log:
     """A log that is not open yet, by the engine's entry point; the fake has none installed."""
     scheme, name = urlsplit(url).scheme, urlsplit(url).path.rpartition("/")[2]
-    place = Place(url, name, project, credentials or Credentials())
+    place = Place(url, name, project, credentials or CREDENTIALS.get(url, Credentials()))
     if scheme == "fake":
         from live.fake import connect
 

@@ -1,0 +1,1 @@
+"""coord-nats - the engine of nats:// and tls://: a log on NATS JetStream."""

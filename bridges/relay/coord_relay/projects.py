@@ -1,0 +1,127 @@
+"""The logs of a relay, one for each project: what arrives together is one write.
+
+A put waits until it is on the disk. While one write is under way in a thread, the puts that arrive
+are gathered for the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from coord_envelope import Fault
+from coord_relay.log import Log, Put
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TOGETHER = 8 << 20
+"""Bytes of one write."""
+
+
+class Project:
+    """A log, and those who wait for it. Lives in one event loop."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self._waiting: list[tuple[Put, asyncio.Future[int | None]]] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self.closed = False
+
+    async def put(self, put: Put) -> int | None:
+        """As `Log.append` of one. Raises DiskFault."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((put, future))
+        if not self._writer:
+            self._writer = asyncio.create_task(self._write())
+        # What has been sent is decided, also if whoever sent it is gone.
+        return await asyncio.shield(future)
+
+    async def changed(self, end: int) -> int:
+        """The place of the last entry, as soon as it is not `end`."""
+        while self.log.end == end and not self.closed:
+            await self._changed.wait()
+        return self.log.end
+
+    async def close(self) -> None:
+        """Finish what was put, and close the log."""
+        if self._writer:
+            await self._writer
+        self.closed = True
+        self._changed.set()
+        self.log.close()
+
+    async def _write(self) -> None:
+        while self._waiting:
+            batch = self._batch()
+            try:
+                places = await asyncio.to_thread(self.log.append, [put for put, _ in batch])
+            except Fault as fault:
+                for _, future in batch:
+                    _settle(future, fault)
+            else:
+                for (_, future), place in zip(batch, places, strict=True):
+                    _settle(future, place)
+            self._changed.set()
+            self._changed = asyncio.Event()
+        self._writer = None
+
+    def _batch(self) -> list[tuple[Put, asyncio.Future[int | None]]]:
+        size = count = 0
+        for put, _ in self._waiting:
+            size += len(put.payload)
+            if count and size > _TOGETHER:
+                break
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
+
+
+class Projects:
+    """The projects of a directory: those that are there, and new ones."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._projects: dict[str, Project] = {}
+        self._opening = asyncio.Lock()
+
+    def get(self, name: str) -> Project | None:
+        """A project that is open, unless its log has been removed."""
+        project = self._projects.get(name)
+        return None if project and project.log.deleted else project
+
+    async def open(self, name: str, project: str) -> Project:
+        """The project, made if there is none. Raises Fault, OSError."""
+        async with self._opening:
+            if name in self._projects and self._projects[name].log.deleted:
+                await self._projects.pop(name).close()
+            if name not in self._projects:
+                path = os.path.join(self._directory, "projects", name)
+                self._projects[name] = Project(await asyncio.to_thread(Log, path, project))
+            return self._projects[name]
+
+    async def open_all(self) -> None:
+        """Open those that are there. Raises Fault, OSError: none is left out in silence."""
+        for name in sorted(self._names()):
+            await self.open(name, "")
+
+    async def close(self) -> None:
+        for project in self._projects.values():
+            await project.close()
+
+    def _names(self) -> Iterator[str]:
+        parent = os.path.join(self._directory, "projects")
+        for name in os.listdir(parent) if os.path.isdir(parent) else ():
+            if os.path.exists(os.path.join(parent, name, "log")):
+                yield name
+
+
+def _settle(future: asyncio.Future[int | None], result: int | Fault | None) -> None:
+    if future.done():
+        return
+    if isinstance(result, Fault):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

@@ -1,0 +1,244 @@
+"""The engine of ws:// and wss://: the log of a coord-relay, as `coord_kernel.sync.live.log` has it.
+
+A connection asks, another one, in a thread, hears that there is more. Positions are numbers that
+begin at 1. The relay's certificate must be of an authority of this system, or of the one in the
+file that SSL_CERT_FILE names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+from coord_envelope.errors import Refused, Unreachable
+from coord_kernel.sync.live.log import Birth, Entry, Moved
+from coord_relay import frames
+
+try:
+    from websockets.exceptions import InvalidStatus, WebSocketException
+    from websockets.sync.client import connect as websocket
+except ModuleNotFoundError as error:
+    if error.name != "websockets":
+        raise
+    raise Unreachable(
+        "the client of relays is not installed", todo="pip install 'coord-kernel[relay]'"
+    ) from None
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from websockets.sync.client import ClientConnection
+
+    from coord_kernel.sync.live.log import Place
+
+_CODES = {"refused": Refused}
+_PAUSES = (0.1, 0.3, 1.0, 3.0)
+"""Seconds between attempts to follow again; the last one repeats."""
+_HALF_OPEN_S = 20.0
+"""A follower hears a ping in this time, or is connected again."""
+
+
+def connect(place: Place) -> RelayLog:
+    """The log of a URL. Does not connect yet."""
+    return RelayLog(place)
+
+
+class RelayLog:
+    """A `Log` on a coord-relay."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._connection: ClientConnection | None = None
+        self._follower: _Follower | None = None
+        self._epoch = ""
+
+    def open(self) -> Birth:
+        self._drop()
+        birth = self._connect()
+        self._epoch = birth.epoch
+        return birth
+
+    def read(self, at: str) -> Iterator[Entry]:
+        place = int(at) if at.isdecimal() else 1
+        head, body = self._ask({"do": "read", "at": place})
+        end = _number(head, "end")
+        if place > end:
+            place = 1
+            head, body = self._ask({"do": "read", "at": place})
+        while place <= end:
+            entries = self._entries(head, body)
+            if not entries:
+                raise self._broken("it left out entries")
+            for entry in entries:
+                if int(entry.at) > end:
+                    return
+                yield entry
+            place = int(entries[-1].at) + 1
+            if place <= end:
+                head, body = self._ask({"do": "read", "at": place})
+
+    def put(self, subject: str, expected: str, payload: bytes) -> str:
+        if expected and not expected.isdecimal():
+            raise Moved(subject)
+        request = {"do": "put", "subject": subject, "expected": int(expected or 0)}
+        head, _ = self._ask(request, payload)
+        if "moved" in head:
+            raise Moved(subject)
+        return str(_number(head, "at"))
+
+    def last(self, subject: str) -> Entry | None:
+        entries = self._entries(*self._ask({"do": "last", "subject": subject}))
+        return entries[0] if entries else None
+
+    def now(self) -> int:
+        return _number(self._ask({"do": "now"})[0], "now")
+
+    def follow(self, wake: Callable[[], None]) -> None:
+        if not self._follower:
+            self._follower = _Follower(self._place, wake)
+
+    def close(self) -> None:
+        self._drop()
+        if self._follower:
+            self._follower.stop()
+            self._follower = None
+
+    def _ask(self, head: dict[str, Any], body: bytes = b"") -> tuple[dict[str, Any], bytes]:
+        if not self._connection or self._connection.close_code is not None:
+            self._drop()
+            if self._connect().epoch != self._epoch:
+                raise self._broken("its log is another one")  # what is known of it is not true
+        return self._asked(head, body)
+
+    def _asked(self, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+        assert self._connection
+        try:
+            self._connection.send(frames.pack(head, body))
+            head, body = frames.unpack(self._connection.recv(self._place.seconds))
+        except (OSError, WebSocketException, ValueError) as error:
+            self._drop()
+            raise _fault(self._place, error) from None
+        if "error" in head:
+            self._drop()
+            kind = _CODES.get(str(head["error"]), Unreachable)
+            raise kind(f"the relay says: {str(head.get('what'))[:200]}", where=self._place.public)
+        return head, body
+
+    def _connect(self) -> Birth:
+        self._connection = _connected(self._place)
+        head, _ = self._asked({"do": "open", "project": self._place.project}, b"")
+        return Birth(str(head.get("epoch")), str(head.get("project")))
+
+    def _drop(self) -> None:
+        if self._connection:
+            _close(self._connection)
+            self._connection = None
+
+    def _entries(self, head: dict[str, Any], body: bytes) -> list[Entry]:
+        entries, begin = [], 0
+        for at, subject, ms, size in head.get("entries", ()):
+            entries.append(Entry(str(at), subject, body[begin : begin + size], ms))
+            begin += size
+        return entries
+
+    def _broken(self, what: str) -> Unreachable:
+        self._drop()
+        return Unreachable(what, where=self._place.public)
+
+
+class _Follower(threading.Thread):
+    """Calls `wake` when there is more, and when the connection breaks or is back."""
+
+    def __init__(self, place: Place, wake: Callable[[], None]) -> None:
+        super().__init__(name="relay-follower", daemon=True)
+        self._place, self._wake = place, wake
+        self._stopped = threading.Event()
+        self._connection: ClientConnection | None = None
+        self.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if connection := self._connection:
+            _close(connection)
+        self.join(self._place.seconds)
+
+    def run(self) -> None:
+        failures = 0
+        while not self._stopped.is_set():
+            try:
+                self._connection = _connected(self._place)
+                failures = 0
+                self._hear(self._connection)
+            except Exception:  # wake is what there is to say; the next call says why
+                failures += 1
+            if self._stopped.is_set():
+                return
+            self._wake()
+            self._stopped.wait(_PAUSES[min(failures, len(_PAUSES)) - 1] if failures else 0)
+
+    def _hear(self, connection: ClientConnection) -> None:
+        with connection:
+            connection.send(frames.pack({"do": "open", "project": self._place.project}))
+            connection.recv(self._place.seconds)
+            connection.send(frames.pack({"do": "follow"}))
+            while not self._stopped.is_set():
+                connection.recv()
+                self._wake()
+
+
+def _connected(place: Place) -> ClientConnection:
+    """Raises Unreachable, Refused."""
+    url = place.url
+    password = place.credentials.password
+    headers = {"Authorization": f"Bearer {password}"} if password else {}
+    try:
+        connection = websocket(
+            url,
+            additional_headers=headers,
+            compression=None,
+            proxy=None,
+            open_timeout=place.seconds,
+            close_timeout=0.2,
+            ping_interval=_HALF_OPEN_S / 2,
+            ping_timeout=_HALF_OPEN_S / 2,
+            max_size=frames.LARGEST,
+        )
+        return connection.__enter__()  # a connection of its own would be an iterator of attempts
+    except (OSError, WebSocketException, ValueError) as error:
+        raise _fault(place, error) from None
+
+
+def _fault(place: Place, error: Exception) -> Unreachable | Refused:
+    from ssl import SSLCertVerificationError, SSLError
+
+    where = place.public
+    if isinstance(error, InvalidStatus):
+        status = error.response.status_code
+        body = (error.response.body or b"").decode("utf-8", "replace").strip()[:200]
+        kind = Refused if status in (401, 403) else Unreachable
+        return kind(f"the relay says {status}{body and ': '}{body}", where=where)
+    if isinstance(error, SSLCertVerificationError):
+        return Refused(
+            f"its certificate is not valid: {error.verify_message}",
+            where=where,
+            todo="SSL_CERT_FILE names the file of your own authority",
+        )
+    if isinstance(error, SSLError):
+        return Unreachable(f"no TLS: {error.reason or error}", where=where)
+    if isinstance(error, TimeoutError):
+        return Unreachable("no answer in time", where=where)
+    what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return Unreachable((what or type(error).__name__).lower(), where=where)
+
+
+def _close(connection: ClientConnection) -> None:
+    with contextlib.suppress(OSError, WebSocketException):
+        connection.close()
+
+
+def _number(head: dict[str, Any], name: str) -> int:
+    value = head.get(name)
+    if not isinstance(value, int):
+        raise Unreachable("not a relay of this release: no answer to the question")
+    return value

@@ -1,0 +1,133 @@
+"""The process: Starlette on uvicorn, one event loop, told to systemd."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+
+from coord_envelope.errors import Refused
+from coord_kernel.proc.notify import Notify
+from coord_relay import frames
+from coord_relay.gate import Denied, Gate
+from coord_relay.projects import Projects
+from coord_relay.session import Session
+from coord_relay.tokens import Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.websockets import WebSocket
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+CONNECTIONS = 2000
+"""Most connections in all; more are answered 503."""
+GRACE_S = 5
+"""How long requests may take to finish when the relay is stopped."""
+
+
+class Relay:
+    """What the routes of the application share."""
+
+    def __init__(self, directory: str) -> None:
+        """Raises OSError or a Fault if there are no sound tokens."""
+        self.gate = Gate(Tokens(os.path.join(directory, "tokens")))
+        self.projects = Projects(directory)
+
+    def application(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/healthz", self.health),
+                WebSocketRoute("/{project}", self.store),
+            ]
+        )
+
+    async def health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def store(self, socket: WebSocket) -> None:
+        """The connection of a store."""
+        entered = self.gate.enter(socket.path_params["project"], socket.headers)
+        if isinstance(entered, Denied):
+            await socket.send_denial_response(denial(entered))
+            return
+        token, _ = entered
+        await socket.accept()
+        self.gate.count(token, 1)
+        try:
+            await Session(socket, token, self.gate, self.projects).serve()
+        finally:
+            self.gate.count(token, -1)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which tells systemd, and the one who started it, when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, relay: Relay, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._relay, self._ready, self._notify = relay, ready, Notify()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._relay.projects.open_all()
+        await super().startup(sockets)
+        self._notify.say("READY=1")
+        self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        self._notify.alive()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._notify.say("STOPPING=1")
+        await super().shutdown(sockets)
+        await self._relay.projects.close()
+
+
+def serve(
+    directory: str,
+    address: tuple[str, int],
+    keys: tuple[str, str] | None,
+    ready: Callable[[str], None],
+) -> None:
+    """Serve until a signal; `ready` is called with the URL.
+
+    Raises Refused for an address that others reach, without certificate and key; OSError if it is
+    taken; and what `Tokens` and `Log` raise.
+    """
+    host, port = address
+    if not keys and host not in LOOPBACK:
+        raise Refused(
+            f"{host} is not this machine alone, and there is no certificate",
+            todo="use --cert and --key, or a proxy that does TLS",
+        )
+    relay = Relay(directory)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as listening:
+        config = uvicorn.Config(
+            relay.application(),
+            log_level="error",
+            ws="websockets-sansio",
+            ws_max_size=frames.LARGEST_REQUEST,
+            ws_per_message_deflate=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=GRACE_S,
+            ssl_certfile=keys and keys[0],
+            ssl_keyfile=keys and keys[1],
+            server_header=False,
+            lifespan="off",
+        )
+        name = f"[{host}]" if ":" in host else host
+        url = f"{'wss' if keys else 'ws'}://{name}:{listening.getsockname()[1]}"
+        Server(config, relay, lambda: ready(url)).run(sockets=[listening])
+
+
+def denial(denied: Denied) -> Response:
+    headers = {"www-authenticate": "Bearer"} if denied.status == 401 else None
+    return PlainTextResponse(f"{denied.what}\n", denied.status, headers)
