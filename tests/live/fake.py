@@ -38,7 +38,8 @@ class Fake:
             birth = self.directory / "birth"
             if not birth.exists():
                 birth.write_text(f"{os.urandom(4).hex()} {self._place.project}")
-            return Birth(*birth.read_text().split(" "))
+            first = next((entry.at for entry in self._entries()), "")
+            return Birth(*birth.read_text().split(" "), first)
 
     def read(self, at: str) -> Iterator[Entry]:
         self._reach()

@@ -99,10 +99,12 @@ class Place(NamedTuple):
 
 
 class Birth(NamedTuple):
-    """What the first `open` of a log has written, once."""
+    """What the first `open` of a log has written, once; and where the log begins."""
 
     epoch: str
     project: str
+    first: str = ""
+    """Not written: where the log's first entry is now. A log that was cut begins later."""
 
 
 class Entry(NamedTuple):

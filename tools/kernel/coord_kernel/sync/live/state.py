@@ -1,0 +1,111 @@
+"""What a store remembers of a live remote: a mark, and what the log is known to have.
+
+    epoch, first    of the log's birth, and its first entry's position: a log that was deleted, or
+                    cut at its beginning, differs
+    at, check       the last entry that was taken in: its position, and a digest of it. A log that
+                    was put back to an older state may use the position again for another entry.
+    ends            subject → the position of its last entry, of the subjects that this store writes
+    has             file → the ranges of its bytes that the log has. Bytes of this store's file: the
+                    log may have others under the same name (a fork), which do not count.
+    diverted        `SUBJECT PATH` → the file, and the offset in it, to which that source's bytes go:
+                    a source whose stream is a fork here goes on to use the plain name
+
+All of it is a cache. It is lost as a whole, and then the log is read once more from its beginning:
+what is held is recognised. It is never newer than what was taken in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from coord_envelope import codec
+from coord_envelope.platform import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_kernel.store.directory import Store
+    from coord_kernel.sync.live.log import Birth, Entry
+    from coord_kernel.sync.live.spans import Spans
+
+DIRECTORY = ("local", "live")
+
+
+def name(url: str) -> str:
+    """The name of a remote's files in `local/live/`."""
+    return hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def check(entry: Entry) -> str:
+    """The digest of an entry in a mark."""
+    digest = hashlib.sha256(f"{entry.at} {entry.subject}\n".encode())
+    digest.update(entry.payload)
+    return digest.hexdigest()[:32]
+
+
+class State:
+    """The state of one remote, as of the last `load` and what was noted since."""
+
+    def __init__(self, store: Store, url: str) -> None:
+        self._store, self._url, self._place = store, url, (*DIRECTORY, name(url))
+        self._saved = b""
+        self.forget()
+        self.load()
+
+    def forget(self) -> None:
+        """The log is to be read from its beginning."""
+        self.epoch, self.first, self.at, self.check, self.ts = "", "", "", "", ""
+        self.ends: dict[str, str] = {}
+        self.has: dict[str, Spans] = {}
+        self.diverted: dict[str, list[str | int]] = {}
+
+    def load(self) -> None:
+        """Take over what another process has saved."""
+        data = self._store.load(*self._place, most=1 << 26) or b""
+        if data == self._saved:
+            return
+        self._saved = data
+        self.forget()
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            saved = codec.loads(data)
+            has = {path: [[*span] for span in spans] for path, spans in saved["has"].items()}
+            ends, diverted = dict(saved["ends"]), dict(saved["diverted"])
+            if saved["url"] == self._url:
+                self.has, self.ends, self.diverted = has, ends, diverted
+                self.epoch, self.first = str(saved["epoch"]), str(saved["first"])
+                self.at, self.check = str(saved["at"]), str(saved["check"])
+                self.ts = str(saved["ts"])
+
+    def save(self) -> None:
+        """Save it, when everything that it speaks of is durable. Losing it costs one reading."""
+        data = codec.dumps(
+            {
+                "url": self._url,
+                "epoch": self.epoch,
+                "first": self.first,
+                "at": self.at,
+                "check": self.check,
+                "ts": self.ts,
+                "ends": self.ends,
+                "has": self.has,
+                "diverted": self.diverted,
+            }
+        )
+        if data != self._saved:
+            self._store.save(data, *self._place, durable=False)
+            self._saved = data
+
+    def born(self, birth: Birth) -> bool:
+        """Is it still the log of this state? Otherwise the state is forgotten."""
+        same = birth.epoch == self.epoch and birth.first == (self.first or birth.first)
+        if not same:
+            self.forget()
+        self.epoch, self.first = birth.epoch, birth.first
+        return same
+
+    def marked(self, entry: Entry) -> bool:
+        """Is this the entry of the mark?"""
+        return entry.at == self.at and check(entry) == self.check
+
+    def mark(self, entry: Entry) -> None:
+        """Everything up to this entry was taken in."""
+        self.at, self.check = entry.at, check(entry)
