@@ -38,7 +38,7 @@ HEAVY = {
 }
 
 
-ROOMS = ("rules", "store", "streams", "views", "proc", "journal", "sync", "bus", "cli")
+ROOMS = ("rules", "store", "streams", "views", "proc", "journal", "sync", "bus", "controller", "cli")
 """The rooms of the kernel, from the top floor down."""
 PUBLIC = {
     "coord_wk": "items",

@@ -15,6 +15,7 @@ lazily and for types, too; `tests/test_layout.py` holds the order.
     journal    writing: one transaction under one lock
     sync       exchange with other stores
     bus        publish, snapshot, subscribe
+    controller look, plan, look again, act, sleep
     cli        the face of all commands
 """
 

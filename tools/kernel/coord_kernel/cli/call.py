@@ -63,6 +63,7 @@ class Call:
         if output not in (None, *FORMS):
             raise Usage(f"not a valid form: -o {output}", todo=f"use {', '.join(FORMS)}")
         self._agent, self.out, self.status = agent, Output(output), 0
+        self.out.title = self.title  # type: ignore[method-assign]
         self._journal = Journal(store) if store else None
 
     @property
@@ -73,12 +74,22 @@ class Call:
             self._journal.store.progress = _progress
         return self._journal
 
+    @property
+    def chosen(self) -> str | None:
+        """The agent that `--as` names."""
+        return self._agent
+
+    @property
+    def named(self) -> str | None:
+        """The agent that `--as` or `$COORD_AGENT` names."""
+        return self._agent or world.getenv("COORD_AGENT")
+
     def actor(self) -> Json:
         """The agent and its session, as events have them: {agent_id, session_id?}.
 
         `--as`, else `$COORD_AGENT`, else `human:<login>` at a terminal. Raises Usage, BadData.
         """
-        name = self._agent or world.getenv("COORD_AGENT")
+        name = self.named
         where = "--as" if self._agent else "COORD_AGENT"
         if not name and any(map(os.isatty, (0, 1, 2))):
             login = machine.login().lower()
@@ -131,6 +142,8 @@ class Call:
         for batch in self.lines(asked=bool(given)):
             group = []
             for number, raw in batch:
+                if raw.startswith(QUOTE.encode()):
+                    continue
                 try:
                     group.append(stdin.named(raw, *names))
                 except BadData as fault:
@@ -160,6 +173,11 @@ class Call:
         full = index.resolve(text)
         place = index.by_id(full) if full else None
         return self.journal.shown(place.event) if place else None
+
+    def title(self, entity: str) -> str:
+        """What its first event calls an entity; empty if that is not here."""
+        place = self.journal.index.refresh().by_id(entity)
+        return titled(self.journal.shown(place.event)["body"]) if place else ""
 
     def resolve(self, text: str) -> str:
         """The full event id for a short one; the text itself if no event has it (a foreign id)."""

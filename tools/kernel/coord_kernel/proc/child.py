@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 
 from coord_envelope.errors import Fault
@@ -107,6 +108,12 @@ class Signals:
             os.read(self.fd, 4096)
         received, self._received = self._received, []
         return received
+
+    def wait(self, most_ms: int) -> bool:
+        """Wait for one, at most so long. Did one arrive? It is still to be taken."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        return bool(poll.poll(most_ms))
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         self._received.append(number)

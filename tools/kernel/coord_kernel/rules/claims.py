@@ -98,7 +98,7 @@ TOKENS = 1 << 53
 """A token is less than this: every JSON reader represents it exactly."""
 _VERBS = frozenset(("claimed", "closed", "completed", "released", "conceded", "confirmed"))
 
-name, version = "claims", "4"  # of the fold whose view sync keeps
+name, version = "claims", "5"  # of the fold whose view sync keeps
 
 
 def entities(event: Event) -> Iterable[str]:
@@ -128,12 +128,16 @@ def step(state: ClaimsState | None, event: Event) -> ClaimsState:
 
 
 def indexed(state: ClaimsState) -> Iterable[tuple[str, str]]:
-    """`tentative`: the claims that are open and not confirmed, by replica; `key`: the entity's."""
+    """`tentative`: the claims that are open and not confirmed, by replica; `key`: the entity's;
+    `owner`: who holds it."""
     for claim_id, claim in state["claims"].items():
         if claim_id not in state["confirmed"] and not over(state, claim_id):
             yield "tentative", f"{claim['replica']} {claim_id}"
     if "key" in state:
         yield "key", state["key"]
+    holder = owner(state)
+    if holder:
+        yield "owner", f"{holder['agent']} {holder['id']}"
 
 
 def made(_: ClaimsState) -> bool:

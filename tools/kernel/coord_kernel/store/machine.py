@@ -46,6 +46,12 @@ def login() -> str:
         return f"uid-{os.geteuid()}"
 
 
+def person() -> str:
+    """The address of the user at this machine: `human:LOGIN`."""
+    plain = "".join(c if c.isalnum() or c in "._-" else "-" for c in login().lower())
+    return f"human:{plain}"
+
+
 def host() -> str:
     """The host name, for people."""
     return os.uname().nodename

@@ -1,0 +1,1 @@
+"""coord-patrol - give back the work of agents that died, wake those that are stuck."""

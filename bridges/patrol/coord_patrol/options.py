@@ -1,0 +1,27 @@
+"""How the parameters of coord-patrol's commands are declared on a command line."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Once = Annotated[bool, typer.Option("--once", help="Do what is due now, and exit.")]
+List = Annotated[bool, typer.Option("--ls", help="Only list the sessions, and how they are.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only print what would be done now; write nothing.")
+]
+Scope = Annotated[
+    str,
+    typer.Option("--scope", metavar="SCOPE", help="all, an agent, or label:LABEL (default: all)."),
+]
+Reason = Annotated[
+    str | None, typer.Option("--reason", metavar="TEXT", help="Why; others are shown it.")
+]
+OptionalScope = Annotated[
+    str | None,
+    typer.Option("--scope", metavar="SCOPE", help="Only stops of this scope (default: every one)."),
+]
+Names = Annotated[
+    list[str], typer.Argument(metavar="AGENT...", help="Agents, or ids of quarantines.")
+]

@@ -1,0 +1,87 @@
+"""The loop of a controller: it sleeps until something can have changed.
+
+    1. stand behind the journal's end, then look and act: what comes meanwhile wakes it
+    2. sleep until the journal grows, a watched process dies, a signal, or the time of the plan
+    3. read what is new; if none of it is the controller's, sleep on
+    4. else wait a moment for the rest of the burst; then 1
+
+It ends at SIGTERM, SIGINT, or when the reader of stdout is gone, between two turns. A restart
+misses nothing: all that the loop knows is in the journal.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+
+from coord_envelope import world
+from coord_kernel.controller.plan import turn
+from coord_kernel.proc.child import Signals
+from coord_kernel.proc.notify import Notify
+from coord_kernel.streams.follow import SWEEP_MS, Watcher
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coord_envelope.errors import Fault
+    from coord_kernel.controller.deaths import Deaths
+    from coord_kernel.controller.plan import Act, Controller
+    from coord_kernel.journal.journal import Journal
+
+BURST_MS = 50
+"""How long to wait for the rest of a burst of events."""
+AGAIN_MS = 60_000
+"""When to try an act again that failed."""
+LONGEST_MS = 60_000
+"""Longest sleep. Where the file system sends no notification, an event is noticed this late."""
+
+
+def run(
+    controller: Controller,
+    journal: Journal,
+    report: Callable[[Fault, Act], None],
+    deaths: Deaths | None = None,
+) -> None:
+    """Run the controller until a signal ends it. `report` prints an act that failed."""
+    signals, notify, watcher = (
+        Signals(signal.SIGTERM, signal.SIGINT),
+        Notify(),
+        Watcher(_root(journal)),
+    )
+    follower = journal.follow(journal.end())
+    poll = select.poll()
+    poll.register(1, 0)  # POLLERR and POLLHUP come unasked
+    for fd in (signals.fd, watcher.fd, deaths.fd if deaths else None):
+        if fd is not None:
+            poll.register(fd, select.POLLIN)
+    due = 0.0
+    first = True
+    while True:
+        pause = watcher.watch(follower.directories())
+        # Read to its end, so that the next batch begins behind it.
+        woken = [event for event in follower.batch() if controller.wakes(event)]
+        died = deaths.take() if deaths else False
+        if first or woken or died or world.now_ms() >= due:
+            if woken and not signals.wait(BURST_MS):
+                list(follower.batch())
+            plan = turn(controller, report)
+            due = min(
+                float("inf") if plan.wake is None else plan.wake,
+                world.now_ms() + AGAIN_MS if plan.acts else float("inf"),
+            )
+            if first:
+                notify.say("READY=1")
+            first = False
+            continue  # what was written meanwhile, by this turn, too
+        longest = LONGEST_MS if pause == SWEEP_MS else pause
+        left = max(0.0, due - world.now_ms())
+        ready = dict(poll.poll(min(longest, left, notify.alive())))
+        if signals.take() or ready.get(1, 0) & (select.POLLERR | select.POLLHUP):
+            notify.say("STOPPING=1")
+            return
+        watcher.drain()
+
+
+def _root(journal: Journal) -> str:
+    return journal.store.path

@@ -1,0 +1,181 @@
+"""Sessions of agents: when each showed a sign of life, as a fold of events. Pure and total.
+
+    session.started, session.ended   by what runs the session
+    agent.seen                       a beat: idle, busy, waiting
+    patrol.*                         what a patrol did about it
+    any other event                  a sign of life of the session that wrote it
+
+Every part of the state is a greatest value or a union, so it is the same in any order and with
+copies.
+
+1. What a program around the session writes (the wrapper of a job, a hook at the start, a patrol) is
+   no sign of life, and neither is a claim that another made for it.
+2. The last sign is the last by `seq`, for each writer and namespace: so it is the last whatever the
+   clock was set to. The sum of these numbers rises with every sign, and names the silence since.
+3. Only the replica in which a session runs can say that it started or ended.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, NotRequired, TypedDict
+
+    from coord_envelope.event import Event
+
+    class Session(TypedDict):
+        """A session of an agent in a replica; `session` is empty for events that name none."""
+
+        agent: str
+        session: str
+        replica: str
+        signs: dict[str, list[Any]]
+        """`WRITER NAMESPACE` → [seq, ts] of the last sign of life there."""
+        beat: NotRequired[list[Any]]
+        """[seq, ts, body] of the last agent.seen."""
+        started: NotRequired[list[Any]]
+        """[event id, ts, body] of the last start, and in the same way of the last end."""
+        ended: NotRequired[list[Any]]
+        told: dict[str, str]
+        """Idempotency key of a patrol's event about it → its ts."""
+
+
+name, version = "sessions", "1"
+STATUSES = ("idle", "busy", "waiting", "blocked")
+TOLD = 64
+"""Newest events of patrols about a session that are kept."""
+_AROUND = frozenset(
+    (
+        *("agent.registered", "agent.updated", "agent.retired", "work.conceded"),
+        *("run.claimed", "run.started", "run.heartbeat", "run.completed", "run.released"),
+        *("run.expired", "run.conceded", "lease.renewed", "lease.expired"),
+    )
+)
+"""What programs around a session write."""
+
+
+def entities(event: Event) -> Iterable[str]:
+    """The session that an event is a sign of life of, or is about."""
+    space = event["type"].partition(".")[0]
+    if space in ("session", "patrol"):
+        about = _about(event)
+        return (session_name(*about),) if about else ()
+    if space == "control" or event["type"] in _AROUND or _is_delivery(event):
+        return ()
+    session = event["actor"].get("session_id")
+    text = session if isinstance(session, str) else ""
+    return (session_name(replica_of(event), event["actor"]["agent_id"], text),)
+
+
+def session_name(replica: str, agent: str, session: str) -> str:
+    """The name of a session's entity."""
+    return f"{replica} {agent} {session}"
+
+
+def replica_of(event: Event) -> str:
+    """The replica that an event was written in, as claims have it."""
+    return event["writer"].rpartition("~")[2]  # type: ignore[no-any-return]
+
+
+def _is_delivery(event: Event) -> bool:
+    """Did a hook note that it showed mail?"""
+    return event["type"] == "msg.acked" and bool(event["body"].get("kind") == "delivered")
+
+
+def _about(event: Event) -> tuple[str, str, str] | None:
+    """(replica, agent, session) that a session.* or patrol.* event is about."""
+    body, actor, own = event["body"], event["actor"], replica_of(event)
+    agent = body.get("agent", actor["agent_id"])
+    session = body.get("session", "" if "agent" in body else actor.get("session_id", ""))
+    replica = body.get("replica", own)
+    if not all(isinstance(text, str) for text in (replica, agent, session)):
+        return None
+    if event["type"].startswith("session.") and replica != own:
+        return None
+    return replica, agent, session
+
+
+def step(state: Session | None, event: Event) -> Session:
+    """The state after one event more, in any order."""
+    if state is None:
+        # A valid agent has no blank; a session may have some.
+        name = next(iter(entities(event))).split(" ", 2)
+        state = {"replica": name[0], "agent": name[1], "session": name[2], "signs": {}, "told": {}}
+    kind, ts = event["type"], event["ts"]
+    space, _, verb = kind.partition(".")
+    if space == "session":
+        if verb in ("started", "ended"):
+            last: Any = state.get(verb, [""])
+            new = [event.id, ts, event["body"]]
+            state[verb] = new if event.id > last[0] else last  # type: ignore[literal-required]
+    elif space == "patrol":
+        _tell(state, event)
+    else:
+        chain = f"{event['writer']} {'~' if 'boot_ns' in event['body'] else ''}{space}"
+        state["signs"][chain] = max(state["signs"].get(chain, [0, ""]), [event["seq"], ts])
+        if kind == "agent.seen" and event["body"].get("status") in STATUSES:
+            beat = [event["seq"], ts, event["body"]]
+            state["beat"] = max(state.get("beat", beat), beat, key=_place)
+    return state
+
+
+def _tell(state: Session, event: Event) -> None:
+    key = event.get("idempotency_key")
+    if not isinstance(key, str):
+        return
+    told = state["told"]
+    told[key] = min(told.get(key, event["ts"]), event["ts"])
+    if len(told) > TOLD:
+        del told[min(told, key=lambda each: (told[each], each))]
+
+
+def indexed(state: Session) -> Iterable[tuple[str, str]]:
+    """`agent`: by agent and the time of the last sign; `open`: started, and not ended since."""
+    last = max((sign[1] for sign in state["signs"].values()), default="")
+    yield "agent", f"{state['agent']} {last}"
+    if is_open(state):
+        yield "open", state["agent"]
+
+
+def is_open(state: Session) -> bool:
+    """Did it start, and not end since?"""
+    return state.get("started", [""])[0] > state.get("ended", [""])[0]
+
+
+def signs(state: Session) -> int:
+    """A number that rises with every sign of life: it names the silence since the last one."""
+    return sum(sign[0] for sign in state["signs"].values())
+
+
+def last_sign(state: Session, until: str) -> str | None:
+    """The ts of the last sign of life; None if there is none up to `until`.
+
+    What is later comes from a clock that was ahead.
+    """
+    stamps = (sign[1] for sign in state["signs"].values())
+    return max((ts for ts in stamps if ts <= until), default=None)
+
+
+def joined(state: Session, others: Iterable[Session]) -> Session:
+    """The session with the signs of life of other sessions of its agent, in its replica.
+
+    One agent acts through several doors (a shell, a hook, MCP), and not each has a session: so what
+    has none counts for every session, and a claim without one lives while any of them does.
+    """
+    own: Any = {**state, "signs": dict(state["signs"])}
+    if not own["signs"] and own["session"]:
+        return own  # type: ignore[no-any-return]
+    for other in others:
+        same = (other["agent"], other["replica"]) == (own["agent"], own["replica"])
+        if not same or (own["session"] and other["session"]):
+            continue
+        for chain, sign in other["signs"].items():
+            own["signs"][chain] = max(own["signs"].get(chain, [0, ""]), sign)
+        if "beat" in other:
+            own["beat"] = max(own.get("beat", other["beat"]), other["beat"], key=_place)
+    return own  # type: ignore[no-any-return]
+
+
+def _place(last: list[Any]) -> list[Any]:
+    return last[:2]
