@@ -1,17 +1,18 @@
 """What is on the wire: a frame is a JSON object on one line, and bytes after it.
 
     client                                            relay
-    {"do":"open","project":P}                         {"epoch":E,"project":P,"end":N}
+    {"do":"open","project":P}                         {"epoch":E,"project":P,"first":N}
     {"do":"put","subject":S,"expected":N}\\n PAYLOAD    {"at":N}, or {"moved":true}
     {"do":"last","subject":S}                         {"entries":[ENTRY]}\\n PAYLOAD, or no entry
     {"do":"read","at":N}                              {"entries":[ENTRY, …],"end":N}\\n PAYLOADS
     {"do":"now"}                                      {"now":MS}
     {"do":"follow"}                                   {"end":N} now and after each change
 
-ENTRY is `[AT, SUBJECT, MS, BYTES]`. `open` is first and makes the log of the path, if there is
-none, for the project. `read` gives a page: entries from AT on, and the place of the last one there
-is. A request that fails is answered with `{"error":CODE,"what":TEXT}`. Each request has one answer,
-in order; after `follow` there are no more requests.
+ENTRY is `[AT, SUBJECT, MS, BYTES]`. `open` comes first, and makes the log of the path for the
+project if there is none; its N is the place of the first entry, 0 without one. `read` gives a page:
+entries from AT on, and the place of the last one there is. A request that fails is answered with
+`{"error":CODE,"what":TEXT}`. Each request has one answer, in order; after `follow` there are no
+more requests.
 """
 
 from __future__ import annotations

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from coord_envelope.errors import Refused
 from coord_relay.tokens import NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from coord_relay.tokens import Token, Tokens
 
-CONNECTIONS = 64
+CONNECTIONS = 256
 """Most connections of a token."""
 RATE, BURST = 64 << 20, 64 << 20
 """Bytes a second that a token may put, and how many at once."""
@@ -28,6 +30,13 @@ class Denied(NamedTuple):
     what: str
 
 
+class Badge(NamedTuple):
+    """A token that was shown at the gate."""
+
+    token: Token
+    secret: str
+
+
 class Gate:
     """Decides by token, and slows down who sends too much."""
 
@@ -36,8 +45,8 @@ class Gate:
         self._connections: dict[str, int] = {}
         self._paces: dict[str, Pace] = {}
 
-    def enter(self, project: str, headers: Mapping[str, str]) -> tuple[Token, str] | Denied:
-        """The token of a request and its secret, or why it is denied."""
+    def enter(self, project: str, headers: Mapping[str, str]) -> Badge | Denied:
+        """What a request shows, or why it is denied."""
         if "origin" in headers:
             return Denied(403, "pages of a browser are not served")
         scheme, _, secret = headers.get("authorization", "").partition(" ")
@@ -53,11 +62,24 @@ class Gate:
             )
         if self._connections.get(token.digest, 0) >= CONNECTIONS:
             return Denied(429, f"{CONNECTIONS} connections are open with this token")
-        return token, secret
+        return Badge(token, secret)
 
-    def count(self, token: Token, change: int) -> None:
-        """A connection has begun or ended."""
-        self._connections[token.digest] = self._connections.get(token.digest, 0) + change
+    def again(self, badge: Badge) -> Token:
+        """The token as it is now. Raises Refused if it was revoked."""
+        token = self.tokens.find(badge.token.project, badge.secret)
+        if not token:
+            raise Refused("the token was revoked")
+        return token
+
+    @contextmanager
+    def inside(self, badge: Badge) -> Iterator[None]:
+        """While a connection is open."""
+        digest = badge.token.digest
+        self._connections[digest] = self._connections.get(digest, 0) + 1
+        try:
+            yield
+        finally:
+            self._connections[digest] -= 1
 
     async def pace(self, token: Token, size: int) -> None:
         """Wait until the token may put as much."""

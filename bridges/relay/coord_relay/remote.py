@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from coord_envelope.errors import Refused, Unreachable
 from coord_kernel.sync.live.log import Birth, Entry, Moved
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from coord_kernel.sync.live.log import Place
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _CODES = {"refused": Refused}
 _PAUSES = (0.1, 0.3, 1.0, 3.0)
 """Seconds between attempts to follow again; the last one repeats."""
@@ -128,7 +130,8 @@ class RelayLog:
     def _connect(self) -> Birth:
         self._connection = _connected(self._place)
         head, _ = self._asked({"do": "open", "project": self._place.project}, b"")
-        return Birth(str(head.get("epoch")), str(head.get("project")))
+        first = str(head.get("first") or "")
+        return Birth(str(head.get("epoch")), str(head.get("project")), first)
 
     def _drop(self) -> None:
         if self._connection:
@@ -191,6 +194,9 @@ def _connected(place: Place) -> ClientConnection:
     """Raises Unreachable, Refused."""
     url = place.url
     password = place.credentials.password
+    host = urlsplit(url).hostname or ""
+    if password and url.startswith("ws:") and host not in LOOPBACK:
+        raise Refused("the token would be sent unencrypted", where=place.public, todo="use wss://")
     headers = {"Authorization": f"Bearer {password}"} if password else {}
     try:
         connection = websocket(

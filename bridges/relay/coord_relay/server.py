@@ -16,6 +16,7 @@ from coord_kernel.proc.notify import Notify
 from coord_relay import frames
 from coord_relay.gate import Denied, Gate
 from coord_relay.projects import Projects
+from coord_relay.remote import LOOPBACK
 from coord_relay.session import Session
 from coord_relay.tokens import Tokens
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.websockets import WebSocket
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 CONNECTIONS = 2000
 """Most connections in all; more are answered 503."""
 GRACE_S = 5
@@ -58,13 +58,9 @@ class Relay:
         if isinstance(entered, Denied):
             await socket.send_denial_response(denial(entered))
             return
-        token, _ = entered
-        await socket.accept()
-        self.gate.count(token, 1)
-        try:
-            await Session(socket, token, self.gate, self.projects).serve()
-        finally:
-            self.gate.count(token, -1)
+        with self.gate.inside(entered):
+            await socket.accept()
+            await Session(socket, entered, self.gate, self.projects).serve()
 
 
 class Server(uvicorn.Server):

@@ -12,13 +12,13 @@ from coord_envelope import BadData, Fault, Unreachable
 from coord_envelope.errors import Refused
 from coord_relay import frames
 from coord_relay.log import Put
+from coord_relay.tokens import ARBITER
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
-    from coord_relay.gate import Gate
+    from coord_relay.gate import Badge, Gate
     from coord_relay.projects import Project, Projects
-    from coord_relay.tokens import Token
 
 _SUBJECT = re.compile(r"arbiter|[0-9a-z]{8}/[a-z0-9._~!%-]{1,250}")
 PAYLOAD = 1 << 20
@@ -27,8 +27,8 @@ PAYLOAD = 1 << 20
 class Session:
     """Serves a WebSocket whose token was found."""
 
-    def __init__(self, socket: WebSocket, token: Token, gate: Gate, projects: Projects) -> None:
-        self._socket, self._token, self._gate, self._projects = socket, token, gate, projects
+    def __init__(self, socket: WebSocket, badge: Badge, gate: Gate, projects: Projects) -> None:
+        self._socket, self._badge, self._gate, self._projects = socket, badge, gate, projects
         self._project: Project | None = None
 
     async def serve(self) -> None:
@@ -45,6 +45,7 @@ class Session:
     async def _answer(self, frame: bytes | None) -> bytes:
         try:
             head, body = frames.unpack(frame)
+            self._token = self._gate.again(self._badge)
             act = {
                 "open": self._open,
                 "put": self._put,
@@ -69,11 +70,12 @@ class Session:
             raise BadData("project is not a name")
         self._project = self._projects.get(self._token.project)
         if not self._project:
-            if not self._gate.tokens.may_write(self._token, "arbiter"):
+            if not self._gate.tokens.may_write(self._token, ARBITER):
                 raise Refused("there is no log yet, and the token only reads")
             self._project = await self._projects.open(self._token.project, project)
         log = self._project.log
-        return frames.pack({"epoch": log.epoch, "project": log.project, "end": log.end})
+        first = log.begin if log.end >= log.begin else 0
+        return frames.pack({"epoch": log.epoch, "project": log.project, "first": first})
 
     async def _put(self, head: dict[str, Any], body: bytes) -> bytes:
         subject, expected = head.get("subject"), _number(head, "expected")

@@ -1,0 +1,176 @@
+"""A connection to a NATS server, for a thread that waits: asyncio runs in a thread of its own.
+
+Nothing is retried here. What the server refuses by permission it tells apart from the request, and
+the request would wait its whole time: both are awaited, the first one counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from coord_envelope.errors import Refused, Unreachable
+
+try:
+    from nats import errors
+    from nats.aio.client import Client
+except ModuleNotFoundError as error:
+    if error.name != "nats":
+        raise
+    raise Unreachable(
+        "the client of NATS is not installed", todo="pip install 'coord-kernel[nats]'"
+    ) from None
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from nats.aio.msg import Msg
+
+    from coord_kernel.sync.live.log import Place
+
+PORT = 4222
+T = TypeVar("T")
+
+
+class Loop:
+    """An event loop in a daemon thread."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="nats", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine, for another thread."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+class Connection:
+    """One connection, used within its loop."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self.client = Client()
+        self._refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.lost = asyncio.Event()
+
+    @property
+    def usable(self) -> bool:
+        return self.client.is_connected and not self.lost.is_set()
+
+    async def connect(self) -> None:
+        """Raises Unreachable, Refused."""
+        url = urlsplit(self._place.url)
+        server = f"{url.scheme}://{url.hostname}:{url.port or PORT}"
+        try:
+            await asyncio.wait_for(
+                self.client.connect(
+                    servers=[server],
+                    name="coord",
+                    allow_reconnect=False,
+                    max_reconnect_attempts=0,
+                    connect_timeout=self._place.seconds,  # type: ignore[arg-type]
+                    error_cb=self._error,
+                    disconnected_cb=self._gone,
+                    closed_cb=self._gone,
+                    tls=ssl.create_default_context() if url.scheme == "tls" else None,
+                    **self._identity(url.username),
+                ),
+                self._place.seconds,
+            )
+        except Exception as error:
+            await self.close()
+            raise self.fault(error) from None
+
+    async def request(self, subject: str, payload: bytes, headers: dict[str, str] | None) -> Msg:
+        """The answer. Raises Unreachable, Refused."""
+        self._refused = asyncio.get_running_loop().create_future()
+        asked = asyncio.ensure_future(
+            self.client.request(subject, payload, timeout=self._place.seconds, headers=headers)
+        )
+        gone = asyncio.ensure_future(self.lost.wait())
+        try:
+            await asyncio.wait((asked, self._refused, gone), return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                return asked.result()
+            if self._refused.done():
+                raise self._refusal(self._refused.result())
+            raise Unreachable("the connection broke", where=self._place.public)
+        except (errors.Error, OSError, TimeoutError) as error:
+            raise self.fault(error) from None
+        finally:
+            asked.cancel()
+            gone.cancel()
+
+    async def api(self, subject: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The answer of JetStream, which may be an `error` in it. Raises Unreachable, Refused."""
+        body = json.dumps(request).encode() if request else b""
+        try:
+            answer = json.loads((await self.request(f"$JS.API.{subject}", body, None)).data)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise Unreachable("JetStream answers no JSON", where=self._place.public)
+        return answer
+
+    async def close(self) -> None:
+        """Never raises."""
+        try:
+            await asyncio.wait_for(self.client.close(), self._place.seconds)
+        except Exception:  # it is gone in any case
+            return
+
+    def fault(self, error: Exception) -> Unreachable | Refused:
+        """The failure that an error of the client is."""
+        where, text = self._place.public, str(error).removeprefix("nats: ").strip("'")
+        if isinstance(error, Unreachable | Refused):
+            return error
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return Refused(
+                f"its certificate is not valid: {error.verify_message}",
+                where=where,
+                todo="SSL_CERT_FILE names the file of your own authority",
+            )
+        if isinstance(error, errors.AuthorizationError) or "authorization" in text.lower():
+            return Refused("wrong credentials, or none", where=where)
+        if isinstance(error, errors.NoRespondersError):
+            return Unreachable("JetStream is not enabled, or has no such stream", where=where)
+        if isinstance(error, TimeoutError):
+            return Unreachable("no answer in time", where=where)
+        if isinstance(error, errors.NoServersError):
+            cause = self.client.last_error
+            if cause and not isinstance(cause, errors.NoServersError):
+                return self.fault(cause)
+        what = error.strerror if isinstance(error, OSError) and error.strerror else text
+        return Unreachable((what or type(error).__name__).lower(), where=where)
+
+    def _identity(self, user: str | None) -> dict[str, Any]:
+        """How to log in, of the credentials."""
+        credentials = self._place.credentials
+        if credentials.file:
+            nkey = credentials.file.endswith(".nk")
+            return {"nkeys_seed" if nkey else "user_credentials": credentials.file}
+        user = credentials.user or user
+        if user:
+            return {"user": user, "password": credentials.password}
+        return {"token": credentials.password} if credentials.password else {}
+
+    def _refusal(self, text: str) -> Refused:
+        _, _, what = text.partition("violation for ")
+        return Refused(f"no permission for {what or text}", where=self._place.public)
+
+    async def _error(self, error: Exception) -> None:
+        if "permissions violation" in str(error).lower() and not self._refused.done():
+            self._refused.set_result(str(error).lower())
+
+    async def _gone(self) -> None:
+        self.lost.set()
