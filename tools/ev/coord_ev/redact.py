@@ -21,6 +21,7 @@ def redact(call: Call, id_: o.Id, reason: o.Reason) -> None:
     """
     from coord_kernel.rules import claims
     from coord_kernel.streams import redaction  # not needed by ev's other commands
+    from coord_kernel.views import shown
 
     if len(reason.encode("utf-8", "surrogateescape")) > MOST:
         raise BadData(f"longer than {MOST} bytes", where="--reason")
@@ -33,3 +34,4 @@ def redact(call: Call, id_: o.Id, reason: o.Reason) -> None:
         raise No("an arbiter's event cannot be redacted; it only records claims", where=id_)
     body = {"target": place.event.id, "h": redaction.digest(place.event.raw), "reason": reason}
     call.append([{"type": redaction.TYPE, "idempotency_key": place.event.id, "body": body}])
+    shown.purge(call.journal.store)

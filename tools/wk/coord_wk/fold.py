@@ -74,6 +74,14 @@ TEXTS = ("title", "desc", "kind", "parent", "assignee", "hold", "defer_until")
 REGISTERS = (*TEXTS, "priority")
 SETS = ("labels", "deps")
 RESOLUTIONS = ("done", "cancelled", "duplicate")
+_SAID = {
+    "work.created": ("title", "desc", "hold"),
+    "work.updated": ("title", "desc", "hold"),
+    "work.closed": ("note",),
+    "work.commented": ("text",),
+    "artifact.added": ("uri", "name"),
+}
+"""The texts of events, by type."""
 name, version = "work", "6"
 
 
@@ -379,3 +387,22 @@ def priority(state: State) -> int:
 
 def _dict(value: object) -> Json:
     return value if isinstance(value, dict) else {}
+
+
+def texts(event: Event) -> Iterable[tuple[str, str, str]]:
+    """What an event says about an item, for full-text search: (item, part, text)."""
+    body = event["body"]
+    said = {**_dict(body.get("set")), **body}
+    for item in entities(event):
+        for part in _SAID.get(event["type"], ()):
+            if isinstance(said.get(part), str):
+                yield item, part, said[part]
+
+
+def says(state: State, event_id: str, part: str) -> bool:
+    """Does the item still say what it said in this part of an event?"""
+    if part == "text":
+        return True
+    if part in ("uri", "name"):
+        return state["artifacts"].get(event_id) is not None
+    return event_id in state["registers"].get("closed" if part == "note" else part, ())

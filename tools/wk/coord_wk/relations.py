@@ -67,19 +67,19 @@ class Relations(Entities):
         self._circles: dict[str, frozenset[str]] = {}
         self._supposed = Supposed()
 
-    def _look(self, entity: str) -> tuple[State | None, list[str]]:
+    def look(self, entity: str) -> tuple[State | None, list[str]]:
         if entity in self._supposed.born:
             return None, [entity]
         if entity not in self._looked:
             if len(self._looked) > MOST_LOOKED:
                 self._looked.clear()
-            look = super()._look(entity)
+            look = super().look(entity)
             self._looked |= dict.fromkeys((entity, *look[1]), look)
         return self._looked[entity]
 
     def known(self, item: str) -> State:
         """The state of an item that exists."""
-        state, _ = self._look(item)
+        state, _ = self.look(item)
         assert state is not None, item
         return state
 
@@ -97,7 +97,7 @@ class Relations(Entities):
 
     def _below(self, index: str, item: str) -> Iterator[str]:
         """The items in an index by parent that have this one for their parent."""
-        name, same = self.name(item), self._look(item)[1]
+        name, same = self.name(item), self.look(item)[1]
         entries = (entry for each in same for entry in self._source.find(index, each, each + "\0"))
         return (
             part for part in self._names(part for _, part in entries) if self._parent(part) == name

@@ -47,13 +47,13 @@ class Entities:
 
     def state(self, entity: str) -> Any:
         """The folded state; None if there is no such entity."""
-        return self._look(entity)[0]
+        return self.look(entity)[0]
 
     def name(self, entity: str) -> str:
         """The id that stands for the entity: the oldest of those that are one with it."""
-        return self._look(entity)[1][0]
+        return self.look(entity)[1][0]
 
-    def _look(self, entity: str) -> tuple[Any, list[str]]:
+    def look(self, entity: str) -> tuple[Any, list[str]]:
         """The state, and the ids of the entities that are one with it, oldest first, its own too.
 
         Of an entity that is not there: None, and its id.
@@ -82,6 +82,6 @@ class Entities:
             if entity in seen:
                 continue
             seen.add(entity)
-            state, same = self._look(entity)
+            state, same = self.look(entity)
             if state and same[0] == entity:
                 yield state

@@ -19,15 +19,14 @@ from itertools import islice
 
 from coord_envelope import codec
 from coord_envelope.platform import suppress
-from coord_kernel.streams.redaction import Redactions, digest
 from coord_kernel.views import fill, shards
-from coord_kernel.views.database import Derived
+from coord_kernel.views.shown import Shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any, Protocol, Self
+    from typing import Any, Protocol
 
     from coord_envelope.event import Event
     from coord_kernel.store.directory import Store
@@ -76,7 +75,7 @@ _INDEXED = "SELECT 1 FROM secondary WHERE name = ? AND value = ? AND entity = ?"
 _UNINDEX = "DELETE FROM secondary WHERE name = ? AND value = ? AND entity = ?"
 
 
-class View(Derived):
+class View(Shown):
     """The entities of a store, as of the last `refresh`."""
 
     commutes = False
@@ -84,8 +83,6 @@ class View(Derived):
 
     Then a late event is one more step, and the places of an entity's events are not kept: there
     may be very many."""
-    tombstones = True
-    """Does the fold see a tombstone instead of a redacted event?"""
 
     tables = """
     CREATE TABLE state (entity TEXT PRIMARY KEY, last TEXT, places BLOB, json BLOB);
@@ -100,22 +97,11 @@ class View(Derived):
 
     def __init__(self, store: Store, fold: Fold) -> None:
         super().__init__(store, fold.name, f"{fold.version}.3")  # .3: of the tables above
-        self._fold, self._redactions = fold, Redactions(store)
-        self._unredacted = self._version
+        self._fold = fold
         # Of all entities this process has those whose last character is, modulo the second number,
         # the first.
         self._share = (0, 1)
         self._alone = False
-
-    def refresh(self) -> Self:
-        known = self._redactions.refresh().targets if self.tombstones else {}
-        version = self._unredacted
-        if known:
-            version += f" {digest(codec.dumps(sorted(known.items())))}"
-        if version != self._version:
-            self._version = version
-            self._close()
-        return super().refresh()
 
     def get(self, entity: str) -> Any:
         """The entity's state; None if no event is about it."""
