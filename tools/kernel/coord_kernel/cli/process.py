@@ -26,27 +26,29 @@ if TYPE_CHECKING:
 def run(
     tool: str, about: str, commands: Sequence[Command], options: str, table: argv.Table
 ) -> NoReturn:
-    """Run the tool on this process's arguments, and exit.
+    """Run the tool on this process's arguments, and exit: `act` within `end`."""
+    end(tool, lambda: act(tool, about, commands, options, table))
+
+
+def act(tool: str, about: str, commands: Sequence[Command], options: str, table: argv.Table) -> int:
+    """Run the command that this process's arguments name; its exit status.
 
     `options` names the module that declares the parameters of the commands for Typer; `table` is
     made from it by `make table`.
     """
+    asked = f"_{tool.upper()}_COMPLETE" in os.environ  # a shell asks for completion
+    plain = None if asked else argv.parse(table, sys.argv[1:])
+    if plain:
+        name, values = plain
+        command = next(command for command in commands if name_of(command) == name)
+        return perform(command, values)
+    from coord_kernel.cli import application
 
-    def act() -> int:
-        asked = f"_{tool.upper()}_COMPLETE" in os.environ  # a shell asks for completion
-        plain = None if asked else argv.parse(table, sys.argv[1:])
-        if plain:
-            name, values = plain
-            command = next(command for command in commands if name_of(command) == name)
-            return perform(command, values)
-        from coord_kernel.cli import application
-
-        return application.run(tool, about, commands, options, sys.argv[1:])
-
-    _end(tool, act)
+    return application.run(tool, about, commands, options, sys.argv[1:])
 
 
-def _end(tool: str, run: Callable[[], int]) -> NoReturn:
+def end(tool: str, run: Callable[[], int]) -> NoReturn:
+    """Exit with the status that `run` returns; a failure is one line on stderr and its status."""
     from coord_envelope.platform import signal
 
     speak_as(tool)

@@ -1,0 +1,1 @@
+"""coord - one command to find, see, check and set up the rest."""

@@ -1,0 +1,18 @@
+"""How the parameters of coord's commands are declared on a command line."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Page = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="A command, or a page with its section: coord.7."),
+]
+Program = Annotated[
+    str, typer.Argument(metavar="PROGRAM", help="The program to set up: claude or codex.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Change the files without asking.")]
+Undo = Annotated[bool, typer.Option("--undo", help="Take the changes back.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the difference and change nothing.")]

@@ -1,0 +1,48 @@
+"""What the store itself knows: when each agent was last seen, and when it was last synced."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from coord_envelope.errors import Fault
+from coord_kernel.journal.journal import LOOKED
+from coord_kernel.store import locate
+from coord_kernel.streams.stream import backwards, streams
+from coord_kernel.sync import settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_envelope.codec import Json
+    from coord_kernel.store.directory import Store
+
+
+def seen(store: Store, until: str) -> dict[str, str]:
+    """Each agent that is not retired, with the time of its newest event up to `until`.
+
+    Costs the streams, not their events. A later event is of a clock that is ahead, and is passed
+    over, as far as the newest events of a stream go.
+    """
+    newest: dict[str, str] = {}
+    retired: dict[str, str] = {}
+    for stream in streams(store, live=True):
+        events = islice(backwards(stream), LOOKED)
+        last = next((event for event in events if event["ts"] <= until), None)
+        if last:
+            agent, ts = last["actor"]["agent_id"], last["ts"]
+            newest[agent] = max(ts, newest.get(agent, ""))
+            if last["type"] == "agent.retired":
+                retired[agent] = ts
+    return {agent: ts for agent, ts in newest.items() if retired.get(agent) != ts}
+
+
+def synced(store: Store) -> Json:
+    """The configured remote, the time of the last sync, and the fault if coord.toml is wrong."""
+    try:
+        remote, fault = locate.remote(store), None
+    except Fault as error:
+        remote, fault = None, str(error)
+    last = settings.last(store)
+    name = settings.public(remote) if remote else None
+    return {"remote": name, "ts": last["ts"] if last["remote"] else None} | (
+        {"fault": fault} if fault else {}
+    )
