@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from coord_relay.log import Entry
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Hosts to which a token may be sent unencrypted."""
 LARGEST = 3 << 20
 """Bytes of a frame: a page is a MiB and one entry more at most."""
 LARGEST_REQUEST = (1 << 20) + (1 << 12)
@@ -43,10 +45,10 @@ def unpack(frame: bytes | str | None) -> tuple[dict[str, Any], bytes]:
     line, _, body = frame.partition(b"\n")
     try:
         head = json.loads(line)
-    except RecursionError:
-        raise ValueError("not a request") from None
+    except (ValueError, RecursionError):
+        head = None
     if not isinstance(head, dict):
-        raise ValueError("not an object")
+        raise ValueError("not a JSON object before the first line feed")
     return head, body
 
 

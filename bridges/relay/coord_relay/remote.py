@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from coord_kernel.sync.live.log import Place
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _CODES = {"refused": Refused}
 _PAUSES = (0.1, 0.3, 1.0, 3.0)
 """Seconds between attempts to follow again; the last one repeats."""
@@ -195,7 +194,7 @@ def _connected(place: Place) -> ClientConnection:
     url = place.url
     password = place.credentials.password
     host = urlsplit(url).hostname or ""
-    if password and url.startswith("ws:") and host not in LOOPBACK:
+    if password and url.startswith("ws:") and host not in frames.LOOPBACK:
         raise Refused("the token would be sent unencrypted", where=place.public, todo="use wss://")
     headers = {"Authorization": f"Bearer {password}"} if password else {}
     try:

@@ -11,12 +11,11 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 
-from coord_envelope.errors import Refused
+from coord_envelope.errors import DiskFault, Refused
 from coord_kernel.proc.notify import Notify
 from coord_relay import frames
 from coord_relay.gate import Denied, Gate
 from coord_relay.projects import Projects
-from coord_relay.remote import LOOPBACK
 from coord_relay.session import Session
 from coord_relay.tokens import Tokens
 
@@ -94,18 +93,23 @@ def serve(
 ) -> None:
     """Serve until a signal; `ready` is called with the URL.
 
-    Raises Refused for an address that others reach, without certificate and key; OSError if it is
-    taken; and what `Tokens` and `Log` raise.
+    Raises Refused for an address that others reach, without certificate and key; DiskFault if it
+    is taken; and what `Tokens` and `Log` raise.
     """
     host, port = address
-    if not keys and host not in LOOPBACK:
+    if not keys and host not in frames.LOOPBACK:
         raise Refused(
             f"{host} is not this machine alone, and there is no certificate",
             todo="use --cert and --key, or a proxy that does TLS",
         )
     relay = Relay(directory)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family) as listening:
+    try:
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        what = os.strerror(error.errno or 0).lower()
+        raise DiskFault(what, where=f"{host}:{port}") from None
+    with listening:
         config = uvicorn.Config(
             relay.application(),
             log_level="error",
