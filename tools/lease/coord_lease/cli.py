@@ -16,9 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from coord_envelope import Filter
     from coord_envelope.codec import Json
     from coord_lease import options as o
-    from coord_lease.fold import Row
+    from coord_lease.fold import Lease, Row
     from coord_lease.scope import Scope
 
 LEASE = ("lease_id", "refs.lease_id")
@@ -28,7 +29,13 @@ SHORTEST_WITH_MS = 1_000
 """With a shorter time, `with` cannot renew in time on a busy machine."""
 
 
-def acquire(call: Call, terms: g.Terms, attempt: g.Attempt, resources: o.Resources) -> None:
+def acquire(
+    call: Call,
+    terms: g.Terms,
+    attempt: g.Attempt,
+    resources: o.Resources,
+    reason: o.Purpose = None,
+) -> None:
     """Acquire resources, all or none.
 
     Exit 1 if another lease on any of them conflicts, and name its holder. The lease does not end
@@ -36,7 +43,7 @@ def acquire(call: Call, terms: g.Terms, attempt: g.Attempt, resources: o.Resourc
     """
     call.out.id_ref = "lease_id"
     leases = scope(call, terms.scope, attempt.require)
-    wanted = _wanted(leases, resources, terms)
+    wanted = _wanted(leases, resources, terms, reason)
     if attempt.wait is None:
         call.put([leases.acquire(wanted)])
         return
@@ -55,14 +62,34 @@ def renew(call: Call, ids: o.Ids = None, ttl: o.NewTtl = None, resume: o.Resume 
 
 
 def release(
-    call: Call, ids: o.Ids = None, reason: o.Reason = "done", resume: o.Resume = False
+    call: Call,
+    ids: o.Ids = None,
+    reason: o.Reason = "done",
+    resume: o.Resume = False,
+    all_: o.All = False,
 ) -> None:
     """Release leases.
 
     A lease may be released twice. Exit 1 for a lease that was lost before.
     """
     known, why = scopes(call), _reason(reason)
+    if all_:
+        if ids:
+            raise Usage("--all cannot be used with ids", todo="leave out either")
+        ids = [lease["lease_id"] for lease in _own(call, known, resume)]
+        if not ids:
+            call.warn("nothing to do: you hold no lease")
+            return
     _each(call, ids, lambda text: knowing(known, text).release(text, why, resume))
+
+
+def _own(call: Call, scopes: Sequence[Scope], resume: bool) -> Iterator[Lease]:
+    """What the caller holds; with `resume` also in other sessions."""
+    me = call.actor()["agent_id"]
+    for leases in scopes:
+        for lease in leases.held():
+            if leases.mine(lease) or (resume and lease["holder"] == me):
+                yield lease
 
 
 def ls(
@@ -109,10 +136,12 @@ def steal(call: Call, terms: g.Terms, resources: o.Resources, reason: o.Reason =
     if not reason:
         raise Usage("no reason given", todo="--reason WHY")
     leases = scope(call, terms.scope)
-    call.put([leases.acquire(_wanted(leases, resources, terms), _reason(reason))])
+    call.put([leases.acquire(_wanted(leases, resources, terms, reason), reason)])
 
 
-def with_(call: Call, terms: g.Terms, attempt: g.Attempt, words: o.Words) -> int:
+def with_(
+    call: Call, terms: g.Terms, attempt: g.Attempt, words: o.Words, reason: o.Purpose = None
+) -> int:
     """Run a command while resources are held.
 
     LEASE_ID and LEASE_TOKEN are in its environment; its exit status is passed on. Exit 75 if the
@@ -123,7 +152,7 @@ def with_(call: Call, terms: g.Terms, attempt: g.Attempt, words: o.Words) -> int
 
     resources, argv = _split(words)
     leases = scope(call, terms.scope, attempt.require)
-    wanted = _wanted(leases, resources, terms, SHORTEST_WITH_MS)
+    wanted = _wanted(leases, resources, terms, reason, SHORTEST_WITH_MS)
     wait_ms = call.span(attempt.wait, "--wait") if attempt.wait else 0
     return run(call, leases, wanted, argv, wait_ms)
 
@@ -157,16 +186,19 @@ def _conflicts(leases: Scope, paths: Sequence[str]) -> Iterator[tuple[str, str]]
                 yield path, f"is held by {lease['holder']} as {' '.join(globs)} ({short})"
 
 
-def watch(call: Call) -> None:
+def watch(call: Call, wanted: Filter) -> None:
     """Print lease events and expiries as they come."""
     from coord_lease.watch import watch as follow
 
-    follow(call, scopes(call))
+    follow(call, scopes(call), wanted)
 
 
-def _wanted(leases: Scope, resources: list[str], terms: g.Terms, least: int = 1) -> Wanted:
+def _wanted(
+    leases: Scope, resources: list[str], terms: g.Terms, reason: str | None, least: int = 1
+) -> Wanted:
     ms = Call.span(terms.ttl or leases.usual_ttl, "--ttl", least, LONGEST_MS)
-    return Wanted(all_parsed(resources), "s" if terms.shared else "x", ms)
+    mode = "s" if terms.shared else "x"
+    return Wanted(all_parsed(resources), mode, ms, _reason(reason or ""))
 
 
 def _reason(text: str) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MARGIN_MS = 60_000
 
-name, version = "gitleases", "3"
+name, version = "gitleases", "4"
 
 
 def entities(event: Event) -> Iterable[str]:
@@ -82,6 +82,7 @@ def step(state: Lease | None, event: Event) -> Lease:
             "holder": event["actor"]["agent_id"],
             "since": event["ts"],
             "replica": event["writer"].rpartition("~")[2],
+            **fold.purpose(body),
         }
         if "resumed" not in new:
             new["session"] = event["actor"].get("session_id")

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
         """released, expired or lost"""
         ended_by: str
         why: str | None
+        """Why it ended."""
+        reason: str
+        """What it was acquired for."""
 
         # Scope `local`. Times are nanoseconds of the boot clock.
         agent: str
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
         scope: str
         until: str
         left_ms: int
+        reason: str
         why: str
 
 
@@ -81,7 +85,7 @@ OTHERS = "-"
 class Fold:
     """The leases of one boot, for a view."""
 
-    name, version = "leases", "3"
+    name, version = "leases", "4"
 
     def __init__(self, boot: str) -> None:
         self._boot = boot
@@ -177,6 +181,7 @@ def step(state: Lease | None, event: Event) -> Lease:
             "since": event["ts"],
             "stream": event.stream,
             "seq": event["seq"],
+            **purpose(body),
         }
     if kind == "lease.acquired" and "resumed" not in new:
         new["session"] = event["actor"].get("session_id")
@@ -223,10 +228,16 @@ def head(state: Lease, status: str) -> Row:
 
 def terms(state: Lease) -> Row:
     """What is held, by whom, and since when: as far as events have said it."""
-    names = ("resources", "mode", "holder", "session", "token", "since")
+    names = ("resources", "mode", "holder", "session", "token", "since", "reason")
     fields: Json = {**state}
     shown: Json = {name: fields[name] for name in names if fields.get(name) is not None}
     return shown  # type: ignore[return-value]
+
+
+def purpose(body: Json) -> Lease:
+    """What it was acquired for, if the event says it."""
+    text = body.get("reason")
+    return {"reason": text} if text and isinstance(text, str) else {}
 
 
 def reason(state: Lease) -> Row:

@@ -191,6 +191,7 @@ class Local:
             "holder": self._me(),
             **_when(now),
             **({"pin": wanted.pin} if wanted.pin else {}),
+            **({"reason": wanted.reason} if wanted.reason else {}),
         }
         return {"type": "lease.acquired", "refs": {"lease_id": SELF}, "body": body}
 

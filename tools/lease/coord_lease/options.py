@@ -56,6 +56,11 @@ Prefix = Annotated[
         "--prefix", metavar="TEXT", help="Only of resources that begin so, as x-session:."
     ),
 ]
+Purpose = Annotated[
+    _Text,
+    typer.Option("--reason", metavar="TEXT", help="What for, up to 500 bytes; others see it."),
+]
+All = Annotated[bool, typer.Option("--all", help="Release all that you hold.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Also leases of your other sessions.")]
 NewTtl = Annotated[_Text, typer.Option("--ttl", metavar="TIME", help="A new time to live.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, up to 500 bytes.")]

@@ -237,6 +237,7 @@ class Remote:
             "scope": self.name,
             "token": 0,
             "holder": self._me(),
+            **({"reason": wanted.reason} if wanted.reason else {}),
         }
         return {"type": "lease.acquired", "refs": {"lease_id": SELF}, "body": body}
 

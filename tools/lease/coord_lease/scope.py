@@ -47,6 +47,8 @@ if TYPE_CHECKING:
         def began(self, event: Event) -> int: ...
 
 
+REASON_SHOWN = 120
+"""Most characters of a holder's reason in a refusal."""
 LONGEST_MS = 7 * 24 * 60 * 60 * 1000
 """As long as live events are kept."""
 
@@ -54,12 +56,13 @@ LONGEST_MS = 7 * 24 * 60 * 60 * 1000
 class Wanted:
     """A lease to acquire: resources in stored form, `x` or `s`, milliseconds, the holder's pin."""
 
-    __slots__ = ("mode", "pin", "resources", "ttl_ms")
+    __slots__ = ("mode", "pin", "reason", "resources", "ttl_ms")
 
     def __init__(
-        self, resources: Sequence[str], mode: str, ttl_ms: int, pin: str | None = None
+        self, resources: Sequence[str], mode: str, ttl_ms: int, reason: str | None = None
     ) -> None:
-        self.resources, self.mode, self.ttl_ms, self.pin = resources, mode, ttl_ms, pin
+        self.resources, self.mode, self.ttl_ms, self.reason = resources, mode, ttl_ms, reason
+        self.pin: str | None = None
 
 
 class TakenError(No):
@@ -75,7 +78,8 @@ class TakenError(No):
         lease = ids.short("ls", first["lease_id"])
         more = f", and {len(blockers) - 1} more in the way" if len(blockers) > 1 else ""
         left = f"for {max(0, left_ms) // 1000} s more ({lease}{more})"
-        what = f"is held by {named(actor, first)} {left}"
+        why = f": {first['reason'][:REASON_SHOWN]}" if "reason" in first else ""
+        what = f"is held by {named(actor, first)} {left}{why}"
         super().__init__(what, " ".join(wanted.resources), _remedy(first, lease, actor))
         self.pins = [pin for state in blockers if (pin := state.get("pin"))]
         self.until = until

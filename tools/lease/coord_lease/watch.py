@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coord_envelope import Event, world
 from coord_kernel.store import machine
 from coord_lease import fold
 
@@ -9,15 +10,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from coord_envelope import Event
+    from coord_envelope import Filter
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
     from coord_lease.fold import Lease
     from coord_lease.scope import Scope
 
 
-def watch(call: Call, scopes: Sequence[Scope]) -> None:
-    """Print what comes, until stdout's reader is gone."""
+def watch(call: Call, scopes: Sequence[Scope], wanted: Filter) -> None:
+    """Print what comes and is wanted, until stdout's reader is gone.
+
+    For the filter, an expiry without an event is one of the lease's holder, now.
+    """
     follower = call.journal.follow(call.journal.end())
     # After the end was taken: what comes between is seen twice, and folded alike.
     local, remotes = Local(scopes[0].held()), [Remote(scope) for scope in scopes[1:]]
@@ -29,9 +33,10 @@ def watch(call: Call, scopes: Sequence[Scope]) -> None:
 
     for batch in follower.batches(within=within):
         news = [event for event in batch if event["type"].startswith("lease.")]
-        call.put(local.learn(news))
+        call.put(filter(wanted, local.learn(news)))
         for leases in followed:
-            call.put(leases.expired(machine.boot_ns()))
+            expired = leases.expired(machine.boot_ns())
+            call.put(line for line in expired if wanted(_as_event(line)))
         for remote in remotes:
             remote.learn(news)
 
@@ -105,6 +110,15 @@ class Local:
 
 def _within(ends: Iterable[int], now: int) -> float:
     return max(0.0, min(((end - now) / 1e6 + 1 for end in ends), default=1e9))
+
+
+def _as_event(line: Json) -> Event:
+    fields = {
+        "event_id": line["refs"]["lease_id"],
+        "ts": world.format_ts(world.now_ms()),
+        "actor": {"agent_id": line["body"]["holder"]},
+    }
+    return Event(b"", {**line, **fields})
 
 
 def _expired(lease: Lease) -> Json:
