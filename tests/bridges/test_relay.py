@@ -167,13 +167,6 @@ def test_a_token_is_shown_once_and_only_its_digest_is_kept(shell: Shell) -> None
         assert "not a" in shell(f"coord-relay token r {wrong}", expect=65).err
 
 
-def test_a_token_is_not_sent_unencrypted() -> None:
-    log = connected("ws://relay.example/acme", credentials=Credentials(password="secret"))
-    with pytest.raises(Refused, match="unencrypted; use wss://") as refused:
-        log.open()
-    assert "secret" not in str(refused.value)
-
-
 def test_pages_of_a_browser_are_refused(relay: RelayServer) -> None:
     headers = {"Authorization": f"Bearer {relay.token}", "Origin": "https://x.example"}
     with pytest.raises(InvalidStatus) as refused:

@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from coord_envelope.errors import Refused, Unreachable
+from nats import errors
+from nats.aio.client import Client
 
-try:
-    from nats import errors
-    from nats.aio.client import Client
-except ModuleNotFoundError as error:
-    if error.name != "nats":
-        raise
-    raise Unreachable(
-        "the client of NATS is not installed", todo="pip install 'coord-kernel[nats]'"
-    ) from None
+from coord_envelope.errors import Refused, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -60,7 +54,7 @@ class Connection:
     def __init__(self, place: Place) -> None:
         self._place = place
         self.client = Client()
-        self._refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._trouble: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self.lost = asyncio.Event()
 
     @property
@@ -71,39 +65,49 @@ class Connection:
         """Raises Unreachable, Refused."""
         url = urlsplit(self._place.url)
         server = f"{url.scheme}://{url.hostname}:{url.port or PORT}"
-        try:
-            await asyncio.wait_for(
-                self.client.connect(
-                    servers=[server],
-                    name="coord",
-                    allow_reconnect=False,
-                    max_reconnect_attempts=0,
-                    connect_timeout=self._place.seconds,  # type: ignore[arg-type]
-                    error_cb=self._error,
-                    disconnected_cb=self._gone,
-                    closed_cb=self._gone,
-                    tls=ssl.create_default_context() if url.scheme == "tls" else None,
-                    **self._identity(url.username),
-                ),
-                self._place.seconds,
+        connecting = asyncio.ensure_future(
+            self.client.connect(
+                servers=[server],
+                name="coord",
+                allow_reconnect=False,
+                connect_timeout=self._place.seconds,  # type: ignore[arg-type]
+                error_cb=self._error,
+                disconnected_cb=self._gone,
+                closed_cb=self._gone,
+                tls=ssl.create_default_context() if url.scheme == "tls" else None,
+                **self._identity(url.username),
             )
-        except Exception as error:
-            await self.close()
-            raise self.fault(error) from None
+        )
+        # The client goes on after a failure, and waits between attempts: the first one counts.
+        await asyncio.wait(
+            (connecting, self._trouble),
+            timeout=self._place.seconds,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if connecting.done() and not connecting.exception():
+            return
+        error: BaseException | None = TimeoutError()
+        if connecting.done():
+            error = connecting.exception()
+        elif self._trouble.done():
+            error = self._trouble.result()
+        connecting.cancel()
+        await self.close()
+        raise self.fault(error or TimeoutError())
 
     async def request(self, subject: str, payload: bytes, headers: dict[str, str] | None) -> Msg:
         """The answer. Raises Unreachable, Refused."""
-        self._refused = asyncio.get_running_loop().create_future()
+        self._trouble = asyncio.get_running_loop().create_future()
         asked = asyncio.ensure_future(
             self.client.request(subject, payload, timeout=self._place.seconds, headers=headers)
         )
         gone = asyncio.ensure_future(self.lost.wait())
         try:
-            await asyncio.wait((asked, self._refused, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((asked, self._trouble, gone), return_when=asyncio.FIRST_COMPLETED)
             if asked.done():
                 return asked.result()
-            if self._refused.done():
-                raise self._refusal(self._refused.result())
+            if self._trouble.done():
+                raise self._trouble.result()
             raise Unreachable("the connection broke", where=self._place.public)
         except (errors.Error, OSError, TimeoutError) as error:
             raise self.fault(error) from None
@@ -129,7 +133,7 @@ class Connection:
         except Exception:  # it is gone in any case
             return
 
-    def fault(self, error: Exception) -> Unreachable | Refused:
+    def fault(self, error: BaseException) -> Unreachable | Refused:
         """The failure that an error of the client is."""
         where, text = self._place.public, str(error).removeprefix("nats: ").strip("'")
         if isinstance(error, Unreachable | Refused):
@@ -140,18 +144,18 @@ class Connection:
                 where=where,
                 todo="SSL_CERT_FILE names the file of your own authority",
             )
+        if "permissions violation for" in text.lower():
+            _, _, what = text.lower().partition("violation for ")
+            return Refused(f"no permission for {what}", where=where)
         if isinstance(error, errors.AuthorizationError) or "authorization" in text.lower():
             return Refused("wrong credentials, or none", where=where)
         if isinstance(error, errors.NoRespondersError):
             return Unreachable("JetStream is not enabled, or has no such stream", where=where)
         if isinstance(error, TimeoutError):
             return Unreachable("no answer in time", where=where)
-        if isinstance(error, errors.NoServersError):
-            cause = self.client.last_error
-            if cause and not isinstance(cause, errors.NoServersError):
-                return self.fault(cause)
-        what = error.strerror if isinstance(error, OSError) and error.strerror else text
-        return Unreachable((what or type(error).__name__).lower(), where=where)
+        number = (isinstance(error, OSError) and error.errno) or 0
+        what = os.strerror(number) if number > 0 else text or type(error).__name__
+        return Unreachable(what.lower(), where=where)
 
     def _identity(self, user: str | None) -> dict[str, Any]:
         """How to log in, of the credentials."""
@@ -164,13 +168,9 @@ class Connection:
             return {"user": user, "password": credentials.password}
         return {"token": credentials.password} if credentials.password else {}
 
-    def _refusal(self, text: str) -> Refused:
-        _, _, what = text.partition("violation for ")
-        return Refused(f"no permission for {what or text}", where=self._place.public)
-
     async def _error(self, error: Exception) -> None:
-        if "permissions violation" in str(error).lower() and not self._refused.done():
-            self._refused.set_result(str(error).lower())
+        if not self._trouble.done():
+            self._trouble.set_result(error)
 
     async def _gone(self) -> None:
         self.lost.set()

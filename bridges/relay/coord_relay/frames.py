@@ -1,18 +1,21 @@
-"""What is on the wire: a frame is a JSON object on one line, and bytes after it.
+"""What is on the wire: binary frames, a JSON object each, and bytes after it.
 
     client                                            relay
     {"do":"open","project":P}                         {"epoch":E,"project":P,"first":N}
     {"do":"put","subject":S,"expected":N}\\n PAYLOAD    {"at":N}, or {"moved":true}
-    {"do":"last","subject":S}                         {"entries":[ENTRY]}\\n PAYLOAD, or no entry
-    {"do":"read","at":N}                              {"entries":[ENTRY, …],"end":N}\\n PAYLOADS
+    {"do":"last","subject":S}                         {"entries":[ENTRY]} PAYLOAD, or no entry
+    {"do":"read","at":N}                              {"entries":[ENTRY, …],"end":N} PAYLOADS
     {"do":"now"}                                      {"now":MS}
     {"do":"follow"}                                   {"end":N} now and after each change
 
-ENTRY is `[AT, SUBJECT, MS, BYTES]`. `open` comes first, and makes the log of the path for the
-project if there is none; its N is the place of the first entry, 0 without one. `read` gives a page:
-entries from AT on, and the place of the last one there is. A request that fails is answered with
-`{"error":CODE,"what":TEXT}`. Each request has one answer, in order; after `follow` there are no
-more requests.
+A request is one frame: the object, a line feed, the payload. An answer is a frame with the object;
+the bytes of its payloads follow in frames of at most 64 KiB, so that a slow line can be told from a
+dead one. ENTRY is `[AT, SUBJECT, MS, BYTES]`.
+
+`open` comes first, and makes the log of the path for the project if there is none; its N is the
+place of the first entry, 0 without one. `read` gives a page: entries from AT on, and the place of
+the last one there is. A request that fails is answered with `{"error":CODE,"what":TEXT}`. Each
+request has one answer, in order; after `follow` there are no more requests.
 """
 
 from __future__ import annotations
@@ -21,14 +24,19 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from coord_relay.log import Entry
 
+Answer = tuple[dict[str, Any], bytes]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Hosts to which a token may be sent unencrypted."""
-LARGEST = 3 << 20
-"""Bytes of a frame: a page is a MiB and one entry more at most."""
+PART = 64 << 10
+"""Most bytes of a frame of payloads."""
+LARGEST = 16 << 20
+"""Bytes of an answer's object: a page of a MiB may have many small entries."""
+SLOWEST = 64 << 10
+"""Bytes a second of the slowest line on which a payload arrives in time."""
 LARGEST_REQUEST = (1 << 20) + (1 << 12)
 """A payload and the line before it."""
 
@@ -52,7 +60,24 @@ def unpack(frame: bytes | str | None) -> tuple[dict[str, Any], bytes]:
     return head, body
 
 
-def page(entries: Sequence[Entry], end: int) -> bytes:
-    """A frame of entries."""
+def page(entries: Sequence[Entry], end: int) -> Answer:
+    """An answer of entries."""
     rows = [[entry.at, entry.subject, entry.ms, len(entry.payload)] for entry in entries]
-    return pack({"entries": rows, "end": end}, b"".join(entry.payload for entry in entries))
+    return {"entries": rows, "end": end}, b"".join(entry.payload for entry in entries)
+
+
+def rows(head: dict[str, Any]) -> list[tuple[int, str, int, int]]:
+    """The entries of an answer: place, subject, milliseconds, bytes. Raises ValueError."""
+    try:
+        return [
+            (int(at), str(subject), int(ms), int(size))
+            for at, subject, ms, size in head.get("entries", ())
+        ]
+    except TypeError:
+        raise ValueError("not a list of entries") from None
+
+
+def parts(body: bytes) -> Iterator[bytes]:
+    """The bytes of payloads as frames."""
+    for begin in range(0, len(body), PART):
+        yield body[begin : begin + PART]

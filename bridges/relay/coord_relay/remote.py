@@ -8,23 +8,16 @@ file that SSL_CERT_FILE names.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.sync.client import connect as websocket
 
 from coord_envelope.errors import Refused, Unreachable
 from coord_kernel.sync.live.log import Birth, Entry, Moved
 from coord_relay import frames
-
-try:
-    from websockets.exceptions import InvalidStatus, WebSocketException
-    from websockets.sync.client import connect as websocket
-except ModuleNotFoundError as error:
-    if error.name != "websockets":
-        raise
-    raise Unreachable(
-        "the client of relays is not installed", todo="pip install 'coord-kernel[relay]'"
-    ) from None
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +26,6 @@ if TYPE_CHECKING:
 
     from coord_kernel.sync.live.log import Place
 
-_CODES = {"refused": Refused}
 _PAUSES = (0.1, 0.3, 1.0, 3.0)
 """Seconds between attempts to follow again; the last one repeats."""
 _HALF_OPEN_S = 20.0
@@ -55,8 +47,7 @@ class RelayLog:
         self._epoch = ""
 
     def open(self) -> Birth:
-        self._drop()
-        birth = self._connect()
+        birth = self._opened() if self._usable else self._connect()
         self._epoch = birth.epoch
         return birth
 
@@ -106,28 +97,40 @@ class RelayLog:
             self._follower = None
 
     def _ask(self, head: dict[str, Any], body: bytes = b"") -> tuple[dict[str, Any], bytes]:
-        if not self._connection or self._connection.close_code is not None:
-            self._drop()
-            if self._connect().epoch != self._epoch:
-                raise self._broken("its log is another one")  # what is known of it is not true
+        if not self._usable and self._connect().epoch != self._epoch:
+            raise self._broken("its log is another one")  # what is known of it is not true
         return self._asked(head, body)
 
     def _asked(self, head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         assert self._connection
+        seconds = self._place.seconds
         try:
             self._connection.send(frames.pack(head, body))
-            head, body = frames.unpack(self._connection.recv(self._place.seconds))
+            patience = seconds + len(body) / frames.SLOWEST
+            head, _ = frames.unpack(self._connection.recv(patience))
+            size = sum(size for *_, size in frames.rows(head))
+            parts = [self._connection.recv(seconds) for _ in range(0, size, frames.PART)]
+            body = b"".join(part for part in parts if isinstance(part, bytes))
         except (OSError, WebSocketException, ValueError) as error:
             self._drop()
             raise _fault(self._place, error) from None
         if "error" in head:
-            self._drop()
-            kind = _CODES.get(str(head["error"]), Unreachable)
-            raise kind(f"the relay says: {str(head.get('what'))[:200]}", where=self._place.public)
+            what = f"the relay says: {str(head.get('what'))[:200]}"
+            if head["error"] == Refused.code:
+                raise Refused(what, where=self._place.public)
+            raise self._broken(what)
         return head, body
 
+    @property
+    def _usable(self) -> bool:
+        return self._connection is not None and self._connection.close_code is None
+
     def _connect(self) -> Birth:
+        self._drop()
         self._connection = _connected(self._place)
+        return self._opened()
+
+    def _opened(self) -> Birth:
         head, _ = self._asked({"do": "open", "project": self._place.project}, b"")
         first = str(head.get("first") or "")
         return Birth(str(head.get("epoch")), str(head.get("project")), first)
@@ -139,7 +142,7 @@ class RelayLog:
 
     def _entries(self, head: dict[str, Any], body: bytes) -> list[Entry]:
         entries, begin = [], 0
-        for at, subject, ms, size in head.get("entries", ()):
+        for at, subject, ms, size in frames.rows(head):
             entries.append(Entry(str(at), subject, body[begin : begin + size], ms))
             begin += size
         return entries
@@ -182,10 +185,8 @@ class _Follower(threading.Thread):
     def _hear(self, connection: ClientConnection) -> None:
         with connection:
             connection.send(frames.pack({"do": "open", "project": self._place.project}))
-            connection.recv(self._place.seconds)
             connection.send(frames.pack({"do": "follow"}))
-            while not self._stopped.is_set():
-                connection.recv()
+            while not self._stopped.is_set() and "error" not in frames.unpack(connection.recv())[0]:
                 self._wake()
 
 
@@ -193,9 +194,6 @@ def _connected(place: Place) -> ClientConnection:
     """Raises Unreachable, Refused."""
     url = place.url
     password = place.credentials.password
-    host = urlsplit(url).hostname or ""
-    if password and url.startswith("ws:") and host not in frames.LOOPBACK:
-        raise Refused("the token would be sent unencrypted", where=place.public, todo="use wss://")
     headers = {"Authorization": f"Bearer {password}"} if password else {}
     try:
         connection = websocket(
@@ -233,8 +231,9 @@ def _fault(place: Place, error: Exception) -> Unreachable | Refused:
         return Unreachable(f"no TLS: {error.reason or error}", where=where)
     if isinstance(error, TimeoutError):
         return Unreachable("no answer in time", where=where)
-    what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return Unreachable((what or type(error).__name__).lower(), where=where)
+    number = (isinstance(error, OSError) and error.errno) or 0
+    what = os.strerror(number) if number > 0 else str(error) or type(error).__name__
+    return Unreachable(what.lower(), where=where)
 
 
 def _close(connection: ClientConnection) -> None:

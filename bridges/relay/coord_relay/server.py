@@ -110,6 +110,8 @@ def serve(
         what = os.strerror(error.errno or 0).lower()
         raise DiskFault(what, where=f"{host}:{port}") from None
     with listening:
+        # asyncio sets it for sockets that it makes; every connection inherits it.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
             relay.application(),
             log_level="error",

@@ -17,6 +17,7 @@ from coord_relay.tokens import ARBITER
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
+    from coord_relay.frames import Answer
     from coord_relay.gate import Badge, Gate
     from coord_relay.projects import Project, Projects
 
@@ -38,11 +39,14 @@ class Session:
                 message = await self._socket.receive()
                 if message["type"] != "websocket.receive":
                     return
-                await self._socket.send_bytes(await self._answer(message.get("bytes")))
+                head, body = await self._answer(message.get("bytes"))
+                await self._socket.send_bytes(frames.pack(head))
+                for part in frames.parts(body):
+                    await self._socket.send_bytes(part)
         except WebSocketDisconnect:
             pass
 
-    async def _answer(self, frame: bytes | None) -> bytes:
+    async def _answer(self, frame: bytes | None) -> Answer:
         try:
             head, body = frames.unpack(frame)
             self._token = self._gate.again(self._badge)
@@ -58,13 +62,13 @@ class Session:
                 raise BadData(f"no such request: {str(head.get('do'))[:40]}")
             return await act(head, body)
         except ValueError as error:
-            return frames.pack({"error": BadData.code, "what": str(error)})
+            return {"error": BadData.code, "what": str(error)}, b""
         except OSError as error:
-            return frames.pack({"error": "io", "what": error.strerror or "no access"})
+            return {"error": "io", "what": error.strerror or "no access"}, b""
         except Fault as fault:
-            return frames.pack({"error": fault.code, "what": fault.what})
+            return {"error": fault.code, "what": fault.what}, b""
 
-    async def _open(self, head: dict[str, Any], _: bytes) -> bytes:
+    async def _open(self, head: dict[str, Any], _: bytes) -> Answer:
         project = head.get("project")
         if not isinstance(project, str) or not 0 < len(project) <= 250:
             raise BadData("project is not a name")
@@ -75,9 +79,9 @@ class Session:
             self._project = await self._projects.open(self._token.project, project)
         log = self._project.log
         first = log.begin if log.end >= log.begin else 0
-        return frames.pack({"epoch": log.epoch, "project": log.project, "first": first})
+        return {"epoch": log.epoch, "project": log.project, "first": first}, b""
 
-    async def _put(self, head: dict[str, Any], body: bytes) -> bytes:
+    async def _put(self, head: dict[str, Any], body: bytes) -> Answer:
         subject, expected = head.get("subject"), _number(head, "expected")
         if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject):
             raise BadData("not a valid subject")
@@ -87,21 +91,21 @@ class Session:
             raise Refused(f"the token may not write {subject}")
         await self._gate.pace(self._token, len(body))
         at = await (await self._current()).put(Put(subject, expected, body))
-        return frames.pack({"at": at} if at else {"moved": True})
+        return ({"at": at} if at else {"moved": True}), b""
 
-    async def _last(self, head: dict[str, Any], _: bytes) -> bytes:
+    async def _last(self, head: dict[str, Any], _: bytes) -> Answer:
         log = (await self._current()).log
         at = log.place(str(head.get("subject")))
         return frames.page(log.read(at, 0) if at else [], log.end)
 
-    async def _read(self, head: dict[str, Any], _: bytes) -> bytes:
+    async def _read(self, head: dict[str, Any], _: bytes) -> Answer:
         log, at = (await self._current()).log, _number(head, "at")
         return frames.page(await asyncio.to_thread(log.read, max(at, 1)), log.end)
 
-    async def _now(self, head: dict[str, Any], _: bytes) -> bytes:
-        return frames.pack({"now": (await self._current()).log.now()})
+    async def _now(self, head: dict[str, Any], _: bytes) -> Answer:
+        return {"now": (await self._current()).log.now()}, b""
 
-    async def _follow(self, head: dict[str, Any], _: bytes) -> bytes:
+    async def _follow(self, head: dict[str, Any], _: bytes) -> Answer:
         """Tell of each change, until the other side is gone."""
         project, end = await self._current(), -1
         gone = asyncio.create_task(self._socket.receive())
