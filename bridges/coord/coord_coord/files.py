@@ -30,9 +30,10 @@ class Files:
             return None
         except OSError as error:
             raise self._fault(error, path) from None
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise BadData("not a regular file", where=path, todo="move it away")
         with open(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise BadData("not a regular file", where=path, todo="move it away")
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise BadData(f"more than {LARGEST:,} bytes", where=path, todo="shorten the file")

@@ -133,7 +133,10 @@ class Setup:
         if not (os.isatty(0) and os.isatty(2)):
             raise Usage("nothing was changed: no terminal to ask on", todo="use --yes or --dry-run")
         write_all(2, b"Change these files? [y/N] ")
-        if os.read(0, 1024).strip().lower() not in (b"y", b"yes"):
+        answer = os.read(0, 1024)
+        if not answer:
+            write_all(2, b"\n")
+        if answer.strip().lower() not in (b"y", b"yes"):
             raise No("nothing was changed")
 
     def apply(self) -> list[Json]:
@@ -176,6 +179,7 @@ class Setup:
             entry = next(entry for entry in self._entries if entry.path == change.path)
             text = _attempt(entry.remove, self._files.text(change.path), change.path)
             self._store.save(text.encode(), *self._place(change.path))
+            made = {"existed": made["existed"] or bool(text)}
         assert change.after is not None
         self._save(record | {change.path: made | {"after": _digest(change.after)}})
 
