@@ -1,103 +1,90 @@
 """What a patrol sees: the sessions that hold work or have started, and whether they live.
 
 Only sessions of this store's own replicas: those of another store beat there, and a patrol there
-sees it. Of them nothing is known here, so nothing is done about them.
+sees it. Here nothing is known of their life, so nothing is done about them.
 """
 
 from __future__ import annotations
 
 from coord_kernel.rules import claims as rule
-from coord_kernel.rules import presence
-from coord_kernel.store import pins
-from coord_kernel.views.presence import Sessions, Stops
-from coord_kernel.views.view import View
+from coord_kernel.rules import control, presence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Collection, Iterator
+    from typing import Any
 
-    from coord_kernel import Store
     from coord_kernel.rules.control import Control
     from coord_kernel.rules.health import Held, Row
     from coord_kernel.rules.presence import Session
+    from coord_kernel.views.view import Source
+
+    Path = tuple[str, ...]
 
 
 class Look:
-    """The views of a store."""
+    """The sessions at one moment, by these sources: each the entities of a fold."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._sessions, self._stops = Sessions(store), Stops(store)
-        self._claims = View(store, rule)
-        self._work: View | None = None
+    def __init__(self, sessions: Source, claims: Source, stops: Source) -> None:
+        self._sessions, self._claims = sessions, claims
+        self.control: Control = stops.get(control.ENTITY) or control.nothing()
+        """What stops whom."""
 
-    def control(self) -> Control:
-        """What stops whom, now."""
-        return self._stops.control()
+    def rows(
+        self,
+        own: Collection[str],
+        dropped: Callable[[Path], bool],
+        labels: Callable[[str], list[str]],
+    ) -> list[Row]:
+        """The sessions that hold work or have started, by name.
 
-    def rows(self, state: Control) -> list[Row]:
-        """The sessions as they are now, those of one agent together."""
-        own = set(self._store.replicas())
-        held = self._held(
-            own, any(s["scope"].startswith("label:") for s in state["stops"].values())
-        )
-        self._sessions.refresh()
-        names = {*held, *(name for name in self._sessions.started() if name.split(" ")[0] in own)}
-        doors: dict[str, list[Session]] = {}
+        `own`: the replica ids of the store. `dropped`: does nobody hold this pin any more?
+        `labels`: of an item; asked only if a stop is about labels.
+        """
+        held = self._held(own, labels)
+        started = (name for _, name in self._sessions.find("open") if name.split(" ")[0] in own)
         rows: list[Row] = []
-        for name in sorted(names):
+        doors: dict[str, list[Session]] = {}
+        for name in sorted({*held, *started}):
             replica, agent, text = name.split(" ", 2)
             if agent not in doors:
-                doors[agent] = list(self._sessions.of(agent))
-            alone: Session = {
-                "replica": replica,
-                "agent": agent,
-                "session": text,
-                "signs": {},
-                "told": {},
+                doors[agent] = list(self._of(agent))
+            session = self._sessions.get(name) or presence.nothing(replica, agent, text)
+            row: Row = {
+                "name": name,
+                "session": presence.joined(session, doors[agent]),
+                "claims": held.get(name, []),
+                "lock": _lock(session, doors[agent], dropped),
             }
-            session = self._sessions.get(name) or alone
-            rows.append(
-                {
-                    "name": name,
-                    "session": presence.joined(session, doors[agent]),
-                    "claims": held.get(name, []),
-                    "lock": self._lock(session, doors[agent]),
-                }
-            )
+            rows.append(row)
         return rows
 
-    def pins(self, rows: list[Row]) -> list[tuple[str, ...]]:
-        """The locks that these sessions hold."""
-        return [path for row in rows if row["lock"] for path in _pins(row["session"])]
+    def _of(self, agent: str) -> Iterator[Session]:
+        """The sessions of an agent."""
+        for _, name in self._sessions.find("agent", f"{agent} ", f"{agent}!"):
+            yield self._sessions.get(name)
 
-    def _lock(self, session: Session, doors: list[Session]) -> bool | None:
-        """Does a process live that runs the session? None: that cannot be known."""
-        if not session["session"]:  # any of the agent's sessions may have made the claim
-            return any(self._lock(each, []) for each in doors if each["session"]) or None
-        for path in _pins(session):
-            return not pins.dropped(self._store, *path)
-        return None
-
-    def _held(self, own: set[str], labelled: bool) -> dict[str, list[Held]]:
+    def _held(
+        self, own: Collection[str], labels: Callable[[str], list[str]]
+    ) -> dict[str, list[Held]]:
         """Claims on work items, by the session that has them, oldest first."""
+        labelled = any(s["scope"].startswith("label:") for s in self.control["stops"].values())
         held: dict[str, list[Held]] = {}
-        for claim in sorted(self._open_claims(own), key=lambda each: each["id"]):
+        for claim in sorted(self._open(own), key=lambda each: each["id"]):
             if labelled:
-                claim["labels"] = self._labels(claim["work_id"])
+                claim["labels"] = labels(claim["work_id"])
             name = presence.session_name(claim["replica"], claim["agent"], claim["session"])
             held.setdefault(name, []).append(claim)
         return held
 
-    def _open_claims(self, own: set[str]) -> Iterator[Held]:
-        view = self._claims.refresh()
-        found = [entity for _, entity in view.find("owner") if entity.startswith("work ")]
-        for entity, state in zip(found, view.states(found), strict=True):
-            owner = rule.owner(state)
+    def _open(self, own: Collection[str]) -> Iterator[Held]:
+        for _, entity in self._claims.find("owner"):
+            kind, _, work = entity.partition(" ")
+            owner: Any = rule.owner(self._claims.get(entity)) if kind == "work" else None
             if owner and owner["replica"] in own:
                 yield {
                     "id": owner["id"],
-                    "work_id": entity.partition(" ")[2],
+                    "work_id": work,
                     "agent": owner["agent"],
                     "session": owner["session"] or "",
                     "replica": owner["replica"],
@@ -105,18 +92,19 @@ class Look:
                     "labels": [],
                 }
 
-    def _labels(self, work: str) -> list[str]:
-        from coord_wk.items import Items  # only while a stop is about labels
 
-        if self._work is None:
-            self._work = View(self._store, Items.fold)
-        items = Items.current(self._work)
-        return list(items.row(work).get("labels", ())) if items.state(work) else []
+def _lock(session: Session, doors: list[Session], dropped: Callable[[Path], bool]) -> bool | None:
+    """Does the process live that runs the session? None: that cannot be known."""
+    if not session["session"]:  # any of the agent's sessions may have made the claim
+        alive = (_lock(each, [], dropped) for each in doors if each["session"])
+        return True if any(alive) else None
+    path = pin(session)
+    return None if path is None else not dropped(path)
 
 
-def _pins(session: Session) -> Iterator[tuple[str, ...]]:
-    """The path of its lock, if its start names one and it has not ended since."""
-    if presence.is_open(session):
-        path = session["started"][2].get("pin")
-        if isinstance(path, str) and path.startswith("local/"):
-            yield tuple(path.split("/"))
+def pin(session: Session) -> Path | None:
+    """The path of its lock in the store, if its start names one and it has not ended since."""
+    path = session["started"][2].get("pin") if presence.is_open(session) else None
+    if isinstance(path, str) and path.startswith("local/"):
+        return tuple(path.split("/"))
+    return None

@@ -1,13 +1,15 @@
-"""The patrol as a controller: what it sees, what it plans, what it does."""
+"""The patrol of a store as a controller: what it sees, plans and does."""
 
 from __future__ import annotations
 
 from coord_envelope import ids, world
 from coord_kernel.controller.deaths import Deaths
-from coord_kernel.rules import control, health
-from coord_patrol import policy
+from coord_kernel.rules import claims, control, health
+from coord_kernel.store import pins
+from coord_kernel.views.presence import Sessions, Stops
+from coord_kernel.views.view import View
+from coord_patrol import look, policy
 from coord_patrol.act import Acts
-from coord_patrol.look import Look
 from coord_patrol.plan import plan
 
 TYPE_CHECKING = False
@@ -18,40 +20,47 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
     from coord_kernel.controller import Act, Plan
+    from coord_kernel.rules.control import Control
+    from coord_kernel.rules.health import Row
 
-ABOUT = ("session", "patrol", "control", "work")
-"""Namespaces whose events may change the plan."""
+_NAMESPACES = ("session", "patrol", "control", "work")
 _ENDS = ("run.completed", "run.released")
 
 
 class Patrol:
-    """The patrol of a store, acting as one agent."""
+    """It acts as one agent, whoever started it."""
 
     def __init__(self, call: Call, agent: str) -> None:
-        store = call.journal.store
-        self._look, self._policy = Look(store), policy.load(store)
+        self._store = store = call.journal.store
+        self._sessions, self._stops, self._claims = (
+            Sessions(store),
+            Stops(store),
+            View(store, claims),
+        )
+        self._work: View | None = None
+        self._policy = policy.load(store)
         self._acts = Acts(call.journal, agent, self._policy.overseer, call.put)
         self._deaths: Deaths | None = None
-        self._store = store
 
     def deaths(self) -> Deaths:
-        """What wakes it when a process is gone."""
+        """What wakes it when a process is gone: from the next plan on."""
         self._deaths = self._deaths or Deaths(self._store)
         return self._deaths
 
     def wakes(self, event: Event) -> bool:
-        """A sign of life only moves a deadline, unless it says that it waits for a person."""
+        """Can the event change the plan?
+
+        A sign of life only moves a deadline, unless it says that the session waits for a person.
+        """
         kind = event["type"]
         waits = kind == "agent.seen" and event["body"].get("status") == "waiting"
-        return waits or kind in _ENDS or kind.partition(".")[0] in ABOUT
+        return waits or kind in _ENDS or kind.partition(".")[0] in _NAMESPACES
 
     def plan(self) -> Plan:
-        state = self._look.control()
-        if control.stopped(state):
-            return plan([], state, world.now_ms(), self._policy)
-        rows = self._look.rows(state)
+        rows, state = self._look()
         if self._deaths:
-            self._deaths.watch(self._look.pins(rows))
+            paths = (look.pin(row["session"]) for row in rows if row["lock"])
+            self._deaths.watch(path for path in paths if path)
         return plan(rows, state, world.now_ms(), self._policy)
 
     def act(self, act: Act) -> None:
@@ -59,25 +68,42 @@ class Patrol:
 
     def drafts(self) -> Iterator[Json]:
         """The events that it would write now."""
-        for act in self.plan().acts:
-            yield self._acts.draft(act) | {"idempotency_key": act.key}
+        return map(self._acts.draft, self.plan().acts)
 
     def listed(self) -> Iterator[Json]:
         """A row for each session: how it is, by which evidence, what it holds."""
-        state, now = self._look.control(), world.now_ms()
-        for row in self._look.rows(state):
-            session, judged = row["session"], health.judge(row, state, now, self._policy)
-            stop = control.stopped(state, session["agent"])
-            quarantined = control.open_quarantines(state, session["agent"])
+        rows, state = self._look()
+        now = world.now_ms()
+        for row in rows:
+            agent = row["session"]["agent"]
+            judged = health.judge(row, state, now, self._policy)
+            stop, quarantined = (
+                control.stopped(state, agent),
+                control.open_quarantines(state, agent),
+            )
             yield {
-                "agent": session["agent"],
+                "agent": agent,
                 "state": judged["state"],
                 "age_ms": judged["age_ms"],
+                "holds": [ids.short("wk", claim["work_id"]) for claim in row["claims"]],
                 "why": judged["why"],
                 "since": judged["since"],
-                **({"session": session["session"]} if session["session"] else {}),
-                "holds": [ids.short("wk", claim["work_id"]) for claim in row["claims"]],
+                **({"session": row["session"]["session"]} if row["session"]["session"] else {}),
                 **({} if row["lock"] is None else {"lock": "held" if row["lock"] else "free"}),
                 **({"stopped": stop["id"]} if stop else {}),
                 **({"quarantined": quarantined[0]["id"]} if quarantined else {}),
             }
+
+    def _look(self) -> tuple[list[Row], Control]:
+        views = (self._sessions, self._claims, self._stops)
+        seen = look.Look(*(view.refresh() for view in views))
+        own = set(self._store.replicas())
+        rows = seen.rows(own, lambda path: pins.dropped(self._store, *path), self._labels)
+        return rows, seen.control
+
+    def _labels(self, work: str) -> list[str]:
+        from coord_wk.items import Items
+
+        self._work = self._work or View(self._store, Items.fold)
+        items = Items.current(self._work)
+        return list(items.row(work).get("labels", ())) if items.state(work) else []

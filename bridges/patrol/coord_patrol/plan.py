@@ -70,6 +70,9 @@ def _steps(row: Row, judged: Health, now: int, policy: Policy) -> Iterator[tuple
     """What its state asks for, each with the time when it is due."""
     claims, session = row["claims"], row["session"]
     what = judged["state"]
+    if "ahead" in judged and claims:
+        key = f"notice:{row['name'][-150:]}:{sum(judged['ahead'].values())}"
+        yield Act("notice", key, row=row, health=judged), now
     if what in ("dead", "lost"):
         for claim in claims:
             yield Act("reclaim", f"reclaim:{claim['id']}", row=row, health=judged, claim=claim), now

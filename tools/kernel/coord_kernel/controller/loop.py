@@ -2,7 +2,7 @@
 
     1. stand behind the journal's end, then look and act: what comes meanwhile wakes it
     2. sleep until the journal grows, a watched process dies, a signal, or the time of the plan
-    3. read what is new; if none of it is the controller's, sleep on
+    3. read what is new; if none of it is the controller's, and the clock was not set, sleep on
     4. else wait a moment for the rest of the burst; then 1
 
 It ends at SIGTERM, SIGINT, or when the reader of stdout is gone, between two turns. A restart
@@ -18,6 +18,7 @@ from coord_envelope import world
 from coord_kernel.controller.plan import turn
 from coord_kernel.proc.child import Signals
 from coord_kernel.proc.notify import Notify
+from coord_kernel.store import machine
 from coord_kernel.streams.follow import SWEEP_MS, Watcher
 
 TYPE_CHECKING = False
@@ -33,6 +34,8 @@ BURST_MS = 50
 """How long to wait for the rest of a burst of events."""
 AGAIN_MS = 60_000
 """When to try an act again that failed."""
+SET_MS = 5_000
+"""From when on a change of the wall clock is noticed, at the end of the longest sleep."""
 LONGEST_MS = 60_000
 """Longest sleep. Where the file system sends no notification, an event is noticed this late."""
 
@@ -47,7 +50,7 @@ def run(
     signals, notify, watcher = (
         Signals(signal.SIGTERM, signal.SIGINT),
         Notify(),
-        Watcher(_root(journal)),
+        Watcher(journal.store.path),
     )
     follower = journal.follow(journal.end())
     poll = select.poll()
@@ -55,14 +58,16 @@ def run(
     for fd in (signals.fd, watcher.fd, deaths.fd if deaths else None):
         if fd is not None:
             poll.register(fd, select.POLLIN)
-    due = 0.0
+    due, drift = 0.0, _drift()
     first = True
     while True:
         pause = watcher.watch(follower.directories())
         # Read to its end, so that the next batch begins behind it.
         woken = [event for event in follower.batch() if controller.wakes(event)]
         died = deaths.take() if deaths else False
-        if first or woken or died or world.now_ms() >= due:
+        is_set = abs(_drift() - drift) > SET_MS
+        if first or woken or died or is_set or world.now_ms() >= due:
+            drift = _drift()
             if woken and not signals.wait(BURST_MS):
                 list(follower.batch())
             plan = turn(controller, report)
@@ -83,5 +88,6 @@ def run(
         watcher.drain()
 
 
-def _root(journal: Journal) -> str:
-    return journal.store.path
+def _drift() -> float:
+    """How far the wall clock is from the boot clock: it changes when the wall clock is set."""
+    return world.now_ms() - machine.boot_ns() / 1e6

@@ -15,8 +15,8 @@ The first that applies:
    the same from outside.
 2. Silence means something for agents only: a person does not beat.
 3. Time under a stop is no silence.
-4. A sign of life from a clock that is over five minutes ahead has no age. If there is no other, the
-   session is as silent as it takes to be nudged, and then as the time since that nudge.
+4. A sign of life from a clock that is over five minutes ahead has no age. The session is silent
+   since a patrol noticed that, or since a sign that came after.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ if TYPE_CHECKING:
         """The time since then that was not under a stop."""
         next_ms: NotRequired[int]
         """The age at which it may be another state."""
+        ahead: NotRequired[dict[str, int]]
+        """Chain → seq of the signs that come from a clock that was ahead, if nobody noticed yet."""
 
 
 MINUTE = 60_000
@@ -93,33 +95,37 @@ def judge(row: Row, state: Control, now: int, times: Times | type[Times] = Times
     over = _over(row)
     if over:
         return _health("dead", over[0], over[1], now, pauses)
-    until = world.format_ts(now + ids.AHEAD_MS)
-    heard = presence.last_sign(session, until)
-    if heard is None and not session["signs"]:
+    if not session["signs"]:
         return _unborn(row, now, pauses, times)
-    if heard is None:
-        return _ahead(row, now, times)
-    # A claim that was made for it is no sign of life, but nobody was to answer before it.
-    begin = min((claim["ts"] for claim in claims), default="")
-    beat = session.get("beat")
-    if beat and beat[1] == heard and beat[2].get("status") == "waiting":
-        why = beat[2].get("why")
-        said = f"waits: {why[:100]}" if isinstance(why, str) and why else "waits for a person"
-        return _health("waiting", said, heard, now, pauses, [times.waiting])
-    since = max(heard, begin) if begin <= until else heard
-    return _silence(row, _health("", "last sign of life", since, now, pauses), times)
+    until = world.format_ts(now + ids.AHEAD_MS)
+    stamps = presence.stamps(session)
+    ahead = {chain: session["signs"][chain][0] for chain, ts in stamps.items() if ts > until}
+    heard = max((ts for ts in stamps.values() if ts <= until), default="")
+    since, why = heard, "last sign of life"
+    if ahead:
+        since, why = world.format_ts(now), "last sign of life is from a clock that was ahead"
+    waits = presence.waits(session)
+    if waits:
+        why = f"waits for a person: {waits[1]}" if waits[1] else "waits for a person"
+        health = _health("waiting", why, min(waits[0], since), now, pauses, [times.waiting])
+    else:
+        # A claim that was made for it is no sign of life, but nobody was to answer before it.
+        begin = min((claim["ts"] for claim in claims), default="")
+        since = max(since, begin) if begin <= until else since
+        health = _silence(row, _health("", why, since, now, pauses), times)
+    return health | {"ahead": ahead} if ahead else health
 
 
 def _over(row: Row) -> tuple[str, str] | None:
     """Why, and since when, it is over; None if it is not, or cannot be known."""
     session = row["session"]
-    started, ended = session.get("started", ["", "", {}]), session.get("ended", ["", "", {}])
-    last = max((sign[1] for sign in session["signs"].values()), default="")
-    if ended[0] > started[0] and last <= ended[1]:
-        how = ended[2].get("how")
-        return (f"ended: {how}" if isinstance(how, str) else "ended"), ended[1]
+    if presence.ended(session) and not presence.survived(session):
+        _, ts, body, *_ = session["ended"]
+        how = body.get("how")
+        return (f"ended: {how}" if isinstance(how, str) else "ended"), ts
     if row["lock"] is False:
-        return "nobody holds its lock", max(last, started[1])
+        last = max(presence.stamps(session).values(), default="")
+        return "nobody holds its lock", max(last, session["started"][1])
     return None
 
 
@@ -134,22 +140,6 @@ def _unborn(row: Row, now: int, pauses: Pauses, times: Times | type[Times]) -> H
     else:
         health["next_ms"] = times.start
     return health
-
-
-def _ahead(row: Row, now: int, times: Times | type[Times]) -> Health:
-    """Of a session all of whose signs come from a clock that was ahead."""
-    nudged = row["session"]["told"].get(nudge_key(row, 1))
-    since = nudged or world.format_ts(now)
-    elapsed = max(0, now - world.parse_ts(since)) if nudged else 0
-    health: Health = {
-        "state": "",
-        "why": "last sign of life is from a clock that was ahead",
-        "since": since,
-        "age_ms": max(times.stalled, elapsed),
-    }
-    if row["lock"]:
-        health["age_ms"] = max(times.long, elapsed)
-    return _silence(row, health, times)
 
 
 def _silence(row: Row, health: Health, times: Times | type[Times]) -> Health:

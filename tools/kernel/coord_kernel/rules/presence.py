@@ -10,8 +10,9 @@ copies.
 
 1. What a program around the session writes (the wrapper of a job, a hook at the start, a patrol) is
    no sign of life, and neither is a claim that another made for it.
-2. The last sign is the last by `seq`, for each writer and namespace: so it is the last whatever the
-   clock was set to. The sum of these numbers rises with every sign, and names the silence since.
+2. The last sign is the last by `seq`, for each writer and namespace (a chain): so it is the last
+   whatever the clock was set to. The sum of these numbers rises with every sign, and names the
+   silence since. A sign that a patrol noticed to come from a clock that was ahead is from then.
 3. Only the replica in which a session runs can say that it started or ended.
 """
 
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
         session: str
         replica: str
         signs: dict[str, list[Any]]
-        """`WRITER NAMESPACE` → [seq, ts] of the last sign of life there."""
+        """Chain, `WRITER NAMESPACE` → [seq, ts] of the last sign of life there."""
         beat: NotRequired[list[Any]]
-        """[seq, ts, body] of the last agent.seen."""
+        """[seq, ts, body, chain] of the last agent.seen."""
+        ahead: dict[str, list[Any]]
+        """Chain → [seq, ts]: signs up to this one are from a clock that was ahead; noticed when."""
         started: NotRequired[list[Any]]
-        """[event id, ts, body] of the last start, and in the same way of the last end."""
+        """[event id, ts, body, writer, seq] of the last start, and in the same way of the last
+        end."""
         ended: NotRequired[list[Any]]
         told: dict[str, str]
         """Idempotency key of a patrol's event about it → its ts."""
@@ -96,18 +100,24 @@ def _about(event: Event) -> tuple[str, str, str] | None:
     return replica, agent, session
 
 
+def nothing(replica: str, agent: str, session: str) -> Session:
+    """The state before the first event."""
+    names = {"replica": replica, "agent": agent, "session": session}
+    return {**names, "signs": {}, "ahead": {}, "told": {}}  # type: ignore[typeddict-item]
+
+
 def step(state: Session | None, event: Event) -> Session:
     """The state after one event more, in any order."""
     if state is None:
         # A valid agent has no blank; a session may have some.
         name = next(iter(entities(event))).split(" ", 2)
-        state = {"replica": name[0], "agent": name[1], "session": name[2], "signs": {}, "told": {}}
+        state = nothing(*name)
     kind, ts = event["type"], event["ts"]
     space, _, verb = kind.partition(".")
     if space == "session":
         if verb in ("started", "ended"):
             last: Any = state.get(verb, [""])
-            new = [event.id, ts, event["body"]]
+            new = [event.id, ts, event["body"], event["writer"], event["seq"]]
             state[verb] = new if event.id > last[0] else last  # type: ignore[literal-required]
     elif space == "patrol":
         _tell(state, event)
@@ -115,13 +125,17 @@ def step(state: Session | None, event: Event) -> Session:
         chain = f"{event['writer']} {'~' if 'boot_ns' in event['body'] else ''}{space}"
         state["signs"][chain] = max(state["signs"].get(chain, [0, ""]), [event["seq"], ts])
         if kind == "agent.seen" and event["body"].get("status") in STATUSES:
-            beat = [event["seq"], ts, event["body"]]
+            beat = [event["seq"], ts, event["body"], chain]
             state["beat"] = max(state.get("beat", beat), beat, key=_place)
     return state
 
 
 def _tell(state: Session, event: Event) -> None:
-    key = event.get("idempotency_key")
+    key, ahead = event.get("idempotency_key"), event["body"].get("ahead")
+    if event["type"] == "patrol.noticed" and isinstance(ahead, dict):
+        for chain, seq in ahead.items():
+            if type(seq) is int:
+                state["ahead"][chain] = max(state["ahead"].get(chain, [0, ""]), [seq, event["ts"]])
     if not isinstance(key, str):
         return
     told = state["told"]
@@ -132,7 +146,7 @@ def _tell(state: Session, event: Event) -> None:
 
 def indexed(state: Session) -> Iterable[tuple[str, str]]:
     """`agent`: by agent and the time of the last sign; `open`: started, and not ended since."""
-    last = max((sign[1] for sign in state["signs"].values()), default="")
+    last = max(stamps(state).values(), default="")
     yield "agent", f"{state['agent']} {last}"
     if is_open(state):
         yield "open", state["agent"]
@@ -140,7 +154,38 @@ def indexed(state: Session) -> Iterable[tuple[str, str]]:
 
 def is_open(state: Session) -> bool:
     """Did it start, and not end since?"""
-    return state.get("started", [""])[0] > state.get("ended", [""])[0]
+    return "started" in state and not ended(state)
+
+
+def ended(state: Session) -> bool:
+    """Did its last start end?
+
+    By an end that names it, or that its writer wrote later; else by one with a greater id, but a
+    clock may be set back.
+    """
+    if "ended" not in state:
+        return False
+    start = state["ended"][2].get("start")
+    if "started" in state and isinstance(start, str):
+        return bool(start == state["started"][0])
+    *_, writer, seq = started = state.get("started", ["", "", {}, "", 0])
+    if writer == state["ended"][3]:
+        return bool(state["ended"][4] > seq)
+    return bool(state["ended"][0] > started[0])
+
+
+def survived(state: Session) -> bool:
+    """Has it shown a sign of life after its end?
+
+    Never after the end of its process, which names the start. An end for its silence has the number
+    of its signs until then.
+    """
+    _, ts, body, *_ = state["ended"]
+    if isinstance(body.get("signs"), int):
+        return bool(signs(state) > body["signs"])
+    if "started" in state and body.get("start") == state["started"][0]:
+        return False
+    return any(stamp > ts for stamp in stamps(state).values())
 
 
 def signs(state: Session) -> int:
@@ -148,13 +193,25 @@ def signs(state: Session) -> int:
     return sum(sign[0] for sign in state["signs"].values())
 
 
-def last_sign(state: Session, until: str) -> str | None:
-    """The ts of the last sign of life; None if there is none up to `until`.
+def stamps(state: Session) -> dict[str, str]:
+    """When the last sign of life of each chain was shown."""
+    return {chain: _when(state, chain, *sign) for chain, sign in state["signs"].items()}
 
-    What is later comes from a clock that was ahead.
-    """
-    stamps = (sign[1] for sign in state["signs"].values())
-    return max((ts for ts in stamps if ts <= until), default=None)
+
+def _when(state: Session, chain: str, seq: int, ts: str) -> str:
+    noticed = state["ahead"].get(chain, [0, ""])
+    return noticed[1] if seq <= noticed[0] else ts
+
+
+def waits(state: Session) -> tuple[str, str] | None:
+    """Since when it waits for a person, and for what, if that is its last sign of life."""
+    if "beat" not in state:
+        return None
+    seq, ts, body, chain = state["beat"]
+    since, why = _when(state, chain, seq, ts), body.get("why")
+    if body.get("status") != "waiting" or since < max(stamps(state).values()):
+        return None
+    return since, why[:100] if isinstance(why, str) else ""
 
 
 def joined(state: Session, others: Iterable[Session]) -> Session:
@@ -163,7 +220,7 @@ def joined(state: Session, others: Iterable[Session]) -> Session:
     One agent acts through several doors (a shell, a hook, MCP), and not each has a session: so what
     has none counts for every session, and a claim without one lives while any of them does.
     """
-    own: Any = {**state, "signs": dict(state["signs"])}
+    own: Any = {**state, "signs": dict(state["signs"]), "ahead": dict(state["ahead"])}
     if not own["signs"] and own["session"]:
         return own  # type: ignore[no-any-return]
     for other in others:
@@ -172,6 +229,8 @@ def joined(state: Session, others: Iterable[Session]) -> Session:
             continue
         for chain, sign in other["signs"].items():
             own["signs"][chain] = max(own["signs"].get(chain, [0, ""]), sign)
+        for chain, sign in other["ahead"].items():
+            own["ahead"][chain] = max(own["ahead"].get(chain, [0, ""]), sign)
         if "beat" in other:
             own["beat"] = max(own.get("beat", other["beat"]), other["beat"], key=_place)
     return own  # type: ignore[no-any-return]

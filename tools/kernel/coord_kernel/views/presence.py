@@ -8,7 +8,7 @@ from coord_kernel.views.view import View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
     from coord_kernel.rules.control import Control
     from coord_kernel.rules.presence import Session
@@ -31,17 +31,6 @@ class Sessions(View):
     def of(self, agent: str) -> Iterator[Session]:
         """The agent's sessions, those seen last first."""
         return self.states(entity for _, entity in self.newest("agent", f"{agent} ", f"{agent}!"))
-
-    def named(self, names: Iterable[str]) -> dict[str, Session]:
-        """Those of these entities that exist."""
-        return {
-            presence.session_name(s["replica"], s["agent"], s["session"]): s
-            for s in self.states(names)
-        }
-
-    def started(self) -> list[str]:
-        """The names of those that started and did not end."""
-        return [entity for _, entity in self.find("open")]
 
 
 class Stops(View):
