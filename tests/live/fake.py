@@ -39,7 +39,8 @@ class Fake:
             if not birth.exists():
                 birth.write_text(f"{os.urandom(4).hex()} {self._place.project}")
             first = next((entry.at for entry in self._entries()), "")
-            return Birth(*birth.read_text().split(" "), first)
+            epoch, _, project = birth.read_text().partition(" ")
+            return Birth(epoch, project, first)
 
     def read(self, at: str) -> Iterator[Entry]:
         self._reach()
@@ -84,8 +85,10 @@ class Fake:
         return world.now_ms()
 
     def follow(self, wake: Callable[[], None]) -> None:
+        before = self._identity()
+
         def look() -> None:
-            seen = self._identity()
+            seen = before
             while not self._done.wait(0.01):
                 if (now := self._identity()) != seen:
                     seen = now

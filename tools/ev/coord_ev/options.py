@@ -62,7 +62,7 @@ Active = Annotated[bool, typer.Option("--active", help="Only agents seen in the 
 UnsafeFs = Annotated[bool, typer.Option("--unsafe-fs", help="Allow a network file system.")]
 Remote = Annotated[
     str | None,
-    typer.Option("--remote", metavar="NAME", help="Git remote, path or URL; remembered."),
+    typer.Option("--remote", metavar="NAME", help="Git remote, path, URL of git or of a live log."),
 ]
 With = Annotated[
     str | None,

@@ -16,8 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_ev import options as o
-    from coord_kernel.sync.exchange import Exchange
-    from coord_kernel.sync.remote import Remote
+    from coord_kernel.sync.rounds import Rounds
 
 INTERVAL = "30s"
 
@@ -38,7 +37,7 @@ def sync(call: Call, action: g.Action, timing: g.Timing, remote: o.Remote = None
     seconds = call.span(timing.budget, "--budget") / 1000
     pause = call.span(timing.interval or INTERVAL, "--interval") / 1000
     if action.status:
-        call.put([_status(call)])
+        call.put(_status(call))
     elif action.with_:
         call.put([_with(call, action.with_)])
     elif action.repair_arbiter or action.archive:
@@ -65,19 +64,30 @@ def trust(call: Call, show: o.Show = False) -> None:
 
 
 def _once(call: Call, asked: str | None, seconds: float) -> None:
-    from coord_kernel.sync import settings
-    from coord_kernel.sync.quiet import quiet
+    """Sync with the remote that is asked for, or with each that is configured."""
+    store, deadline = call.journal.store, time.monotonic() + seconds
+    names: list[str | None] = [asked] if asked else [*locate.remotes(store)] or [None]
+    for name in names:
+        try:
+            _with_remote(call, asked, name, deadline)
+        except Fault as fault:
+            if len(names) == 1:
+                raise
+            call.fail(fault)
 
-    began, store = time.monotonic(), call.journal.store
-    remote = settings.remote(store, asked)
-    nothing_new = quiet(call.journal, remote, seconds)
-    exchange = None if nothing_new else _exchanged(call, remote, began + seconds)
+
+def _with_remote(call: Call, asked: str | None, name: str | None, deadline: float) -> None:
+    from coord_kernel.sync import remotes, settings
+
+    live = name is not None and settings.is_live(name)
+    if not live and _nothing_new(call, asked, deadline):
+        return
+    rounds = remotes.exchange(call.journal, asked, deadline - time.monotonic(), named=name)
+    rounds.run()
     if asked:  # only a remote that was reached is remembered
-        settings.remember(store, remote)
-    call.put(
-        [_summary(exchange) if exchange else {"remote": remote.name, "received": 0, "sent": 0}]
-    )
-    for claim in exchange.conceded if exchange else ():
+        remotes.remember(rounds)
+    call.put([summary(call, rounds)])
+    for claim in rounds.conceded:
         call.fail(
             No(
                 "conceded: another agent's claim was confirmed first",
@@ -88,19 +98,32 @@ def _once(call: Call, asked: str | None, seconds: float) -> None:
         )
 
 
-def _exchanged(call: Call, remote: Remote, deadline: float) -> Exchange:
-    from coord_kernel.sync.exchange import Exchange
+def _nothing_new(call: Call, asked: str | None, deadline: float) -> bool:
+    """Is one look at a git remote the whole sync? Prints its row."""
+    from coord_kernel.sync import settings
+    from coord_kernel.sync.quiet import quiet
 
-    exchange = Exchange(call.journal, remote, deadline - time.monotonic())
-    exchange.run()
-    return exchange
+    remote = settings.remote(call.journal.store, asked)
+    if not quiet(call.journal, remote, deadline - time.monotonic()):
+        return False
+    if asked:
+        settings.remember(call.journal.store, remote)
+    call.put([{"remote": remote.name, "received": 0, "sent": 0}])
+    return True
 
 
 def _watch(call: Call, asked: str | None, seconds: float, pause: float) -> None:
     from coord_kernel.sync import settings
 
+    store = call.journal.store
+    names = [asked] if asked else locate.remotes(store)
+    if any(map(settings.is_live, names)):
+        from coord_ev.mirror import mirror
+
+        mirror(call, asked, pause)
+        return
     # A remote that does not exist would fail in every round.
-    settings.remote(call.journal.store, asked)
+    settings.remote(store, asked)
     while True:
         try:
             _once(call, asked, seconds)
@@ -112,19 +135,19 @@ def _watch(call: Call, asked: str | None, seconds: float, pause: float) -> None:
         time.sleep(pause)
 
 
-def _summary(exchange: Exchange) -> Json:
+def summary(call: Call, rounds: Rounds) -> Json:
     """The row of a sync: counts of events and, if there are any, the claims. Warns on stderr."""
-    for line in dict.fromkeys(exchange.warnings):
-        Call.warn(line)
+    for line in dict.fromkeys(rounds.warnings):
+        call.warn(line)
     counts = {
-        "remote": exchange.remote.name,
-        "received": sum(exchange.received.values()),
-        "sent": exchange.sent,
+        "remote": rounds.name,
+        "received": sum(rounds.received.values()),
+        "sent": rounds.sent,
     }
     optional = {
-        "confirmed": exchange.confirmed,
-        "conceded": exchange.conceded,
-        "from": exchange.received,
+        "confirmed": rounds.confirmed,
+        "conceded": rounds.conceded,
+        "from": rounds.received,
     }
     return counts | {name: value for name, value in optional.items() if value}
 
@@ -154,21 +177,45 @@ def _with(call: Call, directory: str) -> Json:
     return {"with": path, "received": received, "sent": sent}
 
 
-def _status(call: Call) -> Json:
-    """The number of unpushed events, the time of the last sync, and events by other replicas."""
+def _status(call: Call) -> list[Json]:
+    """For each remote: the events it lacks, the time of the last sync; events by other replicas."""
     from coord_kernel.sync import settings
 
     store = call.journal.store
-    last = settings.last(store)
-    own, unpushed, others = store.replicas(), 0, dict[str, int]()
-    for name, seq in call.journal.end(live=False).items():
+    own, others = store.replicas(), dict[str, int]()
+    end = call.journal.end(live=False)
+    for name, seq in end.items():
         replica = name.partition("!")[0].rpartition("~")[2]
-        if replica in own:
-            unpushed += max(seq - last["end"].get(name, 0), 0)
-        else:
+        if replica not in own:
             others[replica] = others.get(replica, 0) + seq
-    synced = {}
-    if last["ts"]:
-        age_s = (world.now_ms() - world.parse_ts(last["ts"])) // 1000
-        synced = {"synced": last["ts"], "ago_s": age_s}
-    return {"remote": locate.remote(store), "unpushed": unpushed, **synced, "from": others}
+    configured: list[str | None] = [*locate.remotes(store)]
+    rows = []
+    for remote in configured or [None]:
+        if remote and settings.is_live(remote):
+            unpushed, ts = _live_status(call, remote)
+        else:
+            last = settings.last(store)
+            pushed, ts = last["end"], last["ts"]
+            mine = [name for name in end if name.partition("!")[0].rpartition("~")[2] in own]
+            unpushed = sum(max(end[name] - pushed.get(name, 0), 0) for name in mine)
+        synced = {}
+        if ts:
+            age_s = (world.now_ms() - world.parse_ts(ts)) // 1000
+            synced = {"synced": ts, "ago_s": age_s}
+        rows.append({"remote": remote, "unpushed": unpushed, **synced, "from": others})
+    return rows
+
+
+def _live_status(call: Call, url: str) -> tuple[int, str | None]:
+    """The events of this store that a live remote lacks, and the time of the last sync."""
+    from coord_kernel.sync.live import outbox
+    from coord_kernel.sync.live.state import State
+
+    store = call.journal.store
+    state, own = State(store, url), store.replicas()
+    lines = 0
+    for path, _, ranges in outbox.missing(store, state.has):
+        if any(outbox.written_here(path, replica) for replica in own):
+            for begin, end in ranges:
+                lines += store.pread(end - begin, begin, *path.split("/")).count(b"\n")
+    return lines, state.ts or None

@@ -121,7 +121,7 @@ class GitBus(FileBus):
         return self._synced + self._interval_s - time.monotonic()
 
     def _sync(self) -> None:
-        from coord_kernel.sync.exchange import sync  # git: some 100 ms
+        from coord_kernel.sync.remotes import sync  # git: some 100 ms
 
         try:
             sync(self.journal, self._remote)

@@ -18,23 +18,27 @@ from coord_kernel.store.config import CONFIG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from coord_kernel.store.directory import Store
 
 _TRUST = ("local", ".git", "trust")
 _CHOSEN = ("local", "remote")
 
 
-def chosen(store: Store) -> str | None:
-    """The remote that `ev sync --remote` has chosen."""
-    saved = store.load(*_CHOSEN) or b""
-    return saved.decode("utf-8", "surrogateescape").strip() or None
+def chosen(store: Store) -> list[str]:
+    """The remotes that `ev sync --remote` has chosen."""
+    saved = (store.load(*_CHOSEN) or b"").decode("utf-8", "surrogateescape")
+    return [name for name in map(str.strip, saved.split("\n")) if name]
 
 
-def choose(store: Store, name: str, url: str) -> None:
-    """Sync with this remote, at this URL, from now on."""
+def choose(store: Store, name: str, url: str, others: Sequence[str] = ()) -> None:
+    """Sync with this remote, at this URL, from now on, and with those others."""
     agree(store, {f"remote {name}": url})
-    if chosen(store) != name:
-        store.save(f"{name}\n".encode("utf-8", "surrogateescape"), *_CHOSEN)
+    names = [*others, name] if name not in others else others
+    if chosen(store) != names:
+        text = "".join(f"{each}\n" for each in names)
+        store.save(text.encode("utf-8", "surrogateescape"), *_CHOSEN)
 
 
 def proposed(section: dict[str, object], key: str) -> str | None:

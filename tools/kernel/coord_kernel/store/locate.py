@@ -109,10 +109,18 @@ def tree(store: Store) -> str:
 
 
 def remote(store: Store) -> str | None:
-    """The configured remote: set by `ev sync --remote`, or else `[sync] remote` of coord.toml."""
+    """The first of the configured remotes."""
+    return next(iter(remotes(store)), None)
+
+
+def remotes(store: Store) -> list[str]:
+    """The configured remotes: set by `ev sync --remote`, or else `[sync] remote` of coord.toml."""
     from coord_kernel.store import consent  # most commands ask for no remote
 
-    return consent.chosen(store) or consent.proposed(section(store, "sync"), "remote")
+    if names := consent.chosen(store):
+        return names
+    proposed = consent.proposed(section(store, "sync"), "remote")
+    return [proposed] if proposed else []
 
 
 def section(store: Store, name: str) -> dict[str, object]:

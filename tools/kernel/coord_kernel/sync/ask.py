@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coord_envelope.errors import Fault, No
 from coord_kernel.rules import claims
-from coord_kernel.sync.exchange import sync
+from coord_kernel.sync.remotes import sync
 from coord_kernel.views.entities import Entities
 from coord_kernel.views.view import View
 

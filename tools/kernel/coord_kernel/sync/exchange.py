@@ -1,4 +1,4 @@
-"""One sync: take in what the remote has, settle this store's claims, publish what it has.
+"""One sync with git: take in what the remote has, settle this store's claims, publish what it has.
 
     1. Take the sync's lock (`local/sync.lock`). The store's own lock is never held while the
        network is waited for.
@@ -18,33 +18,28 @@ Every step may be cut off and done again.
 from __future__ import annotations
 
 import contextlib
-import os
-import time
 
-from coord_envelope import world
-from coord_envelope.errors import TryAgain, Unreachable
+from coord_envelope.errors import Unreachable
 from coord_kernel.sync import quiet, settings, settle
 from coord_kernel.sync.git import UnsupportedError
 from coord_kernel.sync.plan import plan
 from coord_kernel.sync.refs import Refs
+from coord_kernel.sync.rounds import BUDGET_S, Rounds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from coord_kernel.journal.journal import Journal
-    from coord_kernel.sync.plan import Plan, Tips
+    from coord_kernel.sync.plan import Tips
     from coord_kernel.sync.remote import Remote
     from coord_kernel.sync.settle import Settle, Wishes
 
-BUDGET_S = 60.0
 _ONE_URL = "fetch and push at one URL, `ev sync --remote URL`"
-TRIES = 12
-"""Rounds in which others may be faster."""
 
 
-class Exchange:
-    """A sync of a store with a remote, and its results."""
+class Exchange(Rounds):
+    """A sync of a store with a remote of git refs, and its results."""
 
     def __init__(
         self,
@@ -53,68 +48,31 @@ class Exchange:
         seconds: float = BUDGET_S,
         settle: Settle | None = None,
     ) -> None:
-        """`settle` gives more events for the arbiter, when everything fetched was taken in."""
-        self.journal, self.store, self.remote, self._settle = journal, journal.store, remote, settle
-        self.refs = Refs(journal.store, remote, seconds)
+        super().__init__(journal, remote.name, settle)
+        self.remote, self.refs = remote, Refs(journal.store, remote, seconds)
         self.received, self.warnings = self.refs.received, self.refs.warnings
-        """Lines that arrived, by writer; sentences for stderr."""
-        self.confirmed: list[str] = []
-        self.conceded: list[str] = []
-        self._unconfirmed: Unreachable | None = None
-        """Why nothing can be confirmed."""
 
     @property
     def sent(self) -> int:
-        """Lines that this store gave and the remote did not have."""
         return self.refs.sent
 
-    def run(self) -> None:
-        """Exchange everything, and settle this store's claims.
-
-        Raises Unreachable if the remote cannot be reached or refuses; what arrived by then is kept.
-        Raises TryAgain if another sync of this store holds the lock for the whole budget, or others
-        were faster TRIES times.
-        """
-        with self.locked():
-            try:
-                self._rounds()
-            except Unreachable as fault:
-                if not self.refs.mended(fault):
-                    raise
-                self._rounds()
-        if self._unconfirmed:
-            raise self._unconfirmed
+    def left(self) -> float:
+        return self.refs.left()
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one sync of a store runs at a time. Raises TryAgain."""
-        from filelock import FileLock, Timeout
-
-        os.close(self.store.open("local", "sync.lock", flags=os.O_RDWR | os.O_CREAT))
-        lock = FileLock(os.path.join(self.store.path, "local", "sync.lock"), mode=0o600)
-        try:
-            lock.acquire(timeout=max(self.refs.left(), 0))
-        except Timeout:
-            raise TryAgain(
-                "another sync of this store is running", todo="try again, or --budget TIME"
-            ) from None
-        try:
+        with super().locked():
             self.refs.open()
             yield
-        finally:
-            lock.release()
 
     def _rounds(self) -> None:
-        for attempt in range(TRIES):
-            if attempt:
-                # At random, so that two stores do not meet again.
-                pause_s = _random() * min(0.05 * (1 << attempt), 2.0)
-                time.sleep(min(pause_s, max(self.refs.left(), 0)))
-            if self._round():
-                return self.refs.wire.tidy()
-        raise TryAgain(
-            f"others were faster {TRIES} times", where=self.remote.name, todo="try again"
-        )
+        try:
+            super()._rounds()
+        except Unreachable as fault:
+            if not self.refs.mended(fault):
+                raise
+            super()._rounds()
+        self.refs.wire.tidy()
 
     def _round(self) -> bool:
         """All steps. False: another round is needed."""
@@ -132,7 +90,7 @@ class Exchange:
                 self._confirm_nothing(f"{self._pushed()} has another arbiter", _ONE_URL)
         elif step.diverged:
             self._confirm_nothing("the arbiter has two histories", "`ev sync --repair-arbiter`")
-        wishes = self._settled(step)
+        wishes = self._settled(step.confirm, step.concede, more=not step.diverged)
         end = self.journal.end(live=False)
         commits = self.refs.contents(tips)
         if wishes:
@@ -153,16 +111,6 @@ class Exchange:
             quiet.remember(self.journal, self.remote, tips | commits, end)
         return commits.keys() == moved
 
-    def _settled(self, step: Plan) -> Wishes:
-        """Concede what is to be conceded; the events for the arbiter."""
-        for entity, claim, state in step.concede:
-            settle.concede(self.journal, entity, claim, state)
-            self.conceded.append(claim)
-        wishes = [(asked[1], settle.confirmation(*asked)) for asked in step.confirm]
-        if self._settle and not step.diverged:
-            wishes += self._settle()
-        return wishes
-
     def _extended(self, tip: str, wishes: Wishes) -> Tips:
         try:
             return self.refs.extended(tip, [draft for _, draft in wishes])
@@ -175,29 +123,3 @@ class Exchange:
 
     def _pushed(self) -> str:
         return "it" if not self.remote.split else settings.public(self.remote.push_url)
-
-    def _confirm_nothing(self, what: str, todo: str) -> None:
-        self._unconfirmed = Unreachable(
-            f"{what}, so nothing is confirmed", where=self.remote.name, todo=todo
-        )
-
-
-def _random() -> float:
-    return int.from_bytes(world.entropy(2), "big") / 65_536
-
-
-def sync(
-    journal: Journal,
-    asked: str | None = None,
-    seconds: float = BUDGET_S,
-    settle: Settle | None = None,
-) -> Exchange:
-    """Sync with the remote that was asked for, and remember it; else with the configured one.
-
-    Raises as `settings.remote` and `Exchange.run`.
-    """
-    exchange = Exchange(journal, settings.remote(journal.store, asked), seconds, settle)
-    exchange.run()
-    if asked:  # only a remote that was reached is remembered
-        settings.remember(journal.store, exchange.remote)
-    return exchange

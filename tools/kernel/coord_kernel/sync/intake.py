@@ -30,9 +30,11 @@ import sys
 
 from coord_envelope import event, ids, world
 from coord_kernel.store import disk, stamp
+from coord_kernel.streams import changes
 from coord_kernel.streams.rows import MOST_BAD, readable
 from coord_kernel.streams.stream import SUFFIX, Stream
 from coord_kernel.sync import layout
+from coord_kernel.views import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,18 +97,68 @@ class _Budget:
         self._bad, self._bytes = self._bad - bad, self._bytes - count
 
 
-class Intake:
-    """What was taken in by one exchange."""
+class Taken:
+    """What was taken in, and the rules for segments that every way of taking in shares."""
 
-    def __init__(self, store: Store, held: Held) -> None:
-        self._store, self._held = store, held
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self.stamp = 0
         """The greatest stamp of an id taken in."""
         self.warnings: list[str] = []
-        self.early: dict[str, str] = {}
-        """Source → the warning that one of its segments waits for an earlier one."""
         self.sources: dict[str, int] = {}
         """Lines by writer."""
+
+    def finish(self) -> None:
+        """Advance the store's clock to the newest id, unless that is of a clock far ahead.
+
+        And delete views that were made before a redaction which came with it.
+        """
+        if self.sources:
+            shown.purge(self._store)
+        with self._store.lock():
+            known = stamp.load(self._store)
+            if known is None or known >= self.stamp:
+                return
+            if not ids.ahead(self.stamp, world.now_ms()):
+                stamp.save(self._store, self.stamp)
+
+    def _sealed(self, name: str, first: int) -> bool:
+        """Does a later segment follow this one?"""
+        return any(later > first for later in Stream(self._store, "journal", name).segments())
+
+    def _is_next(self, name: str, first: int, data: bytes) -> bool:
+        """May this segment come next? The first one of a fork has the line that is in its name."""
+        last = Stream(self._store, "journal", name).last()
+        if last or "!" not in name:
+            return first == (last["seq"] + 1 if last else 1)
+        return name.endswith(f"!{digest(data)}")
+
+    def _check_begin(self, name: str, first: int, data: bytes) -> None:
+        """Raises ValueError if a new segment's first event is not to be read."""
+        begin, last = first_event(data), Stream(self._store, "journal", name).last()
+        if begin is None or begin["writer"] != name.partition("!")[0]:
+            raise ValueError(f"segment {first} has no event of its writer")
+        forked = last is None and len(name.partition("!")[2]) > OLD_HEX
+        if begin["seq"] < first or (forked and begin["seq"] != first):
+            raise ValueError(f"segment {first} begins with seq {begin['seq']}")
+        if last and begin.id <= last.id:
+            raise ValueError(f"segment {first} begins before what is held ends")
+
+    def _count(self, writer: str, data: bytes) -> None:
+        self.sources[writer] = self.sources.get(writer, 0) + data.count(b"\n")
+        last = first_event(data[data.rfind(b"\n", 0, -1) + 1 :])
+        if last:
+            self.stamp = max(self.stamp, ids.stamp_of(last.id))
+
+
+class Intake(Taken):
+    """What was taken in by one exchange, file by file."""
+
+    def __init__(self, store: Store, held: Held) -> None:
+        super().__init__(store)
+        self._held = held
+        self.early: dict[str, str] = {}
+        """Source → the warning that one of its segments waits for an earlier one."""
         self._budget: _Budget
         self._reported = 0
 
@@ -130,15 +182,6 @@ class Intake:
         if self._reported > _REPORTED:
             more = f"{self._reported - _REPORTED:,} more like these"
             self.warnings.append(f"{source.name}: {more}")
-
-    def finish(self) -> None:
-        """Advance the store's clock to the newest id, unless that is of a clock far ahead."""
-        with self._store.lock():
-            known = stamp.load(self._store)
-            if known is None or known >= self.stamp:
-                return
-            if not ids.ahead(self.stamp, world.now_ms()):
-                stamp.save(self._store, self.stamp)
 
     @contextlib.contextmanager
     def _warned(self, source: Source, path: str) -> Iterator[None]:
@@ -181,32 +224,10 @@ class Intake:
                     self._append(source, file, have, data)
             follows = True
 
-    def _sealed(self, name: str, first: int) -> bool:
-        """Does a later segment follow this one?"""
-        return any(later > first for later in Stream(self._store, "journal", name).segments())
-
-    def _is_next(self, name: str, first: int, data: bytes) -> bool:
-        """May this segment come next? The first one of a fork has the line that is in its name."""
-        last = Stream(self._store, "journal", name).last()
-        if last or "!" not in name:
-            return first == (last["seq"] + 1 if last else 1)
-        return name.endswith(f"!{_digest(data)}")
-
-    def _check_begin(self, name: str, first: int, data: bytes) -> None:
-        """Raises ValueError if a new segment's first event is not to be read."""
-        begin, last = _first(data), Stream(self._store, "journal", name).last()
-        if begin is None or begin["writer"] != name.partition("!")[0]:
-            raise ValueError(f"segment {first} has no event of its writer")
-        forked = last is None and len(name.partition("!")[2]) > OLD_HEX
-        if begin["seq"] < first or (forked and begin["seq"] != first):
-            raise ValueError(f"segment {first} begins with seq {begin['seq']}")
-        if last and begin.id <= last.id:
-            raise ValueError(f"segment {first} begins before what is held ends")
-
     def _fork(self, source: Source, name: str, data: bytes, have: bytes, later: Segments) -> None:
-        rest, path = data[_same(data, have) :], f"journal/{name}"
-        first = _first(rest)
-        fork = self._fork_name(name.partition("!")[0], _digest(rest), first)
+        rest, path = data[same(data, have) :], f"journal/{name}"
+        first = first_event(rest)
+        fork = self._fork_name(name.partition("!")[0], digest(rest), first)
         if first is None:
             self._warn(source, f"{path}: does not continue what is held, has no event; ignored")
             if later:  # then the fork begins there
@@ -215,7 +236,7 @@ class Intake:
             return
         file = f"journal/{fork}/{first['seq']:012d}{SUFFIX}"
         there = layout.whole(self._bytes(file), file)
-        if _same(rest, there) < min(len(rest), len(there)):
+        if same(rest, there) < min(len(rest), len(there)):
             self._fork(source, fork, rest, there, later)  # a fork of the fork
             return
         if len(rest) > len(there):
@@ -224,14 +245,14 @@ class Intake:
         if later:
             self._stream(source, fork, later)
 
-    def _fork_name(self, writer: str, digest: str, first: Event | None) -> str:
+    def _fork_name(self, writer: str, sha256: str, first: Event | None) -> str:
         """The stream of a fork: an old name, if it begins with this line here, or a new one."""
-        old = f"{writer}!{digest[:OLD_HEX]}"
+        old = f"{writer}!{sha256[:OLD_HEX]}"
         if first:
             there = self._bytes(f"journal/{old}/{first['seq']:012d}{SUFFIX}")
-            if there and _digest(there) == digest:
+            if there and digest(there) == sha256:
                 return old
-        return f"{writer}!{digest}"
+        return f"{writer}!{sha256}"
 
     def _append(self, source: Source, file: str, have: bytes, data: bytes) -> None:
         """Make the file `data`, of which it has `have`: durably, under the store's lock."""
@@ -247,6 +268,7 @@ class Intake:
                 there = os.pread(fd, os.fstat(fd).st_size, 0)
                 if layout.whole(there, file) != have:
                     return  # it has grown meanwhile: the next sync compares again
+                changes.add(self._store, "/".join(names[:2]))
                 if not data.startswith(there):
                     # Half a line is not written yet; ended with a newline it would be a fork.
                     os.ftruncate(fd, len(have))
@@ -258,12 +280,6 @@ class Intake:
                 os.close(fd)
             self._store.sync_directory(*names[:-1])
         self._count(writer, data[len(have) :])
-
-    def _count(self, writer: str, data: bytes) -> None:
-        self.sources[writer] = self.sources.get(writer, 0) + data.count(b"\n")
-        last = _first(data[data.rfind(b"\n", 0, -1) + 1 :])
-        if last:
-            self.stamp = max(self.stamp, ids.stamp_of(last.id))
 
     def _blob(self, source: Source, path: str, data: bytes) -> None:
         import hashlib
@@ -277,7 +293,7 @@ class Intake:
         return self._store.load(*file.split("/"), most=layout.SEGMENT_BYTES) or b""
 
 
-def _same(one: bytes, other: bytes) -> int:
+def same(one: bytes, other: bytes) -> int:
     """How many bytes of whole lines both begin with."""
     low, high = 0, min(len(one), len(other))
     while low < high:  # bisection for the longest common beginning
@@ -289,14 +305,14 @@ def _same(one: bytes, other: bytes) -> int:
     return one.rfind(b"\n", 0, low) + 1
 
 
-def _digest(data: bytes) -> str:
+def digest(data: bytes) -> str:
     """The SHA-256 of the first of these lines."""
     import hashlib  # 3 ms
 
     return hashlib.sha256(data[: data.find(b"\n")]).hexdigest()
 
 
-def _first(data: bytes) -> Event | None:
+def first_event(data: bytes) -> Event | None:
     """The first event of these lines."""
     start = 0
     while (end := data.find(b"\n", start)) >= 0:

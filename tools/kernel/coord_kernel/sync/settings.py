@@ -12,6 +12,16 @@ from coord_kernel.sync import transport
 from coord_kernel.sync.places import Configuration
 from coord_kernel.sync.remote import NAMESPACE
 
+LIVE = {
+    "nats": "nats",
+    "tls": "nats",
+    "redis": "redis",
+    "rediss": "redis",
+    "ws": "relay",
+    "wss": "relay",
+}
+"""The schemes of the engines that come with coord, and the extra of each."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
@@ -33,8 +43,34 @@ def last(store: Store) -> Json:
 
 
 def remember(store: Store, remote: Remote) -> None:
-    """The user has named this remote, and it was reached: sync with it from now on."""
-    consent.choose(store, remote.name, _places(remote))
+    """The user has named this remote, and it was reached: sync with it from now on.
+
+    It takes the place of another git remote; live remotes stay.
+    """
+    stay = [name for name in consent.chosen(store) if is_live(name)]
+    consent.choose(store, remote.name, _places(remote), stay)
+
+
+def remember_live(store: Store, url: str) -> None:
+    """The same, for a live remote: all others stay."""
+    consent.choose(store, url, url, locate.remotes(store))
+
+
+def is_live(name: str) -> bool:
+    """Is it the URL of a live remote? (Whether the engine of a usual one is installed is open.)"""
+    scheme = transport.scheme(name)
+    if not scheme or f"{scheme}://" not in name or scheme in transport.GIT:
+        return False
+    if scheme in LIVE:
+        return True
+    from importlib.metadata import entry_points  # 30 ms: only for a scheme that nobody knows
+
+    return bool(entry_points(group="coord.remotes", name=scheme))
+
+
+def git_remote(store: Store) -> str | None:
+    """The configured git remote."""
+    return next((name for name in locate.remotes(store) if not is_live(name)), None)
 
 
 def remote(store: Store, asked: str | None = None) -> Remote:
@@ -49,7 +85,7 @@ def remote(store: Store, asked: str | None = None) -> Remote:
     transport.check(remote.url)
     transport.check(remote.push_url)
     if not asked:
-        _check_agreed(store, remote)
+        check_agreed(store, remote.name, remote.url, _places(remote))
     for key, value in outside(store).items():
         if consent.agreed(store, key) != value:
             raise Refused(
@@ -60,7 +96,7 @@ def remote(store: Store, asked: str | None = None) -> Remote:
 
 def named(store: Store, asked: str | None = None) -> Remote:
     """The remote of that name, or the configured one, agreed to or not. Raises Unreachable."""
-    name = asked or locate.remote(store)
+    name = asked or git_remote(store)
     if not name:
         raise Unreachable(
             "no remote is configured",
@@ -102,14 +138,17 @@ def outside(store: Store) -> dict[str, str]:
 
 
 def agree(store: Store, save: bool = True) -> list[Json]:
-    """The user agrees to the configured remote and refs: each of them, with its value."""
+    """The user agrees to the configured remotes and refs: each of them, with its value."""
     values, public_values = outside(store), outside(store)
-    if locate.remote(store):
-        remote = named(store)
-        transport.check(remote.url)
-        key = f"remote {remote.name}"
-        values = {key: _places(remote), **values}
-        public_values[key] = public(_places(remote))
+    for name in reversed(locate.remotes(store)):
+        places = name
+        if not is_live(name):
+            remote = named(store)
+            transport.check(remote.url)
+            name, places = remote.name, _places(remote)
+        key = f"remote {name}"
+        values = {key: places, **values}
+        public_values[key] = public(places)
     rows: list[Json] = [
         {
             "setting": public(key),
@@ -124,23 +163,24 @@ def agree(store: Store, save: bool = True) -> list[Json]:
     return rows
 
 
-def _check_agreed(store: Store, remote: Remote) -> None:
-    key, places = f"remote {remote.name}", _places(remote)
+def check_agreed(store: Store, name: str, url: str, places: str) -> None:
+    """Raises Refused, unless the user has agreed to this remote at these places."""
+    key = f"remote {name}"
     before = consent.agreed(store, key)
     if before is None and consent.older(store) and consent.chosen(store):
         consent.agree(store, {key: places})
     elif before is None:
-        url = "" if remote.url == remote.name else f" ({public(remote.url)})"
+        shown = "" if url == name else f" ({public(url)})"
         raise Refused(
-            f"not trusted{url}, nothing was sent",
-            where=public(remote.name),
-            todo=f"agree with `ev sync --remote {public(remote.name)}` or `ev trust`",
+            f"not trusted{shown}, nothing was sent",
+            where=public(name),
+            todo=f"agree with `ev sync --remote {public(name)}` or `ev trust`",
         )
     elif before != places:
         raise Refused(
             f"its URL changed from {public(before)} to {public(places)}, nothing was sent",
-            where=remote.name,
-            todo=f"confirm with `ev sync --remote {remote.name}`",
+            where=name,
+            todo=f"confirm with `ev sync --remote {name}`",
         )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from coord_envelope.errors import Refused
 
 SAFE = ("https", "ssh", "file")
+GIT = (*SAFE, "http", "git", "ext", "fd", "ftp", "ftps", "git+ssh", "ssh+git", "git+https")
+"""The schemes that are git's; others may be those of live remotes."""
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 

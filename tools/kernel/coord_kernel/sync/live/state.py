@@ -5,10 +5,10 @@
     at, check       the last entry that was taken in: its position, and a digest of it. A log that
                     was put back to an older state may use the position again for another entry.
     ends            subject → the position of its last entry, of the subjects that this store writes
-    has             file → the ranges of its bytes that the log has. Bytes of this store's file: the
-                    log may have others under the same name (a fork), which do not count.
-    diverted        `SUBJECT PATH` → the file, and the offset in it, to which that source's bytes go:
-                    a source whose stream is a fork here goes on to use the plain name
+    has             file → the ranges of its bytes that the log has. Bytes of this store's file:
+                    others that the log has under its name (a fork) do not count.
+    diverted        `SUBJECT PATH` → the file to which that source's bytes go, and the offset where
+                    it begins: a source whose stream is a fork here still uses the plain name
 
 All of it is a cache. It is lost as a whole, and then the log is read once more from its beginning:
 what is held is recognised. It is never newer than what was taken in.
@@ -58,11 +58,11 @@ class State:
         self.has: dict[str, Spans] = {}
         self.diverted: dict[str, list[str | int]] = {}
 
-    def load(self) -> None:
-        """Take over what another process has saved."""
+    def load(self) -> bool:
+        """Take over what another process has saved. Was there anything?"""
         data = self._store.load(*self._place, most=1 << 26) or b""
         if data == self._saved:
-            return
+            return False
         self._saved = data
         self.forget()
         with suppress(ValueError, KeyError, TypeError, AttributeError):
@@ -74,6 +74,7 @@ class State:
                 self.epoch, self.first = str(saved["epoch"]), str(saved["first"])
                 self.at, self.check = str(saved["at"]), str(saved["check"])
                 self.ts = str(saved["ts"])
+        return True
 
     def save(self) -> None:
         """Save it, when everything that it speaks of is durable. Losing it costs one reading."""

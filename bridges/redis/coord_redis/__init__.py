@@ -1,0 +1,1 @@
+"""The engine of `redis://` and `rediss://`: a log in one Redis stream."""

@@ -1,0 +1,112 @@
+"""One sync with a live remote.
+
+1. Take the remote's lock (`local/live/NAME.lock`).
+2. A round: pull; judge this store's claims, if the arbiter lives here and all of it is known;
+   concede; publish; confirm. What was beaten is followed by another round.
+3. A round that is `quick` judges by what is here and asks at once. That is safe, as what is
+   over stays over and the arbiter's order alone confirms: if it is beaten, or a claim would be
+   conceded, the next round pulls first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from coord_envelope import world
+from coord_envelope.errors import Unreachable
+from coord_kernel.sync import settle
+from coord_kernel.sync.live import arbiter
+from coord_kernel.sync.live import state as states
+from coord_kernel.sync.plan import judged
+from coord_kernel.sync.rounds import BUDGET_S, Rounds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from coord_kernel.journal.journal import Journal
+    from coord_kernel.sync.live.arbiter import Seat
+    from coord_kernel.sync.live.remote import Live
+    from coord_kernel.sync.plan import Tentative
+    from coord_kernel.sync.settle import Settle
+
+
+class LiveExchange(Rounds):
+    """A sync of a store with a live remote, and its results."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        live: Live,
+        seconds: float = BUDGET_S,
+        settle: Settle | None = None,
+        alone: bool = True,
+    ) -> None:
+        """`alone`: this store has no git remote, so that an arbiter may be born at this one."""
+        super().__init__(journal, live.place.url, settle)
+        self.live, self._alone, self._deadline = live, alone, time.monotonic() + seconds
+        self.lock = (*states.DIRECTORY, f"{states.name(live.place.url)}.lock")
+        self.received, self.warnings = live.intake.sources, live.intake.warnings
+        self.quick, self.foreign, self._sent = False, True, live.sent
+        """Ask before pulling; give what others have written, too."""
+
+    @property
+    def sent(self) -> int:
+        return self.live.sent - self._sent
+
+    def left(self) -> float:
+        return self._deadline - time.monotonic()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        with super().locked():
+            self.live.load()
+            self.received, self.warnings = self.live.intake.sources, self.live.intake.warnings
+            try:
+                yield
+            finally:
+                self.live.state.save()
+
+    def _round(self) -> bool:
+        quick, self.quick = self.quick and bool(self.live.state.at), False
+        if not quick:
+            self.live.pull()
+        seat = arbiter.seat(self.store)
+        confirm, concede = self._judged(seat)
+        if quick and concede:
+            return False
+        wishes = self._settled(confirm, concede, more=self._may_confirm(seat))
+        try:
+            done = self.live.publish(seat, self.foreign) and (
+                not wishes or self.live.confirm(seat, [draft for _, draft in wishes])
+            )
+        except Unreachable:
+            if not wishes or self.left() < 1:
+                raise
+            return False  # the answer may be lost
+        if done:
+            self.confirmed += [claim for claim, _ in wishes]
+            self.live.state.ts = world.format_ts(world.now_ms())
+        return done
+
+    def _judged(self, seat: Seat) -> tuple[Sequence[Tentative], Sequence[Tentative]]:
+        tentative = settle.tentative(self.store)
+        if (tentative or self._settle) and not self._may_confirm(seat):
+            self._explain(seat)
+        return judged(tentative) if self._may_confirm(seat) else ((), ())
+
+    def _may_confirm(self, seat: Seat) -> bool:
+        here = seat.place == self.live.epoch or (not seat.place and self._alone)
+        return here and not seat.diverged and not self.live.waits(seat)
+
+    def _explain(self, seat: Seat) -> None:
+        if seat.diverged:
+            self._confirm_nothing(
+                "the arbiter has two histories", "`ev sync --take-arbiter REMOTE` makes one of them"
+            )
+        elif seat.place == self.live.epoch:
+            self._confirm_nothing("a part of the arbiter's stream is missing here", "sync again")
+        elif self._settle or self._alone:
+            where = "in git" if seat.place in ("", arbiter.GIT) else "at another remote"
+            self._confirm_nothing(f"the arbiter lives {where}", "sync with that one, too")

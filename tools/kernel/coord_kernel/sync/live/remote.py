@@ -1,0 +1,218 @@
+"""A live remote: what its log has is taken in, what this store has and it lacks is put there.
+
+pull      open the log, look whether it is the one that the mark is of, take in what is new
+publish   put what it lacks: the arbiter's lines first, then the rest, then confirmations; each
+          subject by compare-and-swap. Beaten: pull again, and everything is seen there
+wait      a descriptor that is readable when something may have come
+now       the server's clock
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from coord_envelope.errors import Refused
+from coord_kernel.sync.live import arbiter, outbox, spans
+from coord_kernel.sync.live import state as states
+from coord_kernel.sync.live.chunk import pack
+from coord_kernel.sync.live.intake import Intake
+from coord_kernel.sync.live.log import ARBITER, Entry, Moved
+from coord_kernel.sync.live.pending import Pending
+from coord_kernel.sync.live.state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from coord_envelope.codec import Json
+    from coord_kernel.store.directory import Store
+    from coord_kernel.sync.live.arbiter import Seat
+    from coord_kernel.sync.live.chunk import Chunk
+    from coord_kernel.sync.live.log import Birth, Log, Place
+    from coord_kernel.sync.live.outbox import Missing
+
+SETTLED = 1 << 25
+"""Bytes that are taken in between two writes to the disk."""
+TOGETHER = 1_000
+"""Most confirmations of one entry."""
+
+
+class Live:
+    """One live remote of a store. It may be used for one sync, or by a mirror for all of them."""
+
+    def __init__(self, store: Store, place: Place, log: Log) -> None:
+        self._store, self.place, self._log = store, place, log
+        self.state = State(store, place.url)
+        self._begin()
+        self._looked, self._pipe = False, (-1, -1)
+        self.later = False
+        """Was something of others' left for later?"""
+        self.sent = 0
+        """Lines that this store gave and the log did not have."""
+
+    def _begin(self) -> None:
+        self._pending = Pending(self._store, states.name(self.place.url))
+        self.intake = Intake(self._store, self.state, self._pending)
+
+    @property
+    def epoch(self) -> str:
+        """Which log it is; "": it was never opened."""
+        return self.state.epoch
+
+    def load(self) -> None:
+        """Take over what another process of this store has saved. Under the remote's lock."""
+        if self.state.load():
+            self._begin()
+
+    # ---- in
+
+    def pull(self) -> None:
+        """Take in what is new. Raises Unreachable; Refused if it is another project's log."""
+        birth = self._log.open()
+        if birth.project != self._store.project:
+            raise Refused(
+                f"is the log of project {birth.project}, and this store is of "
+                f"{self._store.project}; nothing was sent",
+                where=self.place.public,
+                todo="name another log, or set `project` in coord.toml",
+            )
+        if not self._looked:
+            self._looked = True
+            if outbox.lost(self._store, self.state.has):
+                self.state.forget()
+        if not self.state.born(birth):
+            self._pending.clear()
+        self._take(self._new(birth))
+
+    def _new(self, birth: Birth) -> Iterator[Entry]:
+        """The entries behind the mark; all of them if the log has another history than the mark."""
+        if self.state.at:
+            entries = iter(self._log.read(self.state.at))
+            first = next(entries, None)
+            if first and self.state.marked(first):
+                return entries
+            self.state.forget()
+            self.state.born(birth)
+            self._pending.clear()
+        return iter(self._log.read(""))
+
+    def _take(self, entries: Iterator[Entry]) -> None:
+        self.intake.full = False
+        last: Entry | None = None
+        size = 0
+        try:
+            for entry in entries:
+                self.intake.take(entry)
+                if entry.subject == ARBITER or entry.subject.startswith(self._mine()):
+                    self.state.ends[entry.subject] = entry.at
+                if not self.intake.full:
+                    last = entry
+                size += len(entry.payload)
+                if size > SETTLED:
+                    size = 0
+                    self.intake.settle()
+        finally:
+            self.intake.settle()
+            if last:
+                self.state.mark(last)
+
+    def waits(self, seat: Seat) -> bool:
+        """Is something of the arbiter's stream missing here?"""
+        return bool(seat.stream) and self.intake.waits(seat.stream)
+
+    # ---- out
+
+    def publish(self, seat: Seat, foreign: bool = True) -> bool:
+        """Put everything that the log lacks; `foreign`: also what others have written.
+
+        False: others were faster. Raises Unreachable, Refused.
+        """
+        replica = self._replica()
+        files = outbox.missing(self._store, self.state.has)
+        of_arbiter = [row for row in files if seat.stream == row[0].split("/")[1]]
+        mine = [row for row in files if outbox.written_here(row[0], replica)]
+        others = [row for row in files if row not in of_arbiter and row not in mine]
+        self._make_durable(mine)
+        self.later = bool(others) and not foreign
+        return (
+            self._put_all(of_arbiter, replica, ARBITER)
+            and self._put_all(mine, replica)
+            and (not foreign or self._put_all(others, replica))
+        )
+
+    def confirm(self, seat: Seat, drafts: Sequence[Json]) -> bool:
+        """Add these events to the arbiter's stream, and take them in. False: others were faster."""
+        if not seat.stream:
+            drafts = [arbiter.moved(self.epoch), *drafts]
+        stream = seat.stream
+        for begin in range(0, len(drafts), TOGETHER):
+            some = drafts[begin : begin + TOGETHER]
+            chunk = arbiter.lines(self._store, stream, some, self._replica())
+            at = self._put(ARBITER, chunk)
+            if at is None:
+                return False
+            self.intake.take(Entry(at, ARBITER, pack(chunk), 0))
+            self.intake.settle()
+            stream = chunk.stream
+        return True
+
+    def _put_all(self, files: Missing, replica: str, subject: str = "") -> bool:
+        for chunk in outbox.read(self._store, files, replica):
+            if self._put(subject or outbox.subject(chunk.path, replica), chunk) is None:
+                return False
+            has = self.state.has
+            has[chunk.path] = spans.added(has.get(chunk.path, []), chunk.offset, chunk.end)
+            self.sent += 0 if chunk.size else chunk.data.count(b"\n")
+        return True
+
+    def _put(self, subject: str, chunk: Chunk) -> str | None:
+        try:
+            at = self._log.put(subject, self.state.ends.get(subject, ""), pack(chunk))
+        except Moved:
+            return None
+        self.state.ends[subject] = at
+        return at
+
+    def _make_durable(self, files: Missing) -> None:
+        """A store that gave away what a power loss takes from it has a fork of its own stream."""
+        for path, _, _ in files:
+            fd = self._store.open(*path.split("/"))
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+    def _mine(self) -> str:
+        return f"{(self._store.replicas() or [''])[-1]}/"
+
+    def _replica(self) -> str:
+        with self._store.lock():
+            return self._store.replica()
+
+    # ---- what comes
+
+    def wait(self) -> int:
+        """A descriptor that is readable when something may have come, or the connection changed."""
+        if self._pipe[0] < 0:
+            self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            self._log.follow(self._wake)
+        return self._pipe[0]
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # full: it is readable
+            os.write(self._pipe[1], b"x")
+
+    def woken(self) -> None:
+        """Take note: what comes from now on wakes again."""
+        with contextlib.suppress(BlockingIOError):
+            while len(os.read(self._pipe[0], 4096)) == 4096:
+                pass
+
+    def now(self) -> int:
+        """The server's clock, Unix milliseconds."""
+        return self._log.now()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._log.close()

@@ -1,0 +1,121 @@
+"""The rounds of a sync, with any remote: until nobody was faster, and what came of them.
+
+A remote's own part is a round (`_round`): take in what is new there, judge this store's claims
+(`_settled`), give what it lacks. If others were faster, pause at random and begin another one, at
+most TRIES.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+
+from coord_envelope import world
+from coord_envelope.errors import TryAgain, Unreachable
+from coord_kernel.sync import settle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from coord_kernel.journal.journal import Journal
+    from coord_kernel.sync.plan import Tentative
+    from coord_kernel.sync.settle import Settle, Wishes
+
+BUDGET_S = 60.0
+TRIES = 12
+"""Rounds in which others may be faster."""
+
+
+class Rounds:
+    """A sync of a store with a remote, and its results."""
+
+    received: dict[str, int]
+    """Lines that arrived, by writer."""
+    warnings: list[str]
+    """Sentences for stderr."""
+    lock: tuple[str, ...] = ("local", "sync.lock")
+    """The file that is locked by whoever syncs with this remote."""
+
+    def __init__(self, journal: Journal, name: str, settle: Settle | None) -> None:
+        """`settle` gives more events for the arbiter, when everything there was taken in."""
+        self.journal, self.store, self.name, self._settle = journal, journal.store, name, settle
+        self.confirmed: list[str] = []
+        self.conceded: list[str] = []
+        self._unconfirmed: Unreachable | None = None
+        """Why nothing can be confirmed."""
+
+    @property
+    def sent(self) -> int:
+        """Lines that this store gave and the remote did not have."""
+        raise NotImplementedError
+
+    def left(self) -> float:
+        """Seconds left of the budget."""
+        raise NotImplementedError
+
+    def _round(self) -> bool:
+        """All steps. False: another round is needed."""
+        raise NotImplementedError
+
+    def run(self) -> None:
+        """Exchange everything, and settle this store's claims.
+
+        Raises Unreachable if the remote cannot be reached or refuses; what arrived by then is kept.
+        Raises TryAgain if another sync of this store holds the lock for the whole budget, or others
+        were faster TRIES times.
+        """
+        with self.locked():
+            self._rounds()
+        if self._unconfirmed:
+            raise self._unconfirmed
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only one sync of a store with this remote runs at a time. Raises TryAgain."""
+        from filelock import FileLock, Timeout
+
+        os.close(self.store.open(*self.lock, flags=os.O_RDWR | os.O_CREAT))
+        lock = FileLock(os.path.join(self.store.path, *self.lock), mode=0o600)
+        try:
+            lock.acquire(timeout=max(self.left(), 0), poll_interval=0.02)
+        except Timeout:
+            raise TryAgain(
+                "another sync of this store is running", todo="try again, or --budget TIME"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _rounds(self) -> None:
+        for attempt in range(TRIES):
+            if attempt:
+                # At random, so that two stores do not meet again.
+                pause_s = _random() * min(0.05 * (1 << attempt), 2.0)
+                time.sleep(min(pause_s, max(self.left(), 0)))
+            if self._round():
+                return
+        raise TryAgain(f"others were faster {TRIES} times", where=self.name, todo="try again")
+
+    def _settled(
+        self, confirm: Sequence[Tentative], concede: Sequence[Tentative], more: bool = True
+    ) -> Wishes:
+        """Concede what is to be conceded; the events for the arbiter, with `more` of `settle`."""
+        for entity, claim, state in concede:
+            settle.concede(self.journal, entity, claim, state)
+            self.conceded.append(claim)
+        wishes = [(asked[1], settle.confirmation(*asked)) for asked in confirm]
+        if self._settle and more:
+            wishes += self._settle()
+        return wishes
+
+    def _confirm_nothing(self, what: str, todo: str) -> None:
+        self._unconfirmed = Unreachable(
+            f"{what}, so nothing is confirmed", where=self.name, todo=todo
+        )
+
+
+def _random() -> float:
+    return int.from_bytes(world.entropy(2), "big") / 65_536
