@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from coord_envelope import Filter, No, world
+from coord_envelope.cursor import Cursor
 from coord_kernel.cli.call import Call
 from coord_kernel.store import cursors, machine
 from coord_msg import draft, fold
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Protocol
 
-    from coord_envelope import Cursor, Event
+    from coord_envelope import Event
     from coord_msg import groups as g
     from coord_msg.post import Post
 
@@ -75,9 +76,10 @@ def receive(call: Call, source: Source, printer: Printer, reading: g.Reading) ->
     """
     wait_ms = _wait_ms(reading)
     most = reading.max_ or (MANY if reading.follow else source.at_once)
-    begin = call.journal.end(live=False)
+    waits = reading.follow or wait_ms is not None
+    begin = call.journal.end(live=False) if waits else Cursor()  # it costs a look at each stream
     left = most - _print(call, source.take(None, most), printer, reading.ack)
-    if not left or not (reading.follow or (wait_ms is not None and left == most)):
+    if not left or not (reading.follow or (waits and left == most)):
         return most - left
     for news in _news(call, begin, None, FOREVER if wait_ms is None else wait_ms, source.next_ms):
         count = _print(call, source.take(news, left), printer, reading.ack)
@@ -128,21 +130,21 @@ def _news(
 
 
 class Broadcast(Filter):
-    """What is sent to a channel and has not expired."""
+    """What is sent to a channel, is not older than its reader wants, and has not expired."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, since: Callable[[], str] = str) -> None:
         super().__init__()
-        self._address = address
+        self._address, self._from = address, since
 
     def __call__(self, event: Event) -> bool:
-        if self._address not in fold.recipients(event):
+        if self._address not in fold.recipients(event) or event["ts"] < self._from():
             return False
         expires = event["body"].get("expires_at")
         return not isinstance(expires, str) or expires > world.format_ts(world.now_ms())
 
 
 def broadcast(
-    call: Call, channel: str, printer: Printer, reading: g.Reading, options: g.FromChannel
+    post: Post, channel: str, printer: Printer, reading: g.Reading, options: g.FromChannel
 ) -> None:
     """Print what came to a channel after its cursor, and move the cursor.
 
@@ -150,9 +152,10 @@ def broadcast(
     """
     from coord_kernel.cli.deliver import deliver
 
-    wait_ms = _wait_ms(reading)
+    call, wait_ms = post.call, _wait_ms(reading)
     name = options.cursor or cursor_name(channel, call.actor()["agent_id"])
-    begin, wanted = cursors.load(call.journal.store, name), Broadcast(channel)
+    since = post.since(channel) if channel.startswith("chan:") else str
+    begin, wanted = cursors.load(call.journal.store, name), Broadcast(channel, since)
     if wait_ms is not None:
         batches = _news(call, begin, wanted, wait_ms, lambda: FOREVER)
         if not any(next(batch, None) for batch in batches):

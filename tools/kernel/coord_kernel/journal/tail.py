@@ -8,6 +8,7 @@ from coord_envelope import ids
 from coord_envelope.errors import DiskFault
 from coord_envelope.platform import suppress
 from coord_kernel.store import disk
+from coord_kernel.streams import changes
 from coord_kernel.streams.rows import SEGMENT
 from coord_kernel.streams.stream import SUFFIX, Stream
 
@@ -28,6 +29,11 @@ class Tail:
         if self.last_id and ids.ahead(ids.stamp_of(self.last_id), now):
             # Our clock ran ahead and was corrected: new ids must not be held back by its old ones.
             self._find(f"{agent}~{store.renew_replica()}")
+
+    @property
+    def name(self) -> str:
+        """The stream, as `KIND/NAME`."""
+        return f"{self.kind}/{self.writer}"
 
     def _find(self, writer: str) -> None:
         self.writer, self.seq, self.last_id = f"{writer}+live" if self.live else writer, 0, ""
@@ -51,6 +57,7 @@ class Tail:
         try:
             size = os.fstat(fd).st_size
             if size and os.pread(fd, 1, size - 1) != b"\n":
+                changes.add(self.store, self.name)
                 size += os.pwrite(fd, b"\n", size)
             return size
         finally:

@@ -12,7 +12,7 @@ The order of the steps is the guarantee:
     3. run the block: what it reads still holds when its events are written;
        `add` looks up the key, then mints the id and the seq
     4. make durable what `$dup` answers stand for
-    5. write the clock file
+    5. write the clock file; if readers keep a log of changes, add the stream to it
     6. write the lines
     7. fdatasync (a live stream: not)
     8. release the lock; only now may an event be acknowledged
@@ -33,6 +33,7 @@ from coord_envelope.secrets import refuse_secret
 from coord_kernel.journal.tail import Tail
 from coord_kernel.rules import claims
 from coord_kernel.store import stamp
+from coord_kernel.streams import changes
 from coord_kernel.streams.stream import streams
 
 TYPE_CHECKING = False
@@ -98,6 +99,7 @@ class Transaction:
                 self._keys.make_durable(self._store)
                 if self._fresh:
                     stamp.save(self._store, self._stamp)
+                    changes.add(self._store, self._tail.name)
                     self._tail.write(self._fresh)
         finally:
             self._lock.__exit__(None, None, None)

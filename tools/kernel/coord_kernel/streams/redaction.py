@@ -2,7 +2,8 @@
 
 A `coord.redacted` event may arrive by an append, a sync or a copy. So the bytes that were added to
 the journal since the last look are searched for its type, 1 ms for 2 MB, without a database.
-`local/redacted` remembers the redactions and how far each stream was read; it may be deleted.
+`local/redacted` remembers the redactions (first line) and how far each stream was read (second
+line, which is parsed only if something changed); it may be deleted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from coord_envelope.platform import suppress
 from coord_kernel.rules import claims
 from coord_kernel.store import machine
 from coord_kernel.store.disk import IrregularError
+from coord_kernel.streams import changes
 from coord_kernel.streams.stream import SUFFIX, Stream
 
 TYPE_CHECKING = False
@@ -57,20 +59,32 @@ class Redactions:
         self._store = store
         self.targets: dict[str, tuple[str, str]] = {}
         """Id of each redacted event: the id of the (first) event that redacts it, its reason."""
-        self._read: dict[str, list[int]] | None = None
-        """Stream: segment and offset up to which it was read."""
+        self._read: dict[str, list[int]] = {}
+        """Stream: segment and offset up to which it was read. `_unread` may have it still."""
+        self._unread: bytes | None = None
+        self._count, self._place = 0, ""
         self._unsaved_bytes = 0
 
     def refresh(self) -> Self:
         """Read what was added since. Raises OSError if the disk fails."""
-        if self._read is None:
+        if self._unread is None:
             self._load()
+        since = changes.Changes(self._store, self._place, self._count)
+        if since.none():
+            return self
         before = dict(self.targets)
-        for name in self._store.listdir("journal"):
-            if not name.startswith("."):
+        names = since.among(lambda: [f"journal/{name}" for name in self._places()])
+        anew = names is None or since.moved
+        if names is None:
+            names = [f"journal/{name}" for name in self._store.listdir("journal")]
+        for kind, _, name in (name.partition("/") for name in names):
+            if kind == "journal" and not name.startswith("."):
                 with suppress(IrregularError):
                     self._read_stream(name)
-        if self._unsaved_bytes >= MUCH or self.targets != before:
+        self._place = since.place
+        self._count = self._count if self._unread else len(self._read)
+        logged = anew and self._count >= changes.MANY
+        if self._unsaved_bytes >= MUCH or self.targets != before or logged or len(names) > MANY:
             self._save()
         return self
 
@@ -90,33 +104,50 @@ class Redactions:
         while batch := list(itertools.islice(remaining, size)):
             yield from map(self.apply, batch) if self.refresh().targets else batch
             # A look costs as much as there are streams, so after at least as many events.
-            size = max(min(2 * size, MANY), len(self._read or ()))
+            size = max(min(2 * size, MANY), self._count)
 
     def _load(self) -> None:
-        self._read = {}
+        self._unread = b""
         with suppress(ValueError, KeyError, TypeError, AttributeError, OSError):
-            saved = codec.loads(self._store.load(*_FILE, most=1 << 26) or b"{}")
+            data = self._store.load(*_FILE, most=1 << 26) or b"{}"
+            head, _, read = data.partition(b"\n")
+            saved = codec.loads(head)
             # After a power loss the journal may be shorter than what was read of it.
             if saved["boot"] == machine.boot_id():
-                self.targets = {id_: (by, reason) for id_, (by, reason) in saved["by"].items()}
+                targets = {id_: (by, reason) for id_, (by, reason) in saved["by"].items()}
+                self._count, self._place = int(saved["streams"]), str(saved["place"])
+                self.targets, self._unread = targets, read
+
+    def _places(self) -> dict[str, list[int]]:
+        if self._unread:
+            data, self._unread = self._unread, b""
+            with suppress(ValueError, TypeError, AttributeError):
                 self._read = {
                     name: [int(segment), int(offset)]
-                    for name, (segment, offset) in saved["read"].items()
+                    for name, (segment, offset) in codec.loads(data).items()
                 }
+        return self._read
 
     def _save(self) -> None:
         self._unsaved_bytes = 0
-        saved = {"boot": machine.boot_id(), "read": self._read, "by": self.targets}
+        places = self._places()
+        saved = {
+            "boot": machine.boot_id(),
+            "by": self.targets,
+            "streams": len(places),
+            "place": self._place,
+        }
         with suppress(OSError):  # a full or read-only disk: it is read again
-            self._store.save(codec.dumps(saved), *_FILE)
+            data = codec.dumps(saved) + b"\n" + codec.dumps(places)
+            self._store.save(data, *_FILE)
 
     def _read_stream(self, name: str) -> None:
-        assert self._read is not None
-        reached, offset = self._read.get(name, (0, 0))
+        places = self._places()
+        reached, offset = places.get(name, (0, 0))
         for segment in Stream(self._store, "journal", name).segments():
             if segment > reached or (segment == reached and self._grown(name, segment, offset)):
                 offset = self._search(name, segment, offset if segment == reached else 0)
-                self._read[name] = [segment, offset]
+                places[name] = [segment, offset]
 
     def _grown(self, name: str, segment: int, offset: int) -> bool:
         """Has the segment more bytes than these? Costs a third of reading none."""

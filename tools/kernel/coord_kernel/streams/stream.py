@@ -107,6 +107,11 @@ class Stream:
         self._irregular, self._unreadable = False, False
 
     @property
+    def path(self) -> str:
+        """Its directory below the store."""
+        return f"{self.kind}/{self.name}"
+
+    @property
     def file(self) -> str:
         """The path of the segment at the position, below the store."""
         return f"{self.kind}/{self.name}/{self.segment:012d}{SUFFIX}"

@@ -21,7 +21,7 @@ import time
 
 from coord_envelope.platform import contextmanager, suppress
 from coord_kernel.store import machine
-from coord_kernel.streams.stream import streams
+from coord_kernel.streams.stream import Stream, streams
 from coord_kernel.views import fill
 
 TYPE_CHECKING = False
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from coord_kernel.store.directory import Store
-    from coord_kernel.streams.stream import Stream
     from coord_kernel.views.fill import Located, Stored
 
 MUCH = 1 << 22
@@ -60,6 +59,20 @@ class Derived:
         """The streams to read: all durable ones. `known` are those read before, as `KIND/NAME`."""
         return streams(self._store)
 
+    def _chosen(self, known: Collection[str], names: Collection[str] | None) -> list[Stream]:
+        """Of `streams` those with these names, or all of them."""
+        if names is None:
+            return self.streams(known)
+        if type(self).streams is not Derived.streams:
+            return [stream for stream in self.streams(known) if stream.path in names]
+        # All need not be listed for it.
+        parts = [name.split("/") for name in sorted(names)]
+        return [
+            Stream(self._store, kind, name)
+            for kind, name in parts
+            if kind == "journal" and not name.startswith(".")
+        ]
+
     def add(self, db: sqlite3.Connection, located: Iterator[Located]) -> None:
         """Take in events, in order of event_id, each with its segment's number and its offset.
 
@@ -73,7 +86,7 @@ class Derived:
 
         try:
             self._layers = [self._opened()]
-            behind = fill.behind(self._store, self._layers[0], self.streams)
+            behind = fill.behind(self._store, self._layers[0], self._chosen)
             if not behind:
                 return self
         except (sqlite3.Error, fill.StaleError):
@@ -249,10 +262,10 @@ class Derived:
             self.from_nothing()
 
     def _fill(self, db: sqlite3.Connection) -> None:
-        fill.fill(self._store, db, self.streams, self.add, self._name)
+        fill.fill(self._store, db, self._chosen, self.add, self._name)
 
     def _furnish(self, db: sqlite3.Connection) -> None:
-        meta = f"INSERT INTO meta VALUES ('{self._version}', '{machine.boot_id()}');"
+        meta = f"INSERT INTO meta VALUES ('{self._version}', '{machine.boot_id()}', '', 0);"
         db.executescript(f"BEGIN;{fill.TABLES}{self.tables}{meta}COMMIT;")
 
 

@@ -1,8 +1,9 @@
 """The one fill loop: what is new in some streams, in one order, into a SQLite database.
 
-1. Each stream goes on from the position that the database remembers, which is behind the last
-   event or behind bad lines: they are read once. If the last line read no longer stands there, the
-   journal is another one, and the database is rebuilt (`StaleError`).
+1. Each stream that may have changed (`streams.changes`) goes on from the position that the database
+   remembers, which is behind the last event or behind bad lines: they are read once. If the last
+   line read no longer stands there, the journal is another one, and the database is rebuilt
+   (`StaleError`).
 2. The new events of all streams are merged by event_id.
 3. In one transaction: BATCH of them, and the positions behind them. So a database says what the
    journal says up to its positions, whenever its writer is killed.
@@ -16,7 +17,8 @@ import itertools
 
 from coord_envelope import codec, event
 from coord_envelope.event import Event
-from coord_envelope.platform import contextmanager
+from coord_envelope.platform import contextmanager, suppress
+from coord_kernel.streams import changes
 from coord_kernel.streams.stream import OVER, SUFFIX, Stream
 
 TYPE_CHECKING = False
@@ -32,13 +34,15 @@ if TYPE_CHECKING:
     Located = tuple[Event, int, int]
     """An event, its segment's number in the database, and its offset in the segment."""
     Add = Callable[[sqlite3.Connection, Iterator[Located]], None]
-    Streams = Callable[[Collection[str]], list[Stream]]
-    """The streams to read, given the names of those that were read before."""
+    Streams = Callable[[Collection[str], Collection[str] | None], list[Stream]]
+    """The streams to read, all or of some names, given the names of those that were read before."""
 
+FEW = 16
+"""Changed streams that are looked at again each time rather than written down."""
 BATCH = 20_000
 """Events to a transaction."""
 TABLES = """
-CREATE TABLE meta (version TEXT, boot TEXT);
+CREATE TABLE meta (version TEXT, boot TEXT, place TEXT, streams INTEGER);
 CREATE TABLE position (stream TEXT PRIMARY KEY, segment INTEGER, offset INTEGER, seq INTEGER,
                        start INTEGER, last_id TEXT, bad INTEGER, cost INTEGER, tail BLOB);
 CREATE TABLE segment (no INTEGER PRIMARY KEY, stream TEXT, first INTEGER, UNIQUE (stream, first));
@@ -50,7 +54,7 @@ Behind bad lines it is where they end, and `tail` the bytes before that; `bad` i
 the last event, and `cost` as `Stream.bad_cost`.
 """
 POSITION = "?,?,?,?,?,?,?,?,?"
-LAYOUT = "2"
+LAYOUT = "3"
 """Of these tables: another one rebuilds every database."""
 _TAIL = 64
 
@@ -80,9 +84,12 @@ def read(store: Store, stream: str, first: int, offset: int) -> Stored | None:
 
 def behind(store: Store, db: sqlite3.Connection, streams: Streams) -> int:
     """About how many bytes it has not read; 0 if no whole line is in them. Raises StaleError."""
-    resumed = _resumed(store, db, streams)
+    resumed, place = _resumed(store, db, streams)
     ahead = sum(stream.size() for stream in resumed)
-    return ahead if any(_news(stream) for stream in resumed) else 0
+    if any(_news(stream) for stream in resumed):
+        return ahead
+    _remember(db, place)
+    return 0
 
 
 def _news(stream: Stream) -> bool:
@@ -102,7 +109,7 @@ def fill(store: Store, db: sqlite3.Connection, streams: Streams, add: Add, name:
 
     Raises StaleError.
     """
-    resumed = _resumed(store, db, streams)
+    resumed, place = _resumed(store, db, streams)
     ahead = sum(stream.size() for stream in resumed)
     if ahead > codec.MANY:
         codec.bulk()
@@ -117,6 +124,7 @@ def fill(store: Store, db: sqlite3.Connection, streams: Streams, add: Add, name:
     if bad:
         with writing(db):
             db.executemany(f"INSERT OR REPLACE INTO position VALUES ({POSITION})", bad)
+    _remember(db, place)
 
 
 @contextmanager
@@ -132,16 +140,38 @@ def writing(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _key(stream: Stream) -> str:
-    return f"{stream.kind}/{stream.name}"
+def _remember(db: sqlite3.Connection, place: str | None) -> None:
+    """Remember that everything up to this place was read, if the file can be written now."""
+    from coord_envelope.platform import sqlite3
+
+    if place is not None:
+        with suppress(sqlite3.OperationalError):
+            sql = "UPDATE meta SET place = ?, streams = (SELECT count(*) FROM position)"
+            db.execute(sql, (place,))
 
 
-def _resumed(store: Store, db: sqlite3.Connection, streams: Streams) -> list[Stream]:
-    """All streams, each at its position. Raises StaleError if the journal is not what was read."""
-    positions = {row[0]: row[1:] for row in db.execute("SELECT * FROM position")}
-    resumed = streams(positions)
+def _resumed(
+    store: Store, db: sqlite3.Connection, streams: Streams
+) -> tuple[list[Stream], str | None]:
+    """The streams that may have changed, each at its position; and the place to remember.
+
+    The place is None if it need not be. Raises StaleError if the journal is not what was read.
+    """
+    was, count = db.execute("SELECT place, streams FROM meta").fetchone()
+    since = changes.Changes(store, was, count)
+    if since.none():
+        return [], None
+    known = "SELECT stream FROM position"
+    names = since.among(lambda: [row[0] for row in db.execute(known)])
+    if names is None:
+        rows = db.execute("SELECT * FROM position").fetchall()
+    else:
+        sql = "SELECT * FROM position WHERE stream = ?"
+        rows = [row for name in names for row in db.execute(sql, (name,))]
+    positions = {row[0]: row[1:] for row in rows}
+    resumed = streams(positions, names)
     for stream in resumed:
-        key = _key(stream)
+        key = stream.path
         if key not in positions:
             continue
         position = positions.pop(key)
@@ -156,13 +186,14 @@ def _resumed(store: Store, db: sqlite3.Connection, streams: Streams) -> list[Str
             raise StaleError
     if positions:
         raise StaleError
-    return resumed
+    worth = len(resumed) >= (changes.MANY if names is None else FEW) or since.moved
+    return resumed, since.place if worth else None
 
 
 def _behind_bad(stream: Stream) -> tuple[str | int | bytes, ...]:
     """The row of the position of a stream whose last lines are bad."""
     end = stream.stopped if stream.offset >= OVER else stream.offset
-    place = _key(stream), stream.segment, stream.offset, stream.seq, end, stream.last_id
+    place = stream.path, stream.segment, stream.offset, stream.seq, end, stream.last_id
     return *place, stream.bad_since, stream.bad_cost, _tail(stream, end)
 
 
@@ -174,7 +205,7 @@ def _tail(stream: Stream, end: int) -> bytes:
 
 
 def _rows(stream: Stream) -> Iterator[Row]:
-    key = _key(stream)
+    key = stream.path
     for line in stream.read():
         if isinstance(line, Event):
             place = key, stream.segment, stream.start, stream.offset
