@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import socket
 import ssl
 import subprocess
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -21,7 +19,7 @@ from live.relay_server import RelayServer
 from support import BIN, Shell
 
 from coord_envelope.errors import Refused, Unreachable
-from coord_kernel.sync.live.log import Credentials, Log, Moved
+from coord_kernel.sync.live.log import Credentials, Log
 
 if missing := RelayServer.missing():
     pytest.skip(f"{missing} is not installed: coord-kernel[relay]", allow_module_level=True)
@@ -338,54 +336,3 @@ def test_a_taken_port_and_a_second_relay_are_one_line(relay: RelayServer, shell:
     assert done.err == f"coord-relay: 127.0.0.1:{port}: address already in use\n"
     done = shell(f"coord-relay serve {relay.data} --port 0", expect=75)
     assert "another relay has it open" in done.err
-
-
-def test_killed_under_load_it_loses_nothing_that_was_answered_and_has_nothing_twice(
-    relay: RelayServer, request: pytest.FixtureRequest
-) -> None:
-    """Four put, each on a subject of its own; whoever is unsure looks first."""
-    kills = 20 if request.config.getoption("--long") else 3
-    acknowledged, done = dict[str, list[bytes]](), threading.Event()
-
-    def put(replica: str) -> None:
-        log, subject, n = connected(relay.url), f"{replica}/blobs", 0
-        mine = acknowledged[subject] = []
-        at, opened = "", False
-        while not done.is_set():
-            payload = b"%d" % n
-            try:
-                if not opened:
-                    log.open()
-                    opened = True
-                at = log.put(subject, at, payload)
-            except Moved:  # the answer was lost: it is there
-                last = log.last(subject)
-                assert last
-                assert last.payload == payload
-                at = last.at
-            except Unreachable:
-                opened = False
-                continue
-            mine.append(payload)
-            n += 1
-        log.close()
-
-    threads = [threading.Thread(target=put, args=(f"{n}" * 8,)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    seen = 0
-    for _ in range(kills):
-        while sum(map(len, acknowledged.values())) < seen + random.randrange(20, 60):
-            done.wait(0.01)
-        seen = sum(map(len, acknowledged.values()))
-        relay.kill()
-        relay.start()
-    done.set()
-    for thread in threads:
-        thread.join()
-    log = opened(relay)
-    entries = list(log.read(""))
-    for subject, payloads in acknowledged.items():
-        held = [entry.payload for entry in entries if entry.subject == subject]
-        assert held[: len(payloads)] == payloads
-        assert len(held) == len(set(held)) <= len(payloads) + 1

@@ -48,12 +48,22 @@ class Loop:
         self.loop.close()
 
 
+class Encrypted(Client):
+    """A client that sends no credentials to a server that offers no TLS, if TLS is asked for."""
+
+    def _connect_command(self) -> bytes:
+        if self.options.get("tls") and not self._server_info.get("tls_required"):
+            raise errors.Error("the server offers no TLS")
+        command: bytes = super()._connect_command()
+        return command
+
+
 class Connection:
     """One connection, used within its loop."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self.client = Client()
+        self.client = Encrypted()
         self._trouble: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self.lost = asyncio.Event()
 
