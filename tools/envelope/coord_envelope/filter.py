@@ -75,6 +75,20 @@ class Filter:
         )
 
 
+class Within(Filter):
+    """A filter, of the events of one namespace: `msg` is all types that begin with `msg.`."""
+
+    def __init__(self, namespace: str, wanted: Filter) -> None:
+        super().__init__(**wanted.said)
+        self._begin = f"{namespace}."
+
+    def __call__(self, event: Event) -> bool:
+        return event["type"].startswith(self._begin) and super().__call__(event)
+
+    def types(self) -> None:
+        """None: the namespace is a condition, too."""
+
+
 def _any_of(globs: Sequence[str]) -> Test | None:
     if not globs:
         return None

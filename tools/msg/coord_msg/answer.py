@@ -4,46 +4,90 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import Fault, No, Usage
-from coord_envelope.event import LONGEST_NAME, agent_ok
+from coord_envelope import Event, Fault, No, Usage
+from coord_envelope.codec import Json
+from coord_envelope.event import LONGEST_NAME, agent_ok, recipient
 from coord_kernel.store.blobs import Blobs
 from coord_kernel.store.disk import fault_of, write_all
 from coord_msg import draft, fold
 from coord_msg.names import plain_names
 from coord_msg.post import MSG, Post
+from coord_msg.show import Printer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from coord_envelope import Event
-    from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
     from coord_kernel.journal.transaction import Transaction
     from coord_msg import options as o
     from coord_msg.fold import MessageState
     from coord_msg.mail import Mail
 
+CHANNEL = "chan:"
+AT_ONCE = 2_000
+"""Messages that `ack --all` acks in one transaction."""
 KINDS = {"agent": "ai", "human": "human", "bridge": "bridge"}
 """The kind of an agent, by the kind of its address."""
 
 
-def ack(call: Call, ids: o.Ids = None) -> None:
+def ack(call: Call, ids: o.Ids = None, all_: o.AllMine = False) -> None:
     """Acknowledge mail as done; it is not printed again.
 
     Without ids, reads JSON lines as `msg recv` prints them. Acking again changes nothing. Exits 1
     for a message that is not yours.
     """
-    _ack(call, ids, "done")
+    if not all_:
+        _ack(call, ids, "done")
+        return
+    if ids:
+        raise Usage("--all cannot be used with ids", todo="leave out either")
+    waiting = Post(call).mail().waiting(call.actor()["agent_id"])
+    ids = [state["mail"]["id"] for state in waiting]
+    if not ids:
+        call.warn("nothing to do: no mail waits for you")
+    for begin in range(0, len(ids), AT_ONCE):
+        _ack(call, ids[begin : begin + AT_ONCE], "done")
 
 
-def read(call: Call, ids: o.Ids = None) -> None:
-    """Mark mail as read; it still waits for its ack.
+def read(call: Call, ids: o.Ids = None, text: o.AsText = False) -> None:
+    """Print mail and mark it as read.
 
-    `msg hook` does not report it any more, and `msg ls` shows who read it. Exits 1 for a message
-    that is not yours.
+    It still waits for its ack, but `msg hook` does not report it any more, and `msg ls` shows who
+    read it. Exits 1 for a message that is not yours.
     """
-    _ack(call, ids, "read")
+    me, post = call.actor()["agent_id"], Post(call)
+    printer = Printer(call, text, me)
+    for batch in call.ids(ids or [], *MSG):
+        mail, messages, acks = post.mail(), list[Event](), list[Json]()
+        for name in batch:
+            try:
+                state = _mine(call, mail, name)
+                messages.append(printer.annotated(post.stored(state, name)))
+            except Fault as fault:
+                call.fail(fault, name)
+                continue
+            message = messages[-1].id
+            if me not in fold.read_by(state) and message not in printer.incomplete:
+                acks.append(draft.ack(message, kind="read"))
+        if acks:
+            call.journal.append(call.actor(), acks)
+        call.put(messages)
+
+
+def _mine(call: Call, mail: Mail, text: str) -> MessageState:
+    """The state of a message to the caller, or taken from a queue by it. Raises No, Usage."""
+    state, me = _known(call, mail, text), call.actor()["agent_id"]
+    if me not in state["mail"]["to"] and not fold.delivery(state, me):
+        raise No(f"not mail for {me}", code="not_found")
+    return state
+
+
+def _known(call: Call, mail: Mail, text: str) -> MessageState:
+    state: MessageState | None = mail.state(call.resolve(text))
+    if state is None:  # the same answer as for another agent's message
+        raise No(f"not mail for {call.actor()['agent_id']}", code="not_found")
+    return state
 
 
 def unread(call: Call, ids: o.Ids = None) -> None:
@@ -57,10 +101,9 @@ def unread(call: Call, ids: o.Ids = None) -> None:
 def _ack(call: Call, ids: list[str] | None, kind: str) -> None:
     me, post = call.actor()["agent_id"], Post(call)
 
-    def acked(state: MessageState, mail: Mail) -> Json:
+    def acked(text: str, mail: Mail) -> Json:
+        state = _mine(call, mail, text)
         claim = fold.delivery(state, me)
-        if me not in state["mail"]["to"] and not claim:
-            raise No(f"not mail for {me}", code="not_found")
         cited = claim["id"] if claim and kind == "done" else None
         return draft.ack(state["mail"]["id"], cited, kind)
 
@@ -78,7 +121,8 @@ def nack(
     me, post = call.actor()["agent_id"], Post(call)
     delay_ms = 0 if delay is None else call.span(delay, "--delay")
 
-    def nacked(state: MessageState, mail: Mail) -> Json:
+    def nacked(text: str, mail: Mail) -> Json:
+        state = _known(call, mail, text)
         claim = fold.delivery(state)
         if not claim or mail.holder(state) != me or fold.processed(state):
             raise No(f"not claimed by {me}", code="not_held")
@@ -88,17 +132,14 @@ def nack(
 
 
 def _write_each(
-    call: Call, post: Post, ids: list[str] | None, draft_of: Callable[[MessageState, Mail], Json]
+    call: Call, post: Post, ids: list[str] | None, draft_of: Callable[[str, Mail], Json]
 ) -> None:
     for batch in call.ids(ids or [], *MSG):
         mail = post.mail()
         drafts: list[tuple[str, Json | Fault]] = []
         for text in batch:
             try:
-                state = mail.state(call.resolve(text))
-                if state is None:  # the same answer as for another agent's message
-                    raise No(f"not mail for {call.actor()['agent_id']}", code="not_found")
-                drafts.append((text, draft_of(state, mail)))
+                drafts.append((text, draft_of(text, mail)))
             except Fault as fault:
                 drafts.append((text, fault))
         call.append_each(drafts)
@@ -128,12 +169,17 @@ def requeue(call: Call, ids: o.Ids = None) -> None:
     call.each(ids, MSG, requeued)
 
 
-def join(call: Call, groups: o.Groups = None) -> None:
+def join(call: Call, groups: o.Groups = None, retain: o.Retain = None) -> None:
     """Register yourself, and join groups.
 
-    From then on mail can be sent to you. Prints what it wrote, nothing if nothing changed.
+    From then on mail can be sent to you. Prints what it wrote, nothing if nothing changed. A
+    channel needs no joining; with --retain you read nothing older in it, without, all again.
     """
-    names, post, agent = _groups(groups), Post(call), call.actor()["agent_id"]
+    channels, names = _channels(groups), _groups(groups)
+    post, agent = Post(call), call.actor()["agent_id"]
+    if retain is not None and not channels:
+        raise Usage("--retain needs a channel", todo="msg join chan:NAME --retain 7d")
+    ms = None if retain is None else call.span(retain, "--retain")
     post.mail()
     with call.transaction() as t:
         if call.journal.last_seen(agent) is None:
@@ -141,23 +187,37 @@ def join(call: Call, groups: o.Groups = None) -> None:
             t.add({"type": "agent.registered", "body": {"kind": kind}})
         members = post.mail().members
         _update(t, post, agent, "add", [name for name in names if agent not in members(name)])
+        _retain(t, post, agent, dict.fromkeys(channels, ms))
     call.put(t.events)
 
 
 def leave(call: Call, groups: o.Groups = None) -> None:
-    """Leave groups."""
-    names, post, agent = _groups(groups), Post(call), call.actor()["agent_id"]
-    if not names:
+    """Leave groups.
+
+    Of channels, read all again.
+    """
+    channels, names = _channels(groups), _groups(groups)
+    post, agent = Post(call), call.actor()["agent_id"]
+    if not names and not channels:
         raise Usage("no group given", todo="name the groups to leave")
     post.mail()
     with call.transaction() as t:
         members = post.mail().members
         _update(t, post, agent, "rm", [name for name in names if agent in members(name)])
+        _retain(t, post, agent, dict.fromkeys(channels))
     call.put(t.events)
 
 
+def _channels(words: list[str] | None) -> list[str]:
+    try:
+        return [recipient(word) for word in words or [] if word.startswith(CHANNEL)]
+    except ValueError as reason:
+        raise Usage(str(reason)) from None
+
+
 def _groups(words: list[str] | None) -> list[str]:
-    names = [word.removeprefix("group:") for word in words or []]
+    others = (word for word in words or [] if not word.startswith(CHANNEL))
+    names = [word.removeprefix("group:") for word in others]
     for name in names:
         if not agent_ok(name):
             todo = f"use a-z 0-9 . _ - /, at most {LONGEST_NAME} characters"
@@ -168,6 +228,15 @@ def _groups(words: list[str] | None) -> list[str]:
 def _update(t: Transaction, post: Post, agent: str, how: str, names: list[str]) -> None:
     if names:
         body = {how: {"groups": names}}
+        t.add({"type": "agent.updated", "base": post.heads(agent), "body": body})
+
+
+def _retain(t: Transaction, post: Post, agent: str, channels: dict[str, int | None]) -> None:
+    changed = {
+        channel: ms for channel, ms in channels.items() if post.retained_ms(agent, channel) != ms
+    }
+    if changed:
+        body = {"set": {"retain_ms": changed}}
         t.add({"type": "agent.updated", "base": post.heads(agent), "body": body})
 
 

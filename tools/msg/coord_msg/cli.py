@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from itertools import islice
 
-from coord_envelope import BadData, Fault, Filter, No, Usage, world
+from coord_envelope import BadData, Fault, No, Usage, world
 from coord_envelope.event import recipient
+from coord_envelope.filter import Within
 from coord_kernel.cli import process, stdin
 from coord_kernel.cli.call import Call
 from coord_kernel.cli.command import name_of
 from coord_kernel.store.blobs import Blobs
-from coord_kernel.store.disk import write_all
 from coord_msg import draft, fold
 from coord_msg import groups as g
 from coord_msg.answer import ack, join, leave, nack, read, requeue, save, unread
@@ -20,6 +20,7 @@ from coord_msg.show import Printer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from coord_envelope import Filter
     from coord_envelope.codec import Json
     from coord_msg import options as o
 
@@ -48,6 +49,7 @@ def _shared(call: Call, shared: g.Shared) -> Json:
         "to": shared.to,
         "thread": shared.thread and call.resolve(shared.thread),
         "work": shared.work and call.resolve(shared.work),
+        "severity": shared.severity,
         "expires_at": expires and world.later(call.span(expires, "--expires")),
         "vis_ms": None if hidden is None else call.span(hidden, "--visibility"),
         "max_deliveries": shared.max_deliveries,
@@ -112,9 +114,7 @@ def reply(call: Call, content: g.Content, overrides: g.Overrides, id_: o.OneId) 
     if "text" not in fields and not content.attach:
         raise Usage("empty reply", todo="give --body, --attach, or a text on standard input")
     post = Post(call)
-    message = post.event(post.found(id_, post.mail())["mail"]["id"])
-    if message is None:
-        raise No("its line is damaged", where=id_, todo="see `ev verify`")
+    message = post.stored(post.found(id_, post.mail()), id_)
     full = post.complete(draft.reply(message, fields), overrides, content.attach or ())
     call.append([full], overrides.allow_secret)
 
@@ -153,7 +153,7 @@ def recv(
     me, post = call.actor()["agent_id"], Post(call)
     printer = Printer(call, reading.text, me)
     if kind in ("chan", "all"):
-        receive.broadcast(call, source, printer, reading, from_channel)
+        receive.broadcast(post, source, printer, reading, from_channel)
     elif kind == "queue":
         from coord_msg.queue import Queue
 
@@ -190,11 +190,26 @@ def ls(call: Call, selection: g.Selection, address: o.Address = None, at: o.At =
     By default lists what waits, for everybody; with an address or a sender, also messages that
     need no ack. Changes nothing.
     """
-    mail = Post(call).mail(at)
+    if selection.unread and selection.all_:
+        raise Usage("--unread cannot be used with --all", todo="leave out either")
+    post = Post(call)
+    mail, recipient = post.mail(at), None if address is None else _address(address)
     sender = None if selection.from_ is None else call.agent_id(selection.from_, "--from")
-    recipient = None if address is None else _address(address)
-    states = mail.listed(recipient, sender, selection.all_)
+    if selection.unread:
+        states = mail.unread(_reader(call, recipient), sender)
+    else:
+        states = mail.listed(recipient, sender, selection.all_)
+    if recipient and recipient.startswith("chan:") and not selection.all_:
+        since = post.since(recipient)
+        states = (state for state in states if state["mail"]["ts"] >= since())
     call.put(islice(map(mail.row, states), selection.lines))
+
+
+def _reader(call: Call, recipient: str | None) -> str:
+    reader: str = recipient or call.actor()["agent_id"]
+    if not reader.startswith(fold.DIRECT):
+        raise Usage(f"--unread cannot be used with {reader}", todo="it is of an agent's own mail")
+    return reader
 
 
 def show(call: Call, ids: o.Ids = None, text: o.AsText = False, at: o.At = None) -> None:
@@ -253,11 +268,11 @@ def dead(call: Call, queue: o.Queues = None, at: o.At = None) -> None:
     call.put(map(mail.row, mail.dead(address)))
 
 
-def watch(call: Call) -> None:
+def watch(call: Call, wanted: Filter) -> None:
     """Print mail events as they come, from now on."""
     from coord_kernel.cli.deliver import deliver
 
-    deliver(call, call.journal.end(), Filter(types=["msg.*"]))
+    deliver(call, call.journal.end(), Within("msg", wanted))
 
 
 def hook(call: Call, program: o.Program, event: o.Event = None) -> None:
@@ -281,12 +296,9 @@ ABOUT = "Mail between agents and people."
 def main() -> None:
     from coord_msg.argv import TABLE
 
-    try:
-        process.run("msg", ABOUT, COMMANDS, "coord_msg.options", TABLE)
-    except SystemExit as end:
-        names = {name_of(command) for command in COMMANDS}
-        if not end.code or next((word for word in sys.argv[1:] if word in names), None) != "hook":
-            raise
-        # The failure is on stderr already; with status 2 the program would stop the agent.
-        write_all(1, b"{}\n")
-        sys.exit(0)
+    def act() -> int:
+        return process.act("msg", ABOUT, COMMANDS, "coord_msg.options", TABLE)
+
+    names = {name_of(command) for command in COMMANDS}
+    command = next((word for word in sys.argv[1:] if word in names), None)
+    process.end("msg", act, hook=command == "hook")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from coord_envelope import SELF, BadData, codec, world
 from coord_envelope.codec import Json
 from coord_envelope.event import caused_by, recipient
+from coord_msg.fold import SEVERITIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope import Event
 
 ENVELOPE = ("idempotency_key", "cause", "hops", "on_behalf_of")
-LIMITS = ("ack", "expires_at", "vis_ms", "max_deliveries")
+LIMITS = ("ack", "severity", "expires_at", "vis_ms", "max_deliveries")
 FIELDS = ("to", "subject", "text", "thread", "work", "refs", *LIMITS, *ENVELOPE)
 """The fields of a line on stdin."""
 TEXT_BYTES, SUBJECT_BYTES, REASON_BYTES = 64 << 20, 200, 500
@@ -167,6 +168,9 @@ def _limit(name: str, value: object) -> object:
     least = int(name == "max_deliveries")
     if name == "ack" and value not in ("none", "required"):
         raise BadData("ack is neither none nor required")
+    if name == "severity" and value not in SEVERITIES:
+        what, valid = f"not a valid severity: {str(value)[:80]!r}", ", ".join(SEVERITIES)
+        raise BadData(what, todo=f"use one of {valid}")
     if name in ("vis_ms", "max_deliveries") and (type(value) is not int or value < least):
         raise BadData(f"{name} is not a whole number of at least {least}")
     if name == "expires_at" and not isinstance(value, world.Relative):

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
             "subject": str,
             "vis_ms": int,
             "max": int,  # deliveries
+            "severity": NotRequired[str],
             "expires": NotRequired[str],
             "key": NotRequired[str],  # TYPE KEY
         },
@@ -82,10 +83,11 @@ if TYPE_CHECKING:
         confirmed: dict[str, int]  # claims that the arbiter confirmed, and their tokens
 
 
-name, version = "mail", "4"
+name, version = "mail", "5"
 DIRECT = ("agent:", "human:", "bridge:")
 VISIBILITY_MS, DELIVERIES = 600_000, 5
 """Defaults of a message in a queue: how long a claim hides it, and how often it is delivered."""
+SEVERITIES = ("low", "medium", "high", "critical")
 LONGEST_MS = 366 * 86_400_000
 BORN = "1970-01-01T00:00:00.000Z"
 
@@ -132,6 +134,8 @@ def _sent(state: MessageState, event: Event, body: Json) -> None:
         "vis_ms": _number(body.get("vis_ms"), VISIBILITY_MS, LONGEST_MS),
         "max": max(1, _number(body.get("max_deliveries"), DELIVERIES, 1 << 31)),
     }
+    if body.get("severity") in SEVERITIES:
+        state["mail"]["severity"] = body["severity"]
     if isinstance(expires, str):
         state["mail"]["expires"] = expires
     if isinstance(key, str):
@@ -188,8 +192,13 @@ def _nacked(state: MessageState, event: Event, body: Json) -> None:
 
 def _updated(state: Any, event: Event, body: Json) -> None:
     if "groups" not in state:
-        state.update(causality.nothing(), groups={})
+        state.update(causality.nothing(), groups={}, retain={})
     causality.know(state, event)
+    changed = body.get("set")
+    retain = changed.get("retain_ms") if isinstance(changed, dict) else None
+    for channel, ms in retain.items() if isinstance(retain, dict) else ():
+        known = None if ms is None else _number(ms, LONGEST_MS, LONGEST_MS)
+        state["retain"].setdefault(channel, {})[event.id] = known
     for how in ("add", "rm"):
         change = body.get(how)
         names = change.get("groups") if isinstance(change, dict) else None
@@ -242,6 +251,18 @@ def groups(state: Any) -> Iterable[str]:
         )
         if "add" in last:
             yield group
+
+
+def retained_ms(state: Any, channel: str) -> int | None:
+    """How old what an agent reads of a channel may be; None: of any age.
+
+    Of concurrent writes the one with the greatest id counts.
+    """
+    writes: dict[str, int | None] = (state or {}).get("retain", {}).get(channel, {})
+    last = [
+        at for at in writes if not any(causality.precedes(state, at, other) for other in writes)
+    ]
+    return writes[max(last)] if last else None
 
 
 def done_by(state: MessageState) -> set[str]:

@@ -15,6 +15,7 @@ class Shared(Group):
     to: Sequence[str] | None = None
     thread: str | None = None
     work: str | None = None
+    severity: str | None = None
     expires: str | None = None
     visibility: str | None = None
     max_deliveries: int | None = None
@@ -64,5 +65,6 @@ class Selection(Group):
     """Which messages to list."""
 
     from_: str | None = None
+    unread: bool = False
     all_: bool = False
     lines: int | None = None

@@ -139,7 +139,8 @@ def _pointer(state: MessageState) -> str:
 
     mail = state["mail"]
     subject, sender = shown(mail["subject"], SUBJECT), shown_address(mail["from"])
-    return f"{ids.short('msg', mail['id'])} from {sender}, {_age(mail['ts'])}: {subject}\n"
+    age, severity = _age(mail["ts"]), f", {mail['severity']}" if "severity" in mail else ""
+    return f"{ids.short('msg', mail['id'])} from {sender}, {age}{severity}: {subject}\n"
 
 
 def _age(ts: str) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
             "deliveries": NotRequired[int],
             "holder": NotRequired[str],
             "reason": NotRequired[str],
+            "severity": NotRequired[str],
             "read_by": NotRequired[list[str]],
         },
     )
@@ -69,6 +70,12 @@ class Mail(Entities):
         """
         lasting = self._source.count("wait", f"{agent} ", f"{agent}!", most)
         return min(most, lasting + self._source.count(*self._expiring(agent), most))
+
+    def unread(self, agent: str, sender: str | None) -> Iterator[MessageState]:
+        """Of `waiting`, and from a sender if there is one, what the agent has not read."""
+        for state in self.waiting(agent):
+            if sender in (None, state["mail"]["from"]) and agent not in fold.read_by(state):
+                yield state
 
     def _expiring(self, agent: str) -> tuple[str, str, str]:
         """Where the index has what waits for an agent and will expire."""
@@ -174,6 +181,7 @@ class Mail(Entities):
             "deliveries": claim and claim["n"],
             "holder": self.holder(state),
             "reason": nack and nack.get("reason"),
+            "severity": mail.get("severity"),
             "read_by": fold.read_by(state),
         }
         row: Row = {

@@ -22,7 +22,14 @@ Source = Annotated[
 ]
 Address = Annotated[_Text, typer.Argument(metavar="[ADDRESS]", help="Only mail to this address.")]
 Queues = Annotated[_Text, typer.Argument(metavar="[QUEUE]", help="Only this queue.")]
-Groups = Annotated[_Texts, typer.Argument(metavar="[GROUP]...", help="The groups.")]
+Groups = Annotated[
+    _Texts, typer.Argument(metavar="[GROUP]...", help="The groups, or channels: chan:NAME.")
+]
+Retain = Annotated[
+    _Text,
+    typer.Option("--retain", metavar="TIME", help="Of the channels, read nothing older: 12h, 7d."),
+]
+AllMine = Annotated[bool, typer.Option("--all", help="Ack all mail that waits for you.")]
 Dir = Annotated[
     str, typer.Argument(metavar="[DIR]", help="Save here (default: the current directory).")
 ]
@@ -42,6 +49,10 @@ Shared = {
     ],
     "work": Annotated[
         _Text, typer.Option("--work", metavar="ID", help="The work item it is about.")
+    ],
+    "severity": Annotated[
+        _Text,
+        typer.Option("--severity", metavar="LEVEL", help="low, medium, high or critical."),
     ],
     "expires": Annotated[
         _Text, typer.Option("--expires", metavar="TIME", help="Expire after TIME: 10m, 2h, 3d.")
@@ -117,6 +128,9 @@ Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, up t
 Selection = {
     "from_": Annotated[
         _Text, typer.Option("--from", metavar="AGENT", help="Only mail from this agent.")
+    ],
+    "unread": Annotated[
+        bool, typer.Option("--unread", help="Only what ADDRESS (you) has not read or acked.")
     ],
     "all_": Annotated[bool, typer.Option("--all", help="Include messages done or expired.")],
     "lines": Annotated[

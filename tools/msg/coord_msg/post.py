@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import BadData, Event, Fault, No
+from coord_envelope import BadData, Event, Fault, No, Usage, world
 from coord_envelope.errors import NoAddressee
 from coord_kernel.cli.call import Call
 from coord_kernel.rules import claims
@@ -16,7 +16,7 @@ from coord_msg.mail import Mail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from coord_envelope.codec import Json
     from coord_msg import groups as g
@@ -32,24 +32,48 @@ class Post:
     """Mail of one store."""
 
     def __init__(self, call: Call) -> None:
-        self._call, self._view = call, View(call.journal.store, fold)
+        self.call, self._view = call, View(call.journal.store, fold)
         self._known: dict[str, bool] = {}
 
     def mail(self, at: str | None = None) -> Mail:
         """The mail as it is, or as it was at a time. Reads what is new."""
         if at is None:
             return Mail.current(self._view)
-        then = self._call.moment(at)
-        return Mail.at(self._call.journal.replay(until=then), then)
+        then = self.call.moment(at)
+        return Mail.at(self.call.journal.replay(until=then), then)
 
     def heads(self, agent: str) -> list[str]:
         """The newest of an agent's own updates: the `base` of the next."""
         state = self._view.get(agent)
         return state["heads"][-claims.HEADS :] if state and "groups" in state else []
 
+    def retained_ms(self, agent: str, channel: str) -> int | None:
+        """How old what the agent reads of a channel may be, as of the last `mail`."""
+        return fold.retained_ms(self._view.get(agent), channel)
+
+    def since(self, channel: str) -> Callable[[], str]:
+        """The time from which the caller reads a channel, each time as it is then.
+
+        Without an agent name, and without `msg join --retain`, that is from the beginning.
+        """
+        try:
+            agent = self.call.actor()["agent_id"]
+        except Usage:
+            return str
+        self.mail()
+        ms = self.retained_ms(agent, channel)
+        return str if ms is None else lambda: world.format_ts(world.now_ms() - ms)
+
     def event(self, message: str) -> Event | None:
         """A message as it is stored; None if its line was damaged since."""
         return self._view.event(message)
+
+    def stored(self, state: MessageState, text: str) -> Event:
+        """A message as it is stored. Raises No if its line was damaged since."""
+        message = self.event(state["mail"]["id"])
+        if message is None:
+            raise No("its line is damaged", where=text, todo="see `ev verify`")
+        return message
 
     def events(self, states: Iterable[MessageState]) -> list[Event]:
         """As `event`, for many."""
@@ -60,7 +84,7 @@ class Post:
 
         Raises No if there is none, Usage if the id is ambiguous.
         """
-        state: MessageState | None = mail.state(self._call.resolve(text))
+        state: MessageState | None = mail.state(self.call.resolve(text))
         if state is None:
             raise No("no such message", where=text, code="not_found")
         return state
@@ -71,7 +95,7 @@ class Post:
         Raises NoAddressee if a recipient is unknown, unless `force`, or if a group has no other
         member.
         """
-        me = self._call.actor()["agent_id"]
+        me = self.call.actor()["agent_id"]
         agents = [address for address in draft["to"] if address.startswith(fold.DIRECT)]
         unknown = [agent for agent in agents if not self._knows(agent, me)]
         if unknown and not force:
@@ -86,7 +110,7 @@ class Post:
 
     def _knows(self, agent: str, me: str) -> bool:
         if agent not in self._known:
-            self._known[agent] = agent == me or self._call.journal.last_seen(agent) is not None
+            self._known[agent] = agent == me or self.call.journal.last_seen(agent) is not None
         return self._known[agent]
 
     def _recipients_before(self, draft: Json) -> list[str] | None:
@@ -95,7 +119,7 @@ class Post:
         An agent that joined the group since does not make it another message.
         """
         key = draft.get("idempotency_key")
-        place = isinstance(key, str) and self._call.journal.index.refresh().by_key("msg.sent", key)
+        place = isinstance(key, str) and self.call.journal.index.refresh().by_key("msg.sent", key)
         same = place and place.event["body"].get("via") == draft["body"]["via"]
         return place.event["to"] if place and same else None
 
@@ -128,7 +152,7 @@ class Post:
         if len(body.get("text", "")) > drafts.INLINE_BYTES // 4:  # of UTF-8, that may be too long
             from coord_kernel.store.blobs import Blobs
 
-            store, most = self._call.journal.store, drafts.INLINE_BYTES
+            store, most = self.call.journal.store, drafts.INLINE_BYTES
             text = Blobs(store, overrides.allow_secret).text("text", body["text"], most)
             body = {name: body[name] for name in body if name != "text"} | text
             _warn_of_size("the text", body.get("blob", {}).get("bytes", 0))
@@ -142,14 +166,14 @@ class Post:
             return None
         from coord_kernel.store.blobs import Blobs
 
-        return Blobs(self._call.journal.store).whole(body)
+        return Blobs(self.call.journal.store).whole(body)
 
     def _attached(self, path: str) -> Json:
         with open(path, "rb") as file:
             data = file.read(Blobs.LARGEST + 1)
         name = os.path.basename(path).encode("utf-8", "replace")[:200].decode("utf-8", "ignore")
         try:
-            stored = Blobs(self._call.journal.store).put(data)
+            stored = Blobs(self.call.journal.store).put(data)
         except Fault as fault:
             fault.where = path
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from coord_envelope import BadData, No, world
 from coord_envelope.event import shown_address, type_fault
 from coord_kernel.cli.output import Output
+from coord_msg.fold import SEVERITIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def fenced(event: Json, nonce: str) -> str:
     title = f"Subject: {_line(subject)}" if isinstance(subject, str) else _type(event["type"])
     lines = [f"<<<untrusted {nonce} {head}", title]
     files = [blob for blob in attach if isinstance(blob, dict)] if isinstance(attach, list) else []
+    lines += [f"Severity: {body['severity']}"] if body.get("severity") in SEVERITIES else []
     names = [blob["name"] for blob in files if isinstance(blob.get("name"), str)]
     lines += [f"Attached: {_line(name)}" for name in names]
     lines += ["", text] if isinstance(text, str) else []
