@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from coord_kernel.sync.live.log import Place
 
 PORT = 4222
+_CLOSE_S = 0.2
+"""After a failed TLS handshake the client waits for ever for the transport to close."""
 T = TypeVar("T")
 
 
@@ -139,7 +141,7 @@ class Connection:
     async def close(self) -> None:
         """Never raises."""
         try:
-            await asyncio.wait_for(self.client.close(), self._place.seconds)
+            await asyncio.wait_for(self.client.close(), _CLOSE_S)
         except Exception:  # it is gone in any case
             return
 
@@ -164,8 +166,8 @@ class Connection:
         if isinstance(error, TimeoutError):
             return Unreachable("no answer in time", where=where)
         number = (isinstance(error, OSError) and error.errno) or 0
-        what = os.strerror(number) if number > 0 else text or type(error).__name__
-        return Unreachable(what.lower(), where=where)
+        what = os.strerror(number).lower() if number > 0 else text or type(error).__name__
+        return Unreachable(what, where=where)
 
     def _identity(self, user: str | None) -> dict[str, Any]:
         """How to log in, of the credentials."""
