@@ -307,7 +307,3 @@ def test_an_ambiguous_cause_costs_only_its_own_line(
 )
 def test_odd_options_are_one_line(shell: Shell, line: str) -> None:
     assert shell(line, expect=65).err.count("\n") == 1
-
-
-def test_a_stub_to_a_full_disk_is_74(shell: Shell) -> None:
-    shell("lease --version >/dev/full", expect=74)

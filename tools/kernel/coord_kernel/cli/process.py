@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import sys
 
+from coord_envelope import VERSION
 from coord_envelope.errors import Fault
+from coord_envelope.platform import suppress
 from coord_kernel.cli import argv
 from coord_kernel.cli.command import name_of, perform
 from coord_kernel.cli.complaints import complain, speak_as
-from coord_kernel.store.disk import fault_of
+from coord_kernel.store.disk import fault_of, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ def act(tool: str, about: str, commands: Sequence[Command], options: str, table:
     `options` names the module that declares the parameters of the commands for Typer; `table` is
     made from it by `make table`.
     """
+    if sys.argv[1:] == ["--version"]:  # so that it also answers where a dependency is missing
+        write_all(1, f"{tool} (coord-kernel) {VERSION}\n".encode())
+        return 0
     asked = f"_{tool.upper()}_COMPLETE" in os.environ  # a shell asks for completion
     plain = None if asked else argv.parse(table, sys.argv[1:])
     if plain:
@@ -47,8 +52,19 @@ def act(tool: str, about: str, commands: Sequence[Command], options: str, table:
     return application.run(tool, about, commands, options, sys.argv[1:])
 
 
-def end(tool: str, run: Callable[[], int]) -> NoReturn:
-    """Exit with the status that `run` returns; a failure is one line on stderr and its status."""
+def end(tool: str, run: Callable[[], int], hook: bool = False) -> NoReturn:
+    """Exit with the status that `run` returns; a failure is one line on stderr and its status.
+
+    A `hook` answers `{}` then and exits 0: with status 2 the program would stop its agent.
+    """
+    status = _status(tool, run)
+    if status and hook:
+        write_all(1, b"{}\n")
+        status = 0
+    leave(status)
+
+
+def _status(tool: str, run: Callable[[], int]) -> int:
     from coord_envelope.platform import signal
 
     speak_as(tool)
@@ -64,23 +80,43 @@ def end(tool: str, run: Callable[[], int]) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         status = run()
-        if status or "typer" in sys.modules:  # it prints through Python's buffers
-            sys.exit(status)
-        leave()
+        _flush()
+        return status
     except Fault as fault:
         complain(fault)
-        sys.exit(fault.status)
+        return fault.status
     except OSError as error:
         complain(refusal := fault_of(error))
-        sys.exit(refusal.status)
+        return refusal.status
     except Exception:
         sys.excepthook(*sys.exc_info())
-        sys.exit(Fault.status)  # a bug; Python's own status 1 would mean "no"
+        return Fault.status  # a bug; Python's own status 1 would mean "no"
 
 
-def leave() -> NoReturn:
-    """End with status 0. Nothing is buffered: taking down the interpreter, 3 ms, is left out."""
-    os._exit(0)
+def leave(status: int) -> NoReturn:
+    """End with this status. Taking down the interpreter, 3 ms, is left out.
+
+    But not where Typer is loaded: a library may have more to do at the end.
+    """
+    if "typer" not in sys.modules:
+        os._exit(status)
+    with suppress(OSError):
+        _flush()
+    sys.exit(status)
+
+
+def _flush() -> None:
+    """Write what was printed through Python's buffer: help, and what a library says."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError as error:
+        # It stays in the buffer, and Python would try again at the end, and exit 120.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)
+        error.filename = "standard output"
+        raise
 
 
 def _fill_standard_descriptors() -> None:

@@ -40,6 +40,10 @@ def write_all(fd: int, data: bytes) -> None:
             import select
 
             select.select([], [fd], [])
+        except OSError as error:
+            if fd == 1:
+                error.filename = "standard output"
+            raise
 
 
 def known_local(path: str, mounts: str = "/proc/self/mounts") -> bool:
