@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
     from coord_kernel.journal.transaction import Transaction
-    from coord_wk.fold import State
     from coord_wk.items import Detail
+    from coord_wk.registers import State
 
 WORK = ("work_id", "refs.work_id")
 """The fields of a line on stdin that may hold an item's id."""
@@ -33,6 +33,11 @@ class Work:
         self._call, self._allow_secret = call, allow_secret
         self._view = View(call.journal.store, fold)
         call.out.id_ref = "work_id"
+        call.out.title = self._title  # type: ignore[method-assign]
+
+    def _title(self, item: str) -> str:
+        state = self._view.get(item)
+        return (state and fold.text(state, "title")) or ""
 
     def items(self, at: str | None = None) -> Items:
         """The items now, or as they were at a time."""
@@ -119,6 +124,13 @@ class Work:
             weak = "tentative" if remote else "local"
             detail["level"] = weak if detail["claim"]["n"] is None else "confirmed"
         return detail
+
+    @staticmethod
+    def described(claim: Event, items: Items, item: str) -> Event:
+        """The claim with the item's `$title` and `$desc`, so that its holder need not ask."""
+        row = items.row(item)
+        desc = items.description(item)
+        return claim.annotated(title=row["title"], **({"desc": desc} if desc else {}))
 
     def again(self, event_id: str, repeated: Json) -> Event | None:
         """The event, if this agent wrote it and it says what the draft says, about any claim."""

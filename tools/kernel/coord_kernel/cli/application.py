@@ -30,7 +30,12 @@ As = Annotated[
     str | None, typer.Option("--as", metavar="AGENT", help="Act as AGENT, over $COORD_AGENT.")
 ]
 Output = Annotated[
-    str | None, typer.Option("--output", "-o", metavar="FORM", help="Print as jsonl, table or id.")
+    str | None,
+    typer.Option("--output", "-o", metavar="FORM", help="Print as jsonl, table, brief or id."),
+]
+Color = Annotated[
+    str | None,
+    typer.Option("--color", metavar="WHEN", help="Colour for people: auto, always or never."),
 ]
 Errors = Annotated[
     str | None, typer.Option("--errors", metavar="FORM", help="Print failures as text or json.")
@@ -63,7 +68,7 @@ FILTER: dict[str, Any] = {
     ],
 }
 """The options of a command that has a parameter `wanted`."""
-COMMON: dict[str, Any] = {"as_": As, "output": Output, "errors": Errors}
+COMMON: dict[str, Any] = {"as_": As, "output": Output, "color": Color, "errors": Errors}
 
 
 def run(

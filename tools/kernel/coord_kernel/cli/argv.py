@@ -25,6 +25,7 @@ COMMON: Options = {
     "--as": ("as_", "one"),
     "--output": ("output", "one"),
     "-o": ("output", "one"),
+    "--color": ("color", "one"),
     "--errors": ("errors", "one"),
 }
 """The options that every command has."""

@@ -142,7 +142,7 @@ class Call:
         for batch in self.lines(asked=bool(given)):
             group = []
             for number, raw in batch:
-                if raw.startswith(QUOTE.encode()):
+                if raw.startswith(stdin.QUOTE):
                     continue
                 try:
                     group.append(stdin.named(raw, *names))
@@ -176,6 +176,8 @@ class Call:
 
     def title(self, entity: str) -> str:
         """What its first event calls an entity; empty if that is not here."""
+        from coord_kernel.cli.words import titled
+
         place = self.journal.index.refresh().by_id(entity)
         return titled(self.journal.shown(place.event)["body"]) if place else ""
 

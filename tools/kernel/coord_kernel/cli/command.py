@@ -46,12 +46,17 @@ def perform(command: Command, values: Values) -> int:
     """Run a command with the values of its options, and of those all have; the exit status."""
     report_as(values.pop("errors", None) or "text")
     call = Call(values.pop("as_", None), values.pop("output", None))
+    call.out.coloured = values.pop("color", None) or "auto"
+    call.out.tool = command.__module__.partition(".")[0].removeprefix("coord_")
+    call.out.command, call.out.call = name_of(command), call
     _refuse_empty_ids(command, values)
     for name, group in groups(command):
         values[name] = group.taken(values)
     if "wanted" in command.__annotations__:
         values["wanted"] = call.filter(FilterOptions.taken(values))
-    return command(call, **values) or call.status
+    status = command(call, **values) or call.status
+    call.out.close()
+    return status
 
 
 def _refuse_empty_ids(command: Command, values: Values) -> None:

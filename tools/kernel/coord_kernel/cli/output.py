@@ -1,4 +1,4 @@
-"""Standard output: JSON Lines for programs, a table for people, bare ids on request."""
+"""Standard output: JSON Lines for programs, tables and pages for people, brief lines, bare ids."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ from coord_kernel.store.disk import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from coord_envelope.codec import Json
+    from coord_kernel.cli.pager import Pager
+    from coord_kernel.cli.terminal import Screen
 
-FORMS = ("jsonl", "table", "id")
+FORMS = ("jsonl", "table", "brief", "id")
 FULL = 1 << 16
 ROWS = 500
 """Rows laid out together: a longer table continues with new widths, in constant memory."""
+READERS = frozenset(
+    "agents dead log ls mine ready replay search show stale thread tree".split()  # noqa: SIM905
+)
+"""Commands whose output goes through the pager of a person: they end, and change nothing."""
+PAGES = frozenset(("read", "recv", "show", "thread"))
+"""Commands that show what was asked for by name: a person sees each as a page."""
 
 
 class Output:
@@ -28,13 +36,20 @@ class Output:
         self.form = form or ("table" if self.terminal else "jsonl")
         self.lines_only = self.form == "jsonl" and not self.terminal
         """Is output exactly the stored lines of events?"""
+        self.tool, self.command, self.coloured = "", "", "auto"
+        self.call: object = None
         self._waiting: list[bytes] = []
         self._size = 0
         self._rows: list[Json] = []
-        self._head = True
+        self._screen: Screen | None = None
+        self._pager: Pager | None = None
         self.write = write_all
         self.id_ref: str | None = None
         """The ref that `-o id` prints where an event has it; else it prints the event's own id."""
+
+    def title(self, entity: str) -> str:
+        """What the entity with this id is called; a tool that knows replaces it."""
+        return ""
 
     def put(self, item: Json) -> None:
         """Print an event as its stored line, any other object as JSON; or as --output asks."""
@@ -43,22 +58,29 @@ class Output:
             if len(self._rows) == ROWS:
                 self.flush()
             return
-        if self.form == "id":
+        for line in self._lines(item):
+            self._waiting.append(line)
+            self._size += len(line) + 1
+        if self._size > FULL:
+            self.flush()
+
+    def _lines(self, item: Json) -> Iterator[bytes]:
+        if self.form == "brief":
+            from coord_kernel.cli import words
+
+            yield from (text.encode("utf-8", "replace") for text in words.brief(item, self.title))
+        elif self.form == "id":
             ids = (str(value) for name, value in item.items() if name.endswith("_id"))
             ref = item.get("refs", {}).get(self.id_ref) if self.id_ref else None
-            line = (ref or (item.id if isinstance(item, Event) else next(ids, ""))).encode()
-            if not line:
-                return
+            if line := ref or (item.id if isinstance(item, Event) else next(ids, "")):
+                yield line.encode()
         else:
             line = item.raw if isinstance(item, Event) else codec.dumps(item)
             if self.terminal:
                 from coord_kernel.cli.escape import escape_json
 
                 line = escape_json(line)
-        self._waiting.append(line)
-        self._size += len(line) + 1
-        if self._size > FULL:
-            self.flush()
+            yield line
 
     def put_lines(self, rows: Iterable[bytes]) -> None:
         """Print stored lines at once. Only if `lines_only`."""
@@ -69,10 +91,18 @@ class Output:
     def flush(self) -> None:
         """Write everything that was put. A table continues without repeating its head."""
         if self._rows:
-            from coord_kernel.cli.terminal import table  # Rich: 60 ms, for people only
+            if self._screen is None:
+                from coord_kernel.cli.terminal import Screen  # Rich: 60 ms, for people only
 
-            self._waiting.append(table(self._rows, self.terminal, self._head))
-            self._rows, self._head = [], False
+                module = f"coord_{self.tool}.screen"
+                self._screen = Screen(module, self)
+            lines = self._screen.lines(self._rows, self.command in PAGES)
+            self._rows = []
+            if self.terminal and self._pager is None and self.command in READERS:
+                from coord_kernel.cli.pager import Pager
+
+                self._pager = Pager.start()
+            self._waiting.append(lines)
         if self._waiting:
             try:
                 self.write(1, b"\n".join([*self._waiting, b""]))
@@ -80,6 +110,12 @@ class Output:
                 error.filename = error.filename or "standard output"
                 raise
             self._waiting, self._size = [], 0
+
+    def close(self) -> None:
+        """Flush, and wait for the person to leave the pager, if there is one."""
+        self.flush()
+        if self._pager:
+            self._pager.close()
 
     def end(self) -> None:
         """Flush and close stdout, so that its reader sees the end; nothing may be put after it."""

@@ -9,6 +9,7 @@ import stat
 from coord_envelope import codec
 from coord_envelope.errors import BadData, Usage
 from coord_envelope.platform import suppress
+from coord_kernel.views import resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 BOM = b"\xef\xbb\xbf"
 """What some editors write at the beginning of a file."""
+QUOTE = b"> "
+"""How lines of `-o brief` begin that belong to the line before them."""
 LONGEST = 1 << 20
 """Maximum bytes of an input line; with white space it may be longer than its event."""
 NOTICE_MS, PATIENCE_MS = 2_000, 60_000
@@ -139,9 +142,15 @@ def record(raw: bytes, where: str = "") -> Json:
 
 
 def named(raw: bytes, *names: str) -> str:
-    """The id on an input line: the bare line, or the first of the fields `names` (a.b: b in a)."""
+    """The id on an input line: the first of the fields `names` (a.b: b in a), or the bare line.
+
+    Of a line of `-o brief` it is the first word.
+    """
     if not raw.lstrip().startswith((b"{", b"[")):
-        return _given(raw.strip().strip(b'"').decode("utf-8", "replace"))
+        text = raw.strip().strip(b'"').decode("utf-8", "replace")
+        first, blank, _ = text.partition(" ")
+        brief = blank and "-" in first and resolve.ending(first)
+        return _given(first if brief else text)
     fields = record(raw)
     for name in names:
         value: object = fields

@@ -1,54 +1,238 @@
-"""Tables and text for people, without control characters or bidirectional marks."""
+"""Tables and pages for people, without control characters or bidirectional marks.
+
+A list is a table: short columns first, in full, and what may be long last; cut with … at the width
+of the terminal. What a person asked to see by name is a page: a title, facts, texts, what was said,
+what happened. Events are sentences.
+
+A tool's `screen` module says what they hold: `rows(items, now_ms)` gives the cells of the lines of
+a list, `page(item, call)` a `Page`; None for what they do not know, of which a table shows all
+fields.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypedDict
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.markdown import Markdown
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 from coord_envelope import world
 from coord_envelope.codec import Json
+from coord_envelope.errors import Usage
 from coord_envelope.event import Event
+from coord_kernel.cli import words
 from coord_kernel.cli.escape import visible
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_kernel.cli.output import Output
+
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-WIDTHS = {"time": 15, "id": 8, "type": 16, "who": 20}
+_SHORT = re.compile(r"(?:wk|msg|run|ls)-[0-9a-z]{8,26}")
+CELL = 40
+"""Most characters of a cell that is not the last of its row."""
+STYLES = {
+    **dict.fromkeys(("ready", "done", "completed", "held", "confirmed"), "green"),
+    **dict.fromkeys(("active", "claimed", "running", "waiting", "requested"), "cyan"),
+    **dict.fromkeys(("blocked", "tentative", "deferred", "quiet"), "yellow"),
+    **dict.fromkeys(("overdue", "dead", "lost", "expired", "failed", "stalled"), "bold red"),
+    **dict.fromkeys(("cancelled", "duplicate", "released", "sent", "wontfix"), "dim"),
+}
+"""A state → how it is shown. What is not here is shown plainly."""
 
 
-def table(rows: list[Json], wide: bool, head: bool) -> bytes:
-    """Rows as a table, with a head or without; `wide` cuts it at the width of the terminal."""
-    from rich.cells import cell_len
-    from rich.console import Console
-    from rich.table import Table
+class Said(TypedDict):
+    """A part of a conversation."""
 
-    shown = [_event_row(row) if isinstance(row, Event) else _row(row) for row in rows]
-    names = list(dict.fromkeys(name for row in shown for name in row))
-    grid = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, show_header=head)
-    grid.width = -2  # two blanks between columns, none behind the last
-    for name in names:
-        width = max(
-            WIDTHS.get(name, 0),
-            *(cell_len(text) for text in (name, *(row.get(name, "") for row in shown))),
+    ts: str
+    by: str
+    what: str
+    """What it is, if not a comment: `to bob: Question`, `commit abc`."""
+    text: str
+
+
+class Page(TypedDict, total=False):
+    """What a person reads of one thing. All texts may be hostile: drawing makes them safe."""
+
+    title: str
+    state: list[str]
+    """Words under the title; those that are states are coloured."""
+    facts: list[tuple[str, str]]
+    text: str
+    """Markdown."""
+    lines: str
+    """Text that is shown as it is, such as a program's output."""
+    said: list[Said]
+    happened: list[tuple[str, str]]
+    """(ts, sentence)"""
+
+
+class Screen:
+    """How one command's results are drawn."""
+
+    def __init__(self, module: str, out: Output) -> None:
+        """`module`: the tool's `screen`. Raises Usage."""
+        if out.coloured not in ("auto", "always", "never"):
+            raise Usage(f"--color: not valid: {out.coloured}", todo="use auto, always or never")
+        try:
+            self._tool: Any = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module:
+                raise
+            self._tool = None
+        self._out, self._wide = out, out.terminal
+        self._head: list[str] = []
+
+    def lines(self, items: list[Json], pages: bool) -> bytes:
+        """The items as a table or, with `pages`, each as a page if the tool has pages."""
+        if (
+            pages
+            and self._tool
+            and all(drawn := [self._tool.page(item, self._out.call) for item in items])
+        ):
+            return b"\n\n".join(self._drawn(_page(page)) for page in drawn)
+        if all(isinstance(item, Event) for item in items):
+            return self._table([self._event(item) for item in items], head=False)  # type: ignore[arg-type]
+        own = self._tool and self._tool.rows(items, world.now_ms())
+        rows = own or [_row(item) for item in items]
+        names = list(dict.fromkeys(name for cells in rows for name in cells))
+        again, self._head = names == self._head, names
+        return self._table(rows, head=not again)
+
+    def _event(self, event: Event) -> dict[str, str]:
+        return {"time": moment(event["ts"]), "what": words.sentence(event, self._out.title)}
+
+    def _table(self, rows: list[dict[str, str]], head: bool) -> bytes:
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        grid = Table(
+            box=None, pad_edge=False, show_edge=False, show_header=head, header_style="bold"
         )
-        grid.add_column(name, no_wrap=True, width=width)
-        grid.width += width + 2
-    for row in shown:
-        grid.add_row(*(row.get(name, "") for name in names))
-    # Laid out in full width, then cut: fitted by rich, columns in the middle may vanish.
-    console = Console(
-        width=None if wide else grid.width, markup=False, emoji=False, highlight=False
+        widest = 0
+        for name in names:
+            last = name == names[-1]
+            cells = [row.get(name, "") for row in rows]
+            width = max(cell_len(name) if head else 0, *map(cell_len, cells))
+            width = width if last else min(width, CELL)
+            widest += width + 2
+            grid.add_column(
+                name.upper() if head else "",
+                no_wrap=True,
+                overflow="ellipsis",
+                min_width=None if last else width,
+                max_width=None if last else width,
+            )
+        for row in rows:
+            grid.add_row(*(_cell(name, row.get(name, "")) for name in names))
+        return self._drawn(grid, None if self._wide else widest)
+
+    def _drawn(self, shown: RenderableType, width: int | None = None) -> bytes:
+        console = Console(
+            width=width or (None if self._wide else 100),
+            markup=False,
+            emoji=False,
+            highlight=False,
+            force_terminal=self._wide or self._out.coloured == "always",
+            no_color=True if self._out.coloured == "never" else None,
+        )
+        with console.capture() as capture:
+            console.print(shown)
+        return "\n".join(map(_trimmed, capture.get().rstrip("\n").split("\n"))).encode()
+
+
+def _trimmed(text: str) -> str:
+    return re.sub(r" +((?:\x1b\[[0-9;]*m)*)$", r"\1", text)
+
+
+def _page(page: Page) -> RenderableType:
+    parts: list[RenderableType] = [Text(_safe(page["title"]), style="bold")]
+    state = Text(" · ").join(
+        _cell("state", visible(word)) for word in page.get("state", []) if word
     )
-    with console.capture() as capture:
-        console.print(grid)
-    return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n")).encode()
+    parts.append(state)
+    if facts := [(name, _safe(value)) for name, value in page.get("facts", []) if value]:
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column()
+        for name, value in facts:
+            grid.add_row(name, _marked(value))
+        parts += ["", grid]
+    if text := page.get("text"):
+        parts += ["", _indented(Markdown(_safe(text), hyperlinks=False))]
+    if lines := page.get("lines"):
+        parts += ["", Text(_safe(lines.rstrip("\n")))]
+    for said in page.get("said", []):
+        by = " ".join(filter(None, (words.who(said["by"]), words.line(said["what"]))))
+        parts += ["", Text(by, style="bold").append(f", {ago(said['ts'])}", style="dim not bold")]
+        if said["text"]:
+            parts.append(_indented(Markdown(_safe(said["text"]), hyperlinks=False)))
+    if happened := page.get("happened"):
+        parts.append("")
+        parts += [
+            Text(moment(ts), style="dim").append(f"  {visible(what)}", style="not dim")
+            for ts, what in happened
+        ]
+    return Group(*parts)
+
+
+def _indented(shown: RenderableType) -> Padding:
+    return Padding(shown, (0, 0, 0, 2))
+
+
+def _safe(text: str) -> str:
+    return "\n".join(map(visible, text.expandtabs().split("\n")))
+
+
+def _marked(text: str) -> Text:
+    """Short ids stand out."""
+    shown = Text(text)
+    shown.highlight_regex(_SHORT, "bold")
+    return shown
+
+
+def _cell(name: str, text: str) -> Text:
+    if name in ("status", "state"):
+        return Text(text, style=STYLES.get(text.partition(" ")[0], ""))
+    return _marked(text) if name in ("id", "what") else Text(text)
+
+
+def moment(ts: str) -> str:
+    """A stamp in local time, for a person."""
+    try:
+        return time.strftime("%b %d %H:%M:%S", time.localtime(world.parse_ts(ts) / 1000))
+    except (ValueError, OverflowError):
+        return visible(ts)
+
+
+def ago(ts: str) -> str:
+    """How long ago a stamp is, in words."""
+    try:
+        return f"{age_ms(world.now_ms() - world.parse_ts(ts))} ago"
+    except (ValueError, OverflowError):
+        return "at an unknown time"
+
+
+def age_ms(ms: float) -> str:
+    """A time as a person says it: `12 s`, `3 m`, `5 h`, `2 d`."""
+    seconds = max(0, int(ms)) // 1000
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 @contextlib.contextmanager
 def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on stderr; yields the function that advances it."""
-    from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bars:
@@ -64,40 +248,22 @@ def _row(item: Json) -> dict[str, str]:
         for name, value in item.items()
         if dash and short and str(value).lower().endswith(short)
     } - {"id"}
-    return {name: visible(_cell(value)) for name, value in item.items() if name not in whole}
+    return {name: visible(_plain(value)) for name, value in item.items() if name not in whole}
 
 
-def _cell(value: object) -> str:
+def _plain(value: object) -> str:
     if isinstance(value, str):
-        return _local(value) if _STAMP.fullmatch(value) else value
+        return moment(value) if _STAMP.fullmatch(value) else value
     if isinstance(value, list) and all(isinstance(element, str) for element in value):
         return " ".join(value)
-    return _compact(value)
-
-
-def _event_row(event: Event) -> dict[str, str]:
-    body = event["body"]
-    words = [
-        body[name]
-        for name in ("subject", "title", "text")
-        if isinstance(body.get(name), str) and body[name]
-    ]
-    what = " - ".join(words) or (_compact(body) if body else "")
-    return {
-        "time": _local(event["ts"]),
-        "id": event.id[-8:].lower(),
-        "type": visible(event["type"]),
-        "who": visible(event["actor"]["agent_id"]),
-        "what": visible(what),
-    }
-
-
-def _local(ts: str) -> str:
-    try:
-        return time.strftime("%b %d %H:%M:%S", time.localtime(world.parse_ts(ts) / 1000))
-    except (ValueError, OverflowError):
-        return visible(ts)
-
-
-def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def joined(texts: Iterable[object]) -> str:
+    """Texts in one cell or fact."""
+    return ", ".join(map(str, texts))
+
+
+def reference(short: str, status: str, title: str) -> str:
+    """Another thing, by its short id, its state and what it is called."""
+    return " ".join(filter(None, (short, f"({status})", words.line(title))))

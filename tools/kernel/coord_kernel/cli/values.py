@@ -13,6 +13,17 @@ LONGEST_MS = 366 * 86_400_000
 _UNITS = (("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000))
 
 
+def typed(text: str) -> str | int | bool:
+    """The value in `K=V`: whole numbers, true and false are JSON's; anything else is text.
+
+    Every reader of JSON represents up to 18 digits exactly; 007 is a name.
+    """
+    if text in ("true", "false"):
+        return text == "true"
+    number = len(text) < 19 and text.removeprefix("-").isdecimal() and str(int(text)) == text
+    return int(text) if number else text
+
+
 def content(text: str, most: int = LONGEST) -> bytes:
     """The bytes of `TEXT|@FILE|-`: the text, a file, all of stdin. Raises OSError, BadData.
 

@@ -1,0 +1,156 @@
+"""Events and rows in words: a sentence for a person, a terse line for an agent. Pure.
+
+    ada claimed wk-78qeh4r6 Write the parser                 sentence, with its title
+    wk-78qeh4r6 claimed token 1 · Write the parser           brief: the id first, so that it pipes
+
+A brief line begins with the short id that `show` takes. What a claim has to be worked on follows in
+lines that begin with `> `, which our tools skip when they read ids.
+"""
+
+from __future__ import annotations
+
+from coord_envelope import ids
+from coord_envelope.event import Event
+from coord_kernel.cli.escape import visible
+from coord_kernel.cli.stdin import QUOTE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from coord_envelope.codec import Json
+
+    Title = Callable[[str], str]
+    """Entity id → what it is called; empty if that is not known."""
+
+PREFIX = {"work": "wk", "msg": "msg", "run": "run", "lease": "ls"}
+"""Namespace of a type → how the short ids of its entities begin."""
+LONGEST = 200
+"""Most characters of a title in a line."""
+_FIRST = ("work.created", "msg.sent", "run.requested", "lease.acquired")
+"""Types whose event is the beginning of its entity, and has its id."""
+_BEFORE = {"owner": "by", "holder": "by"}
+_VERB = {
+    "artifact.added": "added to",
+    "artifact.removed": "removed from",
+    "msg.acked": "acknowledged",
+    "msg.nacked": "returned",
+    "work.commented": "commented on",
+}
+"""What happened, where the last word of the type does not say it."""
+
+
+def entity(event: Event) -> tuple[str, str]:
+    """(short id, full id) of what the event is about; of the event itself if it is of no tool's."""
+    namespace, _, _ = event["type"].partition(".")
+    refs = event.get("refs") or {}
+    prefix, name = PREFIX.get(namespace), f"{namespace}_id"
+    if namespace == "artifact":
+        prefix, name = ("wk", "work_id") if "work_id" in refs else (None, "")
+    full = event.id if event["type"] in _FIRST else refs.get(name)
+    if prefix is None or not isinstance(full, str):
+        return event.id[-8:].lower(), event.id
+    return ids.short(prefix, full), full
+
+
+def titled(body: Json) -> str:
+    """What the first event of an entity calls it: its title, subject, command or resources."""
+    for name in ("title", "subject"):
+        if isinstance(body.get(name), str):
+            return line(body[name])
+    for name in ("argv", "resources"):
+        if isinstance(body.get(name), list):
+            return line(" ".join(map(str, body[name][:20])))
+    return ""
+
+
+def line(text: object) -> str:
+    """A text as one line, without control characters, cut."""
+    flat = " ".join(str(text)[: 4 * LONGEST].split())
+    return visible(flat if len(flat) <= LONGEST else f"{flat[: LONGEST - 1]}…")
+
+
+def who(agent: object) -> str:
+    """An agent's address; its short form, where there is one."""
+    return line(str(agent).removeprefix("agent:"))
+
+
+def sentence(event: Event, title: Title) -> str:
+    """What happened, as a person would say it, without when."""
+    short, full = entity(event)
+    kind = event["type"]
+    if kind.partition(".")[0] not in (*PREFIX, "artifact"):
+        return f"{who(event['actor']['agent_id'])} {line(kind)} {short} {_what(event)}".rstrip()
+    words = [who(event["actor"]["agent_id"]), _verb(event), short]
+    if kind == "msg.sent":
+        words.append(f"to {' '.join(map(who, event.get('to') or []))}:")
+    name = titled(event["body"]) if full == event.id else title(full)
+    return " ".join(filter(None, [*words, name, *_facts(event)]))
+
+
+def brief(item: Json, title: Title) -> Iterator[str]:
+    """A terse line for a result, and the lines that belong to it."""
+    if isinstance(item, Event):
+        short, full = entity(item)
+        name = item.get("$title") or (titled(item["body"]) if full == item.id else title(full))
+        head = [short, _verb(item), *_facts(item, tokens=True)]
+        if item["type"] == "msg.sent":
+            head.append(f"from {who(item['actor']['agent_id'])}")
+        text = item.get("$desc") or _text(item)
+    else:
+        head, name, text = [*_row(item)], titled(item), item.get("desc")
+    yield " · ".join(filter(None, (" ".join(filter(None, head)), line(name))))
+    if isinstance(text, str):
+        yield from (QUOTE.decode() + visible(each) for each in text.splitlines())
+
+
+def _text(event: Event) -> object:
+    # Mail is read; what the caller has just written itself is not repeated.
+    body: Json = event.get("$body") or event["body"]
+    return body.get("text") if event["type"] == "msg.sent" and "$trust" in event else None
+
+
+def _verb(event: Event) -> str:
+    again = "already " if "$dup" in event else ""
+    kind: str = event["type"]
+    return again + _VERB.get(kind, line(kind.rpartition(".")[2].replace("_", " ")))
+
+
+def _facts(event: Event, tokens: bool = False) -> Iterator[str]:
+    """What a reader must know besides."""
+    body: Json = event["body"]
+    if tokens and "$token" in event:
+        yield f"token {event['$token']}"
+    if event.get("$level") in ("tentative", "confirmed"):
+        yield event["$level"]
+    if event["type"] == "work.closed" and body.get("resolution") not in (None, "done"):
+        yield line(body["resolution"])
+    if event["type"] == "run.completed":
+        yield _outcome(body)
+
+
+def _outcome(body: Any) -> str:
+    outcome = line(body.get("outcome", "?"))
+    return f"{outcome} {line(body['code'])}" if "code" in body else outcome
+
+
+def _what(event: Event) -> str:
+    body: Json = event["body"]
+    from coord_envelope import codec
+
+    return titled(body) or (line(codec.dumps(body).decode()) if body else "")
+
+
+def _row(row: Json) -> Iterator[str]:
+    full = (str(value) for name, value in row.items() if name.endswith("_id"))
+    yield line(row.get("id") or next(full, ""))
+    if "status" in row:
+        yield line(row["status"])
+    if row.get("priority") not in (None, 2):
+        yield f"P{line(row['priority'])}"
+    if isinstance(row.get("outcome"), str):
+        yield _outcome(row)
+    for name in ("owner", "holder", "from", "token"):
+        if row.get(name):
+            yield f"{_BEFORE.get(name, name)} {who(row[name])}"

@@ -1,0 +1,55 @@
+"""How a person sees mail: lines of a list, and a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coord_envelope import ids, world
+from coord_kernel.cli import words
+from coord_kernel.cli.terminal import Page, age_ms, ago, joined
+
+if TYPE_CHECKING:
+    from coord_envelope.codec import Json
+    from coord_kernel.cli.call import Call
+
+
+def rows(items: list[Json], now_ms: int) -> list[dict[str, str]] | None:
+    """Lines of a list; None for what are not messages."""
+    if not all("msg_id" in item and "from" in item for item in items):
+        return None
+    return [
+        {
+            "id": item["id"],
+            "status": item["status"],
+            "from": words.who(item["from"]),
+            "to": joined(map(words.who, item["to"])),
+            "age": age_ms(now_ms - world.parse_ts(item["ts"])),
+            "subject": words.line(item["subject"]),
+        }
+        for item in items
+    ]
+
+
+def page(item: Json, _: Call) -> Page | None:
+    """A message: from whom, to whom, its text, and who has it; None for another event."""
+    if item.get("type") != "msg.sent":
+        return None
+    body: Json = item.get("$body") or item["body"]
+    attached = (str(blob.get("name", "?")) for blob in body.get("attach") or () if blob)
+    facts = [
+        ("from", words.who(item["actor"]["agent_id"])),
+        ("to", joined(map(words.who, item.get("to") or ()))),
+        ("sent", ago(item["ts"])),
+        ("about", ids.short("wk", item["refs"]["work_id"]) if "work_id" in item["refs"] else ""),
+        ("waits for", joined(map(words.who, item.get("$waits_for", ())))),
+        ("read by", joined(map(words.who, item.get("$read_by", ())))),
+        ("held by", words.who(item.get("$holder", ""))),
+        ("attached", joined(attached)),
+        ("trust", item.get("$trust") if item.get("$trust") in ("bridge", "synced") else ""),
+    ]
+    return {
+        "title": str(body.get("subject") or "(no subject)"),
+        "state": [item.get("$status", ""), ids.short("msg", item["event_id"])],
+        "facts": [(name, str(value)) for name, value in facts if value],
+        "text": str(body.get("text", "")),
+    }

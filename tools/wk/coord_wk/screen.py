@@ -1,0 +1,111 @@
+"""How a person sees work items: lines of a list, and a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coord_envelope import ids
+from coord_kernel.cli import words
+from coord_kernel.cli.terminal import Page, Said, age_ms, ago, joined, reference
+from coord_wk.work import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from coord_envelope.codec import Json
+    from coord_kernel.cli.call import Call
+    from coord_wk.items import Items
+
+
+def rows(items: list[Json], now_ms: int) -> list[dict[str, str]] | None:
+    """Lines of a list; None for what are not items, such as counts."""
+    if not all("work_id" in item and "title" in item for item in items):
+        return None
+    branches = _branches([item.get("depth", 0) for item in items])
+    return [_row(item, branch, now_ms) for item, branch in zip(items, branches, strict=True)]
+
+
+def _row(item: Json, branch: str, now_ms: int) -> dict[str, str]:
+    labels = f"  [{joined(item['labels'])}]" if item.get("labels") else ""
+    waits = [*item.get("blockers", ()), *item.get("held_by", ())]
+    return {
+        "id": item["id"],
+        "status": item["status"],
+        "p": str(item["priority"]),
+        "owner": words.who(item.get("owner") or item.get("assignee") or ""),
+        "age": age_ms(now_ms - (ids.stamp_of(item["work_id"]) >> 16)),
+        **({"waits on": " ".join(map(_short, waits))} if waits else {}),
+        "title": branch + words.line(f"{item['title']}{labels}"),
+    }
+
+
+def _branches(depths: list[int]) -> list[str]:
+    """The lines of a tree before each of its nodes, given their depths in order."""
+    drawn, below = [""] * len(depths), set[int]()
+    for at in range(len(depths) - 1, -1, -1):  # from the last: what comes below a node is known
+        depth = depths[at]
+        if depth:
+            bars = "".join("│  " if level in below else "   " for level in range(1, depth))
+            drawn[at] = bars + ("├─ " if depth in below else "└─ ")
+        below = {level for level in below if level < depth} | {depth}
+    return drawn
+
+
+def page(item: Json, call: Call) -> Page:
+    """All of an item: facts, description, what was said, what happened."""
+    items = Work(call).items()
+    claim, closed = item.get("claim"), item.get("closed")
+    created = item["created"]
+    facts = [
+        ("owner", claim and f"{words.who(claim['agent'])}, since {ago(claim['ts'])}"),
+        ("claim", claim and joined([f"token {claim['gen']}", item.get("level", "local")])),
+        ("assigned to", words.who(item.get("assignee") or "")),
+        ("created", f"{ago(created['ts'])} by {words.who(created['by'])}"),
+        ("closed", closed and f"{ago(closed['ts'])} by {words.who(closed['by'])}"),
+        ("labels", joined(item.get("labels", ()))),
+        ("on hold", item.get("hold")),
+        ("deferred to", item.get("defer_until")),
+        ("part of", item.get("parent") and _named(items, item["parent"])),
+        *((dep["rel"].replace("_", " "), _named(items, dep["to"])) for dep in item.get("deps", ())),
+        *(("part", _named(items, part)) for part in item.get("children", ())),
+        *((name, words.line(value)) for name, value in item.get("fields", {}).items()),
+        *(
+            ("conflict", f"{name}: {joined(lost)}")
+            for name, lost in item.get("conflicts", {}).items()
+        ),
+        ("imported", item.get("imported") and words.line(item["imported"])),
+    ]
+    return {
+        "title": item["title"],
+        "state": [item["status"], item["kind"], f"P{item['priority']}", item["id"]],
+        "facts": [(name, str(value)) for name, value in facts if value],
+        "text": item.get("desc", ""),
+        "said": sorted(_said(item), key=lambda said: said["ts"]),
+    }
+
+
+def _said(item: Json) -> Iterator[Said]:
+    for comment in item.get("comments", ()):
+        yield {"ts": comment["ts"], "by": comment["by"], "what": "", "text": comment["text"]}
+    for artifact in item.get("artifacts", ()):
+        what = joined(str(artifact[name]) for name in ("kind", "ref", "note") if artifact.get(name))
+        yield {"ts": artifact.get("ts", ""), "by": artifact.get("by", ""), "what": what, "text": ""}
+    closed = item.get("closed")
+    if closed and closed.get("note"):
+        yield {"ts": closed["ts"], "by": closed["by"], "what": "closed it", "text": closed["note"]}
+
+
+def _short(item: str) -> str:
+    return ids.short("wk", item) if ids.valid(item) else item
+
+
+def _named(items: Items, item: str) -> str:
+    """An item by its short id, its status and its title."""
+    return reference(_short(item), *_told(items, item))
+
+
+def _told(items: Items, item: str) -> tuple[str, str]:
+    if items.state(item) is None:
+        return "unknown here", ""
+    row = items.row(item)
+    return row["status"], row["title"]
