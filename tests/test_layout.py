@@ -48,7 +48,7 @@ PUBLIC = {
     "coord_run": "jobs",
 }
 """The one pure module of each tool that a bridge may import: its fold and its queries."""
-FAST = {"_json", "_signal", "_sqlite3"}
+FAST = {"_json", "_signal", "_socket", "_sqlite3"}
 """Private modules of the standard library, which only `coord_envelope.platform` may import."""
 
 

@@ -1,9 +1,10 @@
 """Parts of the standard library by their fast doors, each with the public module behind it.
 
 The public modules load others first: `json` its patterns (`re`, 5 ms), `sqlite3` 7 ms of dates,
-`signal` its enum (3 ms), `contextlib` functools and collections (3 ms). A command that lives 30 ms
-goes through the C module below instead. Where this Python lacks it, or calls it otherwise, the
-public module answers in the same way; nothing else may import one of these names.
+`signal` its enum (3 ms), `socket` that and selectors (8 ms), `contextlib` functools and collections
+(3 ms). A command that lives 30 ms goes through the C module below instead. Where this Python lacks
+it, or calls it otherwise, the public module answers in the same way; nothing else may import one of
+these names.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    import socket
     import sqlite3
     from collections.abc import Callable
     from contextlib import contextmanager, suppress
@@ -55,8 +57,8 @@ else:
         return lambda *given, **named: _Steps(function(*given, **named))
 
     def __getattr__(name):
-        """`signal` and `sqlite3`, loaded when they are first asked for."""
-        if name not in ("signal", "sqlite3"):
+        """`signal`, `socket` and `sqlite3`, loaded when they are first asked for."""
+        if name not in ("signal", "socket", "sqlite3"):
             raise AttributeError(name)
         try:
             module = __import__(f"_{name}")
@@ -116,4 +118,4 @@ def _refuse(value: object) -> NoReturn:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-__all__ = ["contextmanager", "encoder", "scanner", "signal", "sqlite3", "suppress"]
+__all__ = ["contextmanager", "encoder", "scanner", "signal", "socket", "sqlite3", "suppress"]

@@ -120,7 +120,7 @@ def _watch(call: Call, asked: str | None, seconds: float, pause: float) -> None:
     if any(map(settings.is_live, names)):
         from coord_ev.mirror import mirror
 
-        mirror(call, asked, pause)
+        mirror(call, asked, pause, lambda rounds: call.put([summary(call, rounds)]))
         return
     # A remote that does not exist would fail in every round.
     settings.remote(store, asked)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from coord_envelope.errors import Fault, No
+from coord_envelope.errors import Fault, No, Unreachable
 from coord_kernel.rules import claims
-from coord_kernel.sync.remotes import sync
+from coord_kernel.sync import bus
+from coord_kernel.sync import seat as seats
 from coord_kernel.views.entities import Entities
 from coord_kernel.views.view import View
 
@@ -13,11 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, ClassVar
 
+    from coord_envelope.codec import Json
     from coord_envelope.event import Event
     from coord_kernel.journal.journal import Journal
     from coord_kernel.rules.claims import ClaimsState
+    from coord_kernel.store.directory import Store
     from coord_kernel.sync.settle import Settle
 
+TRIES = 12
 BUDGET_S = 10.0
 """How long a claim waits for the remote."""
 
@@ -53,18 +57,43 @@ def ask(
     attempt that another store was ahead of. It returns further events for the arbiter's stream, and
     may append to `asked`, which is read after the sync.
 
+    The mirror is asked, if one runs; otherwise this process syncs with the arbiter's remote.
     Prints nothing. A Fault of the remote becomes the `why` of the verdicts; it is raised only if
     `asked` is empty.
     """
     why, warnings = None, list[str]()
     try:
-        warnings = sync(journal, seconds=seconds, settle=settle).warnings
+        if not _by_mirror(journal.store, settle):
+            from coord_kernel.sync.remotes import sync  # git, subprocess, filelock: some 100 ms
+
+            warnings = sync(journal, seconds=seconds, settle=settle).warnings
     except Fault as fault:
         if not asked:
             raise
         why = fault
     entities = _Claimed.current(View(journal.store, claims))
     return [_verdict(entities, claim, why) for claim in asked], warnings
+
+
+def _by_mirror(store: Store, settle: Settle | None) -> bool:
+    """Has the mirror settled it? False: there is none, or the arbiter lives elsewhere.
+
+    Raises Unreachable if it cannot, or does not answer.
+    """
+    for _ in range(TRIES):
+        request: Json = {"confirm": None}
+        if settle:
+            stream = seats.seat(store).stream
+            after = seats.end(store, stream)
+            request = {"confirm": [draft for _, draft in settle()], "after": after}
+        answer = bus.ask(store, request)
+        if answer is None or answer.get("elsewhere"):
+            return False
+        if fault := answer.get("fault"):
+            raise Unreachable(fault["what"], fault["where"], fault["todo"])
+        if not answer.get("moved"):
+            return True
+    raise Unreachable("others were faster", where="the arbiter")
 
 
 def _verdict(entities: Entities, claim: Event, why: Fault | None) -> Verdict:

@@ -21,6 +21,7 @@ import contextlib
 
 from coord_envelope.errors import Unreachable
 from coord_kernel.sync import quiet, settings, settle
+from coord_kernel.sync import seat as seats
 from coord_kernel.sync.git import UnsupportedError
 from coord_kernel.sync.plan import plan
 from coord_kernel.sync.refs import Refs
@@ -76,8 +77,13 @@ class Exchange(Rounds):
 
     def _round(self) -> bool:
         """All steps. False: another round is needed."""
-        tips, tentative = self.refs.fetch(), settle.tentative(self.store)
-        settles = self._settle is not None
+        tips = self.refs.fetch()
+        seat = seats.seat(self.store)
+        here = seat.place in ("", seats.GIT) and bool(seat.stream or not seat.diverged)
+        tentative = settle.tentative(self.store) if here else []
+        settles = here and self._settle is not None
+        if self._settle and not here:
+            self._confirm_nothing("the arbiter lives at a live remote", "sync with that one, too")
         arbiter = self.refs.arbiter(tips, bool(tentative) or settles)
         step = plan(
             tips, {"own": self.refs.own(), "tentative": tentative, "settles": settles}, arbiter
@@ -90,7 +96,7 @@ class Exchange(Rounds):
                 self._confirm_nothing(f"{self._pushed()} has another arbiter", _ONE_URL)
         elif step.diverged:
             self._confirm_nothing("the arbiter has two histories", "`ev sync --repair-arbiter`")
-        wishes = self._settled(step.confirm, step.concede, more=not step.diverged)
+        wishes = self._settled(step.confirm, step.concede, more=here and not step.diverged)
         end = self.journal.end(live=False)
         commits = self.refs.contents(tips)
         if wishes:
@@ -107,7 +113,7 @@ class Exchange(Rounds):
             return True
         if arbiter["ref"] in moved:
             self.confirmed += [claim for claim, _ in wishes]
-        if commits.keys() == moved and not self._unconfirmed:
+        if commits.keys() == moved and not self.unconfirmed:
             quiet.remember(self.journal, self.remote, tips | commits, end)
         return commits.keys() == moved
 

@@ -53,6 +53,8 @@ FREE_BYTES = 1 << 26
 RATIO = 64
 """Events are a tenth or a twentieth of their size when git stores them."""
 _REPORTED = 5
+MANY = 10_000
+"""Lines of an exchange from which they are checked at once."""
 OLD_HEX = 8
 """Digits of the hash in the name of a fork of an earlier version."""
 
@@ -115,12 +117,17 @@ class Taken:
         """
         if self.sources:
             shown.purge(self._store)
+        if sum(self.sources.values()) >= MANY:
+            from coord_kernel.streams import lines  # who reads them first need not check them
+
+            lines.check(self._store, self.sources)
         with self._store.lock():
             known = stamp.load(self._store)
             if known is None or known >= self.stamp:
                 return
             if not ids.ahead(self.stamp, world.now_ms()):
                 stamp.save(self._store, self.stamp)
+                changes.add(self._store, changes.ALL)
 
     def _sealed(self, name: str, first: int) -> bool:
         """Does a later segment follow this one?"""

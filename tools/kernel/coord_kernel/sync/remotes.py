@@ -69,13 +69,13 @@ def home(store: Store) -> str:
     urls = [name for name in names if settings.is_live(name)]
     if not urls:
         return names[0] if names else ""  # the remote that is not there is reported when asked
-    from coord_kernel.sync.live import arbiter
+    from coord_kernel.sync import seat as seats
     from coord_kernel.sync.live.state import State
 
-    git, seat = settings.git_remote(store), arbiter.seat(store)
+    git, seat = settings.git_remote(store), seats.seat(store)
     if seat.place == "":
         return git or urls[0]
-    if seat.place == arbiter.GIT:
+    if seat.place == seats.GIT:
         if git:
             return git
         raise Unreachable(

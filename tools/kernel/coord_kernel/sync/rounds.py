@@ -37,13 +37,15 @@ class Rounds:
     """Sentences for stderr."""
     lock: tuple[str, ...] = ("local", "sync.lock")
     """The file that is locked by whoever syncs with this remote."""
+    pause_s = 0.05
+    """About how long to pause before a second round."""
 
     def __init__(self, journal: Journal, name: str, settle: Settle | None) -> None:
         """`settle` gives more events for the arbiter, when everything there was taken in."""
         self.journal, self.store, self.name, self._settle = journal, journal.store, name, settle
         self.confirmed: list[str] = []
         self.conceded: list[str] = []
-        self._unconfirmed: Unreachable | None = None
+        self.unconfirmed: Unreachable | None = None
         """Why nothing can be confirmed."""
 
     @property
@@ -68,8 +70,8 @@ class Rounds:
         """
         with self.locked():
             self._rounds()
-        if self._unconfirmed:
-            raise self._unconfirmed
+        if self.unconfirmed:
+            raise self.unconfirmed
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -93,7 +95,7 @@ class Rounds:
         for attempt in range(TRIES):
             if attempt:
                 # At random, so that two stores do not meet again.
-                pause_s = _random() * min(0.05 * (1 << attempt), 2.0)
+                pause_s = _random() * min(self.pause_s * (1 << attempt), 2.0)
                 time.sleep(min(pause_s, max(self.left(), 0)))
             if self._round():
                 return
@@ -112,7 +114,7 @@ class Rounds:
         return wishes
 
     def _confirm_nothing(self, what: str, todo: str) -> None:
-        self._unconfirmed = Unreachable(
+        self.unconfirmed = Unreachable(
             f"{what}, so nothing is confirmed", where=self.name, todo=todo
         )
 

@@ -15,8 +15,8 @@ import time
 
 from coord_envelope import world
 from coord_envelope.errors import Unreachable
+from coord_kernel.sync import seat as seats
 from coord_kernel.sync import settle
-from coord_kernel.sync.live import arbiter
 from coord_kernel.sync.live import state as states
 from coord_kernel.sync.plan import judged
 from coord_kernel.sync.rounds import BUDGET_S, Rounds
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from coord_kernel.journal.journal import Journal
-    from coord_kernel.sync.live.arbiter import Seat
     from coord_kernel.sync.live.remote import Live
     from coord_kernel.sync.plan import Tentative
+    from coord_kernel.sync.seat import Seat
     from coord_kernel.sync.settle import Settle
 
 
@@ -46,10 +46,14 @@ class LiveExchange(Rounds):
         """`alone`: this store has no git remote, so that an arbiter may be born at this one."""
         super().__init__(journal, live.place.url, settle)
         self.live, self._alone, self._deadline = live, alone, time.monotonic() + seconds
+        self.pause_s = 0.004
         self.lock = (*states.DIRECTORY, f"{states.name(live.place.url)}.lock")
         self.received, self.warnings = live.intake.sources, live.intake.warnings
-        self.quick, self.foreign, self._sent = False, True, live.sent
-        """Ask before pulling; give what others have written, too."""
+        self.quick, self.foreign, self.saves = False, True, True
+        """Ask before pulling; give what others have written, too; save the state."""
+        self._sent = live.sent
+        live.intake.sources.clear()
+        live.intake.warnings.clear()
 
     @property
     def sent(self) -> int:
@@ -66,13 +70,14 @@ class LiveExchange(Rounds):
             try:
                 yield
             finally:
-                self.live.state.save()
+                if self.saves:
+                    self.live.state.save()
 
     def _round(self) -> bool:
         quick, self.quick = self.quick and bool(self.live.state.at), False
         if not quick:
             self.live.pull()
-        seat = arbiter.seat(self.store)
+        seat = seats.seat(self.store)
         confirm, concede = self._judged(seat)
         if quick and concede:
             return False
@@ -108,5 +113,5 @@ class LiveExchange(Rounds):
         elif seat.place == self.live.epoch:
             self._confirm_nothing("a part of the arbiter's stream is missing here", "sync again")
         elif self._settle or self._alone:
-            where = "in git" if seat.place in ("", arbiter.GIT) else "at another remote"
+            where = "in git" if seat.place in ("", seats.GIT) else "at another remote"
             self._confirm_nothing(f"the arbiter lives {where}", "sync with that one, too")

@@ -13,6 +13,7 @@ import contextlib
 import os
 
 from coord_envelope.errors import Refused
+from coord_kernel.sync import seat as seats
 from coord_kernel.sync.live import arbiter, outbox, spans
 from coord_kernel.sync.live import state as states
 from coord_kernel.sync.live.chunk import pack
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
     from coord_kernel.store.directory import Store
-    from coord_kernel.sync.live.arbiter import Seat
     from coord_kernel.sync.live.chunk import Chunk
     from coord_kernel.sync.live.log import Birth, Log, Place
     from coord_kernel.sync.live.outbox import Missing
+    from coord_kernel.sync.seat import Seat
 
 SETTLED = 1 << 25
 """Bytes that are taken in between two writes to the disk."""
@@ -144,7 +145,7 @@ class Live:
     def confirm(self, seat: Seat, drafts: Sequence[Json]) -> bool:
         """Add these events to the arbiter's stream, and take them in. False: others were faster."""
         if not seat.stream:
-            drafts = [arbiter.moved(self.epoch), *drafts]
+            drafts = [seats.moved(self.epoch, "agent:arbiter"), *drafts]
         stream = seat.stream
         for begin in range(0, len(drafts), TOGETHER):
             some = drafts[begin : begin + TOGETHER]

@@ -1,0 +1,70 @@
+"""Asking the store's mirror (`ev sync --watch`) by `local/bus.sock`: one line there, one back.
+
+    {"confirm":null}                      settle this store's claims
+    {"confirm":[DRAFT…],"after":SEQ}      add these events to the arbiter's stream, if its last
+                                          event has this seq (0: there is none)
+
+    {"done":true}                         both are in the journal now
+    {"moved":true}                        the stream has grown; the journal has it
+    {"elsewhere":true}                    the arbiter lives at no remote of this mirror
+    {"fault":{"what":…,"where":…,"todo":…}}
+
+It costs a command no more than a socket. A mirror that does not answer in time is not waited for.
+"""
+
+from __future__ import annotations
+
+import os
+
+from coord_envelope import codec
+from coord_envelope.errors import Unreachable
+from coord_envelope.platform import socket, suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_envelope.codec import Json
+    from coord_kernel.store.directory import Store
+
+NAME = "bus.sock"
+ANSWER_S = 1.5
+"""How long a command waits for the mirror."""
+MOST = 1 << 24
+"""Bytes of a request or an answer."""
+
+
+def ask(store: Store, request: Json, seconds: float = ANSWER_S) -> Json | None:
+    """The mirror's answer; None: no mirror runs. Raises Unreachable if it does not answer."""
+    try:
+        directory = store.directory("local")
+    except OSError:
+        return None
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(seconds)
+        try:
+            connection.connect(path(store, directory))
+        except OSError:
+            return None
+        with suppress(OSError, ValueError):
+            connection.sendall(codec.dumps(request) + b"\n")
+            data = b""
+            while not data.endswith(b"\n"):
+                part = connection.recv(1 << 16)
+                if not part or len(data) > MOST:
+                    raise ValueError
+                data += part
+            answer = codec.loads(data)
+            if isinstance(answer, dict):
+                return answer
+        raise Unreachable(
+            "the mirror does not answer", where="ev sync --watch", todo="look at that process"
+        )
+    finally:
+        connection.close()
+        os.close(directory)
+
+
+def path(store: Store, directory: int) -> str:
+    """The address of the socket: short, however long the path of the store is."""
+    short = f"/proc/self/fd/{directory}"
+    return f"{short if os.path.isdir(short) else os.path.join(store.path, 'local')}/{NAME}"

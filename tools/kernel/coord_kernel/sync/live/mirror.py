@@ -1,0 +1,240 @@
+"""The mirror: a process that holds the connections to live remotes, and answers commands.
+
+1. What comes at a remote wakes it: it pulls, settles, gives.
+2. What this store writes wakes it: it gives, and asks the arbiter at once.
+3. A command asks it by `local/bus.sock` (see `sync.bus`): it answers when the round is done.
+4. While a remote cannot be reached it answers so without trying, and tries again by itself:
+   after 100 ms, later after 2 s at most.
+5. What others have written and a remote lacks is given a moment later, if nobody else has done
+   so by then: else every store that syncs with git, too, would give it at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+
+from coord_envelope import codec, world
+from coord_envelope.errors import Fault, Refused, TryAgain, Unreachable
+from coord_kernel.sync import bus
+from coord_kernel.sync import seat as seats
+from coord_kernel.sync.live.exchange import LiveExchange
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from coord_envelope.codec import Json
+    from coord_kernel.journal.journal import Journal
+    from coord_kernel.sync.live.remote import Live
+    from coord_kernel.sync.settle import Wishes
+
+ROUND_S = 10.0
+_FIRST_S, _LONGEST_S = 0.1, 2.0
+_SAVE_S = 1.0
+_LATER_S = 0.2
+SWEEP_S = 30.0
+"""How often everything is looked at, woken or not."""
+
+
+class Link:
+    """One live remote, and what the mirror knows of the way to it."""
+
+    def __init__(self, live: Live) -> None:
+        self.live = live
+        self.down: Fault | None = None
+        """Why it could not be reached."""
+        self.due = 0.0
+        """When to look at it unasked, on the monotonic clock."""
+        self.pause_s, self.saved = _FIRST_S, 0.0
+
+    def failed(self, fault: Fault) -> bool:
+        """Take note that it cannot be reached. Is that new?"""
+        new, self.down = self.down is None, fault
+        self.due = time.monotonic() + self.pause_s * (0.5 + _random())
+        self.pause_s = min(2 * self.pause_s, _LONGEST_S)
+        return new
+
+    def succeeded(self) -> None:
+        """A round was done."""
+        self.down, self.pause_s = None, _FIRST_S
+        pause = _LATER_S * (1 + _random()) if self.live.later else SWEEP_S
+        self.due = time.monotonic() + pause
+
+
+class Mirror:
+    """The mirror of one store and its live remotes."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        lives: Sequence[Live],
+        alone: bool,
+        report: Callable[[LiveExchange | Fault], None],
+    ) -> None:
+        """`alone`: the store has no git remote. `report` is told of rounds and of failures."""
+        self._journal, self.store, self._alone = journal, journal.store, alone
+        self.links, self._report = [Link(live) for live in lives], report
+
+    def fds(self) -> dict[int, Link]:
+        """A descriptor for each remote that is readable when something may have come."""
+        return {link.live.wait(): link for link in self.links}
+
+    def wait_ms(self) -> float:
+        """How long nothing is to be done unasked."""
+        soonest = min(link.due for link in self.links)
+        return max(0.0, (soonest - time.monotonic()) * 1000)
+
+    def due(self) -> Iterator[Link]:
+        """The remotes to look at now."""
+        now = time.monotonic()
+        return (link for link in self.links if link.due <= now)
+
+    def pull(self, link: Link) -> None:
+        """A whole round."""
+        with contextlib.suppress(Unreachable, TryAgain):
+            self._round(link, foreign=link.live.later)
+
+    def give(self) -> None:
+        """The store has grown: give it to all that can be reached."""
+        for link in self.links:
+            if not link.down:
+                with contextlib.suppress(Unreachable, TryAgain):
+                    self._round(link, quick=True, foreign=False)
+
+    def answer(self, line: bytes) -> Json:
+        """The answer to a command's request."""
+        try:
+            request = codec.loads(line)
+            drafts, after = request["confirm"], request.get("after")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return _fault(Unreachable("not a request", where=bus.NAME))
+        seat = seats.seat(self.store)
+        link = self._home(seat.place)
+        if link is None:
+            return {"elsewhere": True}
+        if link.down:
+            return _fault(link.down)
+        moved = False
+
+        def settle() -> Wishes:
+            nonlocal moved
+            stream = seats.seat(self.store).stream
+            moved = moved or seats.end(self.store, stream) != after
+            return [] if moved else [("", draft) for draft in drafts]
+
+        try:
+            self._round(link, quick=True, foreign=False, settle=settle if drafts else None)
+        except Fault as fault:
+            return _fault(fault)
+        return {"moved": True} if moved else {"done": True}
+
+    def _home(self, place: str) -> Link | None:
+        if not place:
+            return self.links[0] if self._alone else None
+        return next((link for link in self.links if link.live.epoch == place), None)
+
+    def _round(
+        self,
+        link: Link,
+        quick: bool = False,
+        foreign: bool = True,
+        settle: Callable[[], Wishes] | None = None,
+    ) -> None:
+        exchange = LiveExchange(self._journal, link.live, ROUND_S, settle, self._alone)
+        exchange.quick, exchange.foreign = quick, foreign
+        exchange.saves = time.monotonic() - link.saved > _SAVE_S
+        try:
+            exchange.run()
+        except TryAgain as fault:
+            link.due = time.monotonic() + link.pause_s
+            self._report(fault)
+            raise
+        except Refused:
+            raise  # until the user does something
+        except Unreachable as fault:
+            if exchange.unconfirmed is fault:
+                link.succeeded()
+                raise
+            if link.failed(fault):
+                self._report(fault)
+            raise
+        link.succeeded()
+        if exchange.saves:
+            link.saved = time.monotonic()
+        self._report(exchange)
+
+    def close(self) -> None:
+        """Save what is known of each remote, and let go of it."""
+        for link in self.links:
+            link.live.state.save()
+            link.live.close()
+
+
+class Desk:
+    """The socket at which commands ask. One mirror of a store has it. Raises TryAgain."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        from filelock import FileLock, Timeout
+
+        self._mirror, store = mirror, mirror.store
+        self._lock = FileLock(os.path.join(store.path, "local", "bus.lock"), mode=0o600)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise TryAgain("another mirror of this store is running") from None
+        self._directory = store.directory("local", make=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(bus.NAME, dir_fd=self._directory)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(0o177)
+        try:
+            self._socket.bind(bus.path(store, self._directory))
+        finally:
+            os.umask(before)
+        self._socket.listen(64)
+        self._socket.setblocking(False)
+        self._clients: dict[int, tuple[socket.socket, bytes]] = {}
+
+    def fds(self) -> list[int]:
+        """Descriptors that are readable when there is something to do."""
+        return [self._socket.fileno(), *self._clients]
+
+    def serve(self, fd: int) -> None:
+        """Take a new client, or answer one."""
+        if fd == self._socket.fileno():
+            with contextlib.suppress(OSError):
+                client, _ = self._socket.accept()
+                client.settimeout(1)
+                self._clients[client.fileno()] = client, b""
+            return
+        client, data = self._clients.pop(fd)
+        try:
+            part = client.recv(1 << 16)
+            data += part
+            if not part or len(data) > bus.MOST:
+                raise OSError
+            if data.endswith(b"\n"):
+                client.sendall(codec.dumps(self._mirror.answer(data)) + b"\n")
+                data = b""
+            self._clients[fd] = client, data
+        except OSError:
+            client.close()
+
+    def close(self) -> None:
+        """Nobody is answered any more."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(bus.NAME, dir_fd=self._directory)
+        os.close(self._directory)
+        self._socket.close()
+        self._lock.release()
+
+
+def _fault(fault: Fault) -> Json:
+    return {"fault": {"what": fault.what, "where": fault.where, "todo": fault.todo}}
+
+
+def _random() -> float:
+    return world.entropy(1)[0] / 256

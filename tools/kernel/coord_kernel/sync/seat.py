@@ -1,0 +1,89 @@
+"""Where the arbiter lives, as its stream says.
+
+1. The arbiter lives in one place: in git (`git`), or at a live remote, named by its log's
+   epoch. The last `coord.arbiter_moved` of its stream names the place. A stream without one
+   lives in git; a stream that is born at a live remote begins with one.
+2. Only who asks the place where it lives adds to it, by compare-and-swap there.
+3. A move seals: the line is added at the old place, and the new one continues the same file.
+   Whoever asks the old place reads the seal before it can add.
+4. Taken by force it is a new stream, whose first line says so (`"forced": true`). Of several
+   arbiter streams the one with the newest such line counts, and the others are dead. Of several
+   without one none counts: nothing is confirmed until a person decides.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from coord_envelope import event
+from coord_kernel.rules import claims
+from coord_kernel.streams.stream import Stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from coord_envelope.codec import Json
+    from coord_envelope.event import Event
+    from coord_kernel.store.directory import Store
+
+MOVED = "coord.arbiter_moved"
+GIT = "git"
+_MARK = f'"type":"{MOVED}"'.encode()
+
+
+class Seat(NamedTuple):
+    """Where the arbiter lives."""
+
+    stream: str
+    """Its stream; "": there is none yet."""
+    place: str
+    """`git` or the epoch of a log; "": nowhere yet."""
+    diverged: bool = False
+    """Are there several streams, none of which counts, or two histories of one?"""
+
+
+def seat(store: Store) -> Seat:
+    """Where the arbiter lives, as far as this store has taken in."""
+    names = [name for name in store.listdir("journal") if claims.is_arbiter(name)]
+    plain = [name for name in names if "!" not in name]
+    if not plain:
+        return Seat("", "", diverged=bool(names))
+    moves = {name: list(_moves(store, name)) for name in plain}
+    forced = [
+        (move.id, name)
+        for name in plain
+        for move in moves[name]
+        if move["body"].get("forced") is True
+    ]
+    if len(plain) > 1 and not forced:
+        return Seat("", "", diverged=True)
+    name = max(forced)[1] if forced else plain[0]
+    places = [move["body"].get("to") for move in moves[name]]
+    place = places[-1] if places and isinstance(places[-1], str) else GIT
+    return Seat(name, place, diverged=any(other.startswith(f"{name}!") for other in names))
+
+
+def end(store: Store, stream: str) -> int:
+    """The seq of the last event of the arbiter's stream that this store holds; 0: none."""
+    last = Stream(store, "journal", stream).last() if stream else None
+    return int(last["seq"]) if last else 0
+
+
+def moved(to: str, agent_id: str, forced: bool = False) -> Json:
+    """The draft of the line that says where the arbiter lives from then on."""
+    body: Json = {"to": to, "agent_id": agent_id, **({"forced": True} if forced else {})}
+    return {"type": MOVED, "body": body}
+
+
+def _moves(store: Store, name: str) -> Iterator[Event]:
+    """The events of a stream that say where the arbiter lives, in order."""
+    for file in store.listdir("journal", name):
+        data = store.load("journal", name, file, most=1 << 26) or b""
+        at = data.find(_MARK)
+        while at >= 0:
+            line = data[data.rfind(b"\n", 0, at) + 1 : max(data.find(b"\n", at), 0)]
+            known = event.parse_or_reason(line)
+            if not isinstance(known, str) and known["type"] == MOVED and known["writer"] == name:
+                yield known
+            at = data.find(_MARK, at + 1)
