@@ -20,7 +20,7 @@ from coord_wk import fold
 from coord_wk.items import Items, conflicts
 
 if TYPE_CHECKING:
-    from coord_wk.fold import State
+    from coord_wk.registers import State
 
 ITEM, NOW = "00000000000000000000000000", "2026-01-02T00:00:00.000Z"
 Said = tuple[str, str, str, Json]  # number, type, numbers of its base, body

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.journal.transaction import Transaction
     from coord_wk import options as o
-    from coord_wk.fold import State
     from coord_wk.items import Items
+    from coord_wk.registers import State
 
 
 def claim(
@@ -71,7 +71,7 @@ def claim(
         assignee = fold.text(state, "assignee")
         if assignee not in (None, holding["agent_id"]):
             call.warn(f"{text}: is assigned to {assignee}")
-        return [confirm.settle(event, text) for event in t.events]
+        return [work.described(confirm.settle(event, text), items, item) for event in t.events]
 
     def refuse_holder(holder: claims.Owner) -> None:
         ours = holder["agent"] == holding["agent_id"]

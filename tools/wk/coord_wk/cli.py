@@ -7,23 +7,25 @@ from itertools import islice
 from coord_envelope import SELF, Filter, No, Usage
 from coord_kernel.cli import process
 from coord_kernel.cli.call import Call
-from coord_wk import draft, fold
+from coord_wk import draft
 from coord_wk import groups as g
 from coord_wk.change import artifact, comment, dep, reopen, update
 from coord_wk.claim import claim, close, release
 from coord_wk.items import conflicts
+from coord_wk.selection import by_status, groups, select
 from coord_wk.transfer import export, import_, imported
 from coord_wk.work import WORK, Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_wk import options as o
     from coord_wk.confirm import Confirm
     from coord_wk.items import Detail, Items, Row
+    from coord_wk.selection import Groups
 
 
 def new(
@@ -87,45 +89,46 @@ def ls(call: Call, selection: g.Selection, listing: g.Listing) -> None:
         if word not in draft.STATUSES:
             todo = f"valid values: {' '.join(draft.STATUSES)}"
             raise Usage(f"--status: not a valid status: {word}", todo=todo)
-    _refuse_kinds(listing)
-    assignee, statuses = _assignee(selection.assignee), set(selection.status or draft.STATUSES)
-    items = Work(call).items(listing.at)
-    closed = selection.all_ or (selection.status and statuses & set(draft.RESOLUTIONS))
-    rows = (
-        row
-        for row in map(items.row, items.everything() if closed else items.ranked("open"))
-        if row["status"] in statuses
-        and (not assignee or row.get("assignee") == assignee)
-        and (not selection.conflicts or conflicts(items.known(row["work_id"])))
+    _check(listing)
+    statuses = set(selection.status or draft.STATUSES)
+    closed = bool(selection.all_ or (selection.status and statuses & set(draft.RESOLUTIONS)))
+    work = Work(call)
+    items = work.items(listing.at)
+    wanted = groups(items, listing) + by_status(statuses)
+    names = (
+        item
+        for item in select(items, wanted, closed)
+        if items.status(item) in statuses
+        and (not selection.conflicts or conflicts(items.known(item)))
     )
-    call.put(_listed(rows, listing))
+    call.put(_listed(call, work, items, names, listing))
     if call.out.terminal and not call.journal.size():
         from coord_kernel.cli.invite import invite
 
         invite(call.journal.store)
 
 
-def _listed(rows: Iterator[Row], listing: g.Listing) -> Iterator[Row]:
-    labels = set(listing.label or ())
-    wanted = (
-        row
-        for row in rows
-        if labels <= set(row.get("labels", ())) and _of_kind(row["kind"], listing)
+def _listed(
+    call: Call, work: Work, items: Items, names: Iterator[str], listing: g.Listing
+) -> Iterator[Row]:
+    left_out = set(listing.not_kind or ())
+    shown = islice((name for name in names if items.kind(name) not in left_out), listing.lines)
+    return (
+        detailed(call, work, items, item) if listing.full else items.row(item) for item in shown
     )
-    return islice(wanted, listing.lines)
 
 
-def _refuse_kinds(listing: g.Listing) -> None:
-    """Raise Usage for what cannot be a kind, and so would match nothing."""
+def _check(listing: g.Listing) -> None:
+    """Raise Usage for what cannot be in any item, and so would match nothing."""
+    for level in listing.priority or ():
+        if level not in tuple("01234"):
+            raise Usage(f"not a valid priority: {level!r}", todo="valid values: 0 to 4")
     for kind in (*(listing.kind or ()), *(listing.not_kind or ())):
         if not draft.kind_ok(kind):
             raise Usage(f"not a valid kind: {kind!r}", todo=draft.KIND)
-
-
-def _of_kind(kind: str, listing: g.Listing, leave_out: Sequence[str] = ()) -> bool:
-    """Is this kind asked for? `leave_out` are those that must be asked for by name."""
-    asked = kind in listing.kind if listing.kind else kind not in leave_out
-    return asked and kind not in (listing.not_kind or ())
+    listing.assignee = _assignee(listing.assignee)
+    if listing.owner is not None:
+        listing.owner = Call.agent_id(listing.owner, "--owner")
 
 
 def ready(
@@ -141,13 +144,15 @@ def ready(
     claim the first that is not assigned to another agent, under one lock; exit 1 if there is none.
     With --explain: list the open items that are not ready, and why.
     """
-    if first.claim and (explain or listing.lines is not None or listing.at is not None):
+    shows = explain or listing.full or listing.lines is not None or listing.at is not None
+    if first.claim and shows:
         raise Usage(
-            "--claim takes the first that is ready now", todo="leave out --explain, -n and --at"
+            "--claim takes the first that is ready now",
+            todo="leave out --explain, --full, -n and --at",
         )
     if not first.claim and (strength.require or strength.no_sync or first.anyone):
         raise Usage("--require, --no-sync and --anyone need --claim")
-    _refuse_kinds(listing)
+    _check(listing)
     work = Work(call)
     if first.claim:
         from coord_wk.confirm import Confirm
@@ -157,31 +162,37 @@ def ready(
         call.put([_claim_first(work, listing, confirm, for_me)])
         return
     items = work.items(listing.at)
-    rows = _waiting(items) if explain else map(items.row, _ready(items, listing))
-    call.put(_listed(rows, listing))
+    wanted = groups(items, listing)
+    if not explain:
+        call.put(_listed(call, work, items, _ready(items, listing, wanted), listing))
+        return
+    names = (item for item in select(items, wanted) if _reason(items, item))
+    rows = _listed(call, work, items, names, listing)
+    call.put({**row, **_reason(items, row["work_id"])} for row in rows)
 
 
-def _ready(items: Items, listing: g.Listing) -> Iterator[str]:
+def _ready(items: Items, listing: g.Listing, wanted: Groups) -> Iterator[str]:
+    left_out = {*(() if listing.kind else draft.NOT_WORK), *(listing.not_kind or ())}
     return (
         item
-        for item in items.ranked("free")
-        if _of_kind(items.kind(item), listing, draft.NOT_WORK) and items.status(item) == "ready"
+        for item in select(items, wanted, rest="free")
+        if items.kind(item) not in left_out and items.status(item) == "ready"
     )
 
 
-def _waiting(items: Items) -> Iterator[Row]:
-    for row in map(items.row, items.ranked("open")):
-        item = row["work_id"]
-        if row["status"] == "blocked":
-            row["blockers"] = items.blockers(item)
-            if unknown := items.unknown(item):
-                row["unknown_here"] = unknown
-        if row["status"] == "held":
-            row["held_by"] = items.held_by(item)
-        if row["kind"] in draft.NOT_WORK:
-            row["not_work"] = True
-        if row["status"] != "ready" or "not_work" in row:
-            yield row
+def _reason(items: Items, item: str) -> Json:
+    """Why an open item is not ready to be worked on; empty if it is."""
+    status = items.status(item)
+    why: Json = {"status": status} if status != "ready" else {}
+    if status == "blocked":
+        why["blockers"] = items.blockers(item)
+        if unknown := items.unknown(item):
+            why["unknown_here"] = unknown
+    if status == "held":
+        why["held_by"] = items.held_by(item)
+    if items.kind(item) in draft.NOT_WORK:
+        why["not_work"] = True
+    return why
 
 
 def _claim_first(work: Work, listing: g.Listing, confirm: Confirm, me: str | None) -> Event:
@@ -189,22 +200,16 @@ def _claim_first(work: Work, listing: g.Listing, confirm: Confirm, me: str | Non
 
     With `me`, items assigned to other agents are left out.
     """
-    labels = set(listing.label or ())
+    mine = [] if me is None else [[f"assignee {me}", "assignee "]]
     while True:
         with work.transaction() as (t, items):
-            others = 0
-            for item in _ready(items, listing):
-                state = items.known(item)
-                if not labels <= fold.present(state, "labels").keys():
-                    continue
-                if me is None or fold.text(state, "assignee") in (None, me):
-                    break
-                others += 1
-            else:
-                raise _nothing_ready(others)
-            claim = t.add(draft.claimed(item, state))
+            wanted = groups(items, listing)
+            item = next(_ready(items, listing, wanted + mine), None)
+            if item is None:
+                raise _nothing_ready(sum(1 for _ in _ready(items, listing, wanted)))
+            claim = t.add(draft.claimed(item, items.known(item)))
         try:
-            return confirm.settle(claim, item)
+            return work.described(confirm.settle(claim, item), items, item)
         except No:
             continue  # conceded: the item is not ready any more
 
@@ -226,13 +231,17 @@ def show(call: Call, ids: o.Ids = None, at: o.At = None) -> None:
 
     def shown(text: str) -> list[Detail]:
         items = past or work.items()  # looked at again for each: a line may come later
-        item = items.resolve(text)
-        detail = work.leveled(items.detail(item))
-        if origin := imported(call, items, item):
-            detail["imported"] = origin
-        return [detail]
+        return [detailed(call, work, items, items.resolve(text))]
 
     call.each(ids, WORK, shown)
+
+
+def detailed(call: Call, work: Work, items: Items, item: str) -> Detail:
+    """Everything about an item, as `show` prints it."""
+    detail = work.leveled(items.detail(item))
+    if origin := imported(call, items, item):
+        detail["imported"] = origin
+    return detail
 
 
 def tree(call: Call, id_: o.MaybeId = None, lines: o.Lines = None, at: o.At = None) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from coord_envelope import Event
     from coord_kernel.cli.call import Call
     from coord_wk import groups as g
-    from coord_wk.fold import State
+    from coord_wk.registers import State
     from coord_wk.work import Work
 
 

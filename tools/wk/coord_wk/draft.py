@@ -5,20 +5,21 @@ from __future__ import annotations
 from coord_envelope import SELF, BadData
 from coord_envelope.codec import Json
 from coord_envelope.event import name_ok
+from coord_kernel.cli.values import typed
 from coord_kernel.rules import claims
-from coord_wk import fold
+from coord_wk import registers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from coord_wk.fold import State
+    from coord_wk.registers import State
 
 NOT_WORK = ("message", "agent", "role", "rig", "molecule", "event", "gate", "question", "memory")
 """Kinds of items that `ready` does not offer."""
 KIND = "use a word of a-z 0-9 . _ -, such as task, bug or feature"
 RELATIONS = ("blocked_by", "discovered_from", "relates_to", "duplicate_of", "supersedes")
-RESOLUTIONS = fold.RESOLUTIONS
+RESOLUTIONS = registers.RESOLUTIONS
 STATUSES = ("ready", "active", "blocked", "held", *RESOLUTIONS)
 ARTIFACTS = ("commit", "branch", "pr", "diff", "log", "file", "url", "trace")
 NEW = (
@@ -119,14 +120,8 @@ def fields(pairs: Sequence[str]) -> Json:
             raise BadData("not K=V", where=f"--field {pair}")
         if _bytes(text) > _LONGEST_FIELD:
             raise BadData(f"exceeds {_LONGEST_FIELD:,} bytes", where=f"--field {name}")
-        words: Json = {"true": True, "false": False}
-        values[name] = words.get(text, int(text) if _is_number(text) else text)
+        values[name] = typed(text)
     return values
-
-
-def _is_number(text: str) -> bool:
-    # Every reader of JSON represents up to 18 digits exactly; 007 is a name.
-    return len(text) < 19 and text.removeprefix("-").isdecimal() and str(int(text)) == text
 
 
 def check(body: Json) -> None:

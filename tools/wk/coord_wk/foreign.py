@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing import TypeGuard
 
     from coord_envelope.codec import Json
-    from coord_wk.fold import State
+    from coord_wk.registers import State
 
     Step = tuple[str, str, Json]  # item, verb, body
 

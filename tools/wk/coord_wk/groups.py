@@ -46,12 +46,19 @@ class Override(Group):
 
 
 class Listing(Group):
-    """What every list of items can be narrowed by."""
+    """What every list of items can be narrowed by, and what it shows of them."""
 
     label: Sequence[str] | None = None
     kind: Sequence[str] | None = None
     not_kind: Sequence[str] | None = None
+    priority: Sequence[str] | None = None
+    parent: str | None = None
+    assignee: str | None = None
+    unassigned: bool = False
+    owner: str | None = None
+    field: Sequence[str] | None = None
     lines: int | None = None
+    full: bool = False
     at: str | None = None
 
 
@@ -59,7 +66,6 @@ class Selection(Group):
     """Which items `wk ls` lists."""
 
     status: Sequence[str] | None = None
-    assignee: str | None = None
     all_: bool = False
     conflicts: bool = False
 

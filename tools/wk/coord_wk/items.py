@@ -16,20 +16,22 @@ list too much of it, so what it finds is checked against the united state.
 
 from __future__ import annotations
 
+import heapq
+
 from coord_envelope import No, ids
 from coord_kernel.rules import claims
 from coord_kernel.views import resolve
-from coord_wk import fold
+from coord_wk import fold, found
 from coord_wk.relations import Relations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, TypedDict
 
     from coord_envelope.codec import Json
     from coord_kernel.views.view import Source
-    from coord_wk.fold import Author, Comment, Created, State
+    from coord_wk.registers import Author, Comment, Created, State
     from coord_wk.relations import Nearest
 
     class Dependency(TypedDict):
@@ -78,6 +80,9 @@ if TYPE_CHECKING:
         imported: Json
 
 
+COUNTED = 1_000
+
+
 class Items(Relations):
     """The items of a source at one moment."""
 
@@ -113,10 +118,32 @@ class Items(Relations):
         """Open items in a secondary index by rank: the most urgent first, then the oldest."""
         return filter(self.is_open, self._names(item for _, item in self._source.find(index)))
 
+    def urgent(self, traits: Iterable[str]) -> Iterator[str]:
+        """Open items that may have one of these traits, by rank."""
+        return filter(self.is_open, self._names(self._having(traits, "", found.CLOSED)))
+
+    def oldest(self, traits: Iterable[str]) -> Iterator[str]:
+        """Items that may have one of these traits, oldest first."""
+        closed = self._names(self._having(traits, found.CLOSED, "\U0010ffff"))
+        shut = (item for item in closed if not self.is_open(item))
+        return heapq.merge(sorted(self.urgent(traits)), shut)
+
+    def number(self, traits: Iterable[str], closed: bool = False) -> int:
+        """How many the index has with one of these traits, up to COUNTED of each."""
+        begins, end = map(found.found_by, traits), "\U0010ffff" if closed else found.CLOSED
+        return sum(self._source.count("has", begin, f"{begin}{end}", COUNTED) for begin in begins)
+
+    def _having(self, traits: Iterable[str], begin: str, end: str) -> Iterator[str]:
+        def places(trait: str) -> Iterator[tuple[str, str]]:
+            before = found.found_by(trait)
+            entries = self._source.find("has", f"{before}{begin}", f"{before}{end}")
+            return ((value[len(before) :], item) for value, item in entries)
+
+        return (item for _, item in heapq.merge(*map(places, traits)))
+
     def owned(self, agent: str) -> Iterator[str]:
         """The items that an agent holds, by rank."""
-        entries = self._source.find("owner", f"{agent} ", f"{agent}!")
-        for item in self._names(item for _, item in entries):
+        for item in self.urgent([f"owner {agent}"]):
             holder = claims.owner(self.known(item))
             if holder and holder["agent"] == agent:
                 yield item
@@ -208,7 +235,7 @@ class Items(Relations):
         """Everything about the item."""
         state = self.known(item)
         detail: Any = {
-            "desc": self._whole(fold.value(state, "desc")),
+            "desc": self.description(item),
             "hold": fold.value(state, "hold"),
             "defer_until": fold.value(state, "defer_until"),
             "fields": {
@@ -237,6 +264,11 @@ class Items(Relations):
         detail = {**self.row(item), **_present(detail)}
         detail |= {"created": state["created"], "last": state["last"]}
         return detail  # type: ignore[no-any-return]
+
+    def description(self, item: str) -> str | None:
+        """The description of an item that exists, whole."""
+        desc: str | None = self._whole(fold.value(self.known(item), "desc"))
+        return desc
 
     def _whole(self, value: Any) -> Any:
         """The value, or the text in the blob that it names."""

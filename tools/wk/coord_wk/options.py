@@ -112,7 +112,28 @@ Listing = {
     "not_kind": Annotated[
         _Texts, typer.Option("--not-kind", metavar="KIND", help="Not of this kind; repeatable.")
     ],
+    "priority": Annotated[
+        _Texts,
+        typer.Option("-p", "--priority", metavar="N", help="Of this priority; repeatable."),
+    ],
+    "parent": Annotated[
+        _Text, typer.Option("--parent", metavar="ID", help="Only parts of this item.")
+    ],
+    "assignee": Annotated[
+        _Text, typer.Option("--assignee", metavar="AGENT", help="Only what this agent should do.")
+    ],
+    "unassigned": Annotated[
+        bool, typer.Option("--unassigned", help="Only what is assigned to nobody.")
+    ],
+    "owner": Annotated[
+        _Text, typer.Option("--owner", metavar="AGENT", help="Only what this agent holds.")
+    ],
+    "field": Annotated[
+        _Texts,
+        typer.Option("--field", metavar="K=V", help="Only with this field; repeatable."),
+    ],
     "lines": Lines,
+    "full": Annotated[bool, typer.Option("--full", help="Show everything about each.")],
     "at": At,
 }
 Selection = {
@@ -120,7 +141,6 @@ Selection = {
         _Texts,
         typer.Option("--status", metavar="STATUS", help="Only with this status; repeatable."),
     ],
-    "assignee": _Assignee,
     "all_": Annotated[bool, typer.Option("--all", help="Closed ones, too.")],
     "conflicts": Annotated[bool, typer.Option("--conflicts", help="Only items with conflicts.")],
 }

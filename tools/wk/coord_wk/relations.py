@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar
 
     from coord_kernel.views.view import Source
-    from coord_wk.fold import State
+    from coord_wk.registers import State
 
     Nearest = dict[str, str | None]
     """Item → itself or its nearest ancestor of which something is true."""

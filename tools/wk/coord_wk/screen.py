@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coord_envelope import ids
+from coord_envelope import ids, world
 from coord_kernel.cli import words
 from coord_kernel.cli.terminal import Page, Said, age_ms, ago, joined, reference
 from coord_wk.work import Work
@@ -88,8 +88,10 @@ def _said(item: Json) -> Iterator[Said]:
     for comment in item.get("comments", ()):
         yield {"ts": comment["ts"], "by": comment["by"], "what": "", "text": comment["text"]}
     for artifact in item.get("artifacts", ()):
-        what = joined(str(artifact[name]) for name in ("kind", "ref", "note") if artifact.get(name))
-        yield {"ts": artifact.get("ts", ""), "by": artifact.get("by", ""), "what": what, "text": ""}
+        # The state keeps what was added, not by whom; the id says when.
+        ts = world.format_ts(ids.stamp_of(artifact["artifact_id"]) >> 16)
+        about = (str(artifact[name]) for name in ("kind", "name", "uri") if artifact.get(name))
+        yield {"ts": ts, "by": "", "what": f"result: {' '.join(about)}", "text": ""}
     closed = item.get("closed")
     if closed and closed.get("note"):
         yield {"ts": closed["ts"], "by": closed["by"], "what": "closed it", "text": closed["note"]}

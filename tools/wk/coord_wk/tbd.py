@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from coord_envelope.codec import Json
-    from coord_wk.fold import State
+    from coord_wk.registers import State
 
 HELD = ("blocked", "deferred")
 FIELDS = frozenset(

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
     from coord_wk import options as o
-    from coord_wk.fold import Comment
     from coord_wk.items import Items
+    from coord_wk.registers import Comment
 
 PROGRAMS = ("beads", "tbd")
 _OURS = frozenset(

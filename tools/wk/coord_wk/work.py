@@ -35,8 +35,8 @@ class Work:
         call.out.id_ref = "work_id"
         call.out.title = self._title  # type: ignore[method-assign]
 
-    def _title(self, item: str) -> str:
-        state = self._view.get(item)
+    def _title(self, entity: str) -> str:
+        state = self._view.get(entity)
         return (state and fold.text(state, "title")) or ""
 
     def items(self, at: str | None = None) -> Items:
