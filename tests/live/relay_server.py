@@ -42,6 +42,10 @@ class RelayServer:
         self._port, self.url = base.rpartition(":")[2], f"{base}/acme"
         CREDENTIALS[self.url] = Credentials(password=self.token)
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     def kill(self) -> None:
         self._child.kill()
         self._child.wait()

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 
 from coord_envelope.errors import DiskFault, Refused
 from coord_kernel.proc.notify import Notify
 from coord_relay import frames
 from coord_relay.gate import Denied, Gate
+from coord_relay.gateway import Gateway
+from coord_relay.http import Http, denial
 from coord_relay.projects import Projects
 from coord_relay.session import Session
 from coord_relay.tokens import Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from starlette.requests import Request
-    from starlette.responses import Response
     from starlette.websockets import WebSocket
 
 CONNECTIONS = 2000
@@ -37,19 +38,18 @@ class Relay:
 
     def __init__(self, directory: str) -> None:
         """Raises OSError or a Fault if there are no sound tokens."""
-        self.gate = Gate(Tokens(os.path.join(directory, "tokens")))
-        self.projects = Projects(directory)
-
-    def application(self) -> Starlette:
-        return Starlette(
+        tokens = Tokens(os.path.join(directory, "tokens"))
+        self.gate, self.projects = Gate(tokens), Projects(directory)
+        self.gateway = Gateway(directory, self.projects, tokens.internal)
+        http = Http(self.gate, self.gateway)
+        self.application = Starlette(
             routes=[
-                Route("/healthz", self.health),
+                Route("/healthz", http.health),
+                Route("/{project}/publish", http.publish, methods=["POST"]),
+                Route("/{project}/events", http.events),
                 WebSocketRoute("/{project}", self.store),
             ]
         )
-
-    async def health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
 
     async def store(self, socket: WebSocket) -> None:
         """The connection of a store."""
@@ -60,6 +60,14 @@ class Relay:
         with self.gate.inside(entered):
             await socket.accept()
             await Session(socket, entered, self.gate, self.projects).serve()
+
+
+class Inner(uvicorn.Server):
+    """For the relay's own mirrors, unencrypted on the loopback. The other one has the signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 class Server(uvicorn.Server):
@@ -81,6 +89,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._notify.say("STOPPING=1")
+        await self._relay.gateway.close()
         await super().shutdown(sockets)
         await self._relay.projects.close()
 
@@ -103,33 +112,46 @@ def serve(
             todo="use --cert and --key, or a proxy that does TLS",
         )
     relay = Relay(directory)
+    with _listening(host, port) as outer, _listening("127.0.0.1", 0) as inner:
+        relay.gateway.url = f"ws://127.0.0.1:{inner.getsockname()[1]}"
+        name = f"[{host}]" if ":" in host else host
+        url = f"{'wss' if keys else 'ws'}://{name}:{outer.getsockname()[1]}"
+        server = Server(_config(relay, keys), relay, lambda: ready(url))
+        asyncio.run(_both(server, outer, Inner(_config(relay, None)), inner))
+
+
+async def _both(server: Server, outer: socket.socket, mirrors: Inner, inner: socket.socket) -> None:
+    inner_task = asyncio.create_task(mirrors.serve([inner]))
+    try:
+        await server.serve([outer])
+    finally:
+        mirrors.should_exit = True
+        await inner_task
+
+
+def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family)
     except OSError as error:
         what = os.strerror(error.errno or 0).lower()
         raise DiskFault(what, where=f"{host}:{port}") from None
-    with listening:
-        # asyncio sets it for sockets that it makes; every connection inherits it.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        config = uvicorn.Config(
-            relay.application(),
-            log_level="error",
-            ws="websockets-sansio",
-            ws_max_size=frames.LARGEST_REQUEST,
-            ws_per_message_deflate=False,
-            limit_concurrency=CONNECTIONS,
-            timeout_graceful_shutdown=GRACE_S,
-            ssl_certfile=keys and keys[0],
-            ssl_keyfile=keys and keys[1],
-            server_header=False,
-            lifespan="off",
-        )
-        name = f"[{host}]" if ":" in host else host
-        url = f"{'wss' if keys else 'ws'}://{name}:{listening.getsockname()[1]}"
-        Server(config, relay, lambda: ready(url)).run(sockets=[listening])
+    # asyncio sets it for sockets that it makes; every connection inherits it.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
-def denial(denied: Denied) -> Response:
-    headers = {"www-authenticate": "Bearer"} if denied.status == 401 else None
-    return PlainTextResponse(f"{denied.what}\n", denied.status, headers)
+def _config(relay: Relay, keys: tuple[str, str] | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        relay.application,
+        log_level="error",
+        ws="websockets-sansio",
+        ws_max_size=frames.LARGEST_REQUEST,
+        ws_per_message_deflate=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=GRACE_S,
+        ssl_certfile=keys and keys[0],
+        ssl_keyfile=keys and keys[1],
+        server_header=False,
+        lifespan="off",
+    )
