@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import Shell, open_store
 
-from coord_envelope import event, ids
+from coord_envelope import codec, event, ids
 from coord_kernel import Journal, Store
 from coord_kernel.streams.rows import readable
 from coord_kernel.streams.stream import OVER, BadLine, Stream
@@ -231,3 +231,22 @@ def test_honest_lines_are_all_readable() -> None:
     data = b"".join(line(seq) for seq in range(1, 100))
     assert readable(data) == (len(data), 0)
     assert readable(data + b"torn{\n" + line(101))[0] == len(data + b"torn{\n" + line(101))
+
+
+def test_what_many_lines_were_taken_in_is_known_to_the_first_replay(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "MANY", 2)
+    monkeypatch.setenv("COORD_NOW", "2100-01-01T00:00:00Z")  # no file changed just now
+    monkeypatch.setattr(codec, "MANY", 0)
+    few, many = line(1, writer="agent.few~00000000"), b"".join(map(line, range(1, 40)))
+    take(store, {file("agent.few~00000000"): few})
+    assert store.load("local", "plain") is None
+    take(store, {file(): many})
+    saved = codec.loads(store.load("local", "plain") or b"{}")
+    assert list(saved["segments"]) == [file()]
+    parsed: list[int] = []
+    monkeypatch.setattr(event, "fields_of_all", lambda rows: parsed.append(len(rows)))
+    rows = [raw for rows in Journal(store).lines(()) for raw in rows]
+    assert sorted(rows) == sorted(raw for raw in (few + many).split(b"\n") if raw)
+    assert set(parsed) == {1}, "a segment that is known is not parsed"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support import ME, Shell, drafts, open_journal, open_store, segment
 
-from coord_envelope import Filter, codec, event, ids
+from coord_envelope import Filter, codec, event, ids, world
 from coord_kernel import Journal, Store
 from coord_kernel.streams import lines
 
@@ -167,8 +167,27 @@ def test_a_changed_segment_is_parsed_again(store: Store) -> None:
 
 def test_a_segment_that_changed_just_now_is_not_known(shell: Shell) -> None:
     Journal(open_store(shell.cwd)).append(ME, drafts(40))
-    assert len(shell("ev replay").lines) == 40
+    now = world.format_ts(segment(shell.cwd).stat().st_ctime_ns // 1_000_000)
+    assert len(shell("ev replay", COORD_NOW=now).lines) == 40
     assert not (shell.cwd / ".coord/local/plain").exists()
+    assert lines.is_settled(5_000_000_001, 5_021_000_000)
+    assert not lines.is_settled(5_000_000_001, 5_019_000_000)
+    assert not lines.is_settled(5_000_000_000, 6_999_000_000), "the file system keeps seconds"
+
+
+def test_what_was_checked_is_known_to_the_next_replay(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(store)
+    journal.append(ME, drafts(40))
+    journal.append({"agent_id": "agent:other"}, drafts(20))
+    own, other = sorted(path.name for path in Path(store.path, "journal").iterdir())[::-1]
+    lines.check(store, {own})
+    assert known(store) == [f"journal/{own}/000000000001.jsonl"]
+    lines.check(store, {other})
+    assert len(known(store)) == 2
+    monkeypatch.setattr(event, "fields_of_all", None)
+    assert len(replayed(store)) == 60
 
 
 @pytest.mark.parametrize("saved", [b"", b"[]", b"{}", b'{"boot":1}', b"\xff"])

@@ -46,8 +46,11 @@ GROUP = 500
 """Events in a block of those that `Stream` read."""
 PARTS = 16
 """Parts of the merge that are given out after each look for redactions, in all streams."""
-RACY_NS = 2_000_000_000
-"""A file that changed less long ago may change again and keep its ctime (git's "racy" entries)."""
+RACY_NS, COARSE_NS = 20_000_000, 2_000_000_000
+"""A file that changed less long ago may change again and keep its ctime (git's "racy" entries).
+
+A tick of the kernel's clock is 10 ms at most; some file systems keep whole seconds, or two.
+"""
 _FILE = ("local", "plain")
 _HEAD = '{"event_id":"%s","type":"%s","ts":"'
 _ID = slice(13, 39)
@@ -84,15 +87,16 @@ class KnownSegments:
     def add(self, stream: Stream) -> None:
         """The segment was read and is as in 2., unless it has changed meanwhile. Raises OSError."""
         identity = self._unknown[stream.file]
-        settled = identity[-1] < world.now_ms() * 1_000_000 - RACY_NS
+        settled = is_settled(identity[-1], world.now_ms() * 1_000_000)
         if settled and identity == self._identity(stream):
             self._known[stream.file] = identity
 
-    def save(self) -> None:
-        """Remember the known segments that were read this time, and no others."""
-        if self._known != self._saved:
+    def save(self, others: bool = False) -> None:
+        """Remember the known segments that were read this time, and no `others` unless asked."""
+        known = {**self._saved, **self._known} if others else self._known
+        if known != self._saved:
             with suppress(OSError):  # a full or read-only disk: they are parsed again
-                saved = codec.dumps({"boot": machine.boot_id(), "segments": self._known})
+                saved = codec.dumps({"boot": machine.boot_id(), "segments": known})
                 self._store.save(saved, *_FILE, durable=False)
 
     def _identity(self, stream: Stream) -> Identity:
@@ -102,6 +106,12 @@ class KnownSegments:
         finally:
             os.close(fd)
         return [info.st_size, info.st_ino, info.st_ctime_ns]
+
+
+def is_settled(ctime_ns: int, now_ns: int) -> bool:
+    """Will a file that changes from now on have another ctime?"""
+    whole_seconds = ctime_ns % 1_000_000_000 == 0
+    return ctime_ns < now_ns - (COARSE_NS if whole_seconds else RACY_NS)
 
 
 class Block:
@@ -146,6 +156,16 @@ def replay(store: Store, redactions: Redactions, types: Collection[str]) -> Iter
                 ]
             yield list(dict.fromkeys(rows)) if copies else rows
     known.save()
+
+
+def check(store: Store, writers: Collection[str]) -> None:
+    """Read the streams of these writers once, so that the next replay knows their segments."""
+    known = KnownSegments(store)
+    for stream in streams(store):
+        if stream.writer in writers:
+            for _ in _blocks(stream, known, ()):
+                pass
+    known.save(others=True)
 
 
 def _merge(sources: list[Iterator[Block]]) -> Iterator[tuple[list[bytes], bool]]:
