@@ -42,6 +42,7 @@ def test_each_unit_starts_what_is_there(shell: Shell) -> None:
     assert {one for one in started if not one.startswith("/bin/sh")} == {
         "ev sync",
         "run worker --slots 2",
+        "coord-patrol",
         "coord-postman ci.failed agent:fixer",
     }
     assert "ev consume" in next(one for one in started if one.startswith("/bin/sh"))

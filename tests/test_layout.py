@@ -38,7 +38,18 @@ HEAVY = {
 }
 
 
-ROOMS = ("rules", "store", "streams", "views", "proc", "journal", "sync", "bus", "controller", "cli")
+ROOMS = (
+    "rules",
+    "store",
+    "streams",
+    "views",
+    "proc",
+    "journal",
+    "sync",
+    "bus",
+    "controller",
+    "cli",
+)
 """The rooms of the kernel, from the top floor down."""
 PUBLIC = {
     "coord_wk": "items",
@@ -225,7 +236,7 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
     }
     expected = {"/".join(path.relative_to(ROOT).parts[2:]) for path in SOURCES}
     assert packaged == expected | {
-        f"coord_envelope/schema/{n}.schema.json" for n in ("bodies", "event")
+        f"coord_envelope/schema/{n}.schema.json" for n in ("bodies", "event", "userland")
     }
     shared = {name.partition(".data/data/")[2] for name in names if ".data/data/" in name}
     assert shared == {
@@ -236,6 +247,7 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
         "share/man/man1/run.1",
         "share/man/man1/coord.1",
         "share/man/man7/coord.7",
+        "share/man/man8/coord-patrol.8",
     }
 
 

@@ -29,6 +29,7 @@ TOOLS = Path(__file__).parent.parent / "tools"
 PAGES = (
     *(TOOLS / f"{name}/{name}.1" for name in ("wk", "ev", "lease", "msg", "run")),
     TOOLS / "kernel/coord.7",
+    TOOLS.parent / "bridges/patrol/coord-patrol.8",
 )
 SECTIONS = ("NAME", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "ENVIRONMENT", "SEE ALSO")
 MOST = 50

@@ -56,9 +56,9 @@ NAMES = {
 }
 """Names that have a term of the field: watcher, attempt pool, manifest, secondary index, …"""
 COLUMNS = 100
-APPLICATIONS = ("wk", "ev", "lease", "msg", "run", "mcp", "hooks", "coord")
+APPLICATIONS = ("wk", "ev", "lease", "msg", "run", "mcp", "hooks", "coord", "patrol")
 SOURCES = sorted(path for home in ("tools", "bridges") for path in (ROOT / home).rglob("*.py"))
-PAGES = sorted(path for home in ("tools", "bridges") for path in (ROOT / home).rglob("*.[17]"))
+PAGES = sorted(path for home in ("tools", "bridges") for path in (ROOT / home).rglob("*.[178]"))
 DOCUMENTS = sorted(
     (
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),

@@ -33,7 +33,10 @@ SETTINGS = {
     "properties": {
         "hooks": {
             "propertyNames": {
-                "enum": ["SessionStart", "UserPromptSubmit", "PreToolUse", "Stop", "SessionEnd"]
+                "enum": [
+                    *("SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse"),
+                    *("Notification", "Stop", "SessionEnd"),
+                ]
             },
             "additionalProperties": {
                 "type": "array",

@@ -100,7 +100,8 @@ def test_the_settings_are_only_printed(shell: Shell, program: str) -> None:
     assert done.err.startswith(f"coord-hooks: paste this into .{program}/")
     assert done.err.endswith("; nothing was changed\n")
     events = pasted(shell, program)
-    every = {"SessionStart", "UserPromptSubmit", "PreToolUse", "Stop", "SessionEnd"}
+    every = {"SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop", "SessionEnd"}
+    every |= {"Notification"} if program == "claude" else set()
     assert set(events) == every
     kept = json.loads(shell(f"coord-hooks settings {program} --as qa --keep").out)
     assert set(kept["hooks"]) == every - {"SessionEnd"}
@@ -130,16 +131,16 @@ def test_a_session_from_its_start_to_its_end(shell: Shell, program: str) -> None
         "claude": edits("src/a.py"),
         "codex": patches("*** Update File: src/a.py", "@@", "-a", "+b"),
     }
-    (refused,) = fire(shell, program, blocked[program], **env)
+    refused, _ = fire(shell, program, blocked[program], **env)
     assert refused["hookSpecificOutput"]["permissionDecision"] == "deny"
     assert (
         "is held by agent:fixer as file:src/**"
         in refused["hookSpecificOutput"]["permissionDecisionReason"]
     )
-    assert fire(shell, program, edits("doc/a.md", tool), **env) == [{}]
+    assert fire(shell, program, edits("doc/a.md", tool), **env) == [{}, {}]
     reads = given("PreToolUse", tool_name="Bash", tool_input={"command": "cat src/a.py"})
-    assert fire(shell, program, reads, **env) == [{}] * (program == "codex")
-    assert fire(shell, program, given("Stop", stop_hook_active=False), **env) == [{}]
+    assert fire(shell, program, reads, **env) == [{}] * (1 + (program == "codex"))
+    assert fire(shell, program, given("Stop", stop_hook_active=False), **env) == [{}, {}]
     assert fire(shell, program, given("SessionEnd", reason="logout"), **env) == [{}]
 
 
@@ -320,7 +321,7 @@ def test_a_subagent_neither_begins_nor_ends_anything(shell: Shell) -> None:
     assert "for the main agent" in context(program.fire("UserPromptSubmit", prompt="go"))
     shell("lease acquire 'file:src/**' --as fixer")
     tool = {"tool_name": "Edit", "tool_input": {"file_path": "src/a.py"}}
-    (refused,) = program.fire("PreToolUse", **tool, **sub)
+    refused, _ = program.fire("PreToolUse", **tool, **sub)
     assert refused["hookSpecificOutput"]["permissionDecision"] == "deny"
 
 
@@ -352,6 +353,58 @@ def test_a_session_that_is_resumed_keeps_what_it_holds_if_asked(shell: Shell) ->
     assert held(shell, item) == ("ready", 0)
 
 
+def test_a_session_says_what_it_does_at_most_once_a_minute_unless_that_changes(
+    shell: Shell,
+) -> None:
+    """Beats are live: none is in the journal, so none is synced."""
+    steps: tuple[tuple[str, str, Json], ...] = (
+        ("09:00:00", "UserPromptSubmit", {}),
+        ("09:00:10", "PreToolUse", {"tool_name": "Bash"}),
+        ("09:00:59", "PostToolUse", {"tool_name": "Bash"}),
+        ("09:01:00", "PreToolUse", {"tool_name": "Bash"}),
+        (
+            "09:01:05",
+            "Notification",
+            {"message": "asks to run rm", "notification_type": "permission_prompt"},
+        ),
+        ("09:01:06", "Notification", {"message": "asks again"}),
+        ("09:01:20", "PostToolUse", {"tool_name": "Bash"}),
+        ("09:01:30", "Stop", {}),
+        ("09:02:31", "Notification", {"message": "is idle", "notification_type": "idle_prompt"}),
+        ("09:02:32", "Other", {}),
+    )
+    for clock, event, more in steps:
+        now = f"2026-06-01T{clock}Z"
+        assert hook(shell, "coord-hooks seen --as qa", given(event, **more), COORD_NOW=now) == {}
+    beats = shell("ev tail --type agent.seen").lines
+    assert [(beat["ts"][11:19], beat["body"]) for beat in beats] == [
+        ("09:00:00", {"status": "busy"}),
+        ("09:01:00", {"status": "busy", "tool": "Bash"}),
+        ("09:01:05", {"status": "waiting", "why": "asks to run rm"}),
+        ("09:01:20", {"status": "busy", "tool": "Bash"}),
+        ("09:01:30", {"status": "idle"}),
+        ("09:02:31", {"status": "idle"}),
+    ]
+    assert {beat["actor"]["session_id"] for beat in beats} == {"s1"}
+    assert shell("ev replay --type agent.seen").out == ""
+
+
+def test_a_session_starts_once_and_ends_what_it_started(shell: Shell) -> None:
+    for source in ("startup", "compact"):
+        hook(
+            shell,
+            "coord-hooks start --as qa",
+            given("SessionStart", source=source, cwd=str(shell.cwd)),
+        )
+    hook(shell, "coord-hooks end --as qa", given("SessionEnd", reason="logout"), COORD_KEEP="1")
+    hook(shell, "coord-hooks end --as qa", given("SessionEnd", reason="logout"))
+    hook(shell, "coord-hooks start --as qa", given("SessionStart", source="resume"))
+    first, ended, second = shell("ev replay --type 'session.*'").lines
+    assert (first["body"], second["body"]) == ({"cwd": str(shell.cwd)}, {})
+    assert ended["body"] == {"how": "exit", "start": first["event_id"], "why": "logout"}
+    assert {event["type"] for event in (first, second)} == {"session.started"}
+
+
 def test_a_patch_in_a_shell_command_is_checked_where_it_applies(shell: Shell) -> None:
     shell("lease acquire file:src/b.py --as fixer; mkdir src")
     patch = "*** Begin Patch\n*** Update File: b.py\n*** End Patch\n"
@@ -363,11 +416,11 @@ def test_a_patch_in_a_shell_command_is_checked_where_it_applies(shell: Shell) ->
     ):
         command = f"{before}apply_patch <<'EOF'\n{patch}EOF\n"
         line = given("PreToolUse", tool_name="Bash", tool_input={"command": command})
-        (answer,) = fire(shell, "codex", line, COORD_AGENT="")
+        answer, _ = fire(shell, "codex", line, COORD_AGENT="")
         assert bool(answer) == denied, before
 
 
-@pytest.mark.parametrize("command", ["start", "edit", "end"])
+@pytest.mark.parametrize("command", ["start", "edit", "seen", "end"])
 @pytest.mark.parametrize(
     ("line", "stdin", "says"),
     [
@@ -386,7 +439,7 @@ def test_it_never_fails(shell: Shell, command: str, line: str, stdin: str, says:
     jsonschema.validate(done.one, ANSWER)
 
 
-@pytest.mark.parametrize("command", ["start", "edit", "end"])
+@pytest.mark.parametrize("command", ["start", "edit", "seen", "end"])
 @pytest.mark.parametrize(
     "damage", ["rm -r .coord", "chmod o+w .coord", "rm -r .coord/journal; touch .coord/journal"]
 )
@@ -461,6 +514,8 @@ def test_the_prime_is_true(shell: Shell) -> None:
         for word, stands_for in words.items():
             line = re.sub(rf"\b{word}\b", stands_for, line)
         shell(line)
+        brief = line.replace(f"{tool} {verb}", f"{tool} {verb} -o brief")
+        assert shell(brief, expect=None).status != 2, brief
     assert shell("coord-hooks prime").out == PRIME
 
 

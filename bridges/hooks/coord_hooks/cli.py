@@ -1,4 +1,4 @@
-"""The commands of coord-hooks: two for a user, three for a program's hooks."""
+"""The commands of coord-hooks: two for a user, four for a program's hooks."""
 
 from __future__ import annotations
 
@@ -61,6 +61,17 @@ def edit(call: Call) -> None:
     turn.answer(call, turn.edit)
 
 
+def seen(call: Call) -> None:
+    """Write that a session lives, for a hook at each step.
+
+    An agent.seen, live: idle after Stop, waiting after a Notification, otherwise busy. At most one
+    a minute, unless that changes. Always exits 0.
+    """
+    from coord_hooks import turn
+
+    turn.answer(call, turn.seen)
+
+
 def end(call: Call) -> None:
     """Give back what a session holds, for a SessionEnd hook.
 
@@ -71,18 +82,14 @@ def end(call: Call) -> None:
     turn.answer(call, turn.end)
 
 
-COMMANDS = (settings, prime, start, edit, end)
+COMMANDS = (settings, prime, start, edit, seen, end)
 ABOUT = "Hooks for coding agents: settings to paste, and the commands they run."
 
 
 def main() -> None:
     from coord_hooks.argv import TABLE
 
-    try:
-        process.run("coord-hooks", ABOUT, COMMANDS, "coord_hooks.options", TABLE)
-    except SystemExit as ended:
-        if not ended.code or sys.argv[1:2] not in (["start"], ["edit"], ["end"]):
-            raise
-        # The failure is on stderr already; with status 2 the program would stop the agent.
-        write_all(1, b"{}\n")
-        sys.exit(0)
+    def act() -> int:
+        return process.act("coord-hooks", ABOUT, COMMANDS, "coord_hooks.options", TABLE)
+
+    process.end("coord-hooks", act, hook=sys.argv[1:2] in (["start"], ["edit"], ["seen"], ["end"]))

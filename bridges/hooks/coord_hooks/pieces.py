@@ -23,12 +23,16 @@ def settings(program: str, agent: str, keep: bool = False) -> Json:
     agent_option = f'--as "${{COORD_AGENT:-{agent}}}"'
     mail = _commands(f"msg hook {program} {agent_option}")
     edit = _commands(f"coord-hooks edit {agent_option}")
+    seen = _commands(f"coord-hooks seen {agent_option}")
     hooks = {
         "SessionStart": [*_commands(f"coord-hooks start {agent_option}"), *mail],
-        "UserPromptSubmit": mail,
-        "PreToolUse": [{"matcher": EDITORS[program], **edit[0]}],
-        "Stop": mail,
+        "UserPromptSubmit": [*mail, *seen],
+        "PreToolUse": [{"matcher": EDITORS[program], **edit[0]}, *seen],
+        "PostToolUse": seen,
+        "Stop": [*mail, *seen],
     }
+    if program == "claude":
+        hooks["Notification"] = seen
     if not keep:
         end = f"coord-hooks end {agent_option}"
         hooks["SessionEnd"] = _commands(end, LAST_SECONDS[program])

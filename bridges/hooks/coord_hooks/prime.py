@@ -1,13 +1,14 @@
-"""An introduction to the tools: under 600 tokens, for a model that has never heard of them."""
+"""An introduction to the tools: at most 420 tokens, for a model that has never heard of them."""
 
 PRIME = """\
 coord: agents here share work, mail, leases, jobs and events through five commands.
-ID is an id as printed, or its ending. In a pipe the commands print and read JSON lines.
+Add -o brief to each: a short line per result, its ID first. Without, JSON lines for scripts.
 Exit status: 0 done, 1 no, 2 usage. Errors say what to do; -h prints help.
 
 Work. Claim an item before you work on it.
 wk ready # items to begin, most urgent first; --explain: the others, and why
-wk ready --claim # claim the first; exit 1: there is none
+wk ready --claim # claim and print the first; exit 1: there is none
+wk mine # what you hold: continue it first
 wk claim ID # exit 1: another agent holds it, take another
 wk show ID
 wk new TITLE -p 1 --desc TEXT --blocked-by ID # record work you find; 0 is most urgent
@@ -16,7 +17,7 @@ wk close ID --note TEXT
 wk release ID # give back what you do not finish
 
 Mail.
-msg recv --text # print waiting mail; it waits until you ack it
+msg recv # print waiting mail; it waits until you ack it
 msg ack ID
 msg send --to NAME --subject TEXT --body TEXT # or human:NAME, group:G, queue:Q, chan:C
 msg reply ID --body TEXT
@@ -28,7 +29,6 @@ lease with port:8080 -- CMD # hold the lease while CMD runs
 
 Jobs, run by a worker.
 run request -- CMD
-run show ID
 run logs ID
 
 Events.

@@ -1,4 +1,4 @@
-"""The hooks of a coding agent: at the start of a session, before an edit, at the end.
+"""The hooks of a coding agent: at the start of a session, at each step, before an edit, at the end.
 
 The program gives each one JSON on stdin and reads JSON from stdout. Failures go to stderr and stop
 nothing: the answer is then {}, with status 0. Only another agent's lease refuses an edit; a check
@@ -16,6 +16,7 @@ from coord_hooks.prime import PRIME
 from coord_kernel.cli import complaints, stdin
 from coord_kernel.cli import session as sessions
 from coord_kernel.cli.session import CLAUDE, OTHERS, OWNER, VARIABLES
+from coord_kernel.rules import presence
 from coord_kernel.store.disk import fault_of, write_all
 
 TYPE_CHECKING = False
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from subprocess import CompletedProcess
 
+    from coord_kernel import Journal
     from coord_kernel.cli.call import Call
+    from coord_kernel.rules.presence import Session
 
 PATIENCE_MS = 1_000
 """How long to wait for stdin: the program writes at once, and may leave stdin open."""
@@ -34,11 +37,25 @@ class Turn:
     """One run of a hook: the agent, its session, and the program's input."""
 
     def __init__(self, call: Call) -> None:
+        self._call = call
         data = stdin.promptly(PATIENCE_MS)
         self.input = stdin.record(data, "standard input") if data.strip() else {}
         actor = sessions.of_hook(call.actor()["agent_id"], self.input)
         self.agent, self.session = actor["agent_id"], actor.get("session_id", "")
         self.is_subagent = sessions.is_subagent(self.input)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the program's directory. Raises Unreachable, OSError."""
+        where = _text(self.input, "cwd")
+        if where:
+            os.chdir(where)
+        return self._call.journal
+
+    @property
+    def actor(self) -> Json:
+        """The agent and its session, as events have them."""
+        return {"agent_id": self.agent, **({"session_id": self.session} if self.session else {})}
 
     def run(
         self, *argv: str, session: str | None = None, stdin: bytes = b""
@@ -90,7 +107,33 @@ def start(turn: Turn) -> Json:
         finally:
             os.close(fd)
     _complain(turn.run("msg", "join"))
+    try:
+        _begin(turn)
+    except Exception as error:  # the agent needs its introduction all the same
+        complaints.complain(fault_of(error))
     return _output("SessionStart", additionalContext=f"You are {turn.agent}.\n{PRIME}")
+
+
+def _begin(turn: Turn) -> None:
+    """Write that the session starts, unless it has: /compact starts it again."""
+    known = _session(turn)
+    if turn.session and not (known and presence.is_open(known)):
+        names = {"cwd": "cwd", "transcript_path": "transcript"}
+        body = {to: text[:4_000] for name, to in names.items() if (text := _text(turn.input, name))}
+        turn.journal.append(turn.actor, [{"type": "session.started", "body": body}])
+
+
+def _session(turn: Turn) -> Session | None:
+    """What the store knows of this session."""
+    from coord_kernel.views.presence import Sessions
+
+    store = turn.journal.store
+    view = Sessions(store).refresh()
+    found = (
+        view.get(presence.session_name(replica, turn.agent, turn.session))
+        for replica in reversed(store.replicas())
+    )
+    return next(filter(None, found), None)
 
 
 def _exports(turn: Turn) -> str:
@@ -107,6 +150,29 @@ export COORD_SESSION="${{{CLAUDE}:-}}"
 [ -n "$COORD_SESSION" ] || COORD_SESSION={shlex.quote(turn.session)}
 export {OWNER}="$COORD_SESSION"{shlex.quote(around)}
 """
+
+
+STATUSES = {
+    "UserPromptSubmit": "busy",
+    "PreToolUse": "busy",
+    "PostToolUse": "busy",
+    "Notification": "waiting",
+    "Stop": "idle",
+}
+
+
+def seen(turn: Turn) -> Json:
+    """Nothing. Writes that the session lives, and what it does: at most once a minute."""
+    from coord_kernel.journal.beat import beat
+
+    status = STATUSES.get(_text(turn.input, "hook_event_name"))
+    if status and turn.input.get("notification_type") == "idle_prompt":
+        status = "idle"  # it has ended its turn a minute ago
+    if status:
+        why = _text(turn.input, "message")[:200] if status == "waiting" else ""
+        tool = _text(turn.input, "tool_name")[:100]
+        beat(turn.journal, turn.actor, status, why=why, tool=tool)
+    return {}
 
 
 def edit(turn: Turn) -> Json:
@@ -173,6 +239,10 @@ def end(turn: Turn) -> Json:
         _release(turn, "wk", reason, _lines(claimed, "work_id"))
     leases = [row for row in _rows(turn.run("lease", "ls")) if _is_held(turn, row, "holder")]
     _release(turn, "lease", reason, _lines(leases, "lease_id"))
+    known = _session(turn)
+    if known and presence.is_open(known):
+        body = {"how": "exit", "start": known["started"][0]} | ({"why": why[:100]} if why else {})
+        turn.journal.append(turn.actor, [{"type": "session.ended", "body": body}])
     return {}
 
 

@@ -69,7 +69,7 @@ def _reclaim(row: Row, health: Health, claim: Held, found: Json, **_: Any) -> Js
     how = "ended" if health["state"] == "dead" else "is gone"
     text = f"{agent} held {short}. {health['why'].capitalize()}, {health['since']}.\n"
     text += "The item can be claimed again."
-    place = {name: found[name] for name in ("worktree", "branch") if name in found}
+    place: Json = {name: found[name] for name in ("worktree", "branch") if name in found}
     if place:
         branch = f", branch {place['branch']}" if "branch" in place else ""
         text += f" What was done is kept in {place['worktree']}{branch}."

@@ -3,9 +3,9 @@
 | state | what is done | when to look again |
 |---|---|---|
 | dead, lost | each of its claims is given back, by the id of the claim | at once |
-| never | a person is told: a login that failed does not heal | an event |
-| waiting | a person is told, after ten minutes; never nudged, never given back | then |
-| stalled | two nudges; then, if its process lives, a person is told | the next step |
+| never | a person has mail: a login that failed does not heal | an event |
+| waiting | a person has mail, after ten minutes; never nudged, never given back | then |
+| stalled | two nudges; then, if its process lives, a person has mail | the next step |
 | other | nothing | when it may be another |
 
 1. What is done about a claim has a key of the claim, and what is done about a silence a key of the
@@ -74,10 +74,10 @@ def _steps(row: Row, judged: Health, now: int, policy: Policy) -> Iterator[tuple
         key = f"notice:{row['name'][-150:]}:{sum(judged['ahead'].values())}"
         yield Act("notice", key, row=row, health=judged), now
     if what in ("dead", "lost"):
-        for claim in claims:
-            yield Act("reclaim", f"reclaim:{claim['id']}", row=row, health=judged, claim=claim), now
         if presence.is_open(session) and (claims or what == "dead"):
             yield Act("end", f"end:{session['started'][0]}", row=row, health=judged), now
+        for claim in claims:
+            yield Act("reclaim", f"reclaim:{claim['id']}", row=row, health=judged, claim=claim), now
     elif what == "never":
         first = claims[0]["id"] if claims else session.get("started", [row["name"][-100:]])[0]
         yield _escalation("never", f"never:{first}", row, judged, "high"), now

@@ -2,7 +2,7 @@
 
     1. stand behind the journal's end, then look and act: what comes meanwhile wakes it
     2. sleep until the journal grows, a watched process dies, a signal, or the time of the plan
-    3. read what is new; if none of it is the controller's, and the clock was not set, sleep on
+    3. read what is new; if it does not concern the controller, and the clock was not set, sleep on
     4. else wait a moment for the rest of the burst; then 1
 
 It ends at SIGTERM, SIGINT, or when the reader of stdout is gone, between two turns. A restart

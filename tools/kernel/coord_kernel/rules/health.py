@@ -14,7 +14,7 @@ The first that applies:
 1. Silence alone never overrules a lock that is held: a stopped process and one long tool call look
    the same from outside.
 2. Silence means something for agents only: a person does not beat.
-3. Time under a stop is no silence.
+3. Time under a stop is not silence.
 4. A sign of life from a clock that is over five minutes ahead has no age. The session is silent
    since a patrol noticed that, or since a sign that came after.
 """
@@ -109,7 +109,7 @@ def judge(row: Row, state: Control, now: int, times: Times | type[Times] = Times
         why = f"waits for a person: {waits[1]}" if waits[1] else "waits for a person"
         health = _health("waiting", why, min(waits[0], since), now, pauses, [times.waiting])
     else:
-        # A claim that was made for it is no sign of life, but nobody was to answer before it.
+        # A claim that another made for it shows no life, but nobody was to answer before it.
         begin = min((claim["ts"] for claim in claims), default="")
         since = max(since, begin) if begin <= until else since
         health = _silence(row, _health("", why, since, now, pauses), times)
@@ -133,7 +133,7 @@ def _unborn(row: Row, now: int, pauses: Pauses, times: Times | type[Times]) -> H
     session = row["session"]
     begins = [claim["ts"] for claim in row["claims"]]
     begins += [session["started"][1]] if "started" in session else []
-    # Of several the first: a later claim is no sign that it lives.
+    # Of several the first: a later claim does not show that it lives.
     health = _health("starting", "no sign of life yet", min(begins, default=""), now, pauses)
     if health["age_ms"] >= times.start:
         health["state"] = "never"

@@ -8,8 +8,8 @@
 Every part of the state is a greatest value or a union, so it is the same in any order and with
 copies.
 
-1. What a program around the session writes (the wrapper of a job, a hook at the start, a patrol) is
-   no sign of life, and neither is a claim that another made for it.
+1. What a program around the session writes (the wrapper of a job, a hook at the start, a patrol)
+   shows no life of it, and neither does a claim that another made for it.
 2. The last sign is the last by `seq`, for each writer and namespace (a chain): so it is the last
    whatever the clock was set to. The sum of these numbers rises with every sign, and names the
    silence since. A sign that a patrol noticed to come from a clock that was ahead is from then.
