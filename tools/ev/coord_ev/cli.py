@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from coord_envelope import BadData, No, Usage, codec, world
+from itertools import islice
+
+from coord_envelope import BadData, No, Usage, world
 from coord_envelope.bodies import check_body
-from coord_envelope.cursor import Cursor
 from coord_envelope.errors import Fault
 from coord_envelope.event import KERNEL
 from coord_envelope.ids import AHEAD_MS
-from coord_ev import fold
+from coord_ev import fold, place
 from coord_ev import groups as g
-from coord_ev.draft import addresses, from_record, references
+from coord_ev.draft import addresses, from_record, references, with_pairs
 from coord_ev.redact import redact
 from coord_ev.sync import sync, trust
 from coord_kernel.cli import process, stdin
@@ -39,7 +40,11 @@ def init(call: Call, unsafe_fs: o.UnsafeFs = False) -> None:
 
 
 def emit(
-    call: Call, fields: g.Fields, type_: o.Type = None, allow_secret: o.AllowSecret = False
+    call: Call,
+    fields: g.Fields,
+    type_: o.Type = None,
+    pairs: o.Pairs = None,
+    allow_secret: o.AllowSecret = False,
 ) -> None:
     """Append one event, or the events on stdin.
 
@@ -48,7 +53,7 @@ def emit(
     causes a new event.
     """
     if type_ in (None, "-"):
-        if fields.given():
+        if fields.given() or pairs:
             raise Usage(
                 "options for one event, and no TYPE",
                 todo="give a TYPE, or JSON lines without options",
@@ -62,6 +67,7 @@ def emit(
         "cause": fields.cause,
     }
     body = {} if fields.body is None else stdin.record(call.content(fields.body), "--body")
+    body = with_pairs(body, pairs or ())
     draft = {name: value for name, value in optional.items() if value is not None}
     event = _checked(call, {"type": type_, "body": body, **draft}, allow_secret)
     call.append([event], allow_secret)
@@ -112,7 +118,7 @@ def tail(
         raise Usage("--ack-fd moves a cursor", todo="give --cursor NAME too")
     if ack_fd is not None and lines is not None:
         raise Usage("-n cannot be used with --ack-fd", todo="the cursor is the starting point")
-    begin = _place(call, position.after)
+    begin = place.cursor(call, position.after)
     if name and begin is not None:
         raise Usage("--after cannot be used with --cursor", todo="leave one of them out")
     if name and lines is None:
@@ -129,34 +135,29 @@ def tail(
         deliver(call, end, wanted, follow, name, ack_fd)
 
 
-def _place(call: Call, text: str | None) -> Cursor | None:
-    """The cursor that `--after` names."""
-    if text is None:
-        return None
-    if not text.strip():
-        raise Usage("empty value: --after")
-    if not text.lstrip().startswith("{"):
-        return call.journal.behind(_event(call, text))
-    try:
-        vector = codec.loads(text.encode())
-        if all(type(seq) is int and seq >= 0 for seq in vector.values()):
-            return Cursor(vector)
-    except ValueError:
-        pass
-    raise BadData("not a valid cursor", "--after", todo='use an event id, or {"stream":seq,…}')
-
-
-def replay(call: Call, wanted: Filter, after: o.After = None, until: o.Until = None) -> None:
+def replay(call: Call, wanted: Filter, part: g.Part) -> None:
     """Print the whole history in order.
 
     The order is that of the event ids. Replicas with the same events print the same bytes.
+    With --pos it is that in which this store got the events, and each has its number: with it,
+    another program can say --after.
     """
-    types, begin = wanted.types(), _place(call, after)
-    if begin is None and until is None and types is not None and call.out.lines_only:
+    types = wanted.types()
+    all_of_it = not part.pos and part.given().keys() <= {"pos"}
+    if all_of_it and types is not None and call.out.lines_only:
         for rows in call.journal.lines(types):
             call.out.put_lines(rows)
         return
-    call.put(call.journal.replay(wanted, begin, until=until and call.moment(until)))
+    until = part.until and call.moment(part.until)
+    if part.pos:
+        numbered = filter(wanted, place.numbered(call, part.after))
+        events = (event for event in numbered if not until or event["ts"] <= until)
+    else:
+        begin = place.cursor(call, part.after)
+        events = call.journal.replay(wanted, begin, until=until)  # type: ignore[assignment]
+    if part.grep is not None:
+        events = place.matching(part.grep, events)  # type: ignore[assignment]
+    call.put(islice(events, part.most))
 
 
 def show(call: Call, ids: o.Ids = None) -> None:
@@ -165,7 +166,7 @@ def show(call: Call, ids: o.Ids = None) -> None:
     An id may be short (its last 8 characters, or any unique ending of 4 or more). Exits 1 if an
     event does not exist. A body that is in a blob is printed as $body.
     """
-    call.each(ids, ("event_id",), lambda text: [_whole(call, _event(call, text))])
+    call.each(ids, ("event_id",), lambda text: [_whole(call, place.found(call, text))])
 
 
 def _whole(call: Call, event: Event) -> Event:
@@ -176,13 +177,6 @@ def _whole(call: Call, event: Event) -> Event:
         call.fail(fault, event.id)
         return event
     return event if body is None else event.annotated(body=body)
-
-
-def _event(call: Call, text: str) -> Event:
-    event = call.event(text)
-    if event is None:
-        raise No("no such event", where=text, code="not_found")
-    return event
 
 
 def watch(call: Call, wanted: Filter, repeat: g.Repeat, command: o.Command = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from coord_envelope import BadData
 from coord_envelope.event import KERNEL, agent_ok, caused_by, recipient, type_fault
+from coord_kernel.cli.values import typed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +65,19 @@ def references(pairs: Sequence[str]) -> dict[str, str]:
             raise BadData(f"--ref {name} is given twice", todo="give each name once")
         refs[name] = value
     return refs
+
+
+def with_pairs(body: Json, pairs: Sequence[str]) -> Json:
+    """The body with the fields of `K=V …`. Raises BadData."""
+    fields = dict(body)
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise BadData(f"{pair}: not K=V", todo="give the body as K=V, or with --body")
+        if name in fields:
+            raise BadData(f"{name} is given twice", todo="give each field once")
+        fields[name] = typed(value)
+    return fields
 
 
 def own_type(kind: str, where: str) -> str:

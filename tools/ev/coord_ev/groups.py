@@ -19,6 +19,16 @@ class Fields(Group):
     cause: str | None = None
 
 
+class Part(Group):
+    """Which part of the history to print, and how."""
+
+    after: str | None = None
+    until: str | None = None
+    most: int | None = None
+    grep: str | None = None
+    pos: bool = False
+
+
 class Position(Group):
     """Where a reader goes on, and which events it has done."""
 

@@ -10,6 +10,10 @@ Type = Annotated[
     str | None,
     typer.Argument(metavar="[TYPE]", help="namespace.verb; without it: JSON lines on stdin."),
 ]
+Pairs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[K=V]...", help="Fields of the body: numbers, true, false, text."),
+]
 Ids = Annotated[
     list[str] | None,
     typer.Argument(metavar="[ID]...", help="Event ids; without them: JSON lines on stdin."),
@@ -49,7 +53,9 @@ Name = Annotated[
 ]
 After = Annotated[
     str | None,
-    typer.Option("--after", metavar="ID|CURSOR", help="Only after this event, or {stream: seq}."),
+    typer.Option(
+        "--after", metavar="PLACE", help="Only after this event id, $pos, or {stream: seq}."
+    ),
 ]
 AckFd = Annotated[
     int | None,
@@ -58,6 +64,14 @@ AckFd = Annotated[
 Until = Annotated[
     str | None, typer.Option("--until", metavar="TIME", help="Only events up to TIME.")
 ]
+First = Annotated[
+    int | None, typer.Option("-n", "--lines", metavar="N", min=0, help="Print at most N.")
+]
+Grep = Annotated[
+    str | None,
+    typer.Option("--grep", metavar="REGEX", help="Only events with matching text in the body."),
+]
+Pos = Annotated[bool, typer.Option("--pos", help="In order of arrival here, numbered: $pos.")]
 Active = Annotated[bool, typer.Option("--active", help="Only agents seen in the last 30 minutes.")]
 UnsafeFs = Annotated[bool, typer.Option("--unsafe-fs", help="Allow a network file system.")]
 Remote = Annotated[
@@ -98,6 +112,7 @@ Archive = Annotated[
 ]
 Show = Annotated[bool, typer.Option("--show", help="Only show the values; change nothing.")]
 Fields = {"body": Body, "ref": Ref, "to": To, "key": Key, "cause": Cause}
+Part = {"after": After, "until": Until, "most": First, "grep": Grep, "pos": Pos}
 Position = {"after": After, "cursor_": Name, "ack_fd": AckFd}
 Repeat = {"interval": Interval, "every": Every, "once": OneLook}
 Action = {

@@ -233,7 +233,7 @@ class Store:
 
     def replicas(self) -> list[str]:
         """All ids that this store has had on this machine, the current one last."""
-        return self._ids_of(self._replica_key())
+        return self._ids_of(self.identity())
 
     def all_replicas(self) -> frozenset[str]:
         """All ids that this store has had on any machine: their streams were written here."""
@@ -265,14 +265,15 @@ class Store:
                 todo="locks and fsync are unreliable there: `ev init --unsafe-fs` allows it",
             )
         replica = fresh_id()
-        key = self._replica_key()
+        key = self.identity()
         before = self.load("local", "replica", key) or b""
         if before and not before.endswith(b"\n"):
             before += b"\n"
         self.save(before + replica.encode() + b"\n", "local", "replica", key)
         return replica
 
-    def _replica_key(self) -> str:
+    def identity(self) -> str:
+        """The machine, and the inode of `local/`: a copy of the store has another one."""
         fd = self.directory("local")
         try:
             inode = os.fstat(fd).st_ino

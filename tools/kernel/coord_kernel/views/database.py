@@ -47,6 +47,9 @@ class Derived:
 
     tables: str
     """SQL that makes the subclass's own tables."""
+    lasting = False
+    """Does it say something that cannot be derived again? Then it outlives a restart of the
+    machine, and is waited for while another process writes it."""
 
     def __init__(self, store: Store, name: str, version: str) -> None:
         self._store, self._name, self._version = store, name, f"{version}.{fill.LAYOUT}"
@@ -91,7 +94,7 @@ class Derived:
                 return self
         except (sqlite3.Error, fill.StaleError):
             self._layers, behind = [], self.size()
-        with self._writing(WAIT_S if behind >= MUCH else 0) as ours:
+        with self._writing(WAIT_S if behind >= MUCH or self.lasting else 0) as ours:
             if ours and self._mended():
                 return self
         self._overlay()
@@ -179,11 +182,11 @@ class Derived:
             raise fill.StaleError
         db = sqlite3.connect(self._path, timeout=0.2, isolation_level=None)
         try:
-            _spare_fsync(db)
+            self._spare_fsync(db)
             if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchall():
                 raise fill.StaleError
             meta = db.execute("SELECT version, boot FROM meta").fetchall()
-            if meta != [(self._version, machine.boot_id())]:
+            if meta != [(self._version, self._boot())]:
                 raise fill.StaleError
         except BaseException:
             db.close()
@@ -234,7 +237,7 @@ class Derived:
         try:
             # A state of 2 KB would leave half a page of 4 KB empty.
             db.execute("PRAGMA page_size = 16384")
-            _spare_fsync(db)
+            self._spare_fsync(db)
             self._furnish(db)
         except BaseException:
             db.close()
@@ -264,8 +267,17 @@ class Derived:
     def _fill(self, db: sqlite3.Connection) -> None:
         fill.fill(self._store, db, self._chosen, self.add, self._name)
 
+    def _boot(self) -> str:
+        """The boot in which it may be used; empty: any."""
+        return "" if self.lasting else machine.boot_id()
+
+    def _spare_fsync(self, db: sqlite3.Connection) -> None:
+        # A killed process cannot hurt the file, and after a power loss the boot id differs, if the
+        # system has one.
+        db.execute(f"PRAGMA synchronous = {'OFF' if self._boot() else 'NORMAL'}")
+
     def _furnish(self, db: sqlite3.Connection) -> None:
-        meta = f"INSERT INTO meta VALUES ('{self._version}', '{machine.boot_id()}', '', 0);"
+        meta = f"INSERT INTO meta VALUES ('{self._version}', '{self._boot()}', '', 0);"
         db.executescript(f"BEGIN;{fill.TABLES}{self.tables}{meta}COMMIT;")
 
 
@@ -282,9 +294,3 @@ def _locked(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _spare_fsync(db: sqlite3.Connection) -> None:
-    # A killed process cannot hurt the file, and after a power loss the boot id differs, if the
-    # system has one.
-    db.execute(f"PRAGMA synchronous = {'OFF' if machine.boot_id() else 'NORMAL'}")
