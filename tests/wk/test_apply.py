@@ -136,3 +136,71 @@ def test_it_is_one_write(shell: Shell) -> None:
     lines = "\n".join(json.dumps({"op": "new", "title": str(n)}) for n in range(300))
     shell("strace -f -e trace=fdatasync -o trace wk apply >/dev/null", lines)
     assert (shell.cwd / "trace").read_text().count("fdatasync(") == 1
+
+
+def atomic(shell: Shell, *operations: Json, expect: int = 0) -> tuple[list[Json], str]:
+    lines = "\n".join(map(json.dumps, operations))
+    done = shell("wk apply --atomic", lines, expect=expect)
+    return done.lines, done.err
+
+
+def test_all_or_none(shell: Shell) -> None:
+    bad: list[Json] = [{"op": "frobnicate"}, {"op": "dep", "id": "$a", "to": "$a"}]
+    for last in (*bad, {"op": "close", "id": "$nobody"}):
+        done, err = atomic(shell, *NEW, last, expect=65)
+        assert done == []
+        assert "line 4: " in err and err.endswith("wk: nothing was written\n")
+        assert shell("wk ls --all").out == ""
+    done, _ = atomic(shell, *NEW, {"op": "dep", "id": "$a", "to": "$b"})
+    assert len(done) == 4
+    assert len(list((shell.cwd / ".coord/journal").glob("*/*.jsonl"))) == 1
+    done, _ = atomic(shell, {"op": "new", "title": "d"}, {"op": "new", "title": "e"})
+    assert shell("wk status").one["ready"] == 4
+    assert shell("wk new f; ev verify; wk ls").status == 0
+
+
+def test_a_kill_at_any_call_leaves_all_or_nothing(shell: Shell) -> None:
+    """The process is killed at each call that changes a file, one after the other."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed")
+    shell("wk new first")
+    lines = "\n".join(json.dumps({"op": "new", "title": f"t{n}"}) for n in range(1_000))
+    changes = "write,pwrite64,rename,renameat,renameat2,fsync,fdatasync"
+    ends = set()
+    for number in range(1, 100):
+        inject = f"--inject={changes}:signal=KILL:when={number}"
+        line = (
+            f"strace -f -qq -o /dev/null -e trace={changes} {inject} wk apply --atomic >/dev/null"
+        )
+        killed = shell(line, lines, expect=None)
+        found = len(shell("wk ls -o id").out.split())
+        assert found % 1_000 == 1, (number, found)
+        ends.add((killed.status == 0, found > 1))
+        if killed.status == 0:
+            break
+        shutil.rmtree(shell.cwd / ".coord")
+        shell("ev init; wk new first")
+    assert (False, False) in ends and (True, True) in ends
+
+
+def test_a_claim_in_a_plan_is_one_that_the_command_would_make(shell: Shell) -> None:
+    claim: Json = {"op": "claim", "id": "$a"}
+    _, made, closed = apply(shell, NEW[0], claim, {"op": "close", "id": "$a"})[0]
+    assert made["body"] == {"gen": 1}
+    assert closed["body"]["claim"] == made["event_id"]
+    a = shell("wk new x -o id").out.strip()
+    apply(shell, {"op": "claim", "id": a})
+    (again,) = apply(shell, {"op": "claim", "id": a})[0]
+    assert again["$dup"] is True
+    b = shell(f"wk new y --blocked-by {a} -o id").out.strip()
+    assert "is blocked" in apply(shell, {"op": "claim", "id": b}, expect=1)[1]
+    apply(shell, {"op": "claim", "id": b, "force": True})
+    shell(f"wk release {a}; wk claim {a} --as other")
+    for kind in ("claim", "close"):
+        assert "held by agent:other" in apply(shell, {"op": kind, "id": a}, expect=1)[1]
+    (ended,) = apply(shell, {"op": "close", "id": a, "force": True})[0]
+    assert ended["to"] == ["agent:other"]
+    change: Json = {"op": "update", "id": a, "set": {"title": "z"}}
+    assert "is closed" in apply(shell, change, expect=1)[1]
+    apply(shell, change | {"force": True})
+    assert "no such work item" in apply(shell, {"op": "claim", "id": "0" * 26}, expect=1)[1]

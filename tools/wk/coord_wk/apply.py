@@ -40,16 +40,19 @@ if TYPE_CHECKING:
 
 OPERATIONS = {
     "new": (*drafts.NEW, "as"),
-    "update": ("id", "set", "add", "rm"),
+    "update": ("id", "set", "add", "rm", "force"),
     "dep": ("id", "to", "rel"),
     "comment": ("id", "text"),
-    "close": ("id", "resolution", "note"),
+    "claim": ("id", "force"),
+    "close": ("id", "resolution", "note", "force"),
     "reopen": ("id", "reason"),
 }
 """The fields of each operation, besides op and idempotency_key."""
-VERBS = {"comment": "commented", "close": "closed", "reopen": "reopened"}
+VERBS = {"claim": "claimed", "comment": "commented", "close": "closed", "reopen": "reopened"}
 AT_ONCE, FEW = 5_000, 1_000
 """Operations to a transaction: of a plan, and of items that have nothing to do with each other."""
+ATOMIC = 1 << 24
+"""Bytes of events that are written all or none."""
 PLAIN = frozenset(("title", "desc", "blob", "kind", "priority", "labels", "hold", "parent", "deps"))
 """Fields of a new item that are checked without the schema."""
 _ANY = "0" * 26
@@ -76,7 +79,23 @@ class Changes:
                 zip((f"line {number}" for number, _ in part), answers, strict=True)
             )
 
-    def _written(self, operations: list[Prepared]) -> list[Event | Fault]:
+    def make_all(self, lines: Sequence[stdin.Line]) -> None:
+        """Do all of the operations, and print; or none, and report those that failed."""
+        operations = [_operation(self._work, raw, {}) for _, raw in lines]
+        where = [f"line {number}" for number, _ in lines]
+        try:
+            if any(isinstance(operation, Fault) for operation in operations):
+                raise _PartlyError(operations)
+            answers = self._written(operations, whole=True)
+        except _PartlyError as failed:
+            for place, answer in zip(where, failed.args[0], strict=True):
+                if isinstance(answer, Fault):
+                    self._call.fail(answer, place)
+            self._call.warn("nothing was written")
+            return
+        self._call.tell_each(zip(where, answers, strict=True))
+
+    def _written(self, operations: list[Prepared], whole: bool = False) -> list[Event | Fault]:
         good = [operation for operation in operations if not isinstance(operation, Fault)]
         if keyed(good):
             self._call.journal.index.refresh()  # a long way to go is gone before the lock is taken
@@ -92,6 +111,9 @@ class Changes:
                     answers = [t.attempt(operation, batch.add) for operation in operations]
                     if not each and batch.cyclic():
                         raise _CyclicError
+                    if whole:
+                        _complete(answers)
+                        t.whole = True
             except _CyclicError:
                 continue
             break
@@ -110,6 +132,19 @@ class Changes:
 
 class _CyclicError(Exception):
     """Some of the dependencies of a transaction would close a cycle."""
+
+
+class _PartlyError(Exception):
+    """Of operations that are to be done all or none, some cannot be done."""
+
+
+def _complete(answers: list[Event | Fault]) -> None:
+    """Raise _PartlyError if one is a fault, and BadData if they are too many."""
+    if any(isinstance(answer, Fault) for answer in answers):
+        raise _PartlyError(answers)
+    size = sum(len(answer.raw) for answer in answers if not isinstance(answer, Fault))
+    if size > ATOMIC:
+        raise BadData(f"exceeds {ATOMIC:,} bytes of events", todo="leave out --atomic, or cut it")
 
 
 def _parts(lines: Sequence[stdin.Line], size: int) -> list[Sequence[stdin.Line]]:
@@ -143,6 +178,8 @@ def prepared(operation: Json) -> Json:
         if name not in (*OPERATIONS[kind], "op", "idempotency_key", _BLOB):
             todo = f"valid fields: {', '.join(OPERATIONS[kind])}"
             raise BadData(f"unknown field {name!r}", todo=todo)
+    if not isinstance(operation.get("force", False), bool):
+        raise BadData("force is not true or false")
     if kind == "new":
         named = operation.get("as")
         if named is not None and (not isinstance(named, str) or not named.startswith("$")):
@@ -171,7 +208,7 @@ def _created(operation: Json, resolve: Resolve) -> Json:
 
 
 def _body(kind: str, operation: Json, resolve: Resolve) -> tuple[str, Json]:
-    names = OPERATIONS[kind][1:]
+    names = tuple(name for name in OPERATIONS[kind][1:] if name != "force")
     body = {name: operation[name] for name in names if operation.get(name) is not None}
     if kind == "dep":
         dep = {"rel": body.get("rel", "blocked_by"), "to": body.get("to")}
@@ -226,6 +263,8 @@ class Batch:
         self._items, self._work, self._names = items, work, names
         self._allow_missing = allow_missing
         self._closed: dict[str, bool] = {}
+        self._claims: dict[str, str] = {}
+        """Item → the claim on it that an operation made."""
         self._heads: dict[str, list[str]] = {}
 
     def add(self, t: Transaction, operation: Json) -> Event:
@@ -234,6 +273,8 @@ class Batch:
         Raises BadData, No, Usage: the operation has no effect then.
         """
         kind, key = operation["op"], operation.get("idempotency_key")
+        if kind == "claim" and (mine := self._mine(operation)):
+            return t.repeat(mine)
         draft = self._new(operation) if kind == "new" else self._change(kind, operation)
         item, added = draft["refs"]["work_id"], drafts.waits(draft["body"])
         if kind in ("update", "dep") and key is None and item not in self._heads and self._items:
@@ -259,7 +300,10 @@ class Batch:
             self._items.suppose(item, *drafts.waits(event["body"]), born=born)
         if operation.get("as"):
             self._names[operation["as"]] = item
+        if operation["op"] == "claim":
+            self._claims[item] = event.id
         if operation["op"] in ("new", "close", "reopen"):
+            self._claims.pop(item, None)
             self._closed[item] = operation["op"] == "close"
 
     def _new(self, operation: Json) -> Json:
@@ -270,20 +314,58 @@ class Batch:
 
     def _change(self, kind: str, operation: Json) -> Json:
         assert self._items is not None
-        item = self._resolve(operation["id"])
+        item, force = self._item(operation), operation.get("force", False)
         verb, body = _body(kind, operation, self._resolve)
-        if kind in ("update", "close") and self._is_closed(item):
+        closed = self._is_closed(item)
+        if closed and (kind in ("claim", "close") or (kind == "update" and not force)):
             raise No(f"{item} is closed", todo="reopen it first", code="closed")
-        if kind == "reopen" and not self._is_closed(item):
+        if kind == "reopen" and not closed:
             raise No(f"{item} is not closed", code="wrong_state")
-        if kind == "close":
-            body |= self._own_claim(item)
-        return {
+        draft: Json = {
             "type": f"work.{verb}",
             "refs": {"work_id": item},
             "base": self._heads.get(item) or claims.base(self._items.known(item)),
             "body": body,
         }
+        holder = self._holder(item)
+        if kind == "claim":
+            self._refuse_status(item, holder, force)
+            known = self._items.state(item)
+            body["gen"] = 1 if known is None else claims.next_gen(known)
+        if kind == "close":
+            claim = self._claims.get(item) or (holder and holder["id"])
+            body |= {"claim": claim} if claim else {}
+            if holder and not self._work.mine(holder):
+                if not force:
+                    raise self._held(item, holder)
+                draft["to"] = [holder["agent"]]
+        return draft
+
+    def _mine(self, operation: Json) -> Event | None:
+        """The caller's claim on the item, if it held it before these operations."""
+        holder = self._holder(self._item(operation))
+        return self._work.event(holder["id"]) if holder and self._work.mine(holder) else None
+
+    def _holder(self, item: str) -> claims.Owner | None:
+        """Who held it before these operations."""
+        assert self._items is not None
+        state = None if item in self._closed else self._items.state(item)
+        return None if state is None else claims.owner(state)
+
+    def _held(self, item: str, holder: claims.Owner) -> No:
+        refusal = self._work.refusal(holder)
+        refusal.what, refusal.todo = f"{item} {refusal.what}", '"force": true closes it anyway'
+        return refusal
+
+    def _refuse_status(self, item: str, holder: claims.Owner | None, force: bool) -> None:
+        """Raise No if the item cannot be claimed."""
+        assert self._items is not None
+        if item in self._claims or holder:
+            what = f"is held by {self._work.named(holder)}" if holder else "is claimed already"
+            raise No(f"{item} {what}", code="held")
+        status = self._items.supposed_status(item)
+        if status != "ready" and not force:
+            raise No(f"{item} is {status}", todo='"force": true claims it', code="wrong_state")
 
     def _is_closed(self, item: str) -> bool:
         if item in self._closed:
@@ -291,14 +373,13 @@ class Batch:
         assert self._items is not None
         return bool(fold.value(self._items.known(item), "closed"))
 
-    def _own_claim(self, item: str) -> Json:
+    def _item(self, operation: Json) -> str:
+        """The item that it changes, which must be here."""
+        item = self._resolve(operation["id"])
         assert self._items is not None
-        holder = None if item in self._closed else claims.owner(self._items.known(item))
-        if holder and not self._work.mine(holder):
-            refusal = self._work.refusal(holder)
-            refusal.what = f"{item} {refusal.what}"
-            raise refusal
-        return {"claim": holder["id"]} if holder else {}
+        if item not in self._closed and self._items.state(item) is None:
+            raise No("no such work item", where=item, code="not_found")
+        return item
 
     def _resolve(self, text: str) -> str:
         assert self._items is not None

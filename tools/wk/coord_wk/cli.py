@@ -275,18 +275,26 @@ def status(call: Call, at: o.At = None) -> None:
 
 
 def apply(
-    call: Call, allow_missing: o.AllowMissing = False, allow_secret: o.AllowSecret = False
+    call: Call,
+    allow_missing: o.AllowMissing = False,
+    allow_secret: o.AllowSecret = False,
+    atomic: o.Atomic = False,
 ) -> None:
     """Make many changes at once, from JSON lines.
 
     {"op": "new", "as": "$a", "title": …}, then $a in place of an id in {"op": "dep", "id": "$a",
-    "to": …}, and in update, comment, close, reopen. All are written at once, of very many 5,000 at
-    a time; errors are reported by line, and the other lines are done.
+    "to": …}, and in update, comment, claim, close, reopen. All are written at once, of very many
+    5,000 at a time; errors are reported by line, and the other lines are done. With --atomic: all
+    or none.
     """
     from coord_wk.apply import Changes
 
     lines = [line for batch in call.lines() for line in batch]
-    Changes(call, Work(call, allow_secret), allow_missing).make(lines, {})
+    changes = Changes(call, Work(call, allow_secret), allow_missing)
+    if atomic:
+        changes.make_all(lines)
+    else:
+        changes.make(lines, {})
 
 
 def watch(call: Call) -> None:

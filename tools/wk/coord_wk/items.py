@@ -172,6 +172,12 @@ class Items(Relations):
             return "held"
         return "blocked" if self._waits_on_any(item) else "ready"
 
+    def supposed_status(self, item: str) -> str:
+        """The status of an item that a batch may just have made (see `suppose`)."""
+        if self.state(item) is None:
+            return "blocked" if self._waits_on_any(item) else "ready"
+        return self.status(item)
+
     def counts(self) -> dict[str, int]:
         """How many open items have each status. Costs those that depend on others."""
         counts = dict.fromkeys(("ready", "active", "blocked", "held"), 0) | self._source.tally()

@@ -46,6 +46,8 @@ AllowSecret = Annotated[
     bool, typer.Option("--allow-secret", help="Accept text that looks like a credential.")
 ]
 
+Atomic = Annotated[bool, typer.Option("--atomic", help="Do all of them, or none.")]
+
 _Label = Annotated[
     _Texts, typer.Option("-l", "--label", metavar="LABEL", help="A label; repeatable.")
 ]

@@ -76,6 +76,17 @@ class Tail:
                 raise fault from None
             done += len(group)
 
+    def write_whole(self, events: Sequence[Event]) -> None:
+        """Append the events as a segment of their own, which appears by a rename.
+
+        So all are there or none, whatever ends this process or the machine. Raises DiskFault.
+        """
+        data = b"".join([event.raw + b"\n" for event in events])
+        try:
+            self.store.save(data, self.kind, self.writer, f"{events[0]['seq']:012d}{SUFFIX}")
+        except OSError as error:
+            raise self._no_room(error, ()) from None
+
     def _segments(self, events: Sequence[Event]) -> Iterator[tuple[list[Event], int]]:
         size, segment = self.size, self.segment
         group: list[Event] = []

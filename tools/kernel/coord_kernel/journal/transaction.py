@@ -68,6 +68,10 @@ class Transaction:
         """
         self.events: list[Event] = []
         """The answer to each `add` and `repeat`, in order. Acknowledge them after the block."""
+        self.whole = False
+        """Are its events to be all there or none, whatever ends the process? Costs a segment.
+
+        Otherwise a kill or a crash while they are written may leave the first of them."""
         self._store, self._keys, self._actor = store, keys, actor
         self._live, self._allow_secret = live, allow_secret
         self._lock = store.lock() if wait_s is None else store.lock(wait_s)
@@ -100,7 +104,8 @@ class Transaction:
                 if self._fresh:
                     stamp.save(self._store, self._stamp)
                     changes.add(self._store, self._tail.name)
-                    self._tail.write(self._fresh)
+                    whole = self.whole and len(self._fresh) > 1
+                    (self._tail.write_whole if whole else self._tail.write)(self._fresh)
         finally:
             self._lock.__exit__(None, None, None)
 
