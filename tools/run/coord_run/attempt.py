@@ -11,7 +11,7 @@ From the fork to the last event:
        it may have run from that event on, and an attempt that died before it is none
     4. copy its output to the logs, and meanwhile
        - append a heartbeat each half of the lease
-       - on SIGUSR1 look at the job: is it cancelled, or the claim over?
+       - on SIGUSR1 look at the job: is it cancelled, the claim over, or a signal to be passed on?
        - at the time limit, or if cancelled, send TERM, and KILL after the grace
        - if the worker stops or dies, send KILL at once
     5. when the command has ended, give what it left behind a second for its output; kill that
@@ -37,7 +37,7 @@ from coord_kernel.proc import child
 from coord_kernel.rules import claims
 from coord_kernel.store import machine
 from coord_kernel.store.disk import fault_of
-from coord_run import draft, fold
+from coord_run import draft, fold, session
 from coord_run.failure import CannotRun
 from coord_run.logs import STREAMS, Log, place
 from coord_run.prepare import Preparation
@@ -48,10 +48,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
     from coord_run.prepare import Plan
     from coord_run.substrate import Command
+    from coord_run.types import Job
 
 RETRY_S = 1.0
 """Pause before an end that could not be written is tried again."""
@@ -112,8 +114,13 @@ class Attempt:
         self._logs: list[Log] = []
         self._process: Process | None = None
         self._why: str | None = None
+        self._begins: Json | None = None
+        self._session: Event | None = None
+        """The start of the session that the command is, if it is one."""
         self._kill_at = self._beat_at = self._end_at = NEVER
         self._orphaned = self._started = False
+        self._passed_on = set[str]()
+        """The events of signals that were passed on."""
         self._preparation = Preparation(plan, call.journal.store)
 
     def run(self, slot: int | None) -> None:
@@ -143,7 +150,7 @@ class Attempt:
         if self._why:
             return End(self._why)
         command = self._preparation.command()
-        self._begin()
+        self._begin(command)
         if self._why:
             return End(self._why)
         now = machine.boot_ns()
@@ -231,6 +238,16 @@ class Attempt:
             self._stop("cancelled")
         elif state and claims.over(state, self._plan.claim.id):
             self._stop(STOPPED, grace_ns=0)
+        elif state and self._process:
+            self._pass_on(state)
+
+    def _pass_on(self, state: Job) -> None:
+        """Send the command each signal that somebody has sent to this attempt."""
+        for at, sent in sorted(state["signals"].items()):
+            if sent["claim"] == self._plan.claim.id and at not in self._passed_on:
+                self._passed_on.add(at)
+                with contextlib.suppress(KeyError):  # a name that no system here has
+                    self._signal(signal.Signals[f"SIG{sent['signal']}"])
 
     def _confirm(self) -> None:
         """Have the arbiter confirm the claim."""
@@ -245,8 +262,9 @@ class Attempt:
         else:
             self._plan.token = verdict.token
 
-    def _begin(self) -> None:
+    def _begin(self, command: Command) -> None:
         """Append the start, or note why the command must not be started."""
+        self._begins = session.started(self._plan, command)
         try:
             if not self._append("started", host=machine.host()):
                 self._why = STOPPED
@@ -290,4 +308,10 @@ class Attempt:
             state = jobs.state(self._plan.run)
             if state and not claims.over(state, claim):
                 t.add(draft.progress(kind, state, claim, **fields))
-        return bool(t.events)
+            written = bool(t.events)
+            if kind == "started" and written and self._begins:
+                self._session = t.add(self._begins)
+            elif kind in ("completed", "released") and self._session:
+                outcome = str(fields.get("outcome", kind))
+                t.add(session.ended(self._session, outcome, fields.get("code")))
+        return written

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope import BadData, Fault, Filter, No, Usage
+from coord_envelope import BadData, Fault, No, Usage, world
+from coord_envelope.filter import Within
 from coord_kernel.cli import process
-from coord_run import draft
+from coord_run import draft, fold
 from coord_run import groups as g
-from coord_run.jobs import OVER, STATUSES, exit_status
+from coord_run.jobs import OPEN, OVER, STATUSES, exit_status
 from coord_run.store import RUN, Runs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from coord_envelope import Event
+    from coord_envelope import Event, Filter
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
     from coord_kernel.journal.transaction import Transaction
@@ -36,16 +37,11 @@ def request(
     A worker runs it: `run worker`. Without ARGV it reads JSON lines: {"argv": […], "timeout_ms",
     "env", "key", "work", "cause", …}.
     """
-    from coord_run import mine
     from coord_run import request as requests
 
-    def add(t: Transaction, draft: Json) -> Event:
-        return mine.add(call.journal.store, t, draft)
-
-    call.out.id_ref = "run_id"
     if argv and argv != ["-"]:
         described = requests.described(call, argv, execution, scheduling, recording)
-        call.append_each([("", described)], recording.allow_secret, add)
+        _append(call, [("", described)], recording.allow_secret)
         return
     options = {**execution.given(), **scheduling.given(), **recording.given()}
     if any(value is not False for value in (options | {"allow_secret": False}).values()):
@@ -53,7 +49,21 @@ def request(
     call.actor()
     for batch in call.lines(asked=bool(argv)):
         drafts = [(f"line {number}", _line(call, raw)) for number, raw in batch]
-        call.append_each(drafts, recording.allow_secret, add)
+        _append(call, drafts, recording.allow_secret)
+
+
+def _append(call: Call, drafts: list[tuple[str, Json | Fault]], allow_secret: bool) -> None:
+    from coord_run import mine
+
+    runs = Runs(call)
+    if any("name" in draft["body"] for _, draft in drafts if not isinstance(draft, Fault)):
+        runs.jobs()  # the first time it may take long: not under the lock
+
+    def add(t: Transaction, draft: Json) -> Event:
+        mine.refuse_taken(call, runs, draft)
+        return mine.add(call.journal.store, t, draft)
+
+    call.append_each(drafts, allow_secret, add)
 
 
 def _line(call: Call, raw: bytes) -> Json | Fault:
@@ -83,19 +93,19 @@ def exec_(
     execution: g.Execution,
     recording: g.Recording,
     argv: o.Argv,
-    substrate: o.Substrate = "local",
+    here: g.Here,
 ) -> int:
     """Request a job and run it here and now, once.
 
     Prints its output as it comes, and exits with its status. If this process dies, so does the
-    command.
+    command. With --detach it goes on without this terminal, and is followed with `run attach`.
     """
     from coord_run import foreground
     from coord_run import request as requests
 
     scheduling = g.Scheduling(max_attempts=1)
     draft = requests.described(call, argv, execution, scheduling, recording)
-    return foreground.run(call, draft, substrate, recording.allow_secret)
+    return foreground.run(call, draft, here, recording.allow_secret)
 
 
 def poll(call: Call, ids: o.Ids = None) -> None:
@@ -152,16 +162,20 @@ def logs(
 
 def ls(call: Call, selection: g.Selection, lines: o.Lines = None, at: o.At = None) -> None:
     """List jobs that are not over, oldest first."""
-    wanted = selection.status or ()
-    for status in wanted:
+    wanted = _statuses(selection.status)
+    jobs = Runs(call).jobs(at)
+    everything = selection.all_ or not set(OPEN).issuperset(wanted)
+    states = jobs.listed(everything, selection.work and call.resolve(selection.work))
+    matching = (state for state in states if not wanted or jobs.is_one_of(state, wanted))
+    call.put({**jobs.row(state)} for state in islice(matching, lines))
+
+
+def _statuses(given: Sequence[str] | None) -> Sequence[str]:
+    for status in given or ():
         if status not in STATUSES:
             valid = ", ".join(STATUSES)
             raise Usage(f"--status {status}: not a valid status", todo=f"use one of {valid}")
-    jobs = Runs(call).jobs(at)
-    everything = selection.all_ or any(status in OVER for status in wanted)
-    states = jobs.listed(everything, selection.work and call.resolve(selection.work))
-    matching = (state for state in states if not wanted or jobs.status(state) in wanted)
-    call.put({**jobs.row(state)} for state in islice(matching, lines))
+    return given or ()
 
 
 def show(call: Call, ids: o.Ids = None, at: o.At = None) -> None:
@@ -205,14 +219,68 @@ def cancel(call: Call, ids: o.Ids = None, reason: o.Reason = "not wanted any mor
     call.each(ids, RUN, cancelled)
 
 
-def watch(call: Call) -> None:
+def retry(call: Call, ids: o.Ids = None) -> None:
+    """Request jobs again that are over.
+
+    Each becomes a new job with the same request. A retry that is not over is the answer itself.
+    Exit 1 for a job that is not over.
+    """
+    from coord_run import again
+
+    runs = Runs(call)
+
+    def retried(text: str) -> Iterable[Event]:
+        call.journal.index.refresh()  # the first time it may take long: not under the lock
+        with runs.change() as (t, jobs):
+            again.retry(call, t, jobs, runs.named(text, jobs))
+        return t.events
+
+    call.each(ids, RUN, retried)
+
+
+def signal_(call: Call, id_: o.Id, signal: o.SignalName) -> None:
+    """Send a signal to a running job's command.
+
+    Exit 1 if it does not run.
+    """
+    from coord_run.again import signal_named
+
+    runs, name = Runs(call), signal_named(signal).name.removeprefix("SIG")
+    call.journal.index.refresh()
+    with runs.change() as (t, jobs):
+        state = runs.named(id_, jobs)
+        claim, status = fold.holder(state, jobs.now_ms), jobs.status(state)
+        if status != "running" or claim is None:
+            raise No(f"is {status}, not running", where=id_, code="wrong_state")
+        t.add(draft.signalled(state, claim, name))
+    call.put(t.events)
+
+
+def prune(call: Call, older: o.Older) -> None:
+    """Remove the output of jobs that are over.
+
+    The journal keeps how each ended, and the last 4 KiB of its output.
+    """
+    from coord_run.again import pruned
+
+    before = world.format_ts(world.now_ms() - call.span(older, "--older"))
+    call.put(pruned(call, Runs(call).jobs(), before))
+
+
+def watch(call: Call, wanted: Filter, status: o.Statuses = None) -> None:
     """Print job events as they come, from now on."""
     from coord_kernel.cli.deliver import deliver
+    from coord_run.watch import Became
 
-    deliver(call, call.journal.end(), Filter(types=["run.*"]))
+    statuses = _statuses(status)
+    events = Within("run", wanted)
+    deliver(call, call.journal.end(), Became(Runs(call), events, statuses) if statuses else events)
 
 
-COMMANDS = (request, worker, exec_, poll, attach, logs, ls, show, cancel, watch)
+COMMANDS = (
+    *(request, worker, exec_, poll, attach, logs, ls, show),
+    *(cancel, retry, signal_, prune, watch),
+)
 ABOUT = "Jobs: request, run, follow, cancel."
 
 

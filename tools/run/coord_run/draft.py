@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_envelope import SELF, BadData, world
+from coord_envelope import SELF, BadData, ids, world
 from coord_envelope.event import name_ok
 from coord_kernel.rules import claims
 from coord_run import fold
@@ -10,6 +10,7 @@ from coord_run import fold
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
+    from coord_run.jobs import Jobs
     from coord_run.types import Job
 
 ARGV_MOST = 256
@@ -53,6 +54,11 @@ def check(body: Json) -> None:
         digest = body[name].get(field) if name in body else "0" * 64
         if not isinstance(digest, str) or len(digest) not in lengths or digest.strip(_HEX):
             raise BadData(f"{name}.{field} is not a full digest in hexadecimal")
+    if not name_ok(body.get("name", "x")):
+        todo = "use up to 63 of a-z 0-9 . _ -"
+        raise BadData(f"not a valid name: {body['name'][:80]!r}", where="name", todo=todo)
+    if not all(ids.valid(run) for run in body.get("after", ())):
+        raise BadData("not a list of full ids", where="after")
     if "start_by" in body and not _is_ts(body["start_by"]):
         raise BadData("start_by is not a time such as 2026-01-17T12:00:00.000Z")
 
@@ -136,6 +142,38 @@ def expired(state: Job) -> Json:
     start_by = request["body"].get("start_by")
     body = {"start_by": start_by} if _is_ts(start_by) else {}
     return _about("expired", state, body) | {"idempotency_key": f"expired:{request['id']}"}
+
+
+def decided(state: Job, jobs: Jobs) -> Json | None:
+    """What a job that waits for others is to become: queued, cancelled, or None: it still waits."""
+    pending, failed = jobs.before(state)
+    if failed:
+        older = failed < state["request"]["id"]
+        how = "did not succeed" if older else "is not older, and cannot be waited for"
+        return cancelled(state, f"{ids.short('run', failed)} {how}")
+    if pending:
+        return None
+    run = state["request"]["id"]
+    return _about("queued", state, {}) | {"idempotency_key": f"queued:{run}"}
+
+
+def signalled(state: Job, claim: str, signal: str) -> Json:
+    """A signal to the command of an attempt."""
+    return _about("signalled", state, {"claim": claim, "signal": signal})
+
+
+def again(state: Job, after: list[str]) -> Json:
+    """The request of a job that is over once more: one that can begin now, after these."""
+    request = state["request"]
+    fresh = {"after": after} if after else {}
+    kept = {k: v for k, v in request["body"].items() if k not in ("start_by", "after")}
+    draft = requested(kept | fresh, request.get("work"), idempotency_key=retry_key(state))
+    return draft | {"refs": {**draft["refs"], "retry_of": request["id"]}}
+
+
+def retry_key(state: Job) -> str:
+    """The idempotency key of the retry of a job: it is retried once, and then its retry."""
+    return f"retry:{state['request']['id']}"
 
 
 def cancelled(state: Job, why: str) -> Json:

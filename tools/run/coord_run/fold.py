@@ -6,6 +6,8 @@
     released, conceded     the attempt is over, without a result
     completed              how the attempt ended
     cancelled, expired     no attempt may begin any more
+    queued                 the jobs that it comes after have succeeded
+    signalled              its running attempt is to pass on a signal
 
 Who holds a job follows from the rule of all claims (`coord_kernel.rules.claims`) and from time: an
 attempt without a sign of life lapses.
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_run.types import Attempt, Job, Result
 
-name, version = "run", "3"
+name, version = "run", "4"
 TIMEOUT_MS, ATTEMPTS, BACKOFF_MS, GRACE_MS = 3_600_000, 3, 10_000, 10_000
 """The defaults of a request."""
 LEAST_BACKOFF_MS, LONGEST_BACKOFF_MS = 1_000, 15 * 60_000
@@ -69,6 +71,8 @@ def _nothing() -> Job:
         "results": {},
         "cancels": {},
         "expiries": {},
+        "queued": {},
+        "signals": {},
     }
 
 
@@ -86,7 +90,7 @@ def united(states: Sequence[Job]) -> Job:
     """The state of jobs that are one, oldest first: of one key, in stores that had not met."""
     parts: Any = {
         part: {at: value for state in states for at, value in state[part].items()}
-        for part in ("attempts", "results", "cancels", "expiries")
+        for part in ("attempts", "results", "cancels", "expiries", "queued", "signals")
     }
     return {**states[0], **claims.united(states), **parts}
 
@@ -112,9 +116,9 @@ def _requested(state: Job, event: Event, body: Any) -> None:
 
 
 _KINDS: dict[str, type] = {
-    **dict.fromkeys(("argv", "needs", "secrets"), list),
+    **dict.fromkeys(("argv", "needs", "secrets", "after"), list),
     **dict.fromkeys(("env", "stdin", "repo"), dict),
-    "cwd": str,
+    **dict.fromkeys(("cwd", "name"), str),
 }
 """What a worker takes for granted of a request: otherwise the request does not count."""
 
@@ -172,8 +176,14 @@ def _cancelled(state: Job, event: Event, body: Json) -> None:
     }
 
 
-def _expired(state: Job, event: Event, body: Json) -> None:
-    state["expiries"][event.id] = event["ts"]
+def _noted(state: Job, event: Event, body: Json) -> None:
+    part = state["expiries"] if event["type"] == "run.expired" else state["queued"]
+    part[event.id] = event["ts"]
+
+
+def _signalled(state: Job, event: Event, body: Json) -> None:
+    if isinstance(body.get("claim"), str) and isinstance(body.get("signal"), str):
+        state["signals"][event.id] = {"claim": body["claim"], "signal": body["signal"]}
 
 
 _CHANGES: dict[str, Callable[[Job, Event, Json], None]] = {
@@ -184,7 +194,8 @@ _CHANGES: dict[str, Callable[[Job, Event, Json], None]] = {
     "run.completed": _completed,
     "run.released": _released,
     "run.cancelled": _cancelled,
-    "run.expired": _expired,
+    **dict.fromkeys(("run.expired", "run.queued"), _noted),
+    "run.signalled": _signalled,
 }
 
 
@@ -304,6 +315,13 @@ def due(state: Job) -> int:
         return 0
 
 
+def last_ts(state: Job) -> str:
+    """The time of the last thing that is known to have happened to it."""
+    ends = (*state["results"].values(), *state["cancels"].values(), state["request"])
+    begun = (attempt["at"] for attempt in state["attempts"].values())
+    return max(*begun, *(end["ts"] for end in ends), *state["expiries"].values(), "")
+
+
 def settled(state: Job) -> bool:
     """Will no passage of time and no worker change it any more?"""
     if result(state):
@@ -313,7 +331,7 @@ def settled(state: Job) -> bool:
 
 
 def status(state: Job, now: int) -> str:
-    """The first that applies: completed, running, claimed, cancelled, lost, expired, requested."""
+    """In this order, what applies: result, holder, cancellation, no attempt left, time, `after`."""
     if result(state):
         return "completed"
     claim = holder(state, now)
@@ -324,25 +342,37 @@ def status(state: Job, now: int) -> str:
         return "cancelled"
     if used(state) >= limit(state):
         return "lost"
-    return "expired" if late(state, world.format_ts(now)) else "requested"
+    if late(state, world.format_ts(now)):
+        return "expired"
+    return "waiting" if waits(state) else "requested"
+
+
+def waits(state: Job) -> bool:
+    """Does it come after others, and has nothing said yet that they have succeeded?"""
+    return bool(after(state)) and not (state["queued"] or state["attempts"])
+
+
+def after(state: Job) -> list[str]:
+    """The ids of the jobs that must have succeeded before it may begin."""
+    return state["request"]["body"].get("after", [])
 
 
 def late(state: Job, now: str) -> bool:
     """Has `start_by` passed without an attempt, before `now` or before an expiry was noted?"""
     start_by = state["request"]["body"].get("start_by")
-    latest = max((now, *state["expiries"].values()))
-    return isinstance(start_by, str) and not used(state) and start_by <= latest
+    passed = isinstance(start_by, str) and start_by <= max((now, *state["expiries"].values()))
+    return passed and not used(state)
 
 
 def indexed(state: Job) -> Iterable[tuple[str, str]]:
-    """By `id`, `work` item and idempotency `key`; if not settled also `open`, and by its times.
+    """By `id`, `work` item and idempotency `key`.
 
+    If not settled also `open`, by `name`, `after` each job that it waits for, and by its times:
     `held`, until its claim lapses, or `free`, from when it may be claimed; `start_by`.
     """
     if not made(state):
         return
-    request = state["request"]
-    run = request["id"]
+    request, run = state["request"], state["request"]["id"]
     yield "id", run
     if "work" in request:
         yield "work", f"{request['work']} {run}"
@@ -352,7 +382,11 @@ def indexed(state: Job) -> Iterable[tuple[str, str]]:
         return
     yield "open", run
     holding = open_claims(state)
-    if holding:
+    if name := request["body"].get("name"):
+        yield "name", f"{name} {run}"
+    if waits(state):
+        yield from (("after", f"{before} {run}") for before in after(state))
+    elif holding:
         yield "held", f"{moment(max(lapses(state, claim) for claim in holding))} {run}"
     else:
         yield "free", f"{moment(due(state))} {run}"

@@ -19,6 +19,7 @@ class Execution(Group):
     cwd: str | None = None
     repo: str | None = None
     input_: str | None = None
+    name: str | None = None
 
 
 class Scheduling(Group):
@@ -29,6 +30,7 @@ class Scheduling(Group):
     max_attempts: int | None = None
     backoff: str | None = None
     start_by: str | None = None
+    after: Sequence[str] | None = None
     publish_log: bool = False
 
 
@@ -49,6 +51,13 @@ class Capacity(Group):
     cap: Sequence[str] | None = None
     only: bool = False
     substrate: str = "local"
+
+
+class Here(Group):
+    """How `exec` runs its command."""
+
+    substrate: str = "local"
+    detach: bool = False
 
 
 class Selection(Group):

@@ -11,7 +11,7 @@ from coord_run import fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from typing import Any, ClassVar
 
     from coord_envelope.codec import Json
@@ -22,8 +22,11 @@ NO_RESULT = 125
 """The status for a job without one of its own: cancelled, lost, expired, or not started."""
 TIMED_OUT = 124
 """As timeout(1) has it."""
-STATUSES = ("requested", "claimed", "running", "completed", "cancelled", "lost", "expired")
-OVER = STATUSES[3:]
+OPEN = ("requested", "waiting", "claimed", "running")
+OVER = ("completed", "cancelled", "lost", "expired")
+FAILED = "failed"
+"""To select by: completed without success, or lost."""
+STATUSES = (*OPEN, *OVER, FAILED)
 _OUTCOME = ("outcome", "code", "signal")
 _RESULT = (*_OUTCOME, "reason", "dur_ms", "stdout", "stderr")
 
@@ -35,6 +38,58 @@ class Jobs(Entities):
 
     def status(self, state: Job) -> str:
         return fold.status(state, self.now_ms)
+
+    def is_one_of(self, state: Job, statuses: Collection[str]) -> bool:
+        """Is its status one of these, or has it failed and that is one of them?"""
+        status = self.status(state)
+        return status in statuses or (FAILED in statuses and self._failed(state, status))
+
+    def _failed(self, state: Job, status: str) -> bool:
+        result = fold.result(state)
+        cancelled = result is not None and result["outcome"] == "cancelled"
+        ended = status == "lost" or (status == "completed" and not cancelled)
+        return ended and exit_status(state, self.now_ms) != 0
+
+    def open_as(self, name: str) -> Iterator[Job]:
+        """The jobs of a name that are not over."""
+        states: Iterator[Job] = self.having("name", name)
+        for state in states:
+            if state["request"]["body"].get("name") == name and self.status(state) not in OVER:
+                yield state
+
+    def elsewhere(self, state: Job) -> bool:
+        """Does another job of its name run?"""
+        name = state["request"]["body"].get("name")
+        others = self.open_as(name) if name else ()
+        return any(self.status(other) in ("claimed", "running") for other in others)
+
+    def waiting(self, about: Collection[str] | None = None) -> Iterator[Job]:
+        """Jobs that wait for others: all, or of the ids `about` these, and who waits for them."""
+        if about is None:
+            yield from self._waiting(self.each(self._source.find("after")))
+            return
+        for run in about:
+            state = self.state(run)
+            yield from self._waiting([state] if state else [])
+            yield from self._waiting(self.having("after", run))
+
+    def _waiting(self, states: Iterable[Job]) -> Iterator[Job]:
+        return (state for state in states if self.status(state) == "waiting")
+
+    def before(self, state: Job) -> tuple[list[str], str | None]:
+        """The jobs that it still waits for, and the first one that will not succeed.
+
+        A job comes after older ones only. One that names a younger one, or itself, would begin a
+        circle: that one counts as failed.
+        """
+        run, pending = state["request"]["id"], list[str]()
+        for name in fold.after(state):
+            earlier = self.state(name) if name < run else None
+            status = exit_status(earlier, self.now_ms) if earlier else None
+            if status not in (0, None) or name >= run:
+                return pending, name
+            pending += [name] if status is None else []
+        return pending, None
 
     def free(self) -> Iterator[Job]:
         """What may be claimed now, in the order in which it became free."""
@@ -69,7 +124,7 @@ class Jobs(Entities):
             states = self.having("work", work)
         else:
             states = self.each(self._source.find("id" if everything else "open"))
-        return (state for state in states if everything or self.status(state) not in OVER)
+        return (state for state in states if everything or self.status(state) in OPEN)
 
     def row(self, state: Job) -> Row:
         """The job in a line."""
@@ -82,6 +137,7 @@ class Jobs(Entities):
             **result,
             "attempt": fold.used(state) or None,
             "runner": claim and claim["agent"],
+            "waits_for": self.before(state)[0] if status == "waiting" else None,
             "not_before": world.format_ts(again) if again > self.now_ms else None,
             "cancelled": cancels[0] if cancels else None,
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import codec, event
+from coord_envelope import No, codec, event, ids
 from coord_kernel.store.disk import write_all
 from coord_run.logs import place
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel import Store
+    from coord_kernel.cli.call import Call
     from coord_kernel.journal.transaction import Transaction
+    from coord_run.jobs import Jobs
+    from coord_run.store import Runs
     from coord_run.types import Request
 
 NOTE = "request"
@@ -34,6 +37,27 @@ def add(store: Store, t: Transaction, draft: Json) -> Event:
         finally:
             os.close(fd)
     return request
+
+
+def refuse_taken(call: Call, runs: Runs, draft: Json) -> None:
+    """Raise No if another job of the request's name is not over; under the lock.
+
+    A request that was made before, by its key, is not refused: it is answered.
+    """
+    key = draft.get("idempotency_key")
+    if "name" not in draft["body"]:
+        return
+    if key is None or not call.journal.index.refresh().by_key("run.requested", key):
+        refuse_open(runs.jobs(), draft)
+
+
+def refuse_open(jobs: Jobs, draft: Json) -> None:
+    """As `refuse_taken`, of a request that is not a repetition."""
+    name = draft["body"].get("name")
+    for state in jobs.open_as(name) if name else ():
+        run = ids.short("run", state["request"]["id"])
+        what = f"is {jobs.status(state)} as {run}"
+        raise No(what, where=name, todo=f"`run attach {run}` waits for it", code="held")
 
 
 def is_mine(store: Store, request: Request) -> bool:

@@ -41,6 +41,10 @@ Execution: dict[str, Any] = {
     "repo": Annotated[
         _Text, typer.Option("--repo", metavar="REF", help="Run in a work tree of this commit.")
     ],
+    "name": Annotated[
+        _Text,
+        typer.Option("--name", metavar="NAME", help="Refuse it while a job of this name is open."),
+    ],
     "input_": Annotated[
         _Text, typer.Option("--input", metavar="FILE|-", help="Standard input of the command.")
     ],
@@ -63,6 +67,10 @@ Scheduling: dict[str, Any] = {
     "backoff": Annotated[
         _Text,
         typer.Option("--backoff", metavar="TIME", help="Pause after the first failure (10s)."),
+    ],
+    "after": Annotated[
+        _Texts,
+        typer.Option("--after", metavar="ID", help="Start when this job succeeded; repeatable."),
     ],
     "start_by": Annotated[
         _Text,
@@ -111,12 +119,26 @@ Selection: dict[str, Any] = {
         _Text, typer.Option("--work", metavar="ID", help="Only jobs for this work item.")
     ],
 }
+Statuses = Annotated[
+    _Texts,
+    typer.Option("--status", metavar="STATUS", help="Only what makes a job this; repeatable."),
+]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Print the request, and run in the background.")
+]
+Older = Annotated[
+    str, typer.Option("--older", metavar="TIME", help="Only of jobs over for this long: 12h, 7d.")
+]
+SignalName = Annotated[
+    str, typer.Argument(metavar="SIGNAL", help="Its name or number: TERM, HUP, USR1, ….")
+]
 Once = Annotated[bool, typer.Option("--once", help="Exit when no job is free.")]
 Substrate = Annotated[
     str,
     typer.Option("--substrate", metavar="WHERE", help="local, tmux, ssh:HOST or container:IMAGE."),
 ]
 Capacity["substrate"] = Substrate
+Here: dict[str, Any] = {"substrate": Substrate, "detach": Detach}
 Stderr = Annotated[bool, typer.Option("--stderr", help="Print standard error instead.")]
 Attempt = Annotated[
     int | None, typer.Option("--attempt", metavar="N", min=1, help="Of attempt N (the last).")

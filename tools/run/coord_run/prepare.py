@@ -6,7 +6,7 @@ import os
 
 from coord_envelope import Fault
 from coord_kernel.store.blobs import Blobs
-from coord_run import secret, substrate
+from coord_run import secret, session, substrate
 from coord_run.failure import CannotRun
 from coord_run.logs import place
 from coord_run.substrate import Command
@@ -56,6 +56,7 @@ class Preparation:
         secrets = secret.values(body.get("secrets", ()))
         ours = {"RUN_ID": plan.run, "RUN_ATTEMPT": str(plan.n), "RUN_TOKEN": str(plan.token)}
         env = {**body.get("env", {}), **secrets, **ours}
+        env |= session.variables(env, plan.run, plan.n)
         if secrets:
             from coord_run.mask import Mask
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import BadData, Usage, world
+from coord_envelope import BadData, No, Usage, ids, world
 from coord_envelope.platform import suppress
 from coord_kernel.cli import stdin
 from coord_kernel.store import locate
@@ -12,7 +12,7 @@ from coord_run import draft
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
@@ -48,6 +48,8 @@ def described(
         else call.span(when.backoff, "--backoff", least=0),
         "grace_ms": None if how.grace is None else call.span(how.grace, "--grace", least=0),
         "publish_log": when.publish_log or None,
+        "name": how.name,
+        "after": when.after and _before(call, when.after),
         "start_by": start_by and world.later(start_by),
     }
     body = {name: value for name, value in fields.items() if value is not None}
@@ -55,6 +57,19 @@ def described(
     return call.with_hops(
         draft.requested(body, work, idempotency_key=recording.key, cause=recording.cause)
     )
+
+
+def _before(call: Call, names: Iterable[str]) -> list[str]:
+    """The ids of the jobs to come after. Raises No, BadData, or Usage if an id is ambiguous."""
+    runs = dict[str, None]()
+    for text in names:
+        event = call.event(text)
+        if event is None or event["type"] != "run.requested":
+            raise No("no such job", where=text, code="not_found")
+        if ids.ahead(ids.stamp_of(event.id), world.now_ms()):
+            raise BadData("was requested by a clock that is far ahead", where=text)
+        runs[event.id] = None
+    return list(runs)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -109,6 +124,8 @@ def line(call: Call, raw: bytes) -> Json:
             valid = ", ".join((*known, *_LINE))
             raise BadData(f"unknown field {name!r}", todo=f"valid fields: {valid}")
     check_body("run.requested", record)
+    if "after" in record:
+        record["after"] = _before(call, record["after"])
     work = beside.pop("work", None) or beside.pop("work_id", None)
     beside.pop("work_id", None)
     if "key" in beside:

@@ -33,6 +33,8 @@ class Body(TypedDict, total=False):
     retry: Any
     start_by: Any
     publish_log: Any
+    after: list[str]
+    name: str
 
 
 class Request(TypedDict):
@@ -80,6 +82,13 @@ class Cancellation(TypedDict):
     reason: str
 
 
+class Signal(TypedDict):
+    """What is to be sent to the command of an attempt."""
+
+    claim: str
+    signal: str
+
+
 class Job(claims.ClaimsState):
     """The state of a job, as the fold has it."""
 
@@ -91,7 +100,10 @@ class Job(claims.ClaimsState):
     """By event, like cancels."""
     cancels: dict[str, Cancellation]
     expiries: dict[str, str]
-    """By event: when it was noted."""
+    """By event: when it was noted; like queued."""
+    queued: dict[str, str]
+    signals: dict[str, Signal]
+    """By event."""
 
 
 class AttemptRow(TypedDict, total=False):
@@ -119,6 +131,7 @@ class Row(TypedDict, total=False):
     attempt: int
     runner: str
     not_before: str
+    waits_for: list[str]
     cancelled: str
     argv: Required[list[str]]
     by: Required[str]

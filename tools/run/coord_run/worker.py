@@ -9,7 +9,7 @@ The loop:
     2. print the events of attempts of this worker; wake the attempts whose jobs changed
     3. if there is news, a job became due, or the pin of an attempt was dropped:
        a. release the jobs of dead attempts, after killing what they left behind
-       b. note which jobs expired
+       b. note which jobs expired; of those that wait for others, which may begin or never will
        c. while a slot is free, claim a job and fork its attempt
     4. work out when to look again: the next job that becomes free by itself
     5. sleep until a signal, a change of the journal, or that time
@@ -39,6 +39,8 @@ from coord_kernel.proc.notify import Notify
 from coord_kernel.store import machine, pins
 from coord_kernel.store.disk import fault_of
 from coord_kernel.streams.follow import Watcher
+from coord_kernel.rules import control
+from coord_kernel.views.presence import Stops
 from coord_run import draft, fold
 from coord_run.attempt import LOOK, ORPHANED, STOPPED
 from coord_run.logs import place
@@ -62,7 +64,7 @@ FIRST_PAUSE_NS = 1_000_000_000
 BATCH = 500
 """Most jobs that are ended in one transaction without an attempt."""
 _ENDS = ("run.completed", "run.released", "run.conceded")
-_NEWS = ("run.cancelled", "run.claimed", "run.conceded", "run.completed")
+_NEWS = ("run.cancelled", "run.claimed", "run.conceded", "run.completed", "run.signalled")
 """What may end a running attempt."""
 
 
@@ -78,9 +80,12 @@ class Worker:
         self._watched: list[tuple[str, str, int]] = []
         self._not_before: dict[str, int] = {}
         self._reported = set[str]()
+        self._changed: set[str] | None = None
+        """Jobs that may let others begin; None: any."""
         self._stops, self._due, self._unstarted = 0, 0, 0
         self._locked = False
         """Is the pin of a free job locked? Perhaps by a process that only tests it: look again."""
+        self._stops_view, self._stopped = Stops(self._store), False
         self._notify = Notify()
         self._signals = child.Signals(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, LOOK)
 
@@ -88,7 +93,7 @@ class Worker:
         """Run jobs until a signal ends it; with `once` until none is free."""
         journal = self._call.journal
         follower = journal.follow(journal.end(live=False), live=False)
-        watcher, wanted = Watcher(self._store.path), Filter(types=["run.*"])
+        watcher, wanted = Watcher(self._store.path), Filter(types=["run.*", "control.*"])
         poll = select.poll()
         poll.register(1, 0)  # POLLERR and POLLHUP need no asking: stdout's reader is gone
         for fd in (watcher.fd, self._signals.fd):
@@ -98,6 +103,8 @@ class Worker:
         while True:
             pause = watcher.watch(follower.directories())
             news = self._take_in(list(follower.batch(wanted))) + self._pool.reap()
+            if machine.boot_ns() >= self._due:
+                self._changed = None  # time alone may have ended a job
             if news or machine.boot_ns() >= self._due or self._dead():
                 self._try(pause, once)
             if not self._pool.running and (once or self._stops or self._left == 0):
@@ -123,6 +130,8 @@ class Worker:
         self._claims.difference_update(_text(body, "claim") or "" for body in ended)
         if any(event["type"] == "run.started" for event in ours):
             self._unstarted = 0
+        if self._changed is not None:
+            self._changed.update(run for event in events if (run := _changed(event)))
         for event in events:
             run, reason = _text(event.get("refs"), "run_id"), _text(event["body"], "reason")
             released = event["type"] == "run.released" and event in ours
@@ -165,6 +174,8 @@ class Worker:
             self._bury(*dead)
         while self._expire():
             pass
+        while self._changed is None or self._changed:
+            self._decide()
         no_slot = self._locked = False
         while self._may_take() and not no_slot:
             slot = self._slot()
@@ -217,6 +228,8 @@ class Worker:
         Those before it that no worker may run are cancelled.
         """
         for state in filter(self._eligible, jobs.free()):
+            if jobs.elsewhere(state):
+                continue
             try:
                 draft.check({**state["request"]["body"]})
             except BadData as fault:
@@ -259,6 +272,22 @@ class Worker:
         self._call.put(event for event in t.events if "$dup" not in event)
         return len(t.events) == BATCH
 
+    def _decide(self) -> None:
+        """Queue the jobs whose predecessors succeeded; cancel those of which one did not."""
+        jobs, changed, self._changed = self._runs.jobs(), self._changed, None
+        waiting = filter(self._concerned, jobs.waiting(changed))
+        ready = [state["request"]["id"] for state in waiting if draft.decided(state, jobs)]
+        cancelled = set[str]()
+        for begin in range(0, len(ready), BATCH):
+            with self._runs.change() as (t, jobs):
+                for state in map(jobs.state, ready[begin : begin + BATCH]):
+                    decided = draft.decided(state, jobs) if fold.waits(state) else None
+                    if decided:
+                        t.add(decided)
+            self._call.put(event for event in t.events if "$dup" not in event)
+            cancelled |= {run for event in t.events if (run := _changed(event))}
+        self._changed = cancelled  # who waits for them is next
+
     def _concerned(self, state: Job) -> bool:
         return self._pool.may_run(state["request"])
 
@@ -299,6 +328,14 @@ class Worker:
             for run, claim, n in self._watched
             if pins.dropped(self._store, *place(run, str(n), "pin"))
         ]
+
+
+def _changed(event: Event) -> str | None:
+    """The job that an event may have ended, or that may begin at once."""
+    if event["type"] == "run.requested":
+        return event.id if "after" in event["body"] else None
+    ends = (*_ENDS, "run.cancelled", "run.expired")
+    return _text(event.get("refs"), "run_id") if event["type"] in ends else None
 
 
 def _text(fields: object, name: str) -> str | None:
