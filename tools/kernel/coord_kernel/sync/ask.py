@@ -80,20 +80,25 @@ def _by_mirror(store: Store, settle: Settle | None) -> bool:
 
     Raises Unreachable if it cannot, or does not answer.
     """
-    for _ in range(TRIES):
-        request: Json = {"confirm": None}
-        if settle:
-            stream = seats.seat(store).stream
-            after = seats.end(store, stream)
-            request = {"confirm": [draft for _, draft in settle()], "after": after}
-        answer = bus.ask(store, request)
-        if answer is None or answer.get("elsewhere"):
+    with bus.connected(store) as mirror:
+        if mirror is None or _done(mirror.ask({"confirm": None})) is None:
             return False
-        if fault := answer.get("fault"):
-            raise Unreachable(fault["what"], fault["where"], fault["todo"])
-        if not answer.get("moved"):
-            return True
-    raise Unreachable("others were faster", where="the arbiter")
+        for _ in range(TRIES if settle else 0):
+            drafts = [draft for _, draft in settle()] if settle else []
+            after = seats.end(store, seats.seat(store).stream)
+            if not drafts or _done(mirror.ask({"confirm": drafts, "after": after})):
+                break
+        else:
+            if settle:
+                raise Unreachable(f"others were faster {TRIES} times", where="the arbiter")
+        return True
+
+
+def _done(answer: Json) -> bool | None:
+    """Was it done? None: the arbiter lives elsewhere. Raises Unreachable."""
+    if fault := answer.get("fault"):
+        raise Unreachable(fault["what"], fault["where"], fault["todo"])
+    return None if answer.get("elsewhere") else "done" in answer
 
 
 def _verdict(entities: Entities, claim: Event, why: Fault | None) -> Verdict:

@@ -18,10 +18,12 @@ import os
 
 from coord_envelope import codec
 from coord_envelope.errors import Unreachable
-from coord_envelope.platform import socket, suppress
+from coord_envelope.platform import contextmanager, socket, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from coord_envelope.codec import Json
     from coord_kernel.store.directory import Store
 
@@ -32,24 +34,19 @@ MOST = 1 << 24
 """Bytes of a request or an answer."""
 
 
-def ask(store: Store, request: Json, seconds: float = ANSWER_S) -> Json | None:
-    """The mirror's answer; None: no mirror runs. Raises Unreachable if it does not answer."""
-    try:
-        directory = store.directory("local")
-    except OSError:
-        return None
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(seconds)
-        try:
-            connection.connect(path(store, directory))
-        except OSError:
-            return None
+class Connection:
+    """A connection to a mirror."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        self._peer = peer
+
+    def ask(self, request: Json) -> Json:
+        """The mirror's answer. Raises Unreachable if there is none in time."""
         with suppress(OSError, ValueError):
-            connection.sendall(codec.dumps(request) + b"\n")
+            self._peer.sendall(codec.dumps(request) + b"\n")
             data = b""
             while not data.endswith(b"\n"):
-                part = connection.recv(1 << 16)
+                part = self._peer.recv(1 << 16)
                 if not part or len(data) > MOST:
                     raise ValueError
                 data += part
@@ -59,9 +56,25 @@ def ask(store: Store, request: Json, seconds: float = ANSWER_S) -> Json | None:
         raise Unreachable(
             "the mirror does not answer", where="ev sync --watch", todo="look at that process"
         )
+
+
+@contextmanager
+def connected(store: Store, seconds: float = ANSWER_S) -> Iterator[Connection | None]:
+    """A connection to the store's mirror; None: no mirror runs. An answer may take `seconds`."""
+    peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    peer.settimeout(seconds)
+    try:
+        connected = False
+        with suppress(OSError):
+            directory = store.directory("local")
+            try:
+                peer.connect(path(store, directory))
+                connected = True
+            finally:
+                os.close(directory)
+        yield Connection(peer) if connected else None
     finally:
-        connection.close()
-        os.close(directory)
+        peer.close()
 
 
 def path(store: Store, directory: int) -> str:

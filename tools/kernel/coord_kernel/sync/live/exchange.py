@@ -103,7 +103,7 @@ class LiveExchange(Rounds):
 
     def _may_confirm(self, seat: Seat) -> bool:
         here = seat.place == self.live.epoch or (not seat.place and self._alone)
-        return here and not seat.diverged and not self.live.waits(seat)
+        return here and not seat.diverged and not self.live.waits()
 
     def _explain(self, seat: Seat) -> None:
         if seat.diverged:

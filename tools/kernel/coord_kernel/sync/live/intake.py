@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import os
 
+from coord_kernel.rules import claims
 from coord_kernel.store import disk
 from coord_kernel.streams.rows import readable
 from coord_kernel.streams.stream import SUFFIX
@@ -79,9 +80,10 @@ class Intake(Taken):
         if self.stamp:
             self.finish()
 
-    def waits(self, stream: str) -> bool:
-        """Is there something of this stream that came early?"""
-        return any(path.split("/")[1] == stream for _, path in self._pending.pieces)
+    def waits(self) -> bool:
+        """Is there something of the arbiter's stream that came early?"""
+        streams = (path.split("/")[1] for _, path in self._pending.pieces)
+        return any(claims.is_arbiter(name) and "!" not in name for name in streams)
 
     def _warn(self, text: str) -> None:
         if len(self.warnings) < _REPORTED:
@@ -92,11 +94,6 @@ class Intake(Taken):
     def _segment(self, source: str, path: str, offset: int, data: bytes) -> None:
         key = source, path
         while data:
-            before = self._pending.take(key, offset)
-            if before:
-                begin, early = before
-                data = early[: offset - begin] + data + early[offset - begin + len(data) :]
-                offset = begin
             target, base = self._target(source, path)
             if not target:
                 return
@@ -104,19 +101,25 @@ class Intake(Taken):
                 self._take(source, path, (path, offset), data[: base - offset])
                 offset, data = base, data[base - offset :]
                 continue
+            held = base + self._size(target)
+            if offset > held:
+                self._wait(key, offset, data)
+                if not (half := self._pending.take(key, held)):
+                    return
+                offset, data = half
+            data = self._pending.joined(key, offset, data)
             taken = self._take(source, path, (target, offset - base), data)
-            if taken is None:  # early
-                if not self._pending.add(key, offset, data):
-                    self.full = True
-                    self._warn(f"{path}: too much came early; it is read again later")
+            half_a_line = taken == 0 and self._target(source, path) == (target, base)
+            if taken is None or half_a_line:
+                self._wait(key, offset, data)
                 return
             offset, data = offset + taken, data[taken:]
-            if taken == 0 and self._target(source, path) == (target, base):  # half a line
-                self.full = not self._pending.add(key, offset, data) or self.full
-                return
-            if not data and (following := self._pending.take(key, offset)):
-                offset, data = following
         self._next_segment(source, path)
+
+    def _wait(self, key: tuple[str, str], offset: int, data: bytes) -> None:
+        if not self._pending.add(key, offset, data):
+            self.full = True
+            self._warn(f"{key[1]}: too much came early; it is read again later")
 
     def _pass_over(self, source: str, path: str) -> None:
         """Nothing more of this file and those behind it is taken from this source."""

@@ -58,6 +58,20 @@ class Pending:
                 return begin, data
         return None
 
+    def joined(self, key: Key, offset: int, data: bytes) -> bytes:
+        """The bytes from this offset on, with all that follows them; that is removed."""
+        while True:
+            following = [
+                (begin, piece)
+                for begin, piece in self.pieces.get(key, {}).items()
+                if offset < begin <= offset + len(data)
+            ]
+            for begin, piece in following:
+                data += piece[offset + len(data) - begin :]
+                self.drop(key, begin)
+            if not following:
+                return data
+
     def drop(self, key: Key, offset: int) -> None:
         """Remove a chunk: it is a file's, or useless."""
         pieces = self.pieces.get(key, {})

@@ -85,6 +85,15 @@ class Live:
         if not self.state.born(birth):
             self._pending.clear()
         self._take(self._new(birth))
+        if self.state.unseen:  # what was put is not there: the log was put back to an older state
+            self._forget(birth)
+            self._take(self._log.read(""))
+            self.state.unseen.clear()
+
+    def _forget(self, birth: Birth) -> None:
+        self.state.forget()
+        self.state.born(birth)
+        self._pending.clear()
 
     def _new(self, birth: Birth) -> Iterator[Entry]:
         """The entries behind the mark; all of them if the log has another history than the mark."""
@@ -93,9 +102,7 @@ class Live:
             first = next(entries, None)
             if first and self.state.marked(first):
                 return entries
-            self.state.forget()
-            self.state.born(birth)
-            self._pending.clear()
+            self._forget(birth)
         return iter(self._log.read(""))
 
     def _take(self, entries: Iterator[Entry]) -> None:
@@ -105,6 +112,7 @@ class Live:
         try:
             for entry in entries:
                 self.intake.take(entry)
+                self.state.see(entry)
                 if entry.subject == ARBITER or entry.subject.startswith(self._mine()):
                     self.state.ends[entry.subject] = entry.at
                 if not self.intake.full:
@@ -118,9 +126,9 @@ class Live:
             if last:
                 self.state.mark(last)
 
-    def waits(self, seat: Seat) -> bool:
+    def waits(self) -> bool:
         """Is something of the arbiter's stream missing here?"""
-        return bool(seat.stream) and self.intake.waits(seat.stream)
+        return self.intake.waits()
 
     # ---- out
 
@@ -168,11 +176,12 @@ class Live:
         return True
 
     def _put(self, subject: str, chunk: Chunk) -> str | None:
+        payload = pack(chunk)
         try:
-            at = self._log.put(subject, self.state.ends.get(subject, ""), pack(chunk))
+            at = self._log.put(subject, self.state.ends.get(subject, ""), payload)
         except Moved:
             return None
-        self.state.ends[subject] = at
+        self.state.put(Entry(at, subject, payload, 0))
         return at
 
     def _make_durable(self, files: Missing) -> None:

@@ -5,6 +5,8 @@
     at, check       the last entry that was taken in: its position, and a digest of it. A log that
                     was put back to an older state may use the position again for another entry.
     ends            subject → the position of its last entry, of the subjects that this store writes
+    unseen          position → digest of what this store put and has not read back. If it is not
+                    found there, the log was put back to an older state
     has             file → the ranges of its bytes that the log has. Bytes of this store's file:
                     others that the log has under its name (a fork) do not count.
     diverted        `SUBJECT PATH` → the file to which that source's bytes go, and the offset where
@@ -55,6 +57,7 @@ class State:
         """The log is to be read from its beginning."""
         self.epoch, self.first, self.at, self.check, self.ts = "", "", "", "", ""
         self.ends: dict[str, str] = {}
+        self.unseen: dict[str, str] = {}
         self.has: dict[str, Spans] = {}
         self.diverted: dict[str, list[str | int]] = {}
 
@@ -69,8 +72,10 @@ class State:
             saved = codec.loads(data)
             has = {path: [[*span] for span in spans] for path, spans in saved["has"].items()}
             ends, diverted = dict(saved["ends"]), dict(saved["diverted"])
+            unseen = dict(saved["unseen"])
             if saved["url"] == self._url:
                 self.has, self.ends, self.diverted = has, ends, diverted
+                self.unseen = unseen
                 self.epoch, self.first = str(saved["epoch"]), str(saved["first"])
                 self.at, self.check = str(saved["at"]), str(saved["check"])
                 self.ts = str(saved["ts"])
@@ -87,6 +92,7 @@ class State:
                 "check": self.check,
                 "ts": self.ts,
                 "ends": self.ends,
+                "unseen": self.unseen,
                 "has": self.has,
                 "diverted": self.diverted,
             }
@@ -110,3 +116,13 @@ class State:
     def mark(self, entry: Entry) -> None:
         """Everything up to this entry was taken in."""
         self.at, self.check = entry.at, check(entry)
+
+    def put(self, entry: Entry) -> None:
+        """This store has put an entry: its subject's last one."""
+        self.ends[entry.subject] = entry.at
+        self.unseen[entry.at] = check(entry)
+
+    def see(self, entry: Entry) -> None:
+        """An entry was read: if it is one that this store has put, it is there."""
+        if self.unseen and self.unseen.get(entry.at) == check(entry):
+            del self.unseen[entry.at]
