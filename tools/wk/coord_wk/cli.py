@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope import SELF, Filter, No, Usage
+from coord_envelope import SELF, No, Usage
 from coord_kernel.cli import process
 from coord_kernel.cli.call import Call
 from coord_wk import draft
@@ -12,8 +12,10 @@ from coord_wk import groups as g
 from coord_wk.change import artifact, comment, dep, reopen, update
 from coord_wk.claim import claim, close, release
 from coord_wk.items import conflicts
+from coord_wk.listing import checked, detailed, listed, statuses_of
+from coord_wk.questions import log, search, stale, watch
 from coord_wk.selection import by_status, groups, select
-from coord_wk.transfer import export, import_, imported
+from coord_wk.transfer import export, import_
 from coord_wk.work import WORK, Work
 
 TYPE_CHECKING = False
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_wk import options as o
     from coord_wk.confirm import Confirm
-    from coord_wk.items import Detail, Items, Row
+    from coord_wk.items import Detail, Items
     from coord_wk.selection import Groups
 
 
@@ -85,50 +87,21 @@ def ls(call: Call, selection: g.Selection, listing: g.Listing) -> None:
 
     Open ones; with --all, or a --status that is closed, closed ones, too, oldest first.
     """
-    for word in selection.status or ():
-        if word not in draft.STATUSES:
-            todo = f"valid values: {' '.join(draft.STATUSES)}"
-            raise Usage(f"--status: not a valid status: {word}", todo=todo)
-    _check(listing)
-    statuses = set(selection.status or draft.STATUSES)
-    closed = bool(selection.all_ or (selection.status and statuses & set(draft.RESOLUTIONS)))
+    statuses, closed = statuses_of(selection.status, listing)
     work = Work(call)
     items = work.items(listing.at)
     wanted = groups(items, listing) + by_status(statuses)
     names = (
         item
-        for item in select(items, wanted, closed)
+        for item in select(items, wanted, closed or selection.all_)
         if items.status(item) in statuses
         and (not selection.conflicts or conflicts(items.known(item)))
     )
-    call.put(_listed(call, work, items, names, listing))
+    call.put(listed(call, work, items, names, listing))
     if call.out.terminal and not call.journal.size():
         from coord_kernel.cli.invite import invite
 
         invite(call.journal.store)
-
-
-def _listed(
-    call: Call, work: Work, items: Items, names: Iterator[str], listing: g.Listing
-) -> Iterator[Row]:
-    left_out = set(listing.not_kind or ())
-    shown = islice((name for name in names if items.kind(name) not in left_out), listing.lines)
-    return (
-        detailed(call, work, items, item) if listing.full else items.row(item) for item in shown
-    )
-
-
-def _check(listing: g.Listing) -> None:
-    """Raise Usage for what cannot be in any item, and so would match nothing."""
-    for level in listing.priority or ():
-        if level not in tuple("01234"):
-            raise Usage(f"not a valid priority: {level!r}", todo="valid values: 0 to 4")
-    for kind in (*(listing.kind or ()), *(listing.not_kind or ())):
-        if not draft.kind_ok(kind):
-            raise Usage(f"not a valid kind: {kind!r}", todo=draft.KIND)
-    listing.assignee = _assignee(listing.assignee)
-    if listing.owner is not None:
-        listing.owner = Call.agent_id(listing.owner, "--owner")
 
 
 def ready(
@@ -152,7 +125,7 @@ def ready(
         )
     if not first.claim and (strength.require or strength.no_sync or first.anyone):
         raise Usage("--require, --no-sync and --anyone need --claim")
-    _check(listing)
+    checked(listing)
     work = Work(call)
     if first.claim:
         from coord_wk.confirm import Confirm
@@ -164,10 +137,10 @@ def ready(
     items = work.items(listing.at)
     wanted = groups(items, listing)
     if not explain:
-        call.put(_listed(call, work, items, _ready(items, listing, wanted), listing))
+        call.put(listed(call, work, items, _ready(items, listing, wanted), listing))
         return
     names = (item for item in select(items, wanted) if _reason(items, item))
-    rows = _listed(call, work, items, names, listing)
+    rows = listed(call, work, items, names, listing)
     call.put({**row, **_reason(items, row["work_id"])} for row in rows)
 
 
@@ -236,14 +209,6 @@ def show(call: Call, ids: o.Ids = None, at: o.At = None) -> None:
     call.each(ids, WORK, shown)
 
 
-def detailed(call: Call, work: Work, items: Items, item: str) -> Detail:
-    """Everything about an item, as `show` prints it."""
-    detail = work.leveled(items.detail(item))
-    if origin := imported(call, items, item):
-        detail["imported"] = origin
-    return detail
-
-
 def tree(call: Call, id_: o.MaybeId = None, lines: o.Lines = None, at: o.At = None) -> None:
     """List work items with their parts below them."""
     items = Work(call).items(at)
@@ -297,16 +262,9 @@ def apply(
         changes.make(lines, {})
 
 
-def watch(call: Call) -> None:
-    """Print work events as they come, from now on."""
-    from coord_kernel.cli.deliver import deliver
-
-    deliver(call, call.journal.end(), Filter(types=["work.*"]))
-
-
 COMMANDS = (
     *(new, ls, ready, show, claim, release, close, reopen, update, comment, artifact, dep),
-    *(tree, mine, status, apply, import_, export, watch),
+    *(tree, mine, status, search, log, stale, apply, import_, export, watch),
 )
 ABOUT = "Work items: find, claim, do and close them."
 

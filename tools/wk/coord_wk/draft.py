@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_envelope import SELF, BadData
+from coord_envelope import SELF, BadData, Usage
 from coord_envelope.codec import Json
 from coord_envelope.event import name_ok
 from coord_kernel.cli.values import typed
@@ -143,6 +143,14 @@ def check(body: Json) -> None:
         if not label_ok(label):
             todo = f"use a text of up to {LONGEST_LABEL} bytes without control characters"
             raise BadData(f"not a valid label: {label!r}", todo=todo)
+
+
+def check_statuses(statuses: Sequence[str] | None) -> None:
+    """Raise Usage for what is no status."""
+    for word in statuses or ():
+        if word not in STATUSES:
+            todo = f"valid values: {' '.join(STATUSES)}"
+            raise Usage(f"--status: not a valid status: {word}", todo=todo)
 
 
 def kind_ok(kind: object) -> bool:

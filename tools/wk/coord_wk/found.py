@@ -47,9 +47,9 @@ def indexed(state: State) -> Iterable[tuple[str, str]]:
 
     `end`: its id, reversed; `alias`: its foreign id; `key`; `child`: its parent. `has`: each of its
     traits (see `traits`) and its rank, or CLOSED and its id if it is closed. While it is open
-    `open`: its rank; `free`: its rank if nobody holds it; `part`: its parent. The rank is the
-    priority and the id. `count`: its status, if that depends on no other item and on no time;
-    otherwise `linked`: its id.
+    `open`: its rank; `free`: its rank if nobody holds it; `part`: its parent; `last`: the time of
+    its last event. The rank is the priority and the id. `count`: its status, if that depends on no
+    other item and on no time; otherwise `linked`: its id.
     """
     if "created" not in state:
         return
@@ -70,6 +70,7 @@ def indexed(state: State) -> Iterable[tuple[str, str]]:
         return
     holder = claims.owner(state)
     yield "open", rank
+    yield "last", state["last"]["ts"]
     yield from (("has", f"{trait}{rank}") for trait in having)
     if not holder or "key" in state:
         yield "free", rank

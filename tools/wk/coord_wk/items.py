@@ -141,6 +141,12 @@ class Items(Relations):
 
         return (item for _, item in heapq.merge(*map(places, traits)))
 
+    def untouched(self, since: str) -> Iterator[str]:
+        """Open items without an event since then, the longest untouched first."""
+        for item in self._names(item for _, item in self._source.find("last", "", since)):
+            if self.is_open(item) and self.known(item)["last"]["ts"] < since:
+                yield item
+
     def owned(self, agent: str) -> Iterator[str]:
         """The items that an agent holds, by rank."""
         for item in self.urgent([f"owner {agent}"]):

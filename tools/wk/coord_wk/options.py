@@ -46,6 +46,11 @@ AllowSecret = Annotated[
     bool, typer.Option("--allow-secret", help="Accept text that looks like a credential.")
 ]
 
+Words = Annotated[list[str], typer.Argument(metavar="TEXT...", help="The words.")]
+Statuses = Annotated[
+    _Texts, typer.Option("--status", metavar="STATUS", help="Only with this status; repeatable.")
+]
+Older = Annotated[str, typer.Option("--older", metavar="TIME", help="Untouched for so long (7d).")]
 Atomic = Annotated[bool, typer.Option("--atomic", help="Do all of them, or none.")]
 
 _Label = Annotated[
@@ -139,10 +144,7 @@ Listing = {
     "at": At,
 }
 Selection = {
-    "status": Annotated[
-        _Texts,
-        typer.Option("--status", metavar="STATUS", help="Only with this status; repeatable."),
-    ],
+    "status": Statuses,
     "all_": Annotated[bool, typer.Option("--all", help="Closed ones, too.")],
     "conflicts": Annotated[bool, typer.Option("--conflicts", help="Only items with conflicts.")],
 }
