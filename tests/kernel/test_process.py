@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from support import Shell
 
-PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-COMMANDS = sorted(PROJECT["scripts"])
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+WHEEL = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+COMMANDS = sorted([*PROJECT["project"]["scripts"], *WHEEL["shared-scripts"].values()])
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -10,7 +10,7 @@ import os
 import sys
 
 from coord_envelope import VERSION
-from coord_envelope.errors import Fault
+from coord_envelope.errors import Fault, Unreachable
 from coord_envelope.platform import suppress
 from coord_kernel.cli import argv
 from coord_kernel.cli.command import name_of, perform
@@ -88,6 +88,10 @@ def _status(tool: str, run: Callable[[], int]) -> int:
     except OSError as error:
         complain(refusal := fault_of(error))
         return refusal.status
+    except ModuleNotFoundError as error:
+        missing = Unreachable(f"no module {error.name!r}", todo="install coord-kernel again")
+        complain(missing)
+        return missing.status
     except Exception:
         sys.excepthook(*sys.exc_info())
         return Fault.status  # a bug; Python's own status 1 would mean "no"
