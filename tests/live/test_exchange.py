@@ -90,10 +90,11 @@ def test_a_claim_is_confirmed_once(server: Server, tmp_path: Path) -> None:
 
 def test_a_deleted_log_gets_everything_again(server: Server, tmp_path: Path) -> None:
     one, other = replica(server, tmp_path, "one"), replica(server, tmp_path, "other")
-    item = one.new()
+    item, item2 = one.new(), one.new()
     other.append(2)
     held = one.claim(item)
     converge(one, other)
+    before = one.sync().place
     server.wipe()
     one.append(1)
     late = other.claim(item)
@@ -103,9 +104,14 @@ def test_a_deleted_log_gets_everything_again(server: Server, tmp_path: Path) -> 
     new = replica(server, tmp_path, "new")
     new.sync()
     same_files(one, new)
-    # Its place has another epoch: nobody adds to it before somebody says where it lives.
-    assert new.confirmed(item) == [held]
-    assert late not in one.claims(item)["confirmed"]
+    assert new.confirmed(item) == one.confirmed(item) == [held]
+    assert late in one.claims(item)["ended"]  # conceded
+    assert one.sync().place == new.sync().place != before
+    other.claim(item2)
+    other.sync()
+    converge(new, one, other)
+    assert seats.seat(new.store) == (seats.seat(one.store).stream, new.sync().place, False)
+    same_files(one, new, other)
 
 
 def test_an_old_disk_with_new_lines_takes_a_new_replica_id(server: Server, tmp_path: Path) -> None:

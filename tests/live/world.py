@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import os
 from pathlib import Path
+from typing import Any, ClassVar
 
 from live.engines import CREDENTIALS, Server, connected
 from support import Json
@@ -93,7 +94,7 @@ class Replica:
 
 
 class _Claims(Entities):
-    fold = claims
+    fold: ClassVar[Any] = claims
 
 
 def converge(*replicas: Replica, rounds: int = 3) -> None:

@@ -66,6 +66,8 @@ TABLE: Table = (
            '--status': ('status', 'flag'),
            '--archive': ('archive', 'flag'),
            '--repair-arbiter': ('repair_arbiter', 'flag'),
+           '--move-arbiter': ('move_arbiter', 'one'),
+           '--take-arbiter': ('take_arbiter', 'one'),
            '--interval': ('interval', 'one'),
            '--budget': ('budget', 'one'),
            '--remote': ('remote', 'one')},

@@ -53,6 +53,8 @@ class Action(Group):
     status: bool = False
     archive: bool = False
     repair_arbiter: bool = False
+    move_arbiter: str | None = None
+    take_arbiter: str | None = None
 
 
 class Timing(Group):

@@ -107,6 +107,16 @@ SyncStatus = Annotated[
 Repair = Annotated[
     bool, typer.Option("--repair-arbiter", help="Merge two diverged arbiter histories.")
 ]
+Move = Annotated[
+    str | None,
+    typer.Option("--move-arbiter", metavar="NAME", help="Move the arbiter to this remote."),
+]
+Take = Annotated[
+    str | None,
+    typer.Option(
+        "--take-arbiter", metavar="NAME", help="Make this remote the arbiter's place by force."
+    ),
+]
 Archive = Annotated[
     bool, typer.Option("--archive", help="Archive refs of replicas inactive for 30 days.")
 ]
@@ -121,5 +131,7 @@ Action = {
     "status": SyncStatus,
     "archive": Archive,
     "repair_arbiter": Repair,
+    "move_arbiter": Move,
+    "take_arbiter": Take,
 }
 Timing = {"interval": Interval, "budget": Budget}

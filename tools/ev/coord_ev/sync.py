@@ -29,9 +29,15 @@ def sync(call: Call, action: g.Action, timing: g.Timing, remote: o.Remote = None
     events were received and sent.
     """
     if sum(map(bool, vars(action).values())) > 1:
-        raise Usage("give only one of --with, --watch, --status, --archive and --repair-arbiter")
-    if remote and (action.with_ or action.status):
-        raise Usage("--remote cannot be used with --with or --status", todo="leave out one of them")
+        raise Usage(
+            "give only one of --with, --watch, --status, --archive, --repair-arbiter, "
+            "--move-arbiter and --take-arbiter"
+        )
+    if remote and (action.with_ or action.status or action.move_arbiter or action.take_arbiter):
+        option = next(name for name, value in vars(action).items() if value).strip("_")
+        raise Usage(
+            f"--remote cannot be used with --{option.replace('_', '-')}", todo="leave out one"
+        )
     if timing.interval and not action.watch:
         raise Usage("--interval is the pause between two syncs", todo="give --watch, too")
     seconds = call.span(timing.budget, "--budget") / 1000
@@ -42,6 +48,8 @@ def sync(call: Call, action: g.Action, timing: g.Timing, remote: o.Remote = None
         call.put([_with(call, action.with_)])
     elif action.repair_arbiter or action.archive:
         call.put([_upkeep(call, remote, seconds, archive=action.archive)])
+    elif action.move_arbiter or action.take_arbiter:
+        call.put([_arbiter(call, action, seconds)])
     elif action.watch:
         _watch(call, remote, seconds, pause)
     else:
@@ -162,6 +170,19 @@ def _upkeep(call: Call, asked: str | None, seconds: float, archive: bool) -> Jso
     if archive:
         return {"remote": remote.name, "archived": upkeep.archive(exchange)}
     return {"remote": remote.name, "repaired": upkeep.repair(exchange)}
+
+
+def _arbiter(call: Call, action: g.Action, seconds: float) -> Json:
+    """Move the arbiter by a seal, or take it by force."""
+    from coord_kernel.sync import remotes
+
+    agent_id = call.actor()["agent_id"]
+    if action.move_arbiter:
+        was = remotes.move(call.journal, action.move_arbiter, agent_id, seconds)
+        return {"arbiter": action.move_arbiter, "was": was}
+    assert action.take_arbiter
+    remotes.take(call.journal, action.take_arbiter, agent_id, seconds)
+    return {"arbiter": action.take_arbiter, "taken": True}
 
 
 def _with(call: Call, directory: str) -> Json:

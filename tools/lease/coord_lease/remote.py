@@ -260,8 +260,9 @@ class Remote:
         return draft
 
     def _token(self) -> int:
+        # The sum: an arbiter that was taken by force has a stream that begins with 1 again.
         lasts = (stream.last() for stream in streams(self._store) if claims.is_arbiter(stream.name))
-        return 1 + max((int(last["seq"]) for last in lasts if last), default=0)
+        return 1 + sum(int(last["seq"]) for last in lasts if last)
 
     def _me(self) -> str:
         return str(self._call.actor()["agent_id"])

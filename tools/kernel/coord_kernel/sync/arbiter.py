@@ -12,6 +12,7 @@ from coord_kernel.store.directory import fresh_id
 from coord_kernel.streams.rows import SEGMENT
 from coord_kernel.streams.stream import SUFFIX
 from coord_kernel.sync import layout, settle, tree
+from coord_kernel.sync import seat as seats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,17 +24,26 @@ if TYPE_CHECKING:
     from coord_kernel.store.directory import Store
 
 
-def extended(store: Store, objects: GitDB, tip: str, drafts: Sequence[Json]) -> str:
+def extended(
+    store: Store, objects: GitDB, tip: str, drafts: Sequence[Json], new: bool = False
+) -> str:
     """Write the commit that adds these events to the arbiter at `tip` ("": a new one); its id.
+
+    `new`: in a new stream beside those that the tip holds.
 
     Raises ValueError or IndexError if the tip does not hold a stream that can be continued.
     """
     manifest = tree.manifest(objects, tip) if tip else tree.Manifest()
-    paths = sorted(path for path in manifest.files if claims.is_arbiter(path.split("/")[1]))
+    known = seats.seat(store).stream
+    paths = sorted(
+        path
+        for path in manifest.files
+        if not new and (path.split("/")[1] == known or (not known and _of_arbiter(path)))
+    )
     if paths:
         path, data = paths[-1], tree.read(objects, manifest.files[paths[-1]])
         writer, last = path.split("/")[1], event.parse(data.split(b"\n")[-2])
-    elif tip:
+    elif tip and not new:
         raise ValueError("holds no arbiter's stream")
     else:
         writer, path, data, last = f"arbiter.main~{fresh_id()}", "", b"", None
@@ -44,6 +54,10 @@ def extended(store: Store, objects: GitDB, tip: str, drafts: Sequence[Json]) -> 
         data += last.raw + b"\n"
     added = {path: tree.write(objects, "blob", data)}
     return _commit(objects, [tip] if tip else [], added, "coord: arbiter")
+
+
+def _of_arbiter(path: str) -> bool:
+    return claims.is_arbiter(path.split("/")[1])
 
 
 def missing(store: Store, objects: GitDB, tip: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ from coord_envelope.errors import Unreachable
 from coord_kernel.sync import quiet, settings, settle
 from coord_kernel.sync import seat as seats
 from coord_kernel.sync.git import UnsupportedError
-from coord_kernel.sync.plan import plan
+from coord_kernel.sync.plan import Plan, plan
 from coord_kernel.sync.refs import Refs
 from coord_kernel.sync.rounds import BUDGET_S, Rounds
 
@@ -56,6 +56,17 @@ class Exchange(Rounds):
     @property
     def sent(self) -> int:
         return self.refs.sent
+
+    @property
+    def place(self) -> str:
+        return seats.GIT
+
+    def take(self, agent_id: str) -> bool:
+        tip = self.refs.fetch().get(self.refs.arbiter_ref, "")
+        move = seats.moved(seats.GIT, agent_id, forced=True)
+        commits = self.refs.extended(tip, [move], new=True)
+        step = Plan(push={self.refs.arbiter_ref: tip})
+        return self.refs.arbiter_ref in self.refs.publish(commits, step)
 
     def left(self) -> float:
         return self.refs.left()

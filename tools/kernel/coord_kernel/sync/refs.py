@@ -191,12 +191,12 @@ class Refs:
 
     # ---- out
 
-    def extended(self, tip: str, drafts: Sequence[Json]) -> Tips:
-        """The arbiter's commit with these events more.
+    def extended(self, tip: str, drafts: Sequence[Json], new: bool = False) -> Tips:
+        """The arbiter's commit with these events more; `new`: in a new stream.
 
         Raises ValueError or IndexError if it cannot be continued.
         """
-        return {self.arbiter_ref: commits.extended(self._store, self.objects, tip, drafts)}
+        return {self.arbiter_ref: commits.extended(self._store, self.objects, tip, drafts, new)}
 
     def contents(self, tips: Tips) -> Tips:
         """The commit of this store's ref, if the ref must move; `tips` are those that stay."""

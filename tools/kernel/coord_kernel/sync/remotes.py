@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from coord_envelope.errors import Unreachable
+from coord_envelope.errors import TryAgain, Unreachable, Usage
 from coord_kernel.store import locate
+from coord_kernel.sync import seat as seats
 from coord_kernel.sync import settings
 from coord_kernel.sync.rounds import BUDGET_S
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from coord_kernel.store.directory import Store
     from coord_kernel.sync.live.remote import Live
     from coord_kernel.sync.rounds import Rounds
-    from coord_kernel.sync.settle import Settle
+    from coord_kernel.sync.settle import Settle, Wishes
 
 
 def live(store: Store, url: str, asked: bool = False) -> Live:
@@ -53,6 +54,54 @@ def exchange(
     return Exchange(journal, settings.remote(journal.store, asked), seconds, settle)
 
 
+def move(journal: Journal, to: str, agent_id: str, seconds: float = BUDGET_S) -> str:
+    """Move the arbiter to one of the configured remotes, by a seal where it lives; where it was.
+
+    Both are synced: the new place must have what the arbiter confirmed before it may add to it.
+    Raises as `exchange` and `Rounds.run`, Usage if it is not a configured remote.
+    """
+    store = journal.store
+    there = _synced(journal, to, seconds)
+    was, place = home(store), there.place
+
+    def seal() -> Wishes:
+        known = seats.seat(store)
+        return [] if known.place == place else [("", seats.moved(place, agent_id))]
+
+    if seats.seat(store).place not in ("", place):
+        exchange(journal, None, seconds, seal, was).run()
+    elif not seats.seat(store).place:
+        exchange(journal, None, seconds, seal, to).run()
+    _synced(journal, to, seconds)
+    if seats.seat(store).place != place:
+        raise TryAgain("the arbiter has moved meanwhile", where=to, todo="sync, and look again")
+    return was
+
+
+def take(journal: Journal, to: str, agent_id: str, seconds: float = BUDGET_S) -> None:
+    """Make a remote the arbiter's place by force: a new stream, whatever the former place does.
+
+    What was confirmed where this store has not read it may be confirmed again. Raises as `move`.
+    """
+    rounds = _synced(journal, to, seconds)
+    with rounds.locked():
+        if not rounds.take(agent_id):
+            raise TryAgain("the arbiter has moved meanwhile", where=to, todo="try again")
+    _synced(journal, to, seconds)
+
+
+def _synced(journal: Journal, name: str, seconds: float) -> Rounds:
+    if name not in locate.remotes(journal.store):
+        raise Usage(f"{name}: not a remote of this store", todo=f"`ev sync --remote {name}` first")
+    rounds = exchange(journal, None, seconds, None, name)
+    try:
+        rounds.run()
+    except Unreachable as fault:
+        if fault is not rounds.unconfirmed:  # where it lives now is the matter
+            raise
+    return rounds
+
+
 def remember(rounds: Rounds) -> None:
     """The user has named this remote, and it was reached: sync with it from now on."""
     from coord_kernel.sync.exchange import Exchange
@@ -69,7 +118,6 @@ def home(store: Store) -> str:
     urls = [name for name in names if settings.is_live(name)]
     if not urls:
         return names[0] if names else ""  # the remote that is not there is reported when asked
-    from coord_kernel.sync import seat as seats
     from coord_kernel.sync.live.state import State
 
     git, seat = settings.git_remote(store), seats.seat(store)
@@ -83,7 +131,8 @@ def home(store: Store) -> str:
             todo="`ev sync --remote NAME` adds one",
         )
     for url in urls:
-        if State(store, url).epoch == seat.place:
+        state = State(store, url)
+        if seat.place in (state.epoch, *state.former):
             return url
     raise Unreachable(
         "the arbiter lives at a remote that this store does not have", todo="`ev sync --remote URL`"

@@ -53,6 +53,15 @@ class Rounds:
         """Lines that this store gave and the remote did not have."""
         raise NotImplementedError
 
+    @property
+    def place(self) -> str:
+        """What the arbiter's stream calls this remote."""
+        raise NotImplementedError
+
+    def take(self, agent_id: str) -> bool:
+        """Begin a new arbiter's stream at this remote, by force. False: others were faster."""
+        raise NotImplementedError
+
     def left(self) -> float:
         """Seconds left of the budget."""
         raise NotImplementedError

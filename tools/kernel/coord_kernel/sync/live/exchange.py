@@ -59,6 +59,14 @@ class LiveExchange(Rounds):
     def sent(self) -> int:
         return self.live.sent - self._sent
 
+    @property
+    def place(self) -> str:
+        return self.live.epoch
+
+    def take(self, agent_id: str) -> bool:
+        self.live.pull()
+        return self.live.take(agent_id)
+
     def left(self) -> float:
         return self._deadline - time.monotonic()
 
@@ -102,7 +110,7 @@ class LiveExchange(Rounds):
         return judged(tentative) if self._may_confirm(seat) else ((), ())
 
     def _may_confirm(self, seat: Seat) -> bool:
-        here = seat.place == self.live.epoch or (not seat.place and self._alone)
+        here = self.live.lives_here(seat) or (not seat.place and self._alone)
         return here and not seat.diverged and not self.live.waits()
 
     def _explain(self, seat: Seat) -> None:
@@ -110,7 +118,7 @@ class LiveExchange(Rounds):
             self._confirm_nothing(
                 "the arbiter has two histories", "`ev sync --take-arbiter REMOTE` makes one of them"
             )
-        elif seat.place == self.live.epoch:
+        elif self.live.lives_here(seat):
             self._confirm_nothing("a part of the arbiter's stream is missing here", "sync again")
         elif self._settle or self._alone:
             where = "in git" if seat.place in ("", seats.GIT) else "at another remote"

@@ -112,7 +112,7 @@ class Mirror:
         except (ValueError, KeyError, TypeError, AttributeError):
             return _fault(Unreachable("not a request", where=bus.NAME))
         seat = seats.seat(self.store)
-        link = self._home(seat.place)
+        link = self._home(seat)
         if link is None:
             return {"elsewhere": True}
         if link.down:
@@ -131,10 +131,10 @@ class Mirror:
             return _fault(fault)
         return {"moved": True} if moved else {"done": True}
 
-    def _home(self, place: str) -> Link | None:
-        if not place:
+    def _home(self, seat: seats.Seat) -> Link | None:
+        if not seat.place:
             return self.links[0] if self._alone else None
-        return next((link for link in self.links if link.live.epoch == place), None)
+        return next((link for link in self.links if link.live.lives_here(seat)), None)
 
     def _round(
         self,

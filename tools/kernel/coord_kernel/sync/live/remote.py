@@ -152,19 +152,39 @@ class Live:
 
     def confirm(self, seat: Seat, drafts: Sequence[Json]) -> bool:
         """Add these events to the arbiter's stream, and take them in. False: others were faster."""
-        if not seat.stream:
-            drafts = [seats.moved(self.epoch, "agent:arbiter"), *drafts]
         stream = seat.stream
+        if seat.place != self.epoch:
+            drafts = [seats.moved(self.epoch, "agent:arbiter"), *drafts]
         for begin in range(0, len(drafts), TOGETHER):
             some = drafts[begin : begin + TOGETHER]
             chunk = arbiter.lines(self._store, stream, some, self._replica())
-            at = self._put(ARBITER, chunk)
-            if at is None:
+            if not self._confirm(chunk):
                 return False
-            self.intake.take(Entry(at, ARBITER, pack(chunk), 0))
-            self.intake.settle()
             stream = chunk.stream
         return True
+
+    def take(self, agent_id: str) -> bool:
+        """Begin a new arbiter's stream here, by force. False: others were faster."""
+        chunk = arbiter.lines(
+            self._store, "", [seats.moved(self.epoch, agent_id, forced=True)], self._replica()
+        )
+        return self._confirm(chunk)
+
+    def _confirm(self, chunk: Chunk) -> bool:
+        at = self._put(ARBITER, chunk)
+        if at is None:
+            return False
+        self.intake.take(Entry(at, ARBITER, pack(chunk), 0))
+        self.intake.settle()
+        return True
+
+    def lives_here(self, seat: Seat) -> bool:
+        """Does the arbiter live in this log, or in a former one that was at this URL?
+
+        A log that was deleted and made again gets the arbiter's lines again, and then a line that
+        says that it is another log.
+        """
+        return bool(seat.place) and seat.place in (self.epoch, *self.state.former)
 
     def _put_all(self, files: Missing, replica: str, subject: str = "") -> bool:
         for chunk in outbox.read(self._store, files, replica):

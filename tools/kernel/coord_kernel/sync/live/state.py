@@ -5,6 +5,7 @@
     at, check       the last entry that was taken in: its position, and a digest of it. A log that
                     was put back to an older state may use the position again for another entry.
     ends            subject → the position of its last entry, of the subjects that this store writes
+    former          epochs of logs that were at this URL before: kept when the rest is forgotten
     unseen          position → digest of what this store put and has not read back. If it is not
                     found there, the log was put back to an older state
     has             file → the ranges of its bytes that the log has. Bytes of this store's file:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from coord_kernel.sync.live.spans import Spans
 
 DIRECTORY = ("local", "live")
+_FORMER = 16
 
 
 def name(url: str) -> str:
@@ -50,6 +52,7 @@ class State:
     def __init__(self, store: Store, url: str) -> None:
         self._store, self._url, self._place = store, url, (*DIRECTORY, name(url))
         self._saved = b""
+        self.former: list[str] = []
         self.forget()
         self.load()
 
@@ -75,7 +78,7 @@ class State:
             unseen = dict(saved["unseen"])
             if saved["url"] == self._url:
                 self.has, self.ends, self.diverted = has, ends, diverted
-                self.unseen = unseen
+                self.unseen, self.former = unseen, [str(epoch) for epoch in saved["former"]]
                 self.epoch, self.first = str(saved["epoch"]), str(saved["first"])
                 self.at, self.check = str(saved["at"]), str(saved["check"])
                 self.ts = str(saved["ts"])
@@ -87,6 +90,7 @@ class State:
             {
                 "url": self._url,
                 "epoch": self.epoch,
+                "former": self.former,
                 "first": self.first,
                 "at": self.at,
                 "check": self.check,
@@ -105,6 +109,8 @@ class State:
         """Is it still the log of this state? Otherwise the state is forgotten."""
         same = birth.epoch == self.epoch and birth.first == (self.first or birth.first)
         if not same:
+            former = [*self.former, self.epoch]
+            self.former = [each for each in former if each not in ("", birth.epoch)][-_FORMER:]
             self.forget()
         self.epoch, self.first = birth.epoch, birth.first
         return same
