@@ -339,7 +339,7 @@ class Batch:
                 if not force:
                     raise self._held(item, holder)
                 draft["to"] = [holder["agent"]]
-        return draft
+        return drafts.assigning(draft, self._items.state(item), self._work.actor())
 
     def _mine(self, operation: Json) -> Event | None:
         """The caller's claim on the item, if it held it before these operations."""

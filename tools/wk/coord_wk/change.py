@@ -74,12 +74,12 @@ def update(
         written = {name: value for name, value in new.items() if value != ""}
         body = {"set": dict.fromkeys(new) | written, **parts} if new else parts
         body = body | blob
-        _write(call, t, items, item, body)
+        write(call, t, items, item, body)
 
     change_each(call, work, ids, change, "has these values already")
 
 
-def _write(call: Call, t: Transaction, items: Items, item: str, body: Json) -> None:
+def write(call: Call, t: Transaction, items: Items, item: str, body: Json) -> None:
     """Add an update, or repeat the event that made its values hold already."""
     standing = fold.standing(items.known(item), body)
     event = call.event(standing) if standing else None
@@ -87,7 +87,8 @@ def _write(call: Call, t: Transaction, items: Items, item: str, body: Json) -> N
         t.repeat(event)
         return
     items.refuse_cycle(item, *draft.waits(body))
-    t.add(draft.change("updated", item, items.known(item), body))
+    state = items.known(item)
+    t.add(draft.assigning(draft.change("updated", item, state, body), state, call.actor()))
 
 
 def comment(call: Call, id_: o.OneId, text: o.Comment, allow_secret: o.AllowSecret = False) -> None:
@@ -139,7 +140,7 @@ def dep(call: Call, relation: g.Relation, id_: o.WaitingId, to: o.BlockerId) -> 
     def change(t: Transaction, items: Items, item: str) -> None:
         other = items.resolve(to, relation.allow_missing)
         deps = {"deps": [{"rel": relation.rel, "to": other}]}
-        _write(call, t, items, item, {"rm": deps} if relation.rm else {"add": deps})
+        write(call, t, items, item, {"rm": deps} if relation.rm else {"add": deps})
 
     change_each(call, Work(call), [id_], change, "is so already")
 

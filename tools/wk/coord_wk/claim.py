@@ -154,6 +154,46 @@ def release(
     change_each(call, work, ids, change, "" if claim is None else "that claim is over already")
 
 
+def handoff(call: Call, handing: g.Handing, override: g.Override, ids: o.Ids = None) -> None:
+    """Hand work items over to another agent.
+
+    In one step your claim ends, the item is assigned to AGENT, and AGENT has mail. An item that
+    another agent holds needs --force.
+    """
+    if handing.to is None:
+        raise Usage("--to is missing")
+    agent = call.agent_id(handing.to, "--to")
+    work = Work(call, override.allow_secret)
+    said: Json = {"text": handing.note} if handing.note else {}
+    said |= work.shortened(said, "text")
+
+    def change(t: Transaction, items: Items, item: str) -> None:
+        state, status = items.known(item), items.status(item)
+        holder = claims.owner(state)
+        if status in draft.RESOLUTIONS:
+            raise No(f"is {status}", todo="`wk reopen` it first", code="closed")
+        if holder and not (override.force or work.mine(holder)):
+            raise work.refusal(holder)
+        steps = []
+        if holder:
+            how = "handoff" if work.mine(holder) else "forced"
+            end = draft.given_back(item, state, holder["id"], how)
+            steps.append(draft.told(end, holder["agent"], call.actor()))
+        if fold.text(state, "assignee") != agent:
+            steps.append(draft.change("updated", item, state, {"set": {"assignee": agent}}))
+        if said:
+            steps.append(draft.change("commented", item, state, said))
+        if steps:
+            steps[-1]["to"] = list(dict.fromkeys([*steps[-1].get("to", ()), agent]))
+        for step in steps:
+            base = [t.events[-1].id] if t.events else step["base"]
+            t.add(step | {"base": base})
+        if not steps and (known := call.event(max(state["registers"]["assignee"]))):
+            t.repeat(known)
+
+    change_each(call, work, ids, change, "is assigned to that agent already")
+
+
 def close(call: Call, closing: g.Closing, override: g.Override, ids: o.Ids = None) -> None:
     """Close work items that nobody else holds.
 

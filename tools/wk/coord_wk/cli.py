@@ -10,7 +10,8 @@ from coord_kernel.cli.call import Call
 from coord_wk import draft
 from coord_wk import groups as g
 from coord_wk.change import artifact, comment, dep, reopen, update
-from coord_wk.claim import claim, close, release
+from coord_wk.claim import claim, close, handoff, release
+from coord_wk.edit import edit
 from coord_wk.items import conflicts
 from coord_wk.listing import checked, detailed, listed, statuses_of
 from coord_wk.questions import log, search, stale, watch
@@ -44,7 +45,7 @@ def new(
     """
     work = Work(call, allow_secret)
     if title in (None, "-"):
-        if fields.given() or making.key is not None or making.blocked_by:
+        if fields.given() or making.given().keys() - {"allow_missing"}:
             raise Usage("options for one item, but no TITLE", todo="leave them out, or add a TITLE")
         from coord_wk.apply import FEW, Changes
 
@@ -59,6 +60,8 @@ def new(
         "priority": fields.priority,
         "labels": fields.label,
         "assignee": _assignee(fields.assignee),
+        "hold": making.hold or None,
+        "defer_until": making.defer_until and call.moment(making.defer_until, ahead=True),
         "fields": draft.fields(fields.field or []) or None,
         **({} if making.key is None else {"idempotency_key": making.key}),
     }
@@ -263,8 +266,8 @@ def apply(
 
 
 COMMANDS = (
-    *(new, ls, ready, show, claim, release, close, reopen, update, comment, artifact, dep),
-    *(tree, mine, status, search, log, stale, apply, import_, export, watch),
+    *(new, ls, ready, show, claim, release, handoff, close, reopen, update, edit, comment),
+    *(artifact, dep, tree, mine, status, search, log, stale, apply, import_, export, watch),
 )
 ABOUT = "Work items: find, claim, do and close them."
 

@@ -93,6 +93,14 @@ def told(draft: Json, agent: str, actor: Json) -> Json:
     return draft if agent == actor["agent_id"] else draft | {"to": [agent]}
 
 
+def assigning(update: Json, state: State | None, actor: Json) -> Json:
+    """The update as mail to the agent that gets the item by it, unless that is the caller."""
+    agent = update["body"].get("set", {}).get("assignee")
+    if not agent or (state and registers.text(state, "assignee") == agent):
+        return update
+    return told(update, agent, actor)
+
+
 def given_back(
     item: str, state: State, claim: str, how: str = "released", note: str | None = None
 ) -> Json:

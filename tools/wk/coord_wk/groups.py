@@ -25,6 +25,8 @@ class Making(Group):
     """What only a new item has."""
 
     blocked_by: Sequence[str] | None = None
+    hold: str | None = None
+    defer_until: str | None = None
     key: str | None = None
     allow_missing: bool = False
 
@@ -94,6 +96,13 @@ class Closing(Group):
     dup_of: str | None = None
     note: str | None = None
     require: str | None = None
+
+
+class Handing(Group):
+    """To whom an item goes, and with what words."""
+
+    to: str | None = None
+    note: str | None = None
 
 
 class Relation(Group):

@@ -89,6 +89,12 @@ Making = {
     "blocked_by": Annotated[
         _Texts, typer.Option("--blocked-by", metavar="ID", help="What it waits on; repeatable.")
     ],
+    "hold": Annotated[
+        _Text, typer.Option("--hold", metavar="REASON", help="On hold from the beginning.")
+    ],
+    "defer_until": Annotated[
+        _Text, typer.Option("--defer-until", metavar="TIME", help="Not ready before TIME.")
+    ],
     "key": Annotated[
         _Text, typer.Option("--key", metavar="KEY", help="Idempotency key: create it only once.")
     ],
@@ -163,6 +169,12 @@ Takeover = {
         _Text, typer.Option("--session", metavar="ID", help="With --for: the agent's session.")
     ],
 }
+Handing = {
+    "to": Annotated[_Text, typer.Option("--to", metavar="AGENT", help="Who does it from now on.")],
+    "note": Annotated[
+        _Text, typer.Option("--note", metavar="TEXT", help="What AGENT should know: a comment.")
+    ],
+}
 Relation = {
     "rel": Annotated[str, typer.Option("--rel", metavar="REL", help="The relation (blocked_by).")],
     "rm": Annotated[bool, typer.Option("--rm", help="Remove the dependency.")],
@@ -184,7 +196,7 @@ Strength = {
 Closing = {
     "resolution": Annotated[
         _Text,
-        typer.Option("--resolution", metavar="HOW", help="done cancelled duplicate (done)."),
+        typer.Option("--resolution", metavar="HOW", help="done cancelled duplicate wontfix."),
     ],
     "dup_of": Annotated[
         _Text, typer.Option("--dup-of", metavar="ID", help="The item it is a duplicate of.")

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 TEXTS = ("title", "desc", "kind", "parent", "assignee", "hold", "defer_until")
 REGISTERS = (*TEXTS, "priority")
 SETS = ("labels", "deps")
-RESOLUTIONS = ("done", "cancelled", "duplicate")
+RESOLUTIONS = ("done", "cancelled", "duplicate", "wontfix")
 
 
 def prune(state: State) -> None:

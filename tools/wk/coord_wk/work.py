@@ -87,6 +87,10 @@ class Work:
         """A transaction that looks at no item."""
         return self._call.transaction(self._allow_secret)
 
+    def actor(self) -> Json:
+        """The caller."""
+        return self._call.actor()
+
     def event(self, event_id: str) -> Event | None:
         """The event with this id."""
         return self._call.event(event_id)
