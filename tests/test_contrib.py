@@ -17,15 +17,15 @@ from support import Json, Shell, git
 
 CONTRIB = Path(__file__).parent.parent / "contrib"
 SYSTEMD = CONTRIB / "systemd"
-UNITS = sorted(path.name for path in SYSTEMD.glob("*@.*"))
+UNITS = sorted(path.name for path in SYSTEMD.glob("*.*") if path.suffix in (".service", ".timer"))
 
 
 @pytest.mark.parametrize("name", UNITS)
 def test_systemd_has_nothing_to_say_about_a_unit(tmp_path: Path, name: str) -> None:
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd-analyze is not installed")
-    for path in SYSTEMD.glob("*@.*"):
-        shutil.copy(path, tmp_path)
+    for each in UNITS:
+        shutil.copy(SYSTEMD / each, tmp_path)
     unit = tmp_path / name.replace("@", "@srv-my\\x20acme")
     done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True)
     assert (done.stdout + done.stderr, done.returncode) == ("", 0)
@@ -41,6 +41,8 @@ def test_each_unit_starts_what_is_there(shell: Shell) -> None:
     }
     assert {one for one in started if not one.startswith("/bin/sh")} == {
         "ev sync",
+        "ev sync --watch",
+        "coord-relay serve /var/lib/coord-relay",
         "run worker --slots 2",
         "coord-patrol",
         "coord-postman ci.failed agent:fixer",

@@ -30,6 +30,7 @@ PAGES = (
     *(TOOLS / f"{name}/{name}.1" for name in ("wk", "ev", "lease", "msg", "run")),
     TOOLS / "kernel/coord.7",
     TOOLS.parent / "bridges/patrol/coord-patrol.8",
+    TOOLS.parent / "bridges/relay/coord-relay.8",
 )
 SECTIONS = ("NAME", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "ENVIRONMENT", "SEE ALSO")
 MOST = 50

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -327,6 +328,14 @@ def test_systemd_hears_when_it_is_ready_alive_and_stopping(tmp_path: Path) -> No
     assert b"READY=1" in heard
     assert b"WATCHDOG=1" in heard
     assert last == b"STOPPING=1"
+
+
+def test_the_man_page_has_every_option(shell: Shell) -> None:
+    page = (Path(__file__).parents[2] / "bridges/relay/coord-relay.8").read_text()
+    helps = "".join(shell(f"coord-relay {words} --help").out for words in ("", "serve", "token"))
+    options = set(re.findall(r"--[a-z][a-z-]+", helps))
+    assert {"--host", "--replica", "--version"} <= options
+    assert {name for name in options if name.replace("-", "\\-") not in page} == set()
 
 
 def test_a_taken_port_and_a_second_relay_are_one_line(relay: RelayServer, shell: Shell) -> None:

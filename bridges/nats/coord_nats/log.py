@@ -208,7 +208,7 @@ class NatsLog:
         return str(self._sound(answer)["name"])
 
     async def _fetched(self, inbox: Subscription, consumer: str, last: int) -> list[Entry]:
-        """The next entries, up to one that is `last` or behind it."""
+        """The next entries, up to `last` or the first one behind it."""
         connection = await self._current()
         expires = int(self._place.seconds * 1e9)
         request = {"batch": _BATCH, "max_bytes": _BATCH_BYTES, "expires": expires}
@@ -311,7 +311,7 @@ class NatsLog:
             self._connection = None
 
     def _sound(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """An answer that is no error."""
+        """The answer, unless it is an error."""
         error = answer.get("error")
         if not error:
             return answer

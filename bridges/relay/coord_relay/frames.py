@@ -9,7 +9,7 @@
     {"do":"follow"}                                   {"end":N} now and after each change
 
 A request is one frame: the object, a line feed, the payload. An answer is a frame with the object;
-the bytes of its payloads follow in frames of at most 64 KiB, so that a slow line can be told from a
+the bytes of its payloads follow in frames of at most 64 KiB, so that a slow line is not taken for a
 dead one. ENTRY is `[AT, SUBJECT, MS, BYTES]`.
 
 `open` comes first, and makes the log of the path for the project if there is none; its N is the
