@@ -14,6 +14,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from live.nats_server import NatsServer
+from live.relay_server import RelayServer
 from support import Shell
 
 ROOT = Path(__file__).parent.parent
@@ -35,6 +37,8 @@ STORIES = sorted(
 DOCUMENTS = sorted({*TEXTS, *STORIES})
 LINK = re.compile(r"\]\(([^)\s#:]+)(?:#[^)\s]*)?\)")
 MOST_WORDS = {"README.md": 1500, "CONTRIBUTING.md": 1200}
+SERVED = {"nats": NatsServer.missing, "relay": RelayServer.missing}
+"""Bridges whose page runs a server, and what it needs."""
 MARK = "===ended==="
 MASKS = [
     (r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b", "[ID]"),
@@ -80,8 +84,12 @@ def matches(expected: list[str], printed: list[str]) -> bool:
 def test_the_story_is_true(path: Path, repo: Path) -> None:
     if not shutil.which("jq"):
         pytest.skip("jq is not installed; the stories pipe through it")
+    if "$ curl " in path.read_text() and not shutil.which("curl"):
+        pytest.skip("curl is not installed; the page uses it")
     if path.parent.name == "mcp" and not importlib.util.find_spec("mcp"):
         pytest.skip("the MCP SDK is not installed; its page runs a server")
+    if path.parent.name in SERVED and (missing := SERVED[path.parent.name]()):
+        pytest.skip(f"{missing} is not installed; the page runs a server")
     commands = steps(path.read_text())
     assert commands, f"{path.name} has no console block"
     script = "".join(f'{command}\necho "{MARK}$?"\n' for command, _ in commands)
