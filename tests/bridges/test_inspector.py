@@ -36,6 +36,13 @@ def argument(name: str, value: Any) -> str:
     return f"{name}={value if isinstance(value, str) else json.dumps(value)}"
 
 
+def answered(done: Any) -> Any:
+    """What a tool answers: one text of JSON, and no copy of it as structured content."""
+    (text,) = done["content"]
+    assert "structuredContent" not in done
+    return json.loads(text["text"])
+
+
 def test_it_is_the_pinned_version(shell: Shell) -> None:
     assert shell("mcp-inspector --cli --version").out.strip() == VERSION
 
@@ -48,7 +55,7 @@ def test_it_calls_every_tool_and_reads_every_resource(shell: Shell) -> None:
         for name, arguments in calls.items():
             given = [f"--tool-arg={argument(*one)}" for one in arguments.items()]
             done = inspect(shell, server, "modern", "tools/call", "--tool-name", name, *given)
-            assert not done.get("isError") and done["structuredContent"], done
+            assert not done.get("isError") and answered(done), done
         listed = [
             one["uri"] for one in inspect(shell, server, "modern", "resources/list")["resources"]
         ]
@@ -67,7 +74,7 @@ def test_it_speaks_the_older_protocol_too(shell: Shell) -> None:
         server = over_http(address)
         assert list(calls) == tools(shell, server, "legacy")
         taken = inspect(shell, server, "legacy", "tools/call", "--tool-name", "work_claim")
-        assert taken["structuredContent"]["work"]["title"] == "parser"
+        assert answered(taken)["work"]["title"] == "parser"
         (found,) = inspect(shell, server, "legacy", "resources/read", "--uri", uris[-1])["contents"]
         assert json.loads(found["text"])["type"] == "work.created"
 
@@ -84,4 +91,5 @@ def test_it_starts_the_server_itself_and_is_told_what_was_wrong(shell: Shell) ->
         shell, "coord-mcp -e COORD_AGENT=tester", "auto", "tools/call", *wrong, expect=TOOL_ERROR
     )
     assert bad["isError"]
+    assert (bad["_meta"]["status"], bad["_meta"]["code"]) == (2, "usage")
     assert "n: input should be greater than or equal to 1, not 0" in bad["content"][0]["text"]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bridges.terminal import Terminal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import BIN, Json, Shell
+from terminal import Terminal
 
 from coord_coord import merge, texts
 from coord_coord.entries import entries

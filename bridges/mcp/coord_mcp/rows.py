@@ -52,8 +52,22 @@ def item(row: Json) -> Json:
 
 
 def whole(row: Json) -> Json:
-    """A work item in full, with as many of its newest comments as fit."""
-    fields = {name: value for name, value in row.items() if value is not None and name != "work_id"}
+    """A work item in full, with as many of its newest comments as fit.
+
+    Of its claim the time and strength, and the session, if there is one: the owner has a field.
+    """
+    fields = {
+        name: value
+        for name, value in row.items()
+        if value is not None and name != "work_id" and (name, value) != ("kind", "task")
+    }
+    claim = fields.pop("claim", None)
+    if claim:
+        known = {"since": claim["ts"], "session": claim.get("session")}
+        fields |= {name: value for name, value in known.items() if value}
+    for name in ("created", "last"):
+        if name in fields:
+            fields[name] = {part: fields[name][part] for part in ("by", "ts")}
     comments = fields.get("comments", [])
     if not comments:
         return fields

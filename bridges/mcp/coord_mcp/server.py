@@ -82,11 +82,15 @@ class Server(MCPServer[None]):
 
 
 def failure(text: str, status: int, code: str) -> CallToolResult:
-    """The result of a call that failed: sentences for a model, status and code for a program."""
+    """The result of a call that failed: sentences for a model, status and code for a program.
+
+    These two are in `_meta`: of a result with structured content many clients show a model only
+    that, and the sentences were lost.
+    """
     return CallToolResult(
         content=[TextContent(type="text", text=text)],
-        structured_content={"status": status, "code": code},
         is_error=True,
+        _meta={"status": status, "code": code},
     )
 
 
@@ -103,16 +107,18 @@ def _wrong(error: ValidationError, known: Json) -> str:
 
 
 def _tool(function: Any) -> Tool:
-    reads, runs = function.__name__ in READ, function.__name__ in RUNS
-    hints = ToolAnnotations(read_only_hint=reads, destructive_hint=runs, open_world_hint=runs)
+    # What these leave out is as the protocol has it: a tool that writes is destructive.
+    hints = ToolAnnotations(destructive_hint=function.__name__ in RUNS)
+    if function.__name__ in READ:
+        hints = ToolAnnotations(read_only_hint=True)
     description = " ".join((function.__doc__ or "").split())  # `python -OO` has none
     tool = Tool.from_function(function, description=description, annotations=hints)
-    tool.parameters, tool.fn_metadata.output_schema = _terse(tool.parameters), {"type": "object"}
+    tool.parameters = _terse(tool.parameters)
     return tool
 
 
 def _terse(schema: Json) -> Json:
-    """The schema without titles, null types and empty defaults, which a model does not need."""
+    """The schema without what a model does not need: titles, null types, obvious limits."""
     plain = {name: _plain(argument) for name, argument in schema["properties"].items()}
     required = {"required": schema["required"]} if "required" in schema else {}
     return {"type": "object", "properties": plain, **required, "additionalProperties": False}
@@ -122,7 +128,7 @@ def _plain(argument: Json) -> Json:
     plain = {
         name: value
         for name, value in argument.items()
-        if name not in ("title", "anyOf", "maxLength")
+        if name not in ("title", "anyOf", "maxLength", "minimum", "additionalProperties")
     }
     for kind in argument.get("anyOf", ()):
         plain |= {} if kind == {"type": "null"} else kind
