@@ -2,7 +2,7 @@
 
 One file is one shell session in a fresh repository named acme. Output is stdout and stderr as a
 terminal would interleave them; a status other than 0 is written `[exit N]`. What differs between
-runs is masked: ids [ID], short ids [SHORT] or wk-[SHORT], time stamps [TIME], replica ids
+runs is masked: ids [ID], short ids wk-[SHORT], ages [AGE], time stamps [TIME], replica ids
 [REPLICA], the scratch directory [DIR]; `[..]` stands for anything within a line.
 """
 
@@ -43,8 +43,10 @@ MARK = "===ended==="
 MASKS = [
     (r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b", "[ID]"),
     (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "[TIME]"),
-    (r"\b[A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d  [0-9a-hjkmnp-tv-z]{8}\b", "[WHEN]           [SHORT] "),
-    (r"\bwk-[0-9a-hjkmnp-tv-z]{8}\b", "wk-[SHORT]"),
+    (r"\b[A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d\b", "[WHEN]"),
+    (r"\b(wk|msg|run|ls)-[0-9a-hjkmnp-tv-z]{8}\b", r"\1-[SHORT]"),
+    (r"(deploy.finished) [0-9a-hjkmnp-tv-z]{8}\b", r"\1 [SHORT]"),
+    (r"\b\d+ [smhd](?= ago\b|  )", "[AGE]"),
     (r"(?<=~)[0-9a-hjkmnp-tv-z]{8}\b", "[REPLICA]"),
 ]
 

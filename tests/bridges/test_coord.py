@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bridges.terminal import Terminal
 from support import BIN, Json, Shell, git
+from terminal import WIDTHS, Terminal, compare, masked
 
 from coord_coord import doctor, manual
 from coord_coord.argv import TABLE
@@ -22,10 +22,8 @@ from coord_envelope import world
 from coord_envelope.errors import No
 
 ROOT = Path(__file__).parent.parent.parent
-SCREENS = Path(__file__).parent / "screens"
 NOW = "2026-11-30T12:00:00.000Z"
 NOW_MS = world.parse_ts(NOW)
-WIDTHS = (80, 120)
 
 
 def reported(seen: dict[str, str] | None = None, **rows: list[Json]) -> Json:
@@ -318,20 +316,6 @@ def busy(shell: Shell) -> Shell:
     shell("run request -- sh -c 'echo waits for long'", COORD_NOW=at)
     shell.env["COORD_NOW"] = NOW
     return shell
-
-
-def masked(lines: list[str]) -> str:
-    """Random ids as dots of the same width."""
-    text = "\n".join(lines) + "\n"
-    return re.sub(r"\b(wk|ls|run|msg)-[0-9a-z]{8}\b", r"\1-........", text)
-
-
-def compare(name: str, text: str) -> None:
-    """With the golden file; COORD_SCREENS=write writes it."""
-    file = SCREENS / f"{name}.txt"
-    if os.environ.get("COORD_SCREENS") == "write":
-        file.write_text(text)
-    assert text == file.read_text(), name
 
 
 @pytest.mark.parametrize("columns", WIDTHS)

@@ -329,8 +329,8 @@ def test_a_table_cannot_be_forged_by_a_line_separator_nor_cut_in_a_pipe(shell: S
         {"text": f"x\u2028Jan 01 00:00:00  deadbeef  deploy.done  {long}"}, ensure_ascii=False
     )
     shell("ev emit a.b --body -", body)
-    _, row = shell("ev tail -o table").out.rstrip("\n").split("\n")
-    assert "\\u{2028}" in row
+    (row,) = shell("ev tail -o table").out.rstrip("\n").split("\n")
+    assert "\u2028" not in row
     assert row.endswith(long)
 
 

@@ -432,7 +432,7 @@ def test_the_events_of_leases_are_found_by_ev(lease: Clock) -> None:
 
 def test_a_table_on_a_terminal_names_the_holder(lease: Clock) -> None:
     lease("lease acquire env:a")
-    assert re.search(r"env:a.*agent:tester", lease("lease ls -o table").out)
+    assert re.search(r"held +tester .* env:a", lease("lease ls -o table").out)
 
 
 def test_what_is_listed_is_named_in_short_and_in_full(lease: Clock) -> None:

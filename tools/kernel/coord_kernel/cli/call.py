@@ -7,7 +7,6 @@ import stat
 
 from coord_envelope import ids, world
 from coord_envelope.errors import BadData, DiskFault, Fault, No, Usage
-from coord_envelope.filter import Filter
 from coord_envelope.platform import contextmanager
 from coord_kernel.cli import session, stdin
 from coord_kernel.cli.complaints import complain, warn
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
+    from coord_envelope.filter import Filter
     from coord_kernel.journal.transaction import Add, Transaction
     from coord_kernel.store.directory import Store
 
@@ -199,6 +199,8 @@ class Call:
         for name, value in options.given().items():
             if "" in ([value] if isinstance(value, str) else value):
                 raise Usage(f"empty value: --{name.strip('_').replace('_', '-')}")
+        from coord_envelope.filter import Filter  # a writer needs none
+
         return Filter(
             types=options.type_ or (),
             not_types=options.not_type or (),

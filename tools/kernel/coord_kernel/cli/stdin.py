@@ -9,7 +9,6 @@ import stat
 from coord_envelope import codec
 from coord_envelope.errors import BadData, Usage
 from coord_envelope.platform import suppress
-from coord_kernel.views import resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,8 +148,11 @@ def named(raw: bytes, *names: str) -> str:
     if not raw.lstrip().startswith((b"{", b"[")):
         text = raw.strip().strip(b'"').decode("utf-8", "replace")
         first, blank, _ = text.partition(" ")
-        brief = blank and "-" in first and resolve.ending(first)
-        return _given(first if brief else text)
+        if blank and "-" in first:
+            from coord_kernel.views.resolve import ending
+
+            text = first if ending(first) else text
+        return _given(text)
     fields = record(raw)
     for name in names:
         value: object = fields

@@ -92,17 +92,24 @@ class Screen:
             self._tool = None
         self._out, self._wide = out, out.terminal
         self._head: list[str] = []
+        self._before = b""  # a page: a blank line stands between two
 
     def lines(self, items: list[Json], pages: bool) -> bytes:
-        """The items as a table or, with `pages`, each as a page if the tool has pages."""
-        if (
-            pages
-            and self._tool
-            and all(drawn := [self._tool.page(item, self._out.call) for item in items])
-        ):
-            return b"\n\n".join(self._drawn(_page(page)) for page in drawn)
-        if all(isinstance(item, Event) for item in items):
-            return self._table([self._event(item) for item in items], head=False)  # type: ignore[arg-type]
+        """The items as a table or, with `pages`, each as a page if the tool has one for it."""
+        if not pages or self._tool is None:
+            return self._list(items)
+        found = [self._tool.page(item, self._out.call) for item in items]
+        drawn = [
+            self._drawn(_page(page)) if page else self._list([item])
+            for page, item in zip(found, items, strict=True)
+        ]
+        before, self._before = self._before, b"\n"
+        return before + b"\n\n".join(drawn)
+
+    def _list(self, items: list[Json]) -> bytes:
+        events = [item for item in items if isinstance(item, Event)]
+        if len(events) == len(items):
+            return self._table(list(map(self._event, events)), head=False)
         own = self._tool and self._tool.rows(items, world.now_ms())
         rows = own or [_row(item) for item in items]
         names = list(dict.fromkeys(name for cells in rows for name in cells))

@@ -10,7 +10,7 @@ lines that begin with `> `, which our tools skip when they read ids.
 from __future__ import annotations
 
 from coord_envelope import ids
-from coord_envelope.event import Event
+from coord_envelope.event import LIMIT, Event
 from coord_kernel.cli.escape import visible
 from coord_kernel.cli.stdin import QUOTE
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PREFIX = {"work": "wk", "msg": "msg", "run": "run", "lease": "ls"}
 """Namespace of a type → how the short ids of its entities begin."""
 LONGEST = 200
-"""Most characters of a title in a line."""
+"""Most characters of a title in a brief line."""
 _FIRST = ("work.created", "msg.sent", "run.requested", "lease.acquired")
 """Types whose event is the beginning of its entity, and has its id."""
 _BEFORE = {"owner": "by", "holder": "by"}
@@ -65,10 +65,10 @@ def titled(body: Json) -> str:
     return ""
 
 
-def line(text: object) -> str:
-    """A text as one line, without control characters, cut."""
-    flat = " ".join(str(text)[: 4 * LONGEST].split())
-    return visible(flat if len(flat) <= LONGEST else f"{flat[: LONGEST - 1]}…")
+def line(text: object, most: int = LIMIT) -> str:
+    """A text as one line, without control characters, cut to so many characters."""
+    flat = " ".join(str(text)[: 4 * most].split())
+    return visible(flat if len(flat) <= most else f"{flat[: most - 1]}…")
 
 
 def who(agent: object) -> str:
@@ -100,7 +100,7 @@ def brief(item: Json, title: Title) -> Iterator[str]:
         text = item.get("$desc") or _text(item)
     else:
         head, name, text = [*_row(item)], titled(item), item.get("desc")
-    yield " · ".join(filter(None, (" ".join(filter(None, head)), line(name))))
+    yield " · ".join(filter(None, (" ".join(filter(None, head)), line(name, LONGEST))))
     if isinstance(text, str):
         yield from (QUOTE.decode() + visible(each) for each in text.splitlines())
 

@@ -10,11 +10,14 @@ import struct
 import subprocess
 import termios
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyte
 from support import Shell
 
 LINES = 60
+WIDTHS = (80, 120)
+SCREENS = Path(__file__).parent / "screens"
 COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 
 
@@ -66,3 +69,18 @@ def _read(fd: int) -> bytes:
         if not chunk:
             return data
         data += chunk
+
+
+def masked(lines: Sequence[str]) -> str:
+    """Random ids as dots of the same width."""
+    text = "\n".join(lines) + "\n"
+    text = re.sub(r"\b(wk|ls|run|msg)-[0-9a-z]{8}\b", r"\1-........", text)
+    return re.sub(r"\b[0-9A-HJKMNP-TV-Z]{26}\b", "." * 26, text)
+
+
+def compare(name: str, text: str) -> None:
+    """With the golden file; COORD_SCREENS=write writes it."""
+    file = SCREENS / f"{name}.txt"
+    if os.environ.get("COORD_SCREENS") == "write":
+        file.write_text(text)
+    assert text == file.read_text(), name
