@@ -68,6 +68,37 @@ def test_ack_all_is_of_all_mail_that_waits_for_the_caller(shell: Shell) -> None:
     assert "leave out either" in shell("msg ack --all x --as qa", expect=2).err
 
 
+def found(shell: Shell, *words: str) -> list[str]:
+    quoted = " ".join(f"'{word}'" for word in words)
+    return [row["subject"] for row in shell(f"msg search {quoted}").lines]
+
+
+def test_search_finds_words_of_subject_and_text_the_newest_first(shell: Shell) -> None:
+    for n, text in enumerate(("the Login is slow", "a log of Grüße", "slow cars: login")):
+        shell(f"msg send --to qa --subject 's{n}' --body '{text}'")
+    shell('ev emit x.y --to qa --body \'{"text":"login elsewhere"}\'')
+    shell("msg ack --all --as qa")
+    assert found(shell, "login") == ["x.y", "s2", "s0"]
+    assert found(shell, "login", "slow") == ["s2", "s0"]
+    assert found(shell, '"is slow"') == ["s0"]
+    assert found(shell, "log*", "s1") == ["s1"]
+    assert found(shell, "grusse") == found(shell, "nowhere") == []
+    assert found(shell, "grüße") == ["s1"]
+    assert len(shell("msg search login -n 1").lines) == 1
+    assert "no word" in shell("msg search '*'", expect=2).err
+
+
+def test_what_was_redacted_is_not_found_and_in_no_index(shell: Shell) -> None:
+    mail = shell("msg send --to qa --subject s --body xyzzy -o id").out.strip()
+    assert found(shell, "xyzzy") == ["s"]
+    shell(f"ev redact {mail} --reason gone")
+    assert found(shell, "xyzzy") == []
+    local = shell.cwd / ".coord/local"
+    assert not [
+        path for path in local.rglob("*") if path.is_file() and b"xyzzy" in path.read_bytes()
+    ]
+
+
 def test_a_severity_is_shown_wherever_mail_is(shell: Shell) -> None:
     mail = sent(shell, "--to qa --severity critical")
     assert shell("msg ls qa").one["severity"] == "critical"

@@ -51,6 +51,8 @@ TABLE: Table = (
          '--lines': ('lines', (0, 1000000000)),
          '--at': ('at', 'one')},
         [('address', 'one')], []),
+ 'search': ({'-n': ('lines', (0, 1000000000)), '--lines': ('lines', (0, 1000000000))},
+            [('text', 'many')], ['text']),
  'show': ({'--text': ('text', 'flag'), '--at': ('at', 'one')}, [('ids', 'many')], []),
  'thread': ({'--text': ('text', 'flag'), '--at': ('at', 'one')}, [('id_', 'one')], ['id_']),
  'dead': ({'--at': ('at', 'one')}, [('queue', 'one')], []),

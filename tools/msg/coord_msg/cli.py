@@ -212,6 +212,23 @@ def _reader(call: Call, recipient: str | None) -> str:
     return reader
 
 
+def search(call: Call, text: o.Words, lines: o.Lines = None) -> None:
+    """Find messages by words in their subjects and texts.
+
+    The newest first, also what is done. Every word must occur; "several words" in quotes stand side
+    by side; a word with * begins so.
+    """
+    from coord_kernel.views.text import Texts, words
+
+    asked = words(" ".join(text))
+    if not asked:
+        raise Usage("no word to search for", todo="give letters or digits")
+    mail = Post(call).mail()
+    matches = Texts(call.journal.store, fold).refresh().matching(mail, asked)
+    states = (state for state in map(mail.state, matches) if state)
+    call.put(islice(map(mail.row, states), lines))
+
+
 def show(call: Call, ids: o.Ids = None, text: o.AsText = False, at: o.At = None) -> None:
     """Show messages and their status.
 
@@ -287,7 +304,7 @@ def hook(call: Call, program: o.Program, event: o.Event = None) -> None:
 
 
 COMMANDS = (
-    *(send, recv, ack, nack, read, unread, reply, ls, show, thread, dead, requeue),
+    *(send, recv, ack, nack, read, unread, reply, ls, search, show, thread, dead, requeue),
     *(join, leave, save, hook, watch),
 )
 ABOUT = "Mail between agents and people."

@@ -112,6 +112,19 @@ def step(state: Any, event: Event) -> Any:
     return state
 
 
+def texts(event: Event) -> Iterable[tuple[str, str, str]]:
+    """What a message says, for full-text search: (message, part, text)."""
+    if event["type"] not in _STEPS and recipients(event):
+        for part in ("subject", "text"):
+            if isinstance(event["body"].get(part), str):
+                yield event.id, part, event["body"][part]
+
+
+def says(state: MessageState, event_id: str, part: str) -> bool:
+    """Does the message still say it? Always: nothing in it can be replaced."""
+    return True
+
+
 def recipients(event: Event) -> list[str]:
     """The addresses it was sent to."""
     to = event.get("to")

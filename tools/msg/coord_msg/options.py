@@ -125,6 +125,10 @@ FromChannel = {
 }
 Delay = Annotated[_Text, typer.Option("--delay", metavar="TIME", help="Not before TIME is over.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, up to 500 bytes.")]
+Words = Annotated[list[str], typer.Argument(metavar="TEXT...", help="The words.")]
+Lines = Annotated[
+    _Number, typer.Option("-n", "--lines", metavar="N", min=0, help="At most N messages.")
+]
 Selection = {
     "from_": Annotated[
         _Text, typer.Option("--from", metavar="AGENT", help="Only mail from this agent.")
@@ -133,9 +137,7 @@ Selection = {
         bool, typer.Option("--unread", help="Only what ADDRESS (you) has not read or acked.")
     ],
     "all_": Annotated[bool, typer.Option("--all", help="Include messages done or expired.")],
-    "lines": Annotated[
-        _Number, typer.Option("-n", "--lines", metavar="N", min=0, help="At most N messages.")
-    ],
+    "lines": Lines,
 }
 At = Annotated[_Text, typer.Option("--at", metavar="TIME", help="Show the state at TIME.")]
 Event = Annotated[
