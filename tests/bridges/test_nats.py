@@ -68,6 +68,31 @@ def test_a_log_with_dots_is_a_stream(started: Started) -> None:
     log.close()
 
 
+def test_more_entries_than_a_batch_are_read(started: Started) -> None:
+    log, place = log_of(started()), ""
+    log.open()
+    for n in range(1_100):
+        place = log.put("arbiter", place, b"%d" % n)
+    assert [entry.payload for entry in log.read("")] == [b"%d" % n for n in range(1_100)]
+    log.close()
+
+
+def test_a_reader_whose_server_is_killed_fails_at_once(started: Started) -> None:
+    server = started()
+    log, place = log_of(server), ""
+    log.open()
+    for _ in range(20):
+        place = log.put("arbiter", place, b"x" * 900_000)
+    entries = log.read("")
+    next(entries)
+    server.kill()
+    with pytest.raises(Unreachable, match="connection"):
+        list(entries)
+    server.start()
+    assert len(list(log.read(""))) == 20
+    log.close()
+
+
 PERMISSIONS = """
 authorization {
   users = [

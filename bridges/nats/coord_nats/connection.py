@@ -138,6 +138,19 @@ class Connection:
             raise Unreachable("JetStream answers no JSON", where=self._place.public)
         return answer
 
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Until an event is set. Raises Unreachable if the connection breaks, or time is up."""
+        both = [asyncio.ensure_future(one.wait()) for one in (event, self.lost)]
+        try:
+            await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for future in both:
+                future.cancel()
+        if self.lost.is_set():
+            raise Unreachable("the connection broke", where=self._place.public)
+        if not event.is_set():
+            raise Unreachable("no answer in time", where=self._place.public)
+
     async def close(self) -> None:
         """Never raises."""
         try:

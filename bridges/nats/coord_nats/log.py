@@ -25,12 +25,12 @@ from coord_envelope.errors import Refused, Unreachable
 from coord_kernel.sync.live.log import Birth, Entry, Moved
 from coord_nats import names
 from coord_nats.connection import Connection, Loop
+from coord_nats.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from nats.aio.msg import Msg
-    from nats.aio.subscription import Subscription
 
     from coord_kernel.sync.live.log import Place
 
@@ -38,7 +38,6 @@ T = TypeVar("T")
 _MOVED = (10071, 10164)
 _IN_USE, _NOT_FOUND, _NO_MESSAGE = 10058, 10059, 10037
 _NO_ROOM = (10023, 10028, 10047, 10077, 10110)
-_BATCH, _BATCH_BYTES = 500, 4 << 20
 _IDLE_NS = 30_000_000_000
 """A consumer that nobody asks is dropped after this."""
 _BEAT_S = 5
@@ -81,19 +80,15 @@ class NatsLog:
                 yield next_
                 place = int(next_.at) + 1
             return
-        inbox, consumer = self._run(self._consumer(place))
+        reader = self._run(self._reader(place))
         try:
             while place <= last:
-                entries = self._run(self._fetched(inbox, consumer, last))
-                if not entries:
-                    raise Unreachable("no entries in time", where=self._place.public)
-                for entry in entries:
+                for entry in (entries := self._run(reader.fetch(last, self._place.seconds))):
                     if int(entry.at) <= last:
                         yield entry
                 place = int(entries[-1].at) + 1
         finally:
-            with suppress(Unreachable, Refused):
-                self._run(self._drop_consumer(inbox, consumer))
+            self._run(reader.close())
 
     def put(self, subject: str, expected: str, payload: bytes) -> str:
         return self._run(self._put(subject, expected, payload))
@@ -187,8 +182,8 @@ class NatsLog:
         subject = names.ours(message["subject"])
         return Entry(str(message["seq"]), subject, payload, _ms(message["time"]))
 
-    async def _consumer(self, place: int) -> tuple[Subscription, str]:
-        """A pull consumer from a place on, and where it delivers to."""
+    async def _reader(self, place: int) -> Reader:
+        """A pull consumer from a place on."""
         connection = await self._current()
         config = {
             "deliver_policy": "by_start_sequence",
@@ -199,40 +194,14 @@ class NatsLog:
             "mem_storage": True,
             "num_replicas": 1,
         }
-        name = await self._made(connection, config)
-        return await connection.client.subscribe(connection.client.new_inbox()), name
+        reader = Reader(connection, self._stream, await self._made(connection, config))
+        await reader.subscribe()
+        return reader
 
     async def _made(self, connection: Connection, config: dict[str, Any]) -> str:
         request = {"stream_name": self._stream, "config": config}
         answer = await connection.api(f"CONSUMER.CREATE.{self._stream}", request)
         return str(self._sound(answer)["name"])
-
-    async def _fetched(self, inbox: Subscription, consumer: str, last: int) -> list[Entry]:
-        """The next entries, up to `last` or the first one behind it."""
-        connection = await self._current()
-        expires = int(self._place.seconds * 1e9)
-        request = {"batch": _BATCH, "max_bytes": _BATCH_BYTES, "expires": expires}
-        await connection.client.publish(
-            f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{consumer}",
-            json.dumps(request).encode(),
-            reply=inbox.subject,
-        )
-        entries: list[Entry] = []
-        while len(entries) < _BATCH and not (entries and int(entries[-1].at) >= last):
-            try:
-                message = await inbox.next_msg(self._place.seconds)
-            except Exception as error:
-                raise connection.fault(error) from None
-            if message.headers and "Status" in message.headers:
-                break
-            entries.append(_entry(message))
-        return entries
-
-    async def _drop_consumer(self, inbox: Subscription, consumer: str) -> None:
-        connection = self._connection
-        if connection and connection.usable:
-            await inbox.unsubscribe()
-            await connection.client.publish(f"$JS.API.CONSUMER.DELETE.{self._stream}.{consumer}")
 
     async def _begin_following(self, wake: Callable[[], None]) -> asyncio.Task[None]:
         return asyncio.create_task(self._follow(wake))
@@ -254,10 +223,17 @@ class NatsLog:
 
     async def _hear(self, connection: Connection, wake: Callable[[], None]) -> None:
         """Wake for each new entry. Raises Unreachable when the connection or consumer is gone."""
-        inbox = await connection.client.subscribe(connection.client.new_inbox())
+        heard, inbox = asyncio.Event(), connection.client.new_inbox()
+
+        async def hear(message: Msg) -> None:
+            heard.set()
+            if not (message.headers and "Status" in message.headers):
+                wake()
+
+        await connection.client.subscribe(inbox, cb=hear)
         config = {
             "deliver_policy": "new",
-            "deliver_subject": inbox.subject,
+            "deliver_subject": inbox,
             "headers_only": True,
             "ack_policy": "none",
             "replay_policy": "instant",
@@ -269,12 +245,8 @@ class NatsLog:
         await self._made(connection, config)
         wake()  # what came before the consumer did
         while True:
-            try:
-                message = await inbox.next_msg(_BEAT_S * 2.5)
-            except Exception as error:
-                raise connection.fault(error) from None
-            if not (message.headers and "Status" in message.headers):
-                wake()
+            heard.clear()
+            await connection.wait(heard, _BEAT_S * 2.5)
 
     async def _end(self) -> None:
         if self._follower:
@@ -326,12 +298,6 @@ class NatsLog:
     def _running(self) -> Loop:
         self._loop = self._loop or Loop()
         return self._loop
-
-
-def _entry(message: Msg) -> Entry:
-    metadata = message.metadata
-    at, ms = str(metadata.sequence.stream), int(metadata.timestamp.timestamp() * 1000)
-    return Entry(at, names.ours(message.subject), message.data, ms)
 
 
 def _code(answer: dict[str, Any]) -> int:
