@@ -100,8 +100,8 @@ class Store:
             return None
         last = 0 if ids.ahead(self.stamp, self.now) else self.stamp
         self.stamp = ids.tick(last, self.now)
-        writer = f"{agent.replace(':', '.')}~{self.replica}"
-        self.seqs[f"{writer} {live}"] = seq = self.seqs.get(f"{writer} {live}", 0) + 1
+        writer = f"{agent.replace(':', '.')}~{self.replica}{'+live' if live else ''}"
+        self.seqs[writer] = seq = self.seqs.get(writer, 0) + 1
         actor = {"agent_id": agent, **({"session_id": session} if session else {})}
         event_id = ids.mint(self.stamp, self.town.chance.randbytes(8))
         new: Json = {

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 
-from coord_envelope import Fault
+from coord_envelope.errors import TryAgain
 from coord_envelope.event import address
 from coord_envelope.platform import suppress
 from coord_kernel.cli.session import VARIABLES
@@ -85,10 +85,10 @@ class Acts:
                 argv, env=env, stdin=nothing, capture_output=True, timeout=PATIENCE_S
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise Fault(str(error), where=argv[0]) from None
+            raise TryAgain(str(error), where=argv[0]) from None
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-            raise Fault(said or f"exit status {done.returncode}", where=" ".join(argv[:2]))
+            raise TryAgain(said or f"exit status {done.returncode}", where=" ".join(argv[:2]))
 
 
 def _branch(directory: str) -> str:

@@ -16,11 +16,24 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+USERLAND = ("session", "patrol", "control")
+"""Namespaces of which spec/userland.md defines some types."""
+
+
 def check_body(kind: str, body: object) -> None:
-    """Raise BadData if `kind` is an unknown kernel type, or this is not a body of it."""
-    if kind.partition(".")[0] not in KERNEL:
+    """Raise BadData if `kind` is an unknown kernel type, or this is not a body of it.
+
+    Also of a type of spec/userland.md; other types are the user's.
+    """
+    space, page = kind.partition(".")[0], "types.md"
+    if space in USERLAND:
+        definitions, page = _definitions("userland"), "userland.md"
+        if kind not in definitions:
+            return
+    elif space in KERNEL:
+        definitions = _definitions("bodies")
+    else:
         return
-    definitions = _bodies()
     if kind not in definitions or "." not in kind:
         todo = f"use a namespace other than {' '.join(KERNEL)}"
         raise BadData(f"unknown kernel type {kind!r}", todo=todo)
@@ -28,21 +41,20 @@ def check_body(kind: str, body: object) -> None:
 
     for path, what in faults(definitions[kind], body, definitions):
         place = ".".join(map(str, ("body", *path)))
-        raise BadData(f"{place}: {what[:200]}", todo=f"see {kind} in spec/types.md")
+        raise BadData(f"{place}: {what[:200]}", todo=f"see {kind} in spec/{page}")
 
 
 def names(kind: str) -> list[str]:
     """The fields of the body of a kernel type, by its schema."""
-    return list(_bodies()[kind]["properties"])
+    return list(_definitions("bodies")[kind]["properties"])
 
 
-def _bodies() -> dict[str, Any]:
-    if _read:
-        return _read
-    path = os.path.join(os.path.dirname(__file__), "schema", "bodies.schema.json")
-    with open(path, "rb") as file:
-        _read.update(codec.loads(file.read())["$defs"])
-    return _read
+def _definitions(schema: str) -> dict[str, Any]:
+    if schema not in _read:
+        path = os.path.join(os.path.dirname(__file__), "schema", f"{schema}.schema.json")
+        with open(path, "rb") as file:
+            _read[schema] = codec.loads(file.read())["$defs"]
+    return _read[schema]
 
 
-_read: dict[str, Any] = {}
+_read: dict[str, dict[str, Any]] = {}

@@ -15,8 +15,9 @@ The first that applies:
    the same from outside.
 2. Silence means something for agents only: a person does not beat.
 3. Time under a stop is not silence.
-4. A sign of life from a clock that is over five minutes ahead has no age. The session is silent
-   since a patrol noticed that, or since a sign that came after.
+4. A sign of life from a clock that is over five minutes ahead has no age, and neither have the
+   others of the session that are ahead at all. It is silent since a patrol noticed that, or since
+   a sign that came after.
 """
 
 from __future__ import annotations
@@ -99,7 +100,8 @@ def judge(row: Row, state: Control, now: int, times: Times | type[Times] = Times
         return _unborn(row, now, pauses, times)
     until = world.format_ts(now + ids.AHEAD_MS)
     stamps = presence.stamps(session)
-    ahead = {chain: session["signs"][chain][0] for chain, ts in stamps.items() if ts > until}
+    latest = world.format_ts(now) if any(ts > until for ts in stamps.values()) else until
+    ahead = {chain: session["signs"][chain][0] for chain, ts in stamps.items() if ts > latest}
     heard = max((ts for ts in stamps.values() if ts <= until), default="")
     since, why = heard, "last sign of life"
     if ahead:

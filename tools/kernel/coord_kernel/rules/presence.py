@@ -78,8 +78,9 @@ def session_name(replica: str, agent: str, session: str) -> str:
 
 
 def replica_of(event: Event) -> str:
-    """The replica that an event was written in, as claims have it."""
-    return event["writer"].rpartition("~")[2]  # type: ignore[no-any-return]
+    """The replica that an event was written in; its live and forked streams are its own, too."""
+    writer: str = event["writer"].partition("!")[0]
+    return writer.rpartition("~")[2].partition("+")[0]
 
 
 def _is_delivery(event: Event) -> bool:
@@ -122,7 +123,7 @@ def step(state: Session | None, event: Event) -> Session:
     elif space == "patrol":
         _tell(state, event)
     else:
-        chain = f"{event['writer']} {'~' if 'boot_ns' in event['body'] else ''}{space}"
+        chain = f"{event['writer']} {space}"
         state["signs"][chain] = max(state["signs"].get(chain, [0, ""]), [event["seq"], ts])
         if kind == "agent.seen" and event["body"].get("status") in STATUSES:
             beat = [event["seq"], ts, event["body"], chain]
