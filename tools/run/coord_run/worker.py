@@ -36,12 +36,12 @@ from coord_envelope.errors import DiskFault
 from coord_envelope.event import file_form
 from coord_kernel.proc import child
 from coord_kernel.proc.notify import Notify
+from coord_kernel.rules import control
 from coord_kernel.store import machine, pins
 from coord_kernel.store.disk import fault_of
 from coord_kernel.streams.follow import Watcher
-from coord_kernel.rules import control
 from coord_kernel.views.presence import Stops
-from coord_run import draft, fold
+from coord_run import draft, fold, session
 from coord_run.attempt import LOOK, ORPHANED, STOPPED
 from coord_run.logs import place
 from coord_run.pool import AttemptPool
@@ -53,6 +53,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_kernel.cli.call import Call
     from coord_kernel.journal.transaction import Transaction
+    from coord_kernel.rules.control import Stop
     from coord_run.groups import Capacity
     from coord_run.jobs import Jobs
     from coord_run.types import Job
@@ -85,7 +86,9 @@ class Worker:
         self._stops, self._due, self._unstarted = 0, 0, 0
         self._locked = False
         """Is the pin of a free job locked? Perhaps by a process that only tests it: look again."""
-        self._stops_view, self._stopped = Stops(self._store), False
+        self._halts, self._control = Stops(self._store), control.nothing()
+        self._told: str | None = None
+        """The stop that was reported last."""
         self._notify = Notify()
         self._signals = child.Signals(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, LOOK)
 
@@ -177,6 +180,7 @@ class Worker:
         while self._changed is None or self._changed:
             self._decide()
         no_slot = self._locked = False
+        self._heed()
         while self._may_take() and not no_slot:
             slot = self._slot()
             no_slot = slot is None
@@ -189,7 +193,24 @@ class Worker:
         self._watch()
 
     def _may_take(self) -> bool:
-        return not self._stops and self._left != 0 and len(self._pool.running) < self._slots
+        stopped = self._stops or self._halted()
+        return not stopped and self._left != 0 and len(self._pool.running) < self._slots
+
+    def _heed(self) -> None:
+        """Look which stops are open, and report one of this worker once."""
+        self._control = self._halts.control()
+        stop = self._halted()
+        if stop and stop["id"] != self._told:
+            self._told = stop["id"]
+            why = f": {stop['reason']}" if stop["reason"] else ""
+            self._call.warn(f"stopped by {stop['by']}{why}; begins no job until it is resumed")
+
+    def _halted(self, agent: str | None = None) -> Stop | None:
+        """The stop of everything, of this worker, or of an agent that a job runs."""
+        own = str(self._call.actor()["agent_id"])
+        return control.stopped(self._control, own) or (
+            control.stopped(self._control, agent) if agent else None
+        )
 
     def _slot(self) -> int | None:
         """A slot that no attempt of this agent holds, on any worker of this store."""
@@ -218,6 +239,7 @@ class Worker:
         self._claims.add(claim.id)
         self._left = None if self._left is None else self._left - 1
         self._runs.close()
+        self._halts.close()
         _, pin = locks
         self._pool.begin(state["request"], claim, pin, slot)
         return True
@@ -227,6 +249,7 @@ class Worker:
 
         Those before it that no worker may run are cancelled.
         """
+        self._heed()
         for state in filter(self._eligible, jobs.free()):
             if jobs.elsewhere(state):
                 continue
@@ -252,6 +275,8 @@ class Worker:
         if not self._capabilities.issuperset(needs) or not (needs or not self._only):
             return False
         if self._not_before.get(request["id"], 0) > machine.boot_ns():
+            return False
+        if self._halted(session.agent_of(request["body"].get("env", {}))):
             return False
         allowed = self._pool.may_run(request)
         if not allowed and request["id"] not in self._reported:

@@ -1,0 +1,61 @@
+"""The session of an agent that a job runs: it starts and ends with the attempt. Pure.
+
+A job whose COORD_AGENT names an agent runs a session of it. Its COORD_SESSION is a new one for
+each attempt, unless the request has one. The start names the lock that the attempt holds, so that
+its death is seen even if nobody is left to write its end. With COORD_KEEP neither is written:
+whoever resumes the session keeps what it holds.
+"""
+
+from __future__ import annotations
+
+import os
+
+from coord_envelope.event import address
+from coord_run.logs import place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_envelope import Event
+    from coord_envelope.codec import Json
+    from coord_run.prepare import Plan
+    from coord_run.substrate import Command
+
+_HOW = {"exit": "exit", "signal": "crash", "error": "crash"}
+
+
+def agent_of(env: Json) -> str | None:
+    """The address of the agent that a job runs; None if it runs none."""
+    try:
+        return address(env["COORD_AGENT"]) if env.get("COORD_AGENT") else None
+    except ValueError:
+        return None
+
+
+def variables(env: Json, run: str, n: int) -> dict[str, str]:
+    """What the environment of a job needs, to be a session of its agent."""
+    if agent_of(env) is None or env.get("COORD_SESSION"):
+        return {}
+    return {"COORD_SESSION": f"{run}.{n}"}
+
+
+def started(plan: Plan, command: Command) -> Json | None:
+    """The `session.started` of an attempt, if it is a session."""
+    agent = agent_of(command.env)
+    if agent is None or command.env.get("COORD_KEEP"):
+        return None
+    body = {
+        "agent": agent,
+        "session": command.env["COORD_SESSION"][:256],
+        "pin": "/".join(place(plan.run, str(plan.n), "pin")),
+        "cwd": os.path.normpath(os.path.join(command.root, command.below)),
+        "run": plan.run,
+    }
+    return {"type": "session.started", "refs": {"run_id": plan.run}, "body": body}
+
+
+def ended(start: Event, outcome: str, code: object) -> Json:
+    """The `session.ended` for a start, given the outcome of the attempt."""
+    names = {name: start["body"][name] for name in ("agent", "session")}
+    body = names | {"how": _HOW.get(outcome, "stopped"), "start": start.id}
+    status = {"code": code} if type(code) is int else {}
+    return {"type": "session.ended", "refs": start["refs"], "body": body | status}
