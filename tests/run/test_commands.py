@@ -13,7 +13,7 @@ from proof.witness import Watched
 from run.jobs import requested, state, worker
 from support import Shell, check_invariants, open_store
 
-from coord_run.logs import Log, place
+from coord_run.logs import Both, Log, opened
 
 
 def test_a_job_is_requested_run_and_shown(shell: Shell) -> None:
@@ -38,7 +38,8 @@ def test_a_job_is_requested_run_and_shown(shell: Shell) -> None:
     assert shown["stderr"]["tail"] == "err\n"
     assert shell("run ls").out == ""
     assert shell("run ls --all").one["code"] == 3
-    assert shell(f"run logs {run}").out == "out\n"
+    assert shell(f"run logs {run}").out == "out\nerr\n"
+    assert shell(f"run logs {run} --stdout").out == "out\n"
     assert shell(f"run logs {run} --stderr").out == "err\n"
     assert shell(f"run poll {run}", expect=3).one["status"] == "completed"
     late = shell(f"run attach {run}", expect=3)
@@ -286,8 +287,8 @@ def test_the_end_of_a_job_whose_log_cannot_be_read_is_recorded(
     """History: a read that failed ended the attempt with a traceback, and the job was run again."""
     reader, writer = os.pipe()
     os.close(writer)
-    path = place("01KAJ3Q8ZK0001V7M2C4D9T6RX", "1", "stdout.log")
-    log = Log(open_store(shell.cwd), path, reader, None)
+    names = (open_store(shell.cwd), "01KAJ3Q8ZK0001V7M2C4D9T6RX", 1)
+    log = Log(opened(*names, "stdout"), reader, None, Both(opened(*names, "output")))
 
     def fail(*_: object) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO))

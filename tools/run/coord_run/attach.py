@@ -11,11 +11,11 @@ from coord_kernel.store.disk import write_all
 from coord_kernel.streams.follow import POLL_MS, Watcher
 from coord_run import fold
 from coord_run.jobs import OVER, exit_status
-from coord_run.logs import CHUNK, attempts, place
+from coord_run.logs import BOTH, CHUNK, STREAMS, attempts, place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from coord_envelope import Event
@@ -35,22 +35,29 @@ class Reader:
 
     def __init__(self, store: Store, run: str, n: int, targets: Targets) -> None:
         self.n, self._store, self._run, self._targets = n, store, run, targets
-        self._offsets = dict.fromkeys(targets, 0)
+        self._offsets = dict[str, int]()
 
     def pump(self) -> None:
         """Print what came."""
-        for stream, offset in self._offsets.items():
-            try:
-                fd = self._store.open(*place(self._run, str(self.n), f"{stream}.log"))
-            except FileNotFoundError:
-                continue
-            try:
-                while chunk := os.pread(fd, CHUNK, offset):
-                    write_all(self._targets[stream], chunk)
-                    offset += len(chunk)
-            finally:
-                os.close(fd)
-                self._offsets[stream] = offset
+        logs = self._store.listdir(*place(self._run, str(self.n)))
+        for stream, target in self._targets.items():
+            # Attempts of earlier versions have no log of both.
+            for part in (stream,) if f"{stream}.log" in logs else _parts(stream):
+                self._print(part, target)
+
+    def _print(self, stream: str, target: int) -> None:
+        offset = self._offsets.get(stream, 0)
+        try:
+            fd = self._store.open(*place(self._run, str(self.n), f"{stream}.log"))
+        except FileNotFoundError:
+            return
+        try:
+            while chunk := os.pread(fd, CHUNK, offset):
+                write_all(target, chunk)
+                offset += len(chunk)
+        finally:
+            os.close(fd)
+            self._offsets[stream] = offset
 
 
 def show(call: Call, state: Job, stream: str, n: int | None) -> None:
@@ -62,12 +69,18 @@ def show(call: Call, state: Job, stream: str, n: int | None) -> None:
         Reader(store, run, wanted, {stream: 1}).pump()
         return
     result: Any = fold.result(state) or {}
-    published = _published(store, result.get(stream))
+    found = [_published(store, result.get(part)) for part in _parts(stream)]
+    published = None if None in found else b"".join(filter(None, found))
     if n or published is None:
         what = f"no log of attempt {n} in this store" if n else "no log in this store"
         todo = "it may not have begun, or in another store: see `run show`"
         raise No(what, where=run, todo=todo, code="not_found")
     _print_foreign(1, published)
+
+
+def _parts(stream: str) -> Sequence[str]:
+    """The streams in one: `output` is both, one after the other, where no log has their order."""
+    return STREAMS if stream == BOTH else (stream,)
 
 
 def follow(
@@ -128,7 +141,7 @@ def _directories(store: Store, run: str) -> list[str]:
 def _print_elsewhere(store: Store, state: Job, targets: Targets) -> None:
     """Print the output of a job of another store: all if it was published, otherwise the tail."""
     result: Any = fold.result(state) or {}
-    for stream, fd in targets.items():
+    for stream, fd in [(part, fd) for name, fd in targets.items() for part in _parts(name)]:
         output = result.get(stream)
         data = _published(store, output)
         if data is None and isinstance(output, dict) and isinstance(output.get("tail"), str):

@@ -39,7 +39,7 @@ from coord_kernel.store import machine
 from coord_kernel.store.disk import fault_of
 from coord_run import draft, fold, session
 from coord_run.failure import CannotRun
-from coord_run.logs import STREAMS, Log, place
+from coord_run.logs import BOTH, STREAMS, Both, Log, opened
 from coord_run.prepare import Preparation
 from coord_run.process import NEVER, Process, kill_orphans
 from coord_run.store import Runs
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from coord_run.substrate import Command
     from coord_run.types import Job
 
+WRITES = 16
+"""Times to look for output before anything else is seen to."""
 RETRY_S = 1.0
 """Pause before an end that could not be written is tried again."""
 STOPPED, ORPHANED = "its worker was stopped", "its worker died"
@@ -119,6 +121,8 @@ class Attempt:
         """The start of the session that the command is, if it is one."""
         self._kill_at = self._beat_at = self._end_at = NEVER
         self._orphaned = self._started = False
+        self._unsent: Job | None = None
+        """The job as it was looked at before the command was started."""
         self._passed_on = set[str]()
         """The events of signals that were passed on."""
         self._preparation = Preparation(plan, call.journal.store)
@@ -158,9 +162,12 @@ class Attempt:
         self._end_at = now + timeout_ms * 1_000_000
         self._beat_at = now + plan.lease_ms * 1_000_000 // 2
         self._process = process = Process(command)
+        names = (self._call.journal.store, plan.run, plan.n)
+        both, mask = Both(opened(*names, BOTH)), self._preparation.mask
         for stream, pipe in zip(STREAMS, process.pipes, strict=True):
-            path = place(plan.run, str(plan.n), f"{stream}.log")
-            self._logs.append(Log(self._call.journal.store, path, pipe, self._preparation.mask))
+            self._logs.append(Log(opened(*names, stream), pipe, mask, both))
+        if self._unsent:
+            self._pass_on(self._unsent)
         self._act(machine.boot_ns())
         # Signals first, then the question whether it ended: the other way round a SIGCHLD between
         # the two would wake nobody.
@@ -171,19 +178,28 @@ class Attempt:
 
     def _wait(self) -> None:
         """Copy output until there is a signal, a deadline, or none to copy."""
-        poll = select.poll()
-        logs = {log.pipe: log for log in self._logs if log.open}
-        for fd in (*logs, self._signals.fd, *(() if self._orphaned else (self._alive,))):
+        assert self._process
+        poll, ready = select.poll(), self._process.ready
+        alive = () if self._orphaned else (self._alive,)
+        for fd in (ready.fileno(), self._signals.fd, *alive):
             poll.register(fd, select.POLLIN)
-        linger = self._process.linger_until if self._process else NEVER
+        linger = self._process.linger_until
         deadline = min(self._kill_at, self._beat_at, self._end_at, linger)
         left_ms = max(0.0, (deadline - machine.boot_ns()) / 1e6 + 1)
         for fd, _ in poll.poll(min(left_ms, 86_400_000)):
-            if fd in logs:
-                logs[fd].copy()
+            if fd == ready.fileno():
+                self._copy(ready)
             elif fd == self._alive:
                 self._orphaned = True
                 self._stop(ORPHANED, grace_ns=0)
+
+    def _copy(self, ready: select.epoll) -> None:
+        """Copy what was written, in that order: one write of a stream, unless no more will come."""
+        logs = {log.pipe: log for log in self._logs if log.open}
+        for _ in range(WRITES):
+            for fd, mask in ready.poll(0):
+                if fd in logs:
+                    logs[fd].copy(*(() if mask & select.EPOLLHUP else (1,)))
 
     def _act(self, now: int) -> None:
         """Act on the signals that came and the deadlines that passed."""
@@ -240,6 +256,8 @@ class Attempt:
             self._stop(STOPPED, grace_ns=0)
         elif state and self._process:
             self._pass_on(state)
+        else:
+            self._unsent = state
 
     def _pass_on(self, state: Job) -> None:
         """Send the command each signal that somebody has sent to this attempt."""

@@ -60,7 +60,7 @@ def _append(call: Call, drafts: list[tuple[str, Json | Fault]], allow_secret: bo
         runs.jobs()  # the first time it may take long: not under the lock
 
     def add(t: Transaction, draft: Json) -> Event:
-        mine.refuse_taken(call, runs, draft)
+        mine.refuse_taken(call, runs, t, draft)
         return mine.add(call.journal.store, t, draft)
 
     call.append_each(drafts, allow_secret, add)
@@ -137,27 +137,25 @@ def attach(call: Call, id_: o.Id) -> int:
     return passed_on(call, runs, follow(call, runs, run))
 
 
-def logs(
-    call: Call,
-    id_: o.Id,
-    stderr: o.Stderr = False,
-    attempt: o.Attempt = None,
-    follow: o.Follow = False,
-) -> None:
+def logs(call: Call, id_: o.Id, part: g.Part, follow: o.Follow = False) -> None:
     """Print a job's output, byte for byte.
 
-    Exit 1 if it is not in this store.
+    Both streams, in the order in which they were written. Exit 1 if it is not in this store.
     """
     from coord_run import attach as output
+    from coord_run.logs import BOTH
 
-    runs, stream = Runs(call), "stderr" if stderr else "stdout"
+    if part.stdout and part.stderr:
+        raise Usage("--stdout cannot be used with --stderr", todo="leave out both")
+    stream = "stdout" if part.stdout else "stderr" if part.stderr else BOTH
+    runs = Runs(call)
     run = runs.named(id_, runs.jobs())["request"]["id"]
-    if follow and attempt:
+    if follow and part.attempt:
         raise Usage("-f follows the newest attempt", todo="omit --attempt")
     if follow:
         output.follow(call, runs, run, {stream: 1})
     else:
-        output.show(call, runs.named(id_, runs.jobs()), stream, attempt)
+        output.show(call, runs.named(id_, runs.jobs()), stream, part.attempt)
 
 
 def ls(call: Call, selection: g.Selection, lines: o.Lines = None, at: o.At = None) -> None:
@@ -250,7 +248,7 @@ def signal_(call: Call, id_: o.Id, signal: o.SignalName) -> None:
     with runs.change() as (t, jobs):
         state = runs.named(id_, jobs)
         claim, status = fold.holder(state, jobs.now_ms), jobs.status(state)
-        if status != "running" or claim is None:
+        if claim is None:
             raise No(f"is {status}, not running", where=id_, code="wrong_state")
         t.add(draft.signalled(state, claim, name))
     call.put(t.events)

@@ -1,7 +1,7 @@
 """`run exec --detach`: the same process, but apart from the terminal and from who started it.
 
 1. fork; the child makes its own session, and goes on as `run exec`
-2. when the request is on the disk, the child sends it to the parent through a pipe
+2. when the request is on the disk, the child sends its id to the parent through a pipe
 3. the child takes /dev/null for its standard input and outputs: its reader may go
 4. the parent prints the request and exits with 0; or if the child ends before, with its status
    (the child has said why)
@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import Event, Fault
-from coord_envelope import event as events
+from coord_envelope import Fault
 from coord_kernel.cli.call import Call
 from coord_kernel.store.disk import fault_of, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from coord_envelope import Event
 
 
 def apart(call: Call, run: Callable[[Callable[[Event], None]], int]) -> int:
@@ -30,13 +31,13 @@ def apart(call: Call, run: Callable[[Callable[[Event], None]], int]) -> int:
         os.close(reader)
         _be(run, writer)
     os.close(writer)
-    with open(reader, "rb") as pipe:
-        line = pipe.read()
-    if not line:
+    with open(reader, encoding="ascii") as pipe:
+        run_id, _, dup = pipe.read().partition(" ")
+    if not run_id:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    raw, _, dup = line.rpartition(b"\n")
-    request = events.parse(raw)
-    call.put([request.annotated(dup=True) if dup else request])
+    request = call.event(run_id)
+    if request:
+        call.put([request.annotated(dup=True) if dup else request])
     return 0
 
 
@@ -44,7 +45,7 @@ def _be(run: Callable[[Callable[[Event], None]], int], writer: int) -> None:
     status = Fault.status
 
     def tell(request: Event) -> None:
-        write_all(writer, request.raw + (b"\n1" if "$dup" in request else b"\n"))
+        write_all(writer, request.id.encode() + b" dup" * ("$dup" in request))
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)

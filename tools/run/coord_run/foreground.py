@@ -51,7 +51,7 @@ def _run(
         runs.jobs()
     claim = None
     with call.transaction(allow_secret) as t:
-        mine.refuse_taken(call, runs, request_draft)
+        mine.refuse_taken(call, runs, t, request_draft)
         request = mine.add(store, t, request_draft)
         if "$dup" not in request:
             state = fold.step(None, request)

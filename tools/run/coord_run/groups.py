@@ -60,6 +60,14 @@ class Here(Group):
     detach: bool = False
 
 
+class Part(Group):
+    """Which part of a job's output is printed."""
+
+    stdout: bool = False
+    stderr: bool = False
+    attempt: int | None = None
+
+
 class Selection(Group):
     """Which jobs are listed."""
 

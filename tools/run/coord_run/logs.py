@@ -1,7 +1,8 @@
-"""A job's output on the disk: `local/runs/<run_id>/<attempt>/{stdout,stderr}.log`.
+"""A job's output on the disk: `local/runs/<run_id>/<attempt>/{stdout,stderr,output}.log`.
 
 The bytes of a log are those that the command wrote, in order, up to LOG_BYTES, except for secrets,
-which are masked before they reach the disk.
+which are masked before they reach the disk. `output` has those of both streams, in the order of the
+writes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from coord_run.types import Output
 
 STREAMS = ("stdout", "stderr")
+BOTH = "output"
 LOG_BYTES = 64 << 20
 """Most bytes of a log; any further output is dropped."""
 TAIL_BYTES = 4096
@@ -42,21 +44,43 @@ def attempts(store: Store, run: str) -> list[int]:
     )
 
 
-class Log:
-    """One stream of a running command, from its pipe to its log."""
+def opened(store: Store, run: str, n: int, stream: str) -> int:
+    """The log of a stream of an attempt, new and empty."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
+    return store.open(*place(run, str(n), f"{stream}.log"), flags=flags)
 
-    def __init__(self, store: Store, path: tuple[str, ...], pipe: int, mask: Mask | None) -> None:
+
+class Both:
+    """The log of both streams."""
+
+    def __init__(self, file: int) -> None:
+        self._file, self._left = file, LOG_BYTES
+
+    def write(self, data: bytes) -> None:
+        kept = data[: self._left]
+        self._left -= len(kept)
+        with suppress(OSError):  # a full disk: the logs of the streams say so
+            write_all(self._file, kept)
+
+
+class Log:
+    """One stream of a running command, from its pipe to its log and the one of both."""
+
+    def __init__(self, file: int, pipe: int, mask: Mask | None, both: Both) -> None:
         import hashlib
 
         self.pipe, self.open = pipe, True
-        self._file = store.open(*path, flags=os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        self._file, self._both = file, both
         self._mask, self._hash = mask, hashlib.sha256()
         self._bytes, self._truncated = 0, False
         os.set_blocking(pipe, False)
 
-    def copy(self) -> None:
-        """Copy what is in the pipe, at most as much as it can hold."""
-        for _ in range(PIPE_MOST // CHUNK):
+    def copy(self, most: int = PIPE_MOST // CHUNK) -> None:
+        """Copy what is in the pipe: by default at most as much as it can hold, else so many reads.
+
+        A read is of one write.
+        """
+        for _ in range(most):
             try:
                 chunk = os.read(self.pipe, CHUNK)
             except BlockingIOError:
@@ -91,6 +115,7 @@ class Log:
             return
         self._hash.update(kept)
         self._bytes += len(kept)
+        self._both.write(kept)
 
     def summary(self, publish: Store | None) -> Output:
         """What `run.completed` says of it.

@@ -39,14 +39,18 @@ def add(store: Store, t: Transaction, draft: Json) -> Event:
     return request
 
 
-def refuse_taken(call: Call, runs: Runs, draft: Json) -> None:
+def refuse_taken(call: Call, runs: Runs, t: Transaction, draft: Json) -> None:
     """Raise No if another job of the request's name is not over; under the lock.
 
     A request that was made before, by its key, is not refused: it is answered.
     """
-    key = draft.get("idempotency_key")
-    if "name" not in draft["body"]:
+    key, name = draft.get("idempotency_key"), draft["body"].get("name")
+    if name is None:
         return
+    for other in t.events:  # the view does not have these yet
+        repeated = key is not None and other.get("idempotency_key") == key
+        if other["body"].get("name") == name and not repeated:
+            raise _taken(name, "requested", other.id)
     if key is None or not call.journal.index.refresh().by_key("run.requested", key):
         refuse_open(runs.jobs(), draft)
 
@@ -55,9 +59,13 @@ def refuse_open(jobs: Jobs, draft: Json) -> None:
     """As `refuse_taken`, of a request that is not a repetition."""
     name = draft["body"].get("name")
     for state in jobs.open_as(name) if name else ():
-        run = ids.short("run", state["request"]["id"])
-        what = f"is {jobs.status(state)} as {run}"
-        raise No(what, where=name, todo=f"`run attach {run}` waits for it", code="held")
+        raise _taken(name, jobs.status(state), state["request"]["id"])
+
+
+def _taken(name: str, status: str, run: str) -> No:
+    short = ids.short("run", run)
+    todo = f"`run attach {short}` waits for it"
+    return No(f"a job named {name} is {status}: {short}", todo=todo, code="held")
 
 
 def is_mine(store: Store, request: Request) -> bool:

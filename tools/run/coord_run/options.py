@@ -139,10 +139,12 @@ Substrate = Annotated[
 ]
 Capacity["substrate"] = Substrate
 Here: dict[str, Any] = {"substrate": Substrate, "detach": Detach}
-Stderr = Annotated[bool, typer.Option("--stderr", help="Print standard error instead.")]
+Stdout = Annotated[bool, typer.Option("--stdout", help="Print standard output only.")]
+Stderr = Annotated[bool, typer.Option("--stderr", help="Print standard error only.")]
 Attempt = Annotated[
     int | None, typer.Option("--attempt", metavar="N", min=1, help="Of attempt N (the last).")
 ]
+Part: dict[str, Any] = {"stdout": Stdout, "stderr": Stderr, "attempt": Attempt}
 Follow = Annotated[
     bool, typer.Option("-f", "--follow", help="Follow the output until the job is over.")
 ]

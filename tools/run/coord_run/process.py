@@ -2,7 +2,8 @@
 
 Starting it, so that it cannot outlive the attempt:
 
-    1. open pipes for its output; input comes from a file in memory, which nobody has to feed
+    1. open pipes for its output, each of which holds one write; input comes from a file in memory,
+       which nobody has to feed
     2. fork; the child makes its own session, so that one signal reaches the whole group
     3. the child asks the kernel to be killed when its parent dies, then looks whether that is gone
     4. the child changes directory and becomes the command
@@ -22,6 +23,7 @@ a pipe whose writer is a process that dies with this one.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -48,13 +50,21 @@ TRIES = 100
 
 
 class Process:
-    """The command, started. `pipes` are what it writes: standard output, standard error."""
+    """The command, started.
+
+    `pipes` are what it writes: standard output, standard error. `ready` says which can be read, in
+    the order in which they were written: a pipe holds one write, of at most PIPE_BUF bytes, until
+    it is read, and `ready` is edge-triggered, so that it lists one that became full last.
+    """
 
     def __init__(self, command: Command) -> None:
         """Raises OSError: nothing was started."""
-        ends = [os.pipe2(os.O_CLOEXEC) for _ in STREAMS]
+        ends = [_pipe() for _ in STREAMS]
         stdin = _as_lifeline(command.stdin) if command.lifeline else _as_file(command.stdin)
         self.pipes = [reader for reader, _ in ends]
+        self.ready = select.epoll()  # before the command can write
+        for reader in self.pipes:
+            self.ready.register(reader, select.EPOLLIN | select.EPOLLET)
         self.linger_until, self.ended = NEVER, False
         dies_with_us = child.dies_with_parent()
         self._pid = os.fork()
@@ -85,6 +95,16 @@ class Process:
         """Its exit status, or minus the number of the signal that ended it. Kills its group."""
         self.signal(signal.SIGKILL)  # before it is reaped: then its number may be another's
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe that holds one write: both its ends."""
+    try:
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_DIRECT)
+    except OSError:  # a kernel without: the order of what is written at once is not kept
+        return os.pipe2(os.O_CLOEXEC)
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, select.PIPE_BUF)
+    return reader, writer
 
 
 def kill_orphans() -> None:
