@@ -69,7 +69,10 @@ def bulk() -> None:
         shape = raw.translate(_SHAPE)
         if shape.count(b"[") > DEPTH:
             refuse_depth(raw)
-        return _strict(raw) if _doubtful(raw, shape) else orjson.loads(raw)
+        if not _doubtful(raw, shape):
+            with suppress(ValueError):  # the reason is the other parser's, always the same one
+                return orjson.loads(raw)
+        return _strict(raw)
 
     _fast = fast
 

@@ -31,7 +31,7 @@ class Keys:
     def __init__(self, index: Callable[[], Index]) -> None:
         self._get_index = index  # most transactions have no key, and load none
         self._index: Index | None = None
-        self._batch: dict[tuple[str, str], Event] = {}
+        self._batch: dict[tuple[str, str], Event | bytes] = {}
         self._vouched: list[Stored] = []
 
     def first(self, draft: Json) -> Event | None:
@@ -45,6 +45,8 @@ class Keys:
         first = self._batch.get((draft["type"], key)) or self._stored(draft["type"], key)
         if first is None:
             return None
+        if isinstance(first, bytes):
+            first = event.parse(first)
         same = _settled(event.filled(draft, first.id), first)
         for name, absent in (("body", {}), ("refs", {}), ("to", [])):
             if not codec.same(first.get(name, absent), same.get(name, absent)):
@@ -53,13 +55,26 @@ class Keys:
         return first
 
     def _stored(self, kind: str, key: str) -> Event | None:
-        if self._index is None:  # once: what is added from here on is in the batch
-            self._index = self._get_index().refresh()
-        stored = self._index.by_key(kind, key)
+        stored = self._refreshed().by_key(kind, key)
         if stored is None:
             return None
         self._vouched.append(stored)
         return stored.event
+
+    def _refreshed(self) -> Index:
+        if self._index is None:  # once: what is added from here on is in the batch
+            self._index = self._get_index().refresh()
+        return self._index
+
+    def free(self, pairs: Sequence[tuple[str, str]]) -> bool:
+        """Has each of these (type, key) no event, nor another of them?"""
+        wanted = set(pairs)
+        fresh = len(wanted) == len(pairs) and self._batch.keys().isdisjoint(wanted)
+        return fresh and not self._refreshed().has_any(pairs)
+
+    def remember_all(self, pairs: Sequence[tuple[str, str]], rows: Sequence[bytes]) -> None:
+        """Events with these keys were added to the transaction, as lines."""
+        self._batch.update(zip(pairs, rows, strict=True))
 
     def remember(self, new: Event) -> None:
         """The event was added to the transaction."""

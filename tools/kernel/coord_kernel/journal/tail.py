@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import os
 
-from coord_envelope import ids
+from coord_envelope import event, ids
 from coord_envelope.errors import DiskFault
 from coord_envelope.platform import suppress
 from coord_kernel.store import disk
@@ -16,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from coord_envelope.event import Event
     from coord_kernel.store.directory import Store
 
 
@@ -63,53 +64,56 @@ class Tail:
         finally:
             os.close(fd)
 
-    def write(self, events: Sequence[Event]) -> None:
-        """Append the events, segment by segment. Raises DiskFault with those that were written."""
+    def write(self, rows: Sequence[bytes], seq: int) -> None:
+        """Append the lines of events, whose first one has this seq, segment by segment.
+
+        Raises DiskFault with the events that were written.
+        """
         done = 0
-        for group, segment in self._segments(events):
+        for group, segment in self._segments(rows, seq):
             try:
                 self._write_segment(group, segment)
             except (DiskFault, OSError) as error:
                 fault = error if isinstance(error, DiskFault) else self._no_room(error, ())
-                fault.accepted = [*events[:done], *fault.accepted]
-                fault.what += f": {len(fault.accepted)} of {len(events)} events were written"
+                fault.accepted = [*map(event.parse, rows[:done]), *fault.accepted]
+                fault.what += f": {len(fault.accepted)} of {len(rows)} events were written"
                 raise fault from None
             done += len(group)
 
-    def write_whole(self, events: Sequence[Event]) -> None:
-        """Append the events as a segment of their own, which appears by a rename.
+    def write_whole(self, rows: Sequence[bytes], seq: int) -> None:
+        """As `write`, as a segment of its own, which appears by a rename.
 
         So all are there or none, whatever ends this process or the machine. Raises DiskFault.
         """
-        data = b"".join([event.raw + b"\n" for event in events])
+        data = b"\n".join([*rows, b""])
         try:
-            self.store.save(data, self.kind, self.writer, f"{events[0]['seq']:012d}{SUFFIX}")
+            self.store.save(data, self.kind, self.writer, f"{seq:012d}{SUFFIX}")
         except OSError as error:
             raise self._no_room(error, ()) from None
 
-    def _segments(self, events: Sequence[Event]) -> Iterator[tuple[list[Event], int]]:
-        size, segment = self.size, self.segment
-        group: list[Event] = []
-        for event in events:
+    def _segments(self, rows: Sequence[bytes], seq: int) -> Iterator[tuple[Sequence[bytes], int]]:
+        ends = list(itertools.accumulate(len(raw) + 1 for raw in rows))
+        size, segment, begin, done = self.size, self.segment, 0, 0
+        while begin < len(rows):
             if not segment or size >= SEGMENT:
-                if group:
-                    yield group, segment
-                size, segment, group = 0, event["seq"], []
-            group.append(event)
-            size += len(event.raw) + 1
-        yield group, segment
+                size, segment = 0, seq + begin
+            # With the line that fills the segment.
+            end = bisect.bisect_left(ends, done + SEGMENT - size) + 1
+            yield rows[begin:end], segment
+            begin, size = end, SEGMENT
+            done = ends[min(end, len(rows)) - 1]
 
     def _open(self, segment: int) -> int:
         name = f"{segment:012d}{SUFFIX}"
         return self.store.open(self.kind, self.writer, name, flags=os.O_RDWR | os.O_CREAT)
 
-    def _write_segment(self, group: Sequence[Event], segment: int) -> None:
+    def _write_segment(self, group: Sequence[bytes], segment: int) -> None:
         fd = self._open(segment)
         try:
             begin = os.lseek(fd, 0, os.SEEK_END)
             fault = None
             try:
-                disk.write_all(fd, b"".join([event.raw + b"\n" for event in group]))
+                disk.write_all(fd, b"\n".join([*group, b""]))
             except OSError as error:
                 fault = self._no_room(error, _give_back(fd, begin, group))
             if not self.live:
@@ -119,9 +123,9 @@ class Tail:
         if fault:
             raise fault
 
-    def _no_room(self, error: OSError, accepted: Sequence[Event]) -> DiskFault:
-        what = (error.strerror or str(error)).lower()
-        return DiskFault(what, self.writer, "make room and send the rest again", accepted)
+    def _no_room(self, error: OSError, accepted: Sequence[bytes]) -> DiskFault:
+        what, written = (error.strerror or str(error)).lower(), list(map(event.parse, accepted))
+        return DiskFault(what, self.writer, "make room and send the rest again", written)
 
     def _sync(self, fd: int, new: bool) -> None:
         try:
@@ -138,12 +142,12 @@ class Tail:
             raise DiskFault(what, self.writer, todo) from None
 
 
-def _give_back(fd: int, begin: int, group: Sequence[Event]) -> Sequence[Event]:
-    """After a short write: cut the file back to whole lines. Returns the events it has."""
+def _give_back(fd: int, begin: int, group: Sequence[bytes]) -> Sequence[bytes]:
+    """After a short write: cut the file back to whole lines. Returns the lines it has."""
     end, count = begin, 0
     size = os.fstat(fd).st_size
-    while count < len(group) and end + len(group[count].raw) + 1 <= size:
-        end += len(group[count].raw) + 1
+    while count < len(group) and end + len(group[count]) + 1 <= size:
+        end += len(group[count]) + 1
         count += 1
     with suppress(OSError):
         os.ftruncate(fd, end)  # if that fails, too, the rest is a torn line, as after a crash

@@ -31,7 +31,6 @@ from coord_envelope import event, ids, world
 from coord_envelope.errors import BadData, Fault
 from coord_envelope.secrets import refuse_secret
 from coord_kernel.journal.tail import Tail
-from coord_kernel.rules import claims
 from coord_kernel.store import stamp
 from coord_kernel.streams import changes
 from coord_kernel.streams.stream import streams
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
+    from coord_kernel.journal.columns import Drafts
     from coord_kernel.journal.keys import Keys
     from coord_kernel.store.directory import Store
 
@@ -75,7 +75,7 @@ class Transaction:
         self._store, self._keys, self._actor = store, keys, actor
         self._live, self._allow_secret = live, allow_secret
         self._lock = store.lock() if wait_s is None else store.lock(wait_s)
-        self._fresh: list[Event] = []
+        self._fresh: list[bytes] = []
 
     def __enter__(self) -> Self:
         """Take the lock. Raises TryAgain if another process holds it all the time."""
@@ -105,7 +105,8 @@ class Transaction:
                     stamp.save(self._store, self._stamp)
                     changes.add(self._store, self._tail.name)
                     whole = self.whole and len(self._fresh) > 1
-                    (self._tail.write_whole if whole else self._tail.write)(self._fresh)
+                    write = self._tail.write_whole if whole else self._tail.write
+                    write(self._fresh, self._seq - len(self._fresh) + 1)
         finally:
             self._lock.__exit__(None, None, None)
 
@@ -147,6 +148,8 @@ class Transaction:
         if "gen" in draft.get("body", ()) and len(self._store.all_replicas()) > 1:
             # The store is a copy or was put back, and nobody knows how many tokens the former store
             # has given since. They are given more slowly than the time in ms rises.
+            from coord_kernel.rules import claims
+
             draft = claims.raised(draft, self._now)
         after = ids.tick(self._stamp, self._now)
         event_id = ids.mint(after, world.entropy(8))
@@ -159,8 +162,29 @@ class Transaction:
             refuse_secret(new.raw)
         self._stamp, self._seq = after, self._seq + 1
         self._keys.remember(new)
-        self._fresh.append(new)
+        self._fresh.append(new.raw)
         return new
+
+    def add_block(self, drafts: Drafts) -> list[bytes] | None:
+        """The lines of the events of these drafts, as `add` of each, but they are not in `events`.
+
+        None if any is in doubt: then nothing was added.
+        """
+        from coord_kernel.journal import columns
+
+        keyed = list(zip(drafts.types, drafts.keys or (), strict=False))
+        if keyed and not self._keys.free(keyed):
+            return None
+        head = (self._store.project, self._tail.writer, self._seq + 1)
+        first = ids.tick(self._stamp, self._now)
+        rows = columns.lines(drafts, first, self._now, head, self._actor)
+        if not rows or (not self._allow_secret and columns.suspicious(drafts, rows)):
+            return None
+        self._stamp, self._seq = first + len(rows) - 1, self._seq + len(rows)
+        self._fresh += rows
+        if keyed:
+            self._keys.remember_all(keyed, rows)
+        return rows
 
     def _last_stamp(self) -> int:
         """The greatest stamp this store accepted. Without a clock file, of the streams' tails."""

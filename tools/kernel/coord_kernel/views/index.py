@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from coord_envelope import ids
+from coord_envelope import codec, ids
 from coord_kernel.views import resolve
 from coord_kernel.views.database import Derived
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from coord_kernel.store.directory import Store
     from coord_kernel.views.fill import Located, Stored
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 VERSION = "3"
 _WHERE = "SELECT stream, first, offset FROM event JOIN segment ON no = segment WHERE id = ?"
 _FIRST_KEY = "INSERT INTO key VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET id = min(id, excluded.id)"
+# CROSS: in this order. The other way it would read all keys of the type.
+_ANY_KEY = """SELECT 1 FROM json_each(?) AS wanted CROSS JOIN key
+              WHERE key.type = ? AND key.key = wanted.value LIMIT 1"""
 _ENDINGS = "CREATE INDEX IF NOT EXISTS ending ON event (substr(id, 23))"
 """By the last 4 characters: a million endings, so that few events share one."""
 ENDING = f"""SELECT id FROM event WHERE substr(id, 23) = ? AND substr(id, ?) = ?
@@ -53,6 +56,15 @@ class Index(Derived):
             if stored or not rows:
                 break  # else its line was damaged since: ask the rebuilt index once more
         return stored
+
+    def has_any(self, pairs: Iterable[tuple[str, str]]) -> bool:
+        """Is there an event with any of these (type, idempotency key)?"""
+        keys: dict[str, list[str]] = {}
+        for kind, key in pairs:
+            keys.setdefault(kind, []).append(key)
+        return any(
+            self.query(_ANY_KEY, codec.dumps(some).decode(), kind) for kind, some in keys.items()
+        )
 
     def by_id(self, event_id: str) -> Stored | None:
         """The event with this full id."""
