@@ -1,0 +1,12 @@
+"""Examples for the help of each command."""
+
+EXAMPLES = {
+    "status": ("coord status", "coord status | jq -c '.problems[]'"),
+    "doctor": ("coord doctor", "coord doctor -o table || exit"),
+    "man": ("coord man wk", "coord man coord.7", "coord man hooks"),
+    "setup": (
+        "coord setup claude --dry-run",
+        "coord setup codex --as builder",
+        "coord setup claude --undo",
+    ),
+}
