@@ -35,6 +35,13 @@ class RedisServer:
         return None if importlib.util.find_spec("redis") else "the package redis"
 
     def start(self) -> None:
+        self.launch()
+        while self._answer("PING") != b"PONG\n":
+            assert self._process
+            assert self._process.poll() is None
+
+    def launch(self) -> None:
+        """Start it, and return when it listens: who asks may not be answered."""
         self.data.mkdir(parents=True, exist_ok=True)
         command = [
             *("redis-server", "--port", str(self.port), "--bind", "127.0.0.1"),
@@ -43,7 +50,7 @@ class RedisServer:
             *self.options,
         ]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        while self._answer("PING") != b"PONG\n":
+        while not self._answer("PING"):
             assert self._process.poll() is None
 
     def kill(self) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 import time
 from functools import partial
@@ -171,8 +172,8 @@ def _entry(row: Any) -> Entry:
 
 
 def _plain(what: str) -> str:
-    """A message of the client without its address and its full stop."""
-    return what.rstrip(".")
+    """A message of the client without the address, which is said already, and its full stop."""
+    return re.sub(r"^Error \S+ (while )?connecting to \S+\. ?", "", what).rstrip(".").lower()
 
 
 def connect(place: Place) -> RedisLog:

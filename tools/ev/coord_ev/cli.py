@@ -68,7 +68,21 @@ def emit(
     body = with_pairs(body, pairs or ())
     draft = {name: value for name, value in optional.items() if value is not None}
     event = _checked(call, {"type": type_, "body": body, **draft}, allow_secret)
-    call.append([event], allow_secret)
+    if fields.live:
+        _emit_live(call, event, allow_secret)
+    else:
+        call.append([event], allow_secret)
+
+
+def _emit_live(call: Call, event: Json, allow_secret: bool) -> None:
+    if event["type"].partition(".")[0] in KERNEL and event["type"] != "agent.seen":
+        todo = "leave out --live, or use agent.seen or a type of your own"
+        raise Usage(f"{event['type']} is not a live type", todo=todo)
+    if "idempotency_key" in event:
+        raise Usage("--key cannot be used with --live", todo="a live event has no key")
+    with call.journal.transaction(call.actor(), live=True, allow_secret=allow_secret) as t:
+        t.add(event)
+    call.put(t.events)
 
 
 MANY = 1_500
@@ -158,18 +172,20 @@ def replay(call: Call, wanted: Filter, part: g.Part) -> None:
     from coord_ev import place
 
     types = wanted.types()
-    all_of_it = not part.pos and part.given().keys() <= {"pos"}
+    all_of_it = not (part.pos or part.live) and part.given().keys() <= {"pos", "live"}
     if all_of_it and types is not None and call.out.lines_only:
         for rows in call.journal.lines(types):
             call.out.put_lines(rows)
         return
     until = part.until and call.moment(part.until)
+    if part.pos and part.live:
+        raise Usage("--pos cannot be used with --live", todo="live events have no number")
     if part.pos:
         numbered = filter(wanted, place.numbered(call, part.after))
         events = (event for event in numbered if not until or event["ts"] <= until)
     else:
         begin = place.cursor(call, part.after)
-        events = call.journal.replay(wanted, begin, until=until)  # type: ignore[assignment]
+        events = call.journal.replay(wanted, begin, part.live, until)  # type: ignore[assignment]
     if part.grep is not None:
         events = place.matching(part.grep, events)  # type: ignore[assignment]
     call.put(islice(events, part.most))
@@ -236,14 +252,29 @@ def consume(
     react(call, file, once, most, dry_run)
 
 
-def agents(call: Call, active: o.Active = False) -> None:
-    """List the known agents, last seen first."""
+def agents(call: Call, names: o.Agents = None, active: o.Active = False) -> None:
+    """List the known agents, last seen first; or show some.
+
+    With NAMEs everything about these agents: their description, groups, sessions, what they hold,
+    the newest jobs that they requested and items that they closed. Exits 1 if one never wrote.
+    """
+    from coord_ev import fold
+    from coord_ev.agents import Agents, holds
+
     since = call.moment("30m") if active else ""
     until = world.format_ts(world.now_ms() + AHEAD_MS)
-    from coord_ev import fold
-
-    rows = fold.agents(call.journal.replay(live=True), until)
-    call.put(row for row in rows if (row["last_seen"] or "") >= since)
+    known = Agents(call.journal.store).refresh()
+    if not names:
+        rows = (fold.row(state, until) for state in known.newest_first())
+        call.put(row for row in rows if (row["last_seen"] or "") >= since)
+        return
+    for name in names:
+        state = known.get(call.agent_id(name, "NAME"))
+        if state is None:
+            call.fail(No("no such agent", where=name, code="not_found"))
+            continue
+        held = list(holds(call.journal.store, state["agent"]))
+        call.put([{**fold.detail(state, until), **({"holds": held} if held else {})}])
 
 
 def verify(call: Call) -> int:

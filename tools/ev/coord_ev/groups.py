@@ -17,6 +17,7 @@ class Fields(Group):
     to: Sequence[str] | None = None
     key: str | None = None
     cause: str | None = None
+    live: bool = False
 
 
 class Part(Group):
@@ -27,6 +28,7 @@ class Part(Group):
     most: int | None = None
     grep: str | None = None
     pos: bool = False
+    live: bool = False
 
 
 class Position(Group):

@@ -1,32 +1,31 @@
 """`ev sync --watch` with live remotes: the loop of the mirror.
 
-A git remote is synced beside it, at each interval, in a thread: it may take seconds.
+A git remote is synced beside it, at each interval, by a process of its own: it may take seconds.
 """
 
 from __future__ import annotations
 
 import os
-import queue
 import select
 import signal
-import threading
+import subprocess
+import sys
 import time
 
-from coord_envelope import Fault
-from coord_envelope.errors import Refused
-from coord_kernel import Store
-from coord_kernel.journal.journal import Journal
+from coord_envelope import Fault, codec
 from coord_kernel.proc.child import Signals
 from coord_kernel.proc.notify import Notify
 from coord_kernel.store import locate
 from coord_kernel.streams.follow import Watcher
 from coord_kernel.sync import remotes, settings
-from coord_kernel.sync.live.mirror import Desk, Mirror
+from coord_kernel.sync.live.mirror import SWEEP_S, Desk, Mirror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from coord_envelope.codec import Json
+    from coord_kernel import Store
     from coord_kernel.cli.call import Call
     from coord_kernel.sync.rounds import Rounds
 
@@ -53,15 +52,17 @@ def mirror(call: Call, asked: str | None, pause_s: float, show: Callable[[Rounds
     signals = Signals(signal.SIGINT, signal.SIGTERM)
     mirror = Mirror(call.journal, lives, git is None and not settings.git_remote(store), report)
     desk = Desk(mirror)
+    beside = _Beside(pause_s, lambda row: call.put([row])) if git else None
     try:
         for link in mirror.links:
             mirror.pull(link)
             if asked and not link.down:
                 settings.remember_live(store, asked)
-        beside = _Beside(store, pause_s) if git else None
         Notify().say("READY=1")
-        _loop(mirror, desk, signals, beside, report)
+        _loop(mirror, desk, signals, beside)
     finally:
+        if beside:
+            beside.end()
         desk.close()
         mirror.close()
 
@@ -71,7 +72,6 @@ def _loop(
     desk: Desk,
     signals: Signals,
     beside: _Beside | None,
-    report: Callable[[Rounds | Fault], None],
 ) -> None:
     watcher, remotes_fds = Watcher(mirror.store.path), mirror.fds()
     while not signals.take():
@@ -83,7 +83,8 @@ def _loop(
             if fd is not None:
                 poll.register(fd, select.POLLIN)
         polls = watcher.fd is None
-        ready = dict(poll.poll(min(mirror.wait_ms(), pause) if polls else mirror.wait_ms()))
+        pauses = [mirror.wait_ms(), pause if polls else SWEEP_S * 1000]
+        ready = dict(poll.poll(min([*pauses, beside.wait_ms()] if beside else pauses)))
         if ready.get(1, 0) & _ENDED:
             return
         for fd in desk.fds():  # commands wait for it
@@ -100,8 +101,7 @@ def _loop(
         for link in list(mirror.due()):
             mirror.pull(link)
         if beside:
-            for result in beside.results():
-                report(result)
+            beside.go_on(beside.fd in ready)
 
 
 def _directories(store: Store) -> Iterator[str]:
@@ -113,35 +113,42 @@ def _directories(store: Store) -> Iterator[str]:
 
 
 class _Beside:
-    """Syncs with the git remote, in a thread. `fd` is readable when it has a result."""
+    """`ev sync` in a process of its own, at each interval. `fd` is readable when it has a row."""
 
-    def __init__(self, store: Store, pause_s: float) -> None:
-        self._store, self._pause_s = store, pause_s
-        self._results = queue.SimpleQueue[Rounds | Fault]()
-        self.fd, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        threading.Thread(target=self._run, daemon=True).start()
+    def __init__(self, pause_s: float, put: Callable[[Json], None]) -> None:
+        self._pause_s, self._put, self._rest = pause_s, put, b""
+        self._child: subprocess.Popen[bytes] | None = None
+        self._due = 0.0
 
-    def results(self) -> Iterator[Rounds | Fault]:
-        """What came of the syncs since the last call."""
-        try:
-            os.read(self.fd, 4096)
-        except BlockingIOError:
-            return
-        while not self._results.empty():
-            yield self._results.get()
+    @property
+    def fd(self) -> int | None:
+        """Of the process that runs now."""
+        return self._child.stdout.fileno() if self._child and self._child.stdout else None
 
-    def _run(self) -> None:
-        while True:
-            store = Store(self._store.path, self._store.project)
-            try:
-                rounds = remotes.exchange(Journal(store), named=settings.git_remote(store))
-                rounds.run()
-                self._results.put(rounds)
-            except Refused as fault:  # until the user agrees to the remote
-                self._results.put(fault)
-                return
-            except Fault as fault:
-                self._results.put(fault)
-            finally:
-                os.write(self._write, b"x")
-            time.sleep(self._pause_s)
+    def wait_ms(self) -> float:
+        """How long until the next one is to be started."""
+        return float("inf") if self._child else max(0.0, (self._due - time.monotonic()) * 1000)
+
+    def go_on(self, ready: bool) -> None:
+        """Start it if it is time; print its rows, if it has `ready` ones and they say something."""
+        if self._child and ready:
+            data = os.read(self.fd or 0, 1 << 16)
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for row in map(codec.loads, lines):
+                if row.get("received") or row.get("sent"):
+                    self._put(row)
+            if not data:
+                self._child.communicate()
+                self._child, self._rest = None, b""
+                self._due = time.monotonic() + self._pause_s
+        elif not self._child and time.monotonic() >= self._due:
+            command = [sys.executable, sys.argv[0], "sync"]
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+            )
+
+    def end(self) -> None:
+        """It is not waited for: every step of a sync may be cut off."""
+        if self._child:
+            self._child.terminate()
+            self._child.communicate()

@@ -72,6 +72,13 @@ Grep = Annotated[
     typer.Option("--grep", metavar="REGEX", help="Only events with matching text in the body."),
 ]
 Pos = Annotated[bool, typer.Option("--pos", help="In order of arrival here, numbered: $pos.")]
+Agents = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME]...", help="Show everything about these.")
+]
+EmitLive = Annotated[
+    bool, typer.Option("--live", help="As a live event: never synced, gone after a week.")
+]
+WithLive = Annotated[bool, typer.Option("--live", help="Print live events, too.")]
 Active = Annotated[bool, typer.Option("--active", help="Only agents seen in the last 30 minutes.")]
 UnsafeFs = Annotated[bool, typer.Option("--unsafe-fs", help="Allow a network file system.")]
 Remote = Annotated[
@@ -121,8 +128,8 @@ Archive = Annotated[
     bool, typer.Option("--archive", help="Archive refs of replicas inactive for 30 days.")
 ]
 Show = Annotated[bool, typer.Option("--show", help="Only show the values; change nothing.")]
-Fields = {"body": Body, "ref": Ref, "to": To, "key": Key, "cause": Cause}
-Part = {"after": After, "until": Until, "most": First, "grep": Grep, "pos": Pos}
+Fields = {"body": Body, "ref": Ref, "to": To, "key": Key, "cause": Cause, "live": EmitLive}
+Part = {"after": After, "until": Until, "most": First, "grep": Grep, "pos": Pos, "live": WithLive}
 Position = {"after": After, "cursor_": Name, "ack_fd": AckFd}
 Repeat = {"interval": Interval, "every": Every, "once": OneLook}
 Action = {

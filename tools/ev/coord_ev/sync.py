@@ -178,11 +178,11 @@ def _arbiter(call: Call, action: g.Action, seconds: float) -> Json:
 
     agent_id = call.actor()["agent_id"]
     if action.move_arbiter:
-        was = remotes.move(call.journal, action.move_arbiter, agent_id, seconds)
-        return {"arbiter": action.move_arbiter, "was": was}
+        was, now = remotes.move(call.journal, action.move_arbiter, agent_id, seconds)
+        return {"arbiter": now, "was": was}
     assert action.take_arbiter
-    remotes.take(call.journal, action.take_arbiter, agent_id, seconds)
-    return {"arbiter": action.take_arbiter, "taken": True}
+    now = remotes.take(call.journal, action.take_arbiter, agent_id, seconds)
+    return {"arbiter": now, "taken": True}
 
 
 def _with(call: Call, directory: str) -> Json:

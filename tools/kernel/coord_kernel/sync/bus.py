@@ -50,7 +50,7 @@ class Connection:
                 if not part or len(data) > MOST:
                     raise ValueError
                 data += part
-            answer = codec.loads(data)
+            answer = codec.loads(data[:-1])
             if isinstance(answer, dict):
                 return answer
         raise Unreachable(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from coord_envelope.errors import TryAgain, Unreachable, Usage
 from coord_kernel.store import locate
 from coord_kernel.sync import seat as seats
@@ -54,13 +56,13 @@ def exchange(
     return Exchange(journal, settings.remote(journal.store, asked), seconds, settle)
 
 
-def move(journal: Journal, to: str, agent_id: str, seconds: float = BUDGET_S) -> str:
-    """Move the arbiter to one of the configured remotes, by a seal where it lives; where it was.
+def move(journal: Journal, to: str, agent_id: str, seconds: float = BUDGET_S) -> tuple[str, str]:
+    """Move the arbiter to one of the configured remotes, by a seal where it lives: from, to.
 
     Both are synced: the new place must have what the arbiter confirmed before it may add to it.
     Raises as `exchange` and `Rounds.run`, Usage if it is not a configured remote.
     """
-    store = journal.store
+    store, to = journal.store, _configured(journal.store, to)
     there = _synced(journal, to, seconds)
     was, place = home(store), there.place
 
@@ -75,24 +77,32 @@ def move(journal: Journal, to: str, agent_id: str, seconds: float = BUDGET_S) ->
     _synced(journal, to, seconds)
     if seats.seat(store).place != place:
         raise TryAgain("the arbiter has moved meanwhile", where=to, todo="sync, and look again")
-    return was
+    return was, to
 
 
-def take(journal: Journal, to: str, agent_id: str, seconds: float = BUDGET_S) -> None:
+def take(journal: Journal, to: str, agent_id: str, seconds: float = BUDGET_S) -> str:
     """Make a remote the arbiter's place by force: a new stream, whatever the former place does.
 
     What was confirmed where this store has not read it may be confirmed again. Raises as `move`.
     """
+    to = _configured(journal.store, to)
     rounds = _synced(journal, to, seconds)
     with rounds.locked():
         if not rounds.take(agent_id):
             raise TryAgain("the arbiter has moved meanwhile", where=to, todo="try again")
     _synced(journal, to, seconds)
+    return to
+
+
+def _configured(store: Store, name: str) -> str:
+    """The configured remote of this name, or at this path."""
+    for known in (name, os.path.abspath(name)):
+        if known in locate.remotes(store):
+            return known
+    raise Usage(f"{name}: not a remote of this store", todo=f"`ev sync --remote {name}` first")
 
 
 def _synced(journal: Journal, name: str, seconds: float) -> Rounds:
-    if name not in locate.remotes(journal.store):
-        raise Usage(f"{name}: not a remote of this store", todo=f"`ev sync --remote {name}` first")
     rounds = exchange(journal, None, seconds, None, name)
     try:
         rounds.run()

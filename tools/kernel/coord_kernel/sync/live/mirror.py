@@ -107,7 +107,7 @@ class Mirror:
     def answer(self, line: bytes) -> Json:
         """The answer to a command's request."""
         try:
-            request = codec.loads(line)
+            request = codec.loads(line.rstrip())
             drafts, after = request["confirm"], request.get("after")
         except (ValueError, KeyError, TypeError, AttributeError):
             return _fault(Unreachable("not a request", where=bus.NAME))

@@ -1,0 +1,41 @@
+"""The agents of a store as a view: who is there costs their number, not the history."""
+
+from __future__ import annotations
+
+from coord_ev import fold
+from coord_kernel.rules import claims
+from coord_kernel.streams.stream import streams
+from coord_kernel.views.view import View
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from coord_kernel.store.directory import Store
+    from coord_kernel.streams.stream import Stream
+
+
+class Agents(View):
+    """Everyone who wrote into the durable or the live streams."""
+
+    commutes = True
+    tombstones = False  # whoever wrote what was redacted was there all the same
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, fold)
+
+    def streams(self, known: Collection[str]) -> list[Stream]:
+        return streams(self._store, live=True)
+
+    def newest_first(self) -> Iterator[fold.State]:
+        """All of them, those seen last first."""
+        return self.states(agent for _, agent in self.newest("seen", "", "~"))
+
+
+def holds(store: Store, agent: str) -> Iterator[str]:
+    """The work items that an agent holds, in the order of its claims."""
+    view = View(store, claims).refresh()
+    for _, entity in view.find("owner", f"{agent} ", f"{agent}!"):
+        kind, _, item = entity.partition(" ")
+        if kind == "work":
+            yield item
