@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import islice, takewhile
 
 from coord_envelope import codec
-from coord_envelope.cursor import Cursor
 from coord_envelope.event import file_form
 from coord_kernel.journal.keys import Keys, keyed
 from coord_kernel.journal.transaction import Transaction
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from coord_envelope.codec import Json
+    from coord_envelope.cursor import Cursor
     from coord_envelope.event import Event
     from coord_envelope.filter import Filter
     from coord_kernel.store.directory import Store
@@ -96,7 +96,7 @@ class Journal:
         """
         from coord_kernel.streams.merge import merge
 
-        seen = after or Cursor()
+        seen: dict[str, int] = after or {}
         streams = [one.after(seen.get(one.name, 0)) for one in self._streams(live)]
         events = self.redactions.apply_all(merge(map(stream.events, streams)))
         if wanted:
@@ -153,6 +153,8 @@ class Journal:
 
     def end(self, live: bool = True) -> Cursor:
         """The cursor behind everything that is there."""
+        from coord_envelope.cursor import Cursor  # who appends needs none
+
         lasts = ((one.name, one.last()) for one in stream.streams(self.store, live))
         return Cursor({name: last["seq"] for name, last in lasts if last})
 

@@ -30,8 +30,8 @@ def boot_id() -> str:
     if pinned:
         return pinned.rpartition(":")[0]
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            return file.read().decode().strip()
     except (FileNotFoundError, PermissionError):
         return ""  # any other error is raised: the system has a boot id, so it must not be guessed
 
@@ -60,8 +60,8 @@ def host() -> str:
 def name() -> str:
     """A machine name that survives a reboot: systemd's machine id, or the host name."""
     try:
-        with open("/etc/machine-id", encoding="ascii") as file:
-            text = file.read().strip()
+        with open("/etc/machine-id", "rb") as file:
+            text = file.read().decode().strip()
     except OSError:
         text = ""
     return text or host()
