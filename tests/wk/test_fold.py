@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from support import Json
 
 from coord_envelope import Event, codec
-from coord_kernel.cli.terminal import table
 from coord_kernel.rules import claims
-from coord_wk import fold
+from coord_wk import fold, screen
 from coord_wk.items import Items, conflicts
 
 if TYPE_CHECKING:
@@ -529,7 +528,7 @@ def test_no_body_base_or_refs_makes_it_fail(
     assert claims.base(state)
     codec.dumps(items.row(ITEM))
     codec.dumps(items.detail(ITEM))
-    table([{**items.row(ITEM)}, {**items.detail(ITEM)}], False, True)
+    screen.rows([{**items.row(ITEM)}, {**items.detail(ITEM)}], 0)
 
 
 def test_a_generation_too_long_to_count_on_is_passed_over() -> None:

@@ -70,3 +70,54 @@ def test_a_long_text_that_holds_a_credential_is_refused(shell: Shell) -> None:
     line = json.dumps({"title": "x", "desc": f"{LONG}{secret}"})
     shell("wk new", line, expect=77)
     shell("wk new x --desc @long.md --allow-secret")
+
+
+def beads(shell: Shell, **fields: object) -> str:
+    record = {"_type": "issue", "id": "bd-1", "title": "x", "status": "open", **fields}
+    (shell.cwd / "issues.jsonl").write_text(json.dumps(record) + "\n")
+    return shell("wk import --from beads issues.jsonl").err
+
+
+def exported(shell: Shell) -> Json:
+    return shell("wk export --to beads").one
+
+
+@pytest.mark.parametrize("text", [LONG, "\1" * 20_000], ids=["long", "escaped"])
+def test_an_imported_description_is_never_cut(shell: Shell, text: str) -> None:
+    beads(shell, description=text)
+    assert show(shell, "bd-1")["desc"] == text
+    assert exported(shell)["description"] == text
+    assert "0 created, 0 changed, 1 unchanged" in beads(shell, description=text)
+    assert "1 changed" in beads(shell, description=f"{text}more")
+    assert show(shell, "bd-1")["desc"] == exported(shell)["description"] == f"{text}more"
+    beads(shell, description="short")
+    assert show(shell, "bd-1")["desc"] == "short"
+    shell("wk update bd-1 --desc -", "mine " + text)
+    assert exported(shell)["description"] == "mine " + text
+    said = beads(shell, description=text)
+    assert "desc changed there and here" in said
+    assert show(shell, "bd-1")["desc"] == "mine " + text
+
+
+def test_a_description_that_an_earlier_release_cut_becomes_whole_when_it_changes(
+    shell: Shell,
+) -> None:
+    beads(shell, description="short")
+    origin = {"from": "beads", "version": 2, "part": 1, "of": 1}
+    record = {
+        "_type": "issue",
+        "id": "bd-1",
+        "title": "x",
+        "status": "open",
+        "description": "é" * 9_000,
+    }
+    cut = "é" * 3_000
+    for body in (
+        {"set": {"desc": cut}},
+        {"origin": origin | {"text": json.dumps(record, ensure_ascii=False)}},
+    ):
+        item = show(shell, "bd-1")["work_id"]
+        shell(f"ev emit work.updated --ref work_id={item} --body -", json.dumps(body))
+    assert exported(shell)["description"] == record["description"]
+    beads(shell, description="é" * 9_001)
+    assert show(shell, "bd-1")["desc"] == "é" * 9_001

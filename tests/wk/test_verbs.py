@@ -78,11 +78,11 @@ def test_stale_lists_what_was_long_untouched(shell: Shell) -> None:
     shell(f"wk comment {touched} hm", COORD_NOW=days[2])
     closed = shell("wk new closed -o id", COORD_NOW=days[0]).out.strip()
     shell(f"wk close {closed}", COORD_NOW=days[0])
-    at = {"COORD_NOW": "2026-01-22T00:00:00Z"}
-    assert shell("wk stale -o id", **at).out.split() == [old]
-    assert shell("wk stale --older 1d -o id", **at).out.split() == [old, touched, young]
-    assert shell("wk stale --older 1d --kind bug", **at).out == ""
-    assert shell("wk stale --older 3d -n 1 -o id", **at).out.split() == [old]
+    at = "2026-01-22T00:00:00Z"
+    assert shell("wk stale -o id", COORD_NOW=at).out.split() == [old]
+    assert shell("wk stale --older 1d -o id", COORD_NOW=at).out.split() == [old, touched, young]
+    assert shell("wk stale --older 1d --kind bug", COORD_NOW=at).out == ""
+    assert shell("wk stale --older 3d -n 1 -o id", COORD_NOW=at).out.split() == [old]
 
 
 def test_the_new_assignee_has_mail_and_nobody_else(shell: Shell) -> None:

@@ -86,12 +86,11 @@ def name_of(value: object) -> str | None:
 
 
 def words(title: object, desc: object, kind: object, priority: object, labels: object) -> Json:
-    """These values as the fields of a new item: invalid ones left out, long ones cut."""
+    """These values as the fields of a new item: invalid ones left out, a long title cut."""
     valid = isinstance(title, str) and title.strip()
     fields: Json = {"title": cut(str(title), 200) if valid else "(no title)"}
     if isinstance(desc, str) and desc:
-        text = cut(desc, 32 * 1024)
-        fields["desc"] = text if len(codec.dumps(text)) <= 40_000 else cut(desc, 6_000)
+        fields["desc"] = desc
     if isinstance(kind, str):
         fields["kind"] = kind if draft.kind_ok(kind) else "task"
     if type(priority) is int and 0 <= priority <= 4:
@@ -124,9 +123,12 @@ def assign(issue: Foreign) -> None:
 def as_it_was(issue: Foreign, state: State) -> None:
     """Change the fields to what an earlier release imported of the record, where that differed.
 
-    It rewrote labels (`spelled`), knew six kinds, and took no assignee.
+    It rewrote labels (`spelled`), knew six kinds, took no assignee, and cut long descriptions.
     """
     words, kinds = issue.words, state["registers"].get("kind", {})
+    for most in (32 * 1024, 6_000) if isinstance(words.get("desc"), str) else ():
+        if cut(words["desc"], most) in state["registers"].get("desc", {}).values():
+            words["desc"] = cut(words["desc"], most)
     if "labels" in words:
         words["labels"] = [spelled(label, state) for label in words["labels"]]
     if kinds == {state["created"]["id"]: "task"} and words.get("kind") not in _ONCE:
@@ -188,9 +190,12 @@ def distinct(issues: Iterable[Foreign]) -> list[Foreign]:
 
 
 def created(issue: Foreign) -> Json:
-    """Its `work.created`."""
+    """Its `work.created`. A description may be in a blob already: `{"blob": …}`."""
     alias = {"fields": {"alias": issue.name}} if issue.name else {}
-    return draft.created(issue.words | alias | {"idempotency_key": issue.key})
+    words, blob = dict(issue.words), {}
+    if isinstance(words.get("desc"), dict):
+        blob = words.pop("desc")
+    return draft.created(words | alias | {"idempotency_key": issue.key}, blob)
 
 
 def restored(source: str, bodies: Iterable[Json]) -> tuple[int, list[Json]]:
@@ -245,7 +250,8 @@ def steps(
     for body in _members(*labels, state, "labels"):
         yield item, "updated", body
     if changed := _registers(new, then, state) | _parent(new, then, item, state, ids):
-        yield item, "updated", {"set": changed}
+        blob = changed.pop("desc") if isinstance(changed.get("desc"), dict) else {}
+        yield item, "updated", {"set": changed, **blob}
 
 
 def _closing(new: Foreign, then: Foreign, state: State) -> Iterator[tuple[str, Json]]:

@@ -75,7 +75,7 @@ def indexed(state: State) -> Iterable[tuple[str, str]]:
     if not holder or "key" in state:
         yield "free", rank
     yield from (("part", parent) for parent in parents)
-    if _alone(state, parents):
+    if not any(closed) and _alone(state, parents):
         yield "count", "active" if holder else "ready"
     else:
         yield "linked", created
@@ -130,10 +130,10 @@ def as_text(field: object) -> str | None:
 
 
 def _alone(state: State, parents: set[str]) -> bool:
-    """Does its status depend on nothing else, as long as it has no parts?"""
+    """Does its status depend on nothing else, as long as it has no parts, and no twin?"""
     paused = value(state, "hold") is not None or value(state, "defer_until") is not None
     waits = any(member.startswith("blocked_by ") for member in present(state, "deps"))
-    return not (parents or paused or waits or "key" in state)
+    return not (parents or paused or waits)
 
 
 def _standing(state: State, register: str) -> list[object]:

@@ -75,6 +75,8 @@ class _Intake:
 
     def run(self, issues: list[Foreign]) -> None:
         taken = [issue for issue in issues if not self._skip(issue)]
+        for issue in taken:
+            self._shorten(issue)
         for act in (self._create, self._change):
             for begin in range(0, len(taken), BATCH):
                 _progress(f"import: {begin} of {len(taken)}")
@@ -87,6 +89,11 @@ class _Intake:
     def counts(self, items: int) -> str:
         created, changed = len(self._created), len(self._changed - self._created)
         return f"{created} created, {changed} changed, {items - created - changed} unchanged"
+
+    def _shorten(self, issue: Foreign) -> None:
+        """Put a description that is too long for an event into a blob."""
+        if blob := self._work.shortened(issue.words, "desc"):
+            issue.words["desc"] = blob
 
     def _skip(self, issue: Foreign) -> bool:
         """Is it the record of an item that was created here, exported and now back?"""
@@ -152,10 +159,11 @@ class _Intake:
         if records:
             then = foreign.distinct(map(self._read, records))[0]
             foreign.as_it_was(then, items.known(item))
+            self._shorten(then)
         else:  # an import was cut short: the item's first event is all there is
             place = self._index.by_id(item)
             words = place.event["body"] if place else {}
-            then = Foreign(issue.source, issue.name, "", {}, words)
+            then = Foreign(issue.source, issue.name, "", {}, words | _described(words))
         self._learn(issue, then)
         sources = (src for src, *_ in (*issue.edges, *then.edges))
         ends = {item, *(self._ids[src] for src in sources if src in self._ids)}
@@ -176,6 +184,11 @@ class _Intake:
                     self._ids[name] = item
                 elif edge in issue.edges:
                     issue.notes.append(f"{edge[1]} {brief(name)}: not here, kept")
+
+
+def _described(body: Json) -> Json:
+    """The description of the body of a `work.created`, if that is in a blob."""
+    return {"desc": {"blob": body["blob"]}} if "blob" in body else {}
 
 
 def _warnings(issues: list[Foreign], file: str) -> Iterator[str]:

@@ -185,17 +185,27 @@ class Items(Relations):
         return self.status(item)
 
     def counts(self) -> dict[str, int]:
-        """How many open items have each status. Costs those that depend on others."""
+        """How many open items have each status.
+
+        Costs those that depend on others, and those that several stores made.
+        """
         counts = dict.fromkeys(("ready", "active", "blocked", "held"), 0) | self._source.tally()
+        apart = dict[str, None]()
         parents = dict[str, None]()
-        linked = dict[str, None]()
+        for key in self._source.twins():
+            for _, each in self._source.find("key", key, f"{key}\0"):
+                apart[self.name(each)] = None
+                own = dict(fold.indexed(self._source.get(each)))
+                if "count" in own:
+                    counts[own["count"]] -= 1
         for item in self.ranked("linked"):
-            linked[item] = None
+            apart[item] = None
+        for item in filter(self.is_open, apart):
             counts[self.status(item)] += 1
             if parent := self._parent(item):
                 parents[parent] = None
         for parent in parents:
-            if parent not in linked and self.is_open(parent):  # it was counted without its parts
+            if parent not in apart and self.is_open(parent):  # it was counted without its parts
                 counts["active" if claims.owner(self.known(parent)) else "ready"] -= 1
                 counts[self.status(parent)] += 1
         return counts
