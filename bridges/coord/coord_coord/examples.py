@@ -3,7 +3,7 @@
 EXAMPLES = {
     "status": ("coord status", "coord status | jq -c '.problems[]'"),
     "doctor": ("coord doctor", "coord doctor -o table || exit"),
-    "man": ("coord man wk", "coord man coord.7", "coord man hooks"),
+    "man": ("coord man wk", "coord man coord.7"),
     "setup": (
         "coord setup claude --dry-run",
         "coord setup codex --as builder",

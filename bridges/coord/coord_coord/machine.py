@@ -35,15 +35,7 @@ def git() -> tuple[int, ...] | None:
 def inotify() -> Unreachable | None:
     """Why a process cannot be notified of a file's change; None if it can."""
     try:
-        from inotify_simple import INotify, flags
-    except ImportError:
-        return Unreachable("inotify-simple is missing", todo="pip install inotify-simple")
-    try:
-        watcher = INotify()
-        try:
-            watcher.add_watch(os.curdir, flags.CREATE)
-        finally:
-            watcher.close()
+        Inotify().watch(os.curdir)
     except OSError as error:
         what = f"no inotify watch: {(error.strerror or '').lower()}"
         return Unreachable(what, todo="raise fs.inotify.max_user_watches with sysctl")
