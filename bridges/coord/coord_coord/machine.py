@@ -9,6 +9,7 @@ import subprocess
 
 from coord_envelope.errors import Unreachable
 from coord_envelope.platform import sqlite3, suppress
+from coord_kernel.streams.inotify import Inotify
 
 LEAST_GIT = (2, 29)
 """The first with what `ev sync` uses: fetch --stdin and --no-write-fetch-head."""

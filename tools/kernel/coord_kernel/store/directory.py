@@ -102,12 +102,16 @@ class Store:
     def directory(self, *names: str, make: bool = False) -> int:
         """A descriptor of a directory below the store. The caller closes it.
 
+        One that is made survives a crash, unless it is below `local/`: what is there is a cache, or
+        ends with its processes.
+
         Raises FileNotFoundError, unless `make`; OSError.
         """
         fd = os.dup(self._root)
-        for name in names:
+        for depth, name in enumerate(names):
+            durable = not (depth and names[0] == "local" and names[1] != "replica")
             try:
-                child = _enter(fd, name, make)
+                child = _enter(fd, name, make, durable)
             finally:
                 os.close(fd)
             fd = child
@@ -302,7 +306,7 @@ def fresh_id() -> str:
     return "".join(ids.CROCKFORD[number >> 5 * i & 31] for i in range(8)).lower()
 
 
-def _enter(parent: int, name: str, make: bool) -> int:
+def _enter(parent: int, name: str, make: bool, durable: bool) -> int:
     try:
         return os.open(name, _DIRECTORY, dir_fd=parent)
     except FileNotFoundError:
@@ -310,7 +314,8 @@ def _enter(parent: int, name: str, make: bool) -> int:
             raise
         with suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent)
-            os.fsync(parent)
+            if durable:
+                os.fsync(parent)
         return os.open(name, _DIRECTORY, dir_fd=parent)
 
 

@@ -6,12 +6,11 @@ between two events. (A second signal ends it at once.)
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-import signal
 
 from coord_envelope.cursor import Cursor
+from coord_envelope.platform import signal, suppress
 from coord_kernel.streams.merge import merge
 from coord_kernel.streams.stream import Stream, events, streams
 
@@ -20,11 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from types import FrameType
 
-    from inotify_simple import INotify
-
     from coord_envelope.event import Event
     from coord_envelope.filter import Filter
     from coord_kernel.store.directory import Store
+    from coord_kernel.streams.inotify import Inotify
     from coord_kernel.streams.redaction import Redactions
 
 SWEEP_MS = 5_000
@@ -121,16 +119,12 @@ class Watcher:
 
     def __init__(self, root: str) -> None:
         self._root, self._watched = root, set[str]()
-        self._inotify: INotify | None = None
-        with contextlib.suppress(ImportError, OSError):
-            from inotify_simple import INotify  # ctypes: 20 ms
+        self._inotify: Inotify | None = None
+        with suppress(ImportError, OSError):
+            from coord_kernel.streams.inotify import Inotify  # ctypes: 2 ms
 
-            self._inotify = INotify()
-        self.fd = self._inotify.fileno() if self._inotify else None
-
-    def __del__(self) -> None:
-        if self._inotify:
-            self._inotify.close()
+            self._inotify = Inotify()
+        self.fd = self._inotify.fd if self._inotify else None
 
     def watch(self, directories: Iterable[str]) -> int:
         """Watch these directories below the root, too. Returns the longest time to wait, in ms.
@@ -139,13 +133,10 @@ class Watcher:
         """
         if not self._inotify:
             return POLL_MS
-        from inotify_simple import flags
-
         for name in directories:
             if name not in self._watched:
                 try:
-                    mask = flags.CREATE | flags.MODIFY | flags.MOVED_TO | flags.ONLYDIR
-                    self._inotify.add_watch(os.path.join(self._root, name), mask)
+                    self._inotify.watch(os.path.join(self._root, name))
                 except NotADirectoryError:
                     continue
                 except OSError:  # this user has no watch left
@@ -156,7 +147,7 @@ class Watcher:
     def drain(self) -> None:
         """Discard the notifications that woke it."""
         if self._inotify:
-            self._inotify.read(timeout=0)
+            self._inotify.drain()
 
 
 class _Signals:

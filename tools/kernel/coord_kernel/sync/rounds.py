@@ -13,6 +13,7 @@ import time
 
 from coord_envelope import world
 from coord_envelope.errors import TryAgain, Unreachable
+from coord_kernel.store import pins
 from coord_kernel.sync import settle
 
 TYPE_CHECKING = False
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 BUDGET_S = 60.0
 TRIES = 12
 """Rounds in which others may be faster."""
+_POLL_S = 0.02
 
 
 class Rounds:
@@ -85,20 +87,18 @@ class Rounds:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Only one sync of a store with this remote runs at a time. Raises TryAgain."""
-        from filelock import FileLock, Timeout
-
-        os.close(self.store.open(*self.lock, flags=os.O_RDWR | os.O_CREAT))
-        lock = FileLock(os.path.join(self.store.path, *self.lock), mode=0o600)
-        try:
-            lock.acquire(timeout=max(self.left(), 0), poll_interval=0.02)
-        except Timeout:
-            raise TryAgain(
-                "another sync of this store is running", todo="try again, or --budget TIME"
-            ) from None
+        lock = pins.take(self.store, *self.lock)
+        while lock is None:
+            if self.left() <= 0:
+                raise TryAgain(
+                    "another sync of this store is running", todo="try again, or --budget TIME"
+                )
+            time.sleep(_POLL_S)
+            lock = pins.take(self.store, *self.lock)
         try:
             yield
         finally:
-            lock.release()
+            os.close(lock)
 
     def _rounds(self) -> None:
         for attempt in range(TRIES):

@@ -1,0 +1,48 @@
+"""Linux's file notifications, by the C library: three calls.
+
+The library for it starts `ldconfig` to find what Python has loaded already: 21 ms of 23.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from ctypes import CDLL, c_char_p, c_int, c_uint32, get_errno
+
+from coord_envelope.platform import suppress
+
+_MODIFY, _MOVED_TO, _CREATE, _ONLYDIR = 0x2, 0x80, 0x100, 0x0100_0000  # as in sys/inotify.h
+
+
+class Inotify:
+    """`fd` is readable when a file in a watched directory grows or appears."""
+
+    def __init__(self) -> None:
+        """Raises OSError: not Linux, or this user has no instance left."""
+        if sys.platform != "linux":
+            raise OSError("not Linux")
+        library = CDLL(None, use_errno=True)
+        self._add = library.inotify_add_watch
+        self._add.argtypes = c_int, c_char_p, c_uint32
+        self.fd = _checked(library.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, OSError):  # without one, it was not made
+            os.close(self.fd)
+
+    def watch(self, directory: str) -> None:
+        """Watch a directory, too. Raises OSError: it is none, or this user has no watch left."""
+        wanted = _MODIFY | _MOVED_TO | _CREATE | _ONLYDIR
+        _checked(self._add(self.fd, os.fsencode(directory), wanted))
+
+    def drain(self) -> None:
+        """Discard what made `fd` readable."""
+        with suppress(BlockingIOError):
+            while os.read(self.fd, 1 << 16):
+                pass
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        raise OSError(get_errno(), os.strerror(get_errno()))
+    return result
