@@ -43,7 +43,7 @@ class _Rules:
     parse_float, parse_int, parse_constant = staticmethod(_finite), int, staticmethod(_constant)
 
 
-_scan, _encode = scanner(_Rules()), encoder()
+_scan, _encode, _sorted = scanner(_Rules()), encoder(), encoder(sort=True)
 
 
 def _decode(text: str) -> Any:
@@ -157,9 +157,7 @@ def unpack(raw: bytes) -> Any:
 
 def same(left: object, right: object) -> bool:
     """Are these the same JSON, in any order of keys? (In Python 1, 1.0 and True are equal.)"""
-    import json
-
-    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+    return _sorted(left) == _sorted(right)
 
 
 def refuse_depth(raw: bytes) -> None:

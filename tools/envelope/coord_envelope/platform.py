@@ -92,15 +92,16 @@ def scanner(rules: Any) -> Callable[[str, int], tuple[Any, int]]:
         return decoder.scan_once  # type: ignore[no-any-return, attr-defined]
 
 
-def encoder() -> Callable[[object], str]:
-    """The encoder of compact JSON, not escaped to ASCII. It raises ValueError, TypeError."""
+def encoder(sort: bool = False) -> Callable[[object], str]:
+    """The encoder of compact JSON, not escaped to ASCII. It raises ValueError, TypeError.
+
+    With `sort` the keys of an object are in order, not as they were put in.
+    """
     try:
         from _json import encode_basestring, make_encoder
 
         def encode(value: object) -> str:
-            parts = make_encoder(
-                {}, _refuse, encode_basestring, None, ":", ",", False, False, False
-            )
+            parts = make_encoder({}, _refuse, encode_basestring, None, ":", ",", sort, False, False)
             return "".join(parts(value, 0))
 
         encode({"probe": [1, "a", None]})
@@ -108,7 +109,11 @@ def encoder() -> Callable[[object], str]:
         import json
 
         public = json.JSONEncoder(
-            ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_refuse
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+            sort_keys=sort,
+            default=_refuse,
         )
         return public.encode
     return encode
