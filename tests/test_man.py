@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
+import coord_coord
+import coord_coord.cli
 import coord_ev
 import coord_ev.cli
 import coord_lease
@@ -26,9 +28,12 @@ import coord_wk.cli
 from coord_kernel.cli import application
 
 TOOLS = Path(__file__).parent.parent / "tools"
+BRIDGES = ("coord",)
+"""Bridges whose page has the form of a tool's."""
 PAGES = (
     *(TOOLS / f"{name}/{name}.1" for name in ("wk", "ev", "lease", "msg", "run")),
     TOOLS / "kernel/coord.7",
+    TOOLS.parent / "bridges/coord/coord.1",
     TOOLS.parent / "bridges/patrol/coord-patrol.8",
     TOOLS.parent / "bridges/relay/coord-relay.8",
 )
@@ -48,7 +53,8 @@ class Tool(NamedTuple):
 
     @property
     def path(self) -> Path:
-        return TOOLS / self.name / f"{self.name}.1"
+        home = "bridges" if self.name in BRIDGES else "tools"
+        return TOOLS.parent / home / self.name / f"{self.name}.1"
 
     @property
     def page(self) -> str:
@@ -85,7 +91,10 @@ EV = described(coord_ev, coord_ev.cli, "coord_ev.options")
 LEASE = described(coord_lease, coord_lease.cli, "coord_lease.options")
 MSG = described(coord_msg, coord_msg.cli, "coord_msg.options")
 RUN = described(coord_run, coord_run.cli, "coord_run.options")
-each_tool = pytest.mark.parametrize("tool", (WK, EV, LEASE, MSG, RUN), ids=lambda tool: tool.name)
+COORD = described(coord_coord, coord_coord.cli, "coord_coord.options")
+each_tool = pytest.mark.parametrize(
+    "tool", (WK, EV, LEASE, MSG, RUN, COORD), ids=lambda tool: tool.name
+)
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 
 

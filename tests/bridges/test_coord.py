@@ -16,7 +16,7 @@ from terminal import WIDTHS, Terminal, compare, masked
 
 from coord_coord import doctor, manual
 from coord_coord.argv import TABLE
-from coord_coord.status import COMMANDS, report, span
+from coord_coord.status import COMMANDS, report
 from coord_coord.tools import Answer, is_name
 from coord_envelope import world
 from coord_envelope.errors import No
@@ -182,14 +182,6 @@ def test_a_sync_that_is_due_is_a_problem(sync: Json, says: str | None) -> None:
     answers = {name: Answer([]) for name in COMMANDS}
     problems = report(answers, {}, sync, None, NOW_MS)["problems"]
     assert [problem["what"] for problem in problems] == ([says] if says else [])
-
-
-@pytest.mark.parametrize(
-    ("ms", "text"),
-    [(0, "0 s"), (59_999, "59 s"), (60_000, "1 min"), (7_200_000, "2 h"), (10**9, "11 d")],
-)
-def test_a_span_has_one_unit(ms: int, text: str) -> None:
-    assert span(ms) == text
 
 
 def test_in_a_pipe_the_status_is_one_object(shell: Shell) -> None:

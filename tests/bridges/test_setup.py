@@ -92,11 +92,12 @@ def test_a_hook_of_ours_is_corrected_where_it_is() -> None:
     ours = {"type": "command", "command": "/opt/bin/coord-hooks edit --as old", "timeout": 60}
     other = {"type": "command", "command": "lint"}
     group = {"matcher": "Edit", "hooks": [other, ours]}
-    done = merge.with_hooks({"hooks": {"PreToolUse": [group]}}, wanted("claude"))
     new = 'coord-hooks edit --as "${COORD_AGENT:-qa}"'
+    edit = {"PreToolUse": [mine(new, timeout=10) | {"matcher": "Edit|Write"}]}
+    done = merge.with_hooks({"hooks": {"PreToolUse": [group]}}, edit)
     corrected = {"matcher": "Edit", "hooks": [other, ours | {"command": new}]}
     assert done["hooks"]["PreToolUse"] == [corrected]
-    alone = merge.without_hooks(done, wanted("claude"))
+    alone = merge.without_hooks(done, edit)
     assert alone == {"hooks": {"PreToolUse": [group | {"hooks": [other]}]}}
 
 
@@ -403,7 +404,7 @@ def test_the_hooks_that_are_set_up_are_run(shell: Shell) -> None:
     shell("coord setup claude --yes --as qa")
     hooks = json.loads((shell.cwd / CLAUDE).read_text())["hooks"]
     shell("lease acquire 'file:src/**' --as fixer")
-    (command,) = (command for event, command in commands(hooks) if event == "PreToolUse")
+    (command,) = (text for _, text in commands(hooks) if text.startswith("coord-hooks edit"))
     call = {"session_id": "s", "tool_name": "Edit", "tool_input": {"file_path": "src/a.py"}}
     done = shell(command, json.dumps(call), COORD_AGENT="").one
     assert done["hookSpecificOutput"]["permissionDecision"] == "deny"

@@ -8,18 +8,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coord_coord.status import age, span
+from coord_coord.status import age
 from coord_kernel.cli.escape import visible
+from coord_kernel.cli.words import age_ms, who
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from coord_envelope.codec import Json
+    from coord_kernel.cli.output import Output
 
 STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
 
-def status(report: Json, now_ms: int) -> bytes:
+def status(report: Json, now_ms: int, out: Output) -> bytes:
     """The report, as wide as the terminal."""
     shown = [agent for agent in report["agents"] if _matters(agent)]
     tables = [_facts(report, now_ms), _agents(shown, now_ms)]
@@ -28,19 +30,19 @@ def status(report: Json, now_ms: int) -> bytes:
     if report["problems"]:
         tables.append(_problems(report["problems"]))
     hidden = len(report["agents"]) - len(shown)
-    more = f"{hidden} more agent{'s' * (hidden > 1)}, silent for 30 min or longer: `ev agents`"
+    more = f"{hidden} more agent{'s' * (hidden > 1)}, silent for 30 m or longer: `ev agents`"
     foot = more if hidden else ""
-    return _printed(tables, foot)
+    return _printed(out, tables, foot)
 
 
-def checks(rows: Iterable[Json]) -> bytes:
+def checks(rows: Iterable[Json], out: Output) -> bytes:
     """The result of each check, with a remedy below each problem."""
     grid = _grid("CHECK", "", "RESULT")
     for row in rows:
         grid.add_row(row["check"], Text(row["status"], STYLES[row["status"]]), _text(row["what"]))
         if row["todo"]:
             grid.add_row("", "", _text(f"→ {row['todo']}"))
-    return _printed([grid])
+    return _printed(out, [grid])
 
 
 def _matters(agent: Json) -> bool:
@@ -55,7 +57,7 @@ def _facts(report: Json, now_ms: int) -> Table:
     mail = sum(agent["mail"] for agent in report["agents"])
     queues = [f"{count} in {address}" for address, count in report["queues"].items()]
     sync = report["sync"]
-    last = f"{span(age(sync['ts'], now_ms))} ago" if sync["ts"] else "never"
+    last = f"{age_ms(age(sync['ts'], now_ms))} ago" if sync["ts"] else "never"
     for name, text in (
         ("project", report["project"]),
         ("work", " · ".join(counts) or "unknown"),
@@ -70,11 +72,11 @@ def _facts(report: Json, now_ms: int) -> Table:
 def _agents(agents: Iterable[Json], now_ms: int) -> Table:
     grid = _grid("AGENT", "SEEN", "MAIL", "HOLDS")
     for agent in agents:
-        seen = span(age(agent["last_seen"], now_ms)) if agent["last_seen"] else "never"
+        seen = age_ms(age(agent["last_seen"], now_ms)) if agent["last_seen"] else "never"
         first, *rest = [*_held(agent, now_ms)] or [Text("-", "dim")]
         style = "green" if agent["active"] else "red" if agent["items"] else "dim"
         mail = str(agent["mail"] or "-")
-        grid.add_row(_text(agent["agent_id"], style), seen, mail, first)
+        grid.add_row(Text(who(agent["agent_id"]), style), seen, mail, first)
         for line in rest:
             grid.add_row("", "", "", line)
     return grid
@@ -84,7 +86,7 @@ def _held(agent: Json, now_ms: int) -> Iterator[Text]:
     for item in agent["items"]:
         yield _named(item["id"], item["title"])
     for lease in agent["leases"]:
-        left = f", {span(lease['left_ms'])} left" if lease.get("left_ms") else ""
+        left = f", {age_ms(lease['left_ms'])} left" if lease.get("left_ms") else ""
         yield _named(lease["id"], f"{' '.join(lease['resources'])}{left}")
     for job in agent["jobs"]:
         yield _named(job["id"], " ".join(job["argv"]))
@@ -94,7 +96,7 @@ def _jobs(jobs: Iterable[Json], now_ms: int) -> Table:
     grid = _grid("JOB", "STATUS", "AGE", "COMMAND")
     for job in jobs:
         argv = _text(" ".join(job["argv"]))
-        grid.add_row(job["id"], job["status"], span(age(job["ts"], now_ms)), argv)
+        grid.add_row(job["id"], job["status"], age_ms(age(job["ts"], now_ms)), argv)
     return grid
 
 
@@ -125,8 +127,14 @@ def _text(text: str, style: str = "") -> Text:
     return Text(visible(text), style)
 
 
-def _printed(tables: Iterable[Table], foot: str = "") -> bytes:
-    console = Console(markup=False, emoji=False, highlight=False)
+def _printed(out: Output, tables: Iterable[Table], foot: str = "") -> bytes:
+    console = Console(
+        markup=False,
+        emoji=False,
+        highlight=False,
+        force_terminal=True if out.coloured == "always" else None,
+        no_color=True if out.coloured == "never" else None,
+    )
     with console.capture() as capture:
         for number, table in enumerate(tables):
             if number:

@@ -50,7 +50,7 @@ def status(call: Call) -> None:
     if call.out.form == "table":
         from coord_coord import board  # Rich: 60 ms, for people only
 
-        call.out.write(1, board.status(done, now_ms))
+        call.out.write(1, board.status(done, now_ms, call.out))
     else:
         call.put([done])
 
@@ -78,7 +78,7 @@ def doctor(call: Call) -> int:
     if call.out.form == "table":
         from coord_coord import board  # Rich: 60 ms, for people only
 
-        call.out.write(1, board.checks(rows))
+        call.out.write(1, board.checks(rows, call.out))
     return int(any(row["status"] == "problem" for row in rows))
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from coord_coord import machine, sight, tools
 from coord_coord.entries import PROGRAMS
 from coord_coord.setup import Setup
-from coord_coord.status import age, span
+from coord_coord.status import age
 from coord_envelope import VERSION, ids, world
 from coord_envelope.errors import Fault
+from coord_kernel.cli.words import age_ms
 from coord_kernel.store import locate, stamp
 from coord_kernel.store.disk import fault_of, known_local
 
@@ -169,7 +170,7 @@ def clock(call: Call) -> Iterator[Json]:
     last, now = stamp.load(call.journal.store), world.now_ms()
     ahead = 0 if last is None else (last >> 16) - now
     if ahead > ids.AHEAD_MS:
-        what = f"behind the newest event here by {span(ahead)}"
+        what = f"behind the newest event here by {age_ms(ahead)}"
         yield row("clock", "problem", what, "set the clock of this machine: `timedatectl`")
     else:
         yield row("clock", "ok", world.format_ts(now))
@@ -211,7 +212,7 @@ def remote(call: Call) -> Iterator[Json]:
         return
     where = settings.remote(opened)
     last = sight.synced(opened)["ts"]
-    when = f"synced {span(age(last, world.now_ms()))} ago" if last else "never synced"
+    when = f"synced {age_ms(age(last, world.now_ms()))} ago" if last else "never synced"
     shown = settings.public(where.name)
     if where.url.partition("://")[0] in LIVE:
         yield row("remote", "ok", f"{shown}, {when}")

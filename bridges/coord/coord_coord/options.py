@@ -8,7 +8,7 @@ import typer
 
 Page = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help="A command, or a page with its section: coord.7."),
+    typer.Argument(metavar="[NAME]", help="A command, or a page with its section: coord.7."),
 ]
 Program = Annotated[
     str, typer.Argument(metavar="PROGRAM", help="The program to set up: claude or codex.")

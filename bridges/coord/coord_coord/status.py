@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coord_envelope import world
+from coord_kernel.cli.words import age_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _problems(done: Json, messages: list[Json], now_ms: int) -> Iterator[Json]:
         if agent["items"] and not agent["active"]:
             ids = " ".join(item["id"] for item in agent["items"])
             last = agent["last_seen"]
-            silent = f"is silent for {span(age(last, now_ms))}" if last else "wrote nothing here"
+            silent = f"is silent for {age_ms(age(last, now_ms))}" if last else "wrote nothing here"
             what = f"{agent['agent_id']} holds {ids} and {silent}"
             yield problem(what, f"`wk claim {ids} --steal --reason WHY` takes it over")
     late = [row["id"] for row in done["jobs"] if _is_late(row, now_ms)]
@@ -122,7 +123,7 @@ def _problems(done: Json, messages: list[Json], now_ms: int) -> Iterator[Json]:
         yield problem("no open work item is ready or active", "see `wk ready --explain`")
     sync = done["sync"]
     if sync["remote"] and (sync["ts"] is None or age(sync["ts"], now_ms) > UNSYNCED_MS):
-        when = f"for {span(age(sync['ts'], now_ms))}" if sync["ts"] else "yet"
+        when = f"for {age_ms(age(sync['ts'], now_ms))}" if sync["ts"] else "yet"
         yield problem(f"not synced with {sync['remote']} {when}", "run `ev sync`")
 
 
@@ -145,11 +146,3 @@ def age(ts: str | None, now_ms: int) -> int:
         return max(0, now_ms - world.parse_ts(ts or ""))
     except (ValueError, OverflowError):
         return now_ms
-
-
-def span(ms: int) -> str:
-    """`3 s`, `5 min`, `2 h` or `4 d`, rounded down."""
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000)):
-        if ms >= size:
-            return f"{ms // size} {unit}"
-    return f"{ms // 1000} s"

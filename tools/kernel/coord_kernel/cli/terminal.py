@@ -32,6 +32,7 @@ from coord_envelope.errors import Usage
 from coord_envelope.event import Event
 from coord_kernel.cli import words
 from coord_kernel.cli.escape import visible
+from coord_kernel.cli.words import age_ms as age_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -226,15 +227,6 @@ def ago(ts: str) -> str:
         return f"{age_ms(world.now_ms() - world.parse_ts(ts))} ago"
     except (ValueError, OverflowError):
         return "at an unknown time"
-
-
-def age_ms(ms: float) -> str:
-    """A time as a person says it: `12 s`, `3 m`, `5 h`, `2 d`."""
-    seconds = max(0, int(ms)) // 1000
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 @contextlib.contextmanager

@@ -154,3 +154,12 @@ def _row(row: Json) -> Iterator[str]:
     for name in ("owner", "holder", "from", "token"):
         if row.get(name):
             yield f"{_BEFORE.get(name, name)} {who(row[name])}"
+
+
+def age_ms(ms: float) -> str:
+    """A time as a person says it: `12 s`, `3 m`, `5 h`, `2 d`."""
+    seconds = max(0, int(ms)) // 1000
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
