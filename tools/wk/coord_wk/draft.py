@@ -154,7 +154,7 @@ def check(body: Json) -> None:
 
 
 def check_statuses(statuses: Sequence[str] | None) -> None:
-    """Raise Usage for what is no status."""
+    """Raise Usage for a word that is not a status."""
     for word in statuses or ():
         if word not in STATUSES:
             todo = f"valid values: {' '.join(STATUSES)}"

@@ -1,4 +1,4 @@
-"""By what items are found: the secondary index of their view, and what is said for text search.
+"""How items are found: the secondary index of their view, and their texts for a search.
 
 6. The secondary index of an item with a key holds all values that may count once it is united:
    of each register every write that was not replaced. Whoever searches checks the result
@@ -121,7 +121,7 @@ def traits(
 
 
 def as_text(field: object) -> str | None:
-    """A field as it is written on a command line; None of what cannot be."""
+    """A field as it is written on a command line; None if it cannot be."""
     if isinstance(field, bool):
         return "true" if field else "false"
     if isinstance(field, (int, float)):

@@ -192,7 +192,7 @@ class Items(Relations):
         counts = dict.fromkeys(("ready", "active", "blocked", "held"), 0) | self._source.tally()
         apart = dict[str, None]()
         parents = dict[str, None]()
-        for key in self._source.twins():
+        for key in self._source.shared_keys():
             for _, each in self._source.find("key", key, f"{key}\0"):
                 apart[self.name(each)] = None
                 own = dict(fold.indexed(self._source.get(each)))

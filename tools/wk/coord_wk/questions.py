@@ -24,15 +24,16 @@ REMEMBERED = 10_000
 
 
 def search(call: Call, listing: g.Listing, text: o.Words, status: o.Statuses = None) -> None:
-    """Find work items by words in their texts, the newest first.
+    """Find work items by the words of their texts.
 
-    In titles, descriptions, comments, holds, closing notes and artifacts, of closed items, too.
-    Every word must occur; "several words" in quotes stand side by side; a word with * begins so.
+    In titles, descriptions, comments, holds, closing notes and artifacts, of closed items, too,
+    the newest first. Every word must occur; "several words" in quotes stand side by side; a word
+    with * begins so.
     """
     from coord_kernel.views.text import Texts, words
 
     if listing.at is not None:
-        raise Usage("--at: a search knows only what is said now")
+        raise Usage("--at: a search finds present texts only")
     asked = words(" ".join(text))
     if not asked:
         raise Usage("no word to search for", todo="give letters or digits")
@@ -68,7 +69,7 @@ def log(call: Call, ids: o.Ids = None, lines: o.Lines = None) -> None:
 
 
 def stale(call: Call, listing: g.Listing, older: o.Older = "7d") -> None:
-    """List the open work items on which nothing happened for a time.
+    """List open work items long without an event.
 
     The longest untouched first.
     """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def groups(items: Items, listing: g.Listing) -> Groups:
     """What the options ask for.
 
-    Raises BadData, and No or Usage if the parent is no item.
+    Raises BadData, and No or Usage if the parent is not found.
     """
     for pair in listing.field or ():
         if not pair.partition("=")[0] or "=" not in pair:

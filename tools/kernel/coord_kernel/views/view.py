@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         def count(self, name: str, begin: str, end: str, most: int) -> int: ...
         def entities(self) -> Iterator[str]: ...
         def tally(self) -> dict[str, int]: ...
-        def twins(self) -> Iterable[str]: ...
+        def shared_keys(self) -> Iterable[str]: ...
 
 
 PAGE = 500
@@ -94,14 +94,14 @@ class View(Shown):
         INSERT INTO tally VALUES (new.value, 1) ON CONFLICT DO UPDATE SET n = n + 1; END;
     CREATE TRIGGER less AFTER DELETE ON secondary WHEN old.name = 'count' BEGIN
         UPDATE tally SET n = n - 1 WHERE value = old.value; END;
-    CREATE TABLE twin (key TEXT PRIMARY KEY) WITHOUT ROWID;
-    CREATE TRIGGER twins AFTER INSERT ON secondary WHEN new.name = 'key' AND EXISTS (
+    CREATE TABLE shared (key TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TRIGGER sharing AFTER INSERT ON secondary WHEN new.name = 'key' AND EXISTS (
         SELECT 1 FROM secondary WHERE name = 'key' AND value = new.value AND entity <> new.entity)
-    BEGIN INSERT OR IGNORE INTO twin VALUES (new.value); END;
+    BEGIN INSERT OR IGNORE INTO shared VALUES (new.value); END;
     """
 
     def __init__(self, store: Store, fold: Fold) -> None:
-        super().__init__(store, fold.name, f"{fold.version}.4")  # .4: of the tables above
+        super().__init__(store, fold.name, f"{fold.version}.5")  # .5: of the tables above
         self._fold = fold
         # Of all entities this process has those whose last character is, modulo the second number,
         # the first.
@@ -167,9 +167,9 @@ class View(Shown):
             return dict(self.query("SELECT value, n FROM tally"))
         return _tallied(value for value, _ in self.find("count"))
 
-    def twins(self) -> Iterable[str]:
+    def shared_keys(self) -> Iterable[str]:
         """The keys that the secondary index has under `key` for several entities."""
-        keys = {key for (key,) in self.query("SELECT key FROM twin")}
+        keys = {key for (key,) in self.query("SELECT key FROM shared")}
         if len(self._layers) > 1:
             several = self.query("SELECT value FROM secondary WHERE name = 'key'")
             keys |= {key for (key,) in several if self.count("key", key, f"{key}\0", 2) > 1}
@@ -356,7 +356,7 @@ class Snapshot:
     def tally(self) -> dict[str, int]:
         return _tallied(value for value, _ in self.find("count"))
 
-    def twins(self) -> Iterable[str]:
+    def shared_keys(self) -> Iterable[str]:
         return [key for key, n in _tallied(value for value, _ in self.find("key")).items() if n > 1]
 
     def entities(self) -> Iterator[str]:
