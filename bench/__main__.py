@@ -18,6 +18,7 @@ import measure
 import replay
 import startup
 import sync
+import tokens
 import work
 import writers
 from measure import Theme
@@ -35,6 +36,7 @@ THEMES: dict[str, Theme] = {
     "leases": leases.rows,
     "mail": mail.rows,
     "writers": writers.rows,
+    "tokens": tokens.rows,
 }
 
 

@@ -26,6 +26,10 @@ DEBIAN = {
 }
 """Program → packages. redis-cli comes with redis-server."""
 NPM = {"tbd": "get-tbd"}
+NEWER_GIT = (2, 42)
+"""What tbd needs. Debian 12 has 2.39; then that of the next Debian is unpacked, with its libc."""
+NEXT = "deb [signed-by={keys}] http://deb.debian.org/debian trixie main"
+KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 VERSION = {"tsp": "-V"}
 """The option that prints the version, if not --version."""
 
@@ -74,6 +78,57 @@ def _from_debian(name: str) -> Path:
             ROOT.mkdir(exist_ok=True)
             shutil.move(f"{place}/root", root)
     return root
+
+
+@functools.cache
+def git() -> str:
+    """The directory of a git that is new enough for tbd. Raises MissingError."""
+    words = _run("git", "--version").split()
+    if tuple(map(int, words[2].split(".")[:2])) >= NEWER_GIT:
+        return os.path.dirname(shutil.which("git") or "")
+    root = ROOT / "git"
+    if not root.exists():
+        with tempfile.TemporaryDirectory() as place:
+            _unpack_next(place, "git", "libc6", "zlib1g", "libpcre2-8-0")
+            (loader,) = Path(f"{place}/root/usr/lib").glob("*-linux-gnu/ld-linux-*.so.*")
+            libraries = root / loader.parent.relative_to(f"{place}/root")
+            wrapper = Path(f"{place}/root/bin/git")
+            wrapper.parent.mkdir(exist_ok=True)
+            wrapper.write_text(
+                # git starts itself by its exec path: that must find the wrapper, too
+                f"#!/bin/sh\nexport GIT_EXEC_PATH={root}/bin\n"
+                f'exec {libraries}/{loader.name} --library-path {libraries} {root}/usr/bin/git "$@"\n'
+            )
+            wrapper.chmod(0o755)
+            ROOT.mkdir(exist_ok=True)
+            shutil.move(f"{place}/root", root)
+    return str(root / "bin")
+
+
+def _unpack_next(place: str, *packages: str) -> None:
+    """Packages of the next Debian, with an apt of our own, which no other apt sees."""
+    if not os.path.exists(KEYS):
+        raise MissingError("git is too old, and this is not Debian")
+    for name in ("lists/partial", "cache/archives/partial", "root"):
+        os.makedirs(f"{place}/{name}")
+    Path(f"{place}/sources.list").write_text(NEXT.format(keys=KEYS) + "\n")
+    own = {
+        "Dir::Etc::sourcelist": f"{place}/sources.list",
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Dir::State::lists": f"{place}/lists",
+        "Dir::State::status": "/dev/null",
+        "Dir::Cache": f"{place}/cache",
+    }
+    options = [word for name, value in own.items() for word in ("-o", f"{name}={value}")]
+    _run("apt-get", *options, "update")
+    _run("apt-get", *options, "download", *packages, cwd=place)
+    for file in sorted(Path(place).glob("*.deb")):
+        _run("dpkg-deb", "-x", str(file), f"{place}/root")
+
+
+def package(name: str) -> Path:
+    """The directory of an npm package without a program. Raises MissingError."""
+    return _from_npm(name).parent / name
 
 
 @functools.cache
