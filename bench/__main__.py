@@ -15,6 +15,7 @@ import jobs
 import leases
 import mail
 import measure
+import questions
 import replay
 import startup
 import sync
@@ -32,6 +33,7 @@ THEMES: dict[str, Theme] = {
     "sync": sync.rows,
     "work": work.rows,
     "items": items.rows,
+    "questions": questions.rows,
     "jobs": jobs.rows,
     "leases": leases.rows,
     "mail": mail.rows,

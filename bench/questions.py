@@ -1,6 +1,6 @@
 """Questions about items: what a filter, a search and a log cost, in a short and a long history.
 
-    python bench/questions.py [ROUNDS [EVENTS]]
+    python bench/questions.py [ROUNDS]
 
 Each history has one item in ten events. The questions have one answer, so what they cost more in
 the long one is what they read besides it. The first search makes its index, and is not counted.
@@ -34,7 +34,7 @@ def asked(scratch: str, count: int) -> tuple[Place, str]:
     place = history.place(scratch, count)
     options = "--field route=east --assignee needle --label needle --kind needle"
     line = f"wk new needle --key needle {options} -o id"
-    item = place.run(*line.split()).strip()
+    item = place.run(*line.split()).decode().strip()
     place.run("wk", "search", "needle")
     return place, item
 
