@@ -53,7 +53,7 @@ def test_a_secret_from_the_environment_is_set_and_masked(shell: Shell) -> None:
     assert state(shell, run)["code"] == 1
     assert state(shell, run)["stdout"]["tail"] == "***"
     assert "***" in state(shell, run)["stderr"]["tail"]
-    assert shell(f"run logs {run}").out == "***"
+    assert shell(f"run logs {run} --stdout").out == "***"
     for form in forms(VALUE.encode()):
         assert on_disk(shell.cwd, form) == []
 
