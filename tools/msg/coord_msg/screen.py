@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from coord_envelope import ids, world
 from coord_kernel.cli import words
 from coord_kernel.cli.terminal import Page, age_ms, ago, joined
+from coord_msg.fold import SEVERITIES
 
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
@@ -40,6 +41,7 @@ def page(item: Json, _: Call) -> Page | None:
         ("from", words.who(item["actor"]["agent_id"])),
         ("to", joined(map(words.who, item.get("to") or ()))),
         ("sent", ago(item["ts"])),
+        ("severity", body.get("severity") if body.get("severity") in SEVERITIES else ""),
         ("about", ids.short("wk", item["refs"]["work_id"]) if "work_id" in item["refs"] else ""),
         ("waits for", joined(map(words.who, item.get("$waits_for", ())))),
         ("read by", joined(map(words.who, item.get("$read_by", ())))),

@@ -9,7 +9,7 @@ import os
 
 from coord_kernel.rules import claims
 from coord_kernel.store import pins
-from coord_run import attach, detach, draft, fold, mine
+from coord_run import attach, draft, fold, mine
 from coord_run.attempt import ORPHANED
 from coord_run.logs import place
 from coord_run.pool import AttemptPool
@@ -33,6 +33,8 @@ def run(call: Call, request_draft: Json, here: Here, allow_secret: bool) -> int:
     """
     chosen(here.substrate)
     if here.detach:
+        from coord_run import detach
+
         return detach.apart(call, lambda tell: _run(call, request_draft, here, allow_secret, tell))
     return _run(call, request_draft, here, allow_secret)
 

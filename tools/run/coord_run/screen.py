@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from coord_envelope import world
+from coord_envelope import ids, world
 from coord_kernel.cli import words
 from coord_kernel.cli.terminal import Page, age_ms, ago, joined
 
@@ -44,6 +44,7 @@ def page(item: Json, _: Call) -> Page:
         ("result", _result(item)),
         ("took", took is not None and f"{took / 1000:.3g} s"),
         ("runner", item.get("runner") and words.who(item["runner"])),
+        ("waits for", joined(ids.short("run", run) for run in item.get("waits_for", ()))),
         ("not before", item.get("not_before") and ago(item["not_before"])),
         ("reason", item.get("reason") or item.get("cancelled")),
         *((f"attempt {n['n']}", _attempt(n)) for n in item.get("attempts", ())),
