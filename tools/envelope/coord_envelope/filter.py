@@ -92,8 +92,17 @@ class Within(Filter):
 def _any_of(globs: Sequence[str]) -> Test | None:
     if not globs:
         return None
-    if not any(character in glob for glob in globs for character in WILD):
-        return frozenset(globs).__contains__
-    from fnmatch import fnmatchcase  # brings `re`: 8 ms, only for a wildcard
+    plain = frozenset(glob for glob in globs if not _is_wild(glob))
+    begins = tuple(glob[:-1] for glob in globs if glob[-1:] == "*" and not _is_wild(glob[:-1]))
+    rest = [glob for glob in globs if _is_wild(glob[:-1]) or glob[-1:] in ("?", "[")]
+    if not begins and not rest:
+        return plain.__contains__
+    if not rest:
+        return lambda kind: kind in plain or kind.startswith(begins)
+    from fnmatch import fnmatchcase  # brings `re`: 8 ms, only for a wildcard not at the end
 
     return lambda kind: any(fnmatchcase(kind, glob) for glob in globs)
+
+
+def _is_wild(glob: str) -> bool:
+    return any(character in glob for character in WILD)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from coord_envelope import BadData, Filter, No, world
+from coord_envelope.platform import suppress
 from coord_kernel.store.blobs import Blobs
 from coord_kernel.store.disk import write_all
 from coord_kernel.streams.follow import POLL_MS, Watcher
@@ -98,9 +98,8 @@ def follow(
     follower = call.journal.follow(call.journal.end(live=False), live=False)
     watcher, reader = Watcher(store.path), None
     poll = (lambda: float(POLL_MS)) if watcher.fd is None else None
-    with contextlib.closing(
-        follower.batches(Filter(types=["run.*"]), also=watcher.fd, within=poll)
-    ) as batches:
+    batches = follower.batches(Filter(types=["run.*"]), also=watcher.fd, within=poll)
+    try:
         for number, batch in enumerate(batches):
             events = list(batch)
             if events or not number:
@@ -120,6 +119,8 @@ def follow(
                 reader.pump()
             if over:
                 break
+    finally:
+        batches.close()
     if reader is None:
         _print_elsewhere(store, state, targets)
     return state
@@ -163,7 +164,7 @@ def _print_foreign(fd: int, data: bytes) -> None:
 
 def _published(store: Store, output: object) -> bytes | None:
     """The log that `run.completed` describes so, if a blob of it is here."""
-    with contextlib.suppress(No, BadData):
+    with suppress(No, BadData):
         return Blobs(store).get(output.get("sha256")) if isinstance(output, dict) else None
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from itertools import islice
 
 from coord_envelope import ids, world
 from coord_envelope.platform import suppress
@@ -109,9 +110,9 @@ class Jobs(Entities):
         after = fold.moment(self.now_ms) + "~"
         firsts = (next(self._source.find(index, after), None) for index in ("free", "held"))
         times = [int(value.split(" ")[0]) for value, _ in filter(None, firsts)]
-        start_by, _ = next(self._source.find("start_by", self.now + "~"), ("", ""))
-        with suppress(ValueError, OverflowError):
-            times.append(world.parse_ts(start_by.split(" ")[0]))
+        for start_by, _ in islice(self._source.find("start_by", self.now + "~"), 1):
+            with suppress(ValueError, OverflowError):
+                times.append(world.parse_ts(start_by.split(" ")[0]))
         return min((time - self.now_ms + 1.0 for time in times), default=float("inf"))
 
     def held(self) -> Iterator[Job]:

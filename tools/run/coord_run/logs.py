@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from coord_envelope.errors import Refused
-from coord_envelope.platform import suppress
+from coord_envelope.platform import sha256, suppress
 from coord_envelope.secrets import refuse_secret
 from coord_kernel.store.disk import write_all
 
@@ -67,11 +67,9 @@ class Log:
     """One stream of a running command, from its pipe to its log and the one of both."""
 
     def __init__(self, file: int, pipe: int, mask: Mask | None, both: Both) -> None:
-        import hashlib
-
         self.pipe, self.open = pipe, True
         self._file, self._both = file, both
-        self._mask, self._hash = mask, hashlib.sha256()
+        self._mask, self._hash = mask, sha256()
         self._bytes, self._truncated = 0, False
         os.set_blocking(pipe, False)
 

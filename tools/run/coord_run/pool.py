@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 
+from coord_envelope.platform import signal, suppress
 from coord_kernel.cli.call import Call
 from coord_kernel.proc import child
 from coord_kernel.store import locate
@@ -88,11 +87,11 @@ class AttemptPool:
     def reap(self) -> int:
         """How many attempts ended since the last call."""
         ended = 0
-        with contextlib.suppress(ChildProcessError):
+        with suppress(ChildProcessError):
             while pid := os.waitpid(-1, os.WNOHANG)[0]:
                 ended += self.running.pop(pid, None) is not None
         for pid in child.children():
             if pid not in self.running:  # left behind by an attempt that was killed
-                with contextlib.suppress(ProcessLookupError, PermissionError):
+                with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
         return ended

@@ -22,13 +22,12 @@ a pipe whose writer is a process that dies with this one.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import select
-import signal
 
 from coord_envelope import Fault
+from coord_envelope.platform import signal, suppress
 from coord_kernel.cli.call import Call
 from coord_kernel.proc import child
 from coord_kernel.store import machine
@@ -86,7 +85,7 @@ class Process:
         try:
             os.killpg(self._pid, number)
         except ProcessLookupError:  # the child has not made its group yet
-            with contextlib.suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):
                 os.kill(self._pid, number)
         except PermissionError:  # it changed its user
             pass
@@ -116,7 +115,7 @@ def kill_orphans() -> None:
         except ChildProcessError:
             return
         for pid in child.children():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+            with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         select.select([], [], [], 0.01)
 
@@ -128,7 +127,7 @@ def kill_remains(run: str, n: int) -> None:
     """
     marks = {f"RUN_ID={run}".encode(), f"RUN_ATTEMPT={n}".encode()}
     for name in filter(str.isdecimal, os.listdir("/proc") if os.path.isdir("/proc") else ()):
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             with open(f"/proc/{name}/environ", "rb") as file:
                 variables = file.read().split(b"\0")
             if marks.issubset(variables):

@@ -7,8 +7,6 @@ job, and the job's command ends with it.
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
 import sys
 
 from coord_envelope import Unreachable, Usage
@@ -80,11 +78,15 @@ def chosen(text: str) -> Substrate:
             todo="use local, tmux, ssh:HOST[:DIR] or container:IMAGE",
         )
     programs = {"tmux": ("tmux",), "ssh": ("ssh",), "container": ("podman", "docker")}.get(kind, ())
-    program = next(filter(shutil.which, programs), "")
-    if programs and not program:
-        raise Unreachable(
-            f"{' or '.join(programs)} is not installed", todo=f"--substrate {kind} needs it"
-        )
+    program = ""
+    if programs:
+        from shutil import which  # 6 ms
+
+        program = next(filter(which, programs), "")
+        if not program:
+            raise Unreachable(
+                f"{' or '.join(programs)} is not installed", todo=f"--substrate {kind} needs it"
+            )
 
     def change(command: Command) -> None:
         if kind == "tmux":
@@ -118,6 +120,8 @@ def _ssh(command: Command, where: str) -> None:
     command.stdin = (
         f"{variables}\n{len(command.stdin)}\n".encode(errors="surrogateescape") + command.stdin
     )
+    import shlex  # 6 ms
+
     command.argv = ["ssh", *options, "--", host, shlex.join(words)]
     command.lifeline, command.failed, command.env = True, 255, {}
 

@@ -28,12 +28,12 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 from itertools import islice
 
 from coord_envelope import BadData, Event, Fault, Filter, ids
 from coord_envelope.errors import DiskFault
 from coord_envelope.event import file_form
+from coord_envelope.platform import signal
 from coord_kernel.proc import child
 from coord_kernel.proc.notify import Notify
 from coord_kernel.rules import control

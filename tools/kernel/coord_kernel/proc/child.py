@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-import signal
 
 from coord_envelope.errors import Fault
+from coord_envelope.platform import signal, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def children() -> list[int]:
 
 def _prctl() -> Callable[..., int] | None:
     try:
-        from ctypes import CDLL  # 20 ms
+        from ctypes import CDLL  # 2 ms
 
         return CDLL(None).prctl
     except (ImportError, AttributeError, OSError):
@@ -104,7 +103,7 @@ class Signals:
 
     def take(self) -> list[int]:
         """Those that arrived since the last call."""
-        with contextlib.suppress(BlockingIOError):
+        with suppress(BlockingIOError):
             os.read(self.fd, 4096)
         received, self._received = self._received, []
         return received
