@@ -114,6 +114,7 @@ def application(name: str, about: str, commands: Sequence[Command], options: str
     app = typer.Typer(
         name=name,
         help=about,
+        epilog=_MANUAL.format(name),
         no_args_is_help=True,
         suggest_commands=False,
         rich_markup_mode=None,
@@ -134,9 +135,24 @@ def application(name: str, about: str, commands: Sequence[Command], options: str
     def top(version: bool = asked) -> None: ...
 
     declared = importlib.import_module(options)
+    examples = _examples(options.rpartition(".")[0])
     for function in commands:
-        app.command(name_of(function))(_declared(function, declared))
+        lines = "\n".join(f"  {line}" for line in examples.get(name_of(function), ()))
+        epilog = f"\b\nExamples:\n{lines}\n\n{_MANUAL.format(name)}"
+        app.command(name_of(function), epilog=epilog)(_declared(function, declared))
     return app
+
+
+def _examples(package: str) -> dict[str, Sequence[str]]:
+    """Command → examples of it, of a package that has any."""
+    try:
+        found: dict[str, Sequence[str]] = importlib.import_module(f"{package}.examples").EXAMPLES
+    except ModuleNotFoundError:
+        return {}
+    return found
+
+
+_MANUAL = "See {0}(1), or `coord man {0}`."
 
 
 def _declared(function: Command, options: object) -> Callable[..., int | None]:

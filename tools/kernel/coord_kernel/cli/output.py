@@ -95,7 +95,8 @@ class Output:
                 from coord_kernel.cli.terminal import Screen  # Rich: 60 ms, for people only
 
                 module = f"coord_{self.tool}.screen"
-                self._screen = Screen(module, self)
+                look = (self.terminal, self.coloured)
+                self._screen = Screen(module, *look, self.title, self.call)
             lines = self._screen.lines(self._rows, self.command in PAGES)
             self._rows = []
             if self.terminal and self._pager is None and self.command in READERS:

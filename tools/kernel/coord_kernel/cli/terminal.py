@@ -34,10 +34,6 @@ from coord_kernel.cli import words
 from coord_kernel.cli.escape import visible
 from coord_kernel.cli.words import age_ms as age_ms
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from coord_kernel.cli.output import Output
-
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _SHORT = re.compile(r"(?:wk|msg|run|ls)-[0-9a-z]{8,26}")
 CELL = 40
@@ -81,17 +77,22 @@ class Page(TypedDict, total=False):
 class Screen:
     """How one command's results are drawn."""
 
-    def __init__(self, module: str, out: Output) -> None:
-        """`module`: the tool's `screen`. Raises Usage."""
-        if out.coloured not in ("auto", "always", "never"):
-            raise Usage(f"--color: not valid: {out.coloured}", todo="use auto, always or never")
+    def __init__(
+        self, module: str, wide: bool, colour: str, title: words.Title, call: object
+    ) -> None:
+        """`module`: the tool's `screen`; `wide`: on a terminal, at whose width lines are cut.
+
+        Raises Usage if `colour` is not auto, always or never.
+        """
+        if colour not in ("auto", "always", "never"):
+            raise Usage(f"--color: not valid: {colour}", todo="use auto, always or never")
         try:
             self._tool: Any = importlib.import_module(module)
         except ModuleNotFoundError as error:
             if error.name != module:
                 raise
             self._tool = None
-        self._out, self._wide = out, out.terminal
+        self._wide, self._colour, self._title, self._call = wide, colour, title, call
         self._head: list[str] = []
         self._before = b""  # a page: a blank line stands between two
 
@@ -99,7 +100,7 @@ class Screen:
         """The items as a table or, with `pages`, each as a page if the tool has one for it."""
         if not pages or self._tool is None:
             return self._list(items)
-        found = [self._tool.page(item, self._out.call) for item in items]
+        found = [self._tool.page(item, self._call) for item in items]
         drawn = [
             self._drawn(_page(page)) if page else self._list([item])
             for page, item in zip(found, items, strict=True)
@@ -118,7 +119,7 @@ class Screen:
         return self._table(rows, head=not again)
 
     def _event(self, event: Event) -> dict[str, str]:
-        return {"time": moment(event["ts"]), "what": words.sentence(event, self._out.title)}
+        return {"time": moment(event["ts"]), "what": words.sentence(event, self._title)}
 
     def _table(self, rows: list[dict[str, str]], head: bool) -> bytes:
         names = list(dict.fromkeys(name for row in rows for name in row))
@@ -149,8 +150,8 @@ class Screen:
             markup=False,
             emoji=False,
             highlight=False,
-            force_terminal=self._wide or self._out.coloured == "always",
-            no_color=True if self._out.coloured == "never" else None,
+            force_terminal=self._wide or self._colour == "always",
+            no_color=True if self._colour == "never" else None,
         )
         with console.capture() as capture:
             console.print(shown)
