@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nats import errors
 
+from coord_envelope.errors import Unreachable
 from coord_kernel.sync.live.log import PAYLOAD, Entry
 from coord_nats import names
 
@@ -56,8 +57,9 @@ class Reader:
             while not self._done(last):
                 self._more.clear()
                 await self._connection.wait(self._more, seconds + PAYLOAD / _SLOWEST)
-        except (errors.Error, OSError) as error:
-            raise self._connection.fault(error) from None
+        except (errors.Error, OSError, Unreachable) as error:
+            if not self._entries:  # those that came before it broke are taken
+                raise self._connection.fault(error) from None
         return self._entries
 
     async def close(self) -> None:

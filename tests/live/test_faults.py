@@ -1,0 +1,93 @@
+"""Every engine over a line that breaks anywhere: what was answered is there once, and no call hangs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from live.engines import SERVERS, Server, connected, serving
+from live.proxy import Proxy
+from live.test_kill import Writer
+
+from coord_envelope.errors import Unreachable
+from coord_kernel.sync.live.log import Moved
+
+SEED = 20
+
+
+@pytest.fixture(params=[name for name in SERVERS if name != "fake"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    with serving(request.param, tmp_path / "server") as started:
+        yield started
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    proxy = Proxy(server, SEED)
+    yield proxy
+    proxy.close()
+
+
+def test_over_a_line_that_is_cut_nothing_is_lost_or_twice(server: Server, proxy: Proxy) -> None:
+    proxy.cuts = (1, 20_000)
+    done = threading.Event()
+    writer = Writer(proxy.url, "00000000", done)
+    while proxy.broken < 30 and writer.is_alive():
+        done.wait(0.01)
+    done.set()
+    writer.join()
+    assert not writer.failure
+    proxy.cuts = None
+    log = connected(server.url)
+    log.open()
+    held = [entry.payload for entry in log.read("")]
+    log.close()
+    assert held[: len(writer.answered)] == writer.answered
+    assert len(held) == len(set(held)) <= len(writer.answered) + 1
+
+
+def test_a_reader_begins_again_where_the_line_was_cut(server: Server, proxy: Proxy) -> None:
+    direct, place = connected(server.url), ""
+    direct.open()
+    for n in range(40):
+        place = direct.put("arbiter", place, b"%d" % n * 500)
+    expected = [entry.at for entry in direct.read("")]
+    direct.close()
+    proxy.cuts = (5_000, 40_000)
+    log, read = connected(proxy.url), list[str]()
+    for _ in range(200):
+        try:
+            log.open()
+            for entry in log.read(read[-1] if read else ""):
+                if entry.at not in read[-1:]:
+                    read.append(entry.at)
+            break
+        except Unreachable:
+            continue
+    log.close()
+    assert read == expected
+
+
+def test_on_a_dead_line_a_call_ends_and_the_next_one_connects_again(
+    server: Server, proxy: Proxy
+) -> None:
+    log = connected(proxy.url)
+    log.open()
+    place = log.put("arbiter", "", b"first")
+    proxy.dead = True
+    with pytest.raises(Unreachable):
+        log.put("arbiter", place, b"second")
+    with pytest.raises(Unreachable):
+        log.open()
+    proxy.dead = False
+    log.open()
+    try:
+        log.put("arbiter", place, b"second")
+    except Moved:  # it had been on its way
+        last = log.last("arbiter")
+        assert last
+        assert last.payload == b"second"
+    assert [entry.payload for entry in log.read("")] == [b"first", b"second"]
+    log.close()
