@@ -56,7 +56,7 @@ set +m
 
 say 'Agent 2, "fixer", takes the first that is ready. However many ask at once, one gets it; the others learn who.'
 export COORD_AGENT=fixer
-run "wk ready --claim | jq -c '{type, by:.actor.agent_id, body}'"
+run 'wk ready --claim -o brief'
 refused 1 'wk claim $parser --as builder'
 
 say 'It edits what nobody else may edit meanwhile. Here builder tries: its command does not run, and it learns why.'
@@ -65,6 +65,9 @@ run "mkdir -p src && lease with 'file:src/**' -- sh -c 'echo grammar >src/parser
 say 'Fixer is done. The status of the printer is not changed by anyone: it follows from that.'
 run "wk mine | wk close --note 'see src/parser.py' | jq -c '{type, body}'"
 run 'wk ls --all -o table'
+
+say 'What happened to the parser, as a person sees it.'
+run 'wk show $parser -o table'
 
 say 'The mail has come. Builder reads, answers in the same thread, and acks. Unacked mail is printed again, so none is lost.'
 export COORD_AGENT=builder
@@ -77,8 +80,8 @@ run 'msg recv'
 say 'Again is no harm: the same close is the same event (note "$dup"), and nothing is sent twice.'
 run "wk close \$parser --note 'see src/parser.py' --as fixer | jq -c '{event_id, \"\$dup\"}'"
 
-say 'Everybody who took part, and the whole history; it is plain JSON Lines in .coord/journal, one file a writer.'
-run 'ev agents -o table'
+say 'Who is here, and the whole history; it is plain JSON Lines in .coord/journal, one file a writer.'
+run 'coord status -o table'
 run 'ev replay -o table'
 run 'ev verify && ls .coord/journal'
-printf '\n%sdemo: done.%s Next: README.md, and `man ./tools/wk/wk.1`.\n' "$bold" "$plain"
+printf '\n%sdemo: done.%s Next: README.md, and `coord man wk`.\n' "$bold" "$plain"

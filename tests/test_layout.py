@@ -297,6 +297,7 @@ def test_the_demo_runs() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    assert "done: Write the parser - see src/parser.py" in done.stdout
+    assert "done: Write the parser\nmsg-" in done.stdout, "the mail came"
+    assert "\n  see src/parser.py\n" in done.stdout
     assert "builder got 75; the file is grammar" in done.stdout
     assert '"$dup":true' in done.stdout
