@@ -28,7 +28,7 @@ from coord_wk import fold
 NOW = "2026-06-01T00:00:00Z"
 BEGIN = 1_767_225_600_000
 """2026-01-01, in ms."""
-NAMES = ("open", "closed", "free", "owner", "waits", "child", "alias")
+NAMES = ("open", "has", "last", "free", "key", "child", "alias")
 PATIENCE_S = 60.0
 
 

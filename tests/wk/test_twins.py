@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,30 @@ def test_what_is_open_for_all_of_it_is_listed_though_each_half_says_closed(
     assert old in [row["work_id"] for row in two.both("wk ls --all --status ready")]
     for line in ("wk ls", "wk ready"):
         assert old in [row["work_id"] for row in two.both(line)]
+
+
+def test_a_filter_finds_only_what_the_united_item_is(two: Two) -> None:
+    for shell, (whole, _), who in zip(
+        (two.here, two.there), two.items, ("ada", "bob"), strict=True
+    ):
+        shell(f"wk update {whole} --assignee {who} --field route={who}")
+    two.meet()
+    whole = min(two.items[0][0], two.items[1][0])
+    (found,) = two.both(f"wk show {whole}")
+    for who in ("ada", "bob"):
+        answer = [whole] if found["assignee"] == f"agent:{who}" else []
+        assert [row["work_id"] for row in two.both(f"wk ls --assignee {who}")] == answer
+        answer = [whole] if found["fields"] == {"route": who} else []
+        assert [row["work_id"] for row in two.both(f"wk ls --all --field route={who}")] == answer
+
+
+def test_what_two_stores_made_is_counted_once(two: Two) -> None:
+    two.there(f"wk claim {two.items[1][0]}; wk update {two.items[1][1]} --hold x")
+    two.here("wk new alone --key k9; wk new free")
+    two.meet()
+    for line in ("wk ls", f"wk close {two.items[0][1]}", f"wk reopen {two.items[0][1]}"):
+        two.here(line)
+        two.meet()
+        statuses = Counter(row["status"] for row in two.both("wk ls"))
+        (counts,) = two.both("wk status")
+        assert {name: number for name, number in counts.items() if number} == statuses
