@@ -198,6 +198,17 @@ def test_in_a_pipe_the_status_is_one_object(shell: Shell) -> None:
     assert shell("coord status", COORD_AGENT="").one["problems"] == []
 
 
+def test_for_an_agent_it_is_a_line_each(shell: Shell) -> None:
+    shell("wk new x -o id; wk ready --claim --as ada; msg send --to ada --subject 'a' --as ada")
+    work, ada, *problems = shell("coord status -o brief").out.splitlines()
+    assert work == "work 0 ready 1 active 0 blocked 0 held"
+    assert re.fullmatch(r"agent:ada active mail 1 wk-\w{8}", ada)
+    assert problems == []
+    late = shell("coord status -o brief", COORD_NOW="2099-01-01T00:00:00Z").out.splitlines()
+    assert late[-1].startswith("problem · agent:ada holds wk-")
+    assert "lock ok · free" in shell("coord doctor -o brief").out.splitlines()
+
+
 def test_a_tool_that_fails_is_a_problem_and_hides_no_other(shell: Shell) -> None:
     shell("wk new x")
     (shell.cwd / "coord.toml").write_text("[sync]\nremote = 3\n")

@@ -14,6 +14,8 @@ from coord_kernel.store.disk import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from coord_coord import options as o
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
@@ -39,7 +41,7 @@ def status(call: Call) -> None:
     page on a terminal, one JSON object in a pipe.
     """
     from coord_coord import sight
-    from coord_coord.status import COMMANDS, report
+    from coord_coord.status import COMMANDS, brief, report
     from coord_envelope.ids import AHEAD_MS
 
     store, now_ms = call.journal.store, world.now_ms()
@@ -51,8 +53,16 @@ def status(call: Call) -> None:
         from coord_coord import board  # Rich: 60 ms, for people only
 
         call.out.write(1, board.status(done, now_ms, call.out))
+    elif call.out.form == "brief":
+        _print(call, brief(done))
     else:
         call.put([done])
+
+
+def _print(call: Call, lines: Iterable[str]) -> None:
+    from coord_kernel.cli.escape import visible
+
+    call.out.write(1, "".join(f"{visible(line)}\n" for line in lines).encode())
 
 
 def _me(call: Call) -> str | None:
@@ -73,7 +83,10 @@ def doctor(call: Call) -> int:
     rows: list[Json] = []
     for row in examine(call):
         rows.append(row)
-        if call.out.form != "table":
+        if call.out.form == "brief":
+            todo = f"; {row['todo']}" if row["todo"] else ""
+            _print(call, [f"{row['check']} {row['status']} · {row['what']}{todo}"])
+        elif call.out.form != "table":
             call.put([row])
     if call.out.form == "table":
         from coord_coord import board  # Rich: 60 ms, for people only

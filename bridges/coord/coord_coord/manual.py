@@ -70,5 +70,8 @@ def _directories() -> Iterator[str]:
             for name in sorted(os.listdir(f"{root}/{part}")):
                 yield f"{root}/{part}/{name}"
         return
-    for section in "178":
-        yield f"{sys.prefix}/share/man/man{section}"
+    # An installation of a user has another prefix than its Python.
+    prefixes = dict.fromkeys((os.path.dirname(root), sys.prefix))
+    for prefix in prefixes:
+        for section in "178":
+            yield f"{prefix}/share/man/man{section}"

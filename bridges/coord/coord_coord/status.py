@@ -140,6 +140,19 @@ def _of(row: Json, names: Iterable[str]) -> Json:
     return {name: row[name] for name in names if name in row}
 
 
+def brief(report: Json) -> Iterator[str]:
+    """The report in a line for each agent that holds something or has mail, and each problem."""
+    yield " ".join(["work", *(f"{count} {name}" for name, count in report["work"].items())])
+    for agent in report["agents"]:
+        held = [each["id"] for kind in ("items", "leases", "jobs") for each in agent[kind]]
+        if held or agent["mail"]:
+            mail = [f"mail {agent['mail']}"] if agent["mail"] else []
+            state = "active" if agent["active"] else "silent"
+            yield " ".join([agent["agent_id"], state, *mail, *held])
+    for row in report["problems"]:
+        yield f"problem · {row['what']}; {row['todo']}"
+
+
 def age(ts: str | None, now_ms: int) -> int:
     """How many milliseconds ago that was; not negative, and very long ago without a valid time."""
     try:
