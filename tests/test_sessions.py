@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from live.nats_server import NatsServer
+from live.redis_server import RedisServer
 from live.relay_server import RelayServer
 from support import Shell
 
@@ -37,7 +38,11 @@ STORIES = sorted(
 DOCUMENTS = sorted({*TEXTS, *STORIES})
 LINK = re.compile(r"\]\(([^)\s#:]+)(?:#[^)\s]*)?\)")
 MOST_WORDS = {"README.md": 1500, "CONTRIBUTING.md": 1200}
-SERVED = {"nats": NatsServer.missing, "relay": RelayServer.missing}
+SERVED = {
+    "nats": NatsServer.missing,
+    "redis": RedisServer.missing,
+    "relay": RelayServer.missing,
+}
 """Bridges whose page runs a server, and what it needs."""
 MARK = "===ended==="
 MASKS = [

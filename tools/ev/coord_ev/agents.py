@@ -19,7 +19,6 @@ class Agents(View):
     """Everyone who wrote into the durable or the live streams."""
 
     commutes = True
-    tombstones = False  # whoever wrote what was redacted was there all the same
 
     def __init__(self, store: Store) -> None:
         super().__init__(store, fold)

@@ -70,7 +70,8 @@ _DESCRIBED = ("kind", "model", "display")
 
 def entities(event: Event) -> Iterable[str]:
     """The agent that wrote it."""
-    return (event["actor"]["agent_id"],)
+    agent = event["actor"]["agent_id"]
+    return (agent,) if agent else ()
 
 
 def step(state: State | None, event: Event) -> State:
@@ -97,8 +98,8 @@ def step(state: State | None, event: Event) -> State:
 
 
 def _nothing(agent: str, first: str) -> State:
-    parts: Any = ("seen", "said", "sessions", "closed", "runs")
-    return {"agent": agent, "first": first, "events": 0, **{part: {} for part in parts}}
+    empty: Any = {"seen": {}, "said": {}, "sessions": {}, "closed": {}, "runs": {}}
+    return {"agent": agent, "first": first, "events": 0, **empty}  # type: ignore[typeddict-item]
 
 
 def _session(state: State, event: Event) -> None:

@@ -93,7 +93,11 @@ class Exchange(Rounds):
         here = seat.place in ("", seats.GIT) and bool(seat.stream or not seat.diverged)
         tentative = settle.tentative(self.store) if here else []
         settles = here and self._settle is not None
-        if self._settle and not here:
+        if seat.diverged and not here:
+            self._confirm_nothing(
+                "the arbiter has two histories", "`ev sync --take-arbiter REMOTE` makes one of them"
+            )
+        elif self._settle and not here:
             self._confirm_nothing("the arbiter lives at a live remote", "sync with that one, too")
         arbiter = self.refs.arbiter(tips, bool(tentative) or settles)
         step = plan(

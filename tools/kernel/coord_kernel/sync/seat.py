@@ -40,7 +40,7 @@ class Seat(NamedTuple):
     place: str
     """`git` or the epoch of a log; "": nowhere yet."""
     diverged: bool = False
-    """Are there several streams, none of which counts, or two histories of one?"""
+    """Are there several streams that do not count, or two histories of one?"""
 
 
 def seat(store: Store) -> Seat:
@@ -57,7 +57,8 @@ def seat(store: Store) -> Seat:
         if move["body"].get("forced") is True
     ]
     if len(plain) > 1 and not forced:
-        return Seat("", "", diverged=True)
+        only_git = not any(moves.values())
+        return Seat("", GIT) if only_git else Seat("", "", diverged=True)
     name = max(forced)[1] if forced else plain[0]
     places = [move["body"].get("to") for move in moves[name]]
     place = places[-1] if places and isinstance(places[-1], str) else GIT

@@ -6,7 +6,7 @@
 4. While a remote cannot be reached it answers so without trying, and tries again by itself:
    after 100 ms, later after 2 s at most.
 5. What others have written and a remote lacks is given a moment later, if nobody else has done
-   so by then: else every store that syncs with git, too, would give it at once.
+   so by then. Otherwise every store that syncs with git, too, would give it at once.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Mirror:
         alone: bool,
         report: Callable[[LiveExchange | Fault], None],
     ) -> None:
-        """`alone`: the store has no git remote. `report` is told of rounds and of failures."""
+        """`alone`: the store has no git remote. `report` gets rounds and failures."""
         self._journal, self.store, self._alone = journal, journal.store, alone
         self.links, self._report = [Link(live) for live in lives], report
 

@@ -1,6 +1,6 @@
 """A live remote: what its log has is taken in, what this store has and it lacks is put there.
 
-pull      open the log, look whether it is the one that the mark is of, take in what is new
+pull      open the log, look whether the mark is of this log, take in what is new
 publish   put what it lacks: the arbiter's lines first, then the rest, then confirmations; each
           subject by compare-and-swap. Beaten: pull again, and everything is seen there
 wait      a descriptor that is readable when something may have come
@@ -179,7 +179,7 @@ class Live:
         return True
 
     def lives_here(self, seat: Seat) -> bool:
-        """Does the arbiter live in this log, or in a former one that was at this URL?
+        """Does the arbiter live in this log, or in a former log at this URL?
 
         A log that was deleted and made again gets the arbiter's lines again, and then a line that
         says that it is another log.

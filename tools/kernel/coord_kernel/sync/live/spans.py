@@ -22,7 +22,7 @@ def added(spans: Spans, begin: int, end: int) -> Spans:
 
 
 def holes(spans: Spans, size: int) -> Iterator[tuple[int, int]]:
-    """The ranges of a file of this size that are in none of them."""
+    """The ranges of a file of this size that they do not cover."""
     position = 0
     for begin, end in spans:
         if begin > position:

@@ -129,6 +129,6 @@ class State:
         self.unseen[entry.at] = check(entry)
 
     def see(self, entry: Entry) -> None:
-        """An entry was read: if it is one that this store has put, it is there."""
+        """An entry was read: what this store has put is there."""
         if self.unseen and self.unseen.get(entry.at) == check(entry):
             del self.unseen[entry.at]
