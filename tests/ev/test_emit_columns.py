@@ -6,6 +6,7 @@ import json
 import random
 import re
 import sys
+from typing import Any
 
 import pytest
 from support import Json, Shell
@@ -147,7 +148,10 @@ def both_ways(shell: Shell, data: bytes, options: str = "") -> tuple[Shell, list
     slow = f'{sys.executable} -c "from coord_ev import cli; cli.MANY = 10**9; cli.main()" emit {options}'
     results = []
     for name, command in (("columns", f"ev emit {options}"), ("single", slow)):
-        env = {"COORD_DIR": f"{shell.cwd}/{name}", "COORD_NOW": "2026-01-02T03:04:05Z"}
+        env: dict[str, Any] = {
+            "COORD_DIR": f"{shell.cwd}/{name}",
+            "COORD_NOW": "2026-01-02T03:04:05Z",
+        }
         shell(f"mkdir {name} && ev init", **env)
         done = shell(command, stdin=data, expect=None, **env)
         out = MASK.sub(b"", done.out.encode()).decode()

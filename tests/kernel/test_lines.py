@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import sqlite3
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from support import ME, Shell, drafts, open_journal, open_store, segment
 from coord_envelope import Filter, codec, event, ids, world
 from coord_kernel import Journal, Store
 from coord_kernel.streams import lines
+from coord_kernel.views import bulk
+from coord_kernel.views.index import Index
 
 LATER = "2100-01-01T00:00:00Z"
 """So late that no file changed recently."""
@@ -257,3 +260,66 @@ def test_many_streams_cost_their_number_and_not_its_square(
             assert len(list(journal.replay(live=True))) == 3 * count
         monkeypatch.setattr(os, "open", real)
     assert opened[400] < 6 * opened[100]
+
+
+def index_rows(store: Store) -> list[tuple[object, ...]]:
+    with sqlite3.connect(Path(store.path, "local/index.sqlite")) as db:
+        events = "SELECT id, stream, first, offset FROM event JOIN segment ON no = segment"
+        return [
+            *db.execute(f"{events} ORDER BY 1"),
+            *db.execute("SELECT * FROM key ORDER BY 1, 2"),
+            *db.execute("SELECT * FROM position ORDER BY 1"),
+        ]
+
+
+def index_of(store: Store, monkeypatch: pytest.MonkeyPatch, many: int) -> list[tuple[object, ...]]:
+    """What an index has that is made from nothing, of lines or of events."""
+    with monkeypatch.context() as context:
+        context.setattr(bulk, "BATCH", 300)
+        context.setattr(codec, "MANY", many)
+        Index(store).refresh()
+    return index_rows(store)
+
+
+def delete_index(store: Store) -> None:
+    for path in Path(store.path, "local").glob("index.*"):
+        path.unlink()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_index_of_lines_has_the_rows_of_one_of_events(
+    store: Store, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writers = Writers(store, seed)
+    for harm in (0, 0, 0.02 if seed % 2 else 0):
+        writers.write(harm)
+        grown = index_of(store, monkeypatch, 0)
+        delete_index(store)
+        assert index_of(store, monkeypatch, 1 << 40) == grown
+        delete_index(store)
+        assert index_of(store, monkeypatch, 0) == grown, "of segments that are known now"
+
+
+def test_keys_are_found_however_they_are_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, chance = Journal(store), random.Random(3)
+    for number in range(40):
+        draft = {
+            "type": "a.b",
+            "body": {"text": 'idempotency_key"\\'},
+            "idempotency_key": f"k{number}",
+        }
+        plain = {"type": "a.b", "body": {"idempotency_key": "inner"}}
+        journal.append({"agent_id": f"agent:w{chance.randrange(3)}"}, [draft, plain])
+    for path in Path(store.path, "journal").glob("*/*"):
+        data = path.read_bytes().replace(b'"idempotency_key":"k7"', b'"idempotency\\u005fkey":"k7"')
+        path.write_bytes(data)
+    delete_index(store)
+    by_events = index_of(store, monkeypatch, 1 << 40)
+    delete_index(store)
+    assert index_of(store, monkeypatch, 0) == by_events
+    index = Index(store).refresh()
+    assert all(index.by_key("a.b", f"k{number}") for number in range(40))
+    assert index.has_any([("a.b", "k7")]) and index.has_any([("a.c", "k1"), ("a.b", "k1")])
+    assert not index.has_any([("a.b", "inner"), ("a.c", "k7"), ("a.b", "k77")])

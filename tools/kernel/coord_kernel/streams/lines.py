@@ -115,12 +115,15 @@ def is_settled(ctime_ns: int, now_ns: int) -> bool:
 
 
 class Block:
-    """Lines of one stream in order, of the wanted types; and the id up to which it was read."""
+    """Lines of one stream in order, of the wanted types; and the id up to which it was read.
 
-    __slots__ = ("end", "plain", "rows")
+    Of all types they follow each other in the segment, from the offset `begin` on.
+    """
 
-    def __init__(self, rows: list[bytes], end: bytes, plain: bool) -> None:
-        self.rows, self.end, self.plain = rows, end, plain
+    __slots__ = ("begin", "end", "plain", "rows")
+
+    def __init__(self, rows: list[bytes], end: bytes, plain: bool, begin: int) -> None:
+        self.rows, self.end, self.plain, self.begin = rows, end, plain, begin
 
     def first(self) -> bytes:
         """The id of its first line."""
@@ -145,7 +148,7 @@ def replay(store: Store, redactions: Redactions, types: Collection[str]) -> Iter
     known, sources = KnownSegments(store), streams(store)
     # Only where a writer has two streams (a fork) can a line be in two of them.
     copies = len({stream.writer for stream in sources}) < len(sources)
-    merged = _merge([_blocks(stream, known, types) for stream in sources])
+    merged = _merge([blocks(stream, known, types) for stream in sources])
     while parts := list(islice(merged, PARTS)):
         targets = {target.encode() for target in redactions.refresh().targets}
         for rows, plain in parts:
@@ -163,7 +166,7 @@ def check(store: Store, writers: Collection[str]) -> None:
     known = KnownSegments(store)
     for stream in streams(store):
         if stream.writer in writers:
-            for _ in _blocks(stream, known, ()):
+            for _ in blocks(stream, known, ()):
                 pass
     known.save(others=True)
 
@@ -175,18 +178,17 @@ def _merge(sources: list[Iterator[Block]]) -> Iterator[tuple[list[bytes], bool]]
     heaps say which blocks are concerned, so that a step does not look at every stream.
     """
     least = len(sources) // PARTS  # lines: after each part all streams are looked at
-    blocks: list[Block] = []
     ends: list[tuple[bytes, int]] = []  # how far each block was read
     firsts: list[tuple[bytes, int]] = []  # where the lines of each begin that has any
 
     def enter(number: int) -> None:
         if block := next(sources[number], None):
-            blocks[number] = block
+            current[number] = block
             heapq.heappush(ends, (block.end, number))
             if block.rows:
                 heapq.heappush(firsts, (block.first(), number))
 
-    blocks = [Block([], b"", True)] * len(sources)
+    current = [Block([], b"", True, 0)] * len(sources)
     for number in range(len(sources)):
         enter(number)
     rows, plain = list[bytes](), True
@@ -194,7 +196,7 @@ def _merge(sources: list[Iterator[Block]]) -> Iterator[tuple[list[bytes], bool]]
         end, taken, all_plain = ends[0][0], list[bytes](), True
         while firsts and firsts[0][0] <= end:
             number = heapq.heappop(firsts)[1]
-            block = blocks[number]
+            block = current[number]
             taken += block.take(end)
             all_plain = all_plain and block.plain
             if block.rows:
@@ -210,7 +212,8 @@ def _merge(sources: list[Iterator[Block]]) -> Iterator[tuple[list[bytes], bool]]
     yield rows, plain
 
 
-def _blocks(stream: Stream, known: KnownSegments, types: Collection[str]) -> Iterator[Block]:
+def blocks(stream: Stream, known: KnownSegments, types: Collection[str]) -> Iterator[Block]:
+    """What follows the stream's position, of these types or all. The position follows it."""
     for sealed in stream.segments_ahead():
         becomes_known = False
         with suppress(IrregularError):
@@ -238,7 +241,8 @@ def _of_known(stream: Stream, types: Collection[str]) -> Iterator[Block]:
             return
         last = data[data.rfind(b"\n") + 1 :]
         stream.offset += len(data) + 1
-        yield Block(_of_types(data, types) if types else data.split(b"\n"), last[_ID], True)
+        rows = _of_types(data, types) if types else data.split(b"\n")
+        yield Block(rows, last[_ID], True, stream.offset - len(data) - 1)
     if last:
         newest = event.parse(last)
         stream.seq, stream.last_id, stream.bad_since = newest["seq"], newest.id, 0
@@ -261,7 +265,7 @@ def _checked(stream: Stream, rows: list[bytes], types: Collection[str]) -> Block
     records = event.fields_of_all(rows)
     if not records or not _in_step(stream, rows, records):
         return None
-    last = records[-2]
+    last, begin = records[-2], stream.offset
     stream.offset += sum(map(len, rows)) + len(rows) - len(rows[-1]) - 1
     stream.seq, stream.last_id, stream.bad_since = last["seq"], last["event_id"], 0
     wanted = rows[:-1]
@@ -269,27 +273,29 @@ def _checked(stream: Stream, rows: list[bytes], types: Collection[str]) -> Block
         wanted = [
             raw for raw, record in zip(wanted, records, strict=False) if record["type"] in types
         ]
-    return Block(wanted, stream.last_id.encode(), True)
+    return Block(wanted, stream.last_id.encode(), True, begin)
 
 
 def _in_doubt(stream: Stream, sealed: bool, types: Collection[str]) -> Iterator[Block | BadLine]:
     """What `Stream` reads in the rest of the segment."""
-    group = list[Event]()
+    group, begin = list[Event](), 0
     for item in stream.read_segment(sealed):
+        if group and (isinstance(item, BadLine) or len(group) == GROUP):
+            yield _block(group, types, begin)
+            group = []
         if isinstance(item, BadLine):
             yield item
             continue
+        begin = begin if group else stream.start
         group.append(item)
-        if len(group) == GROUP:
-            yield _block(group, types)
-            group = []
     if group:
-        yield _block(group, types)
+        yield _block(group, types, begin)
 
 
-def _block(group: list[Event], types: Collection[str]) -> Block:
+def _block(group: list[Event], types: Collection[str], begin: int) -> Block:
     rows = [item.raw for item in group if not types or item["type"] in types]
-    return Block(rows, group[-1].id.encode(), all(_is_plain(item.raw, item) for item in group))
+    plain = all(_is_plain(item.raw, item) for item in group)
+    return Block(rows, group[-1].id.encode(), plain, begin)
 
 
 def _chunks(stream: Stream) -> Iterator[bytes]:

@@ -57,6 +57,8 @@ class Derived:
         self._disk: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None
         self._layers: list[sqlite3.Connection] = []
+        self._behind = 0
+        """About how many bytes there were to read, when it was last looked."""
 
     def streams(self, known: Collection[str]) -> list[Stream]:
         """The streams to read: all durable ones. `known` are those read before, as `KIND/NAME`."""
@@ -94,6 +96,7 @@ class Derived:
                 return self
         except (sqlite3.Error, fill.StaleError):
             self._layers, behind = [], self.size()
+        self._behind = behind
         with self._writing(WAIT_S if behind >= MUCH or self.lasting else 0) as ours:
             if ours and self._mended():
                 return self

@@ -84,9 +84,9 @@ def read(store: Store, stream: str, first: int, offset: int) -> Stored | None:
 
 def behind(store: Store, db: sqlite3.Connection, streams: Streams) -> int:
     """About how many bytes it has not read; 0 if no whole line is in them. Raises StaleError."""
-    resumed, place = _resumed(store, db, streams)
-    ahead = sum(stream.size() for stream in resumed)
-    if any(_news(stream) for stream in resumed):
+    ours, place = resumed(store, db, streams)
+    ahead = sum(stream.size() for stream in ours)
+    if any(_news(stream) for stream in ours):
         return ahead
     _remember(db, place)
     return 0
@@ -109,17 +109,17 @@ def fill(store: Store, db: sqlite3.Connection, streams: Streams, add: Add, name:
 
     Raises StaleError.
     """
-    resumed, place = _resumed(store, db, streams)
-    ahead = sum(stream.size() for stream in resumed)
+    ours, place = resumed(store, db, streams)
+    ahead = sum(stream.size() for stream in ours)
     if ahead > codec.MANY:
         codec.bulk()
-    before = [(stream.segment, stream.offset) for stream in resumed]
-    rows = heapq.merge(*map(_rows, resumed))
-    with _undisturbed(), store.progress(f"reading the journal into {name}", ahead) as advance:
+    before = [(stream.segment, stream.offset) for stream in ours]
+    rows = heapq.merge(*map(_rows, ours))
+    with undisturbed(), store.progress(f"reading the journal into {name}", ahead) as advance:
         for first in rows:
             batch = itertools.chain((first,), itertools.islice(rows, BATCH - 1))
             advance(_commit(db, add, batch))
-    places = zip(resumed, before, strict=True)
+    places = zip(ours, before, strict=True)
     bad = [_behind_bad(stream) for stream, place in places if _ends_in_bad_lines(stream, place)]
     if bad:
         with writing(db):
@@ -150,7 +150,7 @@ def _remember(db: sqlite3.Connection, place: str | None) -> None:
             db.execute(sql, (place,))
 
 
-def _resumed(
+def resumed(
     store: Store, db: sqlite3.Connection, streams: Streams
 ) -> tuple[list[Stream], str | None]:
     """The streams that may have changed, each at its position; and the place to remember.
@@ -169,8 +169,8 @@ def _resumed(
         sql = "SELECT * FROM position WHERE stream = ?"
         rows = [row for name in names for row in db.execute(sql, (name,))]
     positions = {row[0]: row[1:] for row in rows}
-    resumed = streams(positions, names)
-    for stream in resumed:
+    found = streams(positions, names)
+    for stream in found:
         key = stream.path
         if key not in positions:
             continue
@@ -186,8 +186,8 @@ def _resumed(
             raise StaleError
     if positions:
         raise StaleError
-    worth = len(resumed) >= (changes.MANY if names is None else FEW) or since.moved
-    return resumed, since.place if worth else None
+    worth = len(found) >= (changes.MANY if names is None else FEW) or since.moved
+    return found, since.place if worth else None
 
 
 def _behind_bad(stream: Stream) -> tuple[str | int | bytes, ...]:
@@ -223,7 +223,7 @@ def _commit(db: sqlite3.Connection, add: Add, rows: Iterator[Row]) -> int:
         for row in rows:
             _, stream, first, start, end, _, event = row
             if first != segment[1] or stream != segment[0]:
-                segment, number = (stream, first), _segment_no(db, stream, first)
+                segment, number = (stream, first), segment_no(db, stream, first)
             ends[stream] = row
             size += end - start
             yield event, number, start
@@ -238,7 +238,8 @@ def _commit(db: sqlite3.Connection, add: Add, rows: Iterator[Row]) -> int:
     return size
 
 
-def _segment_no(db: sqlite3.Connection, stream: str, first: int) -> int:
+def segment_no(db: sqlite3.Connection, stream: str, first: int) -> int:
+    """The number of a segment in the database. In a transaction."""
     segment = (stream, first)
     db.execute("INSERT OR IGNORE INTO segment (stream, first) VALUES (?, ?)", segment)
     sql = "SELECT no FROM segment WHERE stream = ? AND first = ?"
@@ -246,7 +247,8 @@ def _segment_no(db: sqlite3.Connection, stream: str, first: int) -> int:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
+    """Without the garbage collector."""
     # Events are trees: the garbage collector finds nothing in them, and looks at all of them again
     # and again for it.
     collecting = gc.isenabled()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from coord_envelope import codec, ids
+import itertools
+
+from coord_envelope import codec, event, ids
 from coord_kernel.views import resolve
 from coord_kernel.views.database import Derived
 
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
     from coord_kernel.views.fill import Located, Stored
 
 VERSION = "3"
+MUCH = 1 << 18
+"""Bytes that are read as lines where orjson is loaded already."""
 _WHERE = "SELECT stream, first, offset FROM event JOIN segment ON no = segment WHERE id = ?"
+_EVENT = "INSERT OR IGNORE INTO event VALUES (?, ?, ?)"
 _FIRST_KEY = "INSERT INTO key VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET id = min(id, excluded.id)"
 # CROSS: in this order. The other way it would read all keys of the type.
 _ANY_KEY = """SELECT 1 FROM json_each(?) AS wanted CROSS JOIN key
@@ -24,6 +29,30 @@ _ENDINGS = "CREATE INDEX IF NOT EXISTS ending ON event (substr(id, 23))"
 """By the last 4 characters: a million endings, so that few events share one."""
 ENDING = f"""SELECT id FROM event WHERE substr(id, 23) = ? AND substr(id, ?) = ?
              LIMIT {resolve.MOST}"""
+
+
+def _take(db: sqlite3.Connection, groups: list[tuple[list[bytes], bool, int, list[int]]]) -> None:
+    """As `Index.add`, of lines."""
+    events: list[tuple[str, int, int]] = []
+    keyed: list[bytes] = []
+    for rows, plain, segment, offsets in groups:
+        found = (
+            [raw[13:39].decode() for raw in rows]
+            if plain
+            else [event.parse(raw).id for raw in rows]
+        )
+        events += zip(found, itertools.repeat(segment), offsets)
+        keyed += [raw for raw in rows if b'"idempotency_key"' in raw or b"\\" in raw]
+    events.sort()
+    db.executemany(_EVENT, events)
+    for at in range(0, len(keyed), 500):
+        parsed = event.parse_all(keyed[at : at + 500])
+        pairs = [
+            (item["type"], item.get("idempotency_key"), item.id)
+            for item in parsed
+            if isinstance(item, event.Event)
+        ]
+        db.executemany(_FIRST_KEY, [row for row in pairs if isinstance(row[1], str)])
 
 
 class Index(Derived):
@@ -40,13 +69,20 @@ class Index(Derived):
     def add(self, db: sqlite3.Connection, located: Iterator[Located]) -> None:
         """OR IGNORE: the same event may stand in two streams, a writer's and its fork's."""
         events, keys = [], []
-        for event, segment, offset in located:
-            event_id, key = event["event_id"], event.get("idempotency_key")
+        for item, segment, offset in located:
+            event_id, key = item["event_id"], item.get("idempotency_key")
             events.append((event_id, segment, offset))
             if isinstance(key, str):
-                keys.append((event["type"], key, event_id))
-        db.executemany("INSERT OR IGNORE INTO event VALUES (?, ?, ?)", events)
+                keys.append((item["type"], key, event_id))
+        db.executemany(_EVENT, events)
         db.executemany(_FIRST_KEY, keys)
+
+    def _fill(self, db: sqlite3.Connection) -> None:
+        if self._behind >= (MUCH if codec.is_bulk() else codec.MANY):
+            from coord_kernel.views import bulk
+
+            bulk.fill_lines(self._store, db, self._chosen, _take, "index")
+        super()._fill(db)
 
     def by_key(self, kind: str, key: str) -> Stored | None:
         """The first event (by event_id) that has this type and idempotency key."""
