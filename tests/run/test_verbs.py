@@ -232,6 +232,20 @@ def test_a_job_of_another_store_is_not_retried_here(shell: Shell) -> None:
     assert "was not requested in this store" in shell(f"run retry {run}", expect=77).err
 
 
+def test_retries_of_each_other_are_not_followed_for_ever(shell: Shell) -> None:
+    first, second = requested(shell, "false"), requested(shell, "true")
+    shell("run worker --once")
+    for key in (f"retry:{first}", f"retry:{second}"):
+        body = json.dumps({"argv": ["true"]})
+        other = shell(f"ev emit run.requested --key {key} --body '{body}' -o id").out.strip()
+    shell(
+        f"ev emit run.requested --key retry:{other} --body '{body}'",
+        COORD_NOW="2020-01-01T00:00:00Z",
+    )
+    for run in (first, second, other):
+        shell(f"run retry {run}", expect=None)
+
+
 def test_a_signal_reaches_the_command_once(shell: Shell) -> None:
     trap = "trap 'echo got; kill $!; exit 4' USR1; sleep 100 & echo up; wait"
     with Watched(shell, "run worker"):

@@ -44,10 +44,14 @@ def retry(call: Call, t: Transaction, jobs: Jobs, state: Job) -> None:
 
 
 def _following(call: Call, jobs: Jobs, state: Job) -> Job | None:
-    """The retry of a job, if it has one."""
+    """The retry of a job, if it has one.
+
+    It is younger: whoever can push can write requests that are retries of each other.
+    """
     place = call.journal.index.refresh().by_key("run.requested", draft.retry_key(state))
     following: Job | None = jobs.state(place.event.id) if place else None
-    return following
+    younger = following and following["request"]["id"] > state["request"]["id"]
+    return following if younger else None
 
 
 def _newest(call: Call, jobs: Jobs, run: str) -> str:
