@@ -372,3 +372,35 @@ def test_a_place_that_is_none_is_an_error(ten: Shell, place: str, status: int) -
     for reader in ("tail", "replay"):
         assert ten(f"ev {reader} --after {place}", expect=status).out == ""
     assert ten(f"ev tail --cursor c --after {place}", expect=None).status in (status, 2)
+
+
+def test_an_agent_is_shown_with_its_description_and_what_it_did(shell: Shell) -> None:
+    shell("msg join devs")
+    item = shell("wk new x -o id").out.strip()
+    other = shell("wk new y -o id").out.strip()
+    shell(f"wk claim {item}; wk close {item} --note done", COORD_SESSION="s1")
+    shell(f"wk claim {other}", COORD_SESSION="s2")
+    run = shell("run request -o id -- make test").out.strip()
+    shell("ev emit --live agent.seen status=busy", COORD_SESSION="s2")
+    agent = shell("ev agents tester").one
+    assert (agent["agent_id"], agent["kind"], agent["groups"]) == ("agent:tester", "ai", ["devs"])
+    assert (agent["holds"], agent["closed"]) == ([other], [item])
+    assert agent["runs"] == [{"run_id": run, "command": "make test"}]
+    sessions = {session["session"]: session.get("status") for session in agent["sessions"]}
+    assert sessions == {"": None, "s1": None, "s2": "busy"}
+    assert "no such agent" in shell("ev agents nobody", expect=1).err
+
+
+def test_live_events_are_read_on_request_and_are_not_synced(shell: Shell, tmp_path: Path) -> None:
+    shell("ev emit --live agent.seen status=idle")
+    shell("ev emit --live my.progress n=1")
+    assert shell("ev replay").out == ""
+    assert [event["type"] for event in shell("ev replay --live").lines] == [
+        "agent.seen",
+        "my.progress",
+    ]
+    shell("mkdir ../there; cd ../there; git init -q; ev init")
+    shell("cd ../there; ev sync --with ../acme/.coord")
+    assert shell("cd ../there; ev replay --live").out == ""
+    for line in ("work.created title=x", "agent.seen status=idle --key k"):
+        shell(f"ev emit --live {line}", expect=2)

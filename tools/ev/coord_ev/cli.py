@@ -10,9 +10,8 @@ from coord_envelope.event import KERNEL
 from coord_envelope.ids import AHEAD_MS
 from coord_ev import groups as g
 from coord_ev.draft import addresses, from_record, references, with_pairs
-from coord_ev.redact import redact
-from coord_ev.sync import sync, trust
 from coord_kernel.cli import process, stdin
+from coord_kernel.cli.command import elsewhere
 from coord_kernel.store.blobs import Blobs
 
 TYPE_CHECKING = False
@@ -302,6 +301,8 @@ def stats(call: Call) -> None:
     call.put([{**fold.stats(call.journal.replay()), **size}])
 
 
+(redact,) = elsewhere("coord_ev.redact", "redact")
+sync, trust = elsewhere("coord_ev.sync", "sync", "trust")
 COMMANDS = (
     init,
     emit,

@@ -20,7 +20,6 @@ class Sessions(View):
     """The sessions of agents. Who is there costs their number, not the history of their beats."""
 
     commutes = True
-    tombstones = False  # whose text was redacted lived all the same
 
     def __init__(self, store: Store) -> None:
         super().__init__(store, presence)
