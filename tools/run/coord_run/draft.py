@@ -163,7 +163,7 @@ def signalled(state: Job, claim: str, signal: str) -> Json:
 
 
 def again(state: Job, after: list[str]) -> Json:
-    """The request of a job that is over once more: one that can begin now, after these."""
+    """The request of a job once more, without the time by which that had to start: after these."""
     request = state["request"]
     fresh = {"after": after} if after else {}
     kept = {k: v for k, v in request["body"].items() if k not in ("start_by", "after")}

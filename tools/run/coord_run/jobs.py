@@ -78,10 +78,10 @@ class Jobs(Entities):
         return (state for state in states if self.status(state) == "waiting")
 
     def before(self, state: Job) -> tuple[list[str], str | None]:
-        """The jobs that it still waits for, and the first one that will not succeed.
+        """The jobs that it still waits for, and the first that will not succeed.
 
-        A job comes after older ones only. One that names a younger one, or itself, would begin a
-        circle: that one counts as failed.
+        A job comes after older ones only. To name itself or a younger one would begin a circle:
+        that job counts as failed.
         """
         run, pending = state["request"]["id"], list[str]()
         for name in fold.after(state):

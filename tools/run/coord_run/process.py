@@ -53,7 +53,7 @@ class Process:
 
     `pipes` are what it writes: standard output, standard error. `ready` says which can be read, in
     the order in which they were written: a pipe holds one write, of at most PIPE_BUF bytes, until
-    it is read, and `ready` is edge-triggered, so that it lists one that became full last.
+    it is read, and `ready` is edge-triggered, so that it lists the pipe last that was filled last.
     """
 
     def __init__(self, command: Command) -> None:

@@ -5,7 +5,7 @@
 1. What a reader has not seen yet has a greater number than all it has seen. (Events that came
    between two looks are numbered by event_id: nobody can tell which was first.)
 2. Numbers are given when somebody asks, and kept. If they are lost, or the journal is another one
-   than was numbered, all are given anew, in another epoch: an old number is none of the new ones.
+   than was numbered, all are given again, in another epoch: an old number is not valid in that.
 3. They mean nothing in another store, and are never sent.
 """
 
