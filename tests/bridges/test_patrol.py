@@ -347,6 +347,21 @@ def test_a_job_of_an_agent_is_a_session_unless_it_is_to_be_kept(shell: Shell) ->
     }
 
 
+def test_the_lock_of_a_job_is_that_of_the_session_that_starts_in_it(shell: Shell) -> None:
+    """A program in a job has a session of its own, by its hooks: it dies with the job, too."""
+    work = item(shell)
+    start = '{"session_id":"p1","hook_event_name":"SessionStart","source":"startup"}'
+    agent = f"echo '{start}' | coord-hooks start; COORD_SESSION=p1 wk claim {work}; kill -9 $$"
+    (shell.cwd / "agent.sh").write_text(agent)
+    env = f"--env COORD_AGENT=ada --env PATH='{shell.env['PATH']}'"
+    shell(f"run exec {env} -- sh agent.sh", expect=137)
+    own, program = shell("ev replay --type session.started").lines
+    assert program["body"]["parent"] == own["body"]["session"]
+    assert program["body"]["pin"] == own["body"]["pin"]
+    assert kinds(shell("coord-patrol --once").lines) == ["session.ended", "patrol.reclaimed"]
+    assert status(shell, work) == "ready"
+
+
 # ---- what is written
 
 

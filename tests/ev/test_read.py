@@ -391,7 +391,7 @@ def test_an_agent_is_shown_with_its_description_and_what_it_did(shell: Shell) ->
     assert "no such agent" in shell("ev agents nobody", expect=1).err
 
 
-def test_live_events_are_read_on_request_and_are_not_synced(shell: Shell, tmp_path: Path) -> None:
+def test_live_events_are_read_on_request_and_are_not_synced(shell: Shell) -> None:
     shell("ev emit --live agent.seen status=idle")
     shell("ev emit --live my.progress n=1")
     assert shell("ev replay").out == ""

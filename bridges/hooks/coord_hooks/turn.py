@@ -115,22 +115,31 @@ def start(turn: Turn) -> Json:
 
 
 def _begin(turn: Turn) -> None:
-    """Write that the session starts, unless it has: /compact starts it again."""
-    known = _session(turn)
-    if turn.session and not (known and presence.is_open(known)):
-        names = {"cwd": "cwd", "transcript_path": "transcript"}
-        body = {to: text[:4_000] for name, to in names.items() if (text := _text(turn.input, name))}
-        turn.journal.append(turn.actor, [{"type": "session.started", "body": body}])
+    """Write that the session starts, unless it has: /compact starts it again.
+
+    In a job that runs the agent, the lock of the job shows whether the session lives.
+    """
+    known = _session(turn, turn.session)
+    if not turn.session or (known and presence.is_open(known)):
+        return
+    names = {"cwd": "cwd", "transcript_path": "transcript"}
+    body = {to: text[:4_000] for name, to in names.items() if (text := _text(turn.input, name))}
+    around = world.getenv("COORD_SESSION") or ""
+    job = _session(turn, around) if around != turn.session else None
+    if job and presence.is_open(job):
+        pin = job["started"][2].get("pin")
+        body |= {"parent": around} | ({"pin": pin} if isinstance(pin, str) else {})
+    turn.journal.append(turn.actor, [{"type": "session.started", "body": body}])
 
 
-def _session(turn: Turn) -> Session | None:
-    """What the store knows of this session."""
+def _session(turn: Turn, session: str) -> Session | None:
+    """What the store knows of a session of the agent."""
     from coord_kernel.views.presence import Sessions
 
     store = turn.journal.store
     view = Sessions(store).refresh()
     found = (
-        view.get(presence.session_name(replica, turn.agent, turn.session))
+        view.get(presence.session_name(replica, turn.agent, session))
         for replica in reversed(store.replicas())
     )
     return next(filter(None, found), None)
@@ -239,7 +248,7 @@ def end(turn: Turn) -> Json:
         _release(turn, "wk", reason, _lines(claimed, "work_id"))
     leases = [row for row in _rows(turn.run("lease", "ls")) if _is_held(turn, row, "holder")]
     _release(turn, "lease", reason, _lines(leases, "lease_id"))
-    known = _session(turn)
+    known = _session(turn, turn.session)
     if known and presence.is_open(known):
         body = {"how": "exit", "start": known["started"][0]} | ({"why": why[:100]} if why else {})
         turn.journal.append(turn.actor, [{"type": "session.ended", "body": body}])

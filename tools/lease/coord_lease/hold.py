@@ -62,7 +62,7 @@ def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: 
         if isinstance(refusal, TakenError):
             raise TryAgain(refusal.what, refusal.where, refusal.todo, refusal.code) from None
         raise
-    status, lost = _Command(scope, lease, argv, fd).ended()
+    status, lost = _Command(scope, lease, argv, fd, lambda: _beat(call, argv)).ended()
     try:
         lost = _released(scope, lease, lost)
         pin.remove(store, wanted.pin)
@@ -81,6 +81,19 @@ def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: 
     )
 
 
+def _beat(call: Call, argv: Sequence[str]) -> None:
+    """Write that the session lives, which waits for the command.
+
+    Only one that has an id: without one, the command may be the agent itself.
+    """
+    actor = call.actor()
+    if "session_id" in actor:
+        from coord_kernel.journal.beat import beat
+
+        with contextlib.suppress(Fault, OSError):  # the lease is what matters
+            beat(call.journal, actor, "busy", tool=f"lease with -- {argv[0]}"[:200])
+
+
 def _released(scope: Scope, lease: Event, lost: str | None) -> str | None:
     """Release it, or write that it was lost; why it was."""
     try:
@@ -97,7 +110,16 @@ def _released(scope: Scope, lease: Event, lost: str | None) -> str | None:
 class _Command:
     """The command, started; and the sentinel."""
 
-    def __init__(self, scope: Scope, lease: Event, argv: Sequence[str], pinned: int) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        lease: Event,
+        argv: Sequence[str],
+        pinned: int,
+        beat: Callable[[], object],
+    ) -> None:
+        """`beat` is called when it starts and at each renewal."""
+        self._beat = beat
         self._scope, self._lease, self._ttl = scope, lease, lease["body"]["ttl_ms"] * 1_000_000
         self._lost: str | None = None
         token = lease.get("$token", lease["body"]["token"])
@@ -161,6 +183,7 @@ class _Command:
                 self._give_up(f"not renewed in time ({error})", now)
 
     def _renewed_at(self, event: Event) -> None:
+        self._beat()
         self._since = self._scope.began(event)
         self._next = self._since + min(self._ttl // 3, self._scope.seldom_ns)
         self._set_deadline(self._since + self._ttl * 5 // 6)

@@ -293,14 +293,29 @@ class Attempt:
             self._why = draft.reason(f"cannot record its start: {error}")
         else:
             self._started = True
+            self._seen()
 
     def _beat(self, now: int) -> None:
         lease_ns = self._plan.lease_ms * 1_000_000
         self._beat_at = now + lease_ns // 2
         try:
             self._append("heartbeat", lease_ms=self._plan.lease_ms)
+            self._seen()
         except (Fault, OSError):
             self._beat_at = now + lease_ns // 8
+
+    def _seen(self) -> None:
+        """Write that the session lives, which waits for the command (`run exec`).
+
+        Only one that has an id, and not if the command is an agent, whose silence is to be seen.
+        """
+        actor = self._call.actor()
+        if self._plan.only and self._begins is None and "session_id" in actor:
+            from coord_kernel.journal.beat import beat
+
+            with suppress(Fault, OSError):
+                tool = f"run exec -- {self._plan.body['argv'][0]}"[:200]
+                beat(self._call.journal, actor, "busy", tool=tool)
 
     def _finish(self, end: End, duration_ns: int) -> None:
         """Append how it ended, however long that takes: without it the command would run again."""
