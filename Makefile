@@ -10,7 +10,7 @@ PYTHON ?= python3
 ROUNDS ?= 30
 STAMP := .venv/.installed
 
-.PHONY: demo test test-pythons proof bench picture check table clean
+.PHONY: demo test test-pythons proof bench picture session check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -49,6 +49,10 @@ $(STAMP): pyproject.toml
 	@-.venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
+
+# tests/screens/session.svg: the README's picture, of a real run.
+session: $(STAMP)
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python tests/picture.py tests/screens/session.svg
 
 table: $(STAMP)
 	.venv/bin/python tools/table.py
