@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import os
 import re
 import threading
@@ -169,6 +171,56 @@ def test_a_token_and_the_seed_of_a_key_log_in(started: Started, tmp_path: Path) 
         log_of(server).open()
     log = log_of(server, file=str(tmp_path / "ada.nk"))
     log.open()
+    log.close()
+
+
+def claims(signer: Any, subject: str, name: str, more: dict[str, Any]) -> str:
+    """A JWT of NATS, signed by a key of its own form."""
+
+    def part(data: bytes) -> str:
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    header = part(b'{"typ":"JWT","alg":"ed25519-nkey"}')
+    issuer = signer.public_key.decode()
+    body = {"jti": name, "iat": 1_700_000_000, "iss": issuer, "sub": subject, "name": name}
+    signed = f"{header}.{part(json.dumps(body | {'nats': more | {'version': 2}}).encode())}"
+    return f"{signed}.{part(signer.sign(signed.encode()))}"
+
+
+def test_a_jwt_in_a_file_of_credentials_logs_in(started: Started, tmp_path: Path) -> None:
+    nkeys = pytest.importorskip("nkeys", reason="nkeys is not installed")
+    kinds = {"operator": "OPERATOR", "system": "ACCOUNT", "account": "ACCOUNT", "user": "USER"}
+    seeds = {
+        name: nkeys.encode_seed(os.urandom(32), getattr(nkeys, f"PREFIX_BYTE_{kind}"))
+        for name, kind in kinds.items()
+    }
+    keys = {name: nkeys.from_seed(bytearray(seed)) for name, seed in seeds.items()}
+    public = {name: key.public_key.decode() for name, key in keys.items()}
+    unlimited = dict.fromkeys(("subs", "conn", "leaf", "data", "payload", "imports", "exports"), -1)
+    storage = dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), -1)
+
+    def signed(by: str, name: str, **more: Any) -> str:
+        return claims(keys[by], public[name], name, {"type": kinds[name].lower(), **more})
+
+    accounts = "\n".join(
+        f'{public[name]}: "{signed("operator", name, limits=unlimited | more)}"'
+        for name, more in (("system", {}), ("account", storage))
+    )
+    server = started(
+        f'operator: "{signed("operator", "operator")}"\nsystem_account: {public["system"]}\n'
+        f"resolver: MEMORY\nresolver_preload: {{\n{accounts}\n}}"
+    )
+    user = signed("account", "user", subs=-1, data=-1, payload=-1)
+    with pytest.raises(Refused):
+        log_of(server).open()
+    path = tmp_path / "ada.creds"
+    path.write_text(
+        f"-----BEGIN NATS USER JWT-----\n{user}\n------END NATS USER JWT------\n\n"
+        f"-----BEGIN USER NKEY SEED-----\n{seeds['user'].decode()}\n------END USER NKEY SEED------\n"
+    )
+    log = log_of(server, file=str(path))
+    log.open()
+    assert log.put("arbiter", "", b"x") == "1"
     log.close()
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -292,14 +293,26 @@ def test_a_certificate_of_another_authority_is_refused(
         monkeypatch.setenv("SSL_CERT_FILE", f"{authority}/ca.pem")
         log = opened(server)
         assert log.put("arbiter", "", b"x") == "1"
-        log.close()
         plain = connected(server.url.replace("wss:", "ws:"), credentials=Credentials(password="x"))
         with pytest.raises(Unreachable):
             plain.open()
         context = ssl.create_default_context(cafile=f"{authority}/ca.pem")
         url = server.url.replace("wss:", "https:").replace("/acme", "/healthz")
-        with urllib.request.urlopen(url, context=context) as answer:
-            assert answer.status == 200
+        for _ in range(3):  # whoever hangs up during TLS ends nothing
+            with urllib.request.urlopen(url, context=context) as answer:
+                assert answer.status == 200
+        # What a program without a store publishes reaches the log, unencrypted within the relay.
+        url = server.url.replace("wss:", "https:") + "/publish"
+        draft = urllib.request.Request(url, b'{"type":"note.made","body":{}}')
+        draft.add_header("Authorization", f"Bearer {server.token}")
+        with urllib.request.urlopen(draft, context=context) as answer:
+            event = json.load(answer)["event_id"].encode()
+        arrived = threading.Event()
+        log.follow(arrived.set)
+        while not any(event in entry.payload for entry in log.read("")):
+            assert arrived.wait(60)
+            arrived.clear()
+        log.close()
     finally:
         server.kill()
 
@@ -328,6 +341,24 @@ def test_systemd_hears_when_it_is_ready_alive_and_stopping(tmp_path: Path) -> No
     assert b"READY=1" in heard
     assert b"WATCHDOG=1" in heard
     assert last == b"STOPPING=1"
+
+
+def test_the_token_of_a_store_is_nowhere(relay: RelayServer, shell: Shell) -> None:
+    password = relay.url.replace("://", f"://ada:{relay.token}@")
+    assert relay.token not in shell(f"ev sync --remote {password}", expect=77).err
+    secret = shell.cwd / "credentials"
+    secret.write_text(f"machine 127.0.0.1 login ada password {relay.token}\n")
+    secret.chmod(0o600)
+    shell.env["COORD_CREDENTIALS"] = str(secret)
+    shell("ev emit note.made")
+    said = [shell(f"ev sync --remote {relay.url}"), shell("ev sync --status"), shell("ev trust")]
+    assert said[0].one["sent"] == 1
+    assert not [done for done in said if relay.token in done.out + done.err]
+    files = [path for path in (shell.cwd / ".coord").rglob("*") if path.is_file()]
+    files += [path for path in relay.data.rglob("*") if path.is_file()]
+    assert not [path for path in files if relay.token.encode() in path.read_bytes()]
+    secret.chmod(0o644)
+    assert "chmod 600" in shell("ev sync", expect=77).err
 
 
 def test_the_man_page_has_every_option(shell: Shell) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +16,7 @@ from live.proxy import Proxy
 from live.test_kill import Writer
 
 from coord_envelope.errors import Unreachable
-from coord_kernel.sync.live.log import Moved
+from coord_kernel.sync.live.log import Moved, Place
 
 SEED = 20
 
@@ -91,3 +95,33 @@ def test_on_a_dead_line_a_call_ends_and_the_next_one_connects_again(
         assert last.payload == b"second"
     assert [entry.payload for entry in log.read("")] == [b"first", b"second"]
     log.close()
+
+
+def test_a_connection_that_is_gone_ends_no_process_and_a_reader_that_is_gone_does(
+    server: Server, tmp_path: Path
+) -> None:
+    """Tools die of SIGPIPE, so that `ev sync | head` ends; what is written to a server must not."""
+    place = Place(server.url, "acme", "acme")
+    script = f"""if True:
+        import os, signal
+        from coord_kernel.cli.process import end
+        from coord_kernel.store.disk import write_all
+        from coord_kernel.sync.live.log import Place
+        from coord_kernel.sync.live.places import connect
+        def run():
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            connect(Place({place.url!r}, "acme", "acme"))
+            reader, writer = os.pipe()
+            os.close(reader)
+            try:
+                os.write(writer, b"x")
+            except BrokenPipeError:
+                os.write(2, b"is alive")
+            write_all(1, b"x")
+        end("ev", run)
+    """
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run([sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (ended.stderr, ended.returncode) == (b"is alive", -signal.SIGPIPE)

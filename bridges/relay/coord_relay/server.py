@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -105,6 +106,8 @@ def serve(
     Raises Refused for an address that others reach, without certificate and key; DiskFault if it
     is taken; and what `Tokens` and `Log` raise.
     """
+    # A client that hangs up during a TLS handshake must not end the server.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     host, port = address
     if not keys and host not in frames.LOOPBACK:
         raise Refused(

@@ -85,6 +85,10 @@ def _status(tool: str, run: Callable[[], int]) -> int:
     except Fault as fault:
         complain(fault)
         return fault.status
+    except BrokenPipeError:  # the signal was ignored: die of it, as if it had not been
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+        return Fault.status
     except OSError as error:
         complain(refusal := fault_of(error))
         return refusal.status

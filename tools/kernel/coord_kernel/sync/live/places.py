@@ -6,6 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 from coord_envelope.errors import Refused, Unreachable, Usage
+from coord_envelope.platform import signal, suppress
 from coord_kernel.sync.live import credentials
 from coord_kernel.sync.live.log import GROUP, Place
 from coord_kernel.sync.settings import LIVE
@@ -56,6 +57,9 @@ def connect(place: Place) -> Log:
     """The log at a place, by its engine; not connected yet. Raises Unreachable if it has none."""
     from importlib.metadata import entry_points  # 30 ms
 
+    with suppress(ValueError):  # a thread may not
+        # A server that hung up is a failure of the call, and must not end the process.
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     scheme = urlsplit(place.url).scheme
     engine = next(iter(entry_points(group=GROUP, name=scheme)), None)
     try:
