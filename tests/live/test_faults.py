@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 from live.engines import SERVERS, Server, connected, serving
 from live.proxy import Proxy
 from live.test_kill import Writer
+from support import Shell
 
 from coord_envelope.errors import Unreachable
 from coord_kernel.sync.live.log import Moved, Place
@@ -125,3 +127,28 @@ def test_a_connection_that_is_gone_ends_no_process_and_a_reader_that_is_gone_doe
     ended = subprocess.run([sys.executable, "-c", script], stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
     assert (ended.stderr, ended.returncode) == (b"is alive", -signal.SIGPIPE)
+
+
+def test_a_mirror_that_was_killed_ends_no_command(shell: Shell) -> None:
+    script = """if True:
+        import os
+        from coord_kernel.cli.process import end
+        from coord_kernel.store.locate import find
+        from coord_kernel.sync.bus import connected
+        def run():
+            with connected(find()) as mirror:
+                os.write(1, b"connected")
+                os.read(0, 1)
+                mirror.ask({})
+        end("wk", run)
+    """
+    with socket.socket(socket.AF_UNIX) as mirror:
+        mirror.bind(str(shell.cwd / ".coord/local/bus.sock"))
+        mirror.listen()
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen([sys.executable, "-c", script], cwd=shell.cwd, **pipes) as command:  # type: ignore[call-overload]
+            assert command.stdout.read(9) == b"connected"
+            mirror.accept()[0].close()
+            _, err = command.communicate(b"x")
+    assert err.startswith(b"wk: ev sync --watch: the mirror does not answer")
+    assert command.returncode == Unreachable.status

@@ -43,7 +43,8 @@ class Connection:
     def ask(self, request: Json) -> Json:
         """The mirror's answer. Raises Unreachable if there is none in time."""
         with suppress(OSError, ValueError):
-            self._peer.sendall(codec.dumps(request) + b"\n")
+            # A mirror that was killed is a failure of this call, not the end of the process.
+            self._peer.sendall(codec.dumps(request) + b"\n", getattr(socket, "MSG_NOSIGNAL", 0))
             data = b""
             while not data.endswith(b"\n"):
                 part = self._peer.recv(1 << 16)
