@@ -588,3 +588,20 @@ def test_mail_is_marked_as_read_and_unread_apart_from_its_ack(shell: Shell) -> N
     assert "read_by" not in shell("msg ls qa").one
     assert sent[-8:].lower() in shell("msg hook claude --as qa --event UserPromptSubmit").out
     assert "not mail for" in shell(f"msg read {sent} --as fixer", expect=1).err
+
+
+def test_an_agent_describes_itself_and_retires(shell: Shell) -> None:
+    (first,) = shell("msg join --kind bot --model m1 --cap linux --cap review --cap linux").lines
+    assert first["type"] == "agent.registered"
+    assert first["body"] == {"kind": "bot", "model": "m1", "caps": ["linux", "review"]}
+    (second,) = shell("msg join --model m2").lines
+    assert (second["type"], second["body"]) == ("agent.updated", {"set": {"model": "m2"}})
+    assert shell("msg join").out == ""
+    shown = shell("ev agents tester").one
+    assert [shown[name] for name in ("kind", "model", "caps")] == ["bot", "m2", ["linux", "review"]]
+    shell("msg leave --retire")
+    assert shell("ev agents tester").one["retired"] is True
+    shell("msg join --model m3")
+    assert "retired" not in shell("ev agents tester").one
+    assert "not a valid kind: robot" in shell("msg join --kind robot", expect=2).err
+    assert "not a valid capability" in shell("msg join --cap 'a b'", expect=2).err

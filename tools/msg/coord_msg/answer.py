@@ -6,10 +6,11 @@ import os
 
 from coord_envelope import Event, Fault, No, Usage
 from coord_envelope.codec import Json
-from coord_envelope.event import LONGEST_NAME, agent_ok, recipient
+from coord_envelope.event import LONGEST_NAME, agent_ok, name_ok, recipient
 from coord_kernel.store.blobs import Blobs
 from coord_kernel.store.disk import fault_of, write_all
 from coord_msg import draft, fold
+from coord_msg import groups as g
 from coord_msg.names import plain_names
 from coord_msg.post import MSG, Post
 from coord_msg.show import Printer
@@ -169,12 +170,16 @@ def requeue(call: Call, ids: o.Ids = None) -> None:
     call.each(ids, MSG, requeued)
 
 
-def join(call: Call, groups: o.Groups = None, retain: o.Retain = None) -> None:
+def join(
+    call: Call, describe: g.Description, groups: o.Groups = None, retain: o.Retain = None
+) -> None:
     """Register yourself, and join groups.
 
-    From then on mail can be sent to you. Prints what it wrote, nothing if nothing changed. A
-    channel needs no joining; with --retain you read nothing older in it, without, all again.
+    From then on mail can be sent to you. Prints what it wrote, nothing if nothing changed. --kind,
+    --model and --cap describe you, as `ev agents NAME` shows it. A channel needs no joining; with
+    --retain you read nothing older in it, without, all again.
     """
+    described = _described(describe)
     channels, names = _channels(groups), _groups(groups)
     post, agent = Post(call), call.actor()["agent_id"]
     if retain is not None and not channels:
@@ -184,27 +189,46 @@ def join(call: Call, groups: o.Groups = None, retain: o.Retain = None) -> None:
     with call.transaction() as t:
         if call.journal.last_seen(agent) is None:
             kind = KINDS[agent.partition(":")[0]]
-            t.add({"type": "agent.registered", "body": {"kind": kind}})
+            t.add({"type": "agent.registered", "body": {"kind": kind, **described}})
+        elif described:
+            body = {"set": described}
+            t.add({"type": "agent.updated", "base": post.heads(agent), "body": body})
         members = post.mail().members
         _update(t, post, agent, "add", [name for name in names if agent not in members(name)])
         _retain(t, post, agent, dict.fromkeys(channels, ms))
     call.put(t.events)
 
 
-def leave(call: Call, groups: o.Groups = None) -> None:
-    """Leave groups.
+def _described(describe: g.Description) -> Json:
+    """The fields of a description. Raises Usage."""
+    kinds = sorted({*KINDS.values(), "bot"})
+    if describe.kind not in (None, *kinds):
+        raise Usage(f"not a valid kind: {describe.kind}", todo=f"use {', '.join(kinds)}")
+    for word in describe.cap or ():
+        if not name_ok(word):
+            raise Usage(f"not a valid capability: {word!r}", todo="use a-z 0-9 . _ -")
+    caps = list(dict.fromkeys(describe.cap or ()))
+    fields = {"kind": describe.kind, "model": describe.model, "caps": caps or None}
+    return {name: value for name, value in fields.items() if value is not None}
 
-    Of channels, read all again.
+
+def leave(call: Call, groups: o.Groups = None, retire: o.Retire = False) -> None:
+    """Leave groups, or retire.
+
+    Of channels, read all again. With --retire your name is marked as retired, until it joins again
+    with a description.
     """
     channels, names = _channels(groups), _groups(groups)
     post, agent = Post(call), call.actor()["agent_id"]
-    if not names and not channels:
+    if not names and not channels and not retire:
         raise Usage("no group given", todo="name the groups to leave")
     post.mail()
     with call.transaction() as t:
         members = post.mail().members
         _update(t, post, agent, "rm", [name for name in names if agent in members(name)])
         _retain(t, post, agent, dict.fromkeys(channels))
+        if retire:
+            t.add({"type": "agent.retired", "body": {}})
     call.put(t.events)
 
 

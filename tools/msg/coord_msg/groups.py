@@ -61,6 +61,14 @@ class FromChannel(Group):
     ack_fd: int | None = None
 
 
+class Description(Group):
+    """How an agent describes itself."""
+
+    kind: str | None = None
+    model: str | None = None
+    cap: Sequence[str] | None = None
+
+
 class Selection(Group):
     """Which messages to list."""
 

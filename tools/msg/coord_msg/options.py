@@ -129,6 +129,16 @@ Words = Annotated[list[str], typer.Argument(metavar="TEXT...", help="The words."
 Lines = Annotated[
     _Number, typer.Option("-n", "--lines", metavar="N", min=0, help="At most N messages.")
 ]
+Retire = Annotated[bool, typer.Option("--retire", help="Say that you will no longer act.")]
+Description = {
+    "kind": Annotated[
+        _Text, typer.Option("--kind", metavar="KIND", help="ai, human, bot or bridge.")
+    ],
+    "model": Annotated[_Text, typer.Option("--model", metavar="TEXT", help="The model you run.")],
+    "cap": Annotated[
+        _Texts, typer.Option("--cap", metavar="WORD", help="What you can do; repeatable.")
+    ],
+}
 Selection = {
     "from_": Annotated[
         _Text, typer.Option("--from", metavar="AGENT", help="Only mail from this agent.")
