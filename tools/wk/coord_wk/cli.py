@@ -7,16 +7,12 @@ from itertools import islice
 from coord_envelope import SELF, No, Usage
 from coord_kernel.cli import process
 from coord_kernel.cli.call import Call
+from coord_kernel.cli.command import elsewhere
 from coord_wk import draft
 from coord_wk import groups as g
-from coord_wk.change import artifact, comment, dep, reopen, update
-from coord_wk.claim import claim, close, handoff, release
-from coord_wk.edit import edit
 from coord_wk.items import conflicts
 from coord_wk.listing import checked, detailed, listed, statuses_of
-from coord_wk.questions import log, search, stale, watch
 from coord_wk.selection import by_status, groups, select
-from coord_wk.transfer import export, import_
 from coord_wk.work import WORK, Work
 
 TYPE_CHECKING = False
@@ -265,6 +261,13 @@ def apply(
         changes.make(lines, {})
 
 
+artifact, comment, dep, reopen, update = elsewhere(
+    "coord_wk.change", "artifact", "comment", "dep", "reopen", "update"
+)
+claim, close, handoff, release = elsewhere("coord_wk.claim", "claim", "close", "handoff", "release")
+log, search, stale, watch = elsewhere("coord_wk.questions", "log", "search", "stale", "watch")
+export, import_ = elsewhere("coord_wk.transfer", "export", "import_")
+(edit,) = elsewhere("coord_wk.edit", "edit")
 COMMANDS = (
     *(new, ls, ready, show, claim, release, handoff, close, reopen, update, edit, comment),
     *(artifact, dep, tree, mine, status, search, log, stale, apply, import_, export, watch),

@@ -136,7 +136,7 @@ def application(name: str, about: str, commands: Sequence[Command], options: str
 
     declared = importlib.import_module(options)
     examples = _examples(options.rpartition(".")[0])
-    for function in commands:
+    for function in map(inspect.unwrap, commands):
         lines = "\n".join(f"  {line}" for line in examples.get(name_of(function), ()))
         epilog = f"\b\nExamples:\n{lines}\n\n{_MANUAL.format(name)}"
         app.command(name_of(function), epilog=epilog)(_declared(function, declared))

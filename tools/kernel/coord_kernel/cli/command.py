@@ -30,6 +30,28 @@ if TYPE_CHECKING:
     Command = Callable[..., int | None]
 
 
+class Elsewhere:
+    """A command in another module, which is imported when the command is run or described."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.__module__, self.__name__ = module, name
+
+    def __getattr__(self, attribute: str) -> Any:
+        function = getattr(__import__(self.__module__, fromlist=[""]), self.__name__)
+        return function if attribute == "__wrapped__" else getattr(function, attribute)
+
+    def __call__(self, call: Call, **values: Any) -> Any:
+        return self.__wrapped__(call, **values)
+
+
+Elsewhere.__doc__ = property(lambda self: self.__wrapped__.__doc__)  # type: ignore[assignment]
+
+
+def elsewhere(module: str, *names: str) -> list[Any]:
+    """Commands that a tool's `cli` lists without importing their module: 0.3 ms each."""
+    return [Elsewhere(module, name) for name in names]
+
+
 def name_of(command: Command) -> str:
     """What a command function is called on a command line."""
     return command.__name__.rstrip("_").replace("_", "-")
@@ -44,6 +66,7 @@ def groups(command: Command) -> Iterator[tuple[str, type[Group]]]:
 
 def perform(command: Command, values: Values) -> int:
     """Run a command with the values of its options, and of those all have; the exit status."""
+    command = getattr(command, "__wrapped__", command)
     report_as(values.pop("errors", None) or "text")
     call = Call(values.pop("as_", None), values.pop("output", None))
     call.out.coloured = values.pop("color", None) or "auto"
