@@ -104,7 +104,7 @@ def test_a_directory_that_another_program_made_is_seen_at_once(store: Store) -> 
     assert has(store, by_hand(store, "stranger"))
 
 
-def test_bytes_that_another_program_added_are_seen_within_a_minute(
+def test_bytes_that_another_program_added_are_seen_within_five_minutes(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event_id = by_hand(store, "stranger")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MANY = 256
 """Streams from which the log is worth its upkeep."""
-FULL_S = 60
+FULL_S = 300
 LONGEST = 1 << 22
 """Bytes of a log: some 80,000 entries."""
 KINDS = ("journal", "live")

@@ -27,7 +27,8 @@ from coord_envelope.event import Event
 from coord_envelope.platform import suppress
 from coord_kernel.store import machine
 from coord_kernel.store.disk import IrregularError
-from coord_kernel.streams.stream import BadLine, streams
+from coord_kernel.streams.pack import LARGEST, SMALL, Pack, Packing
+from coord_kernel.streams.stream import BadLine, Stream, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from coord_kernel.store.directory import Store
     from coord_kernel.streams.redaction import Redactions
-    from coord_kernel.streams.stream import Stream
 
     Identity = list[int]
     """Size, inode and ctime in ns of a file: different once it has changed."""
@@ -145,20 +145,57 @@ def replay(store: Store, redactions: Redactions, types: Collection[str]) -> Iter
     Memory grows with the number of streams. Redactions are looked for after reading: an event that
     arrives together with its redaction is not given out.
     """
-    known, sources = KnownSegments(store), streams(store)
-    # Only where a writer has two streams (a fork) can a line be in two of them.
-    copies = len({stream.writer for stream in sources}) < len(sources)
-    merged = _merge([blocks(stream, known, types) for stream in sources])
-    while parts := list(islice(merged, PARTS)):
-        targets = {target.encode() for target in redactions.refresh().targets}
-        for rows, plain in parts:
-            if targets:
-                rows = [
-                    _redacted(raw, redactions) if not plain or raw[_ID] in targets else raw
-                    for raw in rows
-                ]
-            yield list(dict.fromkeys(rows)) if copies else rows
-    known.save()
+    known = KnownSegments(store)
+    with Pack(store) as pack:
+        sources = [blocks(stream, known, types) for stream in pack.beside]
+        merged = _merge([_packed(pack, types), *sources])
+        while parts := list(islice(merged, PARTS)):
+            targets = {target.encode() for target in redactions.refresh().targets}
+            for rows, plain in parts:
+                if targets:
+                    rows = [
+                        _redacted(raw, redactions) if not plain or raw[_ID] in targets else raw
+                        for raw in rows
+                    ]
+                # Only where a writer has two streams (a fork) can a line be in two of them.
+                yield list(dict.fromkeys(rows)) if pack.forked else rows
+    known.save(others=pack.end > 0)
+    if pack.is_worn():
+        make_pack(store)
+
+
+def _packed(pack: Pack, types: Collection[str]) -> Iterator[Block]:
+    offset = pack.begin
+    while offset < pack.end:
+        data = pack.chunk(offset, CHUNK)
+        end = data.rfind(b"\n")
+        last = data[data.rfind(b"\n", 0, end) + 1 : end]
+        rows = _of_types(data[:end], types) if types else data[:end].split(b"\n")
+        offset += end + 1
+        yield Block(rows, last[_ID], True, 0)
+
+
+def make_pack(store: Store) -> None:
+    """Pack the small streams whose segment is known."""
+    packing, known = Packing(store), KnownSegments(store)
+    sizes: dict[Stream, int] = {}
+    for stream in packing.streams:
+        firsts = stream.segments()
+        if len(firsts) == 1:
+            stream.segment = firsts[0]
+            size = known.size(stream)
+            if size and size <= SMALL:
+                sizes[stream] = size
+        stream.segment = 0
+    if sum(sizes.values()) > LARGEST:
+        return
+    lines = list[bytes]()
+    for rows, plain in _merge([blocks(stream, known, ()) for stream in sizes]):
+        lines += rows
+        if not plain:
+            return
+    if all(stream.offset == size for stream, size in sizes.items()):
+        packing.save(list(sizes), lines)
 
 
 def check(store: Store, writers: Collection[str]) -> None:
