@@ -58,14 +58,19 @@ def log(call: Call, ids: o.Ids = None, lines: o.Lines = None) -> None:
     """
 
     def happened(text: str) -> Iterator[Event]:
-        items, index = Work(call).items(), call.journal.index.refresh()
-        events = sorted(items.known(items.resolve(text))["dag"])
-        places = map(index.by_id, events[-lines:] if lines else events[:lines])
-        return (call.journal.shown(place.event) for place in places if place)
+        items = Work(call).items()
+        return history(call, items, items.resolve(text), lines)
 
     from coord_wk.work import WORK
 
     call.each(ids, WORK, happened)
+
+
+def history(call: Call, items: Items, item: str, most: int | None) -> Iterator[Event]:
+    """The events of an item, oldest first: the last `most`, or all."""
+    index, events = call.journal.index.refresh(), sorted(items.known(item)["dag"])
+    places = map(index.by_id, events[-most:] if most else events[:most])
+    return (call.journal.shown(place.event) for place in places if place)
 
 
 def stale(call: Call, listing: g.Listing, older: o.Older = "7d") -> None:

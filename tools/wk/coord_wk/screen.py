@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from coord_envelope import ids, world
 from coord_kernel.cli import words
 from coord_kernel.cli.terminal import Page, Said, age_ms, ago, joined, reference
+from coord_wk.questions import history
 from coord_wk.work import Work
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
     from coord_wk.items import Items
+
+HISTORY = 10
+"""Most events on a page; `wk log` has all."""
 
 
 def rows(items: list[Json], now_ms: int) -> list[dict[str, str]] | None:
@@ -81,6 +85,11 @@ def page(item: Json, call: Call) -> Page:
         "facts": [(name, str(value)) for name, value in facts if value],
         "text": item.get("desc", ""),
         "said": sorted(_said(item), key=lambda said: said["ts"]),
+        "happened": [
+            (event["ts"], words.happened(event))
+            for event in history(call, items, item["work_id"], HISTORY)
+            if event["ts"] <= item["last"]["ts"]  # with --at: not what came later
+        ],
     }
 
 

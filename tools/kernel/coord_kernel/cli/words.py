@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 PREFIX = {"work": "wk", "msg": "msg", "run": "run", "lease": "ls"}
 """Namespace of a type → how the short ids of its entities begin."""
+_DID = {
+    "artifact.added": "added a result",
+    "artifact.removed": "removed a result",
+    "work.commented": "commented",
+}
 LONGEST = 200
 """Most characters of a title in a brief line."""
 _FIRST = ("work.created", "msg.sent", "run.requested", "lease.acquired")
@@ -87,6 +92,12 @@ def sentence(event: Event, title: Title) -> str:
         words.append(f"to {' '.join(map(who, event.get('to') or []))}:")
     name = titled(event["body"]) if full == event.id else title(full)
     return " ".join(filter(None, [*words, name, *_facts(event)]))
+
+
+def happened(event: Event) -> str:
+    """What happened, in a list about one entity: who did what."""
+    did = _DID.get(event["type"]) or _verb(event)
+    return " ".join([who(event["actor"]["agent_id"]), did, *_facts(event)])
 
 
 def brief(item: Json, title: Title) -> Iterator[str]:
