@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -130,6 +131,13 @@ class Place:
         _demand(argv, done.returncode, done.stderr)
         return took
 
+    def cpu(self, *argv: str, stdin: str = os.devnull, stdout: str = os.devnull) -> float:
+        """As `time`, the seconds of CPU of the command and its children, user and system."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.time(*argv, stdin=stdin, stdout=stdout)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
     def act(self, *argv: str, stdin: str = os.devnull, stdout: str = os.devnull) -> Act:
         """An act that times a command; a single argument is split into words."""
         words = argv[0].split() if len(argv) == 1 else argv
@@ -143,6 +151,18 @@ class Place:
         _, status, usage = os.wait4(os.posix_spawn(program, argv, self.env, file_actions=silent), 0)
         _demand(argv, os.waitstatus_to_exitcode(status), b"")
         return time.perf_counter() - began, usage.ru_maxrss * 1024 / 1e6
+
+
+def cpu(place: Place, *argv: str) -> Act:
+    """An act that gives the CPU seconds of a command."""
+
+    def act() -> float:
+        program = shutil.which(argv[0], path=place.env["PATH"]) or argv[0]
+        silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0o600)]
+        usage = os.wait4(os.posix_spawn(program, argv, place.env, file_actions=silent), 0)[2]
+        return usage.ru_utime + usage.ru_stime
+
+    return act
 
 
 def _demand(argv: Iterable[str], status: int, err: bytes) -> None:
@@ -198,13 +218,15 @@ def report(themes: Mapping[str, Theme], rounds: int) -> int:
     missed = False
     with tempfile.TemporaryDirectory(prefix="coord-bench-") as place:
         print(HEAD, flush=True)
+        loads = [os.getloadavg()[0]]
         for name, theme in themes.items():
             began = time.monotonic()
             for row in theme(rounds, place):
                 print(row, flush=True)
                 missed = missed or row.holds is False
+                loads.append(os.getloadavg()[0])
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-        how = f"medians of {rounds} rounds, in turn; load {os.getloadavg()[0]:.1f}"
+        how = f"medians of {rounds} rounds, in turn; load {min(loads):.0f} to {max(loads):.0f}"
         print(f"\n{time.strftime('%Y-%m-%d')}; {machine(place)}; {how}")
     return int(missed)
 

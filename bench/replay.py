@@ -1,10 +1,11 @@
-"""`ev replay` beside `sort -m`, filtered beside `grep | sort` and jq, and its memory.
+"""`ev replay` beside `sort -m`, filtered beside `grep | sort` and jq, and its memory; the index.
 
     python bench/replay.py [ROUNDS]
 
 Eight writers took turns at random (from a seed), so that the merge has work to do; one event in ten
-has the type of the filter. The peers get one file per writer, and sort by bytes. The first replay
-checks every line; later ones know which files hold only good lines.
+has the type of the filter. The peers get one file per writer, and sort by bytes. A sync checks what
+it takes in, so the first replay knows which files hold only good lines. Of a journal that was copied
+it checks every line.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import measure
 import peers
-from measure import Act, Place, Row
+from measure import Act, Place, Row, cpu
 
 from coord_envelope import event, ids
 from coord_envelope.codec import Json
+from coord_kernel import Store
+from coord_kernel.streams import lines
 from coord_kernel.streams.rows import SEGMENT
+from coord_kernel.streams.stream import streams
 
 COUNT, WRITERS, SEED = 1_000_000, 8, 15
-MERGE, FILTER, MEMORY = 4.5, 2.0, 1.1
+MERGE, FILTER, MEMORY, INDEX_S = 4.5, 2.0, 1.1, 2.5
 BEGAN_MS = 1_760_000_000_000
 WANTED = "ci.failed"
 PARSED = "each line is parsed, once, to skip bad ones; `sort` and `grep` check nothing"
@@ -77,6 +82,25 @@ def forget(place: Place) -> None:
         os.unlink(f"{place.store}/local/plain")
 
 
+def synced(place: Place) -> None:
+    """Leave the store as a sync does that took in all of it."""
+    forget(place)
+    store = Store(place.store, "bench")
+    lines.check(store, {stream.writer for stream in streams(store)})
+
+
+def index(place: Place) -> Act:
+    """An act that gives the CPU seconds of an index from nothing, with one look-up."""
+
+    def act() -> float:
+        synced(place)
+        for path in Path(place.store, "local").glob("index.*"):
+            path.unlink()
+        return cpu(place, "ev", "show", "0" * 26)()
+
+    return act
+
+
 def rows(rounds: int, scratch: str) -> Iterator[Row]:
     few, _ = history(f"{scratch}/replay-few", COUNT // 10)
     place, files = history(f"{scratch}/replay", COUNT)
@@ -84,12 +108,17 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
     matching = place.run("ev", "replay", "--type", WANTED).count(b"\n")
     grep = f'grep -hF \'"type":"{WANTED}"\' {" ".join(files)} | sort'
 
-    def first() -> float:
+    def copied() -> float:
         forget(place)
+        return place.time("ev", "replay")
+
+    def first() -> float:
+        synced(place)
         return place.time("ev", "replay")
 
     time.sleep(RACY_S)
     acts: dict[str, Act] = {
+        "copied": copied,
         "first": first,
         "replay": place.act("ev", "replay"),
         "merge": place.act("sort", "-m", *files),
@@ -100,8 +129,16 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
         sys.exit("replay: the filter and its peer find different lines")
     took = measure.interleaved(rounds, acts)
     yield took.row(f"`ev replay`, {COUNT:,} events", "replay", "merge", MERGE, label="`sort -m`")
-    what = f"the first `ev replay` of {COUNT:,} events"
-    yield took.row(what, "first", "merge", MERGE, PARSED, "`sort -m`")
+    what = f"the first `ev replay` of {COUNT:,} events after a sync"
+    yield took.row(what, "first", "merge", MERGE, label="`sort -m`")
+    what = f"the first `ev replay` of {COUNT:,} events that were copied"
+    yield took.row(what, "copied", "merge", why=PARSED, label="`sort -m`")
+    took = measure.interleaved(
+        max(rounds // 10, 1), {"index": index(place), "merge": cpu(place, "sort", "-m", *files)}
+    )
+    what = f"CPU of an index of {COUNT:,} events from nothing after a sync"
+    row = took.row(what, "index", "merge", label="`sort -m`")
+    yield row.must(took.median("index") <= INDEX_S, f"≤ {INDEX_S} s")
     what = f"`ev replay --type`, {matching:,} of {COUNT:,}"
     yield took.row(what, "filter", "grep", FILTER, label="`grep \\| sort`")
     yield _beside_jq(what, max(rounds // 10, 1), place, files)

@@ -1,29 +1,30 @@
-"""`ev replay` and `ev agents` of many writers beside few: CPU time per event, 20 events a writer.
+"""Many writers beside few, with as many events: CPU time of commands that read.
 
     python bench/writers.py [ROUNDS]
 
-Each fresh clone in CI is a writer of its own. The second pair has as many events in both stores:
-what is left then is the price of a stream, which has to be opened.
+Each fresh clone in CI is a writer of its own. `ev replay` is compared with that of ten writers, the
+commands that look at a view with bare Python. They are warm: each has run before.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections.abc import Iterator
 
 import measure
-from measure import Act, Place, Row
+from measure import PYTHON, Place, Row, cpu
 from replay import BEGAN_MS, Writer
 
 from coord_envelope import ids
 
-FEW, MANY, EACH = 10, 10_000, 20
-MOST = 1.5
+FEW, MANY, EVENTS = 10, (1_000, 10_000), 200_000
+REPLAY, WARM = 1.5, 5.0
+COMMANDS = ("ev agents", "wk ready", "msg recv")
+WARM_UP = 4
+"""Runs of a command: it fills its view, counts the streams, makes the log, knows its place."""
 
 
-def history(path: str, writers: int, events: int) -> Place:
+def history(path: str, writers: int, events: int = EVENTS) -> Place:
     """A store with so many writers, whose events take turns."""
     place = Place(path)
     place.run("ev", "init")
@@ -37,32 +38,21 @@ def history(path: str, writers: int, events: int) -> Place:
     return place
 
 
-def cpu(place: Place, *argv: str, events: int) -> Act:
-    """An act that gives the CPU seconds of a command for each of so many events."""
-
-    def act() -> float:
-        program = shutil.which(argv[0], path=place.env["PATH"]) or argv[0]
-        silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0o600)]
-        usage = os.wait4(os.posix_spawn(program, argv, place.env, file_actions=silent), 0)[2]
-        return (usage.ru_utime + usage.ru_stime) / events
-
-    return act
-
-
 def rows(rounds: int, scratch: str) -> Iterator[Row]:
-    many = history(f"{scratch}/writers-many", MANY, MANY * EACH)
-    stores = {
-        "each": (history(f"{scratch}/writers-each", FEW, FEW * EACH), FEW * EACH),
-        "same": (history(f"{scratch}/writers-same", FEW, MANY * EACH), MANY * EACH),
-    }
-    for name in ("replay", "agents"):
-        acts = {"many": cpu(many, "ev", name, events=MANY * EACH)}
-        for kind, (place, events) in stores.items():
-            acts[kind] = cpu(place, "ev", name, events=events)
-        took = measure.interleaved(max(rounds // 10, 1), acts)
-        what = f"CPU per event of `ev {name}`, {MANY:,} writers"
-        yield took.row(what, "many", "each", MOST, label=f"{FEW} writers of {EACH} events")
-        yield took.row(what, "many", "same", label=f"{FEW} writers, as many events")
+    few = history(f"{scratch}/writers-{FEW}", FEW)
+    for writers in MANY:
+        many = history(f"{scratch}/writers-{writers}", writers)
+        acts = {name: cpu(many, *name.split()) for name in ("ev replay", *COMMANDS)}
+        for _ in range(WARM_UP):
+            for act in acts.values():
+                act()
+        acts |= {"few": cpu(few, "ev", "replay"), "bare": cpu(few, *PYTHON)}
+        took = measure.interleaved(max(rounds // 3, 1), acts)
+        what = f"CPU of `ev replay`, {EVENTS:,} events, {writers:,} writers"
+        yield took.row(what, "ev replay", "few", REPLAY, label=f"{FEW} writers")
+        for name in COMMANDS:
+            what = f"CPU of `{name}`, {writers:,} writers"
+            yield took.row(what, name, "bare", WARM, label="bare Python")
 
 
 if __name__ == "__main__":
