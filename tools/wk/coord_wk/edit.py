@@ -193,4 +193,4 @@ def _run_editor(path: str) -> None:
     status = subprocess.run(["sh", "-c", f'{editor or "vi"} "$@"', "sh", path]).returncode
     if status:
         os.unlink(path)
-        raise No(f"the editor ended with status {status}; nothing was changed", code="aborted")
+        raise No(f"the editor ended with status {status}; nothing was changed")
