@@ -246,6 +246,8 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
         "share/man/man1/msg.1",
         "share/man/man1/run.1",
         "share/man/man1/coord.1",
+        "share/man/man1/coord-hooks.1",
+        "share/man/man1/coord-mcp.1",
         "share/man/man7/coord.7",
         "share/man/man8/coord-patrol.8",
         "share/man/man8/coord-relay.8",

@@ -84,8 +84,7 @@ def test_another_word_becomes_the_command_of_that_name(shell: Shell, tmp_path: P
         ("lesae", "No such command: lesae; use `lease`"),
         ("../../bin/sh", "No such command: ../../bin/sh; see `coord`"),
         ("status --jsn", "No such option: --jsn"),
-        ("man nothing", "nothing: no manual page; use coord.1"),
-        ("man mcp", "mcp: no manual page; see `coord-mcp --help`"),
+        ("man nothing", "nothing: no manual page; `coord man` lists the pages"),
     ],
 )
 def test_a_wrong_word_gets_the_right_one(shell: Shell, words: str, says: str) -> None:
@@ -108,7 +107,13 @@ def test_the_name_of_a_command_is_no_path(word: str, valid: bool) -> None:
 def test_every_page_of_this_installation_is_found_by_name() -> None:
     known = manual.pages()
     assert {"wk.1", "ev.1", "lease.1", "msg.1", "run.1", "coord.1", "coord.7"} <= set(known)
-    for name, page in (("wk", "wk.1"), ("coord", "coord.1"), ("coord.7", "coord.7")):
+    for name, page in (
+        ("wk", "wk.1"),
+        ("coord", "coord.1"),
+        ("coord.7", "coord.7"),
+        ("mcp", "coord-mcp.1"),
+        ("coord-hooks", "coord-hooks.1"),
+    ):
         assert manual.page(name, known) == known[page]
     hooks = {"coord-x.1": "/x"}
     assert manual.page("x", hooks) == manual.page("coord-x", hooks) == "/x"

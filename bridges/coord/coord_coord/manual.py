@@ -39,9 +39,8 @@ def page(name: str, known: dict[str, str]) -> str:
         matches = [file for page, file in known.items() if wanted in (page, page[:-2])]
         if matches:
             return matches[0]
-    pages = " ".join(known)
     command = _command(bare)
-    todo = f"see `{command} --help`" if command else f"use {pages}"
+    todo = f"see `{command} --help`" if command else "`coord man` lists the pages"
     raise No("no manual page", where=name, todo=todo, code="not_found")
 
 

@@ -51,10 +51,10 @@ def start(call: Call) -> None:
 
 
 def edit(call: Call) -> None:
-    """Refuse an edit of leased files, for a PreToolUse hook.
+    """Refuse an edit of files that others lease.
 
-    Refuses only if another agent holds a lease; any other failure is printed and stops nothing.
-    Always exits 0.
+    For a PreToolUse hook. Refuses only if another agent holds a lease; any other failure is printed
+    and stops nothing. Always exits 0.
     """
     from coord_hooks import turn
 
@@ -62,10 +62,10 @@ def edit(call: Call) -> None:
 
 
 def seen(call: Call) -> None:
-    """Write that a session lives, for a hook at each step.
+    """Write that a session lives.
 
-    An agent.seen, live: idle after Stop, waiting after a Notification, otherwise busy. At most one
-    a minute, unless that changes. Always exits 0.
+    For a hook at each step. An agent.seen, live: idle after Stop, waiting after a Notification,
+    otherwise busy. At most one a minute, unless that changes. Always exits 0.
     """
     from coord_hooks import turn
 
@@ -73,9 +73,10 @@ def seen(call: Call) -> None:
 
 
 def end(call: Call) -> None:
-    """Give back what a session holds, for a SessionEnd hook.
+    """Give back what a session holds.
 
-    Releases its leases, and its work so that others can continue it. Always exits 0.
+    For a SessionEnd hook. Releases its leases, and its work so that others can continue it. Always
+    exits 0.
     """
     from coord_hooks import turn
 
