@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -408,3 +410,23 @@ def test_the_hooks_that_are_set_up_are_run(shell: Shell) -> None:
     call = {"session_id": "s", "tool_name": "Edit", "tool_input": {"file_path": "src/a.py"}}
     done = shell(command, json.dumps(call), COORD_AGENT="").one
     assert done["hookSpecificOutput"]["permissionDecision"] == "deny"
+
+
+CONNECTED = {
+    "claude": r"coord: coord-mcp stdio - .*Connected",
+    "codex": r"coord +coord-mcp +stdio .*enabled",
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_real_program_reads_what_was_set_up(shell: Shell, program: str, tmp_path: Path) -> None:
+    """Offline: it lists its MCP servers, and Claude Code starts them, as it has leave to."""
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
+    pytest.importorskip("mcp", reason="the MCP SDK is not installed, so no server is set up")
+    trust = f'[projects."{shell.cwd}"]\ntrust_level = "trusted"\n'
+    write(shell, "../home/.codex/config.toml", trust)
+    home = {"HOME": f"{tmp_path}/home", "CODEX_HOME": f"{tmp_path}/home/.codex"}
+    assert not re.search(CONNECTED[program], shell(f"{program} mcp list", **home).out)
+    shell(f"coord setup {program} --yes")
+    assert re.search(CONNECTED[program], shell(f"{program} mcp list", **home).out)
