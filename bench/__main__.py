@@ -15,6 +15,8 @@ import jobs
 import leases
 import mail
 import measure
+import mirrors
+import presence
 import questions
 import replay
 import startup
@@ -31,6 +33,7 @@ THEMES: dict[str, Theme] = {
     "growth": growth.rows,
     "follow": follow.rows,
     "sync": sync.rows,
+    "live": mirrors.rows,
     "work": work.rows,
     "items": items.rows,
     "questions": questions.rows,
@@ -38,6 +41,7 @@ THEMES: dict[str, Theme] = {
     "leases": leases.rows,
     "mail": mail.rows,
     "writers": writers.rows,
+    "presence": presence.rows,
     "tokens": tokens.rows,
 }
 

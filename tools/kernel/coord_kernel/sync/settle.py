@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
 def tentative(store: Store) -> list[Tentative]:
     """The claims of this store that are open and not confirmed, by all that it has taken in."""
+    own = store.replicas()
+    if not any(name.rpartition("~")[2] in own for name in store.listdir("journal")):
+        return []  # a new store: the view of what others have written is not needed yet
     view = View(store, claims).refresh()
     return [
         (entity, value.partition(" ")[2], view.get(entity) or claims.nothing())
-        for replica in store.replicas()
+        for replica in own
         for value, entity in view.find("tentative", f"{replica} ", f"{replica}!")
     ]
 

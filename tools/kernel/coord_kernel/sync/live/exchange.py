@@ -51,7 +51,7 @@ class LiveExchange(Rounds):
         self.received, self.warnings = live.intake.sources, live.intake.warnings
         self.quick, self.foreign, self.saves = False, True, True
         """Ask before pulling; give what others have written, too; save the state."""
-        self._sent = live.sent
+        self._sent, self._repeated = live.sent, False
         live.intake.sources.clear()
         live.intake.warnings.clear()
 
@@ -85,23 +85,30 @@ class LiveExchange(Rounds):
         quick, self.quick = self.quick and bool(self.live.state.at), False
         if not quick:
             self.live.pull()
+        try:
+            return self._given(quick)
+        except Unreachable:
+            if self._repeated or self.left() < 1:
+                raise
+            self._repeated = True
+            return False  # the answer may be lost: what became of it is seen there
+
+    def _given(self, quick: bool) -> bool:
+        """Give, and ask the arbiter; what others wait for first. False: others were faster."""
         seat = seats.seat(self.store)
+        if not self.live.publish(seat, self.foreign):
+            return False
         confirm, concede = self._judged(seat)
         if quick and concede:
             return False
         wishes = self._settled(confirm, concede, more=self._may_confirm(seat))
-        try:
-            done = self.live.publish(seat, self.foreign) and (
-                not wishes or self.live.confirm(seat, [draft for _, draft in wishes])
-            )
-        except Unreachable:
-            if not wishes or self.left() < 1:
-                raise
-            return False  # the answer may be lost
-        if done:
-            self.confirmed += [claim for claim, _ in wishes]
-            self.live.state.ts = world.format_ts(world.now_ms())
-        return done
+        if concede and not self.live.publish(seat, self.foreign):
+            return False
+        if wishes and not self.live.confirm(seat, [draft for _, draft in wishes]):
+            return False
+        self.confirmed += [claim for claim, _ in wishes]
+        self.live.state.ts = world.format_ts(world.now_ms())
+        return True
 
     def _judged(self, seat: Seat) -> tuple[Sequence[Tentative], Sequence[Tentative]]:
         tentative = settle.tentative(self.store)
