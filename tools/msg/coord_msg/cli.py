@@ -7,16 +7,13 @@ from itertools import islice
 
 from coord_envelope import BadData, Fault, No, Usage, world
 from coord_envelope.event import recipient
-from coord_envelope.filter import Within
 from coord_kernel.cli import process, stdin
 from coord_kernel.cli.call import Call
-from coord_kernel.cli.command import name_of
+from coord_kernel.cli.command import elsewhere, name_of
 from coord_kernel.store.blobs import Blobs
 from coord_msg import draft, fold
 from coord_msg import groups as g
-from coord_msg.answer import ack, join, leave, nack, read, requeue, save, unread
 from coord_msg.post import MSG, Post
-from coord_msg.show import Printer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,6 +148,8 @@ def recv(
     if reading.follow and reading.wait is not None:
         raise Usage("--wait cannot be used with -f", todo="leave out either option")
     me, post = call.actor()["agent_id"], Post(call)
+    from coord_msg.show import Printer
+
     printer = Printer(call, reading.text, me)
     if kind in ("chan", "all"):
         receive.broadcast(post, source, printer, reading, from_channel)
@@ -234,6 +233,8 @@ def show(call: Call, ids: o.Ids = None, text: o.AsText = False, at: o.At = None)
 
     Exits 1 if a message does not exist.
     """
+    from coord_msg.show import Printer
+
     post, printer = Post(call), Printer(call, text)
     then = post.mail(at) if at else None
 
@@ -264,6 +265,8 @@ def thread(call: Call, id_: o.ThreadId, text: o.AsText = False, at: o.At = None)
 
     The id is that of the thread, or of a message in it.
     """
+    from coord_msg.show import Printer
+
     post, printer = Post(call), Printer(call, text)
     mail, full = post.mail(at), call.resolve(id_)
     state = mail.state(full)
@@ -287,6 +290,7 @@ def dead(call: Call, queue: o.Queues = None, at: o.At = None) -> None:
 
 def watch(call: Call, wanted: Filter) -> None:
     """Print mail events as they come, from now on."""
+    from coord_envelope.filter import Within
     from coord_kernel.cli.deliver import deliver
 
     deliver(call, call.journal.end(), Within("msg", wanted))
@@ -303,6 +307,9 @@ def hook(call: Call, program: o.Program, event: o.Event = None) -> None:
     answer(call, program, event)
 
 
+ack, join, leave, nack, read, requeue, save, unread = elsewhere(
+    "coord_msg.answer", "ack", "join", "leave", "nack", "read", "requeue", "save", "unread"
+)
 COMMANDS = (
     *(send, recv, ack, nack, read, unread, reply, ls, search, show, thread, dead, requeue),
     *(join, leave, save, hook, watch),

@@ -7,20 +7,19 @@ import os
 from coord_envelope import BadData, Event, Fault, No, Usage, world
 from coord_envelope.errors import NoAddressee
 from coord_kernel.cli.call import Call
-from coord_kernel.rules import claims
 from coord_kernel.store.blobs import Blobs
-from coord_kernel.views.view import View
 from coord_msg import draft as drafts
 from coord_msg import fold
-from coord_msg.mail import Mail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from coord_envelope.codec import Json
+    from coord_kernel.views.view import View
     from coord_msg import groups as g
     from coord_msg.fold import MessageState
+    from coord_msg.mail import Mail
 
 MSG = ("event_id", "msg_id")
 """The fields of a line on stdin that may hold a message's id."""
@@ -32,11 +31,22 @@ class Post:
     """Mail of one store."""
 
     def __init__(self, call: Call) -> None:
-        self.call, self._view = call, View(call.journal.store, fold)
+        self.call = call
+        self._opened: View | None = None
         self._known: dict[str, bool] = {}
+
+    @property
+    def _view(self) -> View:
+        if self._opened is None:
+            from coord_kernel.views.view import View  # who only sends needs none
+
+            self._opened = View(self.call.journal.store, fold)
+        return self._opened
 
     def mail(self, at: str | None = None) -> Mail:
         """The mail as it is, or as it was at a time. Reads what is new."""
+        from coord_msg.mail import Mail
+
         if at is None:
             return Mail.current(self._view)
         then = self.call.moment(at)
@@ -44,6 +54,8 @@ class Post:
 
     def heads(self, agent: str) -> list[str]:
         """The newest of an agent's own updates: the `base` of the next."""
+        from coord_kernel.rules import claims
+
         state = self._view.get(agent)
         return state["heads"][-claims.HEADS :] if state and "groups" in state else []
 
