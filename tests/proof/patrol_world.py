@@ -18,9 +18,9 @@ from coord_envelope import ids, world
 from coord_envelope.event import Event
 from coord_kernel.controller import Act, Plan
 from coord_kernel.rules import claims, control, health, presence
+from coord_kernel.views.look import Look
 from coord_kernel.views.view import Snapshot
 from coord_patrol.draft import draft
-from coord_patrol.look import Look
 from coord_patrol.plan import Policy, plan
 
 BEGIN = 1_767_225_600_000

@@ -170,3 +170,30 @@ def test_a_field_that_was_removed_is_not_shown(shell: Shell) -> None:
     item = new(shell, "--field a=1 --field b=2")
     shell(f"wk update {item} --field a=")
     assert shell(f"wk show {item}").one["fields"] == {"b": 2}
+
+
+def test_items_of_holders_that_are_stuck_are_listed_with_the_evidence(shell: Shell) -> None:
+    old = shell("wk new Old -o id", COORD_NOW="2026-06-01T09:00:00Z").out.strip()
+    new = shell("wk new New -o id", COORD_NOW="2026-06-01T09:00:00Z").out.strip()
+    shell(f"wk claim {old} --as ada", COORD_SESSION="s1", COORD_NOW="2026-06-01T09:00:00Z")
+    shell(f"wk claim {new} --as bob", COORD_SESSION="s2", COORD_NOW="2026-06-01T09:10:00Z")
+    assert shell("wk ls --stalled", COORD_NOW="2026-06-01T09:14:59Z").out == ""
+    row = shell("wk ls --stalled", COORD_NOW="2026-06-01T09:15:00Z").one
+    assert (row["work_id"], row["health"], row["age_ms"]) == (old, "stalled", 900_000)
+    (shell.cwd / "coord.toml").write_text('[patrol]\nstalled = "1h"\nlost = "2h"\n')
+    assert shell("wk ls --stalled", COORD_NOW="2026-06-01T09:59:00Z").out == ""
+
+
+def test_a_project_may_allow_an_agent_one_claim_at_a_time(shell: Shell) -> None:
+    first, second = (shell(f"wk new {name} -o id").out.strip() for name in "ab")
+    (shell.cwd / "coord.toml").write_text("[wk]\none_claim = true\n")
+    shell(f"wk claim {first}")
+    shell(f"wk claim {first}")
+    for line in (f"wk claim {second}", "wk ready --claim"):
+        assert f"holds wk-{first[-8:].lower()} already" in shell(line, expect=1).err
+    shell(f"wk claim {second} --as other")
+    shell(f"wk release {second} --as other; wk release {first}")
+    shell(f"wk claim {second}")
+    shell(f"wk claim {first} --force")
+    (shell.cwd / "coord.toml").write_text("[wk]\none_claim = 1\n")
+    assert "wk.one_claim" in shell(f"wk claim {new(shell)} --as other", expect=65).err

@@ -6,9 +6,10 @@ from coord_envelope import ids, world
 from coord_kernel.controller.deaths import Deaths
 from coord_kernel.rules import claims, control, health
 from coord_kernel.store import pins
+from coord_kernel.views import look
 from coord_kernel.views.presence import Sessions, Stops
 from coord_kernel.views.view import View
-from coord_patrol import look, policy
+from coord_patrol import policy
 from coord_patrol.act import Acts
 from coord_patrol.plan import plan
 

@@ -27,6 +27,7 @@ TABLE: Table = (
  'ls': ({'--status': ('status', 'many'),
          '--all': ('all_', 'flag'),
          '--conflicts': ('conflicts', 'flag'),
+         '--stalled': ('stalled', 'flag'),
          '-l': ('label', 'many'),
          '--label': ('label', 'many'),
          '--kind': ('kind', 'many'),

@@ -67,6 +67,8 @@ def claim(
                 t.add(draft.told(taken, holder["agent"], holding))
             else:
                 refuse_status(items, item)
+                if not override.force:
+                    work.refuse_second(items, holding["agent_id"])
                 t.add(draft.claimed(item, state, behalf=behalf))
         assignee = fold.text(state, "assignee")
         if assignee not in (None, holding["agent_id"]):

@@ -90,17 +90,32 @@ def ls(call: Call, selection: g.Selection, listing: g.Listing) -> None:
     work = Work(call)
     items = work.items(listing.at)
     wanted = groups(items, listing) + by_status(statuses)
+    stuck = _stuck(call, items) if selection.stalled else {}
     names = (
         item
         for item in select(items, wanted, closed or selection.all_)
         if items.status(item) in statuses
         and (not selection.conflicts or conflicts(items.known(item)))
+        and (not selection.stalled or item in stuck)
     )
-    call.put(listed(call, work, items, names, listing))
+    rows = listed(call, work, items, names, listing)
+    call.put({**row, **stuck[row["work_id"]]} for row in rows) if stuck else call.put(rows)
     if call.out.terminal and not call.journal.size():
         from coord_kernel.cli.invite import invite
 
         invite(call.journal.store)
+
+
+def _stuck(call: Call, items: Items) -> dict[str, Json]:
+    """The items whose holders are stuck or gone: how, and by which evidence."""
+    from coord_kernel.cli.health import of_work
+    from coord_kernel.rules.health import STUCK
+
+    return {
+        items.name(item): {"health": how["state"], "age_ms": how["age_ms"], "why": how["why"]}
+        for item, how in of_work(call.journal.store)
+        if how["state"] in STUCK
+    }
 
 
 def ready(
@@ -179,6 +194,7 @@ def _claim_first(work: Work, listing: g.Listing, confirm: Confirm, me: str | Non
             item = next(_ready(items, listing, wanted + mine), None)
             if item is None:
                 raise _nothing_ready(sum(1 for _ in _ready(items, listing, wanted)))
+            work.refuse_second(items)
             claim = t.add(draft.claimed(item, items.known(item)))
         try:
             return work.described(confirm.settle(claim, item), items, item)

@@ -70,6 +70,7 @@ class Selection(Group):
     status: Sequence[str] | None = None
     all_: bool = False
     conflicts: bool = False
+    stalled: bool = False
 
 
 class Takeover(Group):

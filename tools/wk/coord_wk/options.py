@@ -153,6 +153,9 @@ Selection = {
     "status": Statuses,
     "all_": Annotated[bool, typer.Option("--all", help="Closed ones, too.")],
     "conflicts": Annotated[bool, typer.Option("--conflicts", help="Only items with conflicts.")],
+    "stalled": Annotated[
+        bool, typer.Option("--stalled", help="Only items whose holder is stuck or gone, and why.")
+    ],
 }
 Takeover = {
     "steal": Annotated[

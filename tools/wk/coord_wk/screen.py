@@ -38,6 +38,7 @@ def _row(item: Json, branch: str, now_ms: int) -> dict[str, str]:
         "p": str(item["priority"]),
         "owner": words.who(item.get("owner") or item.get("assignee") or ""),
         "age": age_ms(now_ms - (ids.stamp_of(item["work_id"]) >> 16)),
+        **({"health": item["health"]} if "health" in item else {}),
         **({"waits on": " ".join(map(_short, waits))} if waits else {}),
         "title": branch + words.line(f"{item['title']}{labels}"),
     }

@@ -119,6 +119,20 @@ class Work:
         todo = "`wk claim --resume` takes it over" if ours else "--force overrides its claim"
         return No(f"is held by {self.named(holder)}", todo=todo, code="held")
 
+    def refuse_second(self, items: Items, agent: str | None = None) -> None:
+        """Raise No if the agent, or the caller, holds an item, and the project allows one each."""
+        from coord_kernel.store import locate
+
+        allowed = locate.section(self._call.journal.store, "wk").get("one_claim", False)
+        if not isinstance(allowed, bool):
+            raise BadData("wk.one_claim is not true or false", "coord.toml")
+        agent = agent or str(self._call.actor()["agent_id"])
+        held = next(items.owned(agent), None) if allowed else None
+        if held:
+            named = ids.short("wk", held)
+            todo = "close or release it first; --force claims a second"
+            raise No(f"{agent} holds {named} already", todo=todo, code="held")
+
     def leveled(self, detail: Detail) -> Detail:
         """The detail, with how strong the claim on the item is."""
         if "claim" in detail:

@@ -1,4 +1,4 @@
-"""What a patrol sees: the sessions that hold work or have started, and whether they live.
+"""The sessions that hold work or have started, and whether they live: what health is judged by.
 
 Only sessions of this store's own replicas: those of another store beat there, and a patrol there
 sees it. Here nothing is known of their life, so nothing is done about them.
