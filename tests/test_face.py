@@ -243,3 +243,25 @@ def test_long_output_goes_through_the_pager_of_a_person(shell: Shell) -> None:
     assert not terminal.run(["wk", "new", "Two"], PAGER=paged)[0].startswith("paged:")
     assert terminal.run(["wk", "ls", "-o", "jsonl"], PAGER=paged)[0].startswith("{")
     assert shell("wk ls -o table", PAGER=paged).out.startswith("ID")
+
+
+def completed(shell: Shell, line: str) -> list[str]:
+    """What bash offers at the end of a command line."""
+    tool, count = line.split()[0], len(line.split(" ")) - 1
+    env = {f"_{tool.upper()}_COMPLETE": "complete_bash", "COMP_CWORD": str(count)}
+    return shell(tool, COMP_WORDS=line, **env).out.split()
+
+
+def test_a_shell_completes_what_the_store_knows(shell: Shell) -> None:
+    one, _ = shell("wk new One --label core -o id; wk new Two --label ui -o id").out.split()
+    shell("msg send --to bob --subject Hi; lease acquire env:a")
+    short = f"wk-{one[-8:].lower()}"
+    assert completed(shell, f"wk show {short[:9]}") == [short]
+    assert completed(shell, f"wk new x --parent {short[:9]}") == [short]
+    assert completed(shell, "wk ls --label c") == ["core"]
+    assert completed(shell, "wk ls --status b") == ["blocked"]
+    assert completed(shell, "msg send --to te") == ["tester"]
+    assert len(completed(shell, "lease release ls-")) == 1
+    assert completed(shell, "ev replay --type work.c") == ["work.created"]
+    (shell.cwd / ".coord").rename(shell.cwd / "gone")
+    assert completed(shell, "wk show wk-") == []

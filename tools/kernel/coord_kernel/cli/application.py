@@ -10,9 +10,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import itertools
+import os
 import sys
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -158,6 +159,8 @@ _MANUAL = "See {0}(1), or `coord man {0}`."
 def _declared(function: Command, options: object) -> Callable[..., int | None]:
     """The function as Typer wants it: annotations resolved, groups and common options expanded."""
     parameters = [*_own(function, options), *_parameters(COMMON)]
+    if any(name.endswith("_COMPLETE") for name in os.environ):
+        _complete(function.__module__.partition(".")[0].removeprefix("coord_"), parameters)
 
     def command(**values: Any) -> int:
         return perform(function, {name: _bounded(value) for name, value in values.items()})
@@ -166,6 +169,15 @@ def _declared(function: Command, options: object) -> Callable[..., int | None]:
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     command.__doc__ = function.__doc__
     return command
+
+
+def _complete(tool: str, parameters: Iterable[inspect.Parameter]) -> None:
+    """Have a shell complete the parameters for which something knows the values."""
+    from coord_kernel.cli.complete import completer
+
+    for parameter in parameters:
+        for declared in getattr(parameter.annotation, "__metadata__", ()):
+            declared.autocompletion = completer(tool, parameter.name, declared.metavar or "")
 
 
 def _bounded(value: Any) -> Any:
