@@ -4,8 +4,8 @@
 
 Each round gives all programs the same events from a file; `ev emit` appends them to a new store and
 its output is discarded. The output means that the events are on the disk. The demand is relative to
-a Redis with the same guarantee (append-only file, synced for every batch); one that keeps them in
-memory only is measured beside it. The ratio depends on the load of the disk: see README.md.
+a Redis with the same guarantee (append-only file, synced for every batch); a Redis in memory only
+is measured beside it. The ratio depends on the load of the disk: see README.md.
 """
 
 from __future__ import annotations

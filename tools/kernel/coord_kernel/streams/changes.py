@@ -44,7 +44,7 @@ ALL = "*"
 def add(store: Store, name: str) -> None:
     """Tell readers that this stream, `KIND/NAME`, is about to change. Under the store's lock.
 
-    Also after the clock was changed. Raises OSError if readers cannot be told.
+    Also after the clock was changed. Raises OSError if it cannot be recorded.
     """
     try:
         fd = store.open(*_FILE, flags=os.O_WRONLY | os.O_APPEND)
@@ -128,7 +128,7 @@ def _make(store: Store) -> None:
         _remove(store)
         fd = store.open(*_FILE, flags=os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
-            # A file may get the inode of one that was removed: this tells them apart.
+            # A file may get the inode of a removed one: by this they differ.
             disk.write_all(fd, _entry(store, ALL + world.entropy(8).hex()))
         finally:
             os.close(fd)

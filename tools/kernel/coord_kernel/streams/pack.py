@@ -42,7 +42,7 @@ class Pack:
         self.beside: list[Stream] = []
         self.forked = False
         """Has a writer two streams?"""
-        self._fd: int | None = None  # kept, for another process may make it anew
+        self._fd: int | None = None  # kept, for another process may replace it
         self._since: changes.Changes | None = None
         with suppress(ValueError, OSError, TypeError, KeyError):
             self._open()
@@ -89,7 +89,7 @@ class Pack:
         return os.pread(self._fd or 0, min(most, self.end - offset), offset)
 
     def is_worn(self) -> bool:
-        """Are there so many streams besides that it is worth making it anew?"""
+        """Are there so many streams besides that making it again is worth it?"""
         return len(self.beside) >= changes.MANY
 
 

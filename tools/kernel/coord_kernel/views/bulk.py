@@ -1,4 +1,4 @@
-"""Much that is new, given to a database as lines: for one that does not ask in which order.
+"""Much that is new, given to a database as lines, in no particular order.
 
 The index needs of most events their id and place alone, which a known segment has at fixed places
 (see `streams.lines`). So nothing of it is parsed. What this leaves, `fill` takes.
@@ -59,7 +59,7 @@ def fill_lines(
 
 
 def _in_turns(streams: list[Stream], known: lines.KnownSegments) -> Iterator[tuple[Stream, Block]]:
-    """The blocks of the streams, always of the one that was read least far.
+    """The blocks of the streams, the stream that was read least far first.
 
     So ids come in about their order, for which a B-tree is grateful.
     """
