@@ -373,4 +373,6 @@ def test_the_server_and_the_shell_of_a_program_are_one_session(shell: Shell) -> 
     anyio.run(ask)
     claim = shell("ev tail -n 1 --type work.claimed").one
     assert claim["actor"] == {"agent_id": "agent:tester", "session_id": "s-1"}
+    beat = shell("ev tail -n 1 --type agent.seen").one
+    assert (beat["actor"], beat["body"]["status"]) == (claim["actor"], "busy")
     assert shell(f"wk close {item}", CLAUDE_CODE_SESSION_ID="s-1").one["type"] == "work.closed"

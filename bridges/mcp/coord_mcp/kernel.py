@@ -11,14 +11,17 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 from mcp.server.mcpserver.exceptions import ToolError
 
+from coord_envelope import Fault
+from coord_kernel import Journal, find
 from coord_kernel.cli.session import VARIABLES
+from coord_kernel.journal.beat import beat
 from coord_mcp import rows
 
 Json = dict[str, Any]
@@ -43,6 +46,7 @@ class Kernel:
 
     def __init__(self, actor: Json) -> None:
         self.agent: str = actor["agent_id"]
+        self._actor = actor
         # What says which session acts was read once: a tool below might read it as a child's.
         self._env = {name: text for name, text in os.environ.items() if name not in VARIABLES}
         self._env["COORD_AGENT"] = self.agent
@@ -56,6 +60,7 @@ class Kernel:
         If the client hangs up, the command is killed. What it had printed by then is written.
         """
         tool, verb, *rest = argv
+        await anyio.to_thread.run_sync(self._seen, f"mcp {tool} {verb}")
         stdin = text or "".join(json.dumps(line) + "\n" for line in lines)
         command = [shutil.which(tool, path=PATH) or tool, verb, "--errors=json", *rest]
         waits = any(word.startswith("--wait=") for word in rest)
@@ -71,6 +76,15 @@ class Kernel:
             what = sentences(done.stderr) or f"{tool} {verb}: status {done.returncode}"
             raise Failed(what + _written(printed), done.returncode, first_code(done.stderr))
         return printed
+
+    def _seen(self, tool: str) -> None:
+        """Write that the client's session lives: what only reads is a sign of life, too.
+
+        Only of a session that has an id.
+        """
+        if "session_id" in self._actor:
+            with suppress(Fault, OSError):  # the call itself reports what is wrong
+                beat(Journal(find()), self._actor, "busy", tool=tool)
 
 
 def _written(printed: list[Json]) -> str:
