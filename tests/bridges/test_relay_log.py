@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from coord_envelope import BadData, Fault
 from coord_envelope.errors import DiskFault, TryAgain
 from coord_relay import log as relay_log
 from coord_relay.log import Log, Put
+from coord_relay.projects import Project, Projects
 
 A, B = "aaaaaaaa/agent.a~aaaaaaaa", "bbbbbbbb/agent.b~bbbbbbbb"
 
@@ -219,6 +223,62 @@ def test_a_kill_at_every_step_of_an_append_loses_nothing_acknowledged(
     assert [entry.payload for entry in log.read(1)] == [b"%d" % n for n in range(log.end)]
     assert log.end >= len(acknowledged) == (4 if step == "after" else 3)
     # Whoever got no answer puts again behind what it knows: the entry is there once.
-    (again,) = log.append([Put("s", 3, b"3")])
-    assert (again is None) == (log.end == 4 and len(log.read(1)) == 4 and again is None)
+    was_there = log.end == 4
+    assert log.append([Put("s", 3, b"3")]) == [None if was_there else 4]
     assert [entry.payload for entry in log.read(1)] == [b"0", b"1", b"2", b"3"]
+
+
+class Slow(Log):
+    """A log whose first write waits until others wait for it."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(directory, "acme")
+        self.go, self.writes = threading.Event(), list[int]()
+
+    def append(self, puts: Sequence[Put]) -> list[int | None]:
+        self.writes.append(len(puts))
+        assert self.go.wait(60)
+        return super().append(puts)
+
+
+def test_what_arrives_during_a_write_is_the_next_write(directory: str) -> None:
+    async def run() -> None:
+        log = Slow(directory)
+        project = Project(log)
+        puts = [
+            asyncio.create_task(project.put(Put(f"{n:08}/blobs", 0, b"x" * n))) for n in range(50)
+        ]
+        while not log.writes:
+            await asyncio.sleep(0)
+        late = [asyncio.create_task(project.put(Put("arbiter", 0, b"y"))) for _ in range(2)]
+        gone = asyncio.create_task(project.put(Put("00000099/blobs", 0, b"z")))
+        await asyncio.sleep(0)
+        gone.cancel()  # what was sent is decided, also if whoever sent it is gone
+        log.go.set()
+        assert sorted(await asyncio.gather(*puts)) == list(range(1, 51))  # type: ignore[type-var]
+        assert await asyncio.gather(*late) == [51, None]
+        assert await project.changed(0) == 52
+        await project.close()
+        assert sum(log.writes) == 53
+        assert len(log.writes) == 2
+
+    asyncio.run(run())
+
+
+def test_a_failed_write_is_the_answer_of_all_that_were_in_it(
+    directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(relay_log, "fdatasync", fail)
+
+    async def run() -> None:
+        projects = Projects(directory)
+        project = await projects.open("acme", "acme")
+        puts = (project.put(Put(f"{n:08}/blobs", 0, b"x")) for n in range(3))
+        answers = await asyncio.gather(*puts, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [DiskFault] * 3
+        assert projects.broken == ["acme"]
+
+    asyncio.run(run())

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from coord_relay.gate import Badge, Gate
     from coord_relay.gateway import Gateway
+    from coord_relay.projects import Projects
 
 _STATUS = {1: 409, 2: 400, 65: 400, 67: 404, 75: 503, 69: 503, 77: 403}
 """HTTP statuses of exit statuses; of others 500."""
@@ -30,10 +31,12 @@ _LARGEST = 1 << 20
 class Http:
     """Answers requests that have a token."""
 
-    def __init__(self, gate: Gate, gateway: Gateway) -> None:
-        self._gate, self._gateway = gate, gateway
+    def __init__(self, gate: Gate, projects: Projects, gateway: Gateway) -> None:
+        self._gate, self._projects, self._gateway = gate, projects, gateway
 
     async def health(self, request: Request) -> Response:
+        if self._projects.broken:
+            return JSONResponse({"status": "a disk failed; start the relay again"}, 503)
         return JSONResponse({"status": "ok"})
 
     async def publish(self, request: Request) -> Response:

@@ -90,7 +90,9 @@ class Log:
             self.epoch, self.project = birth[1].decode(), unquote(birth[3].decode())
             self._salt = int(birth[2], 16)
             self._starts, self._ends, self._ms = array("Q", [birth.end()]), dict[str, int](), 0
-            self._base, self._broken = 0, False
+            self._base = 0
+            self.broken = False
+            """Whether a write failed in such a way that nothing more is written."""
             self._load()
         except BlockingIOError:
             self.close()
@@ -173,21 +175,21 @@ class Log:
         return places, records
 
     def _write(self, data: bytes) -> None:
-        if self._broken:
+        if self.broken:
             raise DiskFault("a write failed before; start the relay again", where=self.path)
-        self._broken = True
+        self.broken = True
         try:
             try:
                 os.lseek(self._fd, self._size, os.SEEK_SET)
                 write_all(self._fd, data)
             except OSError:
                 os.ftruncate(self._fd, self._size)
-                self._broken = False
+                self.broken = False
                 raise
             fdatasync(self._fd)
         except OSError as error:
             raise fault_of(error, self.path) from None
-        self._broken = False
+        self.broken = False
 
     def _add(self, subject: str, length: int) -> None:
         self._ends[subject] = self.end + 1

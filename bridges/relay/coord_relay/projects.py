@@ -102,6 +102,11 @@ class Projects:
                 self._projects[name] = Project(await asyncio.to_thread(Log, path, project))
             return self._projects[name]
 
+    @property
+    def broken(self) -> list[str]:
+        """The projects to which nothing can be written any more."""
+        return [name for name, project in self._projects.items() if project.log.broken]
+
     async def open_all(self) -> None:
         """Open those that are there. Raises Fault, OSError: none is left out in silence."""
         for name in sorted(self._names()):

@@ -42,7 +42,7 @@ class Relay:
         tokens = Tokens(os.path.join(directory, "tokens"))
         self.gate, self.projects = Gate(tokens), Projects(directory)
         self.gateway = Gateway(directory, self.projects, tokens.internal)
-        http = Http(self.gate, self.gateway)
+        http = Http(self.gate, self.projects, self.gateway)
         self.application = Starlette(
             routes=[
                 Route("/healthz", http.health),
