@@ -212,7 +212,7 @@ def _reader(call: Call, recipient: str | None) -> str:
 
 
 def search(call: Call, text: o.Words, lines: o.Lines = None) -> None:
-    """Find messages by words in their subjects and texts.
+    """Find messages by words in subject and text.
 
     The newest first, also what is done. Every word must occur; "several words" in quotes stand side
     by side; a word with * begins so.
