@@ -102,8 +102,8 @@ class Store:
     def directory(self, *names: str, make: bool = False) -> int:
         """A descriptor of a directory below the store. The caller closes it.
 
-        One that is made survives a crash, unless it is below `local/`: what is there is a cache, or
-        ends with its processes.
+        What is made survives a crash, unless it is below `local/`: there are caches, and files of
+        running processes.
 
         Raises FileNotFoundError, unless `make`; OSError.
         """
