@@ -108,8 +108,11 @@ class Gateway:
     async def _environment(self, project: str, agent: str) -> dict[str, str]:
         """For the tools, at the store of a project, which is made and mirrored from now on."""
         path = os.path.join(self._directory, "projects", project, "store")
-        kept = {name: text for name, text in os.environ.items() if not name.startswith("COORD_")}
-        env = {name: text for name, text in kept.items() if name not in VARIABLES}
+        env = {
+            name: text
+            for name, text in os.environ.items()
+            if not name.startswith("COORD_") and name not in (*VARIABLES, "NOTIFY_SOCKET")
+        }
         env |= {"PATH": _PATH, "COORD_AGENT": agent, "COORD_DIR": os.path.join(path, ".coord")}
         async with self._making:
             if project not in self._mirrors:
@@ -132,9 +135,9 @@ class Gateway:
         failures = 0
         while True:
             command = ("ev", "sync", "--watch", "--remote", f"{self.url}/{project}")
-            process = await _started(command, env)
+            process = await _started(command, env, asyncio.subprocess.DEVNULL)
             try:
-                await process.communicate()
+                await process.wait()
             finally:
                 with suppress(ProcessLookupError):
                     process.kill()
@@ -143,12 +146,14 @@ class Gateway:
             failures += 1
 
 
-async def _started(command: tuple[str, ...], env: dict[str, str]) -> Process:
+async def _started(
+    command: tuple[str, ...], env: dict[str, str], stdout: int = asyncio.subprocess.PIPE
+) -> Process:
     return await asyncio.create_subprocess_exec(
         *command,
         env=env,
         stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
+        stdout=stdout,
         limit=_LINE,
         start_new_session=True,  # Ctrl-C is for the relay, which ends them
         preexec_fn=dies_with_parent(),
