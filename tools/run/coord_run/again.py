@@ -37,7 +37,7 @@ def retry(call: Call, t: Transaction, jobs: Jobs, state: Job) -> None:
         return
     store = call.journal.store
     if not mine.is_mine(store, state["request"]):
-        raise Refused("was not requested in this store, or pruned", short, todo="run request it")
+        raise Refused("was not requested in this store, or pruned", short, todo="`run request` it")
     request = draft.again(state, [_newest(call, jobs, run) for run in fold.after(state)])
     mine.refuse_open(jobs, request)
     mine.add(store, t, request)
