@@ -124,6 +124,7 @@ RECORDS = st.fixed_dictionaries(
 def kept(*ones: foreign.Foreign) -> list[Json]:
     """The records of one id as its events have them, those in any order."""
     (one,) = foreign.distinct(ones)
+    one.words.pop("desc", None)  # a long one is put in a blob before: see test_sizes
     drafts = [foreign.created(one), *({"body": body} for body in foreign.origins(one, 1))]
     assert all(len(codec.dumps(draft["body"])) <= 64_000 for draft in drafts)
     version, records = foreign.restored(one.source, [draft["body"] for draft in drafts[::-1]])
