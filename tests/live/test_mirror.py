@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from live.engines import CREDENTIALS, SERVERS, Server, serving
 from live.fake import installed
-from live.redis_server import RedisServer
+from live.redis_server import RedisServer, free_port
 from live.world import Replica, converge, same_files, same_replay
 from support import Json, Shell, git
 
@@ -284,6 +284,34 @@ def test_credentials_come_from_the_environment_or_a_private_file_and_are_stored_
     for path in one.cwd.rglob("*"):
         if path.is_file():
             assert b"s3cret" not in path.read_bytes(), path
+
+
+def test_a_server_whose_certificate_is_of_another_authority_is_refused(tmp_path: Path) -> None:
+    if missing := RedisServer.missing():
+        pytest.skip(f"redis: {missing} is not installed")
+    trustme = pytest.importorskip("trustme")
+    authority, other = trustme.CA(), trustme.CA()
+    issued = authority.issue_cert("localhost")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    for name, ca in (("right", authority), ("wrong", other)):
+        ca.cert_pem.write_to_path(tmp_path / f"{name}.pem")
+    server = RedisServer(tmp_path / "server")
+    pem, port = tmp_path / "server.pem", free_port()
+    tls = ["--tls-port", str(port), "--tls-auth-clients", "no"]
+    server.options = [*tls, "--tls-cert-file", str(pem), "--tls-key-file", str(pem)]
+    server.start()
+    try:
+        one = clone(tmp_path, "one", None)
+        one("ev emit a.b")
+        sync = f"ev sync --remote rediss://localhost:{port}/acme"
+        done = one(f"SSL_CERT_FILE={tmp_path}/wrong.pem {sync}", expect=77)
+        assert "the server's certificate is not trusted" in done.err
+        assert one(f"SSL_CERT_FILE={tmp_path}/right.pem {sync}").one["sent"] == 1
+        named = sync.replace("localhost", "127.0.0.1")
+        done = one(f"SSL_CERT_FILE={tmp_path}/right.pem {named}", expect=77)
+        assert "the server's certificate is not trusted" in done.err
+    finally:
+        server.kill()
 
 
 # ---- several remotes, races

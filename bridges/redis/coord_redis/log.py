@@ -73,15 +73,17 @@ class RedisLog:
 
     def _connected(self, seconds: float) -> redis.Redis:
         """A client of its own connection. Nothing is repeated: the caller knows what may be."""
-        who = self._place.credentials
+        who, url = self._place.credentials, self._place.url
+        # Older versions of the client do not compare the name by default.
+        tls = {"ssl_check_hostname": True} if url.startswith("rediss:") else {}
         return redis.Redis.from_url(
-            self._place.url.rpartition("/")[0],
+            url.rpartition("/")[0],
             username=who.user or None,
             password=who.password or None,
             socket_timeout=seconds,
             socket_connect_timeout=self._place.seconds,
             retry=Retry(NoBackoff(), 0),
-            single_connection_client=False,
+            **tls,
         )
 
     def open(self) -> Birth:
@@ -91,12 +93,9 @@ class RedisLog:
         return Birth(*(part.decode() for part in answer))
 
     def read(self, at: str) -> Iterator[Entry]:
-        high = self._ask(lambda: self._end(keys=self._keys)).decode()
         low = at or "-"
-        if not high or (at and _order(at) > _order(high)):
-            return
         while True:
-            rows = self._ask(partial(self._client.xrange, self._keys[0], low, high, _BATCH))
+            rows = self._ask(partial(self._client.xrange, self._keys[0], low, "+", _BATCH))
             for row in rows:
                 yield _entry(row)
             if len(rows) < _BATCH:
@@ -158,11 +157,6 @@ class RedisLog:
             if what.startswith("UNBORN"):
                 raise Unreachable("the log was deleted", where=where) from None
             raise Unreachable(_plain(what), where=where) from None
-
-
-def _order(at: str) -> tuple[int, int]:
-    ms, _, count = at.partition("-")
-    return int(ms), int(count or 0)
 
 
 def _entry(row: Any) -> Entry:

@@ -129,8 +129,9 @@ class Log(Protocol):
         """
 
     def read(self, at: str) -> Iterator[Entry]:
-        """The entries from this position on, inclusive, up to the end as of the call; "": all.
+        """The entries from this position on, inclusive, to the end as of the call, or further.
 
+        "": from the first one on.
         If there is no entry at the position, those behind the place where it was, or all that there
         are: the caller looks whether the first one is the one it knows. Memory is bounded, however
         many there are. Raises Unreachable, Refused, also between two entries.
