@@ -135,7 +135,7 @@ def test_a_broken_file_of_tokens_revokes_none_and_is_reported(tmp_path: Path) ->
             77,
             "others can read or write it; chmod 600",
         ),
-        (None, 0, 74, "no such file or directory"),
+        (None, 0, 74, "no such file or directory; `coord-relay token` makes a token"),
     ],
 )
 def test_a_relay_starts_with_sound_tokens_only(
@@ -154,6 +154,13 @@ def test_the_address_of_others_needs_a_certificate(shell: Shell) -> None:
     shell("coord-relay token . ada --project acme")
     done = shell("coord-relay serve . --host 0.0.0.0", expect=77)
     assert "0.0.0.0 is not this machine alone, and there is no certificate" in done.err
+    (shell.cwd / "cert").write_text("x")
+    for cert, status, what in (
+        ("none", 74, "none: no such file or directory"),
+        ("cert", 65, "cert: not a certificate in PEM, or cert is not its key"),
+    ):
+        done = shell(f"coord-relay serve . --cert {cert} --key cert", expect=status)
+        assert done.err == f"coord-relay: {what}\n"
     assert "--cert and --key go together" in shell("coord-relay serve . --cert x", expect=2).err
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 
+from coord_envelope import BadData
 from coord_envelope.errors import DiskFault, Refused
 from coord_kernel.proc.notify import Notify
 from coord_relay import frames
@@ -114,6 +116,8 @@ def serve(
             f"{host} is not this machine alone, and there is no certificate",
             todo="use --cert and --key, or a proxy that does TLS",
         )
+    if keys:
+        _check_keys(*keys)
     relay = Relay(directory)
     with _listening(host, port) as outer, _listening("127.0.0.1", 0) as inner:
         relay.gateway.url = f"ws://127.0.0.1:{inner.getsockname()[1]}"
@@ -130,6 +134,17 @@ async def _both(server: Server, outer: socket.socket, mirrors: Inner, inner: soc
     finally:
         mirrors.should_exit = True
         await inner_task
+
+
+def _check_keys(cert: str, key: str) -> None:
+    """Raises BadData, OSError."""
+    for path in (cert, key):
+        with open(path, "rb"):
+            pass
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+    except ssl.SSLError:
+        raise BadData(f"not a certificate in PEM, or {key} is not its key", where=cert) from None
 
 
 def _listening(host: str, port: int) -> socket.socket:

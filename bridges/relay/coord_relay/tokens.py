@@ -18,7 +18,7 @@ import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
 from coord_envelope import BadData
-from coord_envelope.errors import Refused
+from coord_envelope.errors import DiskFault, Refused
 from coord_kernel.cli import complaints
 
 if TYPE_CHECKING:
@@ -52,7 +52,11 @@ class Tokens:
         self.path = path
         self.internal = secrets.token_urlsafe(32)
         """A token of this process, for the relay's own stores, of every project."""
-        self._state, self._tokens = _read(path)
+        try:
+            self._state, self._tokens = _read(path)
+        except FileNotFoundError as error:
+            what = (error.strerror or "").lower()
+            raise DiskFault(what, where=path, todo="`coord-relay token` makes a token") from None
 
     def find(self, project: str, secret: str) -> Token | None:
         """The token of this secret for a project."""
