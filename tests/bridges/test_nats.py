@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from live.engines import connected
 from live.nats_server import NatsServer, free_port
+from support import Shell
 
 from coord_envelope.errors import Refused, Unreachable
 from coord_kernel.sync.live.log import Credentials, Log, Moved
@@ -137,6 +138,22 @@ def test_the_least_permissions_suffice_and_no_more_is_possible(started: Started)
     ada.put("arbiter", last_of(ada, "arbiter"), b"goes on after a refusal")
     ada.close()
     admin.close()
+
+
+def test_a_store_that_may_not_write_is_refused_in_one_line(started: Started, shell: Shell) -> None:
+    server = started(PERMISSIONS)
+    admin = log_of(server, user="admin", password="a secret")
+    admin.open()
+    admin.close()
+    shell("ev emit note.made")
+    shell.env |= {"COORD_NATS_USER": "ada", "COORD_NATS_PASSWORD": "b secret"}
+    err = shell(f"ev sync --remote {server.url}", expect=77).err
+    assert err.startswith(f"ev: {server.url}: no permission for publish to")
+    assert err.count("\n") == 1
+    assert "secret" not in err
+    shell.env["COORD_NATS_PASSWORD"] = "wr0ng"
+    err = shell(f"ev sync --remote {server.url}", expect=77).err
+    assert err == f"ev: {server.url}: wrong credentials, or none\n"
 
 
 def last_of(log: Log, subject: str) -> str:

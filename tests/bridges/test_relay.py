@@ -92,6 +92,22 @@ def test_a_token_writes_its_replicas_and_the_arbiter(relay: RelayServer) -> None
         anyone.put(f"{ONE}/blobs", "", b"x")
 
 
+def test_a_store_that_may_not_write_is_refused_in_one_line(
+    relay: RelayServer, shell: Shell
+) -> None:
+    shell("ev emit note.made")
+    for token, reason in (
+        (added(relay, ONE), "the relay says: the token may not write "),
+        (added(relay, "-"), "the relay says: "),
+        ("wrong", "the relay says 401: unknown token"),
+    ):
+        shell.env["COORD_WS_PASSWORD"] = token
+        err = shell(f"ev sync --remote {relay.url}", expect=77).err
+        assert err.startswith(f"ev: {relay.url}: {reason}")
+        assert err.count("\n") == 1
+        assert token not in err
+
+
 def test_a_token_may_only_read(relay: RelayServer) -> None:
     reader = added(relay, "-")
     with pytest.raises(Refused, match="no log yet, and the token only reads"):
