@@ -180,7 +180,8 @@ def detail(state: State, until: str = "9999") -> Detail:
         "runs": [{"run_id": at, "command": state["runs"][at]} for at in sorted(state["runs"])],
         "closed": [state["closed"][at] for at in sorted(state["closed"])],
     }
-    return {**row(state, until), **{name: value for name, value in lists.items() if value}}  # type: ignore[typeddict-item]
+    filled: Any = {name: value for name, value in lists.items() if value}
+    return {**row(state, until), **filled}
 
 
 def agents(events: Iterable[Event], until: str = "9999") -> list[Agent]:

@@ -285,7 +285,7 @@ class Attempt:
 
     def _begin(self, command: Command) -> None:
         """Append the start, or note why the command must not be started."""
-        self._begins = session.started(self._plan, command)
+        self._begins = session.started(self._plan.run, self._plan.n, command)
         try:
             if not self._append("started", host=machine.host()):
                 self._why = STOPPED

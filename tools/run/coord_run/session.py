@@ -17,7 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_run.prepare import Plan
     from coord_run.substrate import Command
 
 _HOW = {"exit": "exit", "signal": "crash", "error": "crash"}
@@ -38,7 +37,7 @@ def variables(env: Json, run: str, n: int) -> dict[str, str]:
     return {"COORD_SESSION": f"{run}.{n}"}
 
 
-def started(plan: Plan, command: Command) -> Json | None:
+def started(run: str, n: int, command: Command) -> Json | None:
     """The `session.started` of an attempt, if it is a session."""
     agent = agent_of(command.env)
     if agent is None or command.env.get("COORD_KEEP"):
@@ -46,11 +45,11 @@ def started(plan: Plan, command: Command) -> Json | None:
     body = {
         "agent": agent,
         "session": command.env["COORD_SESSION"][:256],
-        "pin": "/".join(place(plan.run, str(plan.n), "pin")),
+        "pin": "/".join(place(run, str(n), "pin")),
         "cwd": os.path.normpath(os.path.join(command.root, command.below)),
-        "run": plan.run,
+        "run": run,
     }
-    return {"type": "session.started", "refs": {"run_id": plan.run}, "body": body}
+    return {"type": "session.started", "refs": {"run_id": run}, "body": body}
 
 
 def ended(start: Event, outcome: str, code: object) -> Json:
