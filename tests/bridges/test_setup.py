@@ -277,6 +277,9 @@ def test_it_is_set_up_once_and_taken_back_byte_for_byte(shell: Shell, program: s
     assert changes(shell, f"{program} --yes") == {first: "unchanged", second: "unchanged"}
     assert changes(shell, f"{program} --yes --as other") == {first: "changed", second: "changed"}
     assert b"tester" not in b"".join(state(shell).values())
+    assert set(changes(shell, f"{program} --yes").values()) == {"unchanged"}, "the name stays"
+    (row,) = (row for row in shell("coord doctor").lines if program in row["check"])
+    assert row["status"] == "ok"
     (copy,) = (shell.cwd / f".coord/local/setup/{program}").glob(Path(first).name)
     assert copy.read_bytes() == before[first]
     assert changes(shell, f"{program} --undo --yes") == {first: "changed", second: "removed"}

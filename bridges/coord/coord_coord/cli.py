@@ -124,7 +124,7 @@ def setup(
     """
     from coord_coord.setup import Setup
 
-    work = Setup(call, program, undo)
+    work = Setup(call, program, undo, call.asked)
     if work.needed:
         work.show(1 if dry_run else 2)
     if dry_run:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
 
-PROGRAMS = ("claude", "codex")
+HOOKED = {"claude": ".claude/settings.local.json", "codex": ".codex/hooks.json"}
+"""The files with a program's hooks."""
+PROGRAMS = tuple(HOOKED)
 ALLOWED = "enabledMcpjsonServers"
 """The servers of .mcp.json that Claude Code starts without asking."""
 
@@ -34,7 +36,7 @@ def entries(program: str, agent: str, hooks: Json, server: bool) -> list[Entry]:
         raise Usage(f"unknown program: {program}", todo=f"use {' or '.join(PROGRAMS)}")
     if program == "claude":
         return [_claude(hooks, server), *([_claude_server(agent)] if server else ())]
-    return [_hooks(".codex/hooks.json", hooks), *([_codex_server(agent)] if server else ())]
+    return [_hooks(HOOKED["codex"], hooks), *([_codex_server(agent)] if server else ())]
 
 
 def _hooks(path: str, hooks: Json) -> Entry:
@@ -55,7 +57,7 @@ def _claude(hooks: Json, server: bool) -> Entry:
         return merge.without_word(known, ALLOWED, merge.SERVER)
 
     return Entry(
-        ".claude/settings.local.json",
+        HOOKED["claude"],
         lambda text: texts.changed_json(text, add),
         lambda text: texts.changed_json(text, remove),
     )

@@ -13,12 +13,13 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import subprocess
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from coord_coord import tools
-from coord_coord.entries import PROGRAMS, Entry, entries
+from coord_coord.entries import HOOKED, PROGRAMS, Entry, entries
 from coord_coord.files import Files
 from coord_envelope import world
 from coord_envelope.errors import BadData, No, TryAgain, Usage
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
 
+_NAME = re.compile(r'coord-hooks \w+ --as \\"\$\{COORD_AGENT:-([^}\s"]+)\}')
+"""The agent in a hook of ours, as JSON has it."""
 CONTEXT = 2
 """Lines around a change that are shown."""
 COLOURS = {"+": "\033[32m", "-": "\033[31m", "@": "\033[36m"}
@@ -67,11 +70,14 @@ class Setup:
     Raises Usage, BadData, Refused, Unreachable, and No if there is nothing to undo.
     """
 
-    def __init__(self, call: Call, program: str, undo: bool = False) -> None:
+    def __init__(
+        self, call: Call, program: str, undo: bool = False, agent: str | None = None
+    ) -> None:
+        """`agent`: the name that the program's agent shall have, whatever it has now."""
         self.program, self.undo = program, undo
         self._store = call.journal.store
         self._files = Files(locate.tree(self._store))
-        agent = agent_of(call.named, program)
+        agent = agent_of(agent or self._agent() or call.named, program)
         self.server = find_spec("mcp") is not None
         """Is the SDK there, without which the MCP server does not start?"""
         hooks = _hooks(program, agent) if program in PROGRAMS else {}
@@ -82,6 +88,12 @@ class Setup:
         self.changes = [
             self._undone(entry) if undo else self._done(entry) for entry in self._entries
         ]
+
+    def _agent(self) -> str | None:
+        """The name that an earlier setup has given the program's agent."""
+        path = HOOKED.get(self.program)
+        found = _NAME.search(self._files.text(path)) if path else None
+        return found[1] if found else None
 
     @property
     def needed(self) -> bool:

@@ -80,6 +80,11 @@ class Call:
         return self._agent
 
     @property
+    def asked(self) -> str | None:
+        """The agent that `--as` names."""
+        return self._agent
+
+    @property
     def named(self) -> str | None:
         """The agent that `--as` or `$COORD_AGENT` names."""
         return self._agent or world.getenv("COORD_AGENT")
