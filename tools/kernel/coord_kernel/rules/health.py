@@ -106,7 +106,7 @@ def judge(row: Row, state: Control, now: int, times: Times | type[Times] = Times
     since, why = heard, "last sign of life"
     if ahead:
         since, why = world.format_ts(now), "last sign of life is from a clock that was ahead"
-    waits = presence.waits(session)
+    waits = presence.waits(session, ahead)
     if waits:
         why = f"waits for a person: {waits[1]}" if waits[1] else "waits for a person"
         health = _health("waiting", why, min(waits[0], since), now, pauses, [times.waiting])

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from typing import Any, NotRequired, TypedDict
 
     from coord_envelope.event import Event
@@ -200,19 +200,32 @@ def stamps(state: Session) -> dict[str, str]:
 
 
 def _when(state: Session, chain: str, seq: int, ts: str) -> str:
-    noticed = state["ahead"].get(chain, [0, ""])
-    return noticed[1] if seq <= noticed[0] else ts
+    return state["ahead"][chain][1] if _is_ahead(state, chain, seq) else ts
 
 
-def waits(state: Session) -> tuple[str, str] | None:
-    """Since when it waits for a person, and for what, if that is its last sign of life."""
+def waits(state: Session, ahead: Collection[str] = ()) -> tuple[str, str] | None:
+    """Since when it waits for a person, and for what, if that is its last sign of life.
+
+    What came from a clock that was ahead, as the chains in `ahead` did, may have been before or
+    after: then it waits.
+    """
     if "beat" not in state:
         return None
     seq, ts, body, chain = state["beat"]
-    since, why = _when(state, chain, seq, ts), body.get("why")
-    if body.get("status") != "waiting" or since < max(stamps(state).values()):
+    why = body.get("why")
+    known = [
+        sign[1]
+        for at, sign in state["signs"].items()
+        if at not in ahead and not _is_ahead(state, at, sign[0])
+    ]
+    over = chain not in ahead and not _is_ahead(state, chain, seq) and max(known) > ts
+    if body.get("status") != "waiting" or over:
         return None
-    return since, why[:100] if isinstance(why, str) else ""
+    return _when(state, chain, seq, ts), why[:100] if isinstance(why, str) else ""
+
+
+def _is_ahead(state: Session, chain: str, seq: int) -> bool:
+    return bool(seq <= state["ahead"].get(chain, [0, ""])[0])
 
 
 def joined(state: Session, others: Iterable[Session]) -> Session:
