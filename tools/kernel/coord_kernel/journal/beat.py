@@ -55,6 +55,6 @@ def _known(store: Store, place: tuple[str, ...]) -> dict[str, tuple[int, str]]:
 
 
 def _first_needed(store: Store, writer: str) -> int:
-    """The seq of the first event that is no beat: a lease is held by what stands there."""
+    """The seq of the first event other than a beat: a lease may be held by it."""
     events = stream.events(Stream(store, "live", writer))
     return next((event["seq"] for event in events if event["type"] != "agent.seen"), MAX_SEQ)
