@@ -254,8 +254,9 @@ def consume(
 def agents(call: Call, names: o.Agents = None, active: o.Active = False) -> None:
     """List the known agents, or show some.
 
-    Last seen first. With NAMEs everything about these agents: their description, groups, sessions, what they hold,
-    the newest jobs that they requested and items that they closed. Exits 1 if one never wrote.
+    Last seen first. With NAMEs everything about these agents: their description, groups, sessions,
+    what they hold, the newest jobs that they requested and items that they closed. Exits 1 if one
+    never wrote.
     """
     from coord_ev import fold
     from coord_ev.agents import Agents, holds
