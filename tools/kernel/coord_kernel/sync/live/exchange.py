@@ -111,7 +111,10 @@ class LiveExchange(Rounds):
         return True
 
     def _judged(self, seat: Seat) -> tuple[Sequence[Tentative], Sequence[Tentative]]:
+        if not self.live.stirred and not self._settle:
+            return (), ()
         tentative = settle.tentative(self.store)
+        self.live.stirred = bool(tentative)
         if (tentative or self._settle) and not self._may_confirm(seat):
             self._explain(seat)
         return judged(tentative) if self._may_confirm(seat) else ((), ())

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SETTLED = 1 << 25
 """Bytes that are taken in between two writes to the disk."""
+_CLAIMED = b'.claimed","'
 TOGETHER = 1_000
 """Most confirmations of one entry."""
 
@@ -47,6 +48,8 @@ class Live:
         self.state = State(store, place.url)
         self._begin()
         self._looked, self._pipe = False, (-1, -1)
+        self.stirred = True
+        """May there be a claim to judge? One was given or is open, or nobody has looked yet."""
         self.later = False
         """Was something of others' left for later?"""
         self.sent = 0
@@ -65,6 +68,7 @@ class Live:
         """Take over what another process of this store has saved. Under the remote's lock."""
         if self.state.load():
             self._begin()
+            self.stirred = True
 
     # ---- in
 
@@ -113,6 +117,7 @@ class Live:
             for entry in entries:
                 self.intake.take(entry)
                 self.state.see(entry)
+                self.stirred = self.stirred or _CLAIMED in entry.payload
                 if entry.subject == ARBITER or entry.subject.startswith(self._mine()):
                     self.state.ends[entry.subject] = entry.at
                 if not self.intake.full:
@@ -190,6 +195,7 @@ class Live:
         for chunk in outbox.read(self._store, files, replica):
             if self._put(subject or outbox.subject(chunk.path, replica), chunk) is None:
                 return False
+            self.stirred = self.stirred or _CLAIMED in chunk.data
             has = self.state.has
             has[chunk.path] = spans.added(has.get(chunk.path, []), chunk.offset, chunk.end)
             self.sent += 0 if chunk.size else chunk.data.count(b"\n")
