@@ -155,7 +155,8 @@ class Attempt:
         if self._why:
             return End(self._why)
         command = self._preparation.command()
-        self._begin(command)
+        self._begins = session.started(plan.run, plan.n, command)
+        self._begin()
         if self._why:
             return End(self._why)
         now = machine.boot_ns()
@@ -283,9 +284,8 @@ class Attempt:
         else:
             self._plan.token = verdict.token
 
-    def _begin(self, command: Command) -> None:
+    def _begin(self) -> None:
         """Append the start, or note why the command must not be started."""
-        self._begins = session.started(self._plan.run, self._plan.n, command)
         try:
             if not self._append("started", host=machine.host()):
                 self._why = STOPPED
