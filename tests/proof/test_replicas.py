@@ -68,12 +68,7 @@ def nothing(*_: object) -> None:
 BROKEN: dict[str, tuple[object, str, Any, str]] = {
     "the clock decides": (fold, "_write", by_the_clock, "by what each writer knew"),
     "a claim cannot be taken away": (claims, "stolen", without_a_steal, "by what each writer knew"),
-    "what comes late is a step more": (
-        view._Entity,
-        "fold",
-        nothing,
-        "another view without the index",
-    ),
+    "what comes late is a step more": (view._Entity, "fold", nothing, "another view"),
     "a key is never found": (keys.Keys, "first", nothing, "used twice"),
     "a torn line is written on": (tail.Tail, "_end_torn_line", lambda _: 0, "acked, not there"),
     "a fork is dropped": (intake.Intake, "_fork", nothing, "did not come"),

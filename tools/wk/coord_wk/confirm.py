@@ -9,7 +9,7 @@ from coord_wk import draft
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope import Event
+    from coord_envelope import Event, Fault
     from coord_kernel.cli.call import Call
     from coord_wk import groups as g
     from coord_wk.registers import State
@@ -37,29 +37,29 @@ class Confirm:
         """
         if locate.remote(self._call.journal.store) is None and not self._required:
             return claim.annotated(level="local", token=claim["body"].get("gen"))
-        state = self._state(claim)
+        state, why = self._state(claim), None
         if claim.id not in state["confirmed"] and not self._no_sync:
-            self._ask(claim, where)
+            why = self._ask(claim, where)
             state = self._state(claim)
         holder = claims.owner(state)
         if holder is None or holder["id"] != claim.id:
             what = f"is held by {self._work.named(holder) if holder else 'nobody any more'}"
             raise No(what, where=where, code="held")
         level = "tentative" if holder["n"] is None else "confirmed"
+        if why and level == "tentative":  # an exchange cut short may have decided it all the same
+            what = f"claimed, tentatively: the remote is not reachable: {why}"
+            self._call.warn(f"{where}: {what}")
         return claim.annotated(level=level, token=holder["n"])
 
-    def _ask(self, claim: Event, where: str) -> None:
+    def _ask(self, claim: Event, where: str) -> Fault | None:
+        """Ask the arbiter. Why it did not answer, if it did not and need not."""
         from coord_kernel.sync.ask import ask
 
         (verdict,), warnings = ask(self._call.journal, [claim])
         for warning in warnings:
             self._call.warn(warning)
-        if verdict.level != "tentative":
-            return
-        if not self._required:
-            what = f"claimed, tentatively: the remote is not reachable: {verdict.why}"
-            self._call.warn(f"{where}: {what}")
-            return
+        if verdict.level != "tentative" or not self._required:
+            return verdict.why if verdict.level == "tentative" else None
         if "$dup" in claim:  # it was held before: it still is
             raise Unreachable(f"is not confirmed: {verdict.why}", where=where)
         with self._work.transaction() as (t, items):
