@@ -226,7 +226,7 @@ def test_colour_is_a_choice(shell: Shell) -> None:
         ({"NO_COLOR": "1"}, "", False),
         ({}, "--color never", False),
     ):
-        terminal.run(["sh", "-c", f"wk ls {option}"], **env)
+        terminal.run(["sh", "-c", f"wk ls {option}"], b"", **env)
         assert (b"\x1b[32m" in terminal.printed) is coloured
     assert "\x1b[32m" in shell("wk ls -o table --color always").out
     assert "\x1b" not in shell("wk ls -o table").out
@@ -249,7 +249,7 @@ def completed(shell: Shell, line: str) -> list[str]:
     """What bash offers at the end of a command line."""
     tool, count = line.split()[0], len(line.split(" ")) - 1
     env = {f"_{tool.upper()}_COMPLETE": "complete_bash", "COMP_CWORD": str(count)}
-    return shell(tool, COMP_WORDS=line, **env).out.split()
+    return shell(tool, b"", 0, COMP_WORDS=line, **env).out.split()
 
 
 def test_a_shell_completes_what_the_store_knows(shell: Shell) -> None:

@@ -430,6 +430,6 @@ def test_the_real_program_reads_what_was_set_up(shell: Shell, program: str, tmp_
     trust = f'[projects."{shell.cwd}"]\ntrust_level = "trusted"\n'
     write(shell, "../home/.codex/config.toml", trust)
     home = {"HOME": f"{tmp_path}/home", "CODEX_HOME": f"{tmp_path}/home/.codex"}
-    assert not re.search(CONNECTED[program], shell(f"{program} mcp list", **home).out)
+    assert not re.search(CONNECTED[program], shell(f"{program} mcp list", b"", 0, **home).out)
     shell(f"coord setup {program} --yes")
-    assert re.search(CONNECTED[program], shell(f"{program} mcp list", **home).out)
+    assert re.search(CONNECTED[program], shell(f"{program} mcp list", b"", 0, **home).out)

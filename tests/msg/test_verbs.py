@@ -18,7 +18,7 @@ def shell(shell: Shell) -> Shell:
 
 
 def sent(shell: Shell, options: str = "--to qa", **env: str) -> str:
-    return str(shell(f"msg send {options} --subject s --body b -o id", **env).out.strip())
+    return str(shell(f"msg send {options} --subject s --body b -o id", b"", 0, **env).out.strip())
 
 
 def ids(shell: Shell, line: str) -> list[str]:

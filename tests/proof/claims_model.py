@@ -27,7 +27,7 @@ from coord_wk import draft, fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_wk.fold import State as Item
+    from coord_wk.registers import State as Item
 
 NOW, HOUR = 1_767_312_000_000, 3_600_000
 ITEM = ids.mint((NOW - HOUR * 24) << 16, bytes(8))

@@ -181,7 +181,7 @@ def detail(state: State, until: str = "9999") -> Detail:
         "closed": [state["closed"][at] for at in sorted(state["closed"])],
     }
     filled: Any = {name: value for name, value in lists.items() if value}
-    return {**row(state, until), **filled}
+    return {**row(state, until), **filled}  # type: ignore[typeddict-item]
 
 
 def agents(events: Iterable[Event], until: str = "9999") -> list[Agent]:
