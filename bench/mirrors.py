@@ -112,7 +112,7 @@ def hops(rounds: int, scratch: str, url: str, path: str) -> Iterator[Row]:
         for name in names:
             followers[name].settle(writes[name])
         took = measure.interleaved(
-            rounds * EACH, {name: followers[name].act(writes[name]) for name in names}
+            rounds * EACH, {name: rested(followers[name].act(writes[name])) for name in names}
         )
         what = "append → line of `ev tail -f` in another store"
         yield took.row(what, "hop", "one store", HOP, "two mirrors and the server are in it")
@@ -122,6 +122,16 @@ def hops(rounds: int, scratch: str, url: str, path: str) -> Iterator[Row]:
         share = (cpu_s(first) - before) / IDLE_S
         row = Row(f"idle CPU of the mirror, {IDLE_S:.0f} s", f"{share:.3%}")
         yield row.must(share < 0.001, "< 0.1%")
+
+
+def rested(act: Act) -> Act:
+    """The act, when the mirrors are done with what was before it."""
+
+    def after() -> float:
+        time.sleep(0.1)
+        return act()
+
+    return after
 
 
 def cpu_s(process: Popen[bytes]) -> float:
