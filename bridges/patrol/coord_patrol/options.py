@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+SECTION = 8
+"""Of the manual page."""
+
 Once = Annotated[bool, typer.Option("--once", help="Do what is due now, and exit.")]
 List = Annotated[bool, typer.Option("--ls", help="Only list the sessions, and how they are.")]
 DryRun = Annotated[

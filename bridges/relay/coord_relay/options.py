@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+SECTION = 8
+"""Of the manual page."""
+
 Directory = Annotated[
     str, typer.Argument(metavar="DIR", help="Directory of the relay: tokens and logs.")
 ]

@@ -112,10 +112,13 @@ def _usage(name: str, error: Any) -> Usage:
 
 def application(name: str, about: str, commands: Sequence[Command], options: str) -> typer.Typer:
     """The Typer application of a tool."""
+    declared = importlib.import_module(options)
+    section = getattr(declared, "SECTION", 1)
+    manual = f"See {name}({section}), or `coord man {name}`."
     app = typer.Typer(
         name=name,
         help=about,
-        epilog=_MANUAL.format(name),
+        epilog=manual,
         no_args_is_help=True,
         suggest_commands=False,
         rich_markup_mode=None,
@@ -135,11 +138,10 @@ def application(name: str, about: str, commands: Sequence[Command], options: str
     @app.callback()
     def top(version: bool = asked) -> None: ...
 
-    declared = importlib.import_module(options)
     examples = _examples(options.rpartition(".")[0])
     for function in map(inspect.unwrap, commands):
         lines = "\n".join(f"  {line}" for line in examples.get(name_of(function), ()))
-        epilog = f"\b\nExamples:\n{lines}\n\n{_MANUAL.format(name)}"
+        epilog = f"\b\nExamples:\n{lines}\n\n{manual}"
         app.command(name_of(function), epilog=epilog)(_declared(function, declared))
     return app
 
@@ -151,9 +153,6 @@ def _examples(package: str) -> dict[str, Sequence[str]]:
     except ModuleNotFoundError:
         return {}
     return found
-
-
-_MANUAL = "See {0}(1), or `coord man {0}`."
 
 
 def _declared(function: Command, options: object) -> Callable[..., int | None]:
