@@ -18,6 +18,8 @@ copies.
 
 from __future__ import annotations
 
+from coord_envelope import ids, world
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -218,10 +220,18 @@ def waits(state: Session, ahead: Collection[str] = ()) -> tuple[str, str] | None
         for at, sign in state["signs"].items()
         if at not in ahead and not _is_ahead(state, at, sign[0])
     ]
-    over = chain not in ahead and not _is_ahead(state, chain, seq) and max(known) > ts
+    over = chain not in ahead and not _is_ahead(state, chain, seq) and max(known) > _after(ts)
     if body.get("status") != "waiting" or over:
         return None
     return _when(state, chain, seq, ts), why[:100] if isinstance(why, str) else ""
+
+
+def _after(ts: str) -> str:
+    """Five minutes later: by so much clocks may differ, and be set back, without notice."""
+    try:
+        return world.format_ts(world.parse_ts(ts) + ids.AHEAD_MS)
+    except ValueError:
+        return ts
 
 
 def _is_ahead(state: Session, chain: str, seq: int) -> bool:
