@@ -8,6 +8,7 @@ import pytest
 from support import Json, Shell
 from terminal import WIDTHS, Terminal, compare, masked
 
+from coord_envelope import ids
 from coord_envelope.event import Event, parse
 from coord_kernel.cli import words
 from coord_kernel.cli.terminal import age_ms
@@ -50,6 +51,16 @@ def event(kind: str, body: Json, **more: object) -> Event:
     return stored.annotated(**{k[1:]: v for k, v in more.items() if k.startswith("_")})
 
 
+class Names:
+    """A store in which everything has one title."""
+
+    def title(self, entity: str) -> str:
+        return "Known title"
+
+    def short(self, prefix: str, entity: str) -> str:
+        return ids.short(prefix, entity)
+
+
 SENTENCES = [
     (event("work.created", {"title": "Write it"}), "ada created wk-px5h0a1r Write it"),
     (event("work.claimed", {"gen": 1}), "ada claimed wk-px5h0a1r Known title"),
@@ -75,7 +86,7 @@ SENTENCES = [
 
 @pytest.mark.parametrize(("stored", "begins"), SENTENCES)
 def test_an_event_is_a_sentence(stored: Event, begins: str) -> None:
-    said = words.sentence(stored, lambda _: "Known title")
+    said = words.sentence(stored, Names())
     assert said.startswith(begins)
     assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e]", said)
 
@@ -105,7 +116,7 @@ BRIEF = [
 
 @pytest.mark.parametrize(("item", "lines"), BRIEF)
 def test_a_result_is_a_brief_line(item: Json, lines: list[str]) -> None:
-    assert list(words.brief(item, lambda _: "Known title")) == lines
+    assert list(words.brief(item, Names())) == lines
 
 
 @pytest.mark.parametrize(
@@ -124,6 +135,28 @@ def test_brief_lines_pipe_into_our_tools(shell: Shell) -> None:
     assert len(shell("printf '%s\n' \"$BRIEF\" | wk close", BRIEF="\n".join(claimed)).lines) == 2
     shell("echo '> no id' | wk close", expect=0)
     shell("echo 'no id' | wk close", expect=1)
+
+
+def test_a_short_id_has_as_many_characters_as_it_needs(shell: Shell) -> None:
+    """The last 8 characters of two ids that somebody made agree."""
+    own = ("01M8P2F4AT0006X8B0PX5H0A1R", "01M8P2F4AT0016X8B1PX5H0A1R")
+    writer = f"agent.other~{'0' * 8}"
+    stream = shell.cwd / ".coord/journal" / writer
+    stream.mkdir()
+    lines = [
+        f'{{"event_id":"{own[n]}","type":"work.created","ts":"2026-11-30T09:00:00.000Z",'
+        f'"project":"acme","writer":"{writer}","seq":{n + 1},"actor":{{"agent_id":"agent:other"}},'
+        f'"body":{{"title":"Item {n}"}}}}\n'
+        for n in (0, 1)
+    ]
+    (stream / "000000000001.jsonl").write_text("".join(lines))
+    for form in ("-o brief", "-o table"):
+        shown = re.findall("wk-[0-9a-z]+", shell(f"wk ls {form}").out)
+        assert len(shown) == 2
+        assert {shell(f"wk show {short}").one["work_id"] for short in shown} == {*own}
+    assert [len(short) for short in shown] == [12, 12]
+    told = shell("ev tail -o brief").out
+    assert re.findall("wk-[0-9a-z]+", told) == shown
 
 
 def test_a_claim_tells_what_to_do(shell: Shell) -> None:

@@ -175,3 +175,17 @@ def test_watch_prints_mail_events_that_pass_the_filters(shell: Shell) -> None:
     with Watched(shell, "msg watch --not-type msg.acked") as watch:
         shell("ev emit x.y")
         assert sent(shell).encode() in watch.line()
+
+
+def test_mail_about_an_item_is_listed_by_it(shell: Shell) -> None:
+    item, other = shell("wk new One -o id; wk new Two -o id").out.split()
+    about = sent(shell, f"--to qa --work {item}")
+    sent(shell, f"--to qa --work {other}")
+    sent(shell)
+    short = f"wk-{item[-8:].lower()}"
+    assert [row["msg_id"] for row in shell(f"msg ls --work {short}").lines] == [about]
+    assert not shell(f"msg ls other --work {item}").lines
+    shell(f"msg ack {about} --as qa")
+    assert not shell(f"msg ls --work {item}").lines
+    assert len(shell(f"msg ls --all --work {item}").lines) == 1
+    shell(f"msg ls --unread --work {item}", expect=2)

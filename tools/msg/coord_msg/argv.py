@@ -45,6 +45,7 @@ TABLE: Table = (
             '--allow-secret': ('allow_secret', 'flag')},
            [('id_', 'one')], ['id_']),
  'ls': ({'--from': ('from_', 'one'),
+         '--work': ('work', 'one'),
          '--unread': ('unread', 'flag'),
          '--all': ('all_', 'flag'),
          '-n': ('lines', (0, 1000000000)),

@@ -194,10 +194,13 @@ def ls(call: Call, selection: g.Selection, address: o.Address = None, at: o.At =
     post = Post(call)
     mail, recipient = post.mail(at), None if address is None else _address(address)
     sender = None if selection.from_ is None else call.agent_id(selection.from_, "--from")
+    work = None if selection.work is None else call.resolve(selection.work)
+    if selection.unread and work:
+        raise Usage("--unread cannot be used with --work", todo="leave out either")
     if selection.unread:
         states = mail.unread(_reader(call, recipient), sender)
     else:
-        states = mail.listed(recipient, sender, selection.all_)
+        states = mail.listed(recipient, sender, selection.all_, work)
     if recipient and recipient.startswith("chan:") and not selection.all_:
         since = post.since(recipient)
         states = (state for state in states if state["mail"]["ts"] >= since())

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
             "severity": NotRequired[str],
             "expires": NotRequired[str],
             "key": NotRequired[str],  # TYPE KEY
+            "work": NotRequired[str],
         },
     )
 
@@ -83,7 +84,7 @@ if TYPE_CHECKING:
         confirmed: dict[str, int]  # claims that the arbiter confirmed, and their tokens
 
 
-name, version = "mail", "5"
+name, version = "mail", "6"
 DIRECT = ("agent:", "human:", "bridge:")
 VISIBILITY_MS, DELIVERIES = 600_000, 5
 """Defaults of a message in a queue: how long a claim hides it, and how often it is delivered."""
@@ -151,6 +152,8 @@ def _sent(state: MessageState, event: Event, body: Json) -> None:
         state["mail"]["severity"] = body["severity"]
     if isinstance(expires, str):
         state["mail"]["expires"] = expires
+    if isinstance(refs, dict) and isinstance(refs.get("work_id"), str):
+        state["mail"]["work"] = refs["work_id"]
     if isinstance(key, str):
         state["mail"]["key"] = f"{event['type']} {key}"
 
@@ -351,8 +354,8 @@ def waits_for(state: MessageState) -> list[str]:
 def indexed(state: Any) -> Iterable[tuple[str, str]]:
     """The (name, value) pairs by which an entity is found.
 
-    A message: addressee, sender, thread and key; where it waits, until when if it expires, and in a
-    queue since when. An agent: its groups.
+    A message: addressee, sender, thread, work item and key; where it waits, until when if it
+    expires, and in a queue since when. An agent: its groups.
     """
     yield from (("member", group) for group in groups(state))
     if not made(state):
@@ -365,6 +368,8 @@ def indexed(state: Any) -> Iterable[tuple[str, str]]:
     yield "thread", f"{mail['thread']} {at}"
     if "key" in mail:
         yield "key", mail["key"]
+    if "work" in mail:
+        yield "work", f"{mail['work']} {at}"
     waiting = waits_for(state)
     if waiting:
         yield "open", at

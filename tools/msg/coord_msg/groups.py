@@ -73,6 +73,7 @@ class Selection(Group):
     """Which messages to list."""
 
     from_: str | None = None
+    work: str | None = None
     unread: bool = False
     all_: bool = False
     lines: int | None = None

@@ -146,22 +146,24 @@ class Mail(Entities):
         return "waiting"
 
     def listed(
-        self, address: str | None, sender: str | None, closed: bool
+        self, address: str | None, sender: str | None, closed: bool, work: str | None = None
     ) -> Iterator[MessageState]:
-        """Messages, oldest first: to one address, from one sender, or all.
+        """Messages, oldest first: about a work item, to one address, from one sender, or all.
 
         With `closed` also those that are done or expired.
         """
-        if address:
+        if work:
+            states = self.having("work", work)
+        elif address:
             states = self.having("to", address)
         elif sender:
             states = self.having("from", sender)
         else:
             states = self.each(self._source.find("id" if closed else "open"))
         for state in states:
-            if sender in (None, state["mail"]["from"]) and (
-                closed or self.status(state) not in ("done", "expired")
-            ):
+            mail = state["mail"]
+            wanted = sender in (None, mail["from"]) and (not address or address in mail["to"])
+            if wanted and (closed or self.status(state) not in ("done", "expired")):
                 yield state
 
     def thread(self, thread: str) -> Iterator[MessageState]:

@@ -143,6 +143,7 @@ Selection = {
     "from_": Annotated[
         _Text, typer.Option("--from", metavar="AGENT", help="Only mail from this agent.")
     ],
+    "work": Annotated[_Text, typer.Option("--work", metavar="ID", help="Only about this item.")],
     "unread": Annotated[
         bool, typer.Option("--unread", help="Only what ADDRESS (you) has not read or acked.")
     ],

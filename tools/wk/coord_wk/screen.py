@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import subprocess
 from typing import TYPE_CHECKING
 
 from coord_envelope import ids, world
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 HISTORY = 10
 """Most events on a page; `wk log` has all."""
+MAIL = 20
+"""Most messages on a page; `msg ls --all --work ID` has all."""
 
 
 def rows(items: list[Json], now_ms: int) -> list[dict[str, str]] | None:
@@ -85,7 +90,7 @@ def page(item: Json, call: Call) -> Page:
         "state": [item["status"], item["kind"], f"P{item['priority']}", item["id"]],
         "facts": [(name, str(value)) for name, value in facts if value],
         "text": item.get("desc", ""),
-        "said": sorted(_said(item), key=lambda said: said["ts"]),
+        "said": sorted([*_said(item), *_mail(item["work_id"])], key=lambda said: said["ts"]),
         "happened": [
             (event["ts"], words.happened(event))
             for event in history(call, items, item["work_id"], HISTORY)
@@ -105,6 +110,25 @@ def _said(item: Json) -> Iterator[Said]:
     closed = item.get("closed")
     if closed and closed.get("note"):
         yield {"ts": closed["ts"], "by": closed["by"], "what": "closed it", "text": closed["note"]}
+
+
+def _mail(item: str) -> Iterator[Said]:
+    """What was sent about an item. Only msg knows mail, so it is asked, as a person would."""
+    messages = _printed("msg", "ls", "--all", "--work", item, f"-n{MAIL}", "-o", "id")
+    for line in _printed("msg", "show", *messages, "-o", "jsonl") if messages else ():
+        event = json.loads(line)
+        body = event.get("$body") or event["body"]
+        to = " ".join(map(words.who, event.get("to") or ()))
+        what = f"to {to}: {body.get('subject', event['type'])}"
+        text = str(body.get("text", ""))
+        yield {"ts": event["ts"], "by": event["actor"]["agent_id"], "what": what, "text": text}
+
+
+def _printed(*command: str) -> list[str]:
+    with contextlib.suppress(OSError):  # without msg a page has no mail
+        ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        return ended.stdout.decode("utf-8", "replace").split("\n")[:-1]
+    return []
 
 
 def _short(item: str) -> str:

@@ -6,6 +6,7 @@ from coord_envelope import BadData, Event, No, codec, ids, world
 from coord_envelope.platform import contextmanager
 from coord_kernel.rules import claims
 from coord_kernel.rules import holder as holders
+from coord_kernel.views import resolve
 from coord_kernel.views.view import View
 from coord_wk import draft, fold
 from coord_wk.items import Items
@@ -33,7 +34,10 @@ class Work:
         self._call, self._allow_secret = call, allow_secret
         self._view = View(call.journal.store, fold)
         call.out.id_ref = "work_id"
-        call.out.title = self._title  # type: ignore[method-assign]
+        call.out.title, call.out.short = self._title, self._short  # type: ignore[method-assign]
+
+    def _short(self, prefix: str, entity: str) -> str:
+        return resolve.short(prefix, entity, resolve.among(self._view))
 
     def _title(self, entity: str) -> str:
         state = self._view.get(entity)

@@ -63,7 +63,7 @@ class Call:
         if output not in (None, *FORMS):
             raise Usage(f"not a valid form: -o {output}", todo=f"use {', '.join(FORMS)}")
         self._agent, self.out, self.status = agent, Output(output), 0
-        self.out.title = self.title  # type: ignore[method-assign]
+        self.out.title, self.out.short = self.title, self.short  # type: ignore[method-assign]
         self._journal = Journal(store) if store else None
 
     @property
@@ -178,6 +178,12 @@ class Call:
         full = index.resolve(text)
         place = index.by_id(full) if full else None
         return self.journal.shown(place.event) if place else None
+
+    def short(self, prefix: str, entity: str) -> str:
+        """The short id of an entity, which names no other event here."""
+        from coord_kernel.views.resolve import short
+
+        return short(prefix, entity, self.journal.index.refresh().ending_so)
 
     def title(self, entity: str) -> str:
         """What its first event calls an entity; empty if that is not here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import codec
+from coord_envelope import codec, ids
 from coord_envelope.event import Event
 from coord_kernel.store.disk import write_all
 
@@ -20,6 +20,8 @@ FORMS = ("jsonl", "table", "brief", "id")
 FULL = 1 << 16
 ROWS = 500
 """Rows laid out together: a longer table continues with new widths, in constant memory."""
+FULL_ID = {"wk": "work_id", "msg": "msg_id", "run": "run_id", "ls": "lease_id"}
+"""How a short id begins → the field of a row with the full one."""
 READERS = frozenset(
     "agents dead log ls mine ready replay search show stale thread tree".split()  # noqa: SIM905
 )
@@ -51,8 +53,20 @@ class Output:
         """What the entity with this id is called; a tool that knows replaces it."""
         return ""
 
+    def short(self, prefix: str, entity: str) -> str:
+        """The short id of an entity; a tool that knows the others replaces it."""
+        return ids.short(prefix, entity)
+
+    def _named(self, item: Json) -> Json:
+        """A row, with the short id that names it among the others."""
+        prefix = str(item.get("id", "")).partition("-")[0]
+        full = item.get(FULL_ID.get(prefix, ""))
+        return {**item, "id": self.short(prefix, full)} if isinstance(full, str) else item
+
     def put(self, item: Json) -> None:
         """Print an event as its stored line, any other object as JSON; or as --output asks."""
+        if self.form in ("table", "brief") and not isinstance(item, Event):
+            item = self._named(item)
         if self.form == "table":
             self._rows.append(item)
             if len(self._rows) == ROWS:
@@ -68,7 +82,7 @@ class Output:
         if self.form == "brief":
             from coord_kernel.cli import words
 
-            yield from (text.encode("utf-8", "replace") for text in words.brief(item, self.title))
+            yield from (text.encode("utf-8", "replace") for text in words.brief(item, self))
         elif self.form == "id":
             ids = (str(value) for name, value in item.items() if name.endswith("_id"))
             ref = item.get("refs", {}).get(self.id_ref) if self.id_ref else None
@@ -96,7 +110,7 @@ class Output:
 
                 module = f"coord_{self.tool}.screen"
                 look = (self.terminal, self.coloured)
-                self._screen = Screen(module, *look, self.title, self.call)
+                self._screen = Screen(module, *look, self, self.call)
             lines = self._screen.lines(self._rows, self.command in PAGES)
             self._rows = []
             if self.terminal and self._pager is None and self.command in READERS:

@@ -78,7 +78,7 @@ class Screen:
     """How one command's results are drawn."""
 
     def __init__(
-        self, module: str, wide: bool, colour: str, title: words.Title, call: object
+        self, module: str, wide: bool, colour: str, names: words.Names, call: object
     ) -> None:
         """`module`: the tool's `screen`; `wide`: on a terminal, at whose width lines are cut.
 
@@ -92,7 +92,7 @@ class Screen:
             if error.name != module:
                 raise
             self._tool = None
-        self._wide, self._colour, self._title, self._call = wide, colour, title, call
+        self._wide, self._colour, self._names, self._call = wide, colour, names, call
         self._head: list[str] = []
         self._before = b""  # a page: a blank line stands between two
 
@@ -119,7 +119,7 @@ class Screen:
         return self._table(rows, head=not again)
 
     def _event(self, event: Event) -> dict[str, str]:
-        return {"time": moment(event["ts"]), "what": words.sentence(event, self._title)}
+        return {"time": moment(event["ts"]), "what": words.sentence(event, self._names)}
 
     def _table(self, rows: list[dict[str, str]], head: bool) -> bytes:
         names = list(dict.fromkeys(name for row in rows for name in row))

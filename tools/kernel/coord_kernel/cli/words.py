@@ -9,20 +9,28 @@ lines that begin with `> `, which our tools skip when they read ids.
 
 from __future__ import annotations
 
-from coord_envelope import ids
 from coord_envelope.event import LIMIT, Event
 from coord_kernel.cli.escape import visible
 from coord_kernel.cli.stdin import QUOTE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
+    from collections.abc import Iterator
+    from typing import Any, Protocol
 
     from coord_envelope.codec import Json
 
-    Title = Callable[[str], str]
-    """Entity id → what it is called; empty if that is not known."""
+    class Names(Protocol):
+        """What the store knows of an entity."""
+
+        def title(self, entity: str) -> str:
+            """What it is called; empty if that is not known."""
+            ...
+
+        def short(self, prefix: str, entity: str) -> str:
+            """The short id that names it."""
+            ...
+
 
 PREFIX = {"work": "wk", "msg": "msg", "run": "run", "lease": "ls"}
 """Namespace of a type → how the short ids of its entities begin."""
@@ -46,7 +54,7 @@ _VERB = {
 """What happened, where the last word of the type does not say it."""
 
 
-def entity(event: Event) -> tuple[str, str]:
+def entity(event: Event, names: Names) -> tuple[str, str]:
     """(short id, full id) of what the event is about; of the event itself if it is of no tool's."""
     namespace, _, _ = event["type"].partition(".")
     refs = event.get("refs") or {}
@@ -56,7 +64,7 @@ def entity(event: Event) -> tuple[str, str]:
     full = event.id if event["type"] in _FIRST else refs.get(name)
     if prefix is None or not isinstance(full, str):
         return event.id[-8:].lower(), event.id
-    return ids.short(prefix, full), full
+    return names.short(prefix, full), full
 
 
 def titled(body: Json) -> str:
@@ -81,16 +89,16 @@ def who(agent: object) -> str:
     return line(str(agent).removeprefix("agent:"))
 
 
-def sentence(event: Event, title: Title) -> str:
+def sentence(event: Event, names: Names) -> str:
     """What happened, as a person would say it, without when."""
-    short, full = entity(event)
+    short, full = entity(event, names)
     kind = event["type"]
     if kind.partition(".")[0] not in (*PREFIX, "artifact"):
         return f"{who(event['actor']['agent_id'])} {line(kind)} {short} {_what(event)}".rstrip()
     words = [who(event["actor"]["agent_id"]), _verb(event), short]
     if kind == "msg.sent":
         words.append(f"to {' '.join(map(who, event.get('to') or []))}:")
-    name = titled(event["body"]) if full == event.id else title(full)
+    name = titled(event["body"]) if full == event.id else names.title(full)
     return " ".join(filter(None, [*words, name, *_facts(event)]))
 
 
@@ -100,11 +108,13 @@ def happened(event: Event) -> str:
     return " ".join([who(event["actor"]["agent_id"]), did, *_facts(event)])
 
 
-def brief(item: Json, title: Title) -> Iterator[str]:
+def brief(item: Json, names: Names) -> Iterator[str]:
     """A terse line for a result, and the lines that belong to it."""
     if isinstance(item, Event):
-        short, full = entity(item)
-        name = item.get("$title") or (titled(item["body"]) if full == item.id else title(full))
+        short, full = entity(item, names)
+        name = item.get("$title") or (
+            titled(item["body"]) if full == item.id else names.title(full)
+        )
         head = [short, _verb(item), *_facts(item, tokens=True)]
         if item["type"] == "msg.sent":
             head.append(f"from {who(item['actor']['agent_id'])}")

@@ -114,6 +114,11 @@ class Index(Derived):
         events = (self.read(*row) for row in self.query(_WHERE, event_id))
         return next((stored for stored in events if stored and stored.event.id == event_id), None)
 
+    def ending_so(self, end: str) -> int:
+        """How many events have an id that ends so, up to 2."""
+        self.indexed_by(_ENDINGS)
+        return min(2, len(self.query(ENDING, end[-4:], -len(end), end)))
+
     def resolve(self, text: str) -> str | None:
         """The full id that a full one, a short one or an ending names; see `resolve`.
 

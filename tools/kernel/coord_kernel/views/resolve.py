@@ -15,11 +15,13 @@ from coord_envelope.errors import Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from coord_kernel.views.view import Source
 
 PREFIXES = ("wk", "msg", "run", "ls")
+SHORT = 8
+"""Characters of a short id, if they are enough."""
 LEAST = 4
 """Characters that an ending must have."""
 MOST = 9
@@ -35,6 +37,26 @@ def ending(text: str, prefixes: Collection[str] = PREFIXES) -> str | None:
     if len(end) < LEAST or not rest.isascii() or end.strip(ids.CROCKFORD):
         return None
     return end
+
+
+def short(prefix: str, full: str, count: Callable[[str], int]) -> str:
+    """The short id of an entity: 8 characters, or as many as no other id ends with.
+
+    `count` says how many ids end so, up to 2.
+    """
+    for most in range(SHORT, len(full)):
+        if count(full[-most:]) < 2:
+            return f"{prefix}-{full[-most:].lower()}"
+    return full
+
+
+def among(source: Source) -> Callable[[str], int]:
+    """What `short` asks of a fold that has what `candidates` searches."""
+
+    def count(end: str) -> int:
+        return len(list(islice(source.find("end", end[::-1], end[::-1] + "~"), 2)))
+
+    return count
 
 
 def candidates(source: Source, text: str, prefixes: Collection[str] = PREFIXES) -> list[str]:
