@@ -122,7 +122,7 @@ def group(leader: int) -> list[int]:
 
 def names(pid: int) -> list[str]:
     """The names among the first words of a command line: a program, or an interpreter and its script."""
-    return [Path(word).name for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:2]]
+    return [Path(word).name for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:3]]
 
 
 @pytest.fixture
