@@ -103,12 +103,20 @@ BRIEF = [
     (event("work.commented", {"text": "my own words"}), ["wk-px5h0a1r commented on · Known title"]),
     (
         event("msg.sent", {"subject": "Hi", "text": "a\n> b"}, to=["agent:bob"], _trust="store"),
-        ["msg-px5h0a1r sent from ada · Hi", "> a", "> > b"],
+        ["msg-px5h0a1r from ada · Hi", "> a", "> > b"],
     ),
     (event("msg.sent", {"subject": "Hi", "text": "mine"}), ["msg-px5h0a1r sent from ada · Hi"]),
     (
         {"id": "wk-a", "status": "ready", "priority": 1, "title": "T", "owner": "agent:x"},
         ["wk-a ready P1 by x · T"],
+    ),
+    (
+        event("work.updated", {"set": {}}, to=["agent:bob"], _trust="store"),
+        ["msg-pmcrvj1e from ada · ada updated wk-px5h0a1r Known title"],
+    ),
+    (
+        event("msg.sent", {"text": "x" * 5000}, to=["agent:bob"], _trust="store"),
+        ["msg-px5h0a1r from ada", "> " + "x" * 4000, "> … 1,000 more characters: show it"],
     ),
     ({"agent_id": "agent:ada", "events": 3}, ["agent:ada"]),
 ]
@@ -156,7 +164,7 @@ def test_a_short_id_has_as_many_characters_as_it_needs(shell: Shell) -> None:
         assert {shell(f"wk show {short}").one["work_id"] for short in shown} == {*own}
     assert [len(short) for short in shown] == [12, 12]
     told = shell("ev tail -o brief").out
-    assert re.findall("wk-[0-9a-z]+", told) == shown
+    assert re.findall("ev-[0-9a-z]+", told) == [short.replace("wk", "ev") for short in shown]
 
 
 def test_a_claim_tells_what_to_do(shell: Shell) -> None:

@@ -32,6 +32,10 @@ def redact(call: Call, id_: o.Id, reason: o.Reason) -> None:
         raise No("no such event", where=id_, code="not_found")
     if claims.is_arbiter(place.event["writer"]):
         raise No("an arbiter's event cannot be redacted; it only records claims", where=id_)
+    known = index.by_key(redaction.TYPE, place.event.id)
+    if known and known.event["body"].get("reason") != reason:
+        by = known.event["actor"]["agent_id"]
+        raise No(f"was redacted by {by} at {known.event['ts']}", where=id_, code="closed")
     body = {"target": place.event.id, "h": redaction.digest(place.event.raw), "reason": reason}
     call.append([{"type": redaction.TYPE, "idempotency_key": place.event.id, "body": body}])
     shown.purge(call.journal.store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coord_envelope import ids, world
+from coord_envelope import Event, ids, world
 from coord_kernel.cli import words
 from coord_kernel.cli.terminal import Page, age_ms, ago, joined
 from coord_msg.fold import SEVERITIES
@@ -31,9 +31,9 @@ def rows(items: list[Json], now_ms: int) -> list[dict[str, str]] | None:
     ]
 
 
-def page(item: Json, _: Call) -> Page | None:
+def page(item: Json, call: Call) -> Page | None:
     """A message: from whom, to whom, its text, and who has it; None for another event."""
-    if item.get("type") != "msg.sent":
+    if "$trust" not in item:
         return None
     body: Json = item.get("$body") or item["body"]
     attached = (str(blob.get("name", "?")) for blob in body.get("attach") or () if blob)
@@ -42,7 +42,10 @@ def page(item: Json, _: Call) -> Page | None:
         ("to", joined(map(words.who, item.get("to") or ()))),
         ("sent", ago(item["ts"])),
         ("severity", body.get("severity") if body.get("severity") in SEVERITIES else ""),
-        ("about", ids.short("wk", item["refs"]["work_id"]) if "work_id" in item["refs"] else ""),
+        (
+            "about",
+            ids.short("wk", item["refs"]["work_id"]) if "work_id" in item.get("refs", ()) else "",
+        ),
         ("waits for", joined(map(words.who, item.get("$waits_for", ())))),
         ("read by", joined(map(words.who, item.get("$read_by", ())))),
         ("held by", words.who(item.get("$holder", ""))),
@@ -50,8 +53,15 @@ def page(item: Json, _: Call) -> Page | None:
         ("trust", item.get("$trust") if item.get("$trust") in ("bridge", "synced") else ""),
     ]
     return {
-        "title": str(body.get("subject") or "(no subject)"),
+        "title": str(body.get("subject") or _subject(item, call)),
         "state": [item.get("$status", ""), ids.short("msg", item["event_id"])],
         "facts": [(name, str(value)) for name, value in facts if value],
-        "text": str(body.get("text", "")),
+        "lines": str(body.get("text", "")),
     }
+
+
+def _subject(event: Json, call: Call) -> str:
+    """What mail without a subject is about: what happened."""
+    if event["type"] == "msg.sent" or not isinstance(event, Event):
+        return "(no subject)"
+    return words.sentence(event, call.out)

@@ -165,6 +165,8 @@ def handoff(call: Call, handing: g.Handing, override: g.Override, ids: o.Ids = N
     if handing.to is None:
         raise Usage("--to is missing")
     agent = call.agent_id(handing.to, "--to")
+    if call.journal.last_seen(agent) is None:
+        call.warn(f"no agent named {agent} has written here yet")
     work = Work(call, override.allow_secret)
     said: Json = {"text": handing.note} if handing.note else {}
     said |= work.shortened(said, "text")

@@ -8,7 +8,7 @@ from coord_envelope import SELF, No, Usage
 from coord_kernel.cli import process
 from coord_kernel.cli.call import Call
 from coord_kernel.cli.command import elsewhere
-from coord_wk import draft
+from coord_wk import draft, fold
 from coord_wk import groups as g
 from coord_wk.items import conflicts
 from coord_wk.listing import checked, detailed, listed, statuses_of
@@ -177,6 +177,8 @@ def _reason(items: Items, item: str) -> Json:
             why["unknown_here"] = unknown
     if status == "held":
         why["held_by"] = items.held_by(item)
+        if hold := fold.value(items.known(item), "hold"):
+            why["hold"] = hold
     if items.kind(item) in draft.NOT_WORK:
         why["not_work"] = True
     return why

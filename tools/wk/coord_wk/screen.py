@@ -37,14 +37,17 @@ def rows(items: list[Json], now_ms: int) -> list[dict[str, str]] | None:
 def _row(item: Json, branch: str, now_ms: int) -> dict[str, str]:
     labels = f"  [{joined(item['labels'])}]" if item.get("labels") else ""
     waits = [*item.get("blockers", ()), *item.get("held_by", ())]
+    why = [_short(other) for other in waits if other != item["work_id"]]
+    why += [f"hold: {words.line(item['hold'])}"] if item.get("hold") else []
+    owner, assignee = words.who(item.get("owner", "")), words.who(item.get("assignee", ""))
     return {
         "id": item["id"],
         "status": item["status"],
         "p": str(item["priority"]),
-        "owner": words.who(item.get("owner") or item.get("assignee") or ""),
+        "owner": owner or (assignee and f"({assignee})"),
         "age": age_ms(now_ms - (ids.stamp_of(item["work_id"]) >> 16)),
         **({"health": item["health"]} if "health" in item else {}),
-        **({"waits on": " ".join(map(_short, waits))} if waits else {}),
+        **({"waits on": " ".join(why)} if why else {}),
         "title": branch + words.line(f"{item['title']}{labels}"),
     }
 
@@ -117,6 +120,8 @@ def _mail(item: str) -> Iterator[Said]:
     messages = _printed("msg", "ls", "--all", "--work", item, f"-n{MAIL}", "-o", "id")
     for line in _printed("msg", "show", *messages, "-o", "jsonl") if messages else ():
         event = json.loads(line)
+        if event["type"] != "msg.sent":
+            continue  # of the item itself: told among what happened
         body = event.get("$body") or event["body"]
         to = " ".join(map(words.who, event.get("to") or ()))
         what = f"to {to}: {body.get('subject', event['type'])}"

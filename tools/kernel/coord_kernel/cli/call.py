@@ -60,6 +60,8 @@ class Call:
         self, agent: str | None = None, output: str | None = None, store: Store | None = None
     ) -> None:
         """`store`: act on this store, not on the one found from the current directory."""
+        if agent == "":
+            raise Usage("empty value: --as", todo="is a variable unset?")
         if output not in (None, *FORMS):
             raise Usage(f"not a valid form: -o {output}", todo=f"use {', '.join(FORMS)}")
         self._agent, self.out, self.status = agent, Output(output), 0

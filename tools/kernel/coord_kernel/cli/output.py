@@ -6,7 +6,7 @@ import os
 
 from coord_envelope import codec, ids
 from coord_envelope.event import Event
-from coord_kernel.store.disk import write_all
+from coord_kernel.store.disk import STDOUT, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +82,11 @@ class Output:
         if self.form == "brief":
             from coord_kernel.cli import words
 
-            yield from (text.encode("utf-8", "replace") for text in words.brief(item, self))
+            if self.tool == "ev" and isinstance(item, Event):  # by what ev knows it
+                lines = iter((f"{self.short('ev', item.id)} {words.sentence(item, self)}",))
+            else:
+                lines = words.brief(item, self)
+            yield from (text.encode("utf-8", "replace") for text in lines)
         elif self.form == "id":
             ids = (str(value) for name, value in item.items() if name.endswith("_id"))
             ref = item.get("refs", {}).get(self.id_ref) if self.id_ref else None
@@ -122,7 +126,7 @@ class Output:
             try:
                 self.write(1, b"\n".join([*self._waiting, b""]))
             except OSError as error:
-                error.filename = error.filename or "standard output"
+                error.filename = error.filename or STDOUT
                 raise
             self._waiting, self._size = [], 0
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypedDict
 
+from markdown_it import MarkdownIt
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.markdown import Markdown
@@ -36,10 +37,10 @@ from coord_kernel.cli.words import age_ms as age_ms
 
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _SHORT = re.compile(r"(?:wk|msg|run|ls)-[0-9a-z]{8,26}")
-CELL = 40
-"""Most characters of a cell that is not the last of its row."""
+CELL, LEAST = 40, 10
+"""Most characters of a cell that is not the last of its row, and least of the last."""
 STYLES = {
-    **dict.fromkeys(("ready", "done", "completed", "held", "confirmed"), "green"),
+    **dict.fromkeys(("ready", "done", "completed", "confirmed"), "green"),
     **dict.fromkeys(("active", "claimed", "running", "waiting", "requested"), "cyan"),
     **dict.fromkeys(("blocked", "tentative", "deferred", "quiet"), "yellow"),
     **dict.fromkeys(("overdue", "dead", "lost", "expired", "failed", "stalled"), "bold red"),
@@ -113,6 +114,8 @@ class Screen:
         if len(events) == len(items):
             return self._table(list(map(self._event, events)), head=False)
         own = self._tool and self._tool.rows(items, world.now_ms())
+        if not own and len(items) == 1 and any(map(_nested, items[0].values())):
+            return self._drawn(_facts(_flat(items[0])))
         rows = own or [_row(item) for item in items]
         names = list(dict.fromkeys(name for cells in rows for name in cells))
         again, self._head = names == self._head, names
@@ -122,27 +125,23 @@ class Screen:
         return {"time": moment(event["ts"]), "what": words.sentence(event, self._names)}
 
     def _table(self, rows: list[dict[str, str]], head: bool) -> bytes:
-        names = list(dict.fromkeys(name for row in rows for name in row))
+        *names, last = dict.fromkeys(name for row in rows for name in row)
         grid = Table(
             box=None, pad_edge=False, show_edge=False, show_header=head, header_style="bold"
         )
-        widest = 0
+        taken = 0
         for name in names:
-            last = name == names[-1]
-            cells = [row.get(name, "") for row in rows]
-            width = max(cell_len(name) if head else 0, *map(cell_len, cells))
-            width = width if last else min(width, CELL)
-            widest += width + 2
-            grid.add_column(
-                name.upper() if head else "",
-                no_wrap=True,
-                overflow="ellipsis",
-                min_width=None if last else width,
-                max_width=None if last else width,
-            )
+            width = min(CELL, _widest(name, rows, head))
+            taken += width + 2
+            grid.add_column(name.upper(), no_wrap=True, overflow="ellipsis", width=width)
+        # What may be long gets what is left: laid out by Rich, the others may vanish.
+        width = _widest(last, rows, head)
+        if self._wide:
+            width = min(width, max(LEAST, Console().width - taken))
+        grid.add_column(last.upper(), no_wrap=True, overflow="ellipsis", width=width)
         for row in rows:
-            grid.add_row(*(_cell(name, row.get(name, "")) for name in names))
-        return self._drawn(grid, None if self._wide else widest)
+            grid.add_row(*(_cell(name, row.get(name, "")) for name in (*names, last)))
+        return self._drawn(grid, None if self._wide else taken + width)
 
     def _drawn(self, shown: RenderableType, width: int | None = None) -> bytes:
         console = Console(
@@ -158,6 +157,10 @@ class Screen:
         return "\n".join(map(_trimmed, capture.get().rstrip("\n").split("\n"))).encode()
 
 
+def _widest(name: str, rows: list[dict[str, str]], head: bool) -> int:
+    return max(cell_len(name) if head else 0, *(cell_len(row.get(name, "")) for row in rows))
+
+
 def _trimmed(text: str) -> str:
     return re.sub(r" +((?:\x1b\[[0-9;]*m)*)$", r"\1", text)
 
@@ -168,22 +171,17 @@ def _page(page: Page) -> RenderableType:
         _cell("state", visible(word)) for word in page.get("state", []) if word
     )
     parts.append(state)
-    if facts := [(name, _safe(value)) for name, value in page.get("facts", []) if value]:
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="dim", no_wrap=True)
-        grid.add_column()
-        for name, value in facts:
-            grid.add_row(name, _marked(value))
-        parts += ["", grid]
+    if facts := [(name, value) for name, value in page.get("facts", []) if value]:
+        parts += ["", _facts(facts)]
     if text := page.get("text"):
-        parts += ["", _indented(Markdown(_safe(text), hyperlinks=False))]
+        parts += ["", _indented(_markdown(text))]
     if lines := page.get("lines"):
-        parts += ["", Text(_safe(lines.rstrip("\n")))]
+        parts += ["", _indented(Text(_safe(lines.rstrip("\n"))))]
     for said in page.get("said", []):
         by = " ".join(filter(None, (words.who(said["by"]), words.line(said["what"]))))
         parts += ["", Text(by, style="bold").append(f", {ago(said['ts'])}", style="dim not bold")]
         if said["text"]:
-            parts.append(_indented(Markdown(_safe(said["text"]), hyperlinks=False)))
+            parts.append(_indented(Text(_safe(said["text"].rstrip("\n")))))
     if happened := page.get("happened"):
         parts.append("")
         parts += [
@@ -191,6 +189,45 @@ def _page(page: Page) -> RenderableType:
             for ts, what in happened
         ]
     return Group(*parts)
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    for name, value in facts:
+        grid.add_row(visible(name), _marked(_safe(value)))
+    return grid
+
+
+def _nested(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_nested, value)))
+
+
+def _flat(item: Json) -> Iterator[tuple[str, str]]:
+    """The fields of an object that no tool knows, what is in them a line each."""
+    for name, value in item.items():
+        if isinstance(value, dict):
+            inner = [f"{key}: {_plain(each)}" for key, each in value.items()]
+        elif isinstance(value, list) and any(map(_nested, value)):
+            inner = [joined(f"{k} {_plain(v)}" for k, v in each.items()) for each in value]
+        else:
+            inner = [_plain(value)]
+        yield from (
+            (name.replace("_", " ") if n == 0 else "", each) for n, each in enumerate(inner)
+        )
+
+
+def _markdown(text: str) -> Markdown:
+    """A description. Its line breaks stay, and so does what looks like HTML."""
+    shown = Markdown("", hyperlinks=False)
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"])
+    shown.parsed = parser.parse(_safe(text))
+    for token in shown.parsed:
+        for child in token.children or ():
+            if child.type == "softbreak":
+                child.type = "hardbreak"
+    return shown
 
 
 def _indented(shown: RenderableType) -> Padding:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 PREFIX = {"work": "wk", "msg": "msg", "run": "run", "lease": "ls"}
 """Namespace of a type → how the short ids of its entities begin."""
+LONGEST_TEXT = 4_000
+"""Most characters of a text after a brief line."""
+_MARKED = {"read": "marked as read", "unread": "marked as unread"}
 _DID = {
     "artifact.added": "added a result",
     "artifact.removed": "removed a result",
@@ -63,7 +66,7 @@ def entity(event: Event, names: Names) -> tuple[str, str]:
         prefix, name = ("wk", "work_id") if "work_id" in refs else (None, "")
     full = event.id if event["type"] in _FIRST else refs.get(name)
     if prefix is None or not isinstance(full, str):
-        return event.id[-8:].lower(), event.id
+        return names.short("ev", event.id), event.id
     return names.short(prefix, full), full
 
 
@@ -74,8 +77,14 @@ def titled(body: Json) -> str:
             return line(body[name])
     for name in ("argv", "resources"):
         if isinstance(body.get(name), list):
-            return line(" ".join(map(str, body[name][:20])))
+            return line(" ".join(_quoted(str(word)) for word in body[name][:20]))
     return ""
+
+
+def _quoted(word: str) -> str:
+    """A word as a person would type it to a shell, near enough to be told from two."""
+    plain = word and not set(word) & set(" \t\n'\"\\$`;&|<>()*?#~")
+    return word if plain else "'" + word.replace("'", "'\\''") + "'"
 
 
 def line(text: object, most: int = LIMIT) -> str:
@@ -93,7 +102,7 @@ def sentence(event: Event, names: Names) -> str:
     """What happened, as a person would say it, without when."""
     short, full = entity(event, names)
     kind = event["type"]
-    if kind.partition(".")[0] not in (*PREFIX, "artifact"):
+    if _foreign(kind):
         return f"{who(event['actor']['agent_id'])} {line(kind)} {short} {_what(event)}".rstrip()
     words = [who(event["actor"]["agent_id"]), _verb(event), short]
     if kind == "msg.sent":
@@ -110,7 +119,9 @@ def happened(event: Event) -> str:
 
 def brief(item: Json, names: Names) -> Iterator[str]:
     """A terse line for a result, and the lines that belong to it."""
-    if isinstance(item, Event):
+    if isinstance(item, Event) and "$trust" in item:
+        head, name, text = _mail(item, names)
+    elif isinstance(item, Event):
         short, full = entity(item, names)
         name = item.get("$title") or (
             titled(item["body"]) if full == item.id else names.title(full)
@@ -118,23 +129,37 @@ def brief(item: Json, names: Names) -> Iterator[str]:
         head = [short, _verb(item), *_facts(item, tokens=True)]
         if item["type"] == "msg.sent":
             head.append(f"from {who(item['actor']['agent_id'])}")
-        text = item.get("$desc") or _text(item)
+        text = item.get("$desc")
     else:
         head, name, text = [*_row(item)], titled(item), item.get("desc")
     yield " · ".join(filter(None, (" ".join(filter(None, head)), line(name, LONGEST))))
     if isinstance(text, str):
-        yield from (QUOTE.decode() + visible(each) for each in text.splitlines())
+        yield from (QUOTE.decode() + visible(each) for each in text[:LONGEST_TEXT].splitlines())
+        if len(text) > LONGEST_TEXT:
+            yield f"{QUOTE.decode()}… {len(text) - LONGEST_TEXT:,} more characters: show it"
 
 
-def _text(event: Event) -> object:
-    # Mail is read; what the caller has just written itself is not repeated.
+def _mail(event: Event, names: Names) -> tuple[list[str], str, object]:
+    """Head, title and text of an event that somebody received: it is acked by its own id."""
     body: Json = event.get("$body") or event["body"]
-    return body.get("text") if event["type"] == "msg.sent" and "$trust" in event else None
+    head = [names.short("msg", event.id), f"from {who(event['actor']['agent_id'])}"]
+    if event["type"] != "msg.sent":
+        return head, sentence(event, names), body.get("text")
+    return head, titled(body), body.get("text")
+
+
+def _foreign(kind: str) -> bool:
+    """Is it a type of no tool's?"""
+    return kind.partition(".")[0] not in (*PREFIX, "artifact")
 
 
 def _verb(event: Event) -> str:
     again = "already " if "$dup" in event else ""
     kind: str = event["type"]
+    if _foreign(kind):
+        return line(kind)
+    if kind == "msg.acked" and event["body"].get("kind") in _MARKED:
+        return again + _MARKED[event["body"]["kind"]]
     return again + _VERB.get(kind, line(kind.rpartition(".")[2].replace("_", " ")))
 
 
@@ -152,6 +177,8 @@ def _facts(event: Event, tokens: bool = False) -> Iterator[str]:
 
 
 def _outcome(body: Any) -> str:
+    if body.get("outcome") == "signal" and body.get("signal"):
+        return f"by {line(body['signal'])}"
     outcome = line(body.get("outcome", "?"))
     return f"{outcome} {line(body['code'])}" if "code" in body else outcome
 
@@ -172,9 +199,15 @@ def _row(row: Json) -> Iterator[str]:
         yield f"P{line(row['priority'])}"
     if isinstance(row.get("outcome"), str):
         yield _outcome(row)
-    for name in ("owner", "holder", "from", "token"):
+    for name in ("owner", "holder", "from", "token", "session"):
         if row.get(name):
             yield f"{_BEFORE.get(name, name)} {who(row[name])}"
+    for name in ("blockers", "held_by"):
+        others = [other for other in row.get(name, ()) if other != row.get("work_id")]
+        if others:
+            yield "waits on " + " ".join(line(other) for other in others)
+    if row.get("hold"):
+        yield f"on hold: {line(row['hold'], LONGEST)}"
 
 
 def age_ms(ms: float) -> str:

@@ -19,6 +19,8 @@ _NETWORK_TYPES = {
     "fuse.rclone",
     "fuse.s3fs",
 }
+STDOUT = "standard output"
+"""In place of a path, where that is what an error is about."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ESCAPES = ("040", "011", "012", "134")
 """Octal codes of blank, tab, line feed and backslash in the mount table."""
@@ -83,4 +85,6 @@ def fault_of(error: Exception, where: str = "") -> Fault:
     path = error.filename if isinstance(error.filename, (str, bytes)) else ""
     kind = Refused if isinstance(error, PermissionError) else DiskFault
     todo = "make room and try again" if error.errno in _NO_ROOM else ""
+    if path == STDOUT:  # to try again would do it twice
+        todo = "what was to be done is done; only its output is incomplete"
     return kind((error.strerror or str(error)).lower(), where or os.fsdecode(path), todo)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from coord_kernel.views.view import Source
 
-PREFIXES = ("wk", "msg", "run", "ls")
+PREFIXES = ("wk", "msg", "run", "ls", "ev")
 SHORT = 8
 """Characters of a short id, if they are enough."""
 LEAST = 4
