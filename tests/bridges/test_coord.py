@@ -379,3 +379,12 @@ def test_hostile_text_cannot_steer_the_terminal(shell: Shell) -> None:
 
 def test_the_table_matches_the_application() -> None:
     assert runpy.run_path(str(ROOT / "tools/table.py"))["table"]("coord") == TABLE, "make table"
+
+
+def test_a_stop_is_a_problem_until_it_is_resumed(shell: Shell) -> None:
+    shell("coord-patrol stop --reason lunch")
+    (problem,) = shell("coord status").one["problems"]
+    assert problem["what"].startswith("agent:tester stopped all at ")
+    assert problem["what"].endswith(": lunch")
+    shell("coord-patrol resume")
+    assert shell("coord status").one["problems"] == []

@@ -48,6 +48,7 @@ def status(call: Call) -> None:
     answers = tools.ask(COMMANDS)
     seen = sight.seen(store, world.format_ts(now_ms + AHEAD_MS))
     done = report(answers, seen, sight.synced(store), _me(call), now_ms)
+    done["problems"][:0] = sight.stopped(store)
     done = {"project": store.project, "store": store.path, **done}
     if call.out.form == "table":
         from coord_coord import board  # Rich: 60 ms, for people only

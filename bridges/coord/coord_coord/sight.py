@@ -1,4 +1,4 @@
-"""What the store itself knows: when each agent was last seen, and when it was last synced."""
+"""What the store itself knows: when agents were last seen, the last sync, what is stopped."""
 
 from __future__ import annotations
 
@@ -46,3 +46,18 @@ def synced(store: Store) -> Json:
     return {"remote": name, "ts": last["ts"] if last["remote"] else None} | (
         {"fault": fault} if fault else {}
     )
+
+
+def stopped(store: Store) -> list[Json]:
+    """What stops controllers and workers, as problems."""
+    from coord_coord.status import problem
+    from coord_kernel.rules.control import open_stops
+    from coord_kernel.views.presence import Stops
+
+    return [
+        problem(
+            f"{stop['by']} stopped {stop['scope']} at {stop['ts']}: {stop['reason'] or 'no reason'}",
+            "`coord-patrol resume` ends it",
+        )
+        for stop in open_stops(Stops(store).control())
+    ]
