@@ -56,7 +56,7 @@ def stopped(store: Store) -> list[Json]:
 
     return [
         problem(
-            f"{stop['by']} stopped {stop['scope']} at {stop['ts']}: {stop['reason'] or 'no reason'}",
+            f"{stop['by']} stopped {stop['scope']} at {stop['ts']}: {stop['reason'] or '?'}",
             "`coord-patrol resume` ends it",
         )
         for stop in open_stops(Stops(store).control())
