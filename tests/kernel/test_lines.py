@@ -259,7 +259,8 @@ def test_many_streams_cost_their_number_and_not_its_square(
         else:
             assert len(list(journal.replay(live=True))) == 3 * count
         monkeypatch.setattr(os, "open", real)
-    assert opened[400] < 6 * opened[100]
+    # From 256 streams on the first replay also packs them; the square would be 16 times as much.
+    assert opened[400] < 8 * opened[100]
 
 
 def index_rows(store: Store) -> list[tuple[object, ...]]:

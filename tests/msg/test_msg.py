@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 
 import pytest
@@ -415,7 +416,7 @@ def test_hostile_mail_is_harmless_on_a_terminal_and_intact_in_a_pipe(shell: Shel
     (shell.cwd / "evil").write_bytes(HOSTILE.encode())
     shell("msg send --to qa --subject \"$(printf 'x\\033[2Jy')\" --body @evil")
     assert shell("msg recv --as qa").one["body"] == {"subject": "x\x1b[2Jy", "text": HOSTILE}
-    shell.env["COLUMNS"] = "200"
+    shell.env |= {"COLUMNS": "200", "PAGER": "cat"}
     # Not decoded as text: that would take \r\n for \n.
     argv = ["bash", "-c", "msg recv --as qa --text"]
     fenced = subprocess.run(
@@ -425,7 +426,7 @@ def test_hostile_mail_is_harmless_on_a_terminal_and_intact_in_a_pipe(shell: Shel
     for command in ("recv -o jsonl", "recv -o table", "recv", "recv --text", "ls"):
         seen = on_terminal(shell, f"msg {command} --as qa")
         assert "[2Jy" in seen, command
-        rest = seen.replace("\r\n", "").replace("\x1b[1m", "").replace("\x1b[0m", "")
+        rest = re.sub(r"\x1b\[[0-9;]*m", "", seen.replace("\r\n", ""))
         assert not set(rest) & set("\x1b\x07\u202e\r"), command
 
 
@@ -578,7 +579,7 @@ def test_an_event_with_an_empty_agent_name_breaks_no_command(shell: Shell) -> No
 
 def test_mail_is_marked_as_read_and_unread_apart_from_its_ack(shell: Shell) -> None:
     sent = shell("msg send --to qa --to other --subject s -o id").out.strip()
-    assert shell(f"msg read {sent} --as qa").one["body"] == {"kind": "read"}
+    assert shell(f"msg read {sent} --as qa").one["body"]["subject"] == "s"
     (row,) = shell("msg ls qa").lines
     assert (row["status"], row["read_by"]) == ("waiting", ["agent:qa"])
     assert shell("msg recv --as qa").one["event_id"] == sent

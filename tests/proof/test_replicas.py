@@ -51,7 +51,7 @@ def seen() -> str:
     return ", ".join(f"{count:,} {name}" for name, count in sorted(SEEN.items()))
 
 
-def by_the_clock(state: Json, at: str, register: str, value: object) -> None:
+def by_the_clock(state: Json, at: str, register: str, value: object, fits: bool = False) -> None:
     values = state["registers"].get(register, {})
     newest = max([at, *values])
     state["registers"][register] = {newest: value if newest == at else values[newest]}
@@ -66,7 +66,7 @@ def nothing(*_: object) -> None:
 
 
 BROKEN: dict[str, tuple[object, str, Any, str]] = {
-    "the clock decides": (fold, "_write", by_the_clock, "by what each writer knew"),
+    "the clock decides": (fold, "write", by_the_clock, "by what each writer knew"),
     "a claim cannot be taken away": (claims, "stolen", without_a_steal, "by what each writer knew"),
     "what comes late is a step more": (view._Entity, "fold", nothing, "another view"),
     "a key is never found": (keys.Keys, "first", nothing, "used twice"),

@@ -33,7 +33,8 @@ def cursor(call: Call, text: str | None) -> Cursor | None:
     if number is not None:
         news = (event for _, event in _arrivals(call).after(number))
         return call.journal.end().without(news)
-    return _vector(text) or call.journal.behind(found(call, text))
+    vector = _vector(text)
+    return call.journal.behind(found(call, text)) if vector is None else vector
 
 
 def numbered(call: Call, text: str | None) -> Iterator[Event]:

@@ -35,7 +35,8 @@ def redact(call: Call, id_: o.Id, reason: o.Reason) -> None:
     known = index.by_key(redaction.TYPE, place.event.id)
     if known and known.event["body"].get("reason") != reason:
         by = known.event["actor"]["agent_id"]
-        raise No(f"was redacted by {by} at {known.event['ts']}", where=id_, code="closed")
+        what = f"redacted by {by} at {known.event['ts']}, for another reason"
+        raise BadData(what, where=id_, todo="a redaction is never changed")
     body = {"target": place.event.id, "h": redaction.digest(place.event.raw), "reason": reason}
     call.append([{"type": redaction.TYPE, "idempotency_key": place.event.id, "body": body}])
     shown.purge(call.journal.store)

@@ -105,7 +105,9 @@ class Worker:
         self._notify.say("READY=1")
         while True:
             pause = watcher.watch(follower.directories())
-            news = self._take_in(list(follower.batch(wanted))) + self._pool.reap()
+            # In this order: what an attempt wrote before it ended decides what is next.
+            ended = self._pool.reap()
+            news = self._take_in(list(follower.batch(wanted))) + ended
             if machine.boot_ns() >= self._due:
                 self._changed = None  # time alone may have ended a job
             if news or machine.boot_ns() >= self._due or self._dead():

@@ -45,11 +45,15 @@ def _row(item: Json, branch: str, now_ms: int) -> dict[str, str]:
         "status": item["status"],
         "p": str(item["priority"]),
         "owner": owner or (assignee and f"({assignee})"),
-        "age": age_ms(now_ms - (ids.stamp_of(item["work_id"]) >> 16)),
+        "age": _age(item["work_id"], now_ms),
         **({"health": item["health"]} if "health" in item else {}),
         **({"waits on": " ".join(why)} if why else {}),
         "title": branch + words.line(f"{item['title']}{labels}"),
     }
+
+
+def _age(item: str, now_ms: int) -> str:
+    return age_ms(now_ms - (ids.stamp_of(item) >> 16)) if ids.valid(item) else "?"
 
 
 def _branches(depths: list[int]) -> list[str]:
@@ -107,7 +111,8 @@ def _said(item: Json) -> Iterator[Said]:
         yield {"ts": comment["ts"], "by": comment["by"], "what": "", "text": comment["text"]}
     for artifact in item.get("artifacts", ()):
         # The state keeps what was added, not by whom; the id says when.
-        ts = world.format_ts(ids.stamp_of(artifact["artifact_id"]) >> 16)
+        added = artifact["artifact_id"]
+        ts = world.format_ts(ids.stamp_of(added) >> 16) if ids.valid(added) else ""
         about = (str(artifact[name]) for name in ("kind", "name", "uri") if artifact.get(name))
         yield {"ts": ts, "by": "", "what": f"result: {' '.join(about)}", "text": ""}
     closed = item.get("closed")

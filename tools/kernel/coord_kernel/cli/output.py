@@ -83,7 +83,7 @@ class Output:
             from coord_kernel.cli import words
 
             if self.tool == "ev" and isinstance(item, Event):  # by what ev knows it
-                lines = iter((f"{self.short('ev', item.id)} {words.sentence(item, self)}",))
+                lines = [f"{self.short('ev', item.id)} {words.sentence(item, self)}"]
             else:
                 lines = words.brief(item, self)
             yield from (text.encode("utf-8", "replace") for text in lines)

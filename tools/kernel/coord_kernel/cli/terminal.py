@@ -101,7 +101,7 @@ class Screen:
         """The items as a table or, with `pages`, each as a page if the tool has one for it."""
         if not pages or self._tool is None:
             return self._list(items)
-        found = [self._tool.page(item, self._call) for item in items]
+        found = [self._page_of(item) for item in items]
         drawn = [
             self._drawn(_page(page)) if page else self._list([item])
             for page, item in zip(found, items, strict=True)
@@ -109,11 +109,19 @@ class Screen:
         before, self._before = self._before, b"\n"
         return before + b"\n\n".join(drawn)
 
+    def _page_of(self, item: Json) -> Page | None:
+        with contextlib.suppress(*words.MALFORMED):
+            page: Page | None = self._tool.page(item, self._call)
+            return page
+        return None
+
     def _list(self, items: list[Json]) -> bytes:
         events = [item for item in items if isinstance(item, Event)]
         if len(events) == len(items):
             return self._table(list(map(self._event, events)), head=False)
-        own = self._tool and self._tool.rows(items, world.now_ms())
+        own = None
+        with contextlib.suppress(*words.MALFORMED):
+            own = self._tool and self._tool.rows(items, world.now_ms())
         if not own and len(items) == 1 and any(map(_nested, items[0].values())):
             return self._drawn(_facts(_flat(items[0])))
         rows = own or [_row(item) for item in items]

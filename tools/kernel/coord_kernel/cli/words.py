@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 PREFIX = {"work": "wk", "msg": "msg", "run": "run", "lease": "ls"}
 """Namespace of a type → how the short ids of its entities begin."""
+MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What an event raises that is not as its type demands: whoever can push may write one."""
 LONGEST_TEXT = 4_000
 """Most characters of a text after a brief line."""
 _MARKED = {"read": "marked as read", "unread": "marked as unread"}
@@ -82,7 +84,7 @@ def titled(body: Json) -> str:
 
 
 def _quoted(word: str) -> str:
-    """A word as a person would type it to a shell, near enough to be told from two."""
+    """A word as a person would type it to a shell, near enough."""
     plain = word and not set(word) & set(" \t\n'\"\\$`;&|<>()*?#~")
     return word if plain else "'" + word.replace("'", "'\\''") + "'"
 
@@ -100,6 +102,13 @@ def who(agent: object) -> str:
 
 def sentence(event: Event, names: Names) -> str:
     """What happened, as a person would say it, without when."""
+    try:
+        return _sentence(event, names)
+    except MALFORMED:
+        return f"{who(event['actor']['agent_id'])} {line(event['type'])} {event.id[-8:].lower()}"
+
+
+def _sentence(event: Event, names: Names) -> str:
     short, full = entity(event, names)
     kind = event["type"]
     if _foreign(kind):
@@ -117,8 +126,17 @@ def happened(event: Event) -> str:
     return " ".join([who(event["actor"]["agent_id"]), did, *_facts(event)])
 
 
-def brief(item: Json, names: Names) -> Iterator[str]:
+def brief(item: Json, names: Names) -> list[str]:
     """A terse line for a result, and the lines that belong to it."""
+    try:
+        return list(_brief(item, names))
+    except MALFORMED:
+        return [
+            " ".join((str(item.get("event_id", "?"))[-8:].lower(), line(item.get("type", "?"))))
+        ]
+
+
+def _brief(item: Json, names: Names) -> Iterator[str]:
     if isinstance(item, Event) and "$trust" in item:
         head, name, text = _mail(item, names)
     elif isinstance(item, Event):
@@ -187,7 +205,10 @@ def _what(event: Event) -> str:
     body: Json = event["body"]
     from coord_envelope import codec
 
-    return titled(body) or (line(codec.dumps(body).decode()) if body else "")
+    text = body.get("text")
+    if name := titled(body) or (line(text) if isinstance(text, str) else ""):
+        return name
+    return line(codec.dumps(body).decode()) if body else ""
 
 
 def _row(row: Json) -> Iterator[str]:
