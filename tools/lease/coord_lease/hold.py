@@ -84,7 +84,7 @@ def run(call: Call, scope: Scope, wanted: Wanted, argv: Sequence[str], wait_ms: 
 def _beat(call: Call, argv: Sequence[str]) -> None:
     """Write that the session lives, which waits for the command.
 
-    Only one that has an id: without one, the command may be the agent itself.
+    Only a session with an id: without one, the command may be the agent itself.
     """
     actor = call.actor()
     if "session_id" in actor:

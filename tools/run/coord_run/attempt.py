@@ -307,7 +307,7 @@ class Attempt:
     def _seen(self) -> None:
         """Write that the session lives, which waits for the command (`run exec`).
 
-        Only one that has an id, and not if the command is an agent, whose silence is to be seen.
+        Only a session with an id, and not if the command is an agent, whose silence is to be seen.
         """
         actor = self._call.actor()
         if self._plan.only and self._begins is None and "session_id" in actor:
