@@ -9,6 +9,8 @@ by all their ids, named by the oldest, and its state is the fold's `united` of t
 
 from __future__ import annotations
 
+from itertools import islice
+
 from coord_envelope import world
 from coord_kernel.views.view import Snapshot
 
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
     from coord_envelope.event import Event
     from coord_kernel.views.view import Source, View
+
+
+FEW, MANY = 4, 256
+"""States that are read together: at first, since often one is asked for, and at most."""
 
 
 class Entities:
@@ -58,7 +64,9 @@ class Entities:
 
         Of an entity that is not there: None, and its id.
         """
-        state = self._source.get(entity)
+        return self._united(entity, self._source.get(entity))
+
+    def _united(self, entity: str, state: Any) -> tuple[Any, list[str]]:
         if not state or not self.fold.made(state):
             return None, [entity]
         key, same = self.fold.key(state), [entity]
@@ -77,11 +85,13 @@ class Entities:
 
     def each(self, found: Iterable[tuple[str, str]]) -> Iterator[Any]:
         """The states of what `find` found: those that are one once, as the oldest."""
-        seen = set[str]()
-        for _, entity in found:
-            if entity in seen:
-                continue
-            seen.add(entity)
-            state, same = self.look(entity)
-            if state and same[0] == entity:
-                yield state
+        seen, rest, size = set[str](), iter(found), FEW
+        while page := list(islice(rest, size)):
+            size = min(4 * size, MANY)
+            fresh = dict.fromkeys(entity for _, entity in page if entity not in seen)
+            seen.update(fresh)
+            states = self._source.many(fresh)
+            for entity in fresh:
+                state, same = self._united(entity, states.get(entity))
+                if state and same[0] == entity:
+                    yield state

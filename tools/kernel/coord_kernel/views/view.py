@@ -25,7 +25,7 @@ from coord_kernel.views.shown import Shown
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import Any, Protocol
 
     from coord_envelope.event import Event
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         """A View or a Snapshot."""
 
         def get(self, entity: str) -> Any: ...
+        def many(self, entities: Collection[str]) -> dict[str, Any]: ...
         def find(self, name: str, begin: str = "", end: str = ...) -> Iterator[tuple[str, str]]: ...
         def newest(self, name: str, begin: str, end: str) -> Iterator[tuple[str, str]]: ...
         def count(self, name: str, begin: str, end: str, most: int) -> int: ...
@@ -118,10 +119,14 @@ class View(Shown):
         """The states of many entities, in the same order: as `get`, many at a time."""
         rest = iter(entities)
         while page := list(islice(rest, PAGE)):
-            marks = ",".join("?" * len(page))
-            sql = f"SELECT entity, json FROM state WHERE entity IN ({marks})"
-            packed = dict(self.query(sql, *page))
-            yield from (codec.unpack(packed[entity]) for entity in page if entity in packed)
+            states = self.many(page)
+            yield from (states[entity] for entity in page if entity in states)
+
+    def many(self, entities: Collection[str]) -> dict[str, Any]:
+        """The states of those of these entities that there are, at most PAGE."""
+        marks = ",".join("?" * len(entities))
+        sql = f"SELECT entity, json FROM state WHERE entity IN ({marks})"
+        return {entity: codec.unpack(packed) for entity, packed in self.query(sql, *entities)}
 
     def event(self, entity: str) -> Event | None:
         """The event whose id is the entity's, as it is stored."""
@@ -337,6 +342,9 @@ class Snapshot:
 
     def get(self, entity: str) -> Any:
         return self._states.get(entity)
+
+    def many(self, entities: Collection[str]) -> dict[str, Any]:
+        return {entity: self._states[entity] for entity in entities if entity in self._states}
 
     def find(
         self, name: str, begin: str = "", end: str = "\U0010ffff"
