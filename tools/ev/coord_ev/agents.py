@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coord_envelope import codec
 from coord_ev import fold
 from coord_kernel.rules import claims
 from coord_kernel.streams.stream import streams
@@ -29,6 +30,15 @@ class Agents(View):
     def newest_first(self) -> Iterator[fold.State]:
         """All of them, those seen last first."""
         return self.states(agent for _, agent in self.newest("seen", "", "~"))
+
+    def lines(self, until: str) -> Iterator[bytes]:
+        """Their rows as JSON, in that order. A time later than `until` is of a clock ahead."""
+        for value, agent in self.newest("seen", "", "~"):
+            ts, _, line = value.partition(" ")
+            if ts <= until:
+                yield line.encode()
+            else:
+                yield codec.dumps({**fold.row(self.get(agent), until)})
 
 
 def holds(store: Store, agent: str) -> Iterator[str]:

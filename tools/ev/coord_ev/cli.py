@@ -264,6 +264,9 @@ def agents(call: Call, names: o.Agents = None, active: o.Active = False) -> None
     since = call.moment("30m") if active else ""
     until = world.format_ts(world.now_ms() + AHEAD_MS)
     known = Agents(call.journal.store).refresh()
+    if not names and call.out.lines_only and not active:
+        call.out.put_lines(known.lines(until))
+        return
     if not names:
         rows = (fold.row(state, until) for state in known.newest_first())
         call.put(row for row in rows if (row["last_seen"] or "") >= since)

@@ -6,6 +6,8 @@ events: `name`, `version`, `entities`, `step` and `indexed` are what a view need
 
 from __future__ import annotations
 
+from coord_envelope import codec
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
         writers: dict[str, int]
 
 
-name, version = "agents", "1"
+name, version = "agents", "2"
 MOST = 20
 """Newest sessions, jobs and closed items that are kept of an agent."""
 _DESCRIBED = ("kind", "model", "display")
@@ -143,8 +145,9 @@ def _keep(newest: dict[str, Any], at: str, value: Any) -> None:
 
 
 def indexed(state: State) -> Iterable[tuple[str, str]]:
-    """`seen`: by the time of the last event."""
-    yield "seen", max(ts for _, ts in state["seen"].values())
+    """`seen`: by the time of the last event; behind it the row, so that a list reads no state."""
+    line = codec.dumps({**row(state)}).decode()
+    yield "seen", f"{max(ts for _, ts in state['seen'].values())} {line}"
 
 
 def row(state: State, until: str = "9999") -> Agent:
