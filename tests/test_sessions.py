@@ -49,8 +49,7 @@ MASKS = [
     (r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b", "[ID]"),
     (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "[TIME]"),
     (r"\b[A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d\b", "[WHEN]"),
-    (r"\b(wk|msg|run|ls)-[0-9a-hjkmnp-tv-z]{8}\b", r"\1-[SHORT]"),
-    (r"(deploy.finished) [0-9a-hjkmnp-tv-z]{8}\b", r"\1 [SHORT]"),
+    (r"\b(wk|msg|run|ls|ev)-[0-9a-hjkmnp-tv-z]{8}\b", r"\1-[SHORT]"),
     (r"\b\d+ [smhd](?= ago\b|  )", "[AGE]"),
     (r"(?<=~)[0-9a-hjkmnp-tv-z]{8}\b", "[REPLICA]"),
 ]

@@ -143,7 +143,7 @@ def log_is_whole(shell: Shell, run: str, n: int, body: Json) -> None:
 def test_a_flood_of_output_needs_no_more_than_its_bound(
     shell: Shell, long: bool, say: Callable[..., None]
 ) -> None:
-    """64 MiB of disk and a fixed memory, whatever a job writes."""
+    """Twice 64 MiB of disk, in its stream's log and that of both, and a fixed memory."""
     size, gate = 1_000_000_000 if long else 150_000_000, Gate(shell.cwd)
     run = requested(shell, f"sh -c 'head -c {size} /dev/zero; echo up >&2; read x <gate'")
     with worker(shell) as found, Watched(shell, f"run logs -f --stderr {run}") as logs:
@@ -154,7 +154,7 @@ def test_a_flood_of_output_needs_no_more_than_its_bound(
         assert logs.child.wait(PATIENCE_S) == 0
     kept = sum(path.stat().st_size for path in (shell.cwd / ".coord").rglob("*") if path.is_file())
     say(f"run: {size:,} bytes of output: {kept >> 20} MiB of disk, {peak >> 10} MiB of memory")
-    assert kept < 66 << 20
+    assert kept < 130 << 20
     assert peak < 64 << 10
 
 

@@ -77,9 +77,10 @@ def titled(body: Json) -> str:
     for name in ("title", "subject"):
         if isinstance(body.get(name), str):
             return line(body[name])
-    for name in ("argv", "resources"):
-        if isinstance(body.get(name), list):
-            return line(" ".join(_quoted(str(word)) for word in body[name][:20]))
+    if isinstance(body.get("argv"), list):
+        return line(" ".join(_quoted(str(word)) for word in body["argv"][:20]))
+    if isinstance(body.get("resources"), list):
+        return line(" ".join(map(str, body["resources"][:20])))
     return ""
 
 
