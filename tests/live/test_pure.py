@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from coord_envelope import event
+from coord_envelope import event, world
 from coord_kernel.store.directory import Store
 from coord_kernel.sync import seat, settle
 from coord_kernel.sync.live import chunk, spans
@@ -94,6 +97,9 @@ def test_pieces_end_at_lines_where_there_are_any() -> None:
     assert [len(piece) for piece in chunk.cut(b"y" * (chunk.MOST + 1))] == [chunk.MOST, 1]
 
 
+CLOCK = itertools.count(1_767_000_000_000)
+
+
 def arbiter(path: Path, *streams: tuple[str, list[tuple[str, bool] | None]]) -> Store:
     """A store with arbiter streams: of each its name, and its moves (None: a confirmation)."""
     (path / "journal").mkdir()
@@ -106,7 +112,9 @@ def arbiter(path: Path, *streams: tuple[str, list[tuple[str, bool] | None]]) -> 
                 if move
                 else {"type": "work.confirmed", "body": {"agent_id": "agent:ada"}}
             )
-            last = settle.entry(store, name.partition("!")[0], last, draft)
+            now = world.format_ts(next(CLOCK))  # each later than all before, in any stream
+            with mock.patch.dict(os.environ, COORD_NOW=now):
+                last = settle.entry(store, name.partition("!")[0], last, draft)
             file = path / "journal" / name / "000000000001.jsonl"
             file.parent.mkdir(exist_ok=True)
             with open(file, "ab") as lines:
