@@ -32,15 +32,12 @@ def page(item: Json, call: Call) -> Page | None:
         ("written", f"{item['ts']}, {ago(item['ts'])}"),
         ("stream", f"{item['writer']}, number {item['seq']}"),
         ("project", item["project"]),
-        *(
-            (name.lstrip("$"), json.dumps(value, ensure_ascii=False))
-            for name, value in rest.items()
-        ),
+        *((name.lstrip("$"), _json(value)) for name, value in rest.items()),
     ]
     return {
         "title": item["type"],
         "state": [item["event_id"]],
-        "facts": [(name, str(value)) for name, value in facts if value],
+        "facts": facts,
         "lines": json.dumps(item["body"], ensure_ascii=False, indent=2),
     }
 

@@ -49,5 +49,5 @@ def page(item: Json, _: Call) -> Page:
     return {
         "title": joined(item["resources"]),
         "state": [item["status"], item["id"]],
-        "facts": [(name, str(value)) for name, value in facts if value],
+        "facts": facts,
     }

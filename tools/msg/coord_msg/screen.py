@@ -55,7 +55,7 @@ def page(item: Json, call: Call) -> Page | None:
     return {
         "title": str(body.get("subject") or _subject(item, call)),
         "state": [item.get("$status", ""), ids.short("msg", item["event_id"])],
-        "facts": [(name, str(value)) for name, value in facts if value],
+        "facts": facts,
         "lines": str(body.get("text", "")),
     }
 

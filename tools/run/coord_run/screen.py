@@ -53,7 +53,7 @@ def page(item: Json, _: Call) -> Page:
     return {
         "title": shlex.join(map(str, item["argv"])),
         "state": [item["status"], item["id"]],
-        "facts": [(name, str(value)) for name, value in facts if value],
+        "facts": facts,
         "lines": printed,
     }
 

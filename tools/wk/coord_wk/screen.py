@@ -95,7 +95,7 @@ def page(item: Json, call: Call) -> Page:
     return {
         "title": item["title"],
         "state": [item["status"], item["kind"], f"P{item['priority']}", item["id"]],
-        "facts": [(name, str(value)) for name, value in facts if value],
+        "facts": facts,
         "text": item.get("desc", ""),
         "said": sorted([*_said(item), *_mail(item["work_id"])], key=lambda said: said["ts"]),
         "happened": [

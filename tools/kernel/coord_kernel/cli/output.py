@@ -7,6 +7,7 @@ import os
 from coord_envelope import codec, ids
 from coord_envelope.event import Event
 from coord_kernel.store.disk import STDOUT, write_all
+from coord_kernel.views.resolve import PREFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ FORMS = ("jsonl", "table", "brief", "id")
 FULL = 1 << 16
 ROWS = 500
 """Rows laid out together: a longer table continues with new widths, in constant memory."""
-FULL_ID = {"wk": "work_id", "msg": "msg_id", "run": "run_id", "ls": "lease_id"}
+FULL_ID = {prefix: f"{namespace}_id" for namespace, prefix in PREFIX.items()}
 """How a short id begins → the field of a row with the full one."""
 READERS = frozenset(
     "agents dead log ls mine ready replay search show stale thread tree".split()  # noqa: SIM905

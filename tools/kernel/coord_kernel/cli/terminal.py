@@ -16,7 +16,7 @@ import importlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypedDict
 
 from markdown_it import MarkdownIt
@@ -65,7 +65,8 @@ class Page(TypedDict, total=False):
     title: str
     state: list[str]
     """Words under the title; those that are states are coloured."""
-    facts: list[tuple[str, str]]
+    facts: Sequence[tuple[str, object]]
+    """Those without a value are left out."""
     text: str
     """Markdown."""
     lines: str
@@ -179,7 +180,7 @@ def _page(page: Page) -> RenderableType:
         _cell("state", visible(word)) for word in page.get("state", []) if word
     )
     parts.append(state)
-    if facts := [(name, value) for name, value in page.get("facts", []) if value]:
+    if facts := [(name, str(value)) for name, value in page.get("facts", ()) if value]:
         parts += ["", _facts(facts)]
     if text := page.get("text"):
         parts += ["", _indented(_markdown(text))]

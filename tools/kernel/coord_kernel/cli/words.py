@@ -12,6 +12,7 @@ from __future__ import annotations
 from coord_envelope.event import LIMIT, Event
 from coord_kernel.cli.escape import visible
 from coord_kernel.cli.stdin import QUOTE
+from coord_kernel.views.resolve import PREFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
             ...
 
 
-PREFIX = {"work": "wk", "msg": "msg", "run": "run", "lease": "ls"}
-"""Namespace of a type → how the short ids of its entities begin."""
 MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What an event raises that is not as its type demands: whoever can push may write one."""
 LONGEST_TEXT = 4_000

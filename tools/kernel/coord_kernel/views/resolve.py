@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from coord_kernel.views.view import Source
 
-PREFIXES = ("wk", "msg", "run", "ls", "ev")
+PREFIX = {"work": "wk", "msg": "msg", "run": "run", "lease": "ls"}
+"""Namespace of a type → how the short ids of its entities begin."""
+PREFIXES = (*PREFIX.values(), "ev")
 SHORT = 8
 """Characters of a short id, if they are enough."""
 LEAST = 4
