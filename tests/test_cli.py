@@ -66,6 +66,25 @@ def test_an_empty_id_stops_the_others(shell: Shell) -> None:
     assert done.err.count("empty id") == 2
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("wk new title more", "Unexpected argument: more; see `wk new --help`"),
+        (
+            "wk new title --priority",
+            "Option '--priority' requires an argument; see `wk new --help`",
+        ),
+        ("wk new title -p 9", "not a valid number: --priority 9; from 0 to 4"),
+        ("ev tail -n 1.5", "not a valid number: --lines 1.5; 0 or more"),
+        ("lease acquire", "Missing argument: RESOURCE...; see `lease acquire --help`"),
+        ("wk ls --color red", "not a valid value: --color red; use auto, always or never"),
+    ],
+)
+def test_a_wrong_word_is_named_with_its_option(shell: Shell, line: str, words: str) -> None:
+    tool = line.partition(" ")[0]
+    assert shell(line, expect=2).err == f"{tool}: {words}\n"
+
+
 @pytest.mark.parametrize("option", ["--work", "--thread", "--since", "--type", "--agent"])
 def test_an_empty_filter_is_not_everything(shell: Shell, option: str) -> None:
     assert f"empty value: {option}" in shell(f"ev tail {option} ''", expect=2).err

@@ -11,6 +11,7 @@ import importlib
 import inspect
 import itertools
 import os
+import re
 import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -89,7 +90,7 @@ def run(
             write_all(2, f"{error}\n".encode())
             return Usage.status
         if hasattr(error, "format_message"):  # click's, wherever this typer keeps its click
-            raise _usage(name, error) from None
+            raise _usage(name, words, error) from None
         raise
 
 
@@ -100,14 +101,26 @@ def _refuse_unknown(name: str, words: list[str], known: list[str]) -> None:
         raise Usage(f"No such command: {words[0]}", todo=todo)
 
 
-def _usage(name: str, error: Any) -> Usage:
+def _usage(name: str, words: Sequence[str], error: Any) -> Usage:
+    """Click's failure in our words."""
     context, word = getattr(error, "ctx", None), getattr(error, "option_name", None)
-    todo = f"see `{context.command_path if context else name} --help`"
-    if not (context and word and hasattr(error, "possibilities")):
-        return Usage(error.format_message().rstrip("."), todo=todo)
-    known = [spelled for option in context.command.params for spelled in option.opts]
-    instead = intent.option(word, [spelled for spelled in known if spelled.startswith("-")])
-    return Usage(f"No such option: {word}", todo=f"use {instead}" if instead else todo)
+    command = [name, *itertools.takewhile(lambda word: not word.startswith("-"), words[:1])]
+    todo = f"see `{' '.join(command)} --help`"
+    kind, parameter = type(error).__name__, getattr(error, "param", None)
+    if kind == "NoSuchOption" and context and word:
+        known = [spelled for option in context.command.params for spelled in option.opts]
+        instead = intent.option(word, [spelled for spelled in known if spelled.startswith("-")])
+        return Usage(f"No such option: {word}", todo=f"use {instead}" if instead else todo)
+    if kind == "MissingParameter" and parameter:
+        return Usage(f"Missing argument: {parameter.make_metavar(context)}", todo=todo)
+    if kind == "BadParameter" and parameter and hasattr(parameter.type, "max"):
+        value = error.message.partition(" is not ")[0].strip("'")
+        least, most = parameter.type.min, parameter.type.max
+        bounds = f"from {least} to {most}" if most is not None else f"{least} or more"
+        return Usage(f"not a valid number: {max(parameter.opts, key=len)} {value}", todo=bounds)
+    message: str = error.format_message().rstrip(".")
+    extra = re.fullmatch(r"Got unexpected extra argument\(s\) \((.*)\)", message, re.DOTALL)
+    return Usage(f"Unexpected argument: {extra[1]}" if extra else message, todo=todo)
 
 
 def application(name: str, about: str, commands: Sequence[Command], options: str) -> typer.Typer:

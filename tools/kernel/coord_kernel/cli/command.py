@@ -70,6 +70,10 @@ def perform(command: Command, values: Values) -> int:
     report_as(values.pop("errors", None) or "text")
     call = Call(values.pop("as_", None), values.pop("output", None))
     call.out.coloured = values.pop("color", None) or "auto"
+    if call.out.coloured not in ("auto", "always", "never"):
+        raise Usage(
+            f"not a valid value: --color {call.out.coloured}", todo="use auto, always or never"
+        )
     call.out.tool = command.__module__.partition(".")[0].removeprefix("coord_")
     call.out.command, call.out.call = name_of(command), call
     _refuse_empty_ids(command, values)

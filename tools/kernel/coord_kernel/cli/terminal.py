@@ -29,7 +29,6 @@ from rich.text import Text
 
 from coord_envelope import world
 from coord_envelope.codec import Json
-from coord_envelope.errors import Usage
 from coord_envelope.event import Event
 from coord_kernel.cli import words
 from coord_kernel.cli.escape import visible
@@ -84,10 +83,8 @@ class Screen:
     ) -> None:
         """`module`: the tool's `screen`; `wide`: on a terminal, at whose width lines are cut.
 
-        Raises Usage if `colour` is not auto, always or never.
+        `colour`: auto, always or never.
         """
-        if colour not in ("auto", "always", "never"):
-            raise Usage(f"--color: not valid: {colour}", todo="use auto, always or never")
         try:
             self._tool: Any = importlib.import_module(module)
         except ModuleNotFoundError as error:
