@@ -51,7 +51,7 @@ __all__ = [
     "value",
     "version",
 ]
-name, version = "work", "8"
+name, version = "work", "9"
 
 
 def step(state: State | None, event: Event) -> State:

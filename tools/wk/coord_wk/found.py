@@ -45,7 +45,8 @@ def entities(event: Event) -> Iterable[str]:
 def indexed(state: State) -> Iterable[tuple[str, str]]:
     """The secondary index of an item; see 6. above.
 
-    `end`: its id, reversed; `alias`: its foreign id; `key`; `child`: its parent. `has`: each of its
+    `end`: its id, reversed; `alias`: its foreign id; `key`; `child`: its parent; `to`: what it
+    depends on. `has`: each of its
     traits (see `traits`) and its rank, or CLOSED and its id if it is closed. While it is open
     `open`: its rank; `free`: its rank if nobody holds it; `part`: its parent; `last`: the time of
     its last event. The rank is the priority and the id. `count`: its status, if that depends on no
@@ -63,6 +64,7 @@ def indexed(state: State) -> Iterable[tuple[str, str]]:
     if "key" in state:
         yield "key", state["key"]
     yield from (("child", parent) for parent in parents)
+    yield from (("to", member.partition(" ")[2]) for member in present(state, "deps"))
     having = [found_by(trait) for trait in traits(state, _standing)]
     if any(closed):
         yield from (("has", f"{trait}{CLOSED}{created}") for trait in having)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from coord_kernel.views.view import Source
     from coord_wk.registers import Author, Comment, Created, State
     from coord_wk.relations import Nearest
+    from coord_wk.toward import Wish
 
     class Dependency(TypedDict):
         """How an item depends on another."""
@@ -113,6 +114,35 @@ class Items(Relations):
         if item is None:
             raise No("no such work item", where=text, code="not_found")
         return item
+
+    def aliases(self, begin: str) -> Iterator[tuple[str, str]]:
+        """(alias, item) of those whose alias begins so, in its order."""
+        for alias, item in self._source.find("alias", begin, f"{begin}\U0010ffff"):
+            if self.state(item):
+                yield alias, self.name(item)
+
+    def selected(
+        self, wanted: list[list[str]], closed: bool = False, rest: str = "open"
+    ) -> Iterator[str]:
+        """The items that have a trait of each group; see `selection`."""
+        from coord_wk.selection import select
+
+        return select(self, wanted, closed, rest)
+
+    def toward(
+        self, item: str, wish: Wish, actor: Json, mine: Callable[[claims.Owner], bool]
+    ) -> list[Json]:
+        """The drafts that bring an item to what is wished; see `toward`. Raises BadData."""
+        from coord_wk.toward import steps
+
+        return steps(self, item, wish, actor, mine)
+
+    @staticmethod
+    def created(words: Json, blob: Json | None = None) -> Json:
+        """The draft of a new item, of what `wk new` takes on stdin. Raises BadData."""
+        from coord_wk.draft import created
+
+        return created(words, blob)
 
     def ranked(self, index: str) -> Iterator[str]:
         """Open items in a secondary index by rank: the most urgent first, then the oldest."""

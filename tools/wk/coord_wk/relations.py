@@ -103,6 +103,21 @@ class Relations(Entities):
             part for part in self._names(part for _, part in entries) if self._parent(part) == name
         )
 
+    def dependents(self, item: str) -> list[tuple[str, str]]:
+        """What depends on it, oldest first: (relation, the other item)."""
+        name, same = self.name(item), self.look(item)[1]
+        entries = (entry for each in same for entry in self._source.find("to", each, each + "\0"))
+        others = sorted(self._names(other for _, other in entries))
+        return [(rel, other) for other in others for rel, to in self.links(other) if to == name]
+
+    def links(self, item: str) -> dict[tuple[str, str], str]:
+        """What it depends on: (relation, the other item) → the event that made it so."""
+        return self._deps(item)
+
+    def waits_on(self, item: str) -> list[str]:
+        """What it or an ancestor is blocked by. Its open parts are not among them."""
+        return [] if self._done(item) else list(self._inherited(item))
+
     def ancestors(self, item: str) -> list[str]:
         """Its parent, the parent of that, and so on, up to a missing one or one met before."""
         above: dict[str, None] = {}
