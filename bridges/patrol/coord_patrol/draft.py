@@ -6,8 +6,8 @@ it, the evidence, and how old that is.
 
 from __future__ import annotations
 
-from coord_envelope import ids
-from coord_kernel.rules import presence
+from coord_envelope import ids, world
+from coord_kernel.rules import budget, presence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
     from coord_kernel.controller import Act
+    from coord_kernel.rules.budget import Level
     from coord_kernel.rules.health import Health, Held, Row
 
 TYPES = {
@@ -25,6 +26,8 @@ TYPES = {
     "escalate": "patrol.escalated",
     "quarantine": "patrol.quarantined",
     "notice": "patrol.noticed",
+    "warned": "budget.warned",
+    "paused": "budget.paused",
 }
 _ESCALATED = {
     "never": (
@@ -123,6 +126,20 @@ def _quarantine(agent: str, causes: list[str], overseer: str, **_: Any) -> Json:
     }
 
 
+def _budget(level: Level, overseer: str, **_: Any) -> Json:
+    names = ("scope", "measure", "limit", "window_ms", "spent")
+    body: Json = {name: level[name] for name in names}  # type: ignore[literal-required]
+    text = f"{budget.described(level).capitalize()}.\n"
+    if level["state"] == "paused":
+        body["until"] = until = world.format_ts(level["until_ms"])
+        text += f"Workers begin nothing that this concerns until {until}. What runs goes on."
+        subject = f"The budget of {level['scope']} is spent"
+    else:
+        percent = level["spent"] * 100 // level["limit"]
+        subject = f"{percent} % of the budget of {level['scope']} is spent"
+    return {"to": [overseer], "body": body | {"subject": subject[:200], "text": text}}
+
+
 _DRAFTS: dict[str, Callable[..., Json]] = {
     "nudge": _nudge,
     "reclaim": _reclaim,
@@ -130,6 +147,8 @@ _DRAFTS: dict[str, Callable[..., Json]] = {
     "escalate": _escalate,
     "quarantine": _quarantine,
     "notice": _notice,
+    "warned": _budget,
+    "paused": _budget,
 }
 
 

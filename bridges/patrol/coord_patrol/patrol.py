@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coord_envelope import ids, world
+from coord_kernel.cli import budgets
 from coord_kernel.controller.deaths import Deaths
 from coord_kernel.rules import claims, control, health
 from coord_kernel.store import pins
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
     from coord_kernel.controller import Act, Plan
+    from coord_kernel.rules.budget import Level
     from coord_kernel.rules.control import Control
     from coord_kernel.rules.health import Row
 
-_NAMESPACES = ("session", "patrol", "control", "work")
+_NAMESPACES = ("session", "patrol", "control", "work", "usage")
 _ENDS = ("run.completed", "run.released")
 
 
@@ -40,6 +42,8 @@ class Patrol:
         )
         self._work: View | None = None
         self._policy = policy.load(store)
+        self._budgets = budgets.configured(store)
+        self._usages = budgets.Usages(store) if self._budgets else None
         self._acts = Acts(call.journal, agent, self._policy.overseer, call.put)
         self._deaths: Deaths | None = None
 
@@ -62,7 +66,15 @@ class Patrol:
         if self._deaths:
             paths = (look.pin(row["session"]) for row in rows if row["lock"])
             self._deaths.watch(path for path in paths if path)
-        return plan(rows, state, world.now_ms(), self._policy)
+        now = world.now_ms()
+        return plan(rows, state, now, self._policy, self._levels(state, now))
+
+    def _levels(self, state: Control, now: int) -> Iterator[tuple[Level, int | None]]:
+        """The levels of budgets, each with when it was told of last."""
+        if self._usages:
+            seen = budgets.Budgets(self._budgets, self._usages.refresh(), state, now)
+            for level in seen.levels():
+                yield level, seen.told(level)
 
     def act(self, act: Act) -> None:
         self._acts.do(act)

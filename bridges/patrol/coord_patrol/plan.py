@@ -13,18 +13,20 @@
 2. Under a stop of everything nothing is planned; under a stop of an agent, nothing about it.
 3. An agent whose sessions die more often than `deaths` times within `window` is quarantined. While
    a quarantine is open there is no second one, and `free` ends all of an agent.
+4. At 80 % and at 100 % of a budget a person has mail, once a window.
 """
 
 from __future__ import annotations
 
 from coord_envelope import world
 from coord_kernel.controller import Act, Plan
-from coord_kernel.rules import control, health, presence
+from coord_kernel.rules import control, health, presence, usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from coord_kernel.rules.budget import Level
     from coord_kernel.rules.control import Control
     from coord_kernel.rules.health import Health, Row
 
@@ -37,23 +39,33 @@ class Policy(health.Times):
     overseer = "human:unknown"
 
 
-def plan(rows: Sequence[Row], state: Control, now: int, policy: Policy) -> Plan:
-    """The acts that are due at `now` (Unix milliseconds), and when the next may be."""
+def plan(
+    rows: Sequence[Row],
+    state: Control,
+    now: int,
+    policy: Policy,
+    levels: Iterable[tuple[Level, int | None]] = (),
+) -> Plan:
+    """The acts that are due at `now` (Unix milliseconds), and when the next may be.
+
+    `levels`: of budgets, each with when it was told of last.
+    """
     if control.stopped(state):
         return Plan([])
-    acts = list(_quarantines(state, policy))
+    steps = [(act, 0) for act in _quarantines(state, policy)]
     wakes = list[int]()
     for row in filter(None, (_free(each, state) for each in rows)):
         judged = health.judge(row, state, now, policy)
         for act, at in _steps(row, judged, now, policy):
-            if act.key in row["session"]["told"] and act.kind != "reclaim":
-                continue
-            if at <= now:
-                acts.append(act)
-            else:
-                wakes.append(at)
+            if act.key not in row["session"]["told"] or act.kind == "reclaim":
+                steps.append((act, at))
         if "next_ms" in judged:
             wakes.append(now + judged["next_ms"] - judged["age_ms"])
+    for level, told in levels:
+        steps += _spending(level, told, now)
+        wakes += [level["next_ms"]] if "next_ms" in level else []
+    wakes += [at for _, at in steps]
+    acts = [act for act, at in steps if at <= now]
     return Plan(acts, min((wake for wake in wakes if wake > now), default=None))
 
 
@@ -126,6 +138,15 @@ def _quarantines(state: Control, policy: Policy) -> Iterator[Act]:
         if _span(deaths[0][0], deaths[-1][0]) <= policy.window:
             causes = [key.removeprefix("reclaim:") for _, key in deaths]
             yield Act("quarantine", f"quarantine:{agent}:{causes[-1]}", agent=agent, causes=causes)
+
+
+def _spending(level: Level, told: int | None, now: int) -> Iterator[tuple[Act, int]]:
+    """Tell of a budget that is nearly or fully spent, once a window."""
+    if level["state"] != "ok":
+        due = now if told is None else min(told, now) + level["window_ms"]
+        names = ("scope", "measure", "limit", "window_ms")
+        said = usage.saying(level["state"], *(level[name] for name in names))  # type: ignore[literal-required]
+        yield Act(level["state"], f"budget:{said}:{told or 0}", level=level), due
 
 
 def _span(begin: str, end: str) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-USERLAND = ("session", "patrol", "control")
+USERLAND = ("session", "patrol", "control", "usage", "provider", "budget")
 """Namespaces of which spec/userland.md defines some types."""
 
 

@@ -4,6 +4,7 @@
     control.resumed {stops}               ends these stops
     patrol.reclaimed {agent, session}     a session died, and its work was given back
     patrol.quarantined, patrol.freed      an agent that died too often
+    provider.limited {pool, until}        a stop of a pool that ends by itself
 
 1. A stop is an event, not a lease: it survives restarts and reboots, and reaches other replicas.
 2. Each stop lasts until an event names it: two at once are two, and a resume ends what its writer
@@ -12,6 +13,9 @@
 """
 
 from __future__ import annotations
+
+from coord_envelope import world
+from coord_envelope.event import name_ok
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +42,16 @@ if TYPE_CHECKING:
         why: str
         ts: str
 
+    class Limit(TypedDict):
+        """A `provider.limited`."""
+
+        id: str
+        pool: str
+        kind: str
+        until_ms: int
+        """When it ends, in Unix milliseconds."""
+        ts: str
+
     class Control(TypedDict):
         """The state of a store's one entity of this fold."""
 
@@ -48,12 +62,15 @@ if TYPE_CHECKING:
         """Agent → session and time of its death → [ts, key] of the first reclaim after it."""
         quarantines: dict[str, Quarantine]
         freed: dict[str, str]
+        limits: dict[str, Limit]
 
 
-name, version = "control", "1"
+name, version = "control", "2"
 ENTITY = "control"
 MOST = 20
-"""Newest deaths that are kept of an agent."""
+"""Newest deaths that are kept of an agent, and limits of a pool."""
+LONGEST_LIMIT_MS = 8 * 86_400_000
+"""A limit ends so long after its report, whatever that says: no provider's window is longer."""
 
 
 def entities(event: Event) -> Iterable[str]:
@@ -66,7 +83,14 @@ def indexed(_: Control) -> Iterable[tuple[str, str]]:
 
 def nothing() -> Control:
     """The state before the first event."""
-    return {"stops": {}, "resumed": {}, "deaths": {}, "quarantines": {}, "freed": {}}
+    return {
+        "stops": {},
+        "resumed": {},
+        "deaths": {},
+        "quarantines": {},
+        "freed": {},
+        "limits": {},
+    }
 
 
 def step(state: Control | None, event: Event) -> Control:
@@ -122,12 +146,33 @@ def _freed(state: Control, event: Event, body: Json) -> None:
         state["freed"][quarantine] = min(state["freed"].get(quarantine, event["ts"]), event["ts"])
 
 
+def _limited(state: Control, event: Event, body: Json) -> None:
+    pool, kind, until = (body.get(name) for name in ("pool", "kind", "until"))
+    if not isinstance(pool, str) or not name_ok(pool) or not isinstance(until, str):
+        return
+    try:
+        until_ms = min(world.parse_ts(until), world.parse_ts(event["ts"]) + LONGEST_LIMIT_MS)
+    except (ValueError, OverflowError):
+        return
+    state["limits"][event.id] = {
+        "id": event.id,
+        "pool": pool,
+        "kind": kind if isinstance(kind, str) else "",
+        "until_ms": until_ms,
+        "ts": event["ts"],
+    }
+    limits = [limit for limit in state["limits"].values() if limit["pool"] == pool]
+    if len(limits) > MOST:
+        del state["limits"][min(limits, key=lambda each: (each["until_ms"], each["id"]))["id"]]
+
+
 _CHANGES: dict[str, Callable[[Control, Event, Json], None]] = {
     "control.stopped": _stopped,
     "control.resumed": _resumed,
     "patrol.reclaimed": _reclaimed,
     "patrol.quarantined": _quarantined,
     "patrol.freed": _freed,
+    "provider.limited": _limited,
 }
 
 
@@ -139,8 +184,10 @@ def _texts(value: object) -> list[str]:
 
 
 def valid_scope(scope: str) -> bool:
-    """Is it `all`, `agent:NAME` (or human:, bridge:), or `label:LABEL`?"""
+    """Is it `all`, `agent:NAME` (or human:, bridge:), `label:LABEL` or `pool:POOL`?"""
     kind, _, rest = scope.partition(":")
+    if kind == "pool":
+        return name_ok(rest)
     return scope == "all" or (kind in ("agent", "human", "bridge", "label") and bool(rest))
 
 
@@ -149,15 +196,34 @@ def open_stops(state: Control) -> list[Stop]:
     return [stop for at, stop in sorted(state["stops"].items()) if at not in state["resumed"]]
 
 
-def stopped(state: Control, agent: str = "", labels: Collection[str] = ()) -> Stop | None:
-    """The stop that concerns an agent, or work with these labels; only those of everything if
-    neither is given."""
-    return next((stop for stop in open_stops(state) if covers(stop["scope"], agent, labels)), None)
+def stopped(
+    state: Control, agent: str = "", labels: Collection[str] = (), pool: str = ""
+) -> Stop | None:
+    """The stop that concerns an agent, work with these labels, or a pool; only those of everything
+    if none is given."""
+    stops = open_stops(state)
+    return next((stop for stop in stops if covers(stop["scope"], agent, labels, pool)), None)
 
 
-def covers(scope: str, agent: str, labels: Collection[str] = ()) -> bool:
-    """Does a scope concern the agent, or work with these labels?"""
+def covers(scope: str, agent: str, labels: Collection[str] = (), pool: str = "") -> bool:
+    """Does a scope concern the agent, work with these labels, or the pool?"""
+    if scope.startswith("pool:"):
+        return scope[5:] == pool
     return scope in ("all", agent) or (scope.startswith("label:") and scope[6:] in labels)
+
+
+def by_label(state: Control) -> bool:
+    """Is any stop about labels?"""
+    return any(stop["scope"].startswith("label:") for stop in open_stops(state))
+
+
+def limits(state: Control, pool: str | None = None) -> list[Limit]:
+    """The limits of a pool, or of all, that were not resumed: those that ended, too."""
+    return [
+        limit
+        for at, limit in sorted(state["limits"].items())
+        if at not in state["resumed"] and pool in (None, limit["pool"])
+    ]
 
 
 def pauses(

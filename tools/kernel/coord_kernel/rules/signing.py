@@ -1,0 +1,264 @@
+"""Statements and who may make them, as text. Pure; the cryptography is ssh-keygen's.
+
+A statement is a text. Its lines, in this order:
+
+    coord-statement 1
+    project NAME
+    replica ID                        whose chain it is in
+    time RFC3339                      not before the previous one's
+    previous SHA256 | -               of the previous statement of the chain
+    key TYPE BASE64                   that signs it
+    next TYPE BASE64                  that signs from here on, in its place (rotation); may be missing
+    file PATH BEGIN END SHA256 …      the key has written the bytes from BEGIN to END of this file,
+                                      whose bytes up to END have this digest
+
+A chain is what one replica has signed with one key and the keys that it rotated to. Each statement
+names the one before it by its digest. So a signature proves all statements of its key before it,
+one process verifies any number of them, and what was left out, put in, repeated or taken elsewhere
+does not fit (`follows`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from coord_kernel.rules import trust
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import TypedDict
+
+    from coord_envelope.codec import Json
+
+    class Chain(TypedDict):
+        """A chain up to its last valid statement."""
+
+        key: str
+        """That signs now."""
+        root: str
+        """That allowed_signers has."""
+        tip: str
+        time: str
+        over: list[str]
+        """Revoked keys whose last good statement has come."""
+
+
+TYPE = "coord.signed"
+NAMESPACE = "coord"
+"""Of the signatures: one made for git or for a file is none of ours."""
+STREAM = "bridge.signer~"
+ACTOR = "bridge:signer"
+MOST_FILES = 200
+"""In one statement: a line of a journal has a limit. The next statement names the rest."""
+_HEAD = "coord-statement 1"
+_KEY = r"[a-z0-9@.-]{1,64} [A-Za-z0-9+/=]{16,12000}"
+_STATEMENT = re.compile(
+    rf"{_HEAD}\nproject ([a-z0-9._-]{{1,64}})\nreplica ([0-9a-z]{{8}})\n"
+    r"time (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\nprevious (-|[0-9a-f]{64})\n"
+    rf"key ({_KEY})\n(?:next ({_KEY})\n)?((?:file [^\n]+\n)*)",
+    re.ASCII,
+)
+_FILE = re.compile(r"file (journal/[!-~]{1,400}) (\d{1,9}) (\d{1,9}) ([0-9a-f]{64})", re.ASCII)
+_ENTRY = re.compile(r'(?:"([^"]*)"|(\S+))[ \t]+(?:(.*?)[ \t]+)?(' + _KEY + r")(?:[ \t]+(.*))?")
+_OPTION = re.compile(r'([a-z-]+)(?:="([^"]*)")?(?:,|$)', re.IGNORECASE)
+_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?Z?", re.ASCII)
+_GOOD = re.compile(r"([0-9a-z]{8})=([0-9a-f]{64})", re.ASCII)
+
+
+class Claimed(NamedTuple):
+    """Bytes of a file that a key says it has written."""
+
+    path: str
+    begin: int
+    end: int
+    sha256: str
+    """Of the file's bytes up to `end`."""
+
+
+class Statement(NamedTuple):
+    """A statement, and its signature; "": a later statement of the chain has one."""
+
+    digest: str
+    project: str
+    replica: str
+    time: str
+    previous: str
+    key: str
+    next: str
+    files: tuple[Claimed, ...]
+    text: str
+    signature: str = ""
+
+
+def text(statement: Mapping[str, str], files: Sequence[Claimed]) -> str:
+    """The text of a statement: `project replica time previous key` and perhaps `next`."""
+    names = ("project", "replica", "time", "previous", "key", "next")
+    head = (f"{name} {statement[name]}\n" for name in names if statement.get(name))
+    rows = (f"file {path} {begin} {end} {sha}\n" for path, begin, end, sha in files)
+    return f"{_HEAD}\n" + "".join([*head, *rows])
+
+
+def read(body: Json) -> Statement:
+    """The statement in the body of an event. Raises ValueError."""
+    import hashlib  # 3 ms
+
+    whole, signature = body.get("statement"), body.get("signature", "")
+    match = _STATEMENT.fullmatch(whole) if isinstance(whole, str) else None
+    if not match or not isinstance(signature, str):
+        raise ValueError("is not a statement")
+    project, replica, time, previous, key, after, rows = match.groups()
+    files = [_FILE.fullmatch(row) for row in rows.split("\n")[:-1]]
+    claimed = tuple(
+        Claimed(file[1], int(file[2]), int(file[3]), file[4]) for file in files if file
+    )
+    if len(claimed) < len(files) or any(file.begin >= file.end for file in claimed):
+        raise ValueError("names a file that it cannot name")
+    digest = hashlib.sha256(whole.encode()).hexdigest()
+    return Statement(
+        digest, project, replica, time, previous, key, after or "", claimed, whole, signature
+    )
+
+
+class Entry(NamedTuple):
+    """A line of allowed_signers: who may be written by a key, and when."""
+
+    principals: str
+    after: str
+    before: str
+    """RFC 3339; "": without a bound."""
+
+
+class Signers:
+    """An allowed_signers file. `faults` has a sentence for each line that does not count."""
+
+    def __init__(self, source: str) -> None:
+        self.entries: dict[str, list[Entry]] = {}
+        """By key."""
+        self.revoked: dict[str, dict[str, str]] = {}
+        """Key → replica → digest of its last good statement there."""
+        self.faults: list[str] = []
+        for number, line in enumerate(source.split("\n"), 1):
+            row = line.strip()
+            if row and not row.startswith("#") and (why := self._add(row)):
+                self.faults.append(f"line {number}: {why}")
+
+    def _add(self, row: str) -> str:
+        match = _ENTRY.fullmatch(row)
+        if not match:
+            return "not PRINCIPALS [OPTIONS] KEYTYPE KEY"
+        quoted, bare, given, key, comment = match.groups()
+        names = quoted or bare
+        if names == "@revoked":
+            self.revoked.setdefault(key, {}).update(_GOOD.findall(comment or ""))
+            return ""
+        options = {name.lower(): value for name, value in _OPTION.findall(given or "")}
+        rest = _OPTION.sub("", given or "")
+        unknown = [
+            name
+            for name in options
+            if name not in ("namespaces", "valid-after", "valid-before", "cert-authority")
+        ]
+        if rest or unknown:
+            return f"unknown option {(unknown or [rest])[0]!r}"
+        if "cert-authority" in options:
+            return "cert-authority is not supported"
+        if "namespaces" in options and not trust.principal([options["namespaces"]], NAMESPACE):
+            return ""  # a key for something else
+        try:
+            bounds = [_moment(options.get(name, "")) for name in ("valid-after", "valid-before")]
+        except ValueError as reason:
+            return str(reason)
+        self.entries.setdefault(key, []).append(Entry(names, *bounds))
+        return ""
+
+    def principals(self, key: str, time: str) -> list[str]:
+        """The lists of patterns that a key stands for at a time."""
+        return [
+            entry.principals
+            for entry in self.entries.get(key, ())
+            if entry.after <= time and (not entry.before or time < entry.before)
+        ]
+
+
+def _moment(stamp: str) -> str:
+    """`YYYYMMDD[HHMM[SS]][Z]` as RFC 3339. UTC, with or without Z: the same in every store."""
+    if not stamp:
+        return ""
+    match = _TIME.fullmatch(stamp)
+    if not match:
+        raise ValueError(f"not a time: {stamp!r}")
+    year, month, day, hour, minute, second = (part or "00" for part in match.groups())
+    return f"{year}-{month}-{day}T{hour}:{minute}:{second}.000Z"
+
+
+def name(statement: Statement, chains: Mapping[str, Chain]) -> str:
+    """The chain that a statement belongs to: its replica's, of the key that it began with."""
+    for known, chain in chains.items():
+        if known.startswith(f"{statement.replica} ") and chain["key"] == statement.key:
+            return known
+    return f"{statement.replica} {statement.key}"
+
+
+class RefusedError(ValueError):
+    """Why a statement does not count. `later`: it may, when more has come."""
+
+    def __init__(self, why: str, later: bool = False) -> None:
+        super().__init__(why)
+        self.later = later
+
+
+def follows(
+    statement: Statement, chain: Chain | None, signers: Signers, project: str, stream: str
+) -> Chain:
+    """The chain with this statement, if its signature is good. Raises RefusedError.
+
+    `chain` is None for the first statement of its key, `stream` the one that has it. Revocation is
+    judged by `last_good`.
+    """
+    if statement.project != project:
+        raise RefusedError(f"is of project {statement.project}")
+    if stream.partition("!")[0] != STREAM + statement.replica:
+        raise RefusedError(f"is of replica {statement.replica}")
+    root = chain["root"] if chain else statement.key
+    if root not in signers.entries:
+        raise RefusedError("its key is not in allowed_signers")
+    if statement.previous != (chain["tip"] if chain else "-"):
+        raise RefusedError("does not follow the last good statement of its chain", later=True)
+    if chain and statement.time < chain["time"]:
+        raise RefusedError("is older than the one before it")
+    if not signers.principals(root, statement.time):
+        raise RefusedError(f"its key was not valid at {statement.time}")
+    if chain and statement.key in chain["over"]:
+        raise RefusedError("its key was revoked")
+    over = chain["over"] if chain else []
+    if last_good(statement, signers) == statement.digest:
+        over = [*over, statement.key]
+    return {
+        "key": statement.next or statement.key,
+        "root": root,
+        "tip": statement.digest,
+        "time": statement.time,
+        "over": over,
+    }
+
+
+def last_good(statement: Statement, signers: Signers) -> str | None:
+    """Of a revoked key, its last good statement in this chain ("": none); None: not revoked."""
+    revoked = signers.revoked.get(statement.key)
+    return None if revoked is None else revoked.get(statement.replica, "")
+
+
+def sound(batch: Sequence[Statement], signers: Signers) -> int:
+    """How many of statements that follow each other count, by the keys that were revoked.
+
+    All up to the last good one of each revoked key; what comes behind one that is missing may have
+    been written with a stolen key.
+    """
+    digests = [statement.digest for statement in batch]
+    for at, statement in enumerate(batch):
+        good = last_good(statement, signers)
+        if good is not None and good not in digests[at:]:
+            return at
+    return len(batch)
