@@ -70,7 +70,7 @@ class Patrol:
         return plan(rows, state, now, self._policy, self._levels(state, now))
 
     def _levels(self, state: Control, now: int) -> Iterator[tuple[Level, int | None]]:
-        """The levels of budgets, each with when it was told of last."""
+        """The levels of budgets, each with the time of the last mail about it."""
         if self._usages:
             seen = budgets.Budgets(self._budgets, self._usages.refresh(), state, now)
             for level in seen.levels():

@@ -48,7 +48,7 @@ def plan(
 ) -> Plan:
     """The acts that are due at `now` (Unix milliseconds), and when the next may be.
 
-    `levels`: of budgets, each with when it was told of last.
+    `levels`: of budgets, each with the time of the last mail about it.
     """
     if control.stopped(state):
         return Plan([])
@@ -144,9 +144,8 @@ def _spending(level: Level, told: int | None, now: int) -> Iterator[tuple[Act, i
     """Tell of a budget that is nearly or fully spent, once a window."""
     if level["state"] != "ok":
         due = now if told is None else min(told, now) + level["window_ms"]
-        names = ("scope", "measure", "limit", "window_ms")
-        said = usage.saying(level["state"], *(level[name] for name in names))  # type: ignore[literal-required]
-        yield Act(level["state"], f"budget:{said}:{told or 0}", level=level), due
+        about = usage.saying(level["state"], level)
+        yield Act(level["state"], f"budget:{about}:{told or 0}", level=level), due
 
 
 def _span(begin: str, end: str) -> int:

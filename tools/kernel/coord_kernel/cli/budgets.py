@@ -86,11 +86,9 @@ class Budgets:
                     yield self._level(each, scope)
 
     def told(self, level: Level) -> int | None:
-        """When it was said of the level last, or that it was spent, in Unix milliseconds."""
-        names = ("scope", "measure", "limit", "window_ms")
-        rest = [level[name] for name in names]  # type: ignore[literal-required]
+        """When a person got mail about the level last, in Unix milliseconds."""
         states = {level["state"], "paused"}  # what was spent falls to what was nearly spent
-        times = (self._newest("told", usage.saying(state, *rest)) for state in states)
+        times = (self._newest("told", usage.saying(state, level)) for state in states)
         return max((time for time in times if time is not None), default=None)
 
     def _level(self, each: Budget, scope: str) -> Level:

@@ -5,7 +5,7 @@
 
 1. What was spent counts from its report until it is as old as the window, to the end of its five
    minutes. A report from a clock that is over five minutes ahead counts when its time comes.
-2. At 80 % and at 100 % of a budget a person is told, once a window. At 100 % nothing that it
+2. At 80 % and at 100 % of a budget a person gets mail, once a window. At 100 % nothing that it
    concerns is begun until enough has left the window. What runs goes on, so a budget may be
    exceeded by what was running.
 3. After that, and after a limit of a provider, one start a minute is allowed, for an hour: what has

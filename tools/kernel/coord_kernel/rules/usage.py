@@ -2,7 +2,7 @@
 
     usage.reported               what a session spent since its last report
     run.claimed {agent?, pool?}  a worker begins an attempt
-    budget.*                     what was said about a budget
+    budget.warned, budget.paused a person has mail about a budget
 
 An entity is five minutes of time, by the stamp of the event. What it has is kept by idempotency
 key, or id: so it is the same in any order and with copies. The secondary index has the sums, so
@@ -20,7 +20,7 @@ from coord_envelope.event import name_ok
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any, TypedDict
 
     from coord_envelope.event import Event
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
         starts: dict[str, list[Any]]
         """Claim → [ts, scopes]."""
         told: dict[str, list[Any]]
-        """What was said of a budget, by event → [ts, what]."""
+        """budget.* → [ts, what it is about]."""
 
 
 name, version = "usage", "1"
 BUCKET_MS = 5 * 60_000
 _MOST = 1 << 53
-"""Greater numbers are none that a program counted."""
+"""Greater numbers are not counts."""
 _TOKENS = ("input", "output", "cache_write")
 
 
@@ -79,14 +79,14 @@ def step(state: Bucket | None, event: Event) -> Bucket:
     elif kind == "run.claimed":
         state["starts"][event.id] = [event["ts"], scopes_of(event)]
     else:
-        words = (body.get(each) for each in ("scope", "measure", "limit", "window_ms"))
-        state["told"][event.id] = [event["ts"], saying(kind.partition(".")[2], *words)]
+        state["told"][event.id] = [event["ts"], saying(kind.partition(".")[2], body)]
     return state
 
 
-def saying(state: object, scope: object, measure: object, limit: object, window: object) -> str:
-    """What is said of a budget, as the secondary index has it."""
-    return f"{state} {scope} {measure} {limit} {window}"[:400]
+def saying(state: str, level: Mapping[str, object]) -> str:
+    """What a budget.* event is about, as the secondary index has it."""
+    names = ("scope", "measure", "limit", "window_ms")
+    return " ".join((state, *(str(level.get(name)) for name in names)))[:400]
 
 
 def indexed(state: Bucket) -> Iterable[tuple[str, str]]:
