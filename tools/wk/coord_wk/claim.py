@@ -92,6 +92,8 @@ def claim(
         status = items.status(item)
         if status in draft.RESOLUTIONS:
             raise No(f"is {status}", todo="`wk reopen` it first", code="closed")
+        if "question" in items.known(item):
+            raise No("is a question", todo="`wk answer` it", code="wrong_state")
         if status != "ready" and not override.force:
             by = f" by {' '.join(items.named_blockers(item))}" if status == "blocked" else ""
             todo = "--force claims held and blocked items"

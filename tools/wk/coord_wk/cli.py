@@ -193,7 +193,9 @@ def _claim_first(work: Work, listing: g.Listing, confirm: Confirm, me: str | Non
     while True:
         with work.transaction() as (t, items):
             wanted = groups(items, listing)
-            item = next(_ready(items, listing, wanted + mine), None)
+            free = _ready(items, listing, wanted + mine)
+            # A question is answered, not taken.
+            item = next((item for item in free if items.kind(item) != "question"), None)
             if item is None:
                 raise _nothing_ready(sum(1 for _ in _ready(items, listing, wanted)))
             work.refuse_second(items)
@@ -286,9 +288,11 @@ claim, close, handoff, release = elsewhere("coord_wk.claim", "claim", "close", "
 log, search, stale, watch = elsewhere("coord_wk.questions", "log", "search", "stale", "watch")
 export, import_ = elsewhere("coord_wk.transfer", "export", "import_")
 (edit,) = elsewhere("coord_wk.edit", "edit")
+answer, ask, check = elsewhere("coord_wk.asking", "answer", "ask", "check")
 COMMANDS = (
     *(new, ls, ready, show, claim, release, handoff, close, reopen, update, edit, comment),
-    *(artifact, dep, tree, mine, status, search, log, stale, apply, import_, export, watch),
+    *(artifact, dep, ask, answer, check, tree, mine, status, search, log, stale),
+    *(apply, import_, export, watch),
 )
 ABOUT = "Work items: find, claim, do and close them."
 

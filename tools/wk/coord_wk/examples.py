@@ -41,6 +41,13 @@ EXAMPLES = {
     ),
     "artifact": ("wk artifact wk-78qeh4r6 --kind commit --uri 1a2b3c4",),
     "dep": ("wk dep wk-78qeh4r6 wk-9f3kq2ab",),
+    "ask": (
+        "wk ask 'Deploy 3f2c1a0?' --to human:ada --wait && ./deploy",
+        "wk ask 'Is the plan right?' --to human:ada --about plan.md --blocks wk-78qeh4r6",
+        "wk ask 'Red or green?' --to ada --option red --option green --for 2h --on-timeout red",
+    ),
+    "answer": ("wk answer wk-78qeh4r6 yes",),
+    "check": ("wk check wk-78qeh4r6 && ./deploy",),
     "tree": ("wk tree", "wk tree wk-78qeh4r6"),
     "mine": ("wk mine", "wk mine -o id | wk release"),
     "status": ("wk status", "wk status --at 2026-01-17"),

@@ -11,7 +11,7 @@ By what an item is found is in `found`.
 from __future__ import annotations
 
 from coord_kernel.rules import causality, claims
-from coord_wk.found import entities, indexed, says, texts
+from coord_wk.found import EVER, entities, ever, indexed, says, texts
 from coord_wk.registers import (
     REGISTERS,
     RESOLUTIONS,
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from coord_wk.registers import Comment, State
 
 __all__ = [
+    "EVER",
     "entities",
+    "ever",
     "indexed",
     "key",
     "made",
@@ -99,6 +101,17 @@ def _created(state: State, event: Event) -> None:
     for field, new in fields_of(body.get("fields")).items():
         write(state, event.id, f"fields.{field}", new)
     change_members(state, event.id, "add", body)
+    if "question" in body and "question" not in state:
+        from coord_wk.question import asked  # of few items
+
+        if question := asked(event):
+            state["question"] = question
+
+
+def _claimed(state: State, event: Event) -> None:
+    answer = event["body"].get("answer")
+    if isinstance(answer, str):
+        state.setdefault("answers", {})[event.id] = answer
 
 
 def _updated(state: State, event: Event) -> None:
@@ -114,7 +127,8 @@ def _updated(state: State, event: Event) -> None:
 def _closed(state: State, event: Event) -> None:
     body, how = event["body"], event["body"].get("resolution")
     closed = {"resolution": how if how in RESOLUTIONS else "done", **state["last"]}
-    closed |= {name: body[name] for name in ("note", "dup_of") if isinstance(body.get(name), str)}
+    texts = ("note", "dup_of", "answer", "claim") if "answer" in body else ("note", "dup_of")
+    closed |= {name: body[name] for name in texts if isinstance(body.get(name), str)}
     write(state, event.id, "closed", closed)
 
 
@@ -144,6 +158,7 @@ def _removed(state: State, event: Event) -> None:
 
 _CHANGES = {
     "work.created": _created,
+    "work.claimed": _claimed,
     "work.updated": _updated,
     "work.closed": _closed,
     "work.reopened": _reopened,
@@ -192,5 +207,8 @@ def united(states: Sequence[State]) -> State:
     whole["artifacts"] = {
         at: body for state in states for at, body in state["artifacts"].items() if at not in again
     }
+    if any("answers" in state for state in states):
+        answers = [state.get("answers", {}) for state in states]
+        whole["answers"] = {at: option for each in answers for at, option in each.items()}
     whole["last"] = max((state["last"] for state in states), key=lambda last: last["ts"])
     return whole

@@ -31,6 +31,19 @@ class Making(Group):
     allow_missing: bool = False
 
 
+class Asking(Group):
+    """Of whom a question is asked, about what, and until when."""
+
+    to: Sequence[str] | None = None
+    option: Sequence[str] | None = None
+    about: str | None = None
+    for_: str | None = None
+    on_timeout: str | None = None
+    blocks: Sequence[str] | None = None
+    key: str | None = None
+    wait: bool = False
+
+
 class Changes(Group):
     """What only an item that exists can be given."""
 

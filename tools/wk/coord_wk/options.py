@@ -24,6 +24,8 @@ MaybeId = Annotated[
     _Text, typer.Argument(metavar="[ID]", help="A work id; without it, all without a parent.")
 ]
 Comment = Annotated[str, typer.Argument(metavar="TEXT|@FILE|-", help="The comment.")]
+Question = Annotated[str, typer.Argument(metavar="TEXT|@FILE|-", help="The question.")]
+Answer = Annotated[str, typer.Argument(metavar="OPTION", help="One of the question's options.")]
 At = Annotated[_Text, typer.Option("--at", metavar="TIME", help="Show the state at TIME.")]
 OfClaim = Annotated[
     _Text, typer.Option("--claim", metavar="CLAIM", help="End this claim only, whoever has it.")
@@ -99,6 +101,34 @@ Making = {
         _Text, typer.Option("--key", metavar="KEY", help="Idempotency key: create it only once.")
     ],
     "allow_missing": _Missing,
+}
+Asking = {
+    "to": Annotated[
+        _Texts, typer.Option("--to", metavar="AGENT", help="Who is to answer; repeatable.")
+    ],
+    "option": Annotated[
+        _Texts,
+        typer.Option("--option", metavar="TEXT", help="A possible answer; repeatable (yes, no)."),
+    ],
+    "about": Annotated[
+        _Text,
+        typer.Option(
+            "--about", metavar="FILE|DIGEST|ID", help="What the answer is bound to, as it is now."
+        ),
+    ],
+    "for_": Annotated[
+        _Text, typer.Option("--for", metavar="TIME", help="Until then it can be answered: 2h.")
+    ],
+    "on_timeout": Annotated[
+        _Text, typer.Option("--on-timeout", metavar="OPTION", help="The answer after that.")
+    ],
+    "blocks": Annotated[
+        _Texts, typer.Option("--blocks", metavar="ID", help="What waits for it; repeatable.")
+    ],
+    "key": Annotated[
+        _Text, typer.Option("--key", metavar="KEY", help="Idempotency key: ask it only once.")
+    ],
+    "wait": Annotated[bool, typer.Option("--wait", help="Wait for the answer, and exit with it.")],
 }
 Changes = {
     "title": Annotated[_Text, typer.Option("--title", metavar="TEXT", help="A new title.")],

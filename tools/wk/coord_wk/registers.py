@@ -45,6 +45,24 @@ if TYPE_CHECKING:
         add: list[str]
         rm: list[str]
 
+    class About(TypedDict):
+        """What a question is about, as it was when it was asked."""
+
+        digest: str
+        file: NotRequired[str]
+        """Relative to the work tree, or absolute outside of it."""
+        work: NotRequired[str]
+
+    class Question(TypedDict):
+        """What was asked, of whom; see `question`."""
+
+        by: str
+        to: list[str]
+        options: list[str]
+        about: NotRequired[About]
+        until: NotRequired[str]
+        on_timeout: NotRequired[str]
+
     class State(claims.ClaimsState):
         """A work item, and the claims on it."""
 
@@ -59,6 +77,9 @@ if TYPE_CHECKING:
         """Event id → body; None: removed."""
         keys: dict[str, str]
         """Type and idempotency key → the first event with them."""
+        question: NotRequired[Question]
+        answers: NotRequired[dict[str, str]]
+        """`work.claimed` → the option that its writer answers with."""
 
 
 TEXTS = ("title", "desc", "kind", "parent", "assignee", "hold", "defer_until")

@@ -31,7 +31,12 @@ def rows(items: list[Json], now_ms: int) -> list[dict[str, str]] | None:
     if not all("work_id" in item and "title" in item for item in items):
         return None
     branches = _branches([item.get("depth", 0) for item in items])
-    return [_row(item, branch, now_ms) for item, branch in zip(items, branches, strict=True)]
+    lines = [_row(item, branch, now_ms) for item, branch in zip(items, branches, strict=True)]
+    if any("options" in item for item in items):
+        for line, item in zip(lines, items, strict=True):
+            line["answer"] = _answer(item)
+            line["title"] = line.pop("title")  # stays the last
+    return lines
 
 
 def _row(item: Json, branch: str, now_ms: int) -> dict[str, str]:
@@ -50,6 +55,26 @@ def _row(item: Json, branch: str, now_ms: int) -> dict[str, str]:
         **({"waits on": " ".join(why)} if why else {}),
         "title": branch + words.line(f"{item['title']}{labels}"),
     }
+
+
+def _answer(question: Json) -> str:
+    """What was answered, or else what may be; empty for another item."""
+    if "options" not in question:
+        return ""
+    return words.line(question.get("answer") or f"{' | '.join(question['options'])} ?")
+
+
+def _asked(item: Json) -> Iterator[tuple[str, str]]:
+    """The facts of a question."""
+    if "options" not in item:
+        return
+    yield "asked", joined(map(words.who, item["asked"]))
+    by = f" by {words.who(item['answered_by'])}" if "answered_by" in item else ""
+    yield "answer", f"{_answer(item)}{by}"
+    if "until" in item:
+        yield "until", f"{item['until']}, then {words.line(item['on_timeout'])}"
+    if about := item.get("about"):
+        yield "about", words.line(about.get("file") or about.get("work") or about["digest"])
 
 
 def _age(item: str, now_ms: int) -> str:
@@ -76,6 +101,7 @@ def page(item: Json, call: Call) -> Page:
     facts = [
         ("owner", claim and f"{words.who(claim['agent'])}, since {ago(claim['ts'])}"),
         ("claim", claim and joined([f"token {claim['gen']}", item.get("level", "local")])),
+        *_asked(item),
         ("assigned to", words.who(item.get("assignee") or "")),
         ("created", f"{ago(created['ts'])} by {words.who(created['by'])}"),
         ("closed", closed and f"{ago(closed['ts'])} by {words.who(closed['by'])}"),

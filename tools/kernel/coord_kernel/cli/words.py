@@ -114,8 +114,9 @@ def _sentence(event: Event, names: Names) -> str:
     if _foreign(kind):
         return f"{who(event['actor']['agent_id'])} {line(kind)} {short} {_what(event)}".rstrip()
     words = [who(event["actor"]["agent_id"]), _verb(event), short]
-    if kind == "msg.sent":
-        words.append(f"to {' '.join(map(who, event.get('to') or []))}:")
+    if kind == "msg.sent" or "question" in event["body"]:
+        before = "to" if kind == "msg.sent" else "of"
+        words.append(f"{before} {' '.join(map(who, event.get('to') or []))}:")
     name = titled(event["body"]) if full == event.id else names.title(full)
     return " ".join(filter(None, [*words, name, *_facts(event)]))
 
@@ -147,6 +148,8 @@ def _brief(item: Json, names: Names) -> Iterator[str]:
         head = [short, _verb(item), *_facts(item, tokens=True)]
         if item["type"] == "msg.sent":
             head.append(f"from {who(item['actor']['agent_id'])}")
+        if "question" in item["body"]:
+            head.append(f"of {' '.join(map(who, item.get('to') or []))}")
         text = item.get("$desc")
     else:
         head, name, text = [*_row(item)], titled(item), item.get("desc")
@@ -176,6 +179,10 @@ def _verb(event: Event) -> str:
     kind: str = event["type"]
     if _foreign(kind):
         return line(kind)
+    if kind == "work.created" and "question" in event["body"]:
+        return again + "asked"
+    if kind == "work.closed" and "answer" in event["body"]:
+        return again + "answered"
     if kind == "msg.acked" and event["body"].get("kind") in _MARKED:
         return again + _MARKED[event["body"]["kind"]]
     return again + _VERB.get(kind, line(kind.rpartition(".")[2].replace("_", " ")))
@@ -190,6 +197,8 @@ def _facts(event: Event, tokens: bool = False) -> Iterator[str]:
         yield event["$level"]
     if event["type"] == "work.closed" and body.get("resolution") not in (None, "done"):
         yield line(body["resolution"])
+    if event["type"] == "work.closed" and isinstance(body.get("answer"), str):
+        yield line(body["answer"], LONGEST)
     if event["type"] == "run.completed":
         yield _outcome(body)
 
@@ -229,6 +238,11 @@ def _row(row: Json) -> Iterator[str]:
             yield "waits on " + " ".join(line(other) for other in others)
     if row.get("hold"):
         yield f"on hold: {line(row['hold'], LONGEST)}"
+    if row.get("answer"):
+        yield f"{line(row['answer'], LONGEST)} by {who(row.get('answered_by', '?'))}"
+    elif row.get("options"):
+        asked = " ".join(map(who, row.get("asked", ())))
+        yield f"asks {asked}: {' | '.join(line(option) for option in row['options'])}"
 
 
 def age_ms(ms: float) -> str:
