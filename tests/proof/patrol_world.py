@@ -19,7 +19,7 @@ from coord_envelope.event import Event
 from coord_kernel.controller import Act, Plan
 from coord_kernel.rules import claims, control, health, presence
 from coord_kernel.views.look import Look
-from coord_kernel.views.view import Snapshot
+from coord_kernel.views.past import Snapshot
 from coord_patrol.draft import draft
 from coord_patrol.plan import Policy, plan
 
@@ -70,6 +70,8 @@ class Member:
         self.heard = 0
         """When it showed its last sign of life, in true time."""
         self.back = 0
+        self.named = False
+        """Does its end name its start?"""
 
     @property
     def pin(self) -> str:
@@ -307,7 +309,8 @@ class Town:
             member.died = self.time
         if kind == "ended":
             named = {"agent": member.name, "session": member.session, "how": "exit"}
-            if self.chance.random() < 0.5:
+            member.named = self.chance.random() < 0.5
+            if member.named:
                 named["start"] = member.start
             store.emit(member.name, member.session, "session.ended", body=named)
         elif kind == "waiting":
@@ -391,7 +394,9 @@ class Town:
             if not member.died or self._stop:
                 continue
             patience = 0
-            if member.kind == "gone":
+            # An end that names no start, after a clock was set back, may seem older than a beat.
+            unsure = member.kind == "ended" and self.set_back and not member.named
+            if member.kind == "gone" or unsure:
                 patience = health.Times.long + self.paused + self.set_back
             if member.died + patience + 1 < self.end:
                 assert member.claim in self.released, f"{member.kind} died and keeps its claim"

@@ -181,14 +181,18 @@ def survived(state: Session) -> bool:
     """Has it shown a sign of life after its end?
 
     Never after the end of its process, which names the start. An end for its silence has the number
-    of its signs until then.
+    of its signs until then. Signs of the writer of the end are before or after it by their `seq`,
+    those of others by the clock.
     """
-    _, ts, body, *_ = state["ended"]
+    _, ts, body, writer, seq = state["ended"]
     if isinstance(body.get("signs"), int):
         return bool(signs(state) > body["signs"])
     if "started" in state and body.get("start") == state["started"][0]:
         return False
-    return any(stamp > ts for stamp in stamps(state).values())
+    return any(
+        state["signs"][chain][0] > seq if chain.startswith(f"{writer} ") else stamp > ts
+        for chain, stamp in stamps(state).items()
+    )
 
 
 def signs(state: Session) -> int:
