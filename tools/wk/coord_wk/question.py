@@ -35,7 +35,7 @@ YES, NO = "yes", "no"
 LONGEST_OPTION, MOST_OPTIONS = 100, 20
 ANSWERED, OPEN, WITHDRAWN, CHANGED = "answered", "open", "withdrawn", "changed"
 STATUS = {OPEN: 75, CHANGED: 77, WITHDRAWN: 1}
-"""What `wk check` exits with, but for an answer."""
+"""What `wk check` exits with as long as there is no answer that counts."""
 
 
 def asked(event: Event) -> Question | None:
