@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from live.world import Replica, converge, same_files, same_replay
 from support import Json, Shell, git
 
 from coord_envelope.errors import TryAgain, Unreachable
+from coord_kernel.streams.follow import Watcher
 from coord_kernel.sync import seat as seats
 
 
@@ -51,26 +53,34 @@ class Watching:
     def __init__(self, shell: Shell) -> None:
         self.process = shell.popen("ev sync --watch --interval 1h", stdout=subprocess.PIPE)
         self.socket = shell.cwd / ".coord/local/bus.sock"
-        wait_for(self.socket.exists)
+        wait_for(shell, self.socket.exists)
 
     def row(self) -> str:
         assert self.process.stdout
         return self.process.stdout.readline().decode()
 
     def end(self) -> None:
+        """May be called again."""
+        if self.process.returncode is not None:
+            return
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
         self.process.communicate()
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    import time
-
-    for _ in range(3000):
+def wait_for(shell: Shell, condition: Callable[[], object]) -> None:
+    """Until it is true: looked at again when something was written in the store."""
+    store = shell.cwd / ".coord"
+    watcher = Watcher(str(store))
+    assert watcher.fd is not None
+    while True:
+        journal = [f"journal/{path.name}" for path in store.glob("journal/*")]
+        watcher.watch(["local", "local/live", "journal", *journal])
+        watcher.drain()
         if condition():
+            os.close(watcher.fd)
             return
-        time.sleep(0.02)
-    raise AssertionError("it did not come")
+        assert select.select([watcher.fd], [], [], 60)[0], "it did not come"
 
 
 @pytest.fixture
@@ -96,11 +106,11 @@ def test_what_one_writes_the_other_has_and_claims_are_confirmed(
     watched(one)
     watched(other)
     item = one("wk new x -o id").out.strip()
-    wait_for(lambda: item in other("wk ls -o id").out)
+    wait_for(other, lambda: item in other("wk ls -o id").out)
     claimed = other(f"wk claim --require confirmed {item}").one
     assert (claimed["$level"], claimed["$token"]) == ("confirmed", 1)
     assert one(f"wk claim {item}", expect=1).err
-    wait_for(lambda: not one("ev sync --status").one["unpushed"])
+    wait_for(one, lambda: not one("ev sync --status").one["unpushed"])
     assert not (one.cwd / ".coord/.git/held").exists()  # git was not used
 
 
@@ -133,7 +143,7 @@ def test_a_mirror_that_stops_leaves_a_claim_tentative(
     done = one(f"wk claim --require confirmed {second}", expect=69)
     assert "the mirror does not answer; look at that process; it was released" in done.err
     mirror.process.send_signal(signal.SIGCONT)
-    wait_for(lambda: one("ev replay --type work.confirmed").lines)
+    wait_for(one, lambda: one("ev replay --type work.confirmed").lines)
     assert one(f"wk claim {first}").one["$level"] == "confirmed"
 
 
@@ -161,7 +171,7 @@ def test_a_mirror_says_at_once_that_the_remote_is_down(
     assert "connection refused" in done.err
     fake.start()
     mirror.row()
-    wait_for(lambda: one("ev replay --type work.confirmed").lines)
+    wait_for(one, lambda: one("ev replay --type work.confirmed").lines)
 
 
 def test_a_store_has_one_mirror(fake: Server, tmp_path: Path, watched: Watch) -> None:
@@ -182,7 +192,7 @@ def test_a_lease_of_all_stores_goes_through_the_mirror(
     assert held["$level"] == "confirmed"
     assert "held by agent:one" in other(lease, expect=1).err
     one(f"lease release {held['event_id']}")
-    wait_for(lambda: other("ev replay --type lease.released").lines)
+    wait_for(other, lambda: other("ev replay --type lease.released").lines)
     assert other(lease).one["$token"] > held["$token"]
 
 

@@ -7,9 +7,10 @@ check that fails by itself is a problem, and stops no other check.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
-from coord_coord import machine, sight, tools
+from coord_coord import machine, tools
 from coord_coord.entries import PROGRAMS
 from coord_coord.setup import Setup
 from coord_coord.status import age
@@ -32,8 +33,6 @@ LOCK_S = 2.0
 REMOTE_S = 10.0
 SHOWN = 3
 """Bad places of the journal that are named."""
-LIVE = ("nats", "tls", "ws", "wss", "redis", "rediss")
-"""Schemes of remotes that are not git's."""
 
 
 def examine(call: Call) -> Iterator[Json]:
@@ -54,11 +53,11 @@ def row(check: str, status: str, what: str, todo: str = "") -> Json:
     return {"check": check, "status": status, "what": what, "todo": todo}
 
 
-def _guarded(check: Check, call: Call) -> Iterator[Json]:
+def _guarded(check: Check, call: Call, called: str = "") -> Iterator[Json]:
     try:
         yield from check(call)
     except (Fault, OSError) as error:
-        yield row(check.__name__, "problem", *_said(fault_of(error)))
+        yield row(called or check.__name__, "problem", *_said(fault_of(error)))
 
 
 def _said(fault: Fault) -> tuple[str, str]:
@@ -202,24 +201,35 @@ def index(call: Call) -> Iterator[Json]:
 
 
 def remote(call: Call) -> Iterator[Json]:
-    """Is a remote configured, trusted, reachable, and was it synced?"""
-    from coord_kernel.sync import settings
-    from coord_kernel.sync.wire import Wire
-
-    opened = call.journal.store
-    if not locate.remote(opened):
+    """Is each configured remote trusted, reachable, and was it synced?"""
+    names = locate.remotes(call.journal.store)
+    if not names:
         yield row("remote", "ok", "none is configured; `ev sync --remote NAME` begins to sync")
-        return
-    where = settings.remote(opened)
-    last = sight.synced(opened)["ts"]
+    for configured in names:
+        yield from _guarded(partial(_remote, name=configured), call, "remote")
+
+
+def _remote(call: Call, name: str) -> Iterator[Json]:
+    from coord_kernel.sync import bus, remotes, settings
+
+    opened, is_live = call.journal.store, settings.is_live(name)
+    if is_live:
+        live = remotes.live(opened, name)
+        try:
+            live.look()
+        finally:
+            live.close()
+    else:
+        from coord_kernel.sync.wire import Wire
+
+        Wire(opened, settings.remote(opened), REMOTE_S).look()
+    last = remotes.synced(opened, name)
     when = f"synced {age_ms(age(last, world.now_ms()))} ago" if last else "never synced"
-    shown = settings.public(where.name)
-    if where.url.partition("://")[0] in LIVE:
-        yield row("remote", "ok", f"{shown}, {when}")
-        return
-    Wire(opened, where, REMOTE_S).look()
-    status = "ok" if last else "note"
-    yield row("remote", status, f"{shown} answers, {when}", "" if last else "run `ev sync`")
+    if is_live:
+        with bus.connected(opened) as mirror:
+            when += "" if mirror else "; no mirror runs, so commands connect by themselves"
+    todo = "" if last else "run `ev sync`"
+    yield row("remote", "ok" if last else "note", f"{settings.public(name)} answers, {when}", todo)
 
 
 def hooks(call: Call) -> Iterator[Json]:

@@ -8,7 +8,7 @@ from coord_envelope.errors import Fault
 from coord_kernel.journal.journal import LOOKED
 from coord_kernel.store import locate
 from coord_kernel.streams.stream import backwards, streams
-from coord_kernel.sync import settings
+from coord_kernel.sync import remotes, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,16 +36,17 @@ def seen(store: Store, until: str) -> dict[str, str]:
 
 
 def synced(store: Store) -> Json:
-    """The configured remote, the time of the last sync, and the fault if coord.toml is wrong."""
+    """The remote that was synced longest ago and when; the fault if coord.toml is wrong."""
     try:
-        remote, fault = locate.remote(store), None
+        names, fault = locate.remotes(store), None
     except Fault as error:
-        remote, fault = None, str(error)
-    last = settings.last(store)
-    name = settings.public(remote) if remote else None
-    return {"remote": name, "ts": last["ts"] if last["remote"] else None} | (
-        {"fault": fault} if fault else {}
-    )
+        names, fault = [], str(error)
+    times = {name: remotes.synced(store, name) or "" for name in names}
+    oldest = min(times, key=times.__getitem__, default=None)
+    return {
+        "remote": settings.public(oldest) if oldest else None,
+        "ts": (times[oldest] or None) if oldest else None,
+    } | ({"fault": fault} if fault else {})
 
 
 def stopped(store: Store) -> list[Json]:

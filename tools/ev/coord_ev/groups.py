@@ -57,6 +57,14 @@ class Action(Group):
     repair_arbiter: bool = False
     move_arbiter: str | None = None
     take_arbiter: str | None = None
+    forget: str | None = None
+
+
+class Signing(Group):
+    """Whether a sync signs what this store gives, and the key that does it from then on."""
+
+    sign: bool = False
+    next_key: str | None = None
 
 
 class Timing(Group):

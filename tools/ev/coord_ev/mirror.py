@@ -32,10 +32,16 @@ if TYPE_CHECKING:
 _ENDED = select.POLLERR | select.POLLHUP
 
 
-def mirror(call: Call, asked: str | None, pause_s: float, show: Callable[[Rounds], None]) -> None:
+def mirror(
+    call: Call,
+    asked: str | None,
+    pause_s: float,
+    show: Callable[[Rounds], None],
+    signs: bool | None = None,
+) -> None:
     """Hold the connections of the live remotes until a signal, or until stdout's reader is gone.
 
-    `show` prints the row of a sync.
+    `show` prints the row of a sync. `signs`: as `Rounds`.
     """
     store = call.journal.store
     git = None if asked else settings.git_remote(store)
@@ -51,6 +57,8 @@ def mirror(call: Call, asked: str | None, pause_s: float, show: Callable[[Rounds
 
     signals = Signals(signal.SIGINT, signal.SIGTERM)
     mirror = Mirror(call.journal, lives, git is None and not settings.git_remote(store), report)
+    if signs is not None:
+        mirror.signs = signs
     desk = Desk(mirror)
     beside = _Beside(pause_s, lambda row: call.put([row])) if git else None
     try:

@@ -124,13 +124,28 @@ Take = Annotated[
         "--take-arbiter", metavar="NAME", help="Make this remote the arbiter's place by force."
     ),
 ]
+Forget = Annotated[
+    str | None,
+    typer.Option("--forget", metavar="NAME", help="Do not sync with this remote any more."),
+]
 Archive = Annotated[
     bool, typer.Option("--archive", help="Archive refs of replicas inactive for 30 days.")
+]
+Sign = Annotated[
+    bool, typer.Option("--sign", help="Sign what this store gives, with git's user.signingkey.")
+]
+NextKey = Annotated[
+    str | None,
+    typer.Option("--next-key", metavar="FILE", help="Sign that this key signs from now on."),
+]
+Signatures = Annotated[
+    bool, typer.Option("--signatures", help="Show who has signed what, and what nobody has.")
 ]
 Show = Annotated[bool, typer.Option("--show", help="Only show the values; change nothing.")]
 Fields = {"body": Body, "ref": Ref, "to": To, "key": Key, "cause": Cause, "live": EmitLive}
 Part = {"after": After, "until": Until, "most": First, "grep": Grep, "pos": Pos, "live": WithLive}
 Position = {"after": After, "cursor_": Name, "ack_fd": AckFd}
+Signing = {"sign": Sign, "next_key": NextKey}
 Repeat = {"interval": Interval, "every": Every, "once": OneLook}
 Action = {
     "with_": With,
@@ -140,5 +155,6 @@ Action = {
     "repair_arbiter": Repair,
     "move_arbiter": Move,
     "take_arbiter": Take,
+    "forget": Forget,
 }
 Timing = {"interval": Interval, "budget": Budget}

@@ -21,23 +21,22 @@ if TYPE_CHECKING:
 INTERVAL = "30s"
 
 
-def sync(call: Call, action: g.Action, timing: g.Timing, remote: o.Remote = None) -> None:
+def sync(
+    call: Call,
+    action: g.Action,
+    timing: g.Timing,
+    signing: g.Signing,
+    remote: o.Remote = None,
+) -> None:
     """Exchange events with a remote.
 
     Nothing is pushed unless a remote is configured: by [sync] remote in coord.toml, or by --remote,
     once. Sync uses refs of its own and writes nothing of the user's repository. Prints how many
     events were received and sent.
     """
-    if sum(map(bool, vars(action).values())) > 1:
-        raise Usage(
-            "give only one of --with, --watch, --status, --archive, --repair-arbiter, "
-            "--move-arbiter and --take-arbiter"
-        )
-    if remote and (action.with_ or action.status or action.move_arbiter or action.take_arbiter):
-        option = next(name for name, value in vars(action).items() if value).strip("_")
-        raise Usage(
-            f"--remote cannot be used with --{option.replace('_', '-')}", todo="leave out one"
-        )
+    _check(action, remote)
+    if (signing.sign or signing.next_key) and any({**vars(action), "watch": False}.values()):
+        raise Usage("only a sync signs", where="--sign", todo="leave out the other option")
     if timing.interval and not action.watch:
         raise Usage("--interval is the pause between two syncs", todo="give --watch, too")
     seconds = call.span(timing.budget, "--budget") / 1000
@@ -50,10 +49,28 @@ def sync(call: Call, action: g.Action, timing: g.Timing, remote: o.Remote = None
         call.put([_upkeep(call, remote, seconds, archive=action.archive)])
     elif action.move_arbiter or action.take_arbiter:
         call.put([_arbiter(call, action, seconds)])
+    elif action.forget:
+        call.put([_forgotten(call, action.forget)])
     elif action.watch:
-        _watch(call, remote, seconds, pause)
+        _watch(call, remote, seconds, pause, _signs(call, signing))
     else:
-        _once(call, remote, seconds)
+        _once(call, remote, seconds, _signs(call, signing))
+
+
+def _check(action: g.Action, remote: str | None) -> None:
+    """Raises Usage for options that say nothing together, or nothing at all."""
+    given = {
+        f"--{option.strip('_').replace('_', '-')}": value
+        for option, value in vars(action).items()
+        if value not in (None, False)
+    }
+    empty = next((option for option, value in given.items() if value == ""), None)
+    if empty or remote == "":
+        raise Usage("no remote is named", where=empty or "--remote", todo="give a name or URL")
+    if len(given) > 1:
+        raise Usage(f"{' and '.join(given)} cannot be used together", todo="give only one")
+    if remote and not given.keys() <= {"--watch", "--archive", "--repair-arbiter"}:
+        raise Usage(f"--remote cannot be used with {next(iter(given))}", todo="leave out one")
 
 
 def trust(call: Call, show: o.Show = False) -> None:
@@ -65,32 +82,51 @@ def trust(call: Call, show: o.Show = False) -> None:
     """
     from coord_kernel.sync import settings
 
-    rows = settings.agree(call.journal.store, save=not show)
+    store = call.journal.store
+    rows = settings.agree(store, save=not show)
+    if store.signers() and not show:
+        from coord_kernel.sync.signed.judge import judge
+
+        for line in judge(store):
+            call.warn(line)
     if not rows:
         raise No("nothing to agree to: no remote and no refs are configured", code="not_found")
     call.put(rows)
 
 
-def _once(call: Call, asked: str | None, seconds: float) -> None:
+def _signs(call: Call, signing: g.Signing) -> bool | None:
+    """Is this sync to sign? None: as coord.toml says. A new key is signed for here."""
+    if not signing.next_key:
+        return signing.sign or None
+    from coord_kernel.sync.signed.sign import Signer
+
+    Signer(call.journal).sign(after=signing.next_key)
+    return False  # all of it is signed
+
+
+def _once(call: Call, asked: str | None, seconds: float, signs: bool | None = None) -> None:
     """Sync with the remote that is asked for, or with each that is configured."""
     store, deadline = call.journal.store, time.monotonic() + seconds
     names: list[str | None] = [asked] if asked else [*locate.remotes(store)] or [None]
     for name in names:
         try:
-            _with_remote(call, asked, name, deadline)
+            _with_remote(call, asked, name, deadline, signs)
         except Fault as fault:
             if len(names) == 1:
                 raise
             call.fail(fault)
 
 
-def _with_remote(call: Call, asked: str | None, name: str | None, deadline: float) -> None:
+def _with_remote(
+    call: Call, asked: str | None, name: str | None, deadline: float, signs: bool | None
+) -> None:
     from coord_kernel.sync import remotes, settings
 
     live = name is not None and settings.is_live(name)
-    if not live and _nothing_new(call, asked, deadline):
+    if not live and _nothing_new(call, asked, deadline, signs):
         return
     rounds = remotes.exchange(call.journal, asked, deadline - time.monotonic(), named=name)
+    rounds.signs = signs
     rounds.run()
     if asked:  # only a remote that was reached is remembered
         remotes.remember(rounds)
@@ -106,7 +142,7 @@ def _with_remote(call: Call, asked: str | None, name: str | None, deadline: floa
         )
 
 
-def _nothing_new(call: Call, asked: str | None, deadline: float) -> bool:
+def _nothing_new(call: Call, asked: str | None, deadline: float, signs: bool | None) -> bool:
     """Is one look at a git remote the whole sync? Prints its row."""
     from coord_kernel.sync import settings
     from coord_kernel.sync.quiet import quiet
@@ -114,13 +150,28 @@ def _nothing_new(call: Call, asked: str | None, deadline: float) -> bool:
     remote = settings.remote(call.journal.store, asked)
     if not quiet(call.journal, remote, deadline - time.monotonic()):
         return False
+    if _unsigned(call, signs):
+        return False
     if asked:
         settings.remember(call.journal.store, remote)
     call.put([{"remote": remote.name, "received": 0, "sent": 0}])
     return True
 
 
-def _watch(call: Call, asked: str | None, seconds: float, pause: float) -> None:
+def _unsigned(call: Call, signs: bool | None) -> bool:
+    """Is there something to sign, and is it to be signed?"""
+    from coord_kernel.sync import settle
+
+    if not (settle.signs(call.journal.store) if signs is None else signs):
+        return False
+    from coord_kernel.sync.signed.sign import Signer
+
+    return Signer(call.journal).pending()
+
+
+def _watch(
+    call: Call, asked: str | None, seconds: float, pause: float, signs: bool | None = None
+) -> None:
     from coord_kernel.sync import settings
 
     store = call.journal.store
@@ -128,13 +179,13 @@ def _watch(call: Call, asked: str | None, seconds: float, pause: float) -> None:
     if any(map(settings.is_live, names)):
         from coord_ev.mirror import mirror
 
-        mirror(call, asked, pause, lambda rounds: call.put([summary(call, rounds)]))
+        mirror(call, asked, pause, lambda rounds: call.put([summary(call, rounds)]), signs)
         return
     # A remote that does not exist would fail in every round.
     settings.remote(store, asked)
     while True:
         try:
-            _once(call, asked, seconds)
+            _once(call, asked, seconds, signs)
         except Refused:
             raise  # until the user agrees to the remote
         except Fault as fault:
@@ -185,6 +236,18 @@ def _arbiter(call: Call, action: g.Action, seconds: float) -> Json:
     return {"arbiter": now, "taken": True}
 
 
+def _forgotten(call: Call, name: str) -> Json:
+    from coord_kernel.sync import remotes
+
+    name, lives_there = remotes.forget(call.journal.store, name)
+    if lives_there:
+        call.warn(
+            f"{name}: the arbiter lives there, so claims stay tentative; "
+            "--take-arbiter NAME chooses another place"
+        )
+    return {"remote": name, "forgotten": True}
+
+
 def _with(call: Call, directory: str) -> Json:
     """Give both stores the events of either."""
     from coord_kernel.sync.union import union
@@ -200,7 +263,7 @@ def _with(call: Call, directory: str) -> Json:
 
 def _status(call: Call) -> list[Json]:
     """For each remote: the events it lacks, the time of the last sync; events by other replicas."""
-    from coord_kernel.sync import settings
+    from coord_kernel.sync import remotes, settings
 
     store = call.journal.store
     own, others = store.replicas(), dict[str, int]()
@@ -213,22 +276,21 @@ def _status(call: Call) -> list[Json]:
     rows = []
     for remote in configured or [None]:
         if remote and settings.is_live(remote):
-            unpushed, ts = _live_status(call, remote)
+            unpushed = _unpushed(call, remote)
         else:
-            last = settings.last(store)
-            pushed, ts = last["end"], last["ts"]
+            pushed = settings.last(store)["end"]
             mine = [name for name in end if name.partition("!")[0].rpartition("~")[2] in own]
             unpushed = sum(max(end[name] - pushed.get(name, 0), 0) for name in mine)
         synced = {}
-        if ts:
+        if remote and (ts := remotes.synced(store, remote)):
             age_s = (world.now_ms() - world.parse_ts(ts)) // 1000
             synced = {"synced": ts, "ago_s": age_s}
         rows.append({"remote": remote, "unpushed": unpushed, **synced, "from": others})
     return rows
 
 
-def _live_status(call: Call, url: str) -> tuple[int, str | None]:
-    """The events of this store that a live remote lacks, and the time of the last sync."""
+def _unpushed(call: Call, url: str) -> int:
+    """The events of this store that a live remote lacks."""
     from coord_kernel.sync.live import outbox
     from coord_kernel.sync.live.state import State
 
@@ -239,4 +301,4 @@ def _live_status(call: Call, url: str) -> tuple[int, str | None]:
         if any(outbox.written_here(path, replica) for replica in own):
             for begin, end in ranges:
                 lines += store.pread(end - begin, begin, *path.split("/")).count(b"\n")
-    return lines, state.ts or None
+    return lines

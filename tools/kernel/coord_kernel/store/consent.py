@@ -62,6 +62,16 @@ def agree(store: Store, values: dict[str, str]) -> None:
         store.save(data + b"\n", *_TRUST)
 
 
+def forget(store: Store, name: str) -> None:
+    """The user agrees no more to this remote, and does not sync with it."""
+    known = _saved(store) or {}
+    others = {setting: value for setting, value in known.items() if setting != f"remote {name}"}
+    store.save(codec.dumps(others) + b"\n", *_TRUST)
+    names = [each for each in chosen(store) if each != name]
+    text = "".join(f"{each}\n" for each in names)
+    store.save(text.encode("utf-8", "surrogateescape"), *_CHOSEN)
+
+
 def begin(store: Store) -> None:
     """A new store: nobody has agreed to anything."""
     if _saved(store) is None:

@@ -122,6 +122,45 @@ def remember(rounds: Rounds) -> None:
         settings.remember_live(rounds.store, rounds.name)
 
 
+def synced(store: Store, name: str) -> str | None:
+    """When a configured remote was synced last; None: never."""
+    if settings.is_live(name):
+        from coord_kernel.sync.live.state import State
+
+        return State(store, name).ts or None
+    last = settings.last(store)
+    return last["ts"] if last["remote"] else None
+
+
+def forget(store: Store, name: str) -> tuple[str, bool]:
+    """The user takes back `--remote`: its full name, and whether the arbiter lives there.
+
+    What it has stays there, and what came from it stays here. Raises Usage if it is not a
+    configured remote.
+    """
+    from coord_kernel.store import consent
+
+    name = _configured(store, name)
+    lives_there = seats.seat(store).place != "" and _home(store) == name
+    consent.forget(store, name)
+    if settings.is_live(name):
+        from coord_kernel.sync.live import state as states
+        from coord_kernel.sync.live.pending import Pending
+
+        state = states.State(store, name)
+        state.forget()
+        state.save()
+        Pending(store, states.name(name)).clear()
+    return name, lives_there
+
+
+def _home(store: Store) -> str:
+    try:
+        return home(store)
+    except Unreachable:
+        return ""
+
+
 def home(store: Store) -> str:
     """The configured remote where the arbiter lives, or would be born. Raises Unreachable."""
     names = locate.remotes(store)

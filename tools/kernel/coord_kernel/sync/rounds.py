@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from abc import ABC, abstractmethod
 
 from coord_envelope import world
 from coord_envelope.errors import TryAgain, Unreachable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from coord_kernel.journal.journal import Journal
     from coord_kernel.sync.plan import Tentative
     from coord_kernel.sync.settle import Settle, Wishes
+    from coord_kernel.sync.signed.sign import Signer
 
 BUDGET_S = 60.0
 TRIES = 12
@@ -30,7 +32,7 @@ TRIES = 12
 _POLL_S = 0.02
 
 
-class Rounds:
+class Rounds(ABC):
     """A sync of a store with a remote, and its results."""
 
     received: dict[str, int]
@@ -41,6 +43,8 @@ class Rounds:
     """The file that is locked by whoever syncs with this remote."""
     pause_s = 0.05
     """About how long to pause before a second round."""
+    signs: bool | None = None
+    """Is what this store gives to be signed? None: as coord.toml says."""
 
     def __init__(self, journal: Journal, name: str, settle: Settle | None) -> None:
         """`settle` gives more events for the arbiter, when everything there was taken in."""
@@ -49,28 +53,29 @@ class Rounds:
         self.conceded: list[str] = []
         self.unconfirmed: Unreachable | None = None
         """Why nothing can be confirmed."""
+        self._with: Signer | None = None
 
     @property
+    @abstractmethod
     def sent(self) -> int:
         """Lines that this store gave and the remote did not have."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def place(self) -> str:
         """What the arbiter's stream calls this remote."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, agent_id: str) -> bool:
         """Begin a new arbiter's stream at this remote, by force. False: others were faster."""
-        raise NotImplementedError
 
+    @abstractmethod
     def left(self) -> float:
         """Seconds left of the budget."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _round(self) -> bool:
         """All steps. False: another round is needed."""
-        raise NotImplementedError
 
     def run(self) -> None:
         """Exchange everything, and settle this store's claims.
@@ -80,6 +85,10 @@ class Rounds:
         were faster TRIES times.
         """
         with self.locked():
+            if self.store.signers():
+                from coord_kernel.sync.signed.judge import judge  # only with signers
+
+                self.warnings += judge(self.store)  # what a sync took in that was cut off
             self._rounds()
         if self.unconfirmed:
             raise self.unconfirmed
@@ -121,6 +130,27 @@ class Rounds:
         if self._settle and more:
             wishes += self._settle()
         return wishes
+
+    def _signer(self) -> Signer | None:
+        """What signs for this store; None: nothing is signed. Raises Refused if there is no key."""
+        if self.signs is None:
+            self.signs = settle.signs(self.store)
+        if self.signs and not self._with:
+            from coord_kernel.sync.signed.sign import Signer  # only who signs
+
+            self._with = Signer(self.journal)
+        return self._with
+
+    def _unfit(self) -> bool:
+        """May this store confirm nothing, since others would not believe it? Then it says so."""
+        if not self.store.signers():
+            return False
+        from coord_kernel.sync.signed.sign import unfit
+
+        why = unfit(self._signer(), self.store)
+        if why:
+            self._confirm_nothing(why, "`[sync] sign = true`, with a key of allowed_signers")
+        return bool(why)
 
     def _confirm_nothing(self, what: str, todo: str) -> None:
         self.unconfirmed = Unreachable(

@@ -72,8 +72,8 @@ class Live:
 
     # ---- in
 
-    def pull(self) -> None:
-        """Take in what is new. Raises Unreachable; Refused if it is another project's log."""
+    def look(self) -> Birth:
+        """Connect. Raises Unreachable; Refused if it is another project's log."""
         birth = self._log.open()
         if birth.project != self._store.project:
             raise Refused(
@@ -82,6 +82,11 @@ class Live:
                 where=self.place.public,
                 todo="name another log, or set `project` in coord.toml",
             )
+        return birth
+
+    def pull(self) -> None:
+        """Take in what is new. Raises as `look`."""
+        birth = self.look()
         if not self._looked:
             self._looked = True
             if outbox.lost(self._store, self.state.has):
@@ -146,7 +151,9 @@ class Live:
         files = outbox.missing(self._store, self.state.has)
         of_arbiter = [row for row in files if seat.stream == row[0].split("/")[1]]
         mine = [row for row in files if outbox.written_here(row[0], replica)]
+        mine.sort(key=outbox.order)
         others = [row for row in files if row not in of_arbiter and row not in mine]
+        others.sort(key=outbox.order)
         self._make_durable(mine)
         self.later = bool(others) and not foreign
         return (
@@ -157,25 +164,33 @@ class Live:
 
     def confirm(self, seat: Seat, drafts: Sequence[Json]) -> bool:
         """Add these events to the arbiter's stream, and take them in. False: others were faster."""
-        stream = seat.stream
+        for begin in range(0, len(drafts), TOGETHER):
+            chunk = self.continued(seat, drafts[begin : begin + TOGETHER])
+            if not self.add(chunk):
+                return False
+            seat = seat._replace(stream=chunk.stream, place=self.epoch)
+        return True
+
+    def continued(self, seat: Seat, drafts: Sequence[Json]) -> Chunk:
+        """The chunk that adds these events to the arbiter's stream, as it is in the journal."""
         if seat.place != self.epoch:
             drafts = [seats.moved(self.epoch, "agent:arbiter"), *drafts]
-        for begin in range(0, len(drafts), TOGETHER):
-            some = drafts[begin : begin + TOGETHER]
-            chunk = arbiter.lines(self._store, stream, some, self._replica())
-            if not self._confirm(chunk):
-                return False
-            stream = chunk.stream
-        return True
+        return arbiter.lines(self._store, seat.stream, drafts, self._replica())
+
+    def added(self, chunk: Chunk) -> tuple[str, int, bytes]:
+        """The chunk as the file, where it begins in it, and all the file's bytes."""
+        before = self._store.load(*chunk.path.split("/"), most=chunk.offset) or b""
+        return chunk.path, chunk.offset, before[: chunk.offset] + chunk.data
 
     def take(self, agent_id: str) -> bool:
         """Begin a new arbiter's stream here, by force. False: others were faster."""
         chunk = arbiter.lines(
             self._store, "", [seats.moved(self.epoch, agent_id, forced=True)], self._replica()
         )
-        return self._confirm(chunk)
+        return self.add(chunk)
 
-    def _confirm(self, chunk: Chunk) -> bool:
+    def add(self, chunk: Chunk) -> bool:
+        """Put a chunk of the arbiter's stream, and take it in. False: others were faster."""
         at = self._put(ARBITER, chunk)
         if at is None:
             return False
