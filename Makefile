@@ -10,7 +10,7 @@ PYTHON ?= python3
 ROUNDS ?= 30
 STAMP := .venv/.installed
 
-.PHONY: demo test test-pythons proof bench picture session check table clean
+.PHONY: demo test test-pythons proof bench picture session pyz check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -53,6 +53,10 @@ $(STAMP): pyproject.toml tools/start
 # tests/screens/session.svg: the README's picture, of a real run.
 session: $(STAMP)
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python tests/picture.py tests/screens/session.svg
+
+# coord.pyz: the tools in one file. PLATFORMS="manylinux2014_aarch64 …" is for other machines.
+pyz: $(STAMP)
+	@.venv/bin/python tools/pyz/build.py coord.pyz $(PLATFORMS)
 
 table: $(STAMP)
 	.venv/bin/python tools/table.py

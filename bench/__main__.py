@@ -16,6 +16,7 @@ import leases
 import mail
 import measure
 import mirrors
+import onefile
 import presence
 import questions
 import replay
@@ -43,6 +44,7 @@ THEMES: dict[str, Theme] = {
     "writers": writers.rows,
     "presence": presence.rows,
     "tokens": tokens.rows,
+    "onefile": onefile.rows,
 }
 
 
