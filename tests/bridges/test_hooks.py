@@ -11,12 +11,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-from bridges.hook_forms import ANSWER, SETTINGS
+from bridges.hook_forms import ANSWER, context, edits, fire, given, hook, pasted, patches
 from support import Done, Json, Shell
 
 from coord_hooks.argv import TABLE
-from coord_hooks.pieces import EDITORS
 from coord_hooks.prime import PRIME
+from coord_hooks.programs import PROGRAMS as KNOWN
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAMS = ("claude", "codex")
@@ -36,63 +36,6 @@ def tokens(text: str) -> int:
     )
 
 
-def given(event: str, **more: Any) -> str:
-    return json.dumps(
-        {"session_id": "s1", "transcript_path": None, "hook_event_name": event, **more}
-    )
-
-
-def edits(path: str, tool: str = "Edit", **more: Any) -> str:
-    return given(
-        "PreToolUse", tool_name=tool, tool_input={"file_path": path, "content": "x"}, **more
-    )
-
-
-def patches(*lines: str) -> str:
-    body = "\n".join(("*** Begin Patch", *lines, "*** End Patch"))
-    return given("PreToolUse", tool_name="apply_patch", tool_input={"command": body})
-
-
-def hook(shell: Shell, command: str, stdin: str, err: str | None = "", **env: str) -> Any:
-    """Its output, valid for a program; status 0, and stderr as expected."""
-    done = shell(command, stdin, 0, **env)
-    assert err is None or done.err == err
-    jsonschema.validate(done.one, ANSWER)
-    return done.one
-
-
-def pasted(shell: Shell, program: str) -> dict[str, list[tuple[str, str]]]:
-    """The commands of the printed settings by event, each with its matcher."""
-    done = shell(f"coord-hooks settings {program} --as qa", COORD_AGENT="")
-    found = json.loads(done.out)
-    jsonschema.validate(found, SETTINGS)
-    return {
-        event: [
-            (group.get("matcher", ""), one["command"]) for group in groups for one in group["hooks"]
-        ]
-        for event, groups in found["hooks"].items()
-    }
-
-
-def fire(shell: Shell, program: str, stdin: str, **env: str) -> list[Any]:
-    """Do as a program does: run the commands whose matcher fits the event, with the JSON on stdin."""
-    event = json.loads(stdin)
-    wanted = pasted(shell, program).get(event["hook_event_name"], [])
-    tool = event.get("tool_name", "")
-    fitting = [command for matcher, command in wanted if not matcher or re.fullmatch(matcher, tool)]
-    answers = [hook(shell, command, stdin, err=None, **env) for command in fitting]
-    names = {
-        one["hookSpecificOutput"]["hookEventName"] for one in answers if "hookSpecificOutput" in one
-    }
-    assert names <= {event["hook_event_name"]} - {"Stop", "SessionEnd"}
-    assert event["hook_event_name"] == "Stop" or not any("decision" in one for one in answers)
-    return answers
-
-
-def context(answers: list[Any]) -> str:
-    return "\n".join(one["hookSpecificOutput"]["additionalContext"] for one in answers if one)
-
-
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_settings_are_only_printed(shell: Shell, program: str) -> None:
     before = shell("git status --porcelain --ignored; ls -A").out
@@ -100,8 +43,8 @@ def test_the_settings_are_only_printed(shell: Shell, program: str) -> None:
     assert done.err.startswith(f"coord-hooks: paste this into .{program}/")
     assert done.err.endswith("; nothing was changed\n")
     events = pasted(shell, program)
-    every = {"SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop", "SessionEnd"}
-    every |= {"Notification"} if program == "claude" else set()
+    every = {"SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "PreCompact"}
+    every |= {"Stop", "SessionEnd"} | ({"Notification"} if program == "claude" else set())
     assert set(events) == every
     kept = json.loads(shell(f"coord-hooks settings {program} --as qa --keep").out)
     assert set(kept["hooks"]) == every - {"SessionEnd"}
@@ -110,7 +53,7 @@ def test_the_settings_are_only_printed(shell: Shell, program: str) -> None:
 
 def test_an_unknown_program_or_a_missing_name_is_an_error(shell: Shell) -> None:
     assert (
-        "unknown program: emacs; use claude or codex"
+        "unknown program: emacs; known programs: claude, codex, "
         in shell("coord-hooks settings emacs", expect=2).err
     )
     assert "no agent name" in shell("coord-hooks settings claude", COORD_AGENT="", expect=2).err
@@ -126,7 +69,7 @@ def test_a_session_from_its_start_to_its_end(shell: Shell, program: str) -> None
     notice = context(fire(shell, program, given("UserPromptSubmit", prompt="go"), **env))
     assert "agent:fixer" in notice and "lint is red" in notice
     assert context(fire(shell, program, given("UserPromptSubmit", prompt="on"), **env)) == ""
-    tool = EDITORS[program].split("|")[0]
+    tool = KNOWN[program]["editors"].split("|")[0]
     blocked = {
         "claude": edits("src/a.py"),
         "codex": patches("*** Update File: src/a.py", "@@", "-a", "+b"),
@@ -516,7 +459,7 @@ def test_the_prime_is_true(shell: Shell) -> None:
         shell(line)
         brief = line.replace(f"{tool} {verb}", f"{tool} {verb} -o brief")
         assert shell(brief, expect=None).status != 2, brief
-    assert shell("coord-hooks prime").out == PRIME
+    assert shell("coord-hooks prime --as nobody").out == PRIME
 
 
 def test_the_table_matches_the_application() -> None:

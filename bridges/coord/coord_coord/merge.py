@@ -78,12 +78,14 @@ def _hooks(groups: list[object]) -> Iterator[Json]:
 
 
 def verb(hook: Json) -> str:
-    """What a command of ours does: `coord-hooks edit`, `msg hook`. Empty if it is not ours."""
+    """What a command of ours does: `coord-hooks edit`, `msg hook --wait`. Empty if it is not ours."""
     command = hook.get("command")
     words = command.split() if isinstance(command, str) else []
     program, word, *_ = [*words, "", ""]
     program = program.rpartition("/")[2]
-    return f"{program} {word}" if program == "coord-hooks" or (program, word) == _MAIL else ""
+    if program != "coord-hooks" and (program, word) != _MAIL:
+        return ""
+    return f"{program} {word}{' --wait' * ('--wait' in words)}"
 
 
 _MAIL = ("msg", "hook")

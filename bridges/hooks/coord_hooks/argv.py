@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 # fmt: off
 TABLE: Table = (
 {'settings': ({'--keep': ('keep', 'flag')}, [('program', 'one')], ['program']),
- 'prime': ({}, [], []),
- 'start': ({}, [], []),
- 'edit': ({}, [], []),
- 'seen': ({}, [], []),
- 'end': ({}, [], [])}
+ 'prime': ({'--role': ('role', 'one')}, [], []),
+ 'start': ({'--role': ('role', 'one')}, [('program', 'one')], []),
+ 'edit': ({}, [('program', 'one')], []),
+ 'seen': ({}, [('program', 'one')], []),
+ 'end': ({}, [('program', 'one')], [])}
 )

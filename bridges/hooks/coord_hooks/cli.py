@@ -24,63 +24,93 @@ def settings(call: Call, program: o.Program, keep: o.Keep = False) -> None:
     import json  # a person reads it, in the layout of json.tool
 
     from coord_hooks import pieces
+    from coord_hooks.programs import PROGRAMS
 
-    if program not in pieces.WHERE:
-        raise Usage(f"unknown program: {program}", todo=f"use {' or '.join(pieces.WHERE)}")
+    if program not in PROGRAMS:
+        known = ", ".join(PROGRAMS)
+        raise Usage(f"unknown program: {program}", todo=f"known programs: {known}")
     hooks = pieces.settings(program, call.actor()["agent_id"].removeprefix("agent:"), keep)
-    complaints.warn(f"paste this into {pieces.WHERE[program]}; nothing was changed")
-    write_all(1, json.dumps(hooks, indent=2).encode() + b"\n")
+    text = hooks if isinstance(hooks, str) else json.dumps(hooks, indent=2)
+    complaints.warn(f"paste this into {PROGRAMS[program]['file']}; nothing was changed")
+    write_all(1, text.encode() + b"\n")
 
 
-def prime(call: Call) -> None:
-    """Print an introduction to the tools, for an agent."""
+def prime(call: Call, role: o.Role = None) -> None:
+    """Print an introduction to the tools, for an agent.
+
+    Before it, if there is a store: which work the agent holds, its last hand-over, how much mail
+    waits; and with --role what the role is to do here, from .agents/roles/NAME.md.
+    """
     from coord_hooks.prime import PRIME
 
-    write_all(1, PRIME.encode())
+    first = _opening(call)
+    if role:
+        from coord_hooks import roles
+
+        first += roles.text(role)
+    write_all(1, f"{first}{PRIME}".encode())
 
 
-def start(call: Call) -> None:
-    """Begin a session, for a SessionStart hook.
+def _opening(call: Call) -> str:
+    """What an agent is told first; "" for a person, and without a store."""
+    from coord_envelope import Fault
 
-    Prints the introduction to the tools and registers the agent. With Claude Code, also makes the
-    session's shell commands act for the agent (by CLAUDE_ENV_FILE). Always exits 0.
+    try:
+        actor = call.actor()
+        if not actor["agent_id"].startswith("agent:"):
+            return ""
+        store = call.journal
+    except Fault:
+        return ""
+    from coord_hooks import opening
+
+    return opening.text(store, actor)
+
+
+def start(call: Call, program: o.Known = "claude", role: o.Role = None) -> None:
+    """Begin a session, for a hook at its start.
+
+    Prints what the agent holds, its last hand-over and the introduction to the tools, and registers
+    the agent. With Claude Code, also makes the session's shell commands act for the agent (by
+    CLAUDE_ENV_FILE). Always exits 0.
     """
     from coord_hooks import turn
 
-    turn.answer(call, turn.start)
+    turn.answer(call, lambda each: turn.start(each, role or ""), program)
 
 
-def edit(call: Call) -> None:
+def edit(call: Call, program: o.Known = "claude") -> None:
     """Refuse an edit of files that others lease.
 
-    For a PreToolUse hook. Refuses only if another agent holds a lease; any other failure is printed
-    and stops nothing. Always exits 0.
+    For a hook before a tool is used. Refuses only if another agent holds a lease, in the same work
+    tree; any other failure is printed and stops nothing. Always exits 0.
     """
     from coord_hooks import turn
 
-    turn.answer(call, turn.edit)
+    turn.answer(call, turn.edit, program)
 
 
-def seen(call: Call) -> None:
+def seen(call: Call, program: o.Known = "claude") -> None:
     """Write that a session lives.
 
-    For a hook at each step. An agent.seen, live: idle after Stop, waiting after a Notification,
-    otherwise busy. At most one a minute, unless that changes. Always exits 0.
+    For a hook at each step. An agent.seen, live: idle at the end of a turn, waiting when a person
+    is asked, otherwise busy. At most one a minute, unless that changes. At the end of a turn also a
+    handoff.written, if the session holds work. Always exits 0.
     """
     from coord_hooks import turn
 
-    turn.answer(call, turn.seen)
+    turn.answer(call, turn.seen, program)
 
 
-def end(call: Call) -> None:
+def end(call: Call, program: o.Known = "claude") -> None:
     """Give back what a session holds.
 
-    For a SessionEnd hook. Releases its leases, and its work so that others can continue it. Always
-    exits 0.
+    For a hook at its end. Writes a handoff.written, and releases its leases, and its work so that
+    others can continue it. Always exits 0.
     """
     from coord_hooks import turn
 
-    turn.answer(call, turn.end)
+    turn.answer(call, turn.end, program)
 
 
 COMMANDS = (settings, prime, start, edit, seen, end)

@@ -2,5 +2,5 @@
 
 EXAMPLES = {
     "settings": ("coord-hooks settings claude --as builder", "coord-hooks settings codex --keep"),
-    "prime": ("coord-hooks prime",),
+    "prime": ("coord-hooks prime", "coord-hooks prime --role reviewer"),
 }

@@ -7,7 +7,14 @@ from typing import Annotated
 import typer
 
 Program = Annotated[
-    str, typer.Argument(metavar="PROGRAM", help="The program of the hooks: claude or codex.")
+    str,
+    typer.Argument(metavar="PROGRAM", help="claude, codex, gemini, qwen, droid, copilot, …"),
+]
+Known = Annotated[
+    str, typer.Argument(metavar="[PROGRAM]", help="The program of the hook (claude).")
+]
+Role = Annotated[
+    str | None, typer.Option("--role", metavar="NAME", help="Add .agents/roles/NAME.md.")
 ]
 Keep = Annotated[
     bool, typer.Option("--keep", help="Give nothing back at the end: the session is resumed.")

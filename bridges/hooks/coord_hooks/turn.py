@@ -1,8 +1,8 @@
 """The hooks of a coding agent: at the start of a session, at each step, before an edit, at the end.
 
-The program gives each one JSON on stdin and reads JSON from stdout. Failures go to stderr and stop
-nothing: the answer is then {}, with status 0. Only another agent's lease refuses an edit; a check
-that fails does not.
+The program gives each one JSON on stdin and reads what it prints, in its own dialect. Failures go
+to stderr and stop nothing: the answer is then {}, with status 0. Only another agent's lease refuses
+an edit; a check that fails does not.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 import os
 import sys
 
-from coord_envelope import codec, world
+from coord_envelope import Usage, codec, world
 from coord_envelope.codec import Json
-from coord_hooks.prime import PRIME
-from coord_kernel.cli import complaints, stdin
+from coord_kernel.cli import complaints, dialects, stdin
 from coord_kernel.cli import session as sessions
 from coord_kernel.cli.session import CLAUDE, OTHERS, OWNER, VARIABLES
 from coord_kernel.rules import presence
@@ -21,7 +20,7 @@ from coord_kernel.store.disk import fault_of, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from subprocess import CompletedProcess
 
     from coord_kernel import Journal
@@ -30,14 +29,17 @@ if TYPE_CHECKING:
 
 PATIENCE_MS = 1_000
 """How long to wait for stdin: the program writes at once, and may leave stdin open."""
-PATCHED = ("*** Add File: ", "*** Update File: ", "*** Delete File: ", "*** Move to: ")
 
 
 class Turn:
-    """One run of a hook: the agent, its session, and the program's input."""
+    """One run of a hook: the agent, its session, and the program's input. Raises Usage, BadData."""
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
+    def __init__(self, call: Call, program: str = "claude") -> None:
+        if program not in dialects.PROGRAMS:
+            known = ", ".join(dialects.PROGRAMS)
+            raise Usage(f"unknown program: {program}", todo=f"known programs: {known}")
+        self._call, self.program = call, program
+        self.dialect = dialects.DIALECTS[dialects.PROGRAMS[program]]
         data = stdin.promptly(PATIENCE_MS)
         self.input = stdin.record(data, "standard input") if data.strip() else {}
         actor = sessions.of_hook(call.actor()["agent_id"], self.input)
@@ -45,25 +47,38 @@ class Turn:
         self.is_subagent = sessions.is_subagent(self.input)
 
     @property
+    def event(self) -> str:
+        """The program's name of the event; "" if it gave none."""
+        return self.text("hook_event_name")
+
+    @property
+    def moment(self) -> str:
+        """Which moment of a session that is; "" if it is none of those that count."""
+        return self.dialect["moments"].get(self.event, "")
+
+    def text(self, name: str) -> str:
+        """A field of the input; "" if it is no string."""
+        value = self.input.get(name)
+        return value if isinstance(value, str) else ""
+
+    @property
     def journal(self) -> Journal:
-        """The journal of the program's directory. Raises Unreachable, OSError."""
-        where = _text(self.input, "cwd")
-        if where:
-            os.chdir(where)
+        """The journal of the program's directory, which is now current. Raises Fault, OSError."""
+        self.enter()
         return self._call.journal
+
+    def enter(self) -> None:
+        """Make the program's directory the current one. Raises OSError."""
+        if where := self.text("cwd"):
+            os.chdir(where)
 
     @property
     def actor(self) -> Json:
         """The agent and its session, as events have them."""
         return {"agent_id": self.agent, **({"session_id": self.session} if self.session else {})}
 
-    def run(
-        self, *argv: str, session: str | None = None, stdin: bytes = b""
-    ) -> CompletedProcess[bytes]:
-        """Run a tool as the agent, in its session or in `session`.
-
-        Raises OSError if the tool cannot be started.
-        """
+    def run(self, *argv: str, stdin: bytes = b"", cwd: str = "") -> CompletedProcess[bytes]:
+        """Run a tool as the agent, in its session. Raises OSError if it cannot be started."""
         import signal
         import subprocess  # 18 ms
 
@@ -76,73 +91,99 @@ class Turn:
             **{name: text for name, text in os.environ.items() if name not in VARIABLES},
             "PATH": path,
             "COORD_AGENT": self.agent,
-            "COORD_SESSION": self.session if session is None else session,
+            "COORD_SESSION": self.session,
         }
-        where = _text(self.input, "cwd") or None
+        where = cwd or self.text("cwd") or None
         return subprocess.run(argv, input=stdin, env=env, cwd=where, capture_output=True)
 
+    def complain(self, done: CompletedProcess[bytes]) -> None:
+        """Pass on what a tool that failed wrote."""
+        if done.returncode:
+            write_all(2, done.stderr)
 
-def answer(call: Call, act: Callable[[Turn], Json]) -> None:
-    """Print the output of `act`, {} if it fails."""
-    output: Json = {}
+    def known(self, session: str) -> Session | None:
+        """What the store knows of a session of the agent."""
+        from coord_kernel.views.presence import Sessions
+
+        store = self.journal.store
+        view = Sessions(store).refresh()
+        found = (
+            view.get(presence.session_name(replica, self.agent, session))
+            for replica in reversed(store.replicas())
+        )
+        return next(filter(None, found), None)
+
+
+def answer(call: Call, act: Callable[[Turn], Json | str], program: str) -> None:
+    """Print the output of `act`, and nothing that says anything if it fails."""
+    output: Json | str = {}
     try:
-        output = act(Turn(call))
+        turn = Turn(call, program)
+        output = act(turn)
+        if not output and turn.dialect["context"] == "text":
+            output = ""  # which the program would show to its model
     except Exception as error:  # a hook that fails blocks the agent
         complaints.complain(fault_of(error))
-    write_all(1, codec.dumps(output) + b"\n")
+    write_all(1, dialects.printed(output))
 
 
-def start(turn: Turn) -> Json:
-    """The introduction for the agent.
+def start(turn: Turn, role: str = "") -> Json | str:
+    """The introduction for the agent: what it holds, what waits for it, how to use the tools.
 
-    Registers the agent, and where the program can, makes its shell commands act for it.
+    Registers the agent, and where the program can, makes its shell commands act for it. A program
+    that shows nothing at the start of a session runs this with each prompt; the first one counts.
     """
     if turn.is_subagent:
         return {}
-    path = world.getenv("CLAUDE_ENV_FILE")
-    if path:
+    if path := world.getenv("CLAUDE_ENV_FILE") or turn.text("CLAUDE_ENV_FILE"):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             write_all(fd, _exports(turn).encode())
         finally:
             os.close(fd)
-    _complain(turn.run("msg", "join"))
+    turn.complain(turn.run("msg", "join"))
+    begins, text = True, ""
     try:
-        _begin(turn)
+        begins = _begin(turn)
+        if begins or turn.moment != "prompt":
+            text = _introduction(turn, role)
     except Exception as error:  # the agent needs its introduction all the same
         complaints.complain(fault_of(error))
-    return _output("SessionStart", additionalContext=f"You are {turn.agent}.\n{PRIME}")
+        text = _introduction(turn)
+    if not text or turn.moment not in (*turn.dialect["told"], ""):
+        return {}
+    return dialects.context(turn.dialect, turn.event or "SessionStart", text)
 
 
-def _begin(turn: Turn) -> None:
-    """Write that the session starts, unless it has: /compact starts it again.
+def _introduction(turn: Turn, role: str | None = None) -> str:
+    """What the agent is told; without a `role` nothing that has to be looked up."""
+    from coord_hooks.prime import PRIME
+
+    if role is None:
+        return f"You are {turn.agent}.\n{PRIME}"
+    from coord_hooks import opening, roles
+
+    first = opening.text(turn.journal, turn.actor)
+    return f"You are {turn.agent}.\n{first}{roles.text(role) if role else ''}{PRIME}"
+
+
+def _begin(turn: Turn) -> bool:
+    """Write that the session starts; False if it has: /compact starts it again.
 
     In a job that runs the agent, the lock of the job shows whether the session lives.
     """
-    known = _session(turn, turn.session)
+    known = turn.known(turn.session)
     if not turn.session or (known and presence.is_open(known)):
-        return
+        return False
     names = {"cwd": "cwd", "transcript_path": "transcript"}
-    body = {to: text[:4_000] for name, to in names.items() if (text := _text(turn.input, name))}
+    body = {to: text[:4_000] for name, to in names.items() if (text := turn.text(name))}
     around = world.getenv("COORD_SESSION") or ""
-    job = _session(turn, around) if around != turn.session else None
+    job = turn.known(around) if around != turn.session else None
     if job and presence.is_open(job):
         pin = job["started"][2].get("pin")
         body |= {"parent": around} | ({"pin": pin} if isinstance(pin, str) else {})
     turn.journal.append(turn.actor, [{"type": "session.started", "body": body}])
-
-
-def _session(turn: Turn, session: str) -> Session | None:
-    """What the store knows of a session of the agent."""
-    from coord_kernel.views.presence import Sessions
-
-    store = turn.journal.store
-    view = Sessions(store).refresh()
-    found = (
-        view.get(presence.session_name(replica, turn.agent, session))
-        for replica in reversed(store.replicas())
-    )
-    return next(filter(None, found), None)
+    return True
 
 
 def _exports(turn: Turn) -> str:
@@ -162,102 +203,90 @@ export {OWNER}="$COORD_SESSION"{shlex.quote(around)}
 
 
 STATUSES = {
-    "UserPromptSubmit": "busy",
-    "PreToolUse": "busy",
-    "PostToolUse": "busy",
-    "Notification": "waiting",
-    "Stop": "idle",
+    "prompt": "busy",
+    "before": "busy",
+    "after": "busy",
+    "notice": "waiting",
+    "stop": "idle",
 }
+NOTICES = {"idle_prompt": "idle", "auth_success": ""}
+"""Kinds of notices that ask for nobody. (Idle: it has ended its turn a minute ago.)"""
 
 
 def seen(turn: Turn) -> Json:
-    """Nothing. Writes that the session lives, and what it does: at most once a minute."""
+    """Nothing. Writes that the session lives, and what it does: at most once a minute.
+
+    At the end of a turn, and before its context is compacted, also what it would hand over.
+    """
     from coord_kernel.journal.beat import beat
 
-    status = STATUSES.get(_text(turn.input, "hook_event_name"))
-    if status and turn.input.get("notification_type") == "idle_prompt":
-        status = "idle"  # it has ended its turn a minute ago
+    status = STATUSES.get(turn.moment, "")
+    if turn.moment == "notice":
+        status = NOTICES.get(turn.text("notification_type"), status)
     if status:
-        why = _text(turn.input, "message")[:200] if status == "waiting" else ""
-        tool = _text(turn.input, "tool_name")[:100]
+        why = turn.text("message")[:200] if status == "waiting" else ""
+        tool = turn.text("tool_name")[:100]
         beat(turn.journal, turn.actor, status, why=why, tool=tool)
+    if turn.moment in ("stop", "compact") and not turn.is_subagent:
+        _hand_over(turn)
     return {}
+
+
+def _hand_over(turn: Turn) -> None:
+    from coord_hooks import handoff
+
+    handoff.write(turn.journal, turn.actor, turn.input)
 
 
 def edit(turn: Turn) -> Json:
     """A refusal, if another agent holds a lease on a file that is about to be changed."""
-    paths = _paths(turn.input.get("tool_input"))
-    conflict = _conflict(turn, paths) if paths else ""
-    if not conflict:
+    from coord_hooks import edits
+
+    paths = edits.paths_of(turn.input.get("tool_input"))
+    if not paths or not edits.changes(turn.program, turn.text("tool_name")):
+        return {}
+    turn.enter()
+    found = edits.conflict(turn, paths)
+    if not found:
         return {}
     todo = "Do something else, or ask the holder: msg send --to NAME. `lease ls` lists leases."
-    reason = f"{conflict}\n{todo}"
-    return _output("PreToolUse", permissionDecision="deny", permissionDecisionReason=reason)
-
-
-def _conflict(turn: Turn, paths: Sequence[str]) -> str:
-    """What `lease guard` reports about leases of others on these files; empty if nothing."""
-    guard = turn.run("lease", "guard", "--", *paths)
-    if guard.returncode == 65 and len(paths) > 1:  # one of the files is outside the repository
-        return "\n".join(filter(None, (_conflict(turn, [path]) for path in paths)))
-    if guard.returncode == 1:
-        return guard.stderr.decode("utf-8", "replace").strip()
-    if guard.returncode != 65:
-        _complain(guard)
-    return ""
-
-
-def _paths(fields: object) -> list[str]:
-    """The files that a tool is about to change: Claude Code's editors, and Codex's patch.
-
-    Codex also patches by a shell command, which may begin with `cd DIR`.
-    """
-    if not isinstance(fields, dict):
-        return []
-    paths = [_text(fields, name) for name in ("file_path", "notebook_path", "path")]
-    directory, lines = "", _text(fields, "command").split("\n")
-    if lines[0].startswith("cd "):
-        import shlex
-
-        try:
-            directory = shlex.split(lines[0].replace(";", " "))[1]
-        except (ValueError, IndexError):  # an open quote, `cd` alone
-            directory = ""
-    for line in lines:
-        paths += [
-            os.path.join(directory, line[len(mark) :].strip())
-            for mark in PATCHED
-            if line.startswith(mark)
-        ]
-    return [path for path in paths if path]
+    return dialects.refusal(turn.dialect, turn.event or "PreToolUse", f"{found}\n{todo}")
 
 
 def end(turn: Turn) -> Json:
-    """Nothing. Gives back what this session holds: its leases, and its work for other agents.
+    """Nothing. Writes what the session hands over, and gives back what it holds.
 
     Not if COORD_KEEP is set: whoever set it will resume the session.
     """
-    if turn.is_subagent or world.getenv("COORD_KEEP"):
+    if turn.is_subagent:
         return {}
-    why = _text(turn.input, "reason")
+    turn.enter()
+    try:
+        _hand_over(turn)
+    except Exception as error:  # what it holds is given back all the same
+        complaints.complain(fault_of(error))
+    if world.getenv("COORD_KEEP"):
+        return {}
+    why = turn.text("reason")
     reason = "--reason=the session ended" + (f": {why[:100]}" if why else "")
-    mine = _rows(turn.run("wk", "mine"))
+    mine = _rows(turn, "wk", "mine")
     if mine:
-        items = _rows(turn.run("wk", "show", stdin=_lines(mine, "work_id")))
+        items = _rows(turn, "wk", "show", stdin=_lines(mine, "work_id"))
         claimed = [item for item in items if _is_held(turn, item.get("claim") or {}, "agent")]
         _release(turn, "wk", reason, _lines(claimed, "work_id"))
-    leases = [row for row in _rows(turn.run("lease", "ls")) if _is_held(turn, row, "holder")]
+    leases = [row for row in _rows(turn, "lease", "ls") if _is_held(turn, row, "holder")]
     _release(turn, "lease", reason, _lines(leases, "lease_id"))
-    known = _session(turn, turn.session)
+    known = turn.known(turn.session)
     if known and presence.is_open(known):
         body = {"how": "exit", "start": known["started"][0]} | ({"why": why[:100]} if why else {})
         turn.journal.append(turn.actor, [{"type": "session.ended", "body": body}])
     return {}
 
 
-def _rows(process: CompletedProcess[bytes]) -> list[Json]:
-    _complain(process)
-    return [codec.loads(line) for line in process.stdout.split(b"\n") if line]
+def _rows(turn: Turn, *argv: str, stdin: bytes = b"") -> list[Json]:
+    done = turn.run(*argv, stdin=stdin)
+    turn.complain(done)
+    return [codec.loads(line) for line in done.stdout.split(b"\n") if line]
 
 
 def _lines(rows: list[Json], field: str) -> bytes:
@@ -271,18 +300,4 @@ def _is_held(turn: Turn, row: Json, field: str) -> bool:
 
 def _release(turn: Turn, tool: str, reason: str, lines: bytes) -> None:
     if lines:
-        _complain(turn.run(tool, "release", reason, stdin=lines))
-
-
-def _complain(process: CompletedProcess[bytes]) -> None:
-    if process.returncode:
-        write_all(2, process.stderr)
-
-
-def _output(event: str, **fields: str) -> Json:
-    return {"hookSpecificOutput": {"hookEventName": event, **fields}}
-
-
-def _text(fields: Json, name: str) -> str:
-    value = fields.get(name)
-    return value if isinstance(value, str) else ""
+        turn.complain(turn.run(tool, "release", reason, stdin=lines))

@@ -37,7 +37,10 @@ def send(call: Call, shared: g.Shared, content: g.Content, overrides: g.Override
         return
     message = draft.message(fields | _fields(content))
     full = post.complete(message, overrides, content.attach or ())
-    call.append([full], overrides.allow_secret)
+    if "fingerprint" in full["body"]:
+        call.append_each([("", full)], overrides.allow_secret, post.add)
+    else:
+        call.append([full], overrides.allow_secret)
 
 
 def _shared(call: Call, shared: g.Shared) -> Json:
@@ -47,6 +50,7 @@ def _shared(call: Call, shared: g.Shared) -> Json:
         "thread": shared.thread and call.resolve(shared.thread),
         "work": shared.work and call.resolve(shared.work),
         "severity": shared.severity,
+        "fingerprint": shared.fingerprint,
         "expires_at": expires and world.later(call.span(expires, "--expires")),
         "vis_ms": None if hidden is None else call.span(hidden, "--visibility"),
         "max_deliveries": shared.max_deliveries,
@@ -81,7 +85,7 @@ def _send_lines(call: Call, post: Post, shared: Json, overrides: g.Overrides) ->
 
     for batch in call.lines():
         drafts = [(f"line {number}", drafted(raw)) for number, raw in batch]
-        call.append_each(drafts, overrides.allow_secret)
+        call.append_each(drafts, overrides.allow_secret, post.add)
 
 
 def _drafted(call: Call, post: Post, raw: bytes, shared: Json) -> Json:
@@ -299,15 +303,21 @@ def watch(call: Call, wanted: Filter) -> None:
     deliver(call, call.journal.end(), Within("msg", wanted))
 
 
-def hook(call: Call, program: o.Program, event: o.Event = None) -> None:
+def hook(call: Call, program: o.Program, event: o.Event = None, wait: o.Wait = None) -> None:
     """Print waiting mail for a coding agent's hook.
 
-    The output is the JSON that hooks of Claude Code and Codex return: ids, senders and subjects,
-    newest first, each message once per session; {} if nothing is new. Always exits 0.
+    In the form that the program shows to its model: ids, senders and subjects, newest first, each
+    message once per session; {} if nothing is new. Always exits 0. With --wait, for a hook in the
+    background at the end of a turn: waits for mail, then exits 2, which wakes Claude Code.
     """
-    from coord_msg.hook import answer
+    if wait is None:
+        from coord_msg.hook import answer
 
-    answer(call, program, event)
+        answer(call, program, event)
+    else:
+        from coord_msg import waiter
+
+        waiter.wait(call, program, event, call.span(wait, "--wait"))
 
 
 ack, join, leave, nack, read, requeue, save, unread = elsewhere(

@@ -1,18 +1,19 @@
 """The answer to a coding agent's hook: pointers to waiting mail, in the program's form.
 
-Claude Code and Codex run a command at certain events, give it JSON on stdin, and add what it prints
-to the model's context. Context is scarce, and a hook that fails or waits blocks the agent. So this
-prints a few lines, newest first, each message once per session, and exits 0 whatever happens.
+A coding agent runs commands at certain events, gives each JSON on stdin, and adds what it prints to
+the model's context. Context is scarce, and a hook that fails or waits blocks the agent. So this
+prints a few lines, newest first, each message once per session, and exits 0 whatever happens. What
+is shown is recorded as delivered, but only where the program shows it to the model.
 """
 
 from __future__ import annotations
 
 from itertools import chain, islice
 
-from coord_envelope import BadData, Usage, codec, ids, world
+from coord_envelope import BadData, Usage, ids, world
 from coord_envelope.codec import Json
 from coord_envelope.event import shown_address
-from coord_kernel.cli import session, stdin
+from coord_kernel.cli import dialects, session, stdin
 from coord_kernel.cli.call import Call
 from coord_kernel.store.disk import fault_of
 from coord_msg import draft, fold
@@ -22,11 +23,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from coord_kernel.cli.dialects import Dialect
     from coord_msg.fold import MessageState
 
-PROGRAMS = ("claude", "codex")
-EVENTS = ("SessionStart", "UserPromptSubmit", "PostToolUse")
-"""Events at which both programs accept context. (PreToolUse does too, and would interrupt.)"""
+MOMENTS = ("start", "prompt", "after", "stop")
+"""When mail may be told. (Before a tool it would interrupt.)"""
 CHARACTERS, POINTERS, SUBJECT = 4_000, 25, 120
 """The longest notice, the most messages in it, and the longest subject."""
 EXAMINED, COUNTED = 300, 10_000
@@ -36,49 +37,72 @@ PATIENCE_MS = 1_000
 """How long to wait for stdin, which the program writes at once."""
 
 
+class Asked:
+    """What a program's hook asks: at which event and moment, in which dialect, and for whom.
+
+    Raises Usage, BadData.
+    """
+
+    def __init__(self, call: Call, program: str, event: str | None) -> None:
+        if program not in dialects.PROGRAMS:
+            known = ", ".join(dialects.PROGRAMS)
+            raise Usage(f"unknown program: {program}", todo=f"known programs: {known}")
+        self.dialect: Dialect = dialects.DIALECTS[dialects.PROGRAMS[program]]
+        self.fields = _input(event is not None)
+        name = event or self.fields.get("hook_event_name")
+        moments = self.dialect["moments"]
+        self.moment = moments.get(name, "") if isinstance(name, str) else ""
+        if self.moment not in MOMENTS:
+            what = "no hook_event_name on standard input"
+            if isinstance(name, str):
+                what = f"unsupported event: {name}"
+            events = ", ".join(event for event, moment in moments.items() if moment in MOMENTS)
+            raise Usage(what, todo=f"supported events: {events}")
+        self.event = str(name)
+        self.actor = session.of_hook(call.actor()["agent_id"], self.fields)
+        # What a subagent was shown, the main agent would never be shown.
+        self.is_silent = session.is_subagent(self.fields) or (
+            self.moment not in self.dialect["told"]
+            or (self.moment == "stop" and bool(self.fields.get("stop_hook_active")))
+        )
+
+
 def answer(call: Call, program: str, event: str | None) -> None:
     """Print what waits for the agent, then record it as delivered. Failures go to stderr only."""
-    output, actor, acks = Json(), Json(), list[Json]()
+    output: Json | str = {}
+    actor, acks = Json(), list[Json]()
     try:
-        if program not in PROGRAMS:
-            raise Usage(f"unknown program: {program}", todo=f"use {' or '.join(PROGRAMS)}")
-        output, actor, acks = _notice(call, event)
+        asked = Asked(call, program, event)
+        actor = asked.actor
+        output = "" if asked.dialect["context"] == "text" else {}
+        text, acks = ("", []) if asked.is_silent else notice(call, actor, asked.moment == "start")
+        if text:
+            output = dialects.context(asked.dialect, asked.event, text)
     except Exception as error:  # a hook that fails blocks the agent
         call.complain(fault_of(error))
     try:
-        call.out.write(1, codec.dumps(output) + b"\n")
+        call.out.write(1, dialects.printed(output))
         if acks:
             call.journal.append(actor, acks)
     except Exception as error:
         call.complain(fault_of(error))
 
 
-def _notice(call: Call, event: str | None) -> tuple[Json, Json, list[Json]]:
-    """What to print, and the actor and drafts of the acks to write then. Raises Fault, OSError."""
-    fields = _input(event is not None)
-    event = event or fields.get("hook_event_name")
-    if event not in (*EVENTS, "Stop"):
-        what = (
-            f"unsupported event: {event}"
-            if isinstance(event, str)
-            else "no hook_event_name on standard input"
-        )
-        raise Usage(what, todo=f"supported events: {', '.join(EVENTS)}, Stop")
-    actor = session.of_hook(call.actor()["agent_id"], fields)
-    if session.is_subagent(fields):  # what it was shown, the main agent would never be shown
-        return {}, actor, []
+def notice(call: Call, actor: Json, again: bool = False) -> tuple[str, list[Json]]:
+    """What to tell a session, "" if nothing is new, and the drafts of the acks to write then.
+
+    With `again` also what it was shown before: a session also starts after a compaction, which may
+    have dropped it. Raises Fault, OSError.
+    """
     mail, agent = Post(call).mail(), actor["agent_id"]
-    # A session also starts after a compaction, which may have dropped earlier notices.
-    again = event == "SessionStart"
     newest = islice(mail.newest(agent), EXAMINED)
     fresh = (state for state in newest if again or not _was_shown(state, actor))
-    first = None if event == "Stop" and fields.get("stop_hook_active") else next(fresh, None)
+    first = next(fresh, None)
     if first is None:
-        return {}, actor, []
+        return "", []
     told, text = _text(chain((first,), fresh), mail.count(agent, COUNTED), world.entropy(8).hex())
     new = [state for state in told if not _was_shown(state, actor)]
-    acks = [draft.ack(state["mail"]["id"], kind="delivered") for state in new]
-    return _envelope(event, text), actor, acks
+    return text, [draft.ack(state["mail"]["id"], kind="delivered") for state in new]
 
 
 def _input(optional: bool) -> Json:
@@ -100,12 +124,6 @@ def _was_shown(state: MessageState, actor: Json) -> bool:
     session = (actor["agent_id"], actor.get("session_id"))
     acks = [ack for ack in state.get("acks", {}).values() if ack.get("kind") == "delivered"]
     return any((ack["agent"], ack["session"]) == session for ack in acks)
-
-
-def _envelope(event: str, text: str) -> Json:
-    if event == "Stop":
-        return {"decision": "block", "reason": text}
-    return {"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}}
 
 
 def _text(

@@ -34,7 +34,7 @@ Dir = Annotated[
     str, typer.Argument(metavar="[DIR]", help="Save here (default: the current directory).")
 ]
 Program = Annotated[
-    str, typer.Argument(metavar="PROGRAM", help="The program of the hook: claude or codex.")
+    str, typer.Argument(metavar="PROGRAM", help="The program of the hook: claude, codex, gemini, …")
 ]
 Body = Annotated[
     _Text,
@@ -53,6 +53,12 @@ Shared = {
     "severity": Annotated[
         _Text,
         typer.Option("--severity", metavar="LEVEL", help="low, medium, high or critical."),
+    ],
+    "fingerprint": Annotated[
+        _Text,
+        typer.Option(
+            "--fingerprint", metavar="NAME", help="What went wrong, as NAME or GROUP/NAME."
+        ),
     ],
     "expires": Annotated[
         _Text, typer.Option("--expires", metavar="TIME", help="Expire after TIME: 10m, 2h, 3d.")
@@ -153,4 +159,8 @@ Selection = {
 At = Annotated[_Text, typer.Option("--at", metavar="TIME", help="Show the state at TIME.")]
 Event = Annotated[
     _Text, typer.Option("--event", metavar="EVENT", help="The event (default: from stdin).")
+]
+Wait = Annotated[
+    _Text,
+    typer.Option("--wait", metavar="TIME", help="Wait up to TIME, and exit 2 when mail comes."),
 ]

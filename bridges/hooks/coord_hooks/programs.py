@@ -1,0 +1,79 @@
+"""Where the programs read their hooks, in which form, and which of their tools edit files. Data."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NotRequired, TypedDict
+
+    class Program(TypedDict):
+        """A coding agent, as its hooks are concerned. Which dialect it speaks is in the kernel."""
+
+        file: str
+        """Where what is printed belongs."""
+        form: str
+        """groups: JSON, hooks in groups with a matcher; list: JSON, hooks without; toml; plugin"""
+        editors: str
+        """A regular expression: the tools that change files."""
+        unit: NotRequired[int]
+        """Its time limits are in units of which a second has so many (1)."""
+        last: NotRequired[int]
+        """Seconds of the hook at the end, if there is a limit to that."""
+        without: NotRequired[tuple[str, ...]]
+        """Moments for which it has no event, or one that does not mean that."""
+        intro: NotRequired[str]
+        """The moment of the introduction, where nothing is shown at the start."""
+
+
+PROGRAMS: dict[str, Program] = {
+    "claude": {
+        "file": ".claude/settings.local.json",
+        "form": "groups",
+        "editors": "Edit|MultiEdit|Write|NotebookEdit",
+    },
+    "codex": {
+        "file": ".codex/hooks.json",
+        "form": "groups",
+        "editors": "apply_patch|Edit|Write|Bash",  # a patch may come in a shell command
+        "last": 3,
+        "without": ("notice",),
+    },
+    "qwen": {
+        "file": ".qwen/settings.json",
+        "form": "groups",
+        "editors": "edit|write_file|notebook_edit",
+    },
+    "droid": {
+        "file": ".factory/settings.json",
+        "form": "groups",
+        "editors": "Edit|MultiEdit|Create|ApplyPatch",
+    },
+    "gemini": {
+        "file": ".gemini/settings.json",
+        "form": "groups",
+        "editors": "replace|write_file",
+        "unit": 1_000,
+        "without": ("compact",),  # that event comes before each request
+    },
+    "copilot": {
+        "file": ".github/hooks/coord.json",
+        "form": "list",
+        "editors": "Edit|MultiEdit|Write|Create",
+    },
+    "kimi": {
+        "file": "~/.kimi-code/config.toml",
+        "form": "toml",
+        "editors": "Edit|Write",
+        "intro": "prompt",
+    },
+    "opencode": {
+        "file": ".opencode/plugin/coord.js",
+        "form": "plugin",
+        "editors": "edit|write|patch|apply_patch|multiedit",
+    },
+    "pi": {
+        "file": ".pi/extensions/coord.ts",
+        "form": "plugin",
+        "editors": "edit|write",
+    },
+}
