@@ -8,7 +8,7 @@ A statement is a text. Its lines, in this order:
     time RFC3339                      not before the previous one's
     previous SHA256 | -               of the previous statement of the chain
     key TYPE BASE64                   that signs it
-    next TYPE BASE64                  that signs from here on, in its place (rotation); may be missing
+    next TYPE BASE64                  that signs from here on (rotation); may be missing
     file PATH BEGIN END SHA256 …      the key has written the bytes from BEGIN to END of this file,
                                       whose bytes up to END have this digest
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 TYPE = "coord.signed"
 NAMESPACE = "coord"
 """Of the signatures: one made for git or for a file is none of ours."""
-STREAM = "bridge.signer~"
+STREAM = trust.STREAM
 ACTOR = "bridge:signer"
 MOST_FILES = 200
 """In one statement: a line of a journal has a limit. The next statement names the rest."""
@@ -106,13 +106,11 @@ def read(body: Json) -> Statement:
 
     whole, signature = body.get("statement"), body.get("signature", "")
     match = _STATEMENT.fullmatch(whole) if isinstance(whole, str) else None
-    if not match or not isinstance(signature, str):
+    if not match or not isinstance(whole, str) or not isinstance(signature, str):
         raise ValueError("is not a statement")
     project, replica, time, previous, key, after, rows = match.groups()
     files = [_FILE.fullmatch(row) for row in rows.split("\n")[:-1]]
-    claimed = tuple(
-        Claimed(file[1], int(file[2]), int(file[3]), file[4]) for file in files if file
-    )
+    claimed = tuple(Claimed(file[1], int(file[2]), int(file[3]), file[4]) for file in files if file)
     if len(claimed) < len(files) or any(file.begin >= file.end for file in claimed):
         raise ValueError("names a file that it cannot name")
     digest = hashlib.sha256(whole.encode()).hexdigest()
@@ -194,9 +192,10 @@ def _moment(stamp: str) -> str:
 
 
 def name(statement: Statement, chains: Mapping[str, Chain]) -> str:
-    """The chain that a statement belongs to: its replica's, of the key that it began with."""
+    """The chain that a statement belongs to: one that it follows, or that of its own key."""
     for known, chain in chains.items():
-        if known.startswith(f"{statement.replica} ") and chain["key"] == statement.key:
+        follows = (chain["key"], chain["tip"]) == (statement.key, statement.previous)
+        if follows and known.startswith(f"{statement.replica} "):
             return known
     return f"{statement.replica} {statement.key}"
 

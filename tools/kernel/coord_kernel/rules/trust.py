@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 UNSIGNED = "unsigned"
 SIGNED = "signed:"
+STREAM = "bridge.signer~"
+"""How the names of the streams begin that hold statements; the replica follows."""
 LEVELS = ("unsigned", "synced", "bridge", "signed", "store", "self")
 """From the least to the greatest. `signed` is any `signed:PRINCIPAL`."""
 SAYS = frozenset(("work.created", "work.commented", "artifact.added", "msg.sent"))

@@ -235,6 +235,10 @@ class Store:
         finally:
             os.close(fd)
 
+    def signers(self) -> bool:
+        """Has the user agreed to a file that says who may write as whom (allowed_signers)?"""
+        return os.access("local/.git/allowed_signers", os.F_OK, dir_fd=self._root)
+
     def replicas(self) -> list[str]:
         """All ids that this store has had on this machine, the current one last."""
         return self._ids_of(self.identity())

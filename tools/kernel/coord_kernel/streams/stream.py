@@ -104,6 +104,8 @@ class Stream:
         self.seq, self.last_id, self.after_seq = 0, "", 0
         self.bad_since = 0  # bad lines since the last event
         self.bad_cost, self.stopped = 0, 0
+        self.end: int | None = None
+        """The seq behind which `read` gives out nothing, and does not go; None: all."""
         self._irregular, self._unreadable = False, False
 
     @property
@@ -148,10 +150,27 @@ class Stream:
 
         Raises OSError if the disk fails, for silence would be a loss.
         """
+        return self._all() if self.end is None else self._up_to(self.end)
+
+    def _all(self) -> Iterator[Event | BadLine]:
         for sealed in self.segments_ahead():
             yield from self.read_segment(sealed)
         if self._irregular:
             yield BadLine(f"{self.kind}/{self.name}", 0, "not a directory")
+
+    def _up_to(self, end: int) -> Iterator[Event | BadLine]:
+        place = self._place()
+        for item in self._all():
+            if isinstance(item, Event) and item["seq"] > end:
+                self.segment, self.offset, self.start, self.seq, self.last_id = place[:5]
+                self.bad_since, self.bad_cost, self.stopped = place[5:]
+                return
+            place = self._place()
+            yield item
+
+    def _place(self) -> tuple[int, int, int, int, str, int, int, int]:
+        here = self.segment, self.offset, self.start, self.seq, self.last_id
+        return *here, self.bad_since, self.bad_cost, self.stopped
 
     def segments_ahead(self) -> Iterator[bool]:
         """Move through the segments from the position on; gives out whether each is sealed.

@@ -23,11 +23,16 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.store.directory import Store
 
+    Added = tuple[str, int, bytes]
+    """A file, where the lines begin that were added to it, and all its bytes."""
+
 
 def extended(
     store: Store, objects: GitDB, tip: str, drafts: Sequence[Json], new: bool = False
-) -> str:
-    """Write the commit that adds these events to the arbiter at `tip` ("": a new one); its id.
+) -> tuple[str, Added]:
+    """Write the commit that adds these events to the arbiter at `tip` ("": a new one).
+
+    Its id; and the file, where they begin in it, and all its bytes.
 
     `new`: in a new stream beside those that the tip holds.
 
@@ -49,11 +54,13 @@ def extended(
         writer, path, data, last = f"arbiter.main~{fresh_id()}", "", b"", None
     if len(data) >= SEGMENT or not path:
         data, path = b"", f"journal/{writer}/{last['seq'] + 1 if last else 1:012d}{SUFFIX}"
+    begin = len(data)
     for draft in drafts:
         last = settle.entry(store, writer, last, draft)
         data += last.raw + b"\n"
     added = {path: tree.write(objects, "blob", data)}
-    return _commit(objects, [tip] if tip else [], added, "coord: arbiter")
+    commit = _commit(objects, [tip] if tip else [], added, "coord: arbiter")
+    return commit, (path, begin, data)
 
 
 def _of_arbiter(path: str) -> bool:

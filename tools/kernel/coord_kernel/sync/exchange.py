@@ -93,11 +93,13 @@ class Exchange(Rounds):
         here = seat.place in ("", seats.GIT) and bool(seat.stream or not seat.diverged)
         tentative = settle.tentative(self.store) if here else []
         settles = here and self._settle is not None
+        if (tentative or settles) and self._unfit():
+            here, tentative, settles = False, [], False
         if seat.diverged and not here:
             self._confirm_nothing(
                 "the arbiter has two histories", "`ev sync --take-arbiter REMOTE` makes one of them"
             )
-        elif self._settle and not here:
+        elif self._settle and not here and not self.unconfirmed:
             self._confirm_nothing("the arbiter lives at a live remote", "sync with that one, too")
         arbiter = self.refs.arbiter(tips, bool(tentative) or settles)
         step = plan(
@@ -112,10 +114,11 @@ class Exchange(Rounds):
         elif step.diverged:
             self._confirm_nothing("the arbiter has two histories", "`ev sync --repair-arbiter`")
         wishes = self._settled(step.confirm, step.concede, more=here and not step.diverged)
+        extended = self._extended(arbiter["tip"], wishes) if wishes else {}
+        if signer := self._signer():
+            signer.sign([self.refs.added] if extended and self.refs.added else [])
         end = self.journal.end(live=False)
-        commits = self.refs.contents(tips)
-        if wishes:
-            commits |= self._extended(arbiter["tip"], wishes)
+        commits = self.refs.contents(tips) | extended
         try:
             moved = self.refs.publish(commits, step)
         except Unreachable as fault:

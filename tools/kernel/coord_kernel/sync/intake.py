@@ -117,6 +117,10 @@ class Taken:
         """
         if self.sources:
             shown.purge(self._store)
+        if self.sources and self._store.signers():
+            from coord_kernel.sync.signed.judge import judge  # only with signers
+
+            self.warnings += judge(self._store)
         if sum(self.sources.values()) >= MANY:
             from coord_kernel.streams import lines  # who reads them first need not check them
 
@@ -150,6 +154,15 @@ class Taken:
             raise ValueError(f"segment {first} begins with seq {begin['seq']}")
         if last and begin.id <= last.id:
             raise ValueError(f"segment {first} begins before what is held ends")
+
+    def _not_ours(self, name: str, data: bytes) -> None:
+        """A remote gives more of a stream that was this store's own. Under the store's lock."""
+        if "!" not in name and name.rpartition("~")[2] in self._store.all_replicas():
+            first = first_event(data)
+            if first:
+                from coord_kernel.streams import trusted  # a disk was restored: seldom
+
+                trusted.begin_of_others(self._store, name, first["seq"])
 
     def _count(self, writer: str, data: bytes) -> None:
         self.sources[writer] = self.sources.get(writer, 0) + data.count(b"\n")
@@ -280,6 +293,7 @@ class Intake(Taken):
                     # Half a line is not written yet; ended with a newline it would be a fork.
                     os.ftruncate(fd, len(have))
                     there = have
+                self._not_ours(names[1], data[len(have) :])
                 os.lseek(fd, 0, os.SEEK_END)
                 disk.write_all(fd, data[len(there) :])
                 disk.fdatasync(fd)

@@ -25,6 +25,7 @@ _REACH = (
     r"^(credential[a-z]*|https?|ssh|protocol)\.|^core\.(sshcommand|askpass|gitproxy)$"
     r"|^safe\.directory$"
 )
+_SIGNING = "user.signingkey"
 _REWRITES = r"^url\..*\.(push)?insteadof$"
 _OF_REMOTE = ("url", "pushurl", "proxy", "proxyauthmethod", "uploadpack", "receivepack")
 _OURS = "coord-sync"
@@ -45,7 +46,7 @@ class Configuration:
         self._environment = {
             name: value for name, value in os.environ.items() if name.startswith("GIT_CONFIG_")
         }
-        keys = rf"{_REACH}|{_REWRITES}|^remote\..*\.({'|'.join(_OF_REMOTE)})$"
+        keys = rf"{_REACH}|{_REWRITES}|^{_SIGNING}$|^remote\..*\.({'|'.join(_OF_REMOTE)})$"
         out = self._run("config", "--includes", "-z", "--get-regexp", keys)
         entries = filter(None, out.split("\0"))
         # A key without "=" is true.
@@ -53,6 +54,10 @@ class Configuration:
             (key, value if equals else "true")
             for key, equals, value in (entry.partition("\n") for entry in entries)
         ]
+
+    def signing_key(self) -> str:
+        """The key that git signs with; "": none is configured."""
+        return next((value for key, value in reversed(self._entries) if key == _SIGNING), "")
 
     def remote(self, name: str) -> Remote | None:
         """The remote of this name; None if there is none."""
@@ -76,7 +81,9 @@ class Configuration:
         url = self._absolute(urls[0])
         places = [self._absolute(place) for place in pushed or urls]
         reach = [
-            (key, value) for key, value in self._entries if not key.startswith(("remote.", "url."))
+            (key, value)
+            for key, value in self._entries
+            if not key.startswith(("remote.", "url.", _SIGNING))
         ]
         for key in ("proxy", "proxyauthmethod"):
             reach += [(f"http.{key}", value) for value in self._of(configured, key)]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
     from coord_kernel.store.directory import Store
+    from coord_kernel.sync.arbiter import Added
     from coord_kernel.sync.plan import Arbiter, Plan, Tips
     from coord_kernel.sync.remote import Remote
 
@@ -55,6 +56,8 @@ class Refs:
         """Refs that could not be moved, and their tips then."""
         self._split = False
         """Has the place that is pushed to another arbiter than the place that is read?"""
+        self.added: Added | None = None
+        """What `extended` has added to the arbiter."""
         self.unread = False
         """Was the arbiter pushed, and could then not be read?"""
 
@@ -196,7 +199,8 @@ class Refs:
 
         Raises ValueError or IndexError if it cannot be continued.
         """
-        return {self.arbiter_ref: commits.extended(self._store, self.objects, tip, drafts, new)}
+        commit, self.added = commits.extended(self._store, self.objects, tip, drafts, new)
+        return {self.arbiter_ref: commit}
 
     def contents(self, tips: Tips) -> Tips:
         """The commit of this store's ref, if the ref must move; `tips` are those that stay."""

@@ -69,6 +69,10 @@ class Rounds(ABC):
     def take(self, agent_id: str) -> bool:
         """Begin a new arbiter's stream at this remote, by force. False: others were faster."""
 
+    def elapsed(self, claims: Sequence[str]) -> dict[str, int] | None:
+        """As `ask.Clock.elapsed`. Within a round."""
+        return None
+
     @abstractmethod
     def left(self) -> float:
         """Seconds left of the budget."""

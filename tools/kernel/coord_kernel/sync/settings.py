@@ -59,7 +59,7 @@ def remember_live(store: Store, url: str) -> None:
 def is_live(name: str) -> bool:
     """Is it the URL of a live remote? (Whether the engine of a usual one is installed is open.)"""
     scheme = transport.scheme(name)
-    if not scheme or f"{scheme}://" not in name or scheme in transport.GIT:
+    if not transport.live(name):
         return False
     if scheme in LIVE:
         return True
@@ -157,10 +157,24 @@ def agree(store: Store, save: bool = True) -> list[Json]:
         }
         for key, value in values.items()
     ]
+    if _names_signers(store):
+        from coord_kernel.sync.signed import agreed  # only with signers
+
+        rows += [
+            {"setting": agreed.SETTING, "value": value, "trusted": trusted}
+            for value, trusted in agreed.rows(store)
+        ]
+        if save:
+            agreed.agree(store)
     if save:
         consent.agree(store, values)
         rows = [row | {"trusted": True} for row in rows]
     return rows
+
+
+def _names_signers(store: Store) -> bool:
+    """Does coord.toml name an allowed_signers file, or did the user agree to one?"""
+    return store.signers() or "allowed_signers" in locate.section(store, "sync")
 
 
 def check_agreed(store: Store, name: str, url: str, places: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from coord_envelope import event, ids, world
+from coord_envelope.errors import BadData
 from coord_kernel.rules import claims
-from coord_kernel.store import stamp
+from coord_kernel.store import locate, stamp
+from coord_kernel.store.config import CONFIG
 from coord_kernel.views.view import View
 
 TYPE_CHECKING = False
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
     Wishes = list[tuple[str, Json]]
     """The id of a claim, and the draft of an event for the arbiter's stream."""
     Settle = Callable[[], Wishes]
+
+
+def signs(store: Store) -> bool:
+    """Is what this store gives to be signed, as coord.toml says? Raises BadData."""
+    value = locate.section(store, "sync").get("sign", False)
+    if not isinstance(value, bool):
+        raise BadData("[sync] sign is not true or false", where=CONFIG, todo="correct the file")
+    return value
 
 
 def tentative(store: Store) -> list[Tentative]:

@@ -15,9 +15,13 @@ from coord_kernel.views.database import WAIT_S, Derived
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Self
 
+    from coord_envelope.event import Event
     from coord_kernel.store.directory import Store
+    from coord_kernel.streams.stream import Stream
+    from coord_kernel.streams.trusted import Trusted
 
 _MARK = " shown:"
 """In the version of such a file, before the digest of the redactions that it knows."""
@@ -33,14 +37,40 @@ class Shown(Derived):
         super().__init__(store, name, version)
         self._redactions = Redactions(store)
         self._unredacted = self._version
+        self._trusted: Trusted | None = None
+        """Who has signed what; None: this store knows no signers."""
 
     def refresh(self) -> Self:
         if self.tombstones:
-            version = f"{self._unredacted}{_mark(self._redactions.refresh())}"
+            judged, mark = self._judged(), _mark(self._redactions.refresh())
+            version = f"{self._unredacted}{judged}{mark}"
             if version != self._version:
                 self._version = version
                 self._close()
         return super().refresh()
+
+    def _judged(self) -> str:
+        """What was judged otherwise before makes another file."""
+        if not self._store.signers():
+            self._trusted = None
+            return ""
+        if not self._trusted:
+            from coord_kernel.streams.trusted import Trusted  # only with signers
+
+            self._trusted = Trusted(self._store)
+        return f" era:{self._trusted.refresh().era}"
+
+    def _chosen(self, known: Collection[str], names: Collection[str] | None) -> list[Stream]:
+        chosen = super()._chosen(known, names)
+        if self._trusted:
+            for stream in chosen:
+                stream.end = self._trusted.end(stream)
+        return chosen
+
+    def _shown(self, event: Event) -> Event:
+        """The event as a fold sees it: redacted, or without effect if nobody has signed it."""
+        event = self._redactions.apply(event)
+        return self._trusted.shown(event) if self._trusted else event
 
 
 def _mark(redactions: Redactions) -> str:

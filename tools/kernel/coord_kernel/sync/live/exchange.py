@@ -18,6 +18,7 @@ from coord_envelope.errors import Unreachable
 from coord_kernel.sync import seat as seats
 from coord_kernel.sync import settle
 from coord_kernel.sync.live import state as states
+from coord_kernel.sync.live.remote import TOGETHER
 from coord_kernel.sync.plan import judged
 from coord_kernel.sync.rounds import BUDGET_S, Rounds
 
@@ -25,11 +26,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from coord_envelope.codec import Json
     from coord_kernel.journal.journal import Journal
     from coord_kernel.sync.live.remote import Live
     from coord_kernel.sync.plan import Tentative
     from coord_kernel.sync.seat import Seat
     from coord_kernel.sync.settle import Settle
+    from coord_kernel.sync.signed.sign import Signer
 
 
 class LiveExchange(Rounds):
@@ -67,6 +70,9 @@ class LiveExchange(Rounds):
         self.live.pull()
         return self.live.take(agent_id)
 
+    def elapsed(self, claims: Sequence[str]) -> dict[str, int] | None:
+        return self.live.elapsed(claims)
+
     def left(self) -> float:
         return self._deadline - time.monotonic()
 
@@ -95,20 +101,37 @@ class LiveExchange(Rounds):
 
     def _given(self, quick: bool) -> bool:
         """Give, and ask the arbiter; what others wait for first. False: others were faster."""
-        seat = seats.seat(self.store)
-        if not self.live.publish(seat, self.foreign):
+        seat, signer = seats.seat(self.store), self._signer()
+        if signer:
+            self.live.stirred = True  # what is given later may have claims
+        elif not self.live.publish(seat, self.foreign):
             return False
         confirm, concede = self._judged(seat)
         if quick and concede:
             return False
         wishes = self._settled(confirm, concede, more=self._may_confirm(seat))
-        if concede and not self.live.publish(seat, self.foreign):
+        if self._settle and seats.seat(self.store) != seat:
+            return False  # a look at the clock has taken in that it moved
+        drafts = [draft for _, draft in wishes]
+        if signer:
+            if not self._signed(signer, seat, drafts):
+                return False
+        elif concede and not self.live.publish(seat, self.foreign):
             return False
-        if wishes and not self.live.confirm(seat, [draft for _, draft in wishes]):
+        elif wishes and not self.live.confirm(seat, drafts):
             return False
         self.confirmed += [claim for claim, _ in wishes]
         self.live.state.ts = world.format_ts(world.now_ms())
         return True
+
+    def _signed(self, signer: Signer, seat: Seat, drafts: Sequence[Json]) -> bool:
+        """Give, and confirm, what one signature covers. False: another round is needed."""
+        some = drafts[:TOGETHER]
+        chunk = self.live.continued(seat, some) if some else None
+        signer.sign([self.live.added(chunk)] if chunk else [])
+        if not self.live.publish(seat, self.foreign):
+            return False
+        return (not chunk or self.live.add(chunk)) and len(some) == len(drafts)
 
     def _judged(self, seat: Seat) -> tuple[Sequence[Tentative], Sequence[Tentative]]:
         if not self.live.stirred and not self._settle:
@@ -121,9 +144,11 @@ class LiveExchange(Rounds):
 
     def _may_confirm(self, seat: Seat) -> bool:
         here = self.live.lives_here(seat) or (not seat.place and self._alone)
-        return here and not seat.diverged and not self.live.waits()
+        return here and not seat.diverged and not self.live.waits() and not self._unfit()
 
     def _explain(self, seat: Seat) -> None:
+        if self.unconfirmed:
+            return  # it is said already
         if seat.diverged:
             self._confirm_nothing(
                 "the arbiter has two histories", "`ev sync --take-arbiter REMOTE` makes one of them"

@@ -260,6 +260,7 @@ class Intake(Taken):
             self._store.renew_replica()  # nobody writes this stream any more
             what = "has events of this store that are missing here; taking a new replica id"
             self._warn(f"{path}: {what}")
+        self._not_ours(names[1], data)
         fd = self._store.open(*names, flags=os.O_RDWR | os.O_CREAT)
         try:
             # Half a line is not written yet; ended with a newline it would be a fork.

@@ -18,7 +18,7 @@ import time
 
 from coord_envelope import codec, world
 from coord_envelope.errors import Fault, Refused, TryAgain, Unreachable
-from coord_kernel.sync import bus
+from coord_kernel.sync import bus, settle
 from coord_kernel.sync import seat as seats
 from coord_kernel.sync.live.exchange import LiveExchange
 
@@ -77,6 +77,8 @@ class Mirror:
         """`alone`: the store has no git remote. `report` gets rounds and failures."""
         self._journal, self.store, self._alone = journal, journal.store, alone
         self.links, self._report = [Link(live) for live in lives], report
+        self.signs = settle.signs(self.store)
+        """Is what it gives signed?"""
 
     def fds(self) -> dict[int, Link]:
         """A descriptor for each remote that is readable when something may have come."""
@@ -108,7 +110,8 @@ class Mirror:
         """The answer to a command's request."""
         try:
             request = codec.loads(line.rstrip())
-            drafts, after = request["confirm"], request.get("after")
+            claims = request.get("elapsed")
+            drafts, after = (None, 0) if claims else (request["confirm"], request.get("after"))
         except (ValueError, KeyError, TypeError, AttributeError):
             return _fault(Unreachable("not a request", where=bus.NAME))
         seat = seats.seat(self.store)
@@ -117,6 +120,8 @@ class Mirror:
             return {"elsewhere": True}
         if link.down:
             return _fault(link.down)
+        if claims:
+            return self._elapsed(link, claims)
         moved = False
 
         def settle() -> Wishes:
@@ -131,6 +136,14 @@ class Mirror:
             return _fault(fault)
         return {"moved": True} if moved else {"done": True}
 
+    def _elapsed(self, link: Link, claims: Sequence[str]) -> Json:
+        exchange = LiveExchange(self._journal, link.live, ROUND_S, None, self._alone)
+        try:
+            with exchange.locked():
+                return {"elapsed": exchange.elapsed(claims)}
+        except Fault as fault:
+            return _fault(fault)
+
     def _home(self, seat: seats.Seat) -> Link | None:
         if not seat.place:
             return self.links[0] if self._alone else None
@@ -144,7 +157,7 @@ class Mirror:
         settle: Callable[[], Wishes] | None = None,
     ) -> None:
         exchange = LiveExchange(self._journal, link.live, ROUND_S, settle, self._alone)
-        exchange.quick, exchange.foreign = quick, foreign
+        exchange.quick, exchange.foreign, exchange.signs = quick, foreign, self.signs
         exchange.saves = time.monotonic() - link.saved > _SAVE_S
         try:
             exchange.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coord_kernel.rules import claims
+from coord_kernel.rules.trust import STREAM
 from coord_kernel.sync import layout, publish
 from coord_kernel.sync.live import chunk as chunks
 from coord_kernel.sync.live import spans
@@ -46,6 +47,11 @@ def of_arbiter(path: str) -> bool:
 def written_here(path: str, replica: str) -> bool:
     """Is it a file of a stream that this store writes?"""
     return path.startswith("journal/") and path.split("/")[1].endswith(f"~{replica}")
+
+
+def order(row: tuple[str, int, Spans]) -> tuple[bool, str]:
+    """What is given first: statements, so that what they cover is judged when it comes."""
+    return not row[0].startswith(f"journal/{STREAM}"), row[0]
 
 
 def subject(path: str, replica: str) -> str:

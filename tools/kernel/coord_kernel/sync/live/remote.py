@@ -123,6 +123,8 @@ class Live:
                 self.intake.take(entry)
                 self.state.see(entry)
                 self.stirred = self.stirred or _CLAIMED in entry.payload
+                if entry.subject == ARBITER:
+                    self.state.confirmed(entry)
                 if entry.subject == ARBITER or entry.subject.startswith(self._mine()):
                     self.state.ends[entry.subject] = entry.at
                 if not self.intake.full:
@@ -263,6 +265,15 @@ class Live:
     def now(self) -> int:
         """The server's clock, Unix milliseconds."""
         return self._log.now()
+
+    def elapsed(self, claims: Sequence[str]) -> dict[str, int]:
+        """Ms since the server added the confirmations of these claims, as far as is known."""
+        if not claims:
+            return {}
+        if any(claim not in self.state.times for claim in claims):
+            self.pull()  # what this store put itself is not read back before the next pull
+        now, times = self.now(), self.state.times
+        return {claim: now - times[claim] for claim in claims if claim in times}
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -1,0 +1,171 @@
+"""Who has signed what of this store's streams, as the last sync judged it.
+
+`local/signed/table` is derived: from the streams, and from the allowed_signers file that the user
+agreed to (`local/.git/allowed_signers`). A store without that file has no table, and nothing here
+is loaded. It is written by `sync.signed.judge`, which alone verifies anything.
+
+    era      another number: what was judged before is judged otherwise now, so views are rebuilt
+    ends     stream → seq up to which it was judged. A view takes an event in when it was judged:
+             so no event counts for less only because its statement was read a moment later
+    ranges   stream → [first seq, last seq, place in `who`] of what a key has signed
+    who      lists of the patterns of those whom a key may write as
+
+What this store has written itself is not judged. Its former streams are its own up to the seq in
+`local/signed/own`: what is behind that came from a remote.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+
+from coord_envelope import codec
+from coord_envelope.event import Event
+from coord_envelope.platform import suppress
+from coord_kernel.rules import trust
+from coord_kernel.streams.stream import Stream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from coord_kernel.store.directory import Store
+
+DIRECTORY = ("local", "signed")
+TABLE = (*DIRECTORY, "table")
+OWN = (*DIRECTORY, "own")
+_MOST = 1 << 26
+
+
+class Trusted:
+    """The table, as of the last `refresh`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._seen: tuple[int, ...] | None = None
+        self.era = ""
+        self.ends: dict[str, int] = {}
+        self._ranges: dict[str, list[list[int]]] = {}
+        self._who: list[list[str]] = []
+        self._own: dict[str, int] = {}
+        self._replicas = frozenset[str]()
+        self._forked = set[str]()
+        """Writers of whom a fork is signed."""
+        self._known: dict[tuple[int, str], str | None] = {}
+        self.judged = False
+
+    def refresh(self) -> Self:
+        """Read the table again, if it is another one."""
+        seen = tuple(
+            number
+            for place in (TABLE, OWN, ("local", "replica"))
+            for number in _stamp(self._store, place)
+        )
+        if seen != self._seen:
+            table = loaded(self._store, *TABLE)
+            self.judged = bool(table)
+            self.era = str(table.get("era", "-"))
+            self.ends, self._ranges = table.get("ends", {}), table.get("ranges", {})
+            self._who, self._known = table.get("who", []), {}
+            self._forked = {name.partition("!")[0] for name in self._ranges if "!" in name}
+            self._own = loaded(self._store, *OWN)
+            self._replicas = self._store.all_replicas()
+            self._seen = seen
+        return self
+
+    def own(self, stream: str, seq: int) -> bool:
+        """Was this event written in this store?"""
+        return _replica(stream) in self._replicas and seq < self._own.get(stream, seq + 1)
+
+    def principal(self, event: Event) -> str | None:
+        """The pattern of the key that has signed the event, and may write as its actor."""
+        name = self._principal(event)
+        if name is None and event["writer"] in self._forked and (twin := self._twin(event)):
+            name = self._principal(twin)
+        return name
+
+    def _principal(self, event: Event) -> str | None:
+        ranges = self._ranges.get(event.stream)
+        if not ranges:
+            return None
+        seq, agent = event["seq"], event["actor"]["agent_id"]
+        # Few: ranges of one key are joined. The last one that begins before it is looked at first.
+        for first, last, who in reversed(ranges[: bisect.bisect_right(ranges, [seq, _MOST])]):
+            if first <= seq <= last:
+                key = who, agent
+                if key not in self._known:
+                    self._known[key] = trust.principal(self._who[who], agent)
+                if self._known[key] is not None:
+                    return self._known[key]
+        return None
+
+    def unsigned(self, event: Event) -> bool:
+        """Is it another store's, and no key that may write as its actor has signed it?"""
+        return self.of(event) == trust.UNSIGNED
+
+    def of(self, event: Event) -> str | None:
+        """Its `$trust`, if it came from another store: `signed:PRINCIPAL` or `unsigned`."""
+        if self.own(event.stream, event["seq"]):
+            return None
+        name = self.principal(event)
+        return trust.UNSIGNED if name is None else f"{trust.SIGNED}{name}"
+
+    def shown(self, event: Event) -> Event:
+        """The event as folds see it."""
+        return trust.demoted(event) if self.unsigned(event) else event
+
+    def end(self, stream: Stream) -> int | None:
+        """The seq up to which a view takes a stream in; None: all of it."""
+        if not self.judged or stream.kind == "live" or _replica(stream.name) in self._replicas:
+            return None
+        return self.ends.get(stream.name, 0)
+
+    def _twin(self, event: Event) -> Event | None:
+        """The same line in another stream of its writer, where a key has signed it.
+
+        Who puts a line into a copy of a stream makes what follows a copy that nobody has signed.
+        """
+        seq, writer = event["seq"], event["writer"]
+        for name, ranges in self._ranges.items():
+            if name == event.stream or name.partition("!")[0] != writer:
+                continue
+            if not any(first <= seq <= last for first, last, _ in ranges):
+                continue
+            for item in Stream(self._store, "journal", name).after(seq - 1).read():
+                if isinstance(item, Event) and item["seq"] >= seq:
+                    if item.raw == event.raw:
+                        return item
+                    break
+        return None
+
+
+def begin_of_others(store: Store, stream: str, seq: int) -> None:
+    """From this seq on the events of a stream come from a remote, though it was this store's own.
+
+    Before they are there. Under the store's lock.
+    """
+    known = loaded(store, *OWN)
+    if seq < known.get(stream, seq + 1):
+        store.save(codec.dumps(known | {stream: seq}), *OWN)
+
+
+def loaded(store: Store, *place: str) -> Any:
+    """The JSON object on the first line of a file; empty if there is none."""
+    with suppress(ValueError):
+        value = codec.loads((store.load(*place, most=_MOST) or b"{}").partition(b"\n")[0])
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+def _stamp(store: Store, place: tuple[str, ...]) -> tuple[int, ...]:
+    try:
+        info = os.stat(os.path.join(store.path, *place))
+    except FileNotFoundError:
+        return (0, 0, 0)
+    return info.st_ino, info.st_size, info.st_mtime_ns
+
+
+def _replica(stream: str) -> str:
+    """The replica that writes it; "": a fork, which nobody writes."""
+    return "" if "!" in stream else stream.rpartition("~")[2].partition("+")[0]
