@@ -237,7 +237,7 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
     expected = {"/".join(path.relative_to(ROOT).parts[2:]) for path in SOURCES}
     assert packaged == expected | {
         f"coord_envelope/schema/{n}.schema.json" for n in ("bodies", "event", "userland")
-    }
+    } | {"coord_agents/presets.toml"}
     shared = {name.partition(".data/data/")[2] for name in names if ".data/data/" in name}
     assert shared == {
         "share/man/man1/wk.1",
@@ -245,15 +245,18 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
         "share/man/man1/lease.1",
         "share/man/man1/msg.1",
         "share/man/man1/run.1",
+        "share/man/man1/coord-agent.1",
         "share/man/man1/coord.1",
         "share/man/man1/coord-hooks.1",
         "share/man/man1/coord-mcp.1",
+        "share/man/man1/coord-bd.1",
         "share/man/man7/coord.7",
+        "share/man/man8/coord-dispatch.8",
         "share/man/man8/coord-patrol.8",
         "share/man/man8/coord-relay.8",
     }
     scripts = {name.partition(".data/scripts/")[2] for name in names if ".data/scripts/" in name}
-    assert scripts - {""} == {*TOOLS, "coord-hooks"}
+    assert scripts - {""} == {*TOOLS, "coord-hooks", "coord-bd"}
 
 
 def test_the_installed_wheel_works_without_the_checkout(

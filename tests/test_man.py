@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
+import coord_agents
+import coord_agents.cli
 import coord_coord
 import coord_coord.cli
 import coord_ev
@@ -30,14 +32,21 @@ import coord_wk.cli
 from coord_kernel.cli import application
 
 TOOLS = Path(__file__).parent.parent / "tools"
-BRIDGES = ("coord", "coord-hooks")
+BRIDGES = {
+    "coord": "coord/coord.1",
+    "coord-hooks": "hooks/coord-hooks.1",
+    "coord-agent": "agents/coord-agent.1",
+}
 """Bridges whose page has the form of a tool's."""
 PAGES = (
     *(TOOLS / f"{name}/{name}.1" for name in ("wk", "ev", "lease", "msg", "run")),
     TOOLS / "kernel/coord.7",
+    TOOLS.parent / "bridges/agents/coord-agent.1",
+    TOOLS.parent / "bridges/agents/coord-dispatch.8",
     TOOLS.parent / "bridges/coord/coord.1",
     TOOLS.parent / "bridges/hooks/coord-hooks.1",
     TOOLS.parent / "bridges/mcp/coord-mcp.1",
+    TOOLS.parent / "bridges/beads/coord-bd.1",
     TOOLS.parent / "bridges/patrol/coord-patrol.8",
     TOOLS.parent / "bridges/relay/coord-relay.8",
 )
@@ -57,8 +66,9 @@ class Tool(NamedTuple):
 
     @property
     def path(self) -> Path:
-        home = "bridges" if self.name in BRIDGES else "tools"
-        return TOOLS.parent / home / self.name.removeprefix("coord-") / f"{self.name}.1"
+        if self.name in BRIDGES:
+            return TOOLS.parent / "bridges" / BRIDGES[self.name]
+        return TOOLS / self.name / f"{self.name}.1"
 
     @property
     def page(self) -> str:
@@ -96,9 +106,10 @@ LEASE = described(coord_lease, coord_lease.cli, "coord_lease.options")
 MSG = described(coord_msg, coord_msg.cli, "coord_msg.options")
 RUN = described(coord_run, coord_run.cli, "coord_run.options")
 COORD = described(coord_coord, coord_coord.cli, "coord_coord.options")
+AGENT = described(coord_agents, coord_agents.cli, "coord_agents.options")
 HOOKS = described(coord_hooks, coord_hooks.cli, "coord_hooks.options")
 each_tool = pytest.mark.parametrize(
-    "tool", (WK, EV, LEASE, MSG, RUN, COORD, HOOKS), ids=lambda tool: tool.name
+    "tool", (WK, EV, LEASE, MSG, RUN, COORD, AGENT, HOOKS), ids=lambda tool: tool.name
 )
 each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 

@@ -20,13 +20,13 @@ class Answer:
 
     def fail(self, name: str, fault: Fault) -> None:
         """Report the failure of one of several ids."""
-        self.failures.append(f"Error resolving {name}: {said(fault, name)}")
+        self.failures.append(f"Error: {name}: {said(fault, name)}")
 
     def judged(self) -> Answer:
         """Exit 1 if no id worked; the object is an error then."""
         if self.failures and not self.obj:
             self.status, self.lines = 1, []
-            self.obj = {"error": self.failures[0].partition(": ")[2]}
+            self.obj = {"error": self.failures[0].split(": ", 2)[2]}
         return self
 
 

@@ -6,7 +6,7 @@ from coord_bd.answer import Answer, said
 from coord_bd.issue import GONE, HOLDS, OWN, STATUSES, Issues, name_of
 from coord_bd.query import Query, kind, moment, priority, ready
 from coord_bd.write import as_set, metadata_of, own_fields, text_of, touch, touched
-from coord_envelope import BadData, No, Usage
+from coord_envelope import BadData, No, Usage, world
 from coord_wk.desk import agent_of, owner_of, spread, value
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from coord_kernel.journal.transaction import Transaction
     from coord_wk.desk import Desk
     from coord_wk.items import Items
-    from coord_wk.toward import Wish
+    from coord_wk.desk import Wish
 
     Values = dict[str, Any]
 
@@ -177,7 +177,8 @@ def close(desk: Desk, args: list[str], values: Values) -> Answer:
                 if not values.get("force"):
                     _refuse_close(issues, item)
                 _refuse_robbed(desk, issues, item)
-                session = {"closed_by_session": values["session"]} if "session" in values else {}
+                by = values.get("session") or world.getenv("CLAUDE_SESSION_ID")
+                session = {"closed_by_session": by} if by else {}
                 wish: Wish = {"status": "closed", "set": _prefixed(session)}
                 wish["closing"] = {"resolution": "done"} | ({"note": reason} if reason else {})
                 desk.bring(t, items, item, wish)

@@ -40,7 +40,13 @@ def dep_add(desk: Desk, args: list[str], values: Values) -> Answer:
         else:
             _refuse_odd(issues, item, to, how)
             deps = [{"rel": RELATIONS.get(how, "relates_to"), "to": to}]
-            desk.bring(t, items, item, {"set": as_set(kept(how, to)), "add": {"deps": deps}})
+            wish: Any = {"set": as_set(kept(how, to)), "add": {"deps": deps}}
+            try:
+                desk.bring(t, items, item, wish)
+            except BadData as fault:
+                if "cycle" in fault.what:
+                    raise BadData("adding dependency would create a cycle") from None
+                raise
     touch(desk, item)
     obj: Json = {"status": "added", "issue_id": issues.id(item), "depends_on_id": issues.id(to)}
     line = f"✓ Added dependency: {issues.id(item)} depends on {issues.id(to)} ({how})"

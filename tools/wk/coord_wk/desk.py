@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from coord_kernel.journal.transaction import Transaction
     from coord_wk.items import Items
     from coord_wk.registers import State
-    from coord_wk.toward import Wish
+    from coord_wk.toward import Wish as Wish
 
 __all__ = ["NOT_WORK", "Desk", "agent_of", "fields_of", "owner_of", "shown", "spread", "value"]
 NOT_WORK = draft.NOT_WORK
