@@ -11,7 +11,8 @@ from coord_envelope import SELF, Event, Usage
 from coord_kernel import Journal
 from coord_kernel.views import resolve
 from coord_kernel.views.entities import Entities
-from coord_kernel.views.view import Snapshot, View
+from coord_kernel.views.past import Snapshot
+from coord_kernel.views.view import View
 
 
 def entities(event: Event) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from coord_envelope import BadData, Event, world
 from coord_envelope.bodies import check_body
-from coord_kernel.views.view import Snapshot
+from coord_kernel.views.past import Snapshot
 from coord_msg import draft, fold
 from coord_msg.mail import Mail
 

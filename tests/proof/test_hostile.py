@@ -23,7 +23,8 @@ from coord_ev import fold as ev_fold
 from coord_kernel import Journal, Store
 from coord_kernel.rules import claims
 from coord_kernel.streams.stream import streams
-from coord_kernel.views.view import Snapshot, View
+from coord_kernel.views.past import Snapshot
+from coord_kernel.views.view import View
 from coord_lease import confirmed
 from coord_lease import fold as lease_fold
 from coord_msg import fold as mail_fold

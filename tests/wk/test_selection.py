@@ -11,7 +11,7 @@ from support import Json, Shell
 
 from coord_envelope import Event
 from coord_kernel.views import view
-from coord_kernel.views.view import Snapshot
+from coord_kernel.views.past import Snapshot
 from coord_wk import fold
 from coord_wk import groups as g
 from coord_wk.items import Items

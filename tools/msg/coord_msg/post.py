@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from coord_envelope.codec import Json
+    from coord_kernel.journal.transaction import Transaction
     from coord_kernel.views.view import View
     from coord_msg import groups as g
     from coord_msg.fold import MessageState
     from coord_msg.mail import Mail
+    from coord_msg.raising import Raising
 
 MSG = ("event_id", "msg_id")
 """The fields of a line on stdin that may hold a message's id."""
@@ -34,6 +36,7 @@ class Post:
         self.call = call
         self._opened: View | None = None
         self._known: dict[str, bool] = {}
+        self._raising: Raising | None = None
 
     @property
     def _view(self) -> View:
@@ -50,7 +53,7 @@ class Post:
         if at is None:
             return Mail.current(self._view)
         then = self.call.moment(at)
-        return Mail.at(self.call.journal.replay(until=then), then)
+        return Mail.past(self._view, then)
 
     def heads(self, agent: str) -> list[str]:
         """The newest of an agent's own updates: the `base` of the next."""
@@ -107,6 +110,8 @@ class Post:
         Raises NoAddressee if a recipient is unknown, unless `force`, or if a group has no other
         member.
         """
+        if "to" not in draft:  # it only raises an alert
+            return draft
         me = self.call.actor()["agent_id"]
         agents = [address for address in draft["to"] if address.startswith(fold.DIRECT)]
         unknown = [agent for agent in agents if not self._knows(agent, me)]
@@ -119,6 +124,16 @@ class Post:
             return draft
         draft = draft | {"body": {**draft["body"], "via": groups[0]}}
         return draft | {"to": self._recipients_before(draft) or self._expanded(draft["to"], me)}
+
+    def add(self, t: Transaction, draft: Json) -> Event:
+        """Add a message to a transaction; see `alert` about one with a severity."""
+        if "fingerprint" not in draft["body"]:
+            return t.add(draft)
+        if self._raising is None:
+            from coord_msg.raising import Raising  # few messages raise an alert
+
+            self._raising = Raising(self.call)
+        return self._raising.add(t, draft)
 
     def _knows(self, agent: str, me: str) -> bool:
         if agent not in self._known:

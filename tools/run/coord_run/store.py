@@ -33,7 +33,7 @@ class Runs:
         if at is None:
             return Jobs.current(self._view)
         then = self._call.moment(at)
-        return Jobs.at(self._call.journal.replay(until=then), then)
+        return Jobs.past(self._view, then)
 
     @contextmanager
     def change(self) -> Iterator[tuple[Transaction, Jobs]]:

@@ -83,6 +83,28 @@ def indexed(state: State) -> Iterable[tuple[str, str]]:
         yield "linked", created
 
 
+EVER = ("end", "alias", "key", "child", "part")
+"""The names in `indexed` whose values an event has, each as it is: see `ever`."""
+
+
+def ever(event: Event) -> Iterable[tuple[str, str]]:
+    """The pairs of EVER that stand in `indexed` after this event, or may after a later one."""
+    if event["type"] not in ("work.created", "work.updated"):
+        return
+    body, key = event["body"], event.get("idempotency_key")
+    changed = fields_of(body.get("set"))
+    aliases = fields_of(body.get("fields")).get("alias"), changed.get("fields.alias")
+    yield from (("alias", alias) for alias in aliases if isinstance(alias, str))
+    for parent in (body.get("parent"), changed.get("parent")):
+        if isinstance(parent, str):
+            yield "child", parent
+            yield "part", parent
+    if event["type"] == "work.created":
+        yield "end", event.id[::-1]
+        if isinstance(key, str):
+            yield "key", key
+
+
 def found_by(trait: str) -> str:
     """How the values begin that the secondary index has for a trait under `has`."""
     return f"{trait[:_LONGEST_TRAIT]}\0"

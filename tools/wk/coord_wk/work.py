@@ -46,10 +46,7 @@ class Work:
     def items(self, at: str | None = None) -> Items:
         """The items now, or as they were at a time."""
         then = None if at is None else self._call.moment(at)
-        if then is None:
-            items = Items.current(self._view)
-        else:
-            items = Items.at(self._call.journal.replay(until=then), then)
+        items = Items.past(self._view, then) if then else Items.current(self._view)
         items.fetch = self._fetched
         return items
 

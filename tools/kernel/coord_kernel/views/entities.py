@@ -1,7 +1,7 @@
 """The entities of one fold, as they are at one moment: what every tool asks of its view.
 
     Items.current(view)        as they are
-    Items.at(events, then)     as they were at a time, folded in memory
+    Items.past(view, then)     as they were at a time
 
 Entities that were made with one idempotency key, in stores that had not met, are one. It is known
 by all their ids, named by the oldest, and its state is the fold's `united` of theirs.
@@ -12,7 +12,6 @@ from __future__ import annotations
 from itertools import islice
 
 from coord_envelope import world
-from coord_kernel.views.view import Snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,8 +46,17 @@ class Entities:
         return cls(view.refresh(), world.now_ms())
 
     @classmethod
+    def past(cls, view: View, then: str) -> Self:
+        """As they were at a time; reads what is new."""
+        from coord_kernel.views.past import Past  # only for time travel
+
+        return cls(Past(view.refresh(), cls.fold, then), world.parse_ts(then))
+
+    @classmethod
     def at(cls, events: Iterable[Event], then: str) -> Self:
-        """As these events, a replay until then, leave them. Costs the history up to then."""
+        """As these events, a replay until then, leave them: to compare with."""
+        from coord_kernel.views.past import Snapshot
+
         return cls(Snapshot(cls.fold, events), world.parse_ts(then))
 
     def state(self, entity: str) -> Any:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import gc
 import heapq
 import itertools
+import os
 
 from coord_envelope import codec, event
 from coord_envelope.event import Event
@@ -77,9 +78,35 @@ def read(store: Store, stream: str, first: int, offset: int) -> Stored | None:
     file = (*stream.split("/", 1), f"{first:012d}{SUFFIX}")
     try:
         raw = store.pread(event.LIMIT, offset, *file)
-        return Stored(event.parse(raw[: raw.index(b"\n")]), file, offset)
+        stored = event.parse(raw[: raw.index(b"\n")])
+        stored.stream = file[1]
+        return Stored(stored, file, offset)
     except (OSError, ValueError):
         return None
+
+
+def read_all(
+    store: Store, stream: str, first: int, offsets: list[int]
+) -> Iterator[tuple[int, Event]]:
+    """The events that begin at these offsets, ascending, of a segment."""
+    try:
+        fd = store.open(*stream.split("/", 1), f"{first:012d}{SUFFIX}")
+    except OSError:
+        return
+    try:
+        rows, begin, data = [], 0, b""
+        for offset in offsets:
+            end = data.find(b"\n", offset - begin) if offset < begin + len(data) else -1
+            if end < 0:
+                begin, data = offset, os.pread(fd, event.LIMIT, offset)
+                end = data.find(b"\n")
+            rows.append(data[offset - begin : end] if end >= 0 else b"")
+    finally:
+        os.close(fd)
+    for offset, item in zip(offsets, event.parse_all(rows), strict=True):
+        if isinstance(item, Event):
+            item.stream = stream.partition("/")[2]
+            yield offset, item
 
 
 def behind(store: Store, db: sqlite3.Connection, streams: Streams) -> int:

@@ -10,11 +10,12 @@
    touches no other. So the order of arrival cannot matter.
 3. A fold never sees what was redacted, only its tombstone. A view that was made before the
    redaction is rebuilt.
+4. Of each entity the view keeps the times of its first and its last event. So `past` has the state
+   at an earlier time without folding the whole history.
 """
 
 from __future__ import annotations
 
-import bisect
 from itertools import islice
 
 from coord_envelope import codec
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
         def step(self, state: Any, event: Event) -> Any: ...
         def indexed(self, state: Any) -> Iterable[tuple[str, str]]: ...
 
+        # It may have `EVER`, names of pairs, and `ever(event)`: the pairs of these names that
+        # `indexed` can have of the entities of an event after it, or after a later one.
+
     class Source(Protocol):
         """A View or a Snapshot."""
 
@@ -58,6 +62,10 @@ if TYPE_CHECKING:
 
 
 PAGE = 500
+MUCH = 5_000
+"""Twice the events of which orjson repays its import."""
+MOMENT = 25
+"""Characters of an event's time that are kept: one more than the times asked for have."""
 TOUCHED = 2_000
 """Entities in memory at a time while events come in."""
 _PAGE = """SELECT value, entity FROM secondary
@@ -71,7 +79,7 @@ _COUNT = """SELECT count(*) FROM (SELECT 1 FROM secondary
 _LAST = """SELECT value, entity FROM secondary WHERE name = ?
            ORDER BY value DESC, entity DESC LIMIT 1"""
 _ENTITIES = "SELECT entity FROM state WHERE entity > ? ORDER BY entity LIMIT ?"
-_SAVED = "SELECT last, places, json FROM state WHERE entity = ?"
+_SAVED = "SELECT last, places, json, begun, until FROM state WHERE entity = ?"
 _SEGMENT = "SELECT stream, first FROM segment WHERE no = ?"
 _INDEXED = "SELECT 1 FROM secondary WHERE name = ? AND value = ? AND entity = ?"
 _UNINDEX = "DELETE FROM secondary WHERE name = ? AND value = ? AND entity = ?"
@@ -87,7 +95,8 @@ class View(Shown):
     may be very many."""
 
     tables = """
-    CREATE TABLE state (entity TEXT PRIMARY KEY, last TEXT, places BLOB, json BLOB);
+    CREATE TABLE state (entity TEXT PRIMARY KEY, last TEXT, places BLOB, json BLOB,
+                        begun TEXT, until TEXT, fork TEXT);
     CREATE TABLE secondary (name TEXT, value TEXT, entity TEXT,
                             PRIMARY KEY (name, value, entity)) WITHOUT ROWID;
     CREATE TABLE tally (value TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID;
@@ -99,11 +108,13 @@ class View(Shown):
     CREATE TRIGGER sharing AFTER INSERT ON secondary WHEN new.name = 'key' AND EXISTS (
         SELECT 1 FROM secondary WHERE name = 'key' AND value = new.value AND entity <> new.entity)
     BEGIN INSERT OR IGNORE INTO shared VALUES (new.value); END;
+    CREATE TABLE ever (name TEXT, value TEXT, entity TEXT,
+                       PRIMARY KEY (name, value, entity)) WITHOUT ROWID;
     """
 
     def __init__(self, store: Store, fold: Fold) -> None:
-        super().__init__(store, fold.name, f"{fold.version}.5")  # .5: of the tables above
-        self._fold = fold
+        super().__init__(store, fold.name, f"{fold.version}.6")  # .6: of the tables above
+        self._fold, self._ever = fold, getattr(fold, "ever", None)
         # Of all entities this process has those whose last character is, modulo the second number,
         # the first.
         self._share = (0, 1)
@@ -124,13 +135,36 @@ class View(Shown):
 
     def many(self, entities: Collection[str]) -> dict[str, Any]:
         """The states of those of these entities that there are, at most PAGE."""
+        return {entity: codec.unpack(packed) for entity, packed in self.rows("json", entities)}
+
+    def folded(self, entities: Collection[str], then: str) -> dict[str, Any]:
+        """The states of these entities after their events up to a time, at most PAGE."""
+        states = {}
+        placed = {at: codec.unpack(places) for at, places in self.rows("places", entities)}
+        places = [place for some in placed.values() for place in some]
+        if len(places) > MUCH:
+            codec.bulk()
+        events = self._at(places)
+        for entity, places in placed.items():
+            past = _Entity("", [], None, set())
+            of = map(events.get, zip(places[::2], places[1::2], strict=True))
+            past.fold(
+                self._ordered(event for event in of if event and event["ts"] <= then),
+                self._fold.step,
+            )
+            states[entity] = past.state
+        return states
+
+    def rows(self, columns: str, entities: Collection[str]) -> list[Any]:
+        """These columns of `state`, behind the entity's name; of several the last counts."""
         marks = ",".join("?" * len(entities))
-        sql = f"SELECT entity, json FROM state WHERE entity IN ({marks})"
-        return {entity: codec.unpack(packed) for entity, packed in self.query(sql, *entities)}
+        return self.query(
+            f"SELECT entity, {columns} FROM state WHERE entity IN ({marks})", *entities
+        )
 
     def event(self, entity: str) -> Event | None:
         """The event whose id is the entity's, as it is stored."""
-        for _, places, _ in reversed(self.query(_SAVED, entity)):
+        for _, places, *_ in reversed(self.query(_SAVED, entity)):
             events = self._again(codec.unpack(places))
             return next((event for event in events if event.id == entity), None)
         return None
@@ -170,7 +204,7 @@ class View(Shown):
         """How many entities the secondary index has under `count`, by value. Costs no look-up."""
         if len(self._layers) == 1:
             return dict(self.query("SELECT value, n FROM tally"))
-        return _tallied(value for value, _ in self.find("count"))
+        return tallied(value for value, _ in self.find("count"))
 
     def shared_keys(self) -> Iterable[str]:
         """The keys that the secondary index has under `key` for several entities."""
@@ -212,10 +246,11 @@ class View(Shown):
         touched: dict[str, _Entity] = {}
         entities, step, redacted = self._fold.entities, self._fold.step, self._redactions.targets
         mine, shares = self._share
-        commutes = self.commutes
+        trusted = self._trusted is not None
+        commutes, ever, pairs = self.commutes, self._ever, list[tuple[str, str, str]]()
         for event, segment, offset in located:
-            if event["event_id"] in redacted:
-                event = self._redactions.apply(event)
+            if event["event_id"] in redacted or trusted:
+                event = self._shown(event)
             for name in entities(event):
                 entity = touched.get(name)
                 if entity is None:
@@ -229,7 +264,9 @@ class View(Shown):
                     entity.state = step(entity.state, event)
                 else:
                     entity.take(event, segment, offset, step)
+                    pairs += ((*pair, name) for pair in ever(event)) if ever else ()
         self._save(db, touched)
+        db.executemany("INSERT OR IGNORE INTO ever VALUES (?, ?, ?)", pairs)
 
     def _save(self, db: sqlite3.Connection, touched: dict[str, _Entity]) -> None:
         states, gone, come = [], list[tuple[str, ...]](), list[tuple[str, ...]]()
@@ -239,8 +276,9 @@ class View(Shown):
             indexed = self._indexed(entity.state)
             gone += [(*pair, name) for pair in entity.was - indexed]
             come += [(*pair, name) for pair in indexed - entity.was]
-            states.append((name, entity.last, codec.pack(entity.places), codec.pack(entity.state)))
-        db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)", states)
+            kept = name, entity.last, codec.pack(entity.places), codec.pack(entity.state)
+            states.append((*kept, *entity.span()))
+        db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?, ?)", states)
         db.executemany(_UNINDEX, gone)
         db.executemany("INSERT OR IGNORE INTO secondary VALUES (?, ?, ?)", come)
 
@@ -258,7 +296,7 @@ class View(Shown):
             super()._fill(db)
         finally:
             self._share = (0, 1)
-            shards.join(self._store, db, pids, names, ("state", "secondary"))
+            shards.join(self._store, db, pids, names, ("state", "secondary", "ever"))
         db.execute("UPDATE meta SET version = ?", (self._version,))
 
     def _part(self, name: str, share: tuple[int, int]) -> None:
@@ -272,21 +310,30 @@ class View(Shown):
         rows = [(layer, row) for layer in self._layers for row in layer.execute(_SAVED, (name,))]
         if not rows:
             return _Entity("", [], None, set())
-        layer, (last, places, packed) = rows[-1]
+        layer, (last, places, packed, *span) = rows[-1]
         state = codec.unpack(packed)
         was = self._indexed(state) if layer is self._layers[-1] else set()
-        return _Entity(last, codec.unpack(places), state, was)
+        return _Entity(last, codec.unpack(places), state, was, *span)
 
     def _again(self, places: list[int]) -> list[Event]:
         """The events at these places, in order of a replay, also if two have one id."""
-        found = [
-            self.read(stream, first, offset)
-            for segment, offset in zip(places[::2], places[1::2], strict=True)
+        return self._ordered(self._at(places).values())
+
+    def _ordered(self, events: Iterable[Event]) -> list[Event]:
+        ordered = sorted(events, key=lambda event: (event.id, event.raw))
+        return [self._shown(event) for event in ordered]
+
+    def _at(self, places: list[int]) -> dict[tuple[int, int], Event]:
+        """The events at these places: a segment is opened once."""
+        offsets: dict[int, list[int]] = {}
+        for segment, offset in zip(places[::2], places[1::2], strict=True):
+            offsets.setdefault(segment, []).append(offset)
+        return {
+            (segment, offset): event
+            for segment, some in offsets.items()
             for stream, first in self._layers[-1].execute(_SEGMENT, (segment,))
-        ]
-        events = [stored.event for stored in found if stored]
-        events.sort(key=lambda event: (event.id, event.raw))
-        return [self._redactions.apply(event) for event in events]
+            for offset, event in fill.read_all(self._store, stream, first, sorted(some))
+        }
 
     def _stands(self, name: str, row: tuple[str, str]) -> bool:
         """Does the topmost layer that knows the entity have the pair? What is below is outdated."""
@@ -299,18 +346,32 @@ class View(Shown):
 class _Entity:
     """An entity while events come in."""
 
-    __slots__ = ("last", "late", "places", "raw", "state", "was")
+    __slots__ = ("begun", "last", "late", "places", "raw", "state", "until", "was")
 
-    def __init__(self, last: str, places: list[int], state: Any, was: set[tuple[str, str]]) -> None:
-        """Its last event's id, where its events stand (segment, offset, …), its state, and the
-        secondary pairs that the top layer has of it."""
+    def __init__(
+        self,
+        last: str,
+        places: list[int],
+        state: Any,
+        was: set[tuple[str, str]],
+        begun: str = "~",
+        until: str = "",
+    ) -> None:
+        """Its last event's id, where its events stand (segment, offset, …), its state, the
+        secondary pairs that the top layer has of it, and the times of its events."""
         self.last, self.places, self.state, self.was = last, places, state, was
+        self.begun, self.until = begun, until
         self.raw, self.late = b"", False
 
     def take(self, event: Event, segment: int, offset: int, step: Step) -> None:
         """One step more; or it is late, and what stands at its places is to be folded again."""
         self.places += segment, offset
         event_id: str = event["event_id"]
+        ts: str = event["ts"]
+        if ts > self.until:
+            self.until = ts[:MOMENT]
+        if ts < self.begun:
+            self.begun = ts[:MOMENT]
         if event_id > self.last:
             self.state, self.last, self.raw = step(self.state, event), event_id, event.raw
         elif event.raw != self.raw:  # else a fork's copy
@@ -323,55 +384,15 @@ class _Entity:
                 self.state, self.raw = step(self.state, event), event.raw
             self.last = event.id
 
-
-class Snapshot:
-    """The same questions, answered from events in memory: for time travel, and to test a View."""
-
-    def __init__(self, fold: Fold, events: Iterable[Event]) -> None:
-        """`events` in order of event_id."""
-        self._states: dict[str, Any] = {}
-        for event in events:
-            for entity in fold.entities(event):
-                self._states[entity] = fold.step(self._states.get(entity), event)
-        pairs = {
-            (name, value, entity)
-            for entity, state in self._states.items()
-            for name, value in fold.indexed(state)
-        }
-        self._secondary: list[tuple[str, ...]] = sorted(pairs)
-
-    def get(self, entity: str) -> Any:
-        return self._states.get(entity)
-
-    def many(self, entities: Collection[str]) -> dict[str, Any]:
-        return {entity: self._states[entity] for entity in entities if entity in self._states}
-
-    def find(
-        self, name: str, begin: str = "", end: str = "\U0010ffff"
-    ) -> Iterator[tuple[str, str]]:
-        at = bisect.bisect_left(self._secondary, (name, begin))
-        while at < len(self._secondary) and self._secondary[at] < (name, end):
-            _, value, entity = self._secondary[at]
-            yield value, entity
-            at += 1
-
-    def newest(self, name: str, begin: str, end: str) -> Iterator[tuple[str, str]]:
-        return reversed(list(self.find(name, begin, end)))
-
-    def count(self, name: str, begin: str, end: str, most: int) -> int:
-        return sum(1 for _ in islice(self.find(name, begin, end), most))
-
-    def tally(self) -> dict[str, int]:
-        return _tallied(value for value, _ in self.find("count"))
-
-    def shared_keys(self) -> Iterable[str]:
-        return [key for key, n in _tallied(value for value, _ in self.find("key")).items() if n > 1]
-
-    def entities(self) -> Iterator[str]:
-        return iter(sorted(self._states))
+    def span(self) -> tuple[str, str, str]:
+        """The times of its first and its last event, and how both begin."""
+        pairs = enumerate(zip(self.begun, self.until, strict=False))
+        same = next((n for n, (left, right) in pairs if left != right), len(self.begun))
+        return self.begun, self.until, self.begun[:same]
 
 
-def _tallied(values: Iterable[str]) -> dict[str, int]:
+def tallied(values: Iterable[str]) -> dict[str, int]:
+    """How often each value occurs."""
     tally: dict[str, int] = {}
     for value in values:
         tally[value] = tally.get(value, 0) + 1
