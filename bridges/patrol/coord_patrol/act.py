@@ -21,7 +21,7 @@ from coord_wk.items import Items
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
@@ -57,7 +57,8 @@ class Acts:
         if act.kind == "reclaim":
             claim = act.about["claim"]
             reason = f"--reason=patrol: {said['body']['why']}"[:500]
-            self._run("wk", "release", "--claim", claim["id"], reason, claim["work_id"])
+            release = ("wk", "release", "--claim", claim["id"], reason, claim["work_id"])
+            ran(self._agent, (0,), *release)
 
     def _found(self, act: Act) -> Json:
         """Who made the item, and where the session worked, as far as that is known."""
@@ -73,22 +74,21 @@ class Acts:
             found |= {"branch": branch} if branch else {}
         return {name: text for name, text in found.items() if text}
 
-    def _run(self, *argv: str) -> None:
-        """Run a tool as this patrol. Raises Fault."""
-        directory = os.path.dirname(sys.executable)
-        path = os.pathsep.join((directory, os.environ.get("PATH", os.defpath)))
-        env = {name: text for name, text in os.environ.items() if name not in VARIABLES}
-        env |= {"PATH": path, "COORD_AGENT": self._agent}
-        nothing = subprocess.DEVNULL
-        try:
-            done = subprocess.run(
-                argv, env=env, stdin=nothing, capture_output=True, timeout=PATIENCE_S
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise TryAgain(str(error), where=argv[0]) from None
-        if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-            raise TryAgain(said or f"exit status {done.returncode}", where=" ".join(argv[:2]))
+
+def ran(agent: str, good: Collection[int], *argv: str) -> None:
+    """Run a tool as an agent. Raises Fault if it ends with another status than these."""
+    directory = os.path.dirname(sys.executable)
+    path = os.pathsep.join((directory, os.environ.get("PATH", os.defpath)))
+    env = {name: text for name, text in os.environ.items() if name not in VARIABLES}
+    env |= {"PATH": path, "COORD_AGENT": agent}
+    nothing = subprocess.DEVNULL
+    try:
+        done = subprocess.run(argv, env=env, stdin=nothing, capture_output=True, timeout=PATIENCE_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise TryAgain(str(error), where=argv[0]) from None
+    if done.returncode not in good:
+        said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+        raise TryAgain(said or f"exit status {done.returncode}", where=" ".join(argv[:2]))
 
 
 def _branch(directory: str) -> str:

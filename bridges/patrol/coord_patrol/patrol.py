@@ -79,9 +79,9 @@ class Patrol:
     def act(self, act: Act) -> None:
         self._acts.do(act)
 
-    def drafts(self) -> Iterator[Json]:
-        """The events that it would write now."""
-        return map(self._acts.draft, self.plan().acts)
+    def draft(self, act: Act) -> Json:
+        """The event of an act."""
+        return self._acts.draft(act)
 
     def listed(self) -> Iterator[Json]:
         """A row for each session: how it is, by which evidence, what it holds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from coord_envelope import BadData
 from coord_envelope.event import address
 from coord_kernel.cli import health
-from coord_kernel.store import machine
+from coord_patrol.person import person
 from coord_patrol.plan import Policy
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ COUNTS = ("nudges", "deaths")
 def load(store: Store) -> Policy:
     """The policy of the store's project. Raises BadData."""
     policy = Policy()
-    policy.overseer = machine.person()
+    policy.overseer = person(store)
     for name, value in health.configured(store, policy).items():
         if name in COUNTS and type(value) is int and 0 <= value < 1_000:
             setattr(policy, name, value)

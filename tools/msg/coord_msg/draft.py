@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from coord_envelope import Event
 
 ENVELOPE = ("idempotency_key", "cause", "hops", "on_behalf_of")
-LIMITS = ("ack", "severity", "expires_at", "vis_ms", "max_deliveries")
+LIMITS = ("ack", "severity", "fingerprint", "expires_at", "vis_ms", "max_deliveries")
 FIELDS = ("to", "subject", "text", "thread", "work", "refs", *LIMITS, *ENVELOPE)
 """The fields of a line on stdin."""
-TEXT_BYTES, SUBJECT_BYTES, REASON_BYTES = 64 << 20, 200, 500
+TEXT_BYTES, SUBJECT_BYTES, REASON_BYTES, FINGERPRINT_BYTES = 64 << 20, 200, 500, 200
 INLINE_BYTES = 32 << 10
 """A longer text is kept in a blob."""
 SHORTEN = {"subject": "put the rest into the text"}
@@ -34,11 +34,16 @@ def message(fields: Json) -> Json:
         if name in given
     }
     body |= {name: _limit(name, given[name]) for name in LIMITS if name in given}
+    if "severity" in body or "fingerprint" in body:
+        from coord_msg import alert  # of few messages
+
+        body |= alert.named(body, given.get("work"))
     refs = {"thread_id": SELF, **_object("refs", fields.get("refs", {}))}
     refs |= {f"{name}_id": given[name] for name in ("thread", "work") if name in given}
+    counts = "severity" in body and "to" not in given
     return {
-        "type": "msg.sent",
-        "to": recipients(given.get("to")),
+        "type": "alert.raised" if counts else "msg.sent",
+        **({} if counts else {"to": recipients(given.get("to"))}),
         "refs": refs,
         "body": body,
         **{name: given[name] for name in ENVELOPE if name in given},
@@ -60,7 +65,8 @@ def reply(to: Event, fields: Json) -> Json:
 
 def requeued(dead: Event, queues: list[str]) -> Json:
     """A dead message sent again: once, by its key."""
-    body = {name: value for name, value in dead["body"].items() if name != "re"}
+    once = ("re", "fingerprint")  # it went wrong once
+    body = {name: value for name, value in dead["body"].items() if name not in once}
     return {
         "type": "msg.sent",
         "to": queues,
@@ -171,6 +177,10 @@ def _limit(name: str, value: object) -> object:
     if name == "severity" and value not in SEVERITIES:
         what, valid = f"not a valid severity: {str(value)[:80]!r}", ", ".join(SEVERITIES)
         raise BadData(what, todo=f"use one of {valid}")
+    if name == "fingerprint":
+        text = _text(name, value, FINGERPRINT_BYTES)
+        if not text.strip():
+            raise BadData("fingerprint is empty", todo="is a variable unset?")
     if name in ("vis_ms", "max_deliveries") and (type(value) is not int or value < least):
         raise BadData(f"{name} is not a whole number of at least {least}")
     if name == "expires_at" and not isinstance(value, world.Relative):

@@ -16,6 +16,7 @@ class Shared(Group):
     thread: str | None = None
     work: str | None = None
     severity: str | None = None
+    fingerprint: str | None = None
     expires: str | None = None
     visibility: str | None = None
     max_deliveries: int | None = None
@@ -45,6 +46,7 @@ class Reading(Group):
     max_: int | None = None
     ack: bool = False
     text: bool = False
+    min_trust: str | None = None
 
 
 class FromQueue(Group):

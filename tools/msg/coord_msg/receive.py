@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from coord_msg import groups as g
     from coord_msg.post import Post
 
+    Wanted = Callable[[Event], bool] | None
+    """Which messages to receive; None: all."""
+
     class Source(Protocol):
         """What can be received from."""
 
@@ -41,16 +44,23 @@ class Inbox:
 
     at_once = MANY
 
-    def __init__(self, post: Post, agent: str) -> None:
-        self._post, self._agent = post, agent
+    def __init__(self, post: Post, agent: str, wanted: Wanted = None) -> None:
+        self._post, self._agent, self._wanted = post, agent, wanted
         self._taken = set[str]()
 
     def take(self, news: Iterable[Event] | None, most: int) -> list[Event]:
         """What waits and was not taken yet, oldest first; with `news`, only of those events."""
         if news is None:
-            events = self._post.events(islice(self._post.mail().waiting(self._agent), most))
+            waiting = self._post.mail().waiting(self._agent)
+            if self._wanted:
+                stored = (self._post.events([state]) for state in waiting)
+                fit = (event for some in stored for event in filter(self._wanted, some))
+                events = list(islice(fit, most))
+            else:
+                events = self._post.events(islice(waiting, most))
         else:
             mine = [event for event in news if self._agent in fold.recipients(event)]
+            mine = list(filter(self._wanted, mine)) if self._wanted else mine
             events = self._fresh(mine)[:most]
         self._taken.update(event.id for event in events)
         return events
@@ -100,12 +110,20 @@ def _print(call: Call, mail: list[Event], printer: Printer, ack: bool) -> int:
         call.put(map(printer.annotated, mail))
         if ack:
             acks = [
-                draft.ack(message.id, message.get("$claim"))
+                draft.ack(message.id, message.get("$claim"), **_acknowledges(message))
                 for message in mail
                 if message.id not in printer.incomplete
             ]
             call.journal.append(call.actor(), acks)
     return len(mail)
+
+
+def _acknowledges(message: Event) -> dict[str, str]:
+    if "severity" not in message["body"]:
+        return {}
+    from coord_msg.alert import acknowledges  # of few messages
+
+    return acknowledges(message)
 
 
 def _news(
@@ -132,15 +150,18 @@ def _news(
 class Broadcast(Filter):
     """What is sent to a channel, is not older than its reader wants, and has not expired."""
 
-    def __init__(self, address: str, since: Callable[[], str] = str) -> None:
+    def __init__(
+        self, address: str, since: Callable[[], str] = str, wanted: Wanted = None
+    ) -> None:
         super().__init__()
-        self._address, self._from = address, since
+        self._address, self._from, self._wanted = address, since, wanted
 
     def __call__(self, event: Event) -> bool:
         if self._address not in fold.recipients(event) or event["ts"] < self._from():
             return False
         expires = event["body"].get("expires_at")
-        return not isinstance(expires, str) or expires > world.format_ts(world.now_ms())
+        lasts = not isinstance(expires, str) or expires > world.format_ts(world.now_ms())
+        return lasts and (self._wanted is None or self._wanted(event))
 
 
 def broadcast(
@@ -155,7 +176,8 @@ def broadcast(
     call, wait_ms = post.call, _wait_ms(reading)
     name = options.cursor or cursor_name(channel, call.actor()["agent_id"])
     since = post.since(channel) if channel.startswith("chan:") else str
-    begin, wanted = cursors.load(call.journal.store, name), Broadcast(channel, since)
+    least = printer.least(reading.min_trust)
+    begin, wanted = cursors.load(call.journal.store, name), Broadcast(channel, since, least)
     if wait_ms is not None:
         batches = _news(call, begin, wanted, wait_ms, lambda: FOREVER)
         if not any(next(batch, None) for batch in batches):
