@@ -31,6 +31,7 @@ TABLE: Table = (
  'worker': ({'--slots': ('slots', (1, 1000000000)),
              '--max': ('max_', (1, 1000000000)),
              '--cap': ('cap', 'many'),
+             '--slots-of': ('slots_of', 'one'),
              '--only': ('only', 'flag'),
              '--substrate': ('substrate', 'one'),
              '--once': ('once', 'flag')},

@@ -114,8 +114,11 @@ def _about(kind: str, state: Job, body: Json) -> Json:
     return {"type": f"run.{kind}", "refs": refs, "base": claims.base(state), "body": body}
 
 
-def claimed(state: Job, runner: str, lease_ms: int) -> Json:
-    """The claim of the next attempt. It takes the job from a holder whose claim lapsed."""
+def claimed(state: Job, runner: str, lease_ms: int, about: Json | None = None) -> Json:
+    """The claim of the next attempt. It takes the job from a holder whose claim lapsed.
+
+    `about` may have the `agent` that the job runs, the `pool` it runs in, and its `work_id`.
+    """
     body: Json = {
         "n": fold.used(state) + 1,
         "lease_ms": lease_ms,
@@ -123,7 +126,10 @@ def claimed(state: Job, runner: str, lease_ms: int) -> Json:
         "gen": claims.next_gen(state),
     }
     body |= {"steal": True} if fold.open_claims(state) else {}
-    return _about("claimed", state, body)
+    about = dict(about or {})
+    work = {"work_id": about.pop("work_id")} if "work_id" in about else {}
+    draft = _about("claimed", state, body | about)
+    return draft | {"refs": draft["refs"] | work}
 
 
 def progress(kind: str, state: Job, claim: str, **fields: object) -> Json:

@@ -50,6 +50,7 @@ class Capacity(Group):
     max_: int | None = None
     cap: Sequence[str] | None = None
     only: bool = False
+    slots_of: str | None = None
     substrate: str = "local"
 
 

@@ -106,6 +106,12 @@ Capacity: dict[str, Any] = {
     "cap": Annotated[
         _Texts, typer.Option("--cap", metavar="CAP", help="Offer a capability; repeatable.")
     ],
+    "slots_of": Annotated[
+        _Text,
+        typer.Option(
+            "--slots-of", metavar="POOL", help="Share the slots with all workers of this pool."
+        ),
+    ],
     "only": Annotated[
         bool, typer.Option("--only", help="Take only jobs that need one of these capabilities.")
     ],

@@ -7,6 +7,7 @@ import os
 from coord_envelope.platform import signal, suppress
 from coord_kernel.cli.call import Call
 from coord_kernel.proc import child
+from coord_kernel.rules.trust import UNSIGNED
 from coord_kernel.store import locate
 from coord_run import draft, fold, policy
 from coord_run.attempt import LOOK, supervise
@@ -16,6 +17,7 @@ from coord_run.prepare import Plan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope import Event
+    from coord_envelope.codec import Json
     from coord_kernel.journal.transaction import Transaction
     from coord_run.policy import Rule
     from coord_run.types import Job, Request
@@ -45,11 +47,21 @@ class AttemptPool:
         return is_mine(self._store, request) or self._rule(request) is not None
 
     def _rule(self, request: Request) -> Rule | None:
-        return next((rule for rule in self._rules if rule.allows(request)), None)
+        return next((rule for rule in self._rules if rule.allows(request, self._trust)), None)
 
-    def claim(self, t: Transaction, state: Job) -> Event:
-        """Claim the job for its next attempt."""
-        return t.add(draft.claimed(state, self._agent, self._lease_ms))
+    def _trust(self, event_id: str) -> str:
+        """The `$trust` of a request of another store."""
+        if not self._store.signers():
+            return "synced"
+        from coord_kernel.streams.trusted import Trusted  # only with signers
+        from coord_kernel.views.index import Index
+
+        stored = Index(self._store).refresh().by_id(event_id)
+        return (stored and Trusted(self._store).refresh().of(stored.event)) or UNSIGNED
+
+    def claim(self, t: Transaction, state: Job, about: Json | None = None) -> Event:
+        """Claim the job for its next attempt; `about` as in `draft.claimed`."""
+        return t.add(draft.claimed(state, self._agent, self._lease_ms, about))
 
     def begin(self, request: Request, claim: Event, pin: int, slot: int | None = None) -> None:
         """Make the attempt, in a process that holds the pin and the slot from here on."""

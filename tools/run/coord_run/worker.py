@@ -16,7 +16,7 @@ The loop:
 
 Claiming a job (3c), so that no two workers of a store make one attempt, and a dead one is seen:
 
-    1. take a slot: a lock that all workers of this agent share
+    1. take a slot: a lock that all workers of this agent share, or all of a pool (--slots-of)
     2. in a transaction: of the free jobs, the first whose attempt's pin can be locked; those before
        it that no worker may run are cancelled
     3. append the claim
@@ -30,18 +30,17 @@ import os
 import select
 from itertools import islice
 
-from coord_envelope import BadData, Event, Fault, Filter, ids
+from coord_envelope import BadData, Event, Fault, Filter, ids, world
 from coord_envelope.errors import DiskFault
 from coord_envelope.event import file_form
 from coord_envelope.platform import signal
 from coord_kernel.proc import child
 from coord_kernel.proc.notify import Notify
-from coord_kernel.rules import control
 from coord_kernel.store import machine, pins
 from coord_kernel.store.disk import fault_of
 from coord_kernel.streams.follow import Watcher
-from coord_kernel.views.presence import Stops
-from coord_run import draft, fold, session
+from coord_run import draft, fold
+from coord_run.admission import Admission
 from coord_run.attempt import LOOK, ORPHANED, STOPPED
 from coord_run.logs import place
 from coord_run.pool import AttemptPool
@@ -53,7 +52,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_kernel.cli.call import Call
     from coord_kernel.journal.transaction import Transaction
-    from coord_kernel.rules.control import Stop
     from coord_run.groups import Capacity
     from coord_run.jobs import Jobs
     from coord_run.types import Job
@@ -64,6 +62,8 @@ FIRST_PAUSE_NS = 1_000_000_000
 """Pause after the first attempt at a job that died alone. It doubles with each."""
 BATCH = 500
 """Most jobs that are ended in one transaction without an attempt."""
+_WAKING = ("run.*", "control.*", "provider.limited", "usage.reported", "patrol.freed")
+"""What may change which jobs may be begun."""
 _ENDS = ("run.completed", "run.released", "run.conceded")
 _NEWS = ("run.cancelled", "run.claimed", "run.conceded", "run.completed", "run.signalled")
 """What may end a running attempt."""
@@ -75,6 +75,8 @@ class Worker:
     def __init__(self, call: Call, capacity: Capacity) -> None:
         self._call, self._store = call, call.journal.store
         self._slots, self._left = capacity.slots, capacity.max_
+        self._slots_of = capacity.slots_of
+        self._admission = Admission(call, capacity.slots_of)
         self._capabilities, self._only = frozenset(capacity.cap or ()), capacity.only
         self._runs, self._pool = Runs(call), AttemptPool(call, capacity.substrate)
         self._claims = set[str]()
@@ -86,9 +88,6 @@ class Worker:
         self._stops, self._due, self._unstarted = 0, 0, 0
         self._locked = False
         """Is the pin of a free job locked? Perhaps by a process that only tests it: look again."""
-        self._halts, self._control = Stops(self._store), control.nothing()
-        self._told: str | None = None
-        """The stop that was reported last."""
         self._notify = Notify()
         self._signals = child.Signals(signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, LOOK)
 
@@ -96,7 +95,7 @@ class Worker:
         """Run jobs until a signal ends it; with `once` until none is free."""
         journal = self._call.journal
         follower = journal.follow(journal.end(live=False), live=False)
-        watcher, wanted = Watcher(self._store.path), Filter(types=["run.*", "control.*"])
+        watcher, wanted = Watcher(self._store.path), Filter(types=list(_WAKING))
         poll = select.poll()
         poll.register(1, 0)  # POLLERR and POLLHUP need no asking: stdout's reader is gone
         for fd in (watcher.fd, self._signals.fd):
@@ -182,7 +181,8 @@ class Worker:
         while self._changed is None or self._changed:
             self._decide()
         no_slot = self._locked = False
-        self._heed()
+        self._admission.look()
+        self._admission.ask_labels(self._runs.jobs().free())
         while self._may_take() and not no_slot:
             slot = self._slot()
             no_slot = slot is None
@@ -191,33 +191,21 @@ class Worker:
         wait = min(self._runs.jobs().next_ms(), pause if no_slot or self._locked else 86_400_000.0)
         now = machine.boot_ns()
         later = min((due for due in self._not_before.values() if due > now), default=NEVER)
+        opens = self._admission.due_ms
+        if opens is not None:
+            later = min(later, now + max(0, opens - world.now_ms() + 1) * 1_000_000)
         self._due = min(now + int(wait * 1_000_000), later)
         self._watch()
 
     def _may_take(self) -> bool:
-        stopped = self._stops or self._halted()
+        stopped = self._stops or self._admission.stopped()
         return not stopped and self._left != 0 and len(self._pool.running) < self._slots
 
-    def _heed(self) -> None:
-        """Look which stops are open, and report one of this worker once."""
-        self._control = self._halts.control()
-        stop = self._halted()
-        if stop and stop["id"] != self._told:
-            self._told = stop["id"]
-            why = f": {stop['reason']}" if stop["reason"] else ""
-            self._call.warn(f"stopped by {stop['by']}{why}; begins no job until it is resumed")
-
-    def _halted(self, agent: str | None = None) -> Stop | None:
-        """The stop of everything, of this worker, or of an agent that a job runs."""
-        own = str(self._call.actor()["agent_id"])
-        return control.stopped(self._control, own) or (
-            control.stopped(self._control, agent) if agent else None
-        )
-
     def _slot(self) -> int | None:
-        """A slot that no attempt of this agent holds, on any worker of this store."""
+        """A slot that no attempt of this agent, or pool, holds on any worker of this store."""
         agent = file_form(self._call.actor()["agent_id"])
-        names = (("local", "slots", agent, str(number)) for number in range(self._slots))
+        place = ("pools", self._slots_of) if self._slots_of else ("slots", agent)
+        names = (("local", *place, str(number)) for number in range(self._slots))
         slots = (pins.take(self._store, *path) for path in names)
         return next((slot for slot in slots if slot is not None), None)
 
@@ -229,7 +217,8 @@ class Worker:
                 with self._runs.change() as (t, jobs):
                     state = self._first_free(t, jobs, locks)
                     refused = list(t.events)
-                    claimed = self._pool.claim(t, state) if state else None
+                    about = self._admission.about(state["request"]) if state else {}
+                    claimed = self._pool.claim(t, state, about) if state else None
                 claim = claimed
         finally:
             if claim is None:  # also if it could not be written
@@ -241,7 +230,7 @@ class Worker:
         self._claims.add(claim.id)
         self._left = None if self._left is None else self._left - 1
         self._runs.close()
-        self._halts.close()
+        self._admission.close()
         _, pin = locks
         self._pool.begin(state["request"], claim, pin, slot)
         return True
@@ -251,7 +240,7 @@ class Worker:
 
         Those before it that no worker may run are cancelled.
         """
-        self._heed()
+        self._admission.look()
         for state in filter(self._eligible, jobs.free()):
             if jobs.elsewhere(state):
                 continue
@@ -278,7 +267,7 @@ class Worker:
             return False
         if self._not_before.get(request["id"], 0) > machine.boot_ns():
             return False
-        if self._halted(session.agent_of(request["body"].get("env", {}))):
+        if not self._admission.allows(state):
             return False
         allowed = self._pool.may_run(request)
         if not allowed and request["id"] not in self._reported:
