@@ -104,11 +104,21 @@ def _ack(call: Call, ids: list[str] | None, kind: str) -> None:
 
     def acked(text: str, mail: Mail) -> Json:
         state = _mine(call, mail, text)
-        claim = fold.delivery(state, me)
+        claim, message = fold.delivery(state, me), None
         cited = claim["id"] if claim and kind == "done" else None
-        return draft.ack(state["mail"]["id"], cited, kind)
+        if kind == "done" and "severity" in state["mail"]:
+            message = post.event(state["mail"]["id"])
+        return draft.ack(state["mail"]["id"], cited, kind, **_acknowledges(message))
 
     _write_each(call, post, ids, acked)
+
+
+def _acknowledges(message: Event | None) -> dict[str, str]:
+    if message is None:
+        return {}
+    from coord_msg.alert import acknowledges  # of few messages
+
+    return acknowledges(message)
 
 
 def nack(

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from coord_kernel.views.view import Source
     from coord_wk.registers import Author, Comment, Created, State
     from coord_wk.relations import Nearest
-    from coord_wk.toward import Wish
 
     class Dependency(TypedDict):
         """How an item depends on another."""
@@ -58,6 +57,13 @@ if TYPE_CHECKING:
         unknown_here: list[str]
         held_by: list[str]
         not_work: bool
+        asked: list[str]
+        """A question's: who is asked, and what the answer may be."""
+        options: list[str]
+        until: str
+        on_timeout: str
+        answer: str
+        answered_by: str
 
     class Detail(Row, total=False):
         """Everything about an item."""
@@ -70,6 +76,8 @@ if TYPE_CHECKING:
         cycle: list[str]
         children: list[str]
         claim: claims.Owner
+        about: Json
+        """What a question is about, when it was asked."""
         level: str
         """local, tentative or confirmed: how strong the claim is"""
         closed: Json
@@ -120,29 +128,6 @@ class Items(Relations):
         for alias, item in self._source.find("alias", begin, f"{begin}\U0010ffff"):
             if self.state(item):
                 yield alias, self.name(item)
-
-    def selected(
-        self, wanted: list[list[str]], closed: bool = False, rest: str = "open"
-    ) -> Iterator[str]:
-        """The items that have a trait of each group; see `selection`."""
-        from coord_wk.selection import select
-
-        return select(self, wanted, closed, rest)
-
-    def toward(
-        self, item: str, wish: Wish, actor: Json, mine: Callable[[claims.Owner], bool]
-    ) -> list[Json]:
-        """The drafts that bring an item to what is wished; see `toward`. Raises BadData."""
-        from coord_wk.toward import steps
-
-        return steps(self, item, wish, actor, mine)
-
-    @staticmethod
-    def created(words: Json, blob: Json | None = None) -> Json:
-        """The draft of a new item, of what `wk new` takes on stdin. Raises BadData."""
-        from coord_wk.draft import created
-
-        return created(words, blob)
 
     def ranked(self, index: str) -> Iterator[str]:
         """Open items in a secondary index by rank: the most urgent first, then the oldest."""
@@ -281,6 +266,10 @@ class Items(Relations):
             "parent": self._parent(item) or "",
             "labels": sorted(fold.present(state, "labels")),
         }
+        if "question" in state:
+            from coord_wk import question  # of few items
+
+            row |= question.row(state)  # type: ignore[typeddict-item]
         return _present(row)  # type: ignore[no-any-return]
 
     def detail(self, item: str) -> Detail:
@@ -301,6 +290,7 @@ class Items(Relations):
             "cycle": self.cyclic(item),
             "children": self.children(item),
             "claim": claims.owner(state),
+            "about": state["question"].get("about") if "question" in state else None,
             "closed": fold.value(state, "closed"),
             "conflicts": conflicts(state),
             "comments": [
