@@ -245,7 +245,10 @@ def schedule(seed: int) -> Counter[str]:
     """One random schedule of alerts, with two copies of the controller that look at the same time."""
     chance, log, now = random.Random(seed), Log(), BEGIN
     names = ["db/slow", "db/full", "db/gone", "web", "disk"][: chance.randint(1, 5)]
-    routes = {name: chance.sample(["human:ada", "agent:boss", "chan:ops"], 2) for name in escalation.SEVERITIES}
+    routes = {
+        name: chance.sample(["human:ada", "agent:boss", "chan:ops"], 2)
+        for name in escalation.SEVERITIES
+    }
     chosen = policy(**({} if chance.random() < 0.3 else routes))
     works = [ids.mint(n << 16, bytes(8)) for n in range(1, 4)]
     seen = Counter[str]()
@@ -263,7 +266,9 @@ def schedule(seed: int) -> Counter[str]:
         if what < 0.5:
             refs = {"refs": {"work_id": chance.choice(works)}} if chance.random() < 0.5 else {}
             to = {"to": ["human:ada"], "type": "msg.sent"} if chance.random() < 0.3 else {}
-            log.raises(now, chance.choice(names), chance.choice(escalation.SEVERITIES), **refs, **to)
+            log.raises(
+                now, chance.choice(names), chance.choice(escalation.SEVERITIES), **refs, **to
+            )
         elif what < 0.65 and (sent := [e for e in log.events if "to" in e]):
             log.acks(now, chance.choice(sent))
         elif what < 0.75:
