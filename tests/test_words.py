@@ -56,7 +56,20 @@ NAMES = {
 }
 """Names that have a term of the field: watcher, attempt pool, manifest, secondary index, …"""
 COLUMNS = 100
-APPLICATIONS = ("wk", "ev", "lease", "msg", "run", "mcp", "hooks", "coord", "patrol", "relay")
+APPLICATIONS = (
+    "wk",
+    "ev",
+    "lease",
+    "msg",
+    "run",
+    "mcp",
+    "hooks",
+    "coord",
+    "patrol",
+    "relay",
+    "agents",
+    "agents.dispatch",
+)
 SOURCES = sorted(path for home in ("tools", "bridges") for path in (ROOT / home).rglob("*.py"))
 PAGES = sorted(path for home in ("tools", "bridges") for path in (ROOT / home).rglob("*.[178]"))
 DOCUMENTS = sorted(

@@ -1,0 +1,1 @@
+"""coord-agent - start coding agents, reach them, wake them, and let the next one go on."""

@@ -1,0 +1,120 @@
+"""Delivering: what is looked at, and how a program is given a line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+
+from coord_agents import delivery, fold
+from coord_agents.evidence import Evidence, label
+from coord_kernel.views.view import View
+from coord_msg.mail import Mail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from coord_agents.delivery import Target
+    from coord_agents.record import Record
+    from coord_envelope import Event
+    from coord_envelope.codec import Json
+    from coord_kernel import Journal
+
+PATIENCE_S = 30
+MOST = 1_000
+"""Messages that are counted."""
+
+
+class Deliverer:
+    """The sessions of a store, and the mail of their agents."""
+
+    def __init__(self, journal: Journal, records: Mapping[str, Record], agent: str) -> None:
+        """`agent` writes the outcomes."""
+        self._journal, self._records, self._agent = journal, records, agent
+        self._evidence = Evidence(journal.store, records)
+        self._mail = View(journal.store, Mail.fold)
+
+    def agents(self) -> list[str]:
+        """The agents that have a session which is not over."""
+        opened = fold.opened(self._evidence.sessions())
+        return list(dict.fromkeys(state["agent"] for state in opened))
+
+    def deliver(self, agent: str) -> list[Event]:
+        """Point an agent's session to its mail, and note the outcome; nothing without new mail."""
+        state, mail = self._session(agent), self._waiting(agent)
+        if mail is None:
+            return []
+        target = self._target(state, agent)
+        if not delivery.is_due(target, mail, state["nudges"] if state else ()):
+            return []
+        record = self._records.get(fold.facts(state).get("preset", "")) if state else None
+        way, result = delivery.choose(target, record)
+        if way and state and record:
+            # At the last moment: it may have been read meanwhile, or the session be over.
+            again, mail = self._session(agent), self._waiting(agent)
+            if mail is None:
+                return []
+            if again is None or again["session"] != state["session"]:
+                way, result = None, "gone"
+            else:
+                sent = self._send(way, state, record, delivery.pointer(mail))
+                result = "delivered" if sent else "unknown"
+        return self._note(delivery.nudged(target, agent, mail, way, result))
+
+    def _note(self, draft: Json) -> list[Event]:
+        with self._journal.transaction({"agent_id": self._agent}) as t:
+            key = draft["idempotency_key"]
+            if self._journal.index.refresh().by_key(draft["type"], key) is None:
+                t.add(draft)
+        return t.events
+
+    def _session(self, agent: str) -> fold.Session | None:
+        """The agent's session that lives."""
+        opened = fold.opened(self._evidence.sessions())
+        lives = self._evidence.lives
+        return next((each for each in opened if each["agent"] == agent and lives(each)), None)
+
+    def _target(self, state: fold.Session | None, agent: str) -> Target:
+        if state is None:
+            names: Json = {"session": "", "via": "", "status": "", "provider": None}
+            return {**names, "lives": False}  # type: ignore[typeddict-item]
+        return {
+            "session": state["session"],
+            "via": fold.facts(state).get("via", ""),
+            "status": self._evidence.status(state),
+            "lives": True,
+            "provider": self._evidence.provider(state),
+        }
+
+    def _waiting(self, agent: str) -> delivery.Mail | None:
+        mail = Mail.current(self._mail)
+        unread: Iterator[Json] = mail.unread(agent, None)  # type: ignore[assignment]
+        messages = [state["mail"] for _, state in zip(range(MOST), unread, strict=False)]
+        if not messages:
+            return None
+        newest = messages[-1]
+        return {"count": len(messages), "newest": newest["id"], "sender": newest["from"]}
+
+    def _send(self, way: str, state: fold.Session, record: Record, line: str) -> bool:
+        """Give the program a line. Did it take it?"""
+        if way == "queue":
+            return _ran(record.queued(self._evidence.provider(state) or "", line))
+        tmux = ["tmux", "-L", label(fold.facts(state)["run"]), "send-keys", "-t", "job"]
+        # Text and Enter at once would be taken for a paste.
+        if not _ran([*tmux, "-l", "--", line]):
+            return False
+        time.sleep(record.ways["tmux"].enter_ms / 1000)
+        return _ran([*tmux, "Enter"])
+
+
+def _ran(argv: list[str]) -> bool:
+    nothing = subprocess.DEVNULL
+    env = {name: text for name, text in os.environ.items() if name not in ("TMUX", "COORD_AGENT")}
+    try:
+        done = subprocess.run(
+            argv, env=env, stdin=nothing, stdout=nothing, stderr=nothing, timeout=PATIENCE_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0

@@ -1,0 +1,121 @@
+"""The dispatcher of a store as a controller: what it sees, plans and does."""
+
+from __future__ import annotations
+
+from coord_agents import draft, fold
+from coord_agents.dispatch import plan as planning
+from coord_agents.dispatch.look import AGENT, Look
+from coord_agents.evidence import Evidence
+from coord_agents.settings import Settings, overseer
+from coord_agents.sling import Order, Sling, session
+from coord_agents.starting import end, task_prompt
+from coord_agents.tools import Tools
+from coord_envelope import world
+from coord_envelope.errors import No
+from coord_kernel.controller import Act, Plan
+from coord_kernel.journal.beat import beat
+from coord_kernel.views.presence import Stops
+from coord_kernel.views.view import View
+from coord_wk.items import Items
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from coord_agents.dispatch.policy import Dispatching
+    from coord_envelope import Event
+    from coord_envelope.codec import Json
+    from coord_kernel.cli.call import Call
+
+_NAMESPACES = ("work", "session", "control", "patrol", "mountain", "provider", "budget")
+
+
+class Dispatcher:
+    """It acts as one agent, bridge:dispatch, whoever started it."""
+
+    def __init__(self, call: Call, policy: Dispatching, directory: str) -> None:
+        self._call, self._journal, self._policy = call, call.journal, policy
+        self._store = store = call.journal.store
+        self._settings = Settings(store)
+        self._tools = Tools(AGENT, directory)
+        self._items, self._stops = View(store, Items.fold), Stops(store)
+        self._evidence = Evidence(store, policy.records)
+
+    def wakes(self, event: Event) -> bool:
+        """Can the event change the plan?"""
+        return event["type"].partition(".")[0] in _NAMESPACES
+
+    def plan(self) -> Plan:
+        sessions = self._evidence.sessions()
+        look = Look(Items.current(self._items), sessions, self._stops.refresh())
+        own = set(self._store.replicas())
+        seen = look.seen(self._policy.records, own, self._shown)
+        return planning.plan(seen, world.now_ms(), self._policy)
+
+    def _shown(self, state: fold.Session) -> tuple[bool, bool]:
+        up = self._evidence.is_up(state)
+        return up, not up and self._evidence.shows(state)
+
+    def act(self, act: Act) -> None:
+        """Do it, unless it was done. Raises Fault."""
+        {"start": self._start, "seen": self._seen, "undo": self._undo, "skip": self._skip}[
+            act.kind
+        ](act)
+
+    def rows(self) -> Iterator[Json]:
+        """What it would do now."""
+        for act in self.plan().acts:
+            about = act.about
+            item = about.get("item") or {"id": about["flight"]["work"], "title": ""}
+            row = {"act": act.kind, "work_id": item["id"], "title": item["title"], "key": act.key}
+            yield row | {name: about[name] for name in ("preset", "agent") if name in about}
+
+    def _start(self, act: Act) -> None:
+        item, agent = act.about["item"], act.about["agent"]
+        record = self._policy.records[act.about["preset"]]
+        order = Order(agent, record, self._policy.via, task_prompt(agent, item["id"]))
+        order.work, order.key, order.worktree = item["id"], act.key, self._policy.worktree
+        order.slots = [f"slot-{number}" for number in range(self._policy.max)]
+        sling = Sling(self._journal, self._tools, self._settings, order)
+        sling.begin()
+        state = session(self._evidence.sessions(), agent, sling.session)
+        if state:
+            self._put([fold.begun(state)[0]])
+
+    def _seen(self, act: Act) -> None:
+        flight = act.about["flight"]
+        actor = {"agent_id": flight["agent"], "session_id": flight["session"]}
+        beat(self._journal, actor, "busy")
+
+    def _undo(self, act: Act) -> None:
+        flight = act.about["flight"]
+        state = session(self._evidence.sessions(), flight["agent"], flight["session"])
+        if state:
+            end(self._journal, self._tools, state, "did not come up", None)
+
+    def _skip(self, act: Act) -> None:
+        item = act.about["item"]
+        causes = [name for name, _ in item["failures"]]
+        names = (item["id"], item["title"])
+        said = draft.skipped(*names, causes, overseer(self._store), act.key)
+        with self._journal.transaction({"agent_id": AGENT}) as t:
+            if self._journal.index.refresh().by_key(said["type"], act.key) is None:
+                t.add(said)
+        self._call.put(t.events)
+        reason = f"{len(causes)} sessions failed"
+        words = (f"--hold={reason}", f"--label={draft.SKIPPED}")
+        self._tools.run("wk", "update", item["id"], *words)
+
+    def _put(self, names: list[str]) -> None:
+        self._call.put(filter(None, map(self._call.event, names)))
+
+
+def clear(call: Call, tools: Tools, work: str) -> list[Event]:
+    """Forget the failures of an item, and release its hold. Raises No, Fault."""
+    (row,) = tools.run("wk", "show", work)
+    if draft.SKIPPED not in row.get("labels", ()):
+        raise No("was not passed over", where=work)
+    cleared = {"type": "mountain.cleared", "refs": {"work_id": row["work_id"]}, "body": {}}
+    events = call.journal.append(call.actor(), [cleared])
+    tools.run("wk", "update", row["work_id"], "--hold=", f"--rm-label={draft.SKIPPED}")
+    return events
