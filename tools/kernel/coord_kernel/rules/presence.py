@@ -246,14 +246,16 @@ def joined(state: Session, others: Iterable[Session]) -> Session:
     """The session with the signs of life of other sessions of its agent, in its replica.
 
     One agent acts through several doors (a shell, a hook, MCP), and not each has a session: so what
-    has none counts for every session, and a claim without one lives while any of them does.
+    has none counts for every session, and a claim without one lives while any of them does. A
+    program that is started for a session may have an id of its own for it, which its hooks use:
+    what names the session as its parent counts for it, too.
     """
     own: Any = {**state, "signs": dict(state["signs"]), "ahead": dict(state["ahead"])}
-    if not own["signs"] and own["session"]:
-        return own  # type: ignore[no-any-return]
+    mute = not own["signs"] and own["session"]
     for other in others:
         same = (other["agent"], other["replica"]) == (own["agent"], own["replica"])
-        if not same or (own["session"] and other["session"]):
+        apart = mute or (own["session"] and other["session"])
+        if not same or (apart and not _speaks_for(other, own["session"])):
             continue
         for chain, sign in other["signs"].items():
             own["signs"][chain] = max(own["signs"].get(chain, [0, ""]), sign)
@@ -262,6 +264,12 @@ def joined(state: Session, others: Iterable[Session]) -> Session:
         if "beat" in other:
             own["beat"] = max(own.get("beat", other["beat"]), other["beat"], key=_place)
     return own  # type: ignore[no-any-return]
+
+
+def _speaks_for(other: Session, session: str) -> bool:
+    """Was it started, in its own words, by a program of this session?"""
+    parent = other["started"][2].get("parent") if "started" in other else None
+    return bool(session) and parent == session != other["session"]
 
 
 def _place(last: list[Any]) -> list[Any]:
