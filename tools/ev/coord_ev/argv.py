@@ -80,6 +80,6 @@ TABLE: Table = (
  'trust': ({'--show': ('show', 'flag')}, [], []),
  'agents': ({'--active': ('active', 'flag')}, [('names', 'many')], []),
  'redact': ({'--reason': ('reason', 'one')}, [('id_', 'one')], ['id_', 'reason']),
- 'verify': ({}, [], []),
+ 'verify': ({'--signatures': ('signatures', 'flag')}, [], []),
  'stats': ({}, [], [])}
 )

@@ -280,13 +280,22 @@ def agents(call: Call, names: o.Agents = None, active: o.Active = False) -> None
         call.put([{**fold.detail(state, until), **({"holds": held} if held else {})}])
 
 
-def verify(call: Call) -> int:
+def verify(call: Call, signatures: o.Signatures = False) -> int:
     """Check every byte of the journal.
 
     Prints file, offset and reason of each part that is not a valid event. Exits 1 if there is
     damage. A torn tail (a line cut by a crash, or still being written) is reported but is not
-    damage: the next append ends it.
+    damage: the next append ends it. With --signatures: who has signed the events of other stores;
+    exits 1 if nobody has signed some of them.
     """
+    if signatures:
+        from coord_ev.signatures import verify as verified
+
+        rows, warnings = verified(call.journal.store)
+        for line in warnings:
+            call.warn(line)
+        call.put(rows)
+        return int(any("unsigned" in row or "refused" in row for row in rows))
     from coord_ev.check import check
 
     damaged = False

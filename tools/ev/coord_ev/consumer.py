@@ -39,7 +39,7 @@ class Consumer:
 
     def __init__(self, path: str, store: Store) -> None:
         """Raises BadData if the file is not TOML, OSError."""
-        self.path, self.mistakes = path, list[Fault]()
+        self.path, self.mistakes, self._store = path, list[Fault](), store
         self.directory = os.path.dirname(os.path.abspath(path))
         self.templates = Templates(self.directory, store)
         whole = _Section(_table(path), "", self)
@@ -69,6 +69,11 @@ class Consumer:
             not_agents=section.agents("not_agents"),
             since=section.good("since", lambda: Call.moment(since)) if since else None,
         )
+        trust = section.take("trust", list, [])
+        if trust:
+            from coord_ev.demand import Trusting  # few demand it
+
+            self.wanted = Trusting(self.wanted, self._store, trust)
 
     def _run(self, section: _Section) -> None:
         """[run]: the command for each event."""

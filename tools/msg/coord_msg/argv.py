@@ -29,6 +29,7 @@ TABLE: Table = (
            '--max': ('max_', (1, 1000000000)),
            '--ack': ('ack', 'flag'),
            '--text': ('text', 'flag'),
+           '--min-trust': ('min_trust', 'one'),
            '--visibility': ('visibility', 'one'),
            '--require': ('require', 'one'),
            '--cursor': ('cursor', 'one'),

@@ -162,10 +162,12 @@ def recv(
 
         at_once = 1 if reading.follow else reading.max_ or 1
         queue = Queue(call, post, source, from_queue, at_once)
+        queue.wanted = printer.least(reading.min_trust)
         if not receive.receive(call, queue, printer, reading) and queue.lost:
             raise queue.lost
     else:
-        receive.receive(call, receive.Inbox(post, me), printer, reading)
+        inbox = receive.Inbox(post, me, printer.least(reading.min_trust))
+        receive.receive(call, inbox, printer, reading)
 
 
 def _source(address: str | None) -> str:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
             "max": int,  # deliveries
             "severity": NotRequired[str],
             "expires": NotRequired[str],
+            "trust": NotRequired[str],  # `unsigned`
             "key": NotRequired[str],  # TYPE KEY
             "work": NotRequired[str],
         },
@@ -150,6 +151,8 @@ def _sent(state: MessageState, event: Event, body: Json) -> None:
     }
     if body.get("severity") in SEVERITIES:
         state["mail"]["severity"] = body["severity"]
+    if event.get("$trust"):
+        state["mail"]["trust"] = event["$trust"]
     if isinstance(expires, str):
         state["mail"]["expires"] = expires
     if isinstance(refs, dict) and isinstance(refs.get("work_id"), str):

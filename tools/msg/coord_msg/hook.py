@@ -94,8 +94,14 @@ def notice(call: Call, actor: Json, again: bool = False) -> tuple[str, list[Json
     With `again` also what it was shown before: a session also starts after a compaction, which may
     have dropped it. Raises Fault, OSError.
     """
-    mail, agent = Post(call).mail(), actor["agent_id"]
-    newest = islice(mail.newest(agent), EXAMINED)
+    post, agent = Post(call), actor["agent_id"]
+    mail = post.mail()
+    newest: Iterable[MessageState] = islice(mail.newest(agent), EXAMINED)
+    if world.getenv("COORD_MIN_TRUST"):
+        from coord_msg.show import Printer
+
+        least = Printer(call, me=agent).least(None)
+        newest = (state for state in newest if least and any(map(least, post.events([state]))))
     fresh = (state for state in newest if again or not _was_shown(state, actor))
     first = next(fresh, None)
     if first is None:
@@ -158,7 +164,8 @@ def _pointer(state: MessageState) -> str:
     mail = state["mail"]
     subject, sender = shown(mail["subject"], SUBJECT), shown_address(mail["from"])
     age, severity = _age(mail["ts"]), f", {mail['severity']}" if "severity" in mail else ""
-    return f"{ids.short('msg', mail['id'])} from {sender}, {age}{severity}: {subject}\n"
+    trust = f", {mail['trust']}" if "trust" in mail else ""
+    return f"{ids.short('msg', mail['id'])} from {sender}{trust}, {age}{severity}: {subject}\n"
 
 
 def _age(ts: str) -> str:

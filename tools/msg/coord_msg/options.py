@@ -91,6 +91,9 @@ Overrides = {
     ],
 }
 AsText = Annotated[bool, typer.Option("--text", help="Print as text, each message in a fence.")]
+MinTrust = Annotated[
+    _Text, typer.Option("--min-trust", metavar="LEVEL", help="Only mail of at least this $trust.")
+]
 Reading = {
     "follow": Annotated[bool, typer.Option("-f", "--follow", help="Keep printing new messages.")],
     "wait": Annotated[
@@ -104,6 +107,7 @@ Reading = {
     ],
     "ack": Annotated[bool, typer.Option("--ack", help="Ack each message after printing it.")],
     "text": AsText,
+    "min_trust": MinTrust,
 }
 FromQueue = {
     "visibility": Annotated[

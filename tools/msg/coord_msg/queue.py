@@ -29,7 +29,7 @@ from coord_msg import draft, fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
@@ -61,6 +61,8 @@ class Queue:
         vis = options.visibility
         self._vis_ms = None if vis is None else call.span(vis, "--visibility")
         self._confirm = _must_be_confirmed(call, options.require)
+        self.wanted: Callable[[Event], bool] | None = None
+        """Which messages to take; None: all."""
         self.lost: No | None = None
         """Why a message was not delivered after all."""
         self._newest: str | None = None  # the last message it took
@@ -101,6 +103,8 @@ class Queue:
     def _free(self, mail: Mail, most: int, lost: set[str]) -> list[MessageState]:
         """What can be taken, oldest first; after a loss from a random place on."""
         free = (state for state in mail.queued(self._name) if state["mail"]["id"] not in lost)
+        if self.wanted:
+            free = (state for state in free if any(map(self.wanted, self._post.events([state]))))
         states = list(islice(free, most + SPREAD * len(lost)))
         begin = world.entropy(1)[0] % (len(states) - most + 1) if len(states) > most else 0
         return states[begin : begin + most]

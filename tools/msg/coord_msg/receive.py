@@ -150,9 +150,7 @@ def _news(
 class Broadcast(Filter):
     """What is sent to a channel, is not older than its reader wants, and has not expired."""
 
-    def __init__(
-        self, address: str, since: Callable[[], str] = str, wanted: Wanted = None
-    ) -> None:
+    def __init__(self, address: str, since: Callable[[], str] = str, wanted: Wanted = None) -> None:
         super().__init__()
         self._address, self._from, self._wanted = address, since, wanted
 

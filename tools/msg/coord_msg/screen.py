@@ -50,7 +50,7 @@ def page(item: Json, call: Call) -> Page | None:
         ("read by", joined(map(words.who, item.get("$read_by", ())))),
         ("held by", words.who(item.get("$holder", ""))),
         ("attached", joined(attached)),
-        ("trust", item.get("$trust") if item.get("$trust") in ("bridge", "synced") else ""),
+        ("trust", "" if item.get("$trust") in ("self", "store") else item.get("$trust")),
     ]
     return {
         "title": str(body.get("subject") or _subject(item, call)),

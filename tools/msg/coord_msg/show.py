@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from coord_envelope import BadData, No, world
+from coord_envelope import BadData, No, Usage, world
 from coord_envelope.event import shown_address, type_fault
 from coord_kernel.cli.output import Output
 from coord_msg.fold import SEVERITIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
+    from coord_kernel.streams.trusted import Trusted
 
 LINE = 400
 """Most characters of a line before the text."""
@@ -20,14 +23,19 @@ LINE = 400
 class Printer:
     """Annotates mail for its reader.
 
-    `$trust` says where a message came from: `self` (this agent, in this store), `store` (another
-    agent in it), `bridge` (a program that stands for another system), `synced` (another store).
-    The reader works it out; its writer cannot claim it. It does not prove the agent's name.
+    `$trust` says where a message came from; see `rules.trust`. The reader works it out; its writer
+    cannot claim it. Only `signed:PRINCIPAL` proves the agent's name.
     """
 
     def __init__(self, call: Call, text: bool = False, me: str | None = None) -> None:
         """With `text`, everything that the call prints is a message inside a fence."""
-        self._call, self._me, self._own = call, me, call.journal.store.all_replicas()
+        store = call.journal.store
+        self._call, self._me, self._own = call, me, store.all_replicas()
+        self._trusted: Trusted | None = None
+        if store.signers():
+            from coord_kernel.streams.trusted import Trusted  # only with signers
+
+            self._trusted = Trusted(store)
         self.incomplete = set[str]()
         """Ids of messages whose text was printed nowhere: its blob is not here."""
         if text:
@@ -49,8 +57,27 @@ class Printer:
             self._call.fail(fault, event.id)
             return None
 
+    def least(self, level: str | None) -> Callable[[Event], bool] | None:
+        """Does a message have at least this level of trust? None: all do. Raises Usage.
+
+        By default that of COORD_MIN_TRUST, which also holds for hooks and MCP clients.
+        """
+        where = "--min-trust" if level else "COORD_MIN_TRUST"
+        level = level or world.getenv("COORD_MIN_TRUST")
+        if not level:
+            return None
+        from coord_kernel.rules import trust  # few demand it
+
+        if level not in trust.LEVELS:
+            known = " < ".join(trust.LEVELS)
+            raise Usage(f"not a level of trust: {level}", where, todo=f"one of {known}")
+        least = trust.LEVELS.index(level)
+        return lambda event: trust.level(self._trust(event)) >= least
+
     def _trust(self, event: Event) -> str:
         agent = event["actor"]["agent_id"]
+        if self._trusted and (judged := self._trusted.refresh().of(event)):
+            return judged
         if agent.startswith("bridge:"):
             return "bridge"
         if event["writer"].partition("!")[0].rpartition("~")[2].partition("+")[0] not in self._own:

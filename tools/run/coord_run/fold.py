@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_run.types import Attempt, Job, Result
 
-name, version = "run", "4"
+name, version = "run", "5"
 TIMEOUT_MS, ATTEMPTS, BACKOFF_MS, GRACE_MS = 3_600_000, 3, 10_000, 10_000
 """The defaults of a request."""
 LEAST_BACKOFF_MS, LONGEST_BACKOFF_MS = 1_000, 15 * 60_000
@@ -46,7 +46,7 @@ OUTCOMES = ("exit", "signal", "timeout", "cancelled", "error")
 def entities(event: Event) -> Iterable[str]:
     """The job that an event is about."""
     kind, refs = event["type"], event.get("refs")
-    if kind == "run.requested":
+    if "run.requested" in (kind, event.get("$type")):
         return (event.id,)
     run = refs.get("run_id") if isinstance(refs, dict) and kind.startswith("run.") else None
     return (run,) if run and isinstance(run, str) else ()
@@ -65,7 +65,7 @@ def step(state: Job | None, event: Event) -> Job:
 
 def _nothing() -> Job:
     return {
-        **claims.nothing(),
+        **claims.nothing(),  # type: ignore[typeddict-item]
         "request": None,  # type: ignore[typeddict-item]
         "attempts": {},
         "results": {},
@@ -83,7 +83,7 @@ def made(state: Job) -> bool:
 
 def key(state: Job) -> str | None:
     """The idempotency key of the request, if it has one."""
-    return state["request"].get("key") if made(state) else None
+    return state["request"].get("key") if made(state) and "unsigned" not in state else None
 
 
 def united(states: Sequence[Job]) -> Job:
@@ -186,6 +186,13 @@ def _signalled(state: Job, event: Event, body: Json) -> None:
         state["signals"][event.id] = {"claim": body["claim"], "signal": body["signal"]}
 
 
+def _unsigned(state: Job, event: Event, body: Json) -> None:
+    """A request that nobody has signed is shown, and never runs."""
+    if event.get("$type") == "run.requested":
+        _requested(state, event, body)
+        state["unsigned"] = True
+
+
 _CHANGES: dict[str, Callable[[Job, Event, Json], None]] = {
     "run.requested": _requested,
     "run.claimed": _claimed,
@@ -196,6 +203,7 @@ _CHANGES: dict[str, Callable[[Job, Event, Json], None]] = {
     "run.cancelled": _cancelled,
     **dict.fromkeys(("run.expired", "run.queued"), _noted),
     "run.signalled": _signalled,
+    "run.unsigned": _unsigned,
 }
 
 
@@ -324,7 +332,7 @@ def last_ts(state: Job) -> str:
 
 def settled(state: Job) -> bool:
     """Will no passage of time and no worker change it any more?"""
-    if result(state):
+    if result(state) or "unsigned" in state:
         return True
     spent = state["cancels"] or used(state) >= limit(state) or late(state, "")
     return not open_claims(state) and bool(spent)
@@ -332,6 +340,8 @@ def settled(state: Job) -> bool:
 
 def status(state: Job, now: int) -> str:
     """In this order, what applies: result, holder, cancellation, no attempt left, time, `after`."""
+    if "unsigned" in state:
+        return "unsigned"
     if result(state):
         return "completed"
     claim = holder(state, now)
@@ -376,7 +386,7 @@ def indexed(state: Job) -> Iterable[tuple[str, str]]:
     yield "id", run
     if "work" in request:
         yield "work", f"{request['work']} {run}"
-    if "key" in request:
+    if key(state):
         yield "key", request["key"]
     if settled(state):
         return

@@ -24,7 +24,7 @@ NO_RESULT = 125
 TIMED_OUT = 124
 """As timeout(1) has it."""
 OPEN = ("requested", "waiting", "claimed", "running")
-OVER = ("completed", "cancelled", "lost", "expired")
+OVER = ("completed", "cancelled", "lost", "expired", "unsigned")
 FAILED = "failed"
 """To select by: completed without success, or lost."""
 STATUSES = (*OPEN, *OVER, FAILED)

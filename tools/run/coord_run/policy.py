@@ -16,12 +16,12 @@ from coord_run.secret import config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from coord_envelope.codec import Json
     from coord_run.types import Request
 
-LISTS = ("argv", "from", "env", "secrets", "sandbox")
+LISTS = ("argv", "from", "env", "secrets", "sandbox", "trust")
 
 
 class Rule:
@@ -44,9 +44,10 @@ class Rule:
         self._argv, self._from = table["argv"], table["from"]
         self._env, self._secrets = table.get("env", ()), table.get("secrets", ())
         self._repo, self.sandbox = bool(table.get("repo")), table.get("sandbox", [])
+        self._trust = table.get("trust")
 
-    def allows(self, request: Request) -> bool:
-        """May this request run?"""
+    def allows(self, request: Request, trust: Callable[[str], str]) -> bool:
+        """May this request run? `trust` gives the `$trust` of the event with an id."""
         from fnmatch import fnmatchcase  # re: 5 ms
 
         body = request["body"]
@@ -56,7 +57,13 @@ class Rule:
             and set(body.get("env", ())) <= set(self._env)
             and set(body.get("secrets", ())) <= set(self._secrets)
             and ("repo" not in body or self._repo)
+            and (self._trust is None or self._trusts(trust(request["id"])))
         )
+
+    def _trusts(self, trust: str) -> bool:
+        from coord_kernel.rules.trust import wanted
+
+        return wanted(trust, self._trust or ())
 
 
 def rules(root: str) -> Sequence[Rule]:

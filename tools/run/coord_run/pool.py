@@ -7,7 +7,6 @@ import os
 from coord_envelope.platform import signal, suppress
 from coord_kernel.cli.call import Call
 from coord_kernel.proc import child
-from coord_kernel.rules.trust import UNSIGNED
 from coord_kernel.store import locate
 from coord_run import draft, fold, policy
 from coord_run.attempt import LOOK, supervise
@@ -57,7 +56,7 @@ class AttemptPool:
         from coord_kernel.views.index import Index
 
         stored = Index(self._store).refresh().by_id(event_id)
-        return (stored and Trusted(self._store).refresh().of(stored.event)) or UNSIGNED
+        return (stored and Trusted(self._store).refresh().of(stored.event)) or "unsigned"
 
     def claim(self, t: Transaction, state: Job, about: Json | None = None) -> Event:
         """Claim the job for its next attempt; `about` as in `draft.claimed`."""

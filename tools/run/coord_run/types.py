@@ -104,6 +104,8 @@ class Job(claims.ClaimsState):
     queued: dict[str, str]
     signals: dict[str, Signal]
     """By event."""
+    unsigned: NotRequired[bool]
+    """Was it requested by another store, and has nobody signed that?"""
 
 
 class AttemptRow(TypedDict, total=False):

@@ -60,7 +60,8 @@ def step(state: State | None, event: Event) -> State:
     """The state after one event more, taken in order of event_id."""
     state = _nothing() if state is None else state
     early = causality.know(state, event)
-    state["last"] = {"by": event["actor"]["agent_id"], "ts": event["ts"]}
+    if not event["type"].endswith(".unsigned"):  # as `rules.trust.demoted` has it
+        state["last"] = {"by": event["actor"]["agent_id"], "ts": event["ts"]}
     claims.take(state, event)
     change = _CHANGES.get(event["type"])
     if change and _first(state, event):
@@ -91,8 +92,11 @@ def _first(state: State, event: Event) -> bool:
 
 def _created(state: State, event: Event) -> None:
     body = event["body"]
-    state.setdefault("created", {"id": event.id, **state["last"]})
-    if isinstance(event.get("idempotency_key"), str):
+    last = state["last"]
+    state.setdefault("created", {"id": event.id, "by": last["by"], "ts": last["ts"]})
+    if event.get("$trust"):
+        state["created"]["trust"] = event["$trust"]
+    elif isinstance(event.get("idempotency_key"), str):
         state.setdefault("key", event["idempotency_key"])
     for register in REGISTERS:
         if register in body:
@@ -141,6 +145,8 @@ def _commented(state: State, event: Event) -> None:
     inline = text if isinstance(text, str) else ""
     by, ts = state["last"]["by"], state["last"]["ts"]
     comment: Comment = {"event_id": event.id, "by": by, "ts": ts, "text": inline}
+    if event.get("$trust"):
+        comment["trust"] = event["$trust"]
     state["comments"].append(comment)
     if "text" not in event["body"] and isinstance(blob, dict):
         comment["blob"] = blob

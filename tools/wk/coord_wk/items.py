@@ -57,6 +57,8 @@ if TYPE_CHECKING:
         unknown_here: list[str]
         held_by: list[str]
         not_work: bool
+        trust: str
+        """`unsigned`: it is from another store, and nobody has signed it."""
         asked: list[str]
         """A question's: who is asked, and what the answer may be."""
         options: list[str]
@@ -265,6 +267,7 @@ class Items(Relations):
             "assignee": fold.text(state, "assignee") or "",
             "parent": self._parent(item) or "",
             "labels": sorted(fold.present(state, "labels")),
+            "trust": state["created"].get("trust", ""),
         }
         if "question" in state:
             from coord_wk import question  # of few items

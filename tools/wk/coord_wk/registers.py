@@ -30,12 +30,15 @@ if TYPE_CHECKING:
         """An item's first event."""
 
         id: str
+        trust: NotRequired[str]
+        """`unsigned`: another store's, and nobody has signed it. So of a comment."""
 
     class Comment(Author):
         """A `work.commented` event."""
 
         event_id: str
         text: str
+        trust: NotRequired[str]
         blob: NotRequired[Json]
         """Where the text is, if it is too long for the event."""
 

@@ -103,7 +103,7 @@ def page(item: Json, call: Call) -> Page:
         ("claim", claim and joined([f"token {claim['gen']}", item.get("level", "local")])),
         *_asked(item),
         ("assigned to", words.who(item.get("assignee") or "")),
-        ("created", f"{ago(created['ts'])} by {words.who(created['by'])}"),
+        ("created", f"{ago(created['ts'])} by {words.who(created['by'])}{_trust(created)}"),
         ("closed", closed and f"{ago(closed['ts'])} by {words.who(closed['by'])}"),
         ("labels", joined(item.get("labels", ()))),
         ("on hold", item.get("hold")),
@@ -132,9 +132,15 @@ def page(item: Json, call: Call) -> Page:
     }
 
 
+def _trust(fields: Json) -> str:
+    return f", {fields['trust']}" if "trust" in fields else ""
+
+
 def _said(item: Json) -> Iterator[Said]:
     for comment in item.get("comments", ()):
-        yield {"ts": comment["ts"], "by": comment["by"], "what": "", "text": comment["text"]}
+        by = comment["by"]
+        what = "unsigned" if "trust" in comment else ""
+        yield {"ts": comment["ts"], "by": by, "what": what, "text": comment["text"]}
     for artifact in item.get("artifacts", ()):
         # The state keeps what was added, not by whom; the id says when.
         added = artifact["artifact_id"]

@@ -124,7 +124,8 @@ def _sentence(event: Event, names: Names) -> str:
 def happened(event: Event) -> str:
     """What happened, in a list about one entity: who did what."""
     did = _DID.get(event["type"]) or _verb(event)
-    return " ".join([who(event["actor"]["agent_id"]), did, *_facts(event)])
+    facts = [*_facts(event), *(["(unsigned)"] if event.get("$trust") == "unsigned" else [])]
+    return " ".join([who(event["actor"]["agent_id"]), did, *facts])
 
 
 def brief(item: Json, names: Names) -> list[str]:
@@ -138,7 +139,7 @@ def brief(item: Json, names: Names) -> list[str]:
 
 
 def _brief(item: Json, names: Names) -> Iterator[str]:
-    if isinstance(item, Event) and "$trust" in item:
+    if isinstance(item, Event) and "$trust" in item and "to" in item:
         head, name, text = _mail(item, names)
     elif isinstance(item, Event):
         short, full = entity(item, names)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from coord_kernel.store.directory import Store
     from coord_kernel.streams.follow import Follower
     from coord_kernel.streams.redaction import Redactions
+    from coord_kernel.streams.trusted import Trusted
     from coord_kernel.views.index import Index
 
 LAST_TS = "9999-12-31T23:59:59.999Z"
@@ -38,7 +39,9 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._index: Index | None = None
+        self.keys = Keys(store, lambda: self.index)
         self._redactions: Redactions | None = None
+        self._trusted: Trusted | None = None
 
     @property
     def index(self) -> Index:
@@ -67,9 +70,8 @@ class Journal:
         wait_s: float | None = None,
     ) -> Transaction:
         """Write events of `actor` under one lock; see `coord_kernel.journal.transaction`."""
-        keys = Keys(lambda: self.index)
         return Transaction(
-            self.store, keys, actor, live=live, allow_secret=allow_secret, wait_s=wait_s
+            self.store, self.keys, actor, live=live, allow_secret=allow_secret, wait_s=wait_s
         )
 
     def append(
@@ -116,8 +118,15 @@ class Journal:
         return Follower(self.store, after, self.redactions, live)
 
     def shown(self, event: Event) -> Event:
-        """The event, or its tombstone if it was redacted."""
-        return self.redactions.refresh().apply(event)
+        """The event, or its tombstone if it was redacted; with `$trust` if nobody has signed it."""
+        event = self.redactions.refresh().apply(event)
+        if self.store.signers():
+            from coord_kernel.streams.trusted import Trusted  # only with signers
+
+            self._trusted = self._trusted or Trusted(self.store)
+            if self._trusted.refresh().unsigned(event):
+                return event.annotated(trust="unsigned")
+        return event
 
     def tail(
         self, count: int, wanted: Filter | None = None, until: Cursor | None = None
@@ -155,8 +164,10 @@ class Journal:
         """The cursor behind everything that is there."""
         from coord_envelope.cursor import Cursor  # who appends needs none
 
-        lasts = ((one.name, one.last()) for one in stream.streams(self.store, live))
-        return Cursor({name: last["seq"] for name, last in lasts if last})
+        streams = stream.judged(self.store, stream.streams(self.store, live))
+        lasts = [(one, last["seq"]) for one in streams if (last := one.last())]
+        ends = {one.name: seq if one.end is None else min(seq, one.end) for one, seq in lasts}
+        return Cursor({name: seq for name, seq in ends.items() if seq})
 
     def behind(self, event: Event) -> Cursor:
         """The cursor behind everything up to this event, in order of event_id."""
@@ -171,7 +182,7 @@ class Journal:
         return sum(one.size() for one in stream.streams(self.store))
 
     def _streams(self, live: bool) -> list[Stream]:
-        streams = stream.streams(self.store, live)
+        streams = stream.judged(self.store, stream.streams(self.store, live))
         if sum(one.size() for one in streams) > codec.MANY:
             codec.bulk()
         return streams

@@ -121,8 +121,10 @@ def step(state: ClaimsState | None, event: Event) -> ClaimsState:
     causality.know(state, event)
     take(state, event)
     kind, key = event["type"].partition(".")[0], event.get("idempotency_key")
-    # A lease has a key of its holder's, which makes no two leases one.
-    if isinstance(key, str) and kind != "lease" and event["refs"][ENTITY[kind]] == event.id:
+    # A lease has a key of its holder's, which makes no two leases one, and an unsigned event has
+    # none that counts.
+    own = kind != "lease" and "$trust" not in event
+    if isinstance(key, str) and own and event["refs"][ENTITY[kind]] == event.id:
         state["key"] = f"{event['type']} {key}"
     return state
 

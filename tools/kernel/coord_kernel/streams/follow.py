@@ -12,7 +12,7 @@ import select
 from coord_envelope.cursor import Cursor
 from coord_envelope.platform import signal, suppress
 from coord_kernel.streams.merge import merge
-from coord_kernel.streams.stream import Stream, events, streams
+from coord_kernel.streams.stream import Stream, events, judged, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Follower:
             if (stream.kind, stream.name) not in self._known:
                 seq = self.reached.get(stream.name, 0)
                 self._known[stream.kind, stream.name] = stream.after(seq)
-        return list(self._known.values())
+        return judged(self._store, list(self._known.values()))
 
     def directories(self) -> Iterator[str]:
         """The directories below the store in which new events appear."""
@@ -112,6 +112,8 @@ class Follower:
             yield kind
             for name in self._store.listdir(kind):
                 yield f"{kind}/{name}"
+        if self._store.signers():
+            yield "local/signed"  # what was judged is read now
 
 
 class Watcher:

@@ -114,11 +114,11 @@ class LiveExchange(Rounds):
             return False  # a look at the clock has taken in that it moved
         drafts = [draft for _, draft in wishes]
         if signer:
-            if not self._signed(signer, seat, drafts):
-                return False
-        elif concede and not self.live.publish(seat, self.foreign):
-            return False
-        elif wishes and not self.live.confirm(seat, drafts):
+            done = self._signed(signer, seat, drafts)
+        else:
+            done = not concede or self.live.publish(seat, self.foreign)
+            done = done and (not wishes or self.live.confirm(seat, drafts))
+        if not done:
             return False
         self.confirmed += [claim for claim, _ in wishes]
         self.live.state.ts = world.format_ts(world.now_ms())

@@ -56,9 +56,9 @@ class Judge:
         with suppress(ValueError, IndexError):
             self.state = codec.loads(rows[1])
         if self.state.get("signers") != self._digest:
-            self._begin()
+            self.begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Judge everything, from nothing."""
         era, self._anew = self.table["era"] + 1, True
         self.table = {"era": era, "ends": {}, "ranges": {}, "who": []}
@@ -70,7 +70,7 @@ class Judge:
         sizes = _sizes(self._store)
         known = self.state["sizes"].items()
         if any(sizes.get(name, [0, 0]) < size for name, size in known):
-            self._begin()  # something is gone: what stands in its place is not known
+            self.begin()  # something is gone: what stands in its place is not known
         changed = {name for name, size in sizes.items() if self.state["sizes"].get(name) != size}
         if not changed and not self._anew:
             return
