@@ -262,7 +262,7 @@ def test_ls_says_who_is_in_the_way_of_a_file(lease: Clock) -> None:
         ("acquire env:a --ttl soon", 2),
         ("acquire env:a --wait ²s", 2),
         ("acquire env:a --scope git", 69),
-        ("acquire env:a --scope redis", 69),
+        ("acquire env:a --scope redis", 2),
         ("acquire env:a --scope moon", 2),
         ("acquire env:a --require git", 77),
         ("acquire env:a --require moon", 2),

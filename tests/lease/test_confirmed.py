@@ -68,7 +68,7 @@ def test_what_events_come_to_whatever_their_order(
             assert list(confirmed.entities(one)) == ["L"]
             state = confirmed.step(state, one)
         assert state is not None
-        assert confirmed.status(state, 0, mine=True) == status
+        assert confirmed.status(state, confirmed.left_ms(state, 0, mine=True)) == status
         assert max(0, confirmed.left_ms(state, 0, mine=True)) == left
         assert state["resources"] == ["env:x"]
         opened = [name for name, _ in confirmed.indexed(state)]

@@ -65,7 +65,7 @@ def test_who_holds_is_known_to_the_other_clone(pair: tuple[Clone, Clone]) -> Non
     assert (made["$level"], made["$token"], made["body"]["scope"]) == ("confirmed", 1, "git")
     done = bob(f"{ACQUIRE} file:src/a.py", at=60, expect=1)
     short = f"ls-{made['event_id'][-8:].lower()}"
-    todo = "wait with --wait, or `lease steal --scope git --reason WHY`"
+    todo = "wait with --wait, or `lease steal --scope remote --reason WHY`"
     assert (
         done.err
         == f"lease: file:src/a.py: is held by agent:ada for 1200 s more ({short}); {todo}\n"
@@ -75,7 +75,7 @@ def test_who_holds_is_known_to_the_other_clone(pair: tuple[Clone, Clone]) -> Non
     assert bob(f"{ACQUIRE} env:other", at=60).one["$token"] > made["$token"]
     rows = bob("lease ls file:src/x", at=60).lines
     assert [(row["holder"], row["scope"], row["status"], row["left_ms"]) for row in rows] == [
-        ("agent:ada", "git", "held", 1_200_000)
+        ("agent:ada", "remote", "held", 1_200_000)
     ]
     assert ada(f"lease show {short}", at=60).one["left_ms"] == 1_080_000
     assert bob("env -u COORD_AGENT lease ls -o id", at=60).out.split()[0] == made["event_id"]
@@ -262,7 +262,7 @@ def test_ls_and_show_and_release_look_at_both_scopes(pair: tuple[Clone, Clone]) 
     ada(f"lease acquire env:a; {ACQUIRE} env:a")
     assert [(row["scope"], row["token"]) for row in ada("lease ls").lines] == [
         ("local", 1),
-        ("git", 1),
+        ("remote", 1),
     ]
     assert ada("lease ls | lease show -o id").out == ada("lease ls -o id").out
     assert (

@@ -3,6 +3,7 @@
 `fake:///DIRECTORY/NAME`, for tools in a process of their own by an entry point that `installed`
 puts on PYTHONPATH. Faults are files in the directory of the log, so that a test in another process
 can cause them: `down` (nothing can be reached), `deaf` (a put is done, its answer is lost, once).
+The server's clock is the file `clock`, in ms, or else that of the caller.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Fake:
             row = {
                 "at": at,
                 "subject": subject,
-                "ms": world.now_ms(),
+                "ms": self.now(),
                 "payload": base64.b85encode(payload).decode(),
             }
             with open(self.directory / "entries", "a") as file:
@@ -82,6 +83,8 @@ class Fake:
 
     def now(self) -> int:
         self._reach()
+        with contextlib.suppress(FileNotFoundError):
+            return int((self.directory / "clock").read_text())
         return world.now_ms()
 
     def follow(self, wake: Callable[[], None]) -> None:

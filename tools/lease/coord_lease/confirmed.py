@@ -1,4 +1,6 @@
-"""What the durable events of a lease of scope `git` come to. Pure and total.
+"""What the durable events of a lease of scope `remote` come to. Pure and total.
+
+Events call the scope `git`, its name when there was no other remote.
 
 The arbiter's stream decides alone, in its order: each `lease.confirmed` says which resources are
 held, by whom and until when. A lease that was never confirmed holds nothing. So a lease counts
@@ -7,6 +9,12 @@ also while its holder's own events have not arrived.
 Time is Unix milliseconds of wall clocks, which differ: the holder stops MARGIN_MS before the end,
 others begin MARGIN_MS after it. A confirmation can only prolong, and a lease that has ended does
 not begin again: the order in which events arrive does not matter.
+
+A confirmation at a live remote has `"clock":"arbiter"`: it is over when a `lease.expired` in the
+arbiter's stream says so. Whoever wants the resource adds that, once the server's clock has advanced
+by the time to live since the server added the confirmation. No clock of a client is part of it, so
+it may be short. The holder counts from before it asked, by its boot clock, and stops a hundredth
+of the time early.
 """
 
 from __future__ import annotations
@@ -26,16 +34,19 @@ if TYPE_CHECKING:
 
 MARGIN_MS = 60_000
 
-name, version = "gitleases", "4"
+SCOPE = "git"
+"""How events call the scope."""
+CLOCK = "arbiter"
+name, version = "gitleases", "5"
 
 
 def entities(event: Event) -> Iterable[str]:
     """The id of the lease that the event is about.
 
-    None if it is about no lease of scope `git`, or cannot be true.
+    None if it is about no lease of scope `remote`, or cannot be true.
     """
     kind, body, refs = event["type"], event["body"], event.get("refs")
-    if not kind.startswith("lease.") or body.get("scope") != "git":
+    if not kind.startswith("lease.") or body.get("scope") != SCOPE:
         return ()
     if kind == "lease.acquired":
         return (event.id,) if _sound(body) else ()
@@ -94,7 +105,7 @@ def step(state: Lease | None, event: Event) -> Lease:
         new.setdefault("since", event["ts"])
         new["token"] = min(new.get("token", body["n"]), body["n"])
         if body["until_ms"] >= new.get("until", 0):
-            new |= {"until": body["until_ms"], "by": body["claim"]}
+            new |= {"until": body["until_ms"], "by": body["claim"], "timed": _timed(body)}
             new |= _wanted(body)
         resumed, last = [body["until_ms"], body["claim"]], new.get("resumed", [0, ""])
         if isinstance(body.get("session"), str) and resumed > last:
@@ -105,16 +116,27 @@ def step(state: Lease | None, event: Event) -> Lease:
     return new
 
 
+def _timed(body: Json) -> list[object] | None:
+    boot, since = body.get("boot"), body.get("boot_ns")
+    sound = isinstance(boot, str) and type(since) is int and 0 <= since < 1 << 62
+    return [boot, since] if sound and body.get("clock") == CLOCK else None
+
+
 def _wanted(body: Json) -> Lease:
     return {"resources": body["resources"], "mode": body["mode"], "ttl_ms": body["ttl_ms"]}
 
 
 def indexed(state: Lease) -> Iterator[tuple[str, str]]:
-    """`end`: its id backwards. `until`: the end of a confirmed lease, unless an event ended it."""
+    """`end`: its id backwards. `until`: the end of a confirmed lease, unless an event ended it.
+
+    `timed`: its id, if only an event ends it.
+    """
     if "lease_id" in state:
         yield "end", state["lease_id"][::-1]
     if confirmed(state) and "ended" not in state:
         yield "until", moment(state["until"])
+        if state.get("timed"):
+            yield "timed", state["lease_id"]
 
 
 def moment(ms: int) -> str:
@@ -130,26 +152,37 @@ def confirmed(state: Lease) -> bool:
 def left_ms(state: Lease, now: int, mine: bool) -> int:
     """How long it is held from now on, as its holder must see it, or as another must.
 
-    0 or less if it is not held.
+    0 or less if it is not held. Of one that the arbiter's clock ends it is an estimate.
     """
     if not confirmed(state) or "ended" in state:
         return 0
-    return state["until"] - now + (-MARGIN_MS if mine else MARGIN_MS)
+    margin = 0 if state.get("timed") else MARGIN_MS
+    return state["until"] - now + (-margin if mine else margin)
 
 
-def status(state: Lease, now: int, mine: bool) -> str:
+def counted_ms(state: Lease, boot: str, boot_ns: int) -> int:
+    """How long its holder may rely on it, by its boot clock, if the arbiter's clock ends it."""
+    if not confirmed(state) or "ended" in state:
+        return 0
+    began, since = state.get("timed") or ("", 0)
+    if began != boot or not isinstance(since, int):
+        return 0  # the machine was started again meanwhile
+    return (since - boot_ns) // 1_000_000 + state["ttl_ms"] * 99 // 100
+
+
+def status(state: Lease, left_ms: int) -> str:
     """`held`, how it ended, or `tentative`: it was never confirmed, and holds nothing."""
-    if left_ms(state, now, mine) > 0:
+    if left_ms > 0:
         return "held"
     return state.get("ended") or ("expired" if confirmed(state) else "tentative")
 
 
-def row(state: Lease, now: int, mine: bool) -> Row:
+def row(state: Lease, left_ms: int) -> Row:
     """What `ls` and `show` print."""
-    how = status(state, now, mine)
-    shown: Row = {**fold.head(state, how), **fold.terms(state), "scope": "git"}
+    how = status(state, left_ms)
+    shown: Row = {**fold.head(state, how), **fold.terms(state), "scope": "remote"}
     if confirmed(state):
         shown["until"] = world.format_ts(state["until"])
     if how == "held":
-        shown["left_ms"] = left_ms(state, now, mine)
+        shown["left_ms"] = left_ms
     return {**shown, **fold.reason(state)}

@@ -4,7 +4,7 @@ EXAMPLES = {
     "acquire": (
         "lease acquire 'file:src/**' --ttl 30m",
         "lease acquire port:8080 env:staging --wait 5m",
-        "lease acquire env:production --scope git --require confirmed",
+        "lease acquire env:production --scope remote --require confirmed",
     ),
     "renew": ("lease renew ls-78qeh4r6 --ttl 1h", "lease ls --mine -o id | lease renew"),
     "release": ("lease release ls-78qeh4r6", "lease release --all"),

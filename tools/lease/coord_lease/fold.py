@@ -56,6 +56,9 @@ if TYPE_CHECKING:
         replica: str
         until: int
         """Unix milliseconds."""
+        timed: list[object] | None
+        """The boot and the boot-clock time in ns from which its holder counts, if its end is judged
+        by the clock of the arbiter's server."""
 
     class Row(TypedDict, total=False):
         """What `lease ls` and `lease show` print."""

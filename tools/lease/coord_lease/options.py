@@ -35,11 +35,12 @@ Terms = {
     "ttl": Annotated[
         _Text,
         typer.Option(
-            "--ttl", metavar="TIME", help="Time to live: 500ms 60s 10m 2h 1d (60s; git: 10m)."
+            "--ttl", metavar="TIME", help="Time to live: 500ms 60s 10m 2h 1d (60s; remote: 10m)."
         ),
     ],
     "scope": Annotated[
-        str, typer.Option("--scope", metavar="SCOPE", help="Who can conflict: local, git (local).")
+        str,
+        typer.Option("--scope", metavar="SCOPE", help="Who conflicts: local, remote (local)."),
     ],
 }
 Attempt = {

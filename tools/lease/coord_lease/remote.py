@@ -1,4 +1,4 @@
-"""Scope `git`: leases among all stores that sync with one remote.
+"""Scope `remote`: leases among all stores that sync with one remote.
 
 Its arbiter decides, by compare-and-swap. To acquire, renew or steal is one sync:
 
@@ -11,6 +11,10 @@ Its arbiter decides, by compare-and-swap. To acquire, renew or steal is one sync
 So a lease that was granted, a renewal and a theft are in one order, and whoever adds to it has seen
 all before it. A token is greater than the number of all events before it in that order, so tokens
 rise.
+
+Where the arbiter lives at a live remote, its server's clock judges which leases are over (see
+`confirmed`), and they may be short. A lease that it judges over gets its `lease.expired` from
+whoever acquires next, in the same step: so either a renewal or the end comes first.
 """
 
 from __future__ import annotations
@@ -33,21 +37,51 @@ if TYPE_CHECKING:
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
+    from coord_kernel.sync.ask import Clock
     from coord_kernel.sync.settle import Settle
     from coord_lease.fold import Lease, Row
     from coord_lease.scope import Wanted
 
 SHORTEST_MS = 10 * 60 * 1000
+SHORTEST_TIMED_MS = 5_000
+"""Where the clock of the arbiter's server decides."""
+_MOST_ENDED = 100
+"""Leases that one acquisition ends, of those that nobody has wanted since they were over."""
 BUDGET_S = 20.0
 """How long a command waits for the remote."""
 AGAIN_NS = 10_000_000_000
 """How often a waiting command asks the remote."""
 
 
+class Judge:
+    """Which leases are over: by the clock of the arbiter's server, or else by this machine's."""
+
+    def __init__(self) -> None:
+        self.timed = False
+        """Has the arbiter's place a clock?"""
+        self._elapsed: dict[str, int] = {}
+
+    def ask(self, clock: Clock, claims: Sequence[str]) -> None:
+        """How long ago were these confirmed?"""
+        elapsed = clock.elapsed(claims)
+        self.timed, self._elapsed = elapsed is not None, elapsed or {}
+
+    def over(self, lease: Lease) -> bool:
+        """Is it to get its end? One that this machine's clock judges ends without an event."""
+        return bool(lease.get("timed")) and self.left_ms(lease) <= 0
+
+    def left_ms(self, lease: Lease) -> int:
+        """How long others must wait for it."""
+        if self.timed and lease.get("timed"):
+            return 1 + lease["ttl_ms"] - self._elapsed.get(lease["by"], 0)
+        margin_ms = confirmed.MARGIN_MS if lease.get("timed") else 0
+        return confirmed.left_ms(lease, world.now_ms(), mine=False) + margin_ms
+
+
 class Remote:
     """The leases that the remote's arbiter has confirmed, for the agent of a call."""
 
-    name, level, usual_ttl = "git", "confirmed", "10m"
+    name, level, usual_ttl = confirmed.SCOPE, "confirmed", "10m"
     seldom_ns = LONGEST_MS * 1_000_000
 
     def __init__(self, call: Call) -> None:
@@ -61,36 +95,41 @@ class Remote:
         Raises TakenError, or Unreachable: nothing is held; but if the answer was lost, others may
         believe so until they hear of the release.
         """
-        _long_enough(wanted.ttl_ms)
+        self._check(wanted.ttl_ms)
         claim: list[Event] = []
         blockers: list[Lease] = []
+        clock, judge = _clock(), Judge()
 
         def settle() -> list[tuple[str, Json]]:
+            self._look(clock, judge, wanted.ttl_ms)
             if claim and confirmed.confirmed(self._state(claim[0].id)):
                 return []  # the answer was lost
-            blockers[:] = self._in_the_way(wanted)
+            running = list(self._running())
+            over = [lease for lease in running if judge.over(lease)]
+            blockers[:] = self._in_the_way(wanted, running, over)
             if blockers and not steal:
                 self._give_up(claim, f"conceded to {blockers[0]['holder']}")
                 return []
             if not claim:
                 claim.append(self._begin(self._acquired(wanted)))
-            lost = [(lease["lease_id"], self._stolen(lease, steal or "")) for lease in blockers]
+            ends = [(lease["lease_id"], self._expired(lease)) for lease in over[:_MOST_ENDED]]
+            ends += [(lease["lease_id"], self._stolen(lease, steal or "")) for lease in blockers]
             terms = {"resources": wanted.resources, "mode": wanted.mode, "ttl_ms": wanted.ttl_ms}
             until = world.parse_ts(claim[0]["ts"]) + wanted.ttl_ms
-            won = {"n": self._token(), **terms, "until_ms": until}
-            return [*lost, (claim[0].id, self._confirmation(claim[0], claim[0].id, won))]
+            won = {"n": self._token(), **terms, "until_ms": until, **self._counted(judge)}
+            return [*ends, (claim[0].id, self._confirmation(claim[0], claim[0].id, won))]
 
         try:
-            warnings = self._ask(settle, BUDGET_S)
+            warnings = self._ask(settle, BUDGET_S, clock)
         except (Fault, OSError):
             self._give_up(claim, "not confirmed")
             raise
         state = self._state(claim[0].id) if claim else {}
-        if claim and confirmed.left_ms(state, world.now_ms(), mine=True) > 0:
+        if claim and self._left_ms(state, mine=True) > 0:
             return claim[0].annotated(level=self.level, token=state["token"])
         self._give_up(claim, "not confirmed")
         if blockers and not steal:
-            raise self._taken(blockers, wanted)
+            raise self._taken(blockers, wanted, judge)
         raise _unconfirmed(warnings, " ".join(wanted.resources))
 
     def renew(
@@ -104,11 +143,13 @@ class Remote:
 
         Raises No if the caller does not hold it. Raises Unreachable: it ends as it would have.
         """
-        _long_enough(ttl_ms or SHORTEST_MS)
+        self._check(ttl_ms or SHORTEST_MS)
         renewed: list[Event] = []
         lease_id = self._held(text, resume)["lease_id"]
+        clock, judge = _clock(), Judge()
 
         def settle() -> list[tuple[str, Json]]:
+            self._look(clock, judge, ttl_ms or SHORTEST_MS)
             lease = self._held(lease_id, resume)
             if renewed and lease["by"] == renewed[0].id:
                 return []  # the answer was lost
@@ -118,14 +159,18 @@ class Remote:
                 refs = {"lease_id": lease_id}
                 draft = {"type": "lease.renewed", "refs": refs, "body": body}
                 renewed.append(self._begin(draft))
-            until = max(lease["until"], world.parse_ts(renewed[0]["ts"]) + ttl)
+            at = world.parse_ts(renewed[0]["ts"])
+            until = max(lease["until"], at + ttl)
+            if judge.timed:
+                ttl = min(until - at, LONGEST_MS)
             terms = {"resources": lease["resources"], "mode": lease["mode"], "ttl_ms": ttl}
-            won = {"n": token, **terms, "until_ms": until}
+            won = {"n": token, **terms, "until_ms": until, **self._counted(judge)}
             if not self.mine(lease):
                 won["session"] = self._call.actor().get("session_id", "")
             return [(lease_id, self._confirmation(renewed[0], lease_id, won))]
 
-        warnings = self._ask(settle, BUDGET_S if wait_s is None else min(wait_s, BUDGET_S))
+        seconds = BUDGET_S if wait_s is None else min(wait_s, BUDGET_S)
+        warnings = self._ask(settle, seconds, clock)
         if not renewed or self._state(lease_id).get("by") != renewed[0].id:
             raise _unconfirmed(warnings, ids.short("ls", lease_id))
         return renewed[0].annotated(level=self.level, token=renewed[0]["body"]["token"])
@@ -139,8 +184,8 @@ class Remote:
         lease = self._own(text, resume)
         if lease.get("ended") == "released" and (first := self._call.event(lease["ended_by"])):
             return first.annotated(dup=True)
-        if confirmed.status(lease, world.now_ms(), mine=True) != "tentative":
-            _refuse_lost(lease)
+        if self._status(lease) != "tentative":
+            self._refuse_lost(lease)
         released = self._append(_end(lease, "released", reason))
         self._publish()
         return released.annotated(level=self.level)
@@ -165,15 +210,14 @@ class Remote:
 
         The caller's own, and those of others with a margin.
         """
-        now = world.now_ms()
-        for lease in self._unexpired(now):
+        for lease in self._running():
             wanted = not resources or resource.any_overlap(lease["resources"], resources)
-            if wanted and confirmed.left_ms(lease, now, self._ours(lease)) > 0:
+            if wanted and self._left_ms(lease, self._ours(lease)) > 0:
                 yield lease
 
     def row(self, lease: Lease) -> Row:
         """What `ls` and `show` print of it."""
-        return confirmed.row(lease, world.now_ms(), self._ours(lease))
+        return confirmed.row(lease, self._left_ms(lease, self._ours(lease)))
 
     def mine(self, lease: Lease) -> bool:
         """Is it held by the caller, in this store?"""
@@ -206,26 +250,69 @@ class Remote:
 
     def _held(self, text: str, resume: bool = False) -> Lease:
         lease = self._own(text, resume)
-        _refuse_lost(lease)
+        self._refuse_lost(lease)
         return lease
 
-    def _unexpired(self, now: int) -> Iterator[Lease]:
-        """Confirmed leases that are not over, as others must see it, in order of their ids."""
-        view = self._view.refresh()
+    def _left_ms(self, lease: Lease, mine: bool) -> int:
+        """How long it is held, as its holder must see it, or as another must."""
+        if mine and lease.get("timed"):
+            return confirmed.counted_ms(lease, machine.boot_id(), machine.boot_ns())
+        return confirmed.left_ms(lease, world.now_ms(), mine)
+
+    def _status(self, lease: Lease) -> str:
+        """As its holder must see it. One that the arbiter's clock ends is held until it did."""
+        if lease.get("timed") and "ended" not in lease:
+            return "held"
+        return confirmed.status(lease, self._left_ms(lease, mine=True))
+
+    def _refuse_lost(self, lease: Lease) -> None:
+        if (status := self._status(lease)) != "held":
+            why = f": {lease['why']}" if lease.get("why") else ""
+            raise No(
+                f"is {status}{why}",
+                where=ids.short("ls", lease["lease_id"]),
+                todo="acquire it again, and check what changed meanwhile",
+                code="not_held",
+            )
+
+    def _running(self) -> Iterator[Lease]:
+        """Confirmed leases that may not be over, as others must see it, in order of their ids."""
+        view, now = self._view.refresh(), world.now_ms()
         unexpired = view.find("until", confirmed.moment(now - confirmed.MARGIN_MS + 1))
-        for lease_id in sorted(lease_id for _, lease_id in unexpired):
+        running = {lease_id for _, lease_id in unexpired}
+        running.update(lease_id for _, lease_id in view.find("timed"))
+        for lease_id in sorted(running):
             yield view.get(lease_id)
 
-    def _in_the_way(self, wanted: Wanted) -> list[Lease]:
+    def _look(self, clock: Clock, judge: Judge, ttl_ms: int) -> None:
+        """Ask how long ago the running leases were confirmed; before they are looked at.
+
+        Raises Usage if the arbiter has moved to where leases must be longer.
+        """
+        timed = [lease["by"] for lease in self._running() if lease.get("timed")]
+        judge.ask(clock, timed)
+        if not judge.timed:
+            _check_long(ttl_ms)
+
+    def _counted(self, judge: Judge) -> Json:
+        """Fields of a confirmation that says from when its holder counts."""
+        if not judge.timed:
+            return {}
+        boot = {"boot": machine.boot_id(), "boot_ns": self._began}
+        return {"clock": confirmed.CLOCK, **boot}
+
+    @staticmethod
+    def _in_the_way(wanted: Wanted, running: Sequence[Lease], over: Sequence[Lease]) -> list[Lease]:
         return [
             lease
-            for lease in self._unexpired(world.now_ms())
-            if "x" in (lease["mode"], wanted.mode)
+            for lease in running
+            if lease not in over
+            and "x" in (lease["mode"], wanted.mode)
             and resource.any_overlap(lease["resources"], wanted.resources)
         ]
 
-    def _taken(self, blockers: Sequence[Lease], wanted: Wanted) -> TakenError:
-        left = [confirmed.left_ms(lease, world.now_ms(), mine=False) for lease in blockers]
+    def _taken(self, blockers: Sequence[Lease], wanted: Wanted, judge: Judge) -> TakenError:
+        left = [judge.left_ms(lease) for lease in blockers]
         until = machine.boot_ns() + min(AGAIN_NS, min(left) * 1_000_000)
         return TakenError(blockers, wanted, left[0], until, self._call.actor())
 
@@ -252,6 +339,12 @@ class Remote:
         }
         refs = {"lease_id": lease_id}
         return {"type": "lease.confirmed", "refs": refs, "base": [claim.id], "body": body}
+
+    def _expired(self, lease: Lease) -> Json:
+        """The end of a lease whose time is over, for the arbiter's stream."""
+        draft = _end(lease, "expired", "its time was over")
+        draft["body"]["agent_id"] = self._me()
+        return draft
 
     def _stolen(self, lease: Lease, why: str) -> Json:
         """The end of a stolen lease, for the arbiter's stream: both are one push."""
@@ -284,38 +377,45 @@ class Remote:
         except (Fault, OSError) as fault:
             self._call.warn(f"others learn of the end with a later sync: {fault}")
 
-    def _ask(self, settle: Settle | None, seconds: float) -> list[str]:
-        """Sync with the arbiter, and print its warnings, which are returned. Raises its Fault."""
-        from coord_kernel.sync.ask import ask  # subprocess, filelock: only to use the network
+    def _check(self, ttl_ms: int) -> None:
+        """Raises Usage if the time to live is too short for where the arbiter lives."""
+        from coord_kernel.sync import seat as seats
 
-        _, warnings = ask(self._call.journal, (), settle, seconds)
+        if not seats.has_clock(self._store):
+            _check_long(ttl_ms)
+        elif ttl_ms < SHORTEST_TIMED_MS:
+            what = f"a lease of scope remote lasts at least {SHORTEST_TIMED_MS // 1000}s"
+            raise Usage(what, where="--ttl", todo="--ttl 5s, or --scope local")
+
+    def _ask(self, settle: Settle | None, seconds: float, clock: Clock | None = None) -> list[str]:
+        """Sync with the arbiter, and print its warnings, which are returned. Raises its Fault."""
+        from coord_kernel.sync.ask import ask  # 5 ms: only to use the network
+
+        _, warnings = ask(self._call.journal, (), settle, seconds, clock)
         for warning in warnings:
             self._call.warn(warning)
         return warnings
+
+
+def _clock() -> Clock:
+    from coord_kernel.sync.ask import Clock
+
+    return Clock()
 
 
 def _unconfirmed(warnings: Sequence[str], where: str) -> Unreachable:
     return Unreachable(warnings[0] if warnings else "the remote confirmed nothing", where)
 
 
-def _refuse_lost(lease: Lease) -> None:
-    status = confirmed.status(lease, world.now_ms(), mine=True)
-    if status != "held":
-        why = f": {lease['why']}" if lease.get("why") else ""
-        raise No(
-            f"is {status}{why}",
-            where=ids.short("ls", lease["lease_id"]),
-            todo="acquire it again, and check what changed meanwhile",
-            code="not_held",
-        )
-
-
 def _end(lease: Lease, how: str, reason: str) -> Json:
-    body = {"token": lease.get("token", 0), "reason": reason, "scope": "git"}
+    body = {"token": lease.get("token", 0), "reason": reason, "scope": confirmed.SCOPE}
     return {"type": f"lease.{how}", "refs": {"lease_id": lease["lease_id"]}, "body": body}
 
 
-def _long_enough(ttl_ms: int) -> None:
+def _check_long(ttl_ms: int) -> None:
     if ttl_ms < SHORTEST_MS:
-        what = f"a lease of scope git lasts at least {SHORTEST_MS // 60_000}m, as clocks differ"
+        what = (
+            f"with the arbiter in git, a lease lasts at least {SHORTEST_MS // 60_000}m, "
+            "as clocks differ"
+        )
         raise Usage(what, where="--ttl", todo=f"--ttl {Remote.usual_ttl}, or --scope local")

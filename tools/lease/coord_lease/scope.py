@@ -1,4 +1,4 @@
-"""What is wanted, and the one interface of every scope: `local` is local.py, `git` is remote.py."""
+"""What is wanted, and the interface of every scope: `local` is local.py, `remote` remote.py."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def named(actor: Json, lease: Lease) -> str:
 def _remedy(lease: Lease, short: str, actor: Json) -> str:
     """What one who wants its resources may do."""
     if lease["holder"] != actor["agent_id"]:
-        steal = "lease steal --scope git" if "replica" in lease else "lease steal"
+        steal = "lease steal --scope remote" if "until" in lease else "lease steal"
         return f"wait with --wait, or `{steal} --reason WHY`"
     if lease.get("pin"):
         return "wait with --wait: a running `lease with` of yours has it"

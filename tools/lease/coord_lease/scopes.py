@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_envelope.errors import No, Refused, Unreachable, Usage
+from coord_envelope.errors import No, Refused, Usage
 from coord_kernel.store import locate
 
 TYPE_CHECKING = False
@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from coord_kernel.cli.call import Call
     from coord_lease.scope import Scope
 
-STRENGTH = {"local": 0, "git": 1, "relay": 1, "nats": 1, "redis": 1}
+STRENGTH = {"local": 0, "remote": 1}
+_FORMER = {"git": "remote"}
+"""What a scope was called before."""
 
 
 def scope(call: Call, name: str = "local", require: str | None = None) -> Scope:
     """The scope of this name. Raises Refused if it is weaker than required; never downgrades."""
+    name, require = _FORMER.get(name, name), require and _FORMER.get(require, require)
     for option, value in (("--scope", name), ("--require", require or name)):
         if value not in STRENGTH:
             raise Usage(
@@ -25,20 +28,18 @@ def scope(call: Call, name: str = "local", require: str | None = None) -> Scope:
             )
     if require and STRENGTH[name] < STRENGTH[require]:
         raise Refused(f"scope {name} is weaker than {require}", todo=f"--scope {require}")
-    if name == "git":
+    if name == "remote":
         from coord_lease.remote import Remote
 
         return Remote(call)
-    if name != "local":
-        raise Unreachable(f"scope {name} is not available yet", todo="--scope local, or git")
     from coord_lease.local import Local
 
     return Local(call)
 
 
 def scopes(call: Call) -> list[Scope]:
-    """All scopes of which this store may have leases: `local`, and with a remote `git`."""
-    names = ("local", "git") if locate.remote(call.journal.store) else ("local",)
+    """All scopes of which this store may have leases: `local`, and with a remote `remote`."""
+    names = ("local", "remote") if locate.remote(call.journal.store) else ("local",)
     return [scope(call, name) for name in names]
 
 

@@ -11,7 +11,7 @@ from coord_kernel.views.view import View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, ClassVar
 
     from coord_envelope.codec import Json
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from coord_kernel.journal.journal import Journal
     from coord_kernel.rules.claims import ClaimsState
     from coord_kernel.store.directory import Store
+    from coord_kernel.sync.bus import Connection
     from coord_kernel.sync.settle import Settle
 
 TRIES = 12
@@ -41,6 +42,24 @@ class Verdict:
         self.level, self.token, self.why = level, token, why
 
 
+class Clock:
+    """The clock of the server where the arbiter lives, while that is asked: for a `settle`."""
+
+    def __init__(self) -> None:
+        self._ask: Callable[[Sequence[str]], dict[str, int] | None] | None = None
+
+    def by(self, ask: Callable[[Sequence[str]], dict[str, int] | None]) -> None:
+        """Whom to ask."""
+        self._ask = ask
+
+    def elapsed(self, claims: Sequence[str]) -> dict[str, int] | None:
+        """Ms since the server added the confirmation of each claim, at least, by its own clock.
+
+        Only of leases, and only where that is known. None: the arbiter's place has no clock.
+        """
+        return self._ask(claims) if self._ask else None
+
+
 class _Claimed(Entities):
     fold: ClassVar[Any] = claims
 
@@ -50,6 +69,7 @@ def ask(
     asked: Sequence[Event],
     settle: Settle | None = None,
     seconds: float = BUDGET_S,
+    clock: Clock | None = None,
 ) -> tuple[list[Verdict], list[str]]:
     """Have claims confirmed or conceded, in one sync: a verdict for each, and warnings for stderr.
 
@@ -63,10 +83,16 @@ def ask(
     """
     why, warnings = None, list[str]()
     try:
-        if not _by_mirror(journal.store, settle):
-            from coord_kernel.sync.remotes import sync  # git, subprocess, filelock: some 100 ms
+        clock = clock or Clock()
+        if not _by_mirror(journal.store, settle, clock):
+            from coord_kernel.sync import remotes  # git, subprocess, filelock: some 100 ms
 
-            warnings = sync(journal, seconds=seconds, settle=settle).warnings
+            rounds = remotes.exchange(
+                journal, None, seconds, settle, named=remotes.home(journal.store)
+            )
+            clock.by(rounds.elapsed)
+            rounds.run()
+            warnings = rounds.warnings
     except Fault as fault:
         if not asked:
             raise
@@ -75,7 +101,7 @@ def ask(
     return [_verdict(entities, claim, why) for claim in asked], warnings
 
 
-def _by_mirror(store: Store, settle: Settle | None) -> bool:
+def _by_mirror(store: Store, settle: Settle | None, clock: Clock) -> bool:
     """Has the mirror settled it? False: there is none, or the arbiter lives elsewhere.
 
     Raises Unreachable if it cannot, or does not answer.
@@ -83,6 +109,7 @@ def _by_mirror(store: Store, settle: Settle | None) -> bool:
     with bus.connected(store) as mirror:
         if mirror is None or _done(mirror.ask({"confirm": None})) is None:
             return False
+        clock.by(lambda claims: _elapsed(mirror, claims))
         for _ in range(TRIES if settle else 0):
             drafts = [draft for _, draft in settle()] if settle else []
             after = seats.end(store, seats.seat(store).stream)
@@ -92,6 +119,14 @@ def _by_mirror(store: Store, settle: Settle | None) -> bool:
             if settle:
                 raise Unreachable(f"others were faster {TRIES} times", where="the arbiter")
         return True
+
+
+def _elapsed(mirror: Connection, claims: Sequence[str]) -> dict[str, int] | None:
+    if not claims:
+        return {}
+    answer = mirror.ask({"elapsed": [*claims]})
+    known: dict[str, int] = answer.get("elapsed") or {}
+    return None if _done(answer) is None else known
 
 
 def _done(answer: Json) -> bool | None:

@@ -4,9 +4,12 @@
     {"confirm":[DRAFT…],"after":SEQ}      add these events to the arbiter's stream, if its last
                                           event has this seq (0: there is none)
 
+    {"elapsed":[CLAIM…]}                  how long ago the server added their confirmations
+
     {"done":true}                         both are in the journal now
     {"moved":true}                        the stream has grown; the journal has it
     {"elsewhere":true}                    the arbiter lives at no remote of this mirror
+    {"elapsed":{CLAIM:MS…}}               by the server's clock, of those that are known
     {"fault":{"what":…,"where":…,"todo":…}}
 
 It costs a command no more than a socket. A mirror that does not answer in time is not waited for.

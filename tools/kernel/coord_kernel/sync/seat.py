@@ -17,7 +17,9 @@ from typing import NamedTuple
 
 from coord_envelope import event
 from coord_kernel.rules import claims
+from coord_kernel.store import locate
 from coord_kernel.streams.stream import Stream
+from coord_kernel.sync import transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +65,14 @@ def seat(store: Store) -> Seat:
     places = [move["body"].get("to") for move in moves[name]]
     place = places[-1] if places and isinstance(places[-1], str) else GIT
     return Seat(name, place, diverged=any(other.startswith(f"{name}!") for other in names))
+
+
+def has_clock(store: Store) -> bool:
+    """Does the arbiter live, or would it be born, at a live remote, so that its server's clock
+    judges what ends?"""
+    place = seat(store).place
+    names = locate.remotes(store) if not place else []
+    return place not in ("", GIT) or bool(names and all(map(transport.live, names)))
 
 
 def end(store: Store, stream: str) -> int:

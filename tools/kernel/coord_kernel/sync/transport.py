@@ -40,6 +40,12 @@ def scheme(url: str) -> str:
     return name if colon and named and rest.startswith((":", "//")) else ""
 
 
+def live(name: str) -> bool:
+    """May it be the URL of a live remote? (Whether there is an engine for it is open.)"""
+    known = scheme(name)
+    return bool(known) and f"{known}://" in name and known not in GIT
+
+
 def _local_http(url: str) -> bool:
     if not url.startswith("http://"):
         return False

@@ -10,6 +10,7 @@
                     found there, the log was put back to an older state
     has             file → the ranges of its bytes that the log has. Bytes of this store's file:
                     others that the log has under its name (a fork) do not count.
+    times           claim of a lease → when the server added its confirmation, by its clock
     diverted        `SUBJECT PATH` → the file to which that source's bytes go, and the offset where
                     it begins: a source whose stream is a fork here still uses the plain name
 
@@ -22,6 +23,7 @@ from __future__ import annotations
 import hashlib
 
 from coord_envelope import codec
+from coord_envelope.event import parse_or_reason
 from coord_envelope.platform import suppress
 
 TYPE_CHECKING = False
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 DIRECTORY = ("local", "live")
 _FORMER = 16
+_TIMES = 1_000
+_TIMED = b'"clock":"arbiter"'
 
 
 def name(url: str) -> str:
@@ -61,6 +65,7 @@ class State:
         self.epoch, self.first, self.at, self.check, self.ts = "", "", "", "", ""
         self.ends: dict[str, str] = {}
         self.unseen: dict[str, str] = {}
+        self.times: dict[str, int] = {}
         self.has: dict[str, Spans] = {}
         self.diverted: dict[str, list[str | int]] = {}
 
@@ -75,9 +80,10 @@ class State:
             saved = codec.loads(data)
             has = {path: [[*span] for span in spans] for path, spans in saved["has"].items()}
             ends, diverted = dict(saved["ends"]), dict(saved["diverted"])
-            unseen = dict(saved["unseen"])
+            unseen, times = dict(saved["unseen"]), dict(saved.get("times", {}))
             if saved["url"] == self._url:
                 self.has, self.ends, self.diverted = has, ends, diverted
+                self.times = times
                 self.unseen, self.former = unseen, [str(epoch) for epoch in saved["former"]]
                 self.epoch, self.first = str(saved["epoch"]), str(saved["first"])
                 self.at, self.check = str(saved["at"]), str(saved["check"])
@@ -97,6 +103,7 @@ class State:
                 "ts": self.ts,
                 "ends": self.ends,
                 "unseen": self.unseen,
+                "times": self.times,
                 "has": self.has,
                 "diverted": self.diverted,
             }
@@ -122,6 +129,16 @@ class State:
     def mark(self, entry: Entry) -> None:
         """Everything up to this entry was taken in."""
         self.at, self.check = entry.at, check(entry)
+
+    def confirmed(self, entry: Entry) -> None:
+        """Note when the server added the confirmations of an entry. The last time counts."""
+        for line in entry.payload.partition(b"\n")[2].split(b"\n"):
+            event = parse_or_reason(line) if _TIMED in line else ""
+            if not isinstance(event, str) and isinstance(claim := event["body"].get("claim"), str):
+                self.times.pop(claim, None)
+                self.times[claim] = entry.ms
+        for claim in [*self.times][:-_TIMES]:
+            del self.times[claim]
 
     def put(self, entry: Entry) -> None:
         """This store has put an entry: its subject's last one."""
