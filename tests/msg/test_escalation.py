@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import controllers
 import pytest
-from support import Json, Shell, check_invariants, open_store
+from support import Json
 
 from coord_envelope import ids, world
 from coord_envelope.event import Event
@@ -264,7 +264,9 @@ def schedule(seed: int) -> Counter[str]:
         now += chance.choice((1_000, 20_000, 5 * MINUTE, 16 * MINUTE, 70 * MINUTE))
         what = chance.random()
         if what < 0.5:
-            refs = {"refs": {"work_id": chance.choice(works)}} if chance.random() < 0.5 else {}
+            refs: Json = (
+                {"refs": {"work_id": chance.choice(works)}} if chance.random() < 0.5 else {}
+            )
             to = {"to": ["human:ada"], "type": "msg.sent"} if chance.random() < 0.3 else {}
             log.raises(
                 now, chance.choice(names), chance.choice(escalation.SEVERITIES), **refs, **to
@@ -272,8 +274,8 @@ def schedule(seed: int) -> Counter[str]:
         elif what < 0.65 and (sent := [e for e in log.events if "to" in e]):
             log.acks(now, chance.choice(sent))
         elif what < 0.75:
-            refs = {"work_id": chance.choice(works)}
-            log.add({"type": "work.closed", "refs": refs, "body": {}}, now)
+            done = {"type": "work.closed", "refs": {"work_id": chance.choice(works)}, "body": {}}
+            log.add(done, now)
         scratch = Log()
         scratch.events = list(log.events)
         controllers.check(plan, log.events, now, applied, chance)
