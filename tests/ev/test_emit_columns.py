@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 import pytest
-from support import Json, Shell
+from support import Json, Shell, open_journal
 
 from coord_envelope import codec, event, ids
 from coord_envelope.bodies import check_body
@@ -17,6 +17,7 @@ from coord_envelope.errors import Fault
 from coord_ev.draft import from_record
 from coord_kernel.cli import stdin
 from coord_kernel.journal import columns
+from coord_kernel.views.index import Index
 
 ACTOR = {"agent_id": "agent:tester", "session_id": "s"}
 HEAD = ("acme", "agent.tester~00000000", 7)
@@ -196,3 +197,42 @@ def test_a_full_disk_acknowledges_what_is_there(shell: Shell) -> None:
     assert 0 < len(done.lines) < 2_000
     assert done.lines == shell("ev replay").lines
     assert shell("ev emit", stdin=rows).out.count("\n") == 2_000
+
+
+def keyed_block(*keys: str) -> columns.Drafts:
+    rows = [b'{"type":"a.b","idempotency_key":"%b","body":{}}' % key.encode() for key in keys]
+    codec.bulk()
+    drafts = columns.read(rows)
+    assert drafts
+    return drafts
+
+
+@pytest.mark.parametrize("other", ["agent:tester", "agent:other"])
+def test_keys_of_others_are_seen_between_blocks_and_own_ones_without_the_index(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    journal, elsewhere = open_journal(shell.cwd), open_journal(shell.cwd)
+    with journal.transaction(ACTOR) as t:
+        assert t.add_block(keyed_block("a", "b"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Index, "refresh", None)
+        with journal.transaction(ACTOR) as t:
+            assert t.add_block(keyed_block("c"))
+            assert t.add_block(keyed_block("b")) is None
+    elsewhere.append({"agent_id": other}, [{"type": "a.b", "idempotency_key": "x", "body": {}}])
+    with journal.transaction(ACTOR) as t:
+        for key in "abcx":
+            assert t.add_block(keyed_block(key)) is None
+            assert "$dup" in t.add({"type": "a.b", "idempotency_key": key, "body": {}})
+
+
+def test_a_block_that_was_not_written_leaves_no_key(shell: Shell) -> None:
+    journal = open_journal(shell.cwd)
+    with journal.transaction(ACTOR) as t:
+        assert t.add_block(keyed_block("a"))
+    with pytest.raises(KeyboardInterrupt), journal.transaction(ACTOR) as t:
+        assert t.add_block(keyed_block("b"))
+        raise KeyboardInterrupt
+    with journal.transaction(ACTOR) as t:
+        assert t.add_block(keyed_block("a")) is None
+        assert t.add_block(keyed_block("b"))

@@ -8,7 +8,7 @@ import pytest
 from histories import BEGIN, History
 from support import Shell, open_journal
 
-from coord_envelope import event, world
+from coord_envelope import codec, event, world
 from coord_kernel import Journal
 from coord_kernel.views import fill
 from coord_kernel.views.past import Past, Snapshot
@@ -33,7 +33,7 @@ class Timed(History):
             stored["ts"] = self.chance.choice(ODD)
         if self.chance.random() < 0.2:
             stored["idempotency_key"] = self.chance.choice("kl")
-        lines[-1] = event.codec.dumps(stored) + b"\n"
+        lines[-1] = codec.dumps(stored) + b"\n"
 
 
 def check_moment(view: View, journal: Journal, then: str) -> None:
@@ -100,5 +100,5 @@ def test_a_redacted_event_is_a_tombstone_at_every_moment(shell: Shell) -> None:
     journal.append(me, [{"type": "work.commented", "refs": {"work_id": made.id}, "body": {}}])
     shell(f"ev redact {made.id} --reason x --as a")
     view = View(journal.store, fold).refresh()
-    assert b"secret" not in event.codec.dumps(Past(view, fold, then).get(made.id))
+    assert b"secret" not in codec.dumps(Past(view, fold, then).get(made.id))
     check_moment(view, journal, then)

@@ -30,7 +30,7 @@ def append(call: Call, batch: Sequence[Line], draft: Draft, allow_secret: bool) 
         _Block(batch[at : at + columns.BLOCK], draft) for at in range(0, len(batch), columns.BLOCK)
     ]
     if any(block.keyed() for block in blocks):
-        call.journal.index.refresh()
+        call.journal.keys.prepare()
     with call.printing_accepted(), call.transaction(allow_secret) as t:
         for block in blocks:
             block.add(t)

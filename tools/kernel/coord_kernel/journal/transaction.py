@@ -85,6 +85,7 @@ class Transaction:
             agent = event.file_form(self._actor["agent_id"])
             self._tail = Tail(self._store, agent, self._now, self._live)
             self._seq, self._stamp = self._tail.seq, self._last_stamp()
+            self._keys.begin(self._tail.name, self._seq)
         except BaseException as error:
             self._lock.__exit__(type(error), error, None)
             raise
@@ -107,6 +108,12 @@ class Transaction:
                     whole = self.whole and len(self._fresh) > 1
                     write = self._tail.write_whole if whole else self._tail.write
                     write(self._fresh, self._seq - len(self._fresh) + 1)
+                self._keys.end(self._tail.name, self._seq)
+            else:
+                self._keys.forget()
+        except BaseException:
+            self._keys.forget()
+            raise
         finally:
             self._lock.__exit__(None, None, None)
 
