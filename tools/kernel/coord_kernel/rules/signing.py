@@ -225,6 +225,8 @@ def follows(
         raise RefusedError("its key is not in allowed_signers")
     if statement.previous != (chain["tip"] if chain else "-"):
         raise RefusedError("does not follow the last good statement of its chain", later=True)
+    if chain and statement.key != chain["key"]:
+        raise RefusedError("its key was replaced by another one")
     if chain and statement.time < chain["time"]:
         raise RefusedError("is older than the one before it")
     if not signers.principals(root, statement.time):

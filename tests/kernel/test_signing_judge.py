@@ -1,0 +1,272 @@
+"""Which events of a store are signed: statements matched with bytes, wherever these are kept here."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coord_envelope import Event, event, ids
+from coord_kernel.rules import signing
+from coord_kernel.rules.signing import Claimed, Statement
+from coord_kernel.store.directory import Store
+from coord_kernel.streams.stream import Stream
+from coord_kernel.streams.trusted import Trusted
+from coord_kernel.sync.signed.judge import Judge
+
+ADA, MAL = ("ssh-ed25519 " + letter * 60 for letter in "AM")
+REPLICA = "k3f9x2ab"
+NAME, SIGNER = f"agent.ada~{REPLICA}", f"bridge.signer~{REPLICA}"
+FILE = "000000000001.jsonl"
+SIGNERS = f"agent:ada {ADA}\nagent:mal {MAL}\n"
+
+
+def line(number: int, text: str = "", writer: str = NAME, agent: str = "agent:ada") -> bytes:
+    stamp = (1_700_000_000_000 + number) << 16
+    head = ("acme", writer, number)
+    draft = {"type": "a.b", "body": {"text": text}}
+    built = event.build(draft, ids.mint(stamp, b"%08d" % number), 0, head, {"agent_id": agent})
+    return built.raw + b"\n"
+
+
+def put(store: Store, stream: str, data: bytes, file: str = FILE) -> None:
+    """Append to a file of the journal, as a sync does."""
+    path = Path(store.path) / "journal" / stream
+    path.mkdir(exist_ok=True, parents=True)
+    with open(path / file, "ab") as out:
+        out.write(data)
+
+
+class Ada:
+    """A writer elsewhere: her stream's bytes, and her chain of statements."""
+
+    def __init__(self, key: str = ADA, stream: str = SIGNER) -> None:
+        self.key, self.data, self.signed, self.previous, self.said = key, b"", 0, "-", 0
+        self.stream = stream
+
+    def writes(self, *numbers: int) -> bytes:
+        new = b"".join(map(line, numbers))
+        self.data += new
+        return new
+
+    def signs(self, signature: str = "good", **more: str) -> bytes:
+        """The line of a statement over what is new."""
+        end = len(self.data)
+        claimed = Claimed(f"journal/{NAME}/{FILE}", self.signed, end, _sha(self.data))
+        head = {
+            "project": "acme",
+            "replica": REPLICA,
+            "time": f"2026-01-01T00:00:{self.said:02}.000Z",
+            "previous": self.previous,
+            "key": self.key,
+            **more,
+        }
+        body = {"statement": signing.text(head, [claimed]), "signature": signature}
+        self.previous, self.signed = signing.read(body).digest, end
+        self.said += 1
+        stamp = (1_700_000_000_000 + self.said) << 16
+        head = ("acme", SIGNER, self.said)  # type: ignore[assignment]
+        actor = {"agent_id": "bridge:signer"}
+        mark = b"%08d" % self.said
+        draft: Any = {"type": signing.TYPE, "body": body}
+        return event.build(draft, ids.mint(stamp, mark), 0, head, actor).raw + b"\n"  # type: ignore[arg-type]
+
+
+def _sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+def store(repo: Path) -> Store:
+    (repo / ".coord").mkdir(mode=0o700)
+    store = Store(str(repo / ".coord"), "acme", new=True)
+    store.save(SIGNERS.encode(), "local", ".git", "allowed_signers")
+    return store
+
+
+VERIFIED: list[str] = []
+
+
+def verify(statement: Statement) -> bool:
+    VERIFIED.append(statement.digest)
+    return statement.signature == "good"
+
+
+def judged(store: Store) -> list[str]:
+    VERIFIED.clear()
+    judge = Judge(store, verify)
+    judge.run()
+    return judge.warnings
+
+
+def signed(store: Store, *streams: str) -> list[int]:
+    """The seqs that somebody has signed, in these streams of the writer."""
+    trusted = Trusted(store).refresh()
+    found = []
+    for name in streams or (NAME,):
+        for item in Stream(store, "journal", name).read():
+            if isinstance(item, Event) and not trusted.unsigned(item):
+                found.append(item["seq"])
+    return found
+
+
+def test_what_a_statement_covers_is_signed_and_what_follows_it_is_not(store: Store) -> None:
+    ada = Ada()
+    put(store, NAME, ada.writes(1, 2))
+    put(store, SIGNER, ada.signs())
+    put(store, NAME, line(3, "forged"))
+    assert judged(store) == [] and signed(store) == [1, 2]
+
+
+def test_a_statement_may_come_before_the_bytes_or_after_them(store: Store) -> None:
+    ada = Ada()
+    data = ada.writes(1, 2)
+    put(store, SIGNER, ada.signs())
+    judged(store)
+    put(store, NAME, data)
+    judged(store)
+    era = Trusted(store).refresh().era
+    assert signed(store) == [1, 2]
+    put(store, NAME, ada.writes(3))
+    judged(store)
+    assert signed(store) == [1, 2] and Trusted(store).refresh().era == era
+    put(store, SIGNER, ada.signs())
+    judged(store)
+    assert signed(store) == [1, 2, 3]
+    assert Trusted(store).refresh().era != era, "a view that has folded 3 is made again"
+
+
+def test_one_signature_proves_all_before_it_and_is_verified_once(store: Store) -> None:
+    ada = Ada()
+    for number in range(1, 40):
+        put(store, NAME, ada.writes(number))
+        put(store, SIGNER, ada.signs("" if number % 3 else "good"))
+    judged(store)
+    assert len(VERIFIED) == 1 and signed(store) == list(range(1, 40))
+    judged(store)
+    assert VERIFIED == []
+    put(store, NAME, ada.writes(40))
+    put(store, SIGNER, ada.signs(""))
+    judged(store)
+    assert signed(store)[-1] == 39, "no signature has come that proves it"
+
+
+@pytest.mark.parametrize("good", [0, 1, 7, 20])
+def test_forged_statements_behind_good_ones_are_refused_and_found_by_bisection(
+    store: Store, good: int
+) -> None:
+    ada = Ada()
+    for number in range(1, 31):
+        put(store, NAME, ada.writes(number))
+        put(store, SIGNER, ada.signs("good" if number <= good else "forged"))
+    (warning,) = judged(store)
+    assert "has no good signature; refused" in warning
+    assert signed(store) == list(range(1, good + 1)) and len(VERIFIED) <= 6
+    assert judged(store) == [] and VERIFIED == [], "refused for good"
+
+
+def test_lines_that_were_put_before_the_writers_own_leave_these_signed_in_a_fork(
+    store: Store,
+) -> None:
+    """Whoever can push can put lines behind a stream; what its writer adds then comes as a fork."""
+    ada = Ada()
+    put(store, NAME, ada.writes(1, 2))
+    put(store, SIGNER, ada.signs())
+    put(store, NAME, line(3, "forged") + line(4, "forged"))
+    put(store, SIGNER, b'{"forged":"statement"}\n')
+    judged(store)
+    more = ada.writes(3, 4)
+    fork = f"{NAME}!{_sha(more[: more.index(b'}}' + chr(10).encode()) + 2])}"
+    put(store, fork, more, "000000000003.jsonl")
+    statement = ada.signs()
+    put(store, f"{SIGNER}!{_sha(statement[:-1])}", statement, "000000000002.jsonl")
+    judged(store)
+    assert signed(store) == [1, 2] and signed(store, fork) == [3, 4]
+    put(store, fork, ada.writes(5), "000000000003.jsonl")
+    judged(store)
+    assert signed(store, fork) == [3, 4]
+
+
+def test_the_same_line_in_two_streams_is_signed_if_it_is_in_one(store: Store) -> None:
+    """A line that is no event before it makes a copy of which no digest fits."""
+    ada = Ada()
+    data = ada.writes(1)
+    put(store, NAME, b"not an event\n" + data)
+    put(store, f"{NAME}!{_sha(data[:-1])}", data)
+    put(store, SIGNER, ada.signs())
+    judged(store)
+    assert signed(store) == [1]
+
+
+def test_a_key_signs_for_its_principals_only(store: Store) -> None:
+    mal = Ada(MAL)
+    put(store, NAME, mal.writes(1))
+    put(store, SIGNER, mal.signs())
+    assert judged(store) == [] and signed(store) == []
+    (item,) = (item for item in Stream(store, "journal", NAME).read() if isinstance(item, Event))
+    assert Trusted(store).refresh().of(item) == "unsigned"
+
+
+def test_a_statement_about_other_bytes_covers_nothing(store: Store) -> None:
+    ada = Ada()
+    ada.writes(1)
+    put(store, SIGNER, ada.signs())
+    put(store, NAME, line(1, "other bytes"))
+    assert judged(store) == [] and signed(store) == []
+
+
+@pytest.mark.parametrize("of", ["project", "replica"])
+def test_a_statement_that_was_taken_elsewhere_says_nothing(store: Store, of: str) -> None:
+    ada = Ada()
+    put(store, NAME, ada.writes(1, 2))
+    put(store, SIGNER, ada.signs(**{of: "00000000"}))
+    (warning,) = judged(store)
+    assert f"is of {of} 00000000; refused" in warning and signed(store) == []
+
+
+def test_agreeing_to_other_signers_judges_everything_anew(store: Store) -> None:
+    ada = Ada()
+    put(store, NAME, ada.writes(1))
+    put(store, SIGNER, ada.signs())
+    judged(store)
+    era = Trusted(store).refresh().era
+    store.save(f"agent:mal {MAL}\n".encode(), "local", ".git", "allowed_signers")
+    judged(store)
+    assert signed(store) == [] and Trusted(store).refresh().era != era
+    store.save(SIGNERS.encode(), "local", ".git", "allowed_signers")
+    judged(store)
+    assert signed(store) == [1]
+
+
+def test_a_file_that_became_shorter_is_judged_anew(store: Store) -> None:
+    ada = Ada()
+    put(store, NAME, ada.writes(1, 2))
+    put(store, SIGNER, ada.signs())
+    judged(store)
+    path = Path(store.path) / "journal" / NAME / FILE
+    path.write_bytes(line(1))
+    judged(store)
+    put(store, NAME, line(2, "another second line"))
+    judged(store)
+    assert signed(store) == []
+
+
+def test_without_a_table_nothing_of_others_is_signed_and_nothing_is_hidden(store: Store) -> None:
+    put(store, NAME, Ada().writes(1))
+    trusted = Trusted(store).refresh()
+    assert trusted.end(Stream(store, "journal", NAME)) is None and signed(store) == []
+
+
+def test_what_a_remote_gives_of_a_stream_that_was_this_stores_is_not_its_own(store: Store) -> None:
+    from coord_kernel.streams import trusted
+
+    with store.lock():
+        own = f"agent.ada~{store.replica()}"
+    put(store, own, line(1, writer=own) + line(2, writer=own))
+    with store.lock():
+        store.renew_replica()
+        trusted.begin_of_others(store, own, 2)
+    judged(store)
+    assert signed(store, own) == [1]
