@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shlex
 import shutil
 import signal
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from live.engines import CREDENTIALS, serving
+from live.relay_server import RelayServer
 from proof.witness import PATIENCE_S, Watched
 from support import Json, Shell, git
 
 CONTRIB = Path(__file__).parent.parent / "contrib"
 SYSTEMD = CONTRIB / "systemd"
+ANYWHERE = CONTRIB / "anywhere"
 UNITS = sorted(path.name for path in SYSTEMD.glob("*.*") if path.suffix in (".service", ".timer"))
 
 
@@ -176,3 +181,59 @@ def test_the_jobs_of_the_ci_file_meet_in_events(examples: Shell, tmp_path: Path)
     done = other("\n".join(["set -e", *pipeline["review"]["script"]]), **env)
     assert done.lines[-1]["body"]["text"] == "good: It changes 1 lines."
     assert other("ev replay --type lint.result").one["body"]["stdout"] == "clean\n"
+
+
+def test_a_line_of_a_log_is_one_event_also_after_a_restart(shell: Shell) -> None:
+    if not shutil.which("jq"):
+        pytest.skip("jq is not installed; log-lines pipes through it")
+    log = shell.cwd / "app.log"
+    log.write_text("one\ntwo\n")
+    shell("ev init")
+    for text in ("three\n", 'four "quoted"\n'):
+        started = shell.popen(f"{ANYWHERE}/log-lines app.log app.logged", start_new_session=True)
+        with log.open("a") as file:
+            file.write(text)
+        last = text.strip()
+        watched = shell.popen(
+            "timeout 60 ev tail -f -n 100 --type app.logged", stdout=subprocess.PIPE
+        )
+        assert watched.stdout
+        assert any(json.loads(line)["body"]["line"] == last for line in watched.stdout)
+        watched.kill()
+        watched.wait()
+        watched.stdout.close()
+        os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
+    lines = [event["body"]["line"] for event in shell("ev replay --type app.logged").lines]
+    assert lines == ["one", "two", "three", 'four "quoted"']
+
+
+def test_a_function_publishes_through_a_relay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if missing := RelayServer.missing():
+        pytest.skip(f"{missing} is not installed; the relay needs it")
+    handler = runpy.run_path(str(ANYWHERE / "handler.py"))["handler"]
+    context = SimpleNamespace(aws_request_id="1f", function_name="resize")
+    with serving("ws", tmp_path / "relay") as server:
+        monkeypatch.setenv("COORD_RELAY", server.url.replace("ws:", "http:"))
+        monkeypatch.setenv("COORD_TOKEN", str(CREDENTIALS[server.url].password))
+        first, again = handler({"bucket": "b"}, context), handler({"bucket": "b"}, context)
+        assert first == again
+        assert handler({"id": "2e"}, context) != first
+
+
+def test_the_line_of_the_crontab_exchanges_and_does_the_jobs(shell: Shell) -> None:
+    if not shutil.which("flock"):
+        pytest.skip("flock is not installed; the crontab uses it")
+    git("init", "-q", "--bare", "../remote.git", cwd=shell.cwd)
+    git("remote", "add", "origin", "../remote.git", cwd=shell.cwd)
+    shell("ev init && run request -- sh -c 'echo done >made'")
+    (line,) = (
+        line.removeprefix("* * * * * ").replace("/srv/acme", str(shell.cwd))
+        for line in (ANYWHERE / "crontab").read_text().splitlines()
+        if line.startswith("*")
+    )
+    assert shell(line, COORD_AGENT="bridge:cron").out == ""
+    assert (shell.cwd / "made").read_text() == "done\n"
+    assert "refs/coord/" in git("ls-remote", "../remote.git", cwd=shell.cwd)

@@ -167,3 +167,16 @@ def test_the_same_content_makes_the_same_file(tmp_path: Path) -> None:
     write(tmp_path / "two", {"bin/wk": b"x", "packages/a.py": b"z"})
     with zipfile.ZipFile(tmp_path / "one") as one, zipfile.ZipFile(tmp_path / "two") as two:
         assert one.read("build") != two.read("build")
+
+
+def test_a_debian_package_has_a_link_and_a_page_for_each_command(pyz: Path, tmp_path: Path) -> None:
+    if not shutil.which("dpkg-deb"):
+        pytest.skip("dpkg-deb is not installed; it makes the package")
+    env = os.environ | {"XDG_CACHE_HOME": str(pyz.parent / "cache")}
+    script = ROOT / "contrib/anywhere/make-deb"
+    subprocess.run([script, pyz, tmp_path / "coord.deb"], env=env, check=True, capture_output=True)
+    subprocess.run(["dpkg-deb", "--extract", tmp_path / "coord.deb", tmp_path / "root"], check=True)
+    usr = tmp_path / "root/usr"
+    assert os.readlink(usr / "bin/wk") == "../lib/coord/coord.pyz"
+    assert (usr / "bin/wk").stat().st_mode & 0o111
+    assert (usr / "share/man/man1/wk.1").is_file()

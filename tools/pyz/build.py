@@ -19,6 +19,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, distributions
+from itertools import product
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -40,8 +41,8 @@ def main(target: str, *platforms: str) -> None:
             file.unlink()
         wheels = Path(scratch, "wheels")
         for requirement in natives(distributions(path=[str(packages)])):
-            for python in PYTHONS:
-                download(requirement, python, platforms, wheels)
+            for python, platform in product(PYTHONS, platforms or [""]):
+                download(requirement, python, platform, wheels)
         entries = dict(contents(tree, packages, wheels))
     write(Path(target), entries)
     size = os.path.getsize(target) / 1e6
@@ -55,10 +56,10 @@ def natives(installed: Iterable[Distribution]) -> Iterator[str]:
             yield f"{distribution.metadata['Name']}=={distribution.version}"
 
 
-def download(requirement: str, python: str, platforms: tuple[str, ...], into: Path) -> None:
-    chosen = [word for platform in platforms for word in ("--platform", platform)]
+def download(requirement: str, python: str, platform: str, into: Path) -> None:
+    """The wheel for a Python; with platform "" for this machine. Of several pip takes only one."""
     options = ["--no-deps", "--only-binary=:all:", "--python-version", python, "--dest", str(into)]
-    pip("download", *options, *chosen, requirement)
+    pip("download", *options, *(["--platform", platform] if platform else []), requirement)
 
 
 def pip(*words: str) -> None:
