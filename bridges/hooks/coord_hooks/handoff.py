@@ -12,6 +12,7 @@ import os
 import re
 
 from coord_envelope import codec
+from coord_hooks import fold
 from coord_kernel.rules import holder
 from coord_kernel.views.view import View
 from coord_wk.items import Items
@@ -19,17 +20,19 @@ from coord_wk.items import Items
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
+    from coord_hooks.fold import HandOver
     from coord_kernel import Journal
     from coord_wk.items import Detail
 
 GOAL, PART, NAME, FILES = 500, 2_000, 400, 50
 """Most characters of the goal, of each other part and of a file's name; the most files."""
+PARTS = ("done", "next", "verify")
 ANSWERS = ("last_assistant_message", "prompt_response")
 """Where programs give the answer that ended a turn."""
 PATIENCE_S = 2
 """How long git may take: the hook at the end of Codex has 3 s."""
 _LABEL = re.compile(r"[\s#*>-]*(done|next|left|to do|verify|test)\b[*\s]*:[*\s]*(.*)", re.I)
-_PARTS = {"left": "next", "to do": "next", "test": "verify"}
+_OTHERS = {"left": "next", "to do": "next", "test": "verify"}
 
 
 def write(journal: Journal, actor: Json, fields: Json) -> None:
@@ -38,8 +41,8 @@ def write(journal: Journal, actor: Json, fields: Json) -> None:
     held = [items.detail(item) for item in items.owned(actor["agent_id"])]
     held = [item for item in held if _is_of(actor, item)]
     if held:
-        tree = _tree()
-        drafts = [draft(actor, item, fields, tree) for item in held]
+        tree, before = _tree(), View(journal.store, fold).refresh()
+        drafts = [draft(actor, item, fields, tree, before.get(item["work_id"])) for item in held]
         journal.append(actor, drafts)
 
 
@@ -48,8 +51,13 @@ def _is_of(actor: Json, item: Detail) -> bool:
     return claim is not None and holder.same(actor, claim["agent"], claim["session"])
 
 
-def draft(actor: Json, item: Detail, fields: Json, tree: Json) -> Json:
-    """The event about one item. Pure; the key names the session, the commit and the content."""
+def draft(
+    actor: Json, item: Detail, fields: Json, tree: Json, before: HandOver | None = None
+) -> Json:
+    """The event about one item. Pure; the key names the session, the commit and the content.
+
+    Where the agent says nothing, as at the end of a session, what it said `before` stands.
+    """
     import zlib  # 1 ms
 
     claim, session = item["claim"], actor.get("session_id", "")
@@ -59,7 +67,10 @@ def draft(actor: Json, item: Detail, fields: Json, tree: Json) -> Json:
     said = next((text for name in ANSWERS if isinstance(text := fields.get(name), str)), "")
     body: Json = {"session": session} if session else {}
     body |= {"claim": claim["id"], "goal": item["title"][:GOAL]}
-    body |= parts(said) | (parts(since[-1]["text"]) if since else {}) | tree
+    told = parts(said) | (parts(since[-1]["text"]) if since else {})
+    if not said and before and before["body"].get("claim") == claim["id"]:
+        told = {name: before["body"][name] for name in PARTS if name in before["body"]} | told
+    body |= told | tree
     number = zlib.crc32(codec.dumps(body))
     key = f"handoff:{session}:{tree.get('head', '')}:{claim['id']}:{number:08x}"
     refs = {"work_id": item["work_id"]}
@@ -76,7 +87,7 @@ def parts(text: str) -> Json:
         label = _LABEL.match(line)
         if label:
             word = label[1].lower()
-            part, line = _PARTS.get(word, word), label[2]
+            part, line = _OTHERS.get(word, word), label[2]
         found.setdefault(part, []).append(line)
     joined = {name: "\n".join(lines).strip()[:PART] for name, lines in found.items()}
     return {name: text for name, text in joined.items() if text}

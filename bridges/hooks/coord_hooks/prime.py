@@ -15,6 +15,7 @@ wk new TITLE -p 1 --desc TEXT --blocked-by ID # record work you find; 0 is most 
 wk comment ID TEXT
 wk close ID --note TEXT
 wk release ID # give back what you do not finish
+wk ask TEXT --to human:NAME --blocks ID # a yes or no you need; wk check ID exits 0 for yes
 
 Mail.
 msg recv # print waiting mail; it waits until you ack it
