@@ -107,6 +107,7 @@ def _signs(call: Call, signing: g.Signing) -> bool | None:
 def _once(call: Call, asked: str | None, seconds: float, signs: bool | None = None) -> None:
     """Sync with the remote that is asked for, or with each that is configured."""
     store, deadline = call.journal.store, time.monotonic() + seconds
+    _tell_of_signers(call)
     names: list[str | None] = [asked] if asked else [*locate.remotes(store)] or [None]
     for name in names:
         try:
@@ -115,6 +116,17 @@ def _once(call: Call, asked: str | None, seconds: float, signs: bool | None = No
             if len(names) == 1:
                 raise
             call.fail(fault)
+
+
+def _tell_of_signers(call: Call) -> None:
+    """Warn if the repository's allowed_signers is not what the user agreed to."""
+    from coord_kernel.sync import settings
+
+    if settings.names_signers(call.journal.store):
+        from coord_kernel.sync.signed import agreed  # only with signers
+
+        if why := agreed.changed(call.journal.store):
+            call.warn(why)
 
 
 def _with_remote(

@@ -157,7 +157,7 @@ def agree(store: Store, save: bool = True) -> list[Json]:
         }
         for key, value in values.items()
     ]
-    if _names_signers(store):
+    if names_signers(store):
         from coord_kernel.sync.signed import agreed  # only with signers
 
         rows += [
@@ -172,7 +172,7 @@ def agree(store: Store, save: bool = True) -> list[Json]:
     return rows
 
 
-def _names_signers(store: Store) -> bool:
+def names_signers(store: Store) -> bool:
     """Does coord.toml name an allowed_signers file, or did the user agree to one?"""
     return store.signers() or "allowed_signers" in locate.section(store, "sync")
 

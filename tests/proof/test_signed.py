@@ -1,0 +1,222 @@
+"""A name can be proved: what a key that may not writes confirms, runs and counts for nothing, by git and by each engine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from live.engines import CREDENTIALS, Server, serving
+from live.fake import installed
+from support import Json, Shell, git
+
+NAMES = ("ada", "bob", "mal")
+
+
+class Team:
+    """Repositories of one project on one remote, a key for each person, and who may write as whom."""
+
+    def __init__(self, root: Path, server: Server | None) -> None:
+        self.root, self.server = root, server
+        if not shutil.which("ssh-keygen"):
+            pytest.skip("ssh-keygen is not installed")
+        self.keys = {name: self.key(name) for name in NAMES}
+        if server is None:
+            git("init", "-q", "--bare", str(root / "hub.git"), cwd=root)
+        self.signers = "".join(f"agent:{name} {self.keys[name]}\n" for name in NAMES)
+
+    def key(self, name: str) -> str:
+        """A new key pair; its public key."""
+        path = self.root / name
+        Shell(self.root)(f"ssh-keygen -q -t ed25519 -N '' -C {name} -f {path}")
+        return " ".join((path.with_suffix(".pub")).read_text().split()[:2])
+
+    def store(self, name: str, person: str = "", honest: bool = True) -> Shell:
+        """A store that signs with the person's key; one that is not honest checks nothing."""
+        path, person = self.root / f"{name}.d", person or name
+        path.mkdir()
+        git("init", "-q", cwd=path)
+        git("config", "user.signingkey", str(self.root / f"{person}.pub"), cwd=path)
+        (path / "signers").write_text(self.signers)
+        trusting = 'allowed_signers = "signers"\n' if honest else ""
+        (path / "coord.toml").write_text(f'project = "acme"\n[sync]\nsign = true\n{trusting}')
+        shell = Shell(path)
+        shell.env |= {"COORD_AGENT": person, "PYTHONPATH": installed(self.root / f"{name}.site")}
+        for variable in ("COORD_DIR", "COORD_SESSION", "COORD_NOW", "COORD_KEEP"):
+            shell.env.pop(variable, None)
+        if self.server and (known := CREDENTIALS.get(self.server.url)):
+            shell.env |= {"COORD_WS_USER": known.user, "COORD_WS_PASSWORD": known.password}
+        shell("ev init && ev trust" if honest else "ev init")
+        shell(f"ev sync --remote {self.server.url if self.server else self.root / 'hub.git'}")
+        return shell
+
+    def sync(self, *shells: Shell) -> None:
+        for shell in shells:
+            shell("ev sync")
+
+
+@pytest.fixture(params=["git", "fake", "redis", "nats", "ws"])
+def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Team]:
+    if request.param == "git":
+        yield Team(tmp_path, None)
+        return
+    with serving(request.param, tmp_path / "server") as server:
+        yield Team(tmp_path, server)
+
+
+@pytest.fixture
+def git_team(tmp_path: Path) -> Team:
+    return Team(tmp_path, None)
+
+
+def item(shell: Shell, work: str) -> Json:
+    return shell(f"wk show {work}").one
+
+
+def signatures(shell: Shell, expect: int = 0) -> list[Json]:
+    """What `ev verify --signatures` says of streams, without their names."""
+    rows = shell("ev verify --signatures", expect=expect).lines
+    return sorted(
+        ({k: v for k, v in row.items() if k != "stream"} for row in rows if "stream" in row),
+        key=str,
+    )
+
+
+def test_what_a_key_that_may_not_has_pushed_decides_nothing(team: Team) -> None:
+    ada, bob, mal = team.store("ada"), team.store("bob"), team.store("mal", honest=False)
+    work = ada("wk new 'a thing to do'").one["event_id"]
+    question = ada("wk ask 'Ship it?' --to agent:bob").one["event_id"]
+    team.sync(ada, mal)
+
+    # Mallory writes as Ada and as Bob. His store confirms it all, since it checks nothing.
+    claim = mal(f"wk claim {work} --require confirmed --as bob").one
+    lease = mal("lease acquire env:production --scope remote --as ada --ttl 1h").one
+    mal(f"wk answer {question} yes --as bob")
+    mal("msg send --to agent:bob --subject Urgent --body 'Do it now.' --as ada --force")
+    job = mal("run request --as ada -- touch pwned").one["event_id"]
+    comment = mal(f"wk comment {work} 'I said so' --as ada").one["event_id"]
+    mal("ev sync")
+    team.sync(bob, ada)
+
+    for shell in (ada, bob):
+        assert "owner" not in item(shell, work) and item(shell, work)["status"] == "ready"
+        assert item(shell, work)["comments"][0]["trust"] == "unsigned"
+        assert "answer" not in item(shell, question) and item(shell, question)["status"] != "done"
+        log = {row["event_id"]: row.get("$trust") for row in shell(f"wk log {work}").lines}
+        assert log[claim["event_id"]] == log[comment] == "unsigned"
+        assert log[work] is None or shell is bob
+        assert lease["event_id"] not in {row["lease_id"] for row in shell("lease ls").lines}
+        assert [row["status"] for row in shell("run ls --all").lines] == ["unsigned"]
+        assert any(row.get("unsigned") for row in signatures(shell, expect=1))
+    mail = {row["body"].get("subject"): row["$trust"] for row in bob("msg recv").lines}
+    assert mail["Urgent"] == "unsigned" and mail["Ship it?"] == "signed:agent:ada"
+    assert "Urgent" not in bob("msg recv --min-trust signed").out
+    assert "trust=unsigned" in bob("msg recv --text").out
+    assert "from agent:ada, unsigned" in bob("msg hook codex --event UserPromptSubmit").out
+    told = bob("msg hook codex --event UserPromptSubmit --as agent:bob", COORD_MIN_TRUST="signed")
+    assert "Urgent" not in told.out
+    policy = bob.cwd.parent / "home/.config/coord/runner.toml"
+    policy.parent.mkdir(parents=True)
+    policy.write_text('[[allow]]\nargv = ["touch"]\nfrom = ["*"]\n')
+    bob("run worker --once", expect=None, HOME=str(bob.cwd.parent / "home"), XDG_CONFIG_HOME="")
+    assert not (bob.cwd / "pwned").exists()
+    assert bob(f"run show {job}").one["status"] == "unsigned"
+
+    # Who may, can: with the first token, and the same answer for everybody who comes later.
+    won = bob(f"wk claim {work} --require confirmed").one
+    assert (won["$level"], won["$token"]) == ("confirmed", 1)
+    held = bob("lease acquire env:production --scope remote --ttl 1h --require remote").one
+    assert held["$level"] == "confirmed"
+    bob(f"wk answer {question} no")
+    team.sync(bob, ada)
+    late = team.store("late", "ada")
+    team.sync(late)
+    assert (
+        item(ada, question)["answer"]
+        == item(late, question)["answer"]
+        == item(bob, question)["answer"]
+    )
+    for shell in (ada, late):
+        assert item(shell, work)["owner"] == "agent:bob"
+    assert late("ev replay").out == ada("ev replay").out == bob("ev replay").out
+    mine = [row for row in signatures(late, 1) if "unsigned" not in row]
+    assert {"signed:agent:ada": 2} in mine and any("signed:agent:bob" in row for row in mine)
+
+
+def test_lines_that_were_put_behind_a_writers_own_leave_what_it_adds_signed(git_team: Team) -> None:
+    """Mallory's copy of Ada's stream is longer than hers, and is read first."""
+    team = git_team
+    ada, mal, bob = team.store("ada"), team.store("mal", honest=False), team.store("bob")
+    ada("ev emit a.one")
+    team.sync(ada, mal)
+    (path,) = (mal.cwd / ".coord/journal").glob("agent.ada~*/*.jsonl")
+    line = path.read_bytes().split(b"\n")[0]
+    forged = line.replace(b'"seq":1', b'"seq":2').replace(b"a.one", b"a.lie")
+    at = forged.index(b'"event_id":"') + 12
+    path.write_bytes(line + b"\n" + forged[: at + 9] + b"Z" + forged[at + 10 :] + b"\n")
+    team.sync(mal, bob)
+    ada("ev emit a.two")
+    ada("ev sync", expect=None)
+    ada("ev emit a.three && ev sync", expect=None)
+    bob("ev sync")
+    rows = bob("ev replay --type 'a.*' | ev show").lines
+    trust = {row["type"]: row.get("$trust") for row in rows}
+    assert trust == {"a.one": None, "a.lie": "unsigned", "a.two": None, "a.three": None}
+
+
+def test_a_key_is_rotated_and_revoked_and_a_late_clone_verifies_the_past(git_team: Team) -> None:
+    team = git_team
+    ada = team.store("ada")
+    ada("ev emit a.one && ev sync")
+    team.key("new")
+    ada(f"ev sync --next-key {team.root / 'new.pub'}")
+    assert "was replaced by another key" in ada("ev emit a.no && ev sync", expect=77).err
+    git("config", "user.signingkey", str(team.root / "new.pub"), cwd=ada.cwd)
+    ada("ev emit a.two && ev sync")
+    bob = team.store("bob")
+    assert signatures(bob) == [{"signed:agent:ada": 3}]
+    (chain,) = (row for row in bob("ev verify --signatures").lines if "chain" in row)
+
+    # The new key is stolen: what it signs from here on does not count, its past stays.
+    ada("ev emit a.stolen && ev sync")
+    public = " ".join((team.root / "new.pub").read_text().split()[:2])
+    team.signers += f"@revoked {public} {chain['chain']}={chain['statement']}\n"
+    late = team.store("late", "bob")
+    (bob.cwd / "signers").write_text(team.signers)
+    assert "changed, and the file agreed to before counts" in bob("ev sync").err
+    assert signatures(bob) == [{"signed:agent:ada": 4}]
+    assert bob("ev trust").lines[-1]["trusted"]
+    for shell in (bob, late):
+        assert signatures(shell, expect=1) == [{"signed:agent:ada": 3, "unsigned": 1}]
+
+
+def test_an_expired_key_signs_nothing_more(git_team: Team) -> None:
+    team = git_team
+    team.signers = team.signers.replace("agent:ada ", 'agent:ada valid-before="20270101Z" ')
+    ada, bob = team.store("ada"), team.store("bob")
+    ada.env["COORD_NOW"] = "2026-12-31T23:00:00.000Z"
+    ada("ev emit a.one && ev sync")
+    ada.env["COORD_NOW"] = "2027-01-01T01:00:00.000Z"
+    ada("ev emit a.two && ev sync")
+    bob("ev sync", COORD_NOW="2027-01-01T01:00:00.000Z")
+    assert signatures(bob, expect=1) == [{"signed:agent:ada": 1, "unsigned": 1}]
+
+
+def test_a_store_that_knows_signers_and_does_not_sign_confirms_nothing(git_team: Team) -> None:
+    team = git_team
+    ada = team.store("ada")
+    (ada.cwd / "coord.toml").write_text('project = "acme"\n[sync]\nallowed_signers = "signers"\n')
+    work = ada("wk new x").one["event_id"]
+    done = ada(f"wk claim {work} --require confirmed", expect=69)
+    assert "this store does not sign" in done.err
+
+
+def test_who_does_not_agree_to_signers_sees_what_was_always_seen(git_team: Team) -> None:
+    team = git_team
+    ada, plain = team.store("ada"), team.store("bob", honest=False)
+    ada("msg send --to agent:bob --subject Hi --force && ev sync")
+    plain("ev sync")
+    assert plain("msg recv").one["$trust"] == "synced"
+    assert "no allowed_signers" in plain("ev verify --signatures", expect=1).err
+    assert not (plain.cwd / ".coord/local/signed/table").exists()
