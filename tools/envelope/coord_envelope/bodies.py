@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-USERLAND = ("session", "patrol", "control", "usage", "provider", "budget", "alert", "mountain")
+USERLAND = (
+    *("session", "handoff", "patrol", "control"),
+    *("usage", "provider", "budget", "alert", "mountain"),
+)
 """Namespaces of which spec/userland.md defines some types."""
 
 
