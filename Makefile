@@ -1,5 +1,6 @@
 # Two commands do all the set-up: `make demo` runs the main job, `make test` passes the tests.
 # `make proof` runs the long forms of the proofs, `make bench` the benchmarks: each up to half an hour.
+# `make test-real` runs the tests with real coding agents, which it installs: some 1.2 GB in .venv/real.
 # `make table` after a command or option was changed.
 # Needed: Python >= 3.11 with venv, git. Everything else goes into .venv.
 
@@ -10,7 +11,7 @@ PYTHON ?= python3
 ROUNDS ?= 30
 STAMP := .venv/.installed
 
-.PHONY: demo test test-pythons proof bench picture session pyz check table clean
+.PHONY: demo test test-real test-pythons proof bench picture session pyz check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -22,6 +23,10 @@ test: $(STAMP) check
 # The suite on every Python >= 3.11 on PATH, or on those that PYTHONS names.
 test-pythons:
 	@bash tests/pythons.sh $(PYTHONS)
+
+test-real: $(STAMP)
+	@PYTHON=$(PYTHON) tests/real/install claude codex gemini pi
+	@.venv/bin/python -m pytest tests/real -rs
 
 proof: $(STAMP)
 	@.venv/bin/python -m pytest tests/proof --long --numprocesses auto -rs
