@@ -94,6 +94,15 @@ def _labels(_: str) -> Callable[[], Iterator[Value]]:
     return lambda: ((label, "") for row in _rows(LISTS["wk"]) for label in row.get("labels", ()))
 
 
+def _options(_: str) -> Callable[[], Iterator[Value]]:
+    questions = ("wk", "ls", "--kind=question", f"-n{MOST}")
+    return lambda: (
+        (option, words.line(words.titled(row), 60))
+        for row in _rows(questions)
+        for option in row.get("options", ())
+    )
+
+
 def _statuses(tool: str) -> Callable[[], Iterator[Value]]:
     module = STATUSES.get(tool)
     known = importlib.import_module(module).STATUSES if module else ()
@@ -114,6 +123,7 @@ _SOURCES = {
     "AGENT": _agents,
     "ADDRESS": _agents,
     "LABEL": _labels,
+    "OPTION": _options,
     "STATUS": _statuses,
     "TYPE": _types,
     "GLOB": _types,
