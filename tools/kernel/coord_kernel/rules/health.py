@@ -65,7 +65,7 @@ if TYPE_CHECKING:
         age_ms: int
         """The time since then that was not under a stop."""
         next_ms: NotRequired[int]
-        """The age at which it may be another state."""
+        """The age at which it may be a state that something is done about."""
         ahead: NotRequired[dict[str, int]]
         """Chain → seq of the signs that come from a clock that was ahead, if nobody noticed yet."""
 
@@ -155,7 +155,7 @@ def _silence(row: Row, health: Health, times: Times | type[Times]) -> Health:
         health["state"] = "quiet"
     else:
         health["state"] = "stalled" if lock or age < times.long else "lost"
-    later = [step for step in (times.fresh, stalled, times.long) if judged and step > age]
+    later = [step for step in (stalled, times.long) if judged and step > age]
     if later:
         health["next_ms"] = min(later)
     return health
