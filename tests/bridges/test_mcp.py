@@ -108,6 +108,29 @@ def test_an_error_says_how_to_do_it_right(shell: Shell) -> None:
     assert shell("ev replay").out == before
 
 
+def test_a_question_is_asked_as_mail_and_answered_as_work(shell: Shell) -> None:
+    async def ask(call: Caller) -> None:
+        asked = await call("mail_send", to=["human:ada"], subject="Deploy?", ask=["yes", "no"])
+        waits = await call("work_write", title="Deploy it", blocked_by=[asked["id"]])
+        (listed,) = [
+            row
+            for row in (await call("work_list", status="open"))["rows"]
+            if row["id"] == asked["id"]
+        ]
+        assert listed["options"] == ["yes", "no"]
+        assert "who asks does not answer" in await call.refused(
+            "work_close", id=asked["id"], option="yes"
+        )
+        shell(f"wk answer {asked['id']} no --as human:ada")
+        assert (await call("work_show", id=asked["id"]))["answer"] == "no"
+        assert [row["id"] for row in (await call("work_list"))["rows"]] == [waits["id"]]
+        own = await call("mail_send", to=["tester"], subject="Red?", ask=["red", "green"])
+        assert (await call("work_close", id=own["id"], option="red"))["type"] == "work.closed"
+        assert "give to and subject" in await call.refused("mail_send", ask=["yes"], subject="x")
+
+    within("tester", ask)
+
+
 def test_an_error_says_what_was_done_all_the_same(shell: Shell) -> None:
     """Or a model would do it again."""
 

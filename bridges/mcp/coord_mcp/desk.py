@@ -129,9 +129,13 @@ class Desk:
         how: Literal["done", "cancelled", "duplicate", "release"] = "done",
         note: Note = "",
         dup_of: Annotated[str, Field(description="wk-… that a duplicate repeats")] = "",
+        option: Annotated[str, Field(description="The answer, if it is a question")] = "",
         force: Annotated[bool, Field(description="Even if another agent holds it")] = False,
     ) -> CallToolResult:
         """Close a work item, or with how=release give it back for others to do."""
+        if option:
+            (event,) = await self._run("wk", "answer", "--", id, option)
+            return answer(rows.written(event))
         if how == "release":
             command = ["wk", "release", *options(reason=note or None, force=force)]
         else:
@@ -149,11 +153,14 @@ class Desk:
         body: str = "",
         reply: Annotated[str, Field(description="msg-… to answer, without to")] = "",
         work: Annotated[str, Field(description="wk-… it is about")] = "",
+        ask: Annotated[list[str] | None, Field(description="Options: a question, as wk-…")] = None,
         force: Annotated[bool, Field(description="Even to an unknown name")] = False,
         key: Key = "",
     ) -> CallToolResult:
-        """Send mail to agents or people, or reply to a message."""
+        """Send mail to agents or people, reply to a message, or ask a question."""
         key = key or new_key()
+        if ask:
+            return answer(await self._asked(to, ask, f"{subject}\n\n{body}".strip(), key))
         if bool(to) == bool(reply) or not (subject or body):
             raise ToolError("give subject or body, and either to or reply")
         if reply:
@@ -165,6 +172,13 @@ class Desk:
             addressed: Json = {"to": to, "idempotency_key": key, **line}
             (event,) = await self._run("msg", "send", *options(force=force), lines=[addressed])
         return answer(rows.written(event))
+
+    async def _asked(self, to: list[str] | None, ask: list[str], text: str, key: str) -> Json:
+        if not to or not text:
+            raise ToolError("give to and subject to ask")
+        given = [f"--to={name}" for name in to] + [f"--option={option}" for option in ask]
+        (event,) = await self._run("wk", "ask", *given, *options(key=key), "--", "-", text=text)
+        return rows.written(event) | {"key": key}
 
     async def mail_receive(
         self,

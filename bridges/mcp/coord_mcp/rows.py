@@ -26,6 +26,8 @@ _LISTED = (
     "labels",
     "blockers",
     "held_by",
+    "options",
+    "answer",
 )
 _ABOUT = {
     "work": ("wk", "work_id"),
