@@ -17,6 +17,7 @@ import mail
 import measure
 import mirrors
 import onefile
+import past
 import presence
 import questions
 import replay
@@ -41,6 +42,7 @@ THEMES: dict[str, Theme] = {
     "jobs": jobs.rows,
     "leases": leases.rows,
     "mail": mail.rows,
+    "past": past.rows,
     "writers": writers.rows,
     "presence": presence.rows,
     "tokens": tokens.rows,
