@@ -122,17 +122,20 @@ class RedisLog:
         threading.Thread(target=self._watch, args=(self._follower, wake), daemon=True).start()
 
     def _watch(self, client: redis.Redis, wake: Callable[[], None]) -> None:
-        key, position = self._keys[0], b""
+        key, position, heard = self._keys[0], b"", b""
         while not self._done.is_set():
             try:
                 if not position:
                     position = self._end(keys=self._keys, client=client) or b"0"
-                    wake()
+                    if position != heard:
+                        wake()
                 rows = client.xread({key: position}, count=1, block=_BLOCK_MS)
                 if rows:
-                    position = b""  # whatever has come by now: one wake is for all of it
+                    wake()
+                    # Of many that come together the payloads are not read here.
+                    position, heard = b"", _first(rows)
             except (redis.RedisError, OSError, ValueError):
-                position = b""
+                position = heard = b""
                 if not self._done.is_set():
                     wake()
                     time.sleep(_PAUSE_S)
@@ -157,6 +160,12 @@ class RedisLog:
             if what.startswith("UNBORN"):
                 raise Unreachable("the log was deleted", where=where) from None
             raise Unreachable(_plain(what), where=where) from None
+
+
+def _first(rows: Any) -> bytes:
+    """The id of the first entry of an XREAD of one stream; RESP3 answers with a map."""
+    ((_, entries),) = rows.items() if isinstance(rows, dict) else rows
+    return bytes((entries[0] if isinstance(entries[0][0], bytes) else entries[0][0])[0])
 
 
 def _entry(row: Any) -> Entry:

@@ -102,6 +102,9 @@ class _Budget:
 class Taken:
     """What was taken in, and the rules for segments that every way of taking in shares."""
 
+    checks = True
+    """Are many lines checked at once, or by who reads them first?"""
+
     def __init__(self, store: Store) -> None:
         self._store = store
         self.stamp = 0
@@ -121,7 +124,7 @@ class Taken:
             from coord_kernel.sync.signed.judge import judge  # only with signers
 
             self.warnings += judge(self._store)
-        if sum(self.sources.values()) >= MANY:
+        if self.checks and sum(self.sources.values()) >= MANY:
             from coord_kernel.streams import lines  # who reads them first need not check them
 
             lines.check(self._store, self.sources)
@@ -137,16 +140,20 @@ class Taken:
         """Does a later segment follow this one?"""
         return any(later > first for later in Stream(self._store, "journal", name).segments())
 
+    def _last(self, name: str) -> Event | None:
+        """The newest event of a stream that is held."""
+        return Stream(self._store, "journal", name).last()
+
     def _is_next(self, name: str, first: int, data: bytes) -> bool:
         """May this segment come next? The first one of a fork has the line that is in its name."""
-        last = Stream(self._store, "journal", name).last()
+        last = self._last(name)
         if last or "!" not in name:
             return first == (last["seq"] + 1 if last else 1)
         return name.endswith(f"!{digest(data)}")
 
     def _check_begin(self, name: str, first: int, data: bytes) -> None:
         """Raises ValueError if a new segment's first event is not to be read."""
-        begin, last = first_event(data), Stream(self._store, "journal", name).last()
+        begin, last = first_event(data), self._last(name)
         if begin is None or begin["writer"] != name.partition("!")[0]:
             raise ValueError(f"segment {first} has no event of its writer")
         forked = last is None and len(name.partition("!")[2]) > OLD_HEX
@@ -164,11 +171,13 @@ class Taken:
 
                 trusted.begin_of_others(self._store, name, first["seq"])
 
-    def _count(self, writer: str, data: bytes) -> None:
+    def _count(self, writer: str, data: bytes) -> Event | None:
+        """Note that these lines were taken in. The last one, if it is an event."""
         self.sources[writer] = self.sources.get(writer, 0) + data.count(b"\n")
         last = first_event(data[data.rfind(b"\n", 0, -1) + 1 :])
         if last:
             self.stamp = max(self.stamp, ids.stamp_of(last.id))
+        return last
 
 
 class Intake(Taken):

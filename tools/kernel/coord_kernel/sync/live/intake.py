@@ -30,6 +30,7 @@ from coord_kernel.sync.live import spans
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from coord_envelope.event import Event
     from coord_kernel.store.directory import Store
     from coord_kernel.sync.live.log import Entry
     from coord_kernel.sync.live.pending import Pending
@@ -43,11 +44,16 @@ _REPORTED = 20
 class Intake(Taken):
     """What was taken in from one log."""
 
+    checks = False
+
     def __init__(self, store: Store, state: State, pending: Pending) -> None:
         super().__init__(store)
         self._state, self._pending = state, pending
-        self._unsettled = set[str]()
+        self._unsettled, self._entered = set[str](), set[str]()
+        """Files that were written to, and directories that have a new file, since `settle`."""
         self._bad: dict[str, int] = {}
+        self._lasts: dict[str, tuple[str, int, Event | None]] = {}
+        """Of a stream: the file that was appended to, its size since, and its last event."""
         self.full = False
         """Was there no room for a chunk that came early? Then it must be read again."""
 
@@ -69,14 +75,15 @@ class Intake(Taken):
     def settle(self) -> None:
         """Make durable what was taken in."""
         for path in self._unsettled:
-            names = path.split("/")
-            fd = self._store.open(*names)
+            fd = self._store.open(*path.split("/"))
             try:
                 disk.fdatasync(fd)
             finally:
                 os.close(fd)
-            self._store.sync_directory(*names[:-1])
+        for directory in self._entered:
+            self._store.sync_directory(*directory.split("/"))
         self._unsettled.clear()
+        self._entered.clear()
         if self.stamp:
             self.finish()
 
@@ -247,6 +254,18 @@ class Intake(Taken):
         """Bytes of whole lines of a file that is held."""
         return whole_size(self._store, path)
 
+    def _last(self, name: str) -> Event | None:
+        file, size, last = self._lasts.get(name, ("", 0, None))
+        if last is not None and max(self._store.listdir("journal", name), default="") == file:
+            names = ("journal", name, file)
+            fd = self._store.open(*names)
+            try:
+                if os.fstat(fd).st_size == size:
+                    return last  # to read it back takes longer than all else
+            finally:
+                os.close(fd)
+        return super()._last(name)
+
     def _load(self, path: str, offset: int, count: int) -> bytes:
         return self._store.pread(count, offset, *path.split("/")) if count > 0 else b""
 
@@ -270,7 +289,11 @@ class Intake(Taken):
         finally:
             os.close(fd)
         self._unsettled.add(path)
-        self._count(writer, data)
+        if not size:
+            self._entered.add(path.rpartition("/")[0])
+        last = self._count(writer, data)
+        known = last is not None and last["writer"] == writer
+        self._lasts[names[1]] = (names[2], size + len(data), last if known else None)
 
     def _given(self, path: str, begin: int, end: int) -> None:
         has = self._state.has

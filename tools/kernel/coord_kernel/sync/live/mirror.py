@@ -111,7 +111,8 @@ class Mirror:
         try:
             request = codec.loads(line.rstrip())
             claims = request.get("elapsed")
-            drafts, after = (None, 0) if claims else (request["confirm"], request.get("after"))
+            drafts = None if claims else request["confirm"]
+            after = request.get("after")
         except (ValueError, KeyError, TypeError, AttributeError):
             return _fault(Unreachable("not a request", where=bus.NAME))
         seat = seats.seat(self.store)
@@ -128,7 +129,7 @@ class Mirror:
             nonlocal moved
             stream = seats.seat(self.store).stream
             moved = moved or seats.end(self.store, stream) != after
-            return [] if moved else [("", draft) for draft in drafts]
+            return [] if moved else [("", draft) for draft in drafts or ()]
 
         try:
             self._round(link, quick=True, foreign=False, settle=settle if drafts else None)

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 
 from coord_envelope.errors import Refused
+from coord_kernel.store import disk
 from coord_kernel.sync import seat as seats
 from coord_kernel.sync.live import arbiter, outbox, spans
 from coord_kernel.sync.live import state as states
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 SETTLED = 1 << 25
 """Bytes that are taken in between two writes to the disk."""
 _CLAIMED = b'.claimed","'
+SURE_S = 20.0
+"""How long a log is taken to be the same, while every call succeeds."""
 TOGETHER = 1_000
 """Most confirmations of one entry."""
 
@@ -48,6 +52,9 @@ class Live:
         self.state = State(store, place.url)
         self._begin()
         self._looked, self._pipe = False, (-1, -1)
+        self._birth: Birth | None = None
+        """Of the log, while nothing has failed since it was asked; `_sure`: until when."""
+        self._sure = 0.0
         self.stirred = True
         """May there be a claim to judge? One was given or is open, or nobody has looked yet."""
         self.later = False
@@ -85,15 +92,30 @@ class Live:
         return birth
 
     def pull(self) -> None:
-        """Take in what is new. Raises as `look`."""
-        birth = self.look()
-        if not self._looked:
-            self._looked = True
-            if outbox.lost(self._store, self.state.has):
-                self.state.forget()
-        if not self.state.born(birth):
-            self._pending.clear()
-        self._take(self._new(birth))
+        """Take in what is new. Raises as `look`.
+
+        Whether it is still the same log is asked again after a failure, if the mark is not found,
+        and after SURE_S: a question less for each entry that comes.
+        """
+        try:
+            self._pull()
+        except BaseException:
+            self._birth = None
+            raise
+
+    def _pull(self) -> None:
+        birth = self._birth if time.monotonic() < self._sure else None
+        if birth is None or not self.state.at or not (entries := self._behind_mark()):
+            self._birth = birth = self.look()
+            self._sure = time.monotonic() + SURE_S
+            if not self._looked:
+                self._looked = True
+                if outbox.lost(self._store, self.state.has):
+                    self.state.forget()
+            if not self.state.born(birth):
+                self._pending.clear()
+            entries = self._new(birth)
+        self._take(entries)
         if self.state.unseen:  # what was put is not there: the log was put back to an older state
             self._forget(birth)
             self._take(self._log.read(""))
@@ -107,12 +129,15 @@ class Live:
     def _new(self, birth: Birth) -> Iterator[Entry]:
         """The entries behind the mark; all of them if the log has another history than the mark."""
         if self.state.at:
-            entries = iter(self._log.read(self.state.at))
-            first = next(entries, None)
-            if first and self.state.marked(first):
+            if entries := self._behind_mark():
                 return entries
             self._forget(birth)
         return iter(self._log.read(""))
+
+    def _behind_mark(self) -> Iterator[Entry] | None:
+        entries = iter(self._log.read(self.state.at))
+        first = next(entries, None)
+        return entries if first and self.state.marked(first) else None
 
     def _take(self, entries: Iterator[Entry]) -> None:
         self.intake.full = False
@@ -224,6 +249,9 @@ class Live:
             at = self._log.put(subject, self.state.ends.get(subject, ""), payload)
         except Moved:
             return None
+        except BaseException:
+            self._birth = None
+            raise
         self.state.put(Entry(at, subject, payload, 0))
         return at
 
@@ -232,7 +260,7 @@ class Live:
         for path, _, _ in files:
             fd = self._store.open(*path.split("/"))
             try:
-                os.fsync(fd)
+                disk.fdatasync(fd)
             finally:
                 os.close(fd)
 
