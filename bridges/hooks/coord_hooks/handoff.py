@@ -12,6 +12,8 @@ import os
 import re
 
 from coord_envelope import codec
+from coord_envelope.errors import Refused
+from coord_envelope.secrets import refuse_secret
 from coord_hooks import fold
 from coord_kernel.rules import holder
 from coord_kernel.views.view import View
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from coord_wk.items import Detail
 
 GOAL, PART, NAME, FILES = 500, 2_000, 400, 50
-"""Most characters of the goal, of each other part and of a file's name; the most files."""
+"""Most bytes of the goal, of each other part and of a file's name; the most files."""
 PARTS = ("done", "next", "verify")
 ANSWERS = ("last_assistant_message", "prompt_response")
 """Where programs give the answer that ended a turn."""
@@ -41,8 +43,8 @@ def write(journal: Journal, actor: Json, fields: Json) -> None:
     held = [items.detail(item) for item in items.owned(actor["agent_id"])]
     held = [item for item in held if _is_of(actor, item)]
     if held:
-        tree, before = _tree(), View(journal.store, fold).refresh()
-        drafts = [draft(actor, item, fields, tree, before.get(item["work_id"])) for item in held]
+        said, tree, before = answered(fields), _tree(), View(journal.store, fold).refresh()
+        drafts = [draft(actor, item, said, tree, before.get(item["work_id"])) for item in held]
         journal.append(actor, drafts)
 
 
@@ -51,9 +53,17 @@ def _is_of(actor: Json, item: Detail) -> bool:
     return claim is not None and holder.same(actor, claim["agent"], claim["session"])
 
 
-def draft(
-    actor: Json, item: Detail, fields: Json, tree: Json, before: HandOver | None = None
-) -> Json:
+def answered(fields: Json) -> str:
+    """The answer that ended the turn; "" if there is none, or it seems to hold a credential."""
+    said = next((text for name in ANSWERS if isinstance(text := fields.get(name), str)), "")
+    try:
+        refuse_secret(said.encode("utf-8", "replace"))
+    except Refused:
+        return ""
+    return said
+
+
+def draft(actor: Json, item: Detail, said: str, tree: Json, before: HandOver | None = None) -> Json:
     """The event about one item. Pure; the key names the session, the commit and the content.
 
     Where the agent says nothing, as at the end of a session, what it said `before` stands.
@@ -64,9 +74,8 @@ def draft(
     assert claim  # it is held
     by = [comment for comment in item.get("comments", []) if comment["by"] == actor["agent_id"]]
     since = [comment for comment in by if comment["ts"] >= claim["ts"]]
-    said = next((text for name in ANSWERS if isinstance(text := fields.get(name), str)), "")
     body: Json = {"session": session} if session else {}
-    body |= {"claim": claim["id"], "goal": item["title"][:GOAL]}
+    body |= {"claim": claim["id"], "goal": _cut(item["title"], GOAL)}
     told = parts(said) | (parts(since[-1]["text"]) if since else {})
     if not said and before and before["body"].get("claim") == claim["id"]:
         told = {name: before["body"][name] for name in PARTS if name in before["body"]} | told
@@ -89,7 +98,7 @@ def parts(text: str) -> Json:
             word = label[1].lower()
             part, line = _OTHERS.get(word, word), label[2]
         found.setdefault(part, []).append(line)
-    joined = {name: "\n".join(lines).strip()[:PART] for name, lines in found.items()}
+    joined = {name: _cut("\n".join(lines).strip(), PART) for name, lines in found.items()}
     return {name: text for name, text in joined.items() if text}
 
 
@@ -115,7 +124,7 @@ def state(text: str) -> Json:
         if record.startswith("# branch.oid ") and "(" not in record:
             tree["head"] = record.split(" ")[2]
         elif record.startswith("# branch.head ") and "(" not in record:
-            tree["branch"] = record.split(" ", 2)[2][:NAME]
+            tree["branch"] = _cut(record.split(" ", 2)[2], NAME)
         elif kind in ("1", "u", "2"):
             dirty.append(rest.split(" ", {"1": 7, "u": 9, "2": 8}[kind])[-1])
             if kind == "2":  # a rename: its old name is a record of its own
@@ -123,7 +132,11 @@ def state(text: str) -> Json:
         elif kind == "?":
             dirty.append(rest)
     if dirty:
-        tree["dirty"] = [name[:NAME] for name in sorted(dirty)[:FILES]]
+        tree["dirty"] = [_cut(name, NAME) for name in sorted(dirty)[:FILES]]
     if len(dirty) > FILES:
         tree["more"] = len(dirty) - FILES
     return tree
+
+
+def _cut(text: str, most: int) -> str:
+    return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
