@@ -56,7 +56,7 @@ class Team:
             shell("ev sync")
 
 
-@pytest.fixture(params=["git", "fake", "redis", "nats", "ws"])
+@pytest.fixture(params=["git", "redis", "nats", "ws"])
 def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Team]:
     if request.param == "git":
         yield Team(tmp_path, None)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 TYPE = "coord.signed"
 NAMESPACE = "coord"
-"""Of the signatures: one made for git or for a file is none of ours."""
+"""Of the signatures: one made for git or for a file does not count."""
 STREAM = trust.STREAM
 ACTOR = "bridge:signer"
 MOST_FILES = 200
@@ -192,7 +192,7 @@ def _moment(stamp: str) -> str:
 
 
 def name(statement: Statement, chains: Mapping[str, Chain]) -> str:
-    """The chain that a statement belongs to: one that it follows, or that of its own key."""
+    """The chain that a statement belongs to: the chain that it follows, or that of its own key."""
     for known, chain in chains.items():
         follows = (chain["key"], chain["tip"]) == (statement.key, statement.previous)
         if follows and known.startswith(f"{statement.replica} "):
@@ -213,7 +213,7 @@ def follows(
 ) -> Chain:
     """The chain with this statement, if its signature is good. Raises RefusedError.
 
-    `chain` is None for the first statement of its key, `stream` the one that has it. Revocation is
+    `chain` is None for the first statement of its key, `stream` where it is. Revocation is
     judged by `last_good`.
     """
     if statement.project != project:
@@ -254,8 +254,8 @@ def last_good(statement: Statement, signers: Signers) -> str | None:
 def sound(batch: Sequence[Statement], signers: Signers) -> int:
     """How many of statements that follow each other count, by the keys that were revoked.
 
-    All up to the last good one of each revoked key; what comes behind one that is missing may have
-    been written with a stolen key.
+    All up to the last good one of each revoked key: behind a missing one, what follows
+    may have been written with a stolen key.
     """
     digests = [statement.digest for statement in batch]
     for at, statement in enumerate(batch):

@@ -80,8 +80,8 @@ class Trusted:
     def principal(self, event: Event) -> str | None:
         """The pattern of the key that has signed the event, and may write as its actor."""
         name = self._principal(event)
-        if name is None and event["writer"] in self._forked and (twin := self._twin(event)):
-            name = self._principal(twin)
+        if name is None and event["writer"] in self._forked and (same := self._elsewhere(event)):
+            name = self._principal(same)
         return name
 
     def _principal(self, event: Event) -> str | None:
@@ -89,7 +89,7 @@ class Trusted:
         if not ranges:
             return None
         seq, agent = event["seq"], event["actor"]["agent_id"]
-        # Few: ranges of one key are joined. The last one that begins before it is looked at first.
+        # Few: ranges of one key are joined. The last of those before it is looked at first.
         for first, last, who in reversed(ranges[: bisect.bisect_right(ranges, [seq, _MOST])]):
             if first <= seq <= last:
                 key = who, agent
@@ -120,7 +120,7 @@ class Trusted:
             return None
         return self.ends.get(stream.name, 0)
 
-    def _twin(self, event: Event) -> Event | None:
+    def _elsewhere(self, event: Event) -> Event | None:
         """The same line in another stream of its writer, where a key has signed it.
 
         Who puts a line into a copy of a stream makes what follows a copy that nobody has signed.

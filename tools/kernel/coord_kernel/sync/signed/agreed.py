@@ -1,8 +1,8 @@
 """The allowed_signers file that the user agreed to: a copy, where no clone can bring one.
 
 coord.toml names the file in the repository (`[sync] allowed_signers`). Whoever can push can change
-it, so it counts when the user agreed to it, by `ev trust`, and as it was then: a change, or that it
-is gone, changes nothing until the user agrees again.
+it, so it counts when the user agreed to it, by `ev trust`, with the bytes that it had: a change, or
+its absence, changes nothing until the user agrees again.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def agree(store: Store) -> None:
 
 
 def changed(store: Store) -> str:
-    """A sentence, if the repository's file is not the one that the user agreed to."""
+    """A sentence, if the repository's file is another than the user agreed to."""
     try:
         value = rows(store)
     except BadData as fault:

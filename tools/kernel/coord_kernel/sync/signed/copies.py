@@ -71,7 +71,7 @@ def _continued(store: Store, fork: str, first: int, known: Sequence[Copy]) -> It
 
 def _places(data: bytes, seq: int) -> list[int]:
     """Where lines may have followed whose first event has this seq: behind the last event before
-    it, or, with bad lines between, before the first one that has it."""
+    it, or, with bad lines between, before the first event that has it."""
     before, at = 0, 0
     for row in data.split(b"\n")[:-1]:
         item = event.parse_or_reason(row)

@@ -1,8 +1,8 @@
 """Whose statements are good, and which events they cover. Costs what is new.
 
-1. If the user agreed to another allowed_signers file, everything is judged anew.
+1. If the user agreed to another allowed_signers file, everything is judged again.
 2. The new statements of each `bridge.signer~REPLICA` stream, forks too, are taken in order up
-   to the first one that does not follow (`signing.follows`), or comes behind a revocation.
+   to the first that does not follow (`signing.follows`), or comes behind a revocation.
 3. Of each chain among them the newest signature is verified. If it is good, so are all before
    it, since each names the one before it. If not, the last good one is found by bisection. What
    is behind it in that stream is refused for good: its author's own go on in a fork.
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Verify = Callable[[Statement], bool]
 
 WAITING = 4_096
-"""What is said of a file that has not come, at most, of each file."""
+"""Claims about a file whose bytes have not come, at most, of each file."""
 
 
 class Judge:
@@ -214,7 +214,7 @@ class Judge:
     # ---- bytes
 
     def _match(self, path: str, streams: Sequence[str], before: dict[str, int]) -> None:
-        """Match what is said of a file with the copies of it that are here."""
+        """Match the claims about a file with the copies of it that are here."""
         import hashlib
 
         waiting = sorted(self.state["open"].get(path, []), key=lambda row: row[1])

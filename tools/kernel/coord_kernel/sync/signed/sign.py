@@ -210,7 +210,7 @@ class Signer:
 
 
 def unfit(signer: Signer | None, store: Store) -> str:
-    """Why this store may not confirm, in one that knows signers; "": it may."""
+    """Why this store, if it knows signers, may not confirm; "": it may."""
     if not store.signers():
         return ""
     if signer is None:
