@@ -20,9 +20,9 @@ def holding(shell: Shell, session: str = "s1", title: str = "Write the parser") 
     return item
 
 
-def stop(shell: Shell, said: str = "", session: str = "s1", **env: str) -> None:
+def stop(shell: Shell, said: str = "", session: str = "s1") -> None:
     fields = {"session_id": session, "hook_event_name": "Stop", "last_assistant_message": said}
-    shell("coord-hooks seen --as qa", json.dumps(fields), **env)
+    shell("coord-hooks seen --as qa", json.dumps(fields))
 
 
 def handoffs(shell: Shell) -> list[Json]:
@@ -182,7 +182,8 @@ def test_the_last_hand_over_is_the_same_in_any_order() -> None:
 
     events = [event(n, refs={"work_id": "w"}) for n in range(3)]
     assert fold.entities(events[0]) == ("agent:qa", "w")
-    for refs in (None, [], {"work_id": 1}, {}):
+    wrong: tuple[Any, ...] = (None, [], {"work_id": 1}, {})
+    for refs in wrong:
         assert fold.entities(event(1, refs=refs)) == ("agent:qa",)
         assert fold.step(None, event(1, refs=refs))["work_id"] == ""
     assert fold.entities(event(1, type="work.created")) == ()

@@ -13,5 +13,6 @@ TABLE: Table = (
  'start': ({'--role': ('role', 'one')}, [('program', 'one')], []),
  'edit': ({}, [('program', 'one')], []),
  'seen': ({}, [('program', 'one')], []),
- 'end': ({}, [('program', 'one')], [])}
+ 'end': ({}, [('program', 'one')], []),
+ 'checkpoint': ({}, [('session', 'one')], ['session'])}
 )

@@ -113,7 +113,19 @@ def end(call: Call, program: o.Known = "claude") -> None:
     turn.answer(call, turn.end, program)
 
 
-COMMANDS = (settings, prime, start, edit, seen, end)
+def checkpoint(call: Call, session: o.Session) -> None:
+    """Save the work in progress of a dead session.
+
+    As a commit behind refs/coord-wip/AGENT/SESSION, with all files of this work tree that git does
+    not ignore; nothing else changes. AGENT is that of --as or COORD_AGENT. Only if coord.toml has
+    `[agents] checkpoint = true`.
+    """
+    from coord_hooks.checkpoint import save
+
+    call.put([save(call.journal.store, call.actor()["agent_id"], session)])
+
+
+COMMANDS = (settings, prime, start, edit, seen, end, checkpoint)
 ABOUT = "Hooks for coding agents: settings to paste, and the commands they run."
 
 

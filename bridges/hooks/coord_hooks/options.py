@@ -16,6 +16,7 @@ Known = Annotated[
 Role = Annotated[
     str | None, typer.Option("--role", metavar="NAME", help="Add .agents/roles/NAME.md.")
 ]
+Session = Annotated[str, typer.Argument(metavar="SESSION", help="The session that is over.")]
 Keep = Annotated[
     bool, typer.Option("--keep", help="Give nothing back at the end: the session is resumed.")
 ]
