@@ -34,6 +34,10 @@ class Town:
         self.now, self.stamp, self.seq = BEGIN, 0, 0
         self.events: list[Event] = []
         self.keys, self.printed = set[tuple[str, str]](), set[str]()
+        self.closed: dict[str, tuple[int, str]] = {}
+
+    def gate(self, agent: str, item: str, pool: str) -> tuple[int, str] | None:
+        return self.closed.get(pool)
 
     def event(self, kind: str, by: str = "agent:boss", session: str = "", **fields: Any) -> Event:
         self.stamp, self.seq = ids.tick(self.stamp, self.now), self.seq + 1
@@ -67,7 +71,8 @@ class Town:
 
             items = Items(Snapshot(Items.fold, ordered), now)
             found = Look(items, Snapshot(fold, events), Snapshot(control, events))
-            seen = found.seen([each.name for each in policy.presets], {REPLICA}, shown)
+            names = [each.name for each in policy.presets]
+            seen = found.seen(names, {REPLICA}, shown, self.gate)
             return plan(seen, now, policy)
 
         return look
@@ -113,7 +118,7 @@ class Town:
             return [self.event(by=AGENT, **draft_fields(end))]
         item = act.about["item"]
         causes = [session for session, _ in item["failures"]]
-        skipped = draft.skipped(item["id"], item["title"], causes, "human:eve", act.key)
+        skipped = draft.skipped(item["id"], causes, self.event("a.b").id, act.key)
         refs = {"work_id": item["id"]}
         held = self.event("work.updated", AGENT, refs=refs, body={"set": {"hold": "failed"}})
         return [self.event(by=AGENT, **draft_fields(skipped)), held]
@@ -267,35 +272,33 @@ def test_what_a_person_stopped_or_was_handed_over_is_no_failure() -> None:
     assert (act.kind, act.about["item"]["id"], act.about["item"]["failures"]) == ("start", work, [])
 
 
-def test_after_a_limit_one_begins_a_minute() -> None:
-    rules = policy(max=9, delay=0)
+def test_where_a_budget_is_spent_the_next_preset_is_taken_or_it_waits_until_then() -> None:
+    town = Town()
+    town.item()
     until = BEGIN + 60 * MINUTE
-    seen: Any = {
-        "ready": [
-            {
-                "id": f"w{n}",
-                "title": "t",
-                "kind": "task",
-                "labels": [],
-                "needs": [],
-                "assignee": "",
-                "tries": 0,
-                "failures": [],
-                "cleared": "",
-            }
-            for n in range(3)
-        ],
-        "flights": [],
-        "started": {},
-        "limits": {"stub": until},
-        "control": control.nothing(),
-    }
-    assert (plan(seen, BEGIN, rules).acts, plan(seen, BEGIN, rules).wake) == ([], until)
-    first = plan(seen, until, rules)
-    assert (len(first.acts), first.wake) == (1, until + MINUTE)
-    seen["started"] = {"stub": world.format_ts(until)}
-    assert plan(seen, until + MINUTE - 1, rules).acts == []
-    assert len(plan(seen, until + MINUTE, rules).acts) == 1
+    town.closed["stub"] = until, "pool:stub: limited by its provider"
+    found = town.planned(policy())(town.events, town.now)
+    assert (found.acts, found.wake) == ([], until)
+    both = policy(Preset("stub"), Preset("other"))
+    assert starts(town.planned(both)(town.events, town.now)) == [("other", "agent:other-1")]
+
+
+def test_the_answer_of_a_person_is_done_once() -> None:
+    town = Town()
+    work, asked = town.item(), town.item(kind="question")
+    for item in (work, asked):
+        town.add("work.updated", refs={"work_id": item}, body={"set": {"hold": "x"}})
+    said = draft.skipped(work, ["s1"], asked, "skip")
+    town.add(**draft_fields(said))
+    look = town.planned(policy())
+    assert look(town.events, town.now).acts == []
+    answered = {"resolution": "done", "answer": "retry"}
+    town.add("work.closed", "human:eve", refs={"work_id": asked}, body=answered)
+    (act,) = look(town.events, town.now).acts
+    assert (act.kind, act.key) == ("answer", f"answer:{asked}")
+    assert act.about["answer"] == {"work": work, "question": asked, "option": "retry"}
+    town.add(**draft_fields(draft.cleared(work)))
+    assert look(town.events, town.now).acts == []
 
 
 def test_with_nothing_ready_it_sleeps_until_an_event() -> None:

@@ -47,7 +47,7 @@ def show(call: Call, name: o.Which) -> None:
 
 
 def attach(call: Call, name: o.Which) -> None:
-    """Show what a session does, and type to it if it has a terminal.
+    """Show what a session does, and type to it.
 
     Via tmux, its terminal; leave it with the keys of tmux (Ctrl-b d). Otherwise its output as it
     comes, as `run attach` does.

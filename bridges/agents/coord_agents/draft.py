@@ -29,28 +29,40 @@ def ended(agent: str, session: str, how: str, why: str, **more: object) -> Json:
     return {"type": "session.ended", "body": body}
 
 
-def skipped(work: str, title: str, causes: Sequence[str], overseer: str, key: str) -> Json:
-    """An item is passed over; a person is asked what is to become of it."""
-    short = ids.short("wk", work)
-    text = f"""\
-{short}, {title!r}: {len(causes)} sessions ended without closing it. It is on hold, and so is what
-waits for it. Their records: coord-agent ls --all
+OPTIONS = ("retry", "drop", "accept partial")
+"""What a person may answer about an item that was passed over."""
 
-One of:
-  retry           coord-dispatch clear {short}
-  drop            wk close {short} --resolution cancelled --note WHY
-  accept partial  wk close {short} --note WHAT; what is left over: wk new TITLE"""
-    body = {
-        "work": work,
-        "failures": len(causes),
-        "causes": list(causes),
-        "subject": f"{short} failed {len(causes)} times and is on hold",
-        "text": text,
-    }
+
+def question(work: str, title: str, causes: Sequence[str]) -> str:
+    """What a person is asked about an item that failed."""
+    return f"""\
+{ids.short("wk", work)} failed {len(causes)} times and is on hold: what is to become of it?
+
+Its title: {title}
+Sessions that ended without closing it: {", ".join(causes)}
+What they did: coord-agent show SESSION; run logs RUN
+What depends on it waits until this is answered.
+
+retry: its failures are forgotten, and it is tried again
+drop: it is closed as cancelled
+accept partial: it is closed as done, as it is; make a new item of what is left"""
+
+
+def skipped(work: str, causes: Sequence[str], asked: str, key: str) -> Json:
+    """An item is passed over until the question is answered."""
     return {
         "type": SKIPPED,
-        "to": [overseer],
         "refs": {"work_id": work},
-        "body": body,
+        "body": {
+            "work": work,
+            "failures": len(causes),
+            "causes": list(causes),
+            "question": asked,
+        },
         "idempotency_key": key,
     }
+
+
+def cleared(work: str) -> Json:
+    """The failures of an item up to here count no more."""
+    return {"type": "mountain.cleared", "refs": {"work_id": work}, "body": {}}

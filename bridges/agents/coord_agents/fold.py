@@ -4,6 +4,7 @@
     session.ended {agent, session, how}           by the job, an undo, a patrol, or a person
     session.nudged {agent, session, mail, result} what came of a delivery
     work.closed, mountain.cleared                 end the count of an item's failures
+    mountain.skipped {question}                   an item is passed over until a person answers
 
 Every part of the state is a greatest value or a union, so it is the same in any order and with
 copies. The entities are `REPLICA AGENT SESSION`, as those of `rules/presence`, and `work ID`.
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
         since: str
         """Event id; empty before the first."""
+        skipped: list[str]
+        """[event id, question] of the last time that it was passed over; empty before that."""
 
 
 name, version = "agents", "1"
@@ -51,7 +54,7 @@ MOST = 64
 """Newest starts, ends and deliveries of a session that are kept."""
 FACTS = ("cwd", "run", "preset", "via", "provider_session", "transcript", "parent", "pin")
 _KEPT = {"session.started": "starts", "session.ended": "ends", "session.nudged": "nudges"}
-_RESETS = ("work.closed", "mountain.cleared")
+_RESETS, _SKIPS = ("work.closed", "mountain.cleared"), "mountain.skipped"
 
 
 def entities(event: Event) -> Iterable[str]:
@@ -60,14 +63,15 @@ def entities(event: Event) -> Iterable[str]:
     if kind in _KEPT:
         return presence.entities(event)
     work = _refs(event).get("work_id")
-    return (f"work {work}",) if kind in _RESETS and isinstance(work, str) else ()
+    about = kind in _RESETS or kind == _SKIPS
+    return (f"work {work}",) if about and isinstance(work, str) else ()
 
 
 def step(state: Any, event: Event) -> Any:
     """The state after one event more, in any order."""
     kind = event["type"]
-    if kind in _RESETS:
-        return {"since": max(event.id, state["since"] if state else "")}
+    if kind in _RESETS or kind == _SKIPS:
+        return _work(state, event)
     if state is None:
         names = next(iter(entities(event))).split(" ", 2)
         state = {
@@ -90,6 +94,14 @@ def step(state: Any, event: Event) -> Any:
     return state
 
 
+def _work(state: Work | None, event: Event) -> Work:
+    state = state or {"since": "", "skipped": []}
+    if event["type"] == _SKIPS:
+        skipped = [event.id, str(event["body"].get("question", ""))]
+        return {**state, "skipped": max(state["skipped"], skipped)}
+    return {**state, "since": max(state["since"], event.id)}
+
+
 def _facts(event: Event) -> Json:
     body, refs = event["body"], _refs(event)
     facts = {name: body[name] for name in FACTS if isinstance(body.get(name), str)}
@@ -106,8 +118,11 @@ def _refs(event: Event) -> Json:
 def indexed(state: Any) -> Iterable[tuple[str, str]]:
     """`open`: those that are not over; `agent`, `work`, `parent`, `by` and preset: all of them.
 
-    Each by the first start. `id`: by the name of the session.
+    Each by the first start. `id`: by the name of the session. `skipped`: items that are passed
+    over, by the question.
     """
+    if state.get("skipped") and state["skipped"][0] > state["since"]:
+        yield "skipped", state["skipped"][1]
     if not state.get("starts"):
         return
     begun, known = min(state["starts"]), facts(state)

@@ -178,6 +178,7 @@ class Sling:
             **record.env,
             "COORD_AGENT": order.agent,
             "COORD_SESSION": self.session,
+            "COORD_POOL": record.pool,
             **({"COORD_WORK": order.work} if order.work else {}),
             **({"COORD_DIR": self._store.path} if world.getenv("COORD_DIR") else {}),
         }

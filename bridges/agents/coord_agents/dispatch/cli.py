@@ -53,12 +53,12 @@ def clear(call: Call, works: o.Works) -> None:
     Their failures count no more, and they are no longer on hold. Exits 1 if one was not passed
     over.
     """
-    from coord_agents.dispatch.dispatcher import clear as cleared
+    from coord_agents.dispatch.dispatcher import forget
     from coord_agents.tools import Tools
 
     tools = Tools(call.actor()["agent_id"], os.getcwd())
     for work in works:
-        call.put(cleared(call, tools, work))
+        call.put(forget(call.journal, tools, work))
 
 
 COMMANDS = (run, clear)

@@ -10,8 +10,9 @@ from coord_agents.settings import Settings, overseer
 from coord_agents.sling import Order, Sling, session
 from coord_agents.starting import end, task_prompt
 from coord_agents.tools import Tools
-from coord_envelope import world
+from coord_envelope import ids, world
 from coord_envelope.errors import No
+from coord_kernel.cli.budgets import Budgets, Usages, configured
 from coord_kernel.controller import Act, Plan
 from coord_kernel.journal.beat import beat
 from coord_kernel.views.presence import Stops
@@ -22,9 +23,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from coord_agents.dispatch.look import Gate
     from coord_agents.dispatch.policy import Dispatching
     from coord_envelope import Event
     from coord_envelope.codec import Json
+    from coord_kernel import Journal
     from coord_kernel.cli.call import Call
 
 _NAMESPACES = ("work", "session", "control", "patrol", "mountain", "provider", "budget")
@@ -40,6 +43,7 @@ class Dispatcher:
         self._tools = Tools(AGENT, directory)
         self._items, self._stops = View(store, Items.fold), Stops(store)
         self._evidence = Evidence(store, policy.records)
+        self._budgets, self._usages = configured(store), Usages(store)
 
     def wakes(self, event: Event) -> bool:
         """Can the event change the plan?"""
@@ -47,10 +51,17 @@ class Dispatcher:
 
     def plan(self) -> Plan:
         sessions = self._evidence.sessions()
-        look = Look(Items.current(self._items), sessions, self._stops.refresh())
+        items, stops = Items.current(self._items), self._stops.refresh()
+        look = Look(items, sessions, stops)
         own = set(self._store.replicas())
-        seen = look.seen(self._policy.records, own, self._shown)
+        seen = look.seen(self._policy.records, own, self._shown, self._gate())
         return planning.plan(seen, world.now_ms(), self._policy)
+
+    def _gate(self) -> Gate:
+        budgets = Budgets(
+            self._budgets, self._usages.refresh(), self._stops.control(), world.now_ms()
+        )
+        return budgets.gate
 
     def _shown(self, state: fold.Session) -> tuple[bool, bool]:
         up = self._evidence.is_up(state)
@@ -66,9 +77,11 @@ class Dispatcher:
         """What it would do now."""
         for act in self.plan().acts:
             about = act.about
-            item = about.get("item") or {"id": about["flight"]["work"], "title": ""}
-            row = {"act": act.kind, "work_id": item["id"], "title": item["title"], "key": act.key}
-            yield row | {name: about[name] for name in ("preset", "agent") if name in about}
+            item = about.get("item", {})
+            work = item.get("id") or (about.get("flight") or about["answer"])["work"]
+            row = {"act": act.kind, "work_id": work, "title": item.get("title", "")}
+            row |= {name: about[name] for name in ("preset", "agent") if name in about}
+            yield row | {"key": act.key}
 
     def _start(self, act: Act) -> None:
         item, agent = act.about["item"], act.about["agent"]
@@ -94,28 +107,41 @@ class Dispatcher:
             end(self._journal, self._tools, state, "did not come up", None)
 
     def _skip(self, act: Act) -> None:
+        """Ask a person, say so, hold the item: a dispatcher that dies between is completed."""
         item = act.about["item"]
         causes = [name for name, _ in item["failures"]]
-        names = (item["id"], item["title"])
-        said = draft.skipped(*names, causes, overseer(self._store), act.key)
+        options = [f"--option={option}" for option in draft.OPTIONS]
+        text = draft.question(item["id"], item["title"], causes)
+        words = (f"--to={overseer(self._store)}", f"--key={act.key}", *options)
+        (asked,) = self._tools.run("wk", "ask", text, *words)
+        said = draft.skipped(item["id"], causes, asked["event_id"], act.key)
         with self._journal.transaction({"agent_id": AGENT}) as t:
             if self._journal.index.refresh().by_key(said["type"], act.key) is None:
                 t.add(said)
         self._call.put(t.events)
-        reason = f"{len(causes)} sessions failed"
-        words = (f"--hold={reason}", f"--label={draft.SKIPPED}")
-        self._tools.run("wk", "update", item["id"], *words)
+        hold = (f"--hold={len(causes)} sessions failed", f"--label={draft.SKIPPED}")
+        self._tools.run("wk", "update", item["id"], *hold)
+
+    def _answer(self, act: Act) -> None:
+        answer = act.about["answer"]
+        work, option = answer["work"], answer["option"]
+        if option == "retry":
+            self._call.put(forget(self._journal, self._tools, work))
+        else:
+            how = "cancelled" if option == "drop" else "done"
+            note = f"{option}, as answered to {ids.short('wk', answer['question'])}"
+            self._tools.run("wk", "close", work, f"--resolution={how}", f"--note={note}")
 
     def _put(self, names: list[str]) -> None:
         self._call.put(filter(None, map(self._call.event, names)))
 
 
-def clear(call: Call, tools: Tools, work: str) -> list[Event]:
+def forget(journal: Journal, tools: Tools, work: str) -> list[Event]:
     """Forget the failures of an item, and release its hold. Raises No, Fault."""
     (row,) = tools.run("wk", "show", work)
     if draft.SKIPPED not in row.get("labels", ()):
         raise No("was not passed over", where=work)
-    cleared = {"type": "mountain.cleared", "refs": {"work_id": row["work_id"]}, "body": {}}
-    events = call.journal.append(call.actor(), [cleared])
+    actor = {"agent_id": tools.env["COORD_AGENT"]}
+    events = journal.append(actor, [draft.cleared(row["work_id"])])
     tools.run("wk", "update", row["work_id"], "--hold=", f"--rm-label={draft.SKIPPED}")
-    return events
+    return list(events)

@@ -9,10 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from coord_agents.dispatch.plan import Flight, Item, Seen
+    from coord_agents.dispatch.plan import Answer, Flight, Item, Seen
     from coord_kernel.views.view import Source
     from coord_wk.items import Items
 
+    Gate = Callable[[str, str, str], tuple[int, str] | None]
     Shown = Callable[[fold.Session], tuple[bool, bool]]
 
 AGENT = "bridge:dispatch"
@@ -27,17 +28,18 @@ class Look:
         self._items, self._sessions = items, sessions
         self._control = stops.get(control.ENTITY) or control.nothing()
 
-    def seen(self, presets: Iterable[str], own: Collection[str], shown: Shown) -> Seen:
+    def seen(self, presets: Iterable[str], own: Collection[str], shown: Shown, gate: Gate) -> Seen:
         """All that is planned on.
 
         `own`: the replica ids of the store; what runs in another one is not judged here.
-        `shown`: has a session given a sign of life, has it shown output?
+        `shown`: has a session given a sign of life, has it shown output? `gate`: of budgets.
         """
         return {
             "ready": self._ready(),
             "flights": list(self._flights(own, shown)),
             "started": {name: ts for name in presets if (ts := self._last(name))},
-            "limits": {},
+            "answers": list(self._answers()),
+            "gate": gate,
             "control": self._control,
         }
 
@@ -82,6 +84,17 @@ class Look:
                 "up": up,
                 "shows": shows,
             }
+
+    def _answers(self) -> Iterator[Answer]:
+        """What persons answered about items that are passed over."""
+        items = self._items
+        for question, entity in self._sessions.find("skipped"):
+            work = entity.partition(" ")[2]
+            if not items.state(question) or not items.state(work) or items.status(work) != "held":
+                continue
+            option = items.detail(question).get("closed", {}).get("answer")
+            if isinstance(option, str):
+                yield {"work": work, "question": question, "option": option}
 
     def _last(self, preset: str) -> str:
         """When a dispatcher started a session of a preset last; empty: never."""

@@ -4,14 +4,16 @@
    stopped or quarantined, are passed over.
 2. A session that has shown output, but no sign of life, has come up: that is noted for it. If it
    has not come up in time, it is undone.
-3. The ready items in their order, each that has no session:
+3. What a person answered about an item that was passed over is done.
+4. The ready items in their order, each that has no session:
    a. three sessions failed: it is held, and a person is asked
    b. one failed: not before its pause is over, which doubles with each
-   c. no preset can do it, or each that can is at its most, or limited: passed over
+   c. no preset can do it, or each that can is at its most, or a budget is spent or a provider
+      limits it: passed over
    d. as many agents as allowed: nothing more is planned
    e. the pause after the last start is not over: look again then
    f. else an agent is started
-4. The key of a start counts the sessions that the item has had, so two dispatchers that see the
+5. The key of a start counts the sessions that the item has had, so two dispatchers that see the
    same start one session; and which has seen less, finds the key, or the claim.
 """
 
@@ -23,7 +25,7 @@ from coord_kernel.rules import control
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from typing import TypedDict
 
     from coord_kernel.rules.control import Control
@@ -60,16 +62,24 @@ if TYPE_CHECKING:
         shows: bool
         """Has it printed something, or does its screen take input?"""
 
+    class Answer(TypedDict):
+        """What a person said about an item that was passed over."""
+
+        work: str
+        question: str
+        option: str
+
     class Seen(TypedDict):
         """What a look has seen."""
 
         ready: Iterable[Item]
         """In their order; read as far as something may be planned for them."""
         flights: Sequence[Flight]
+        answers: Sequence[Answer]
         started: dict[str, str]
         """Preset → time stamp of its last start."""
-        limits: dict[str, int]
-        """Pool → until when it is limited, in Unix milliseconds."""
+        gate: Callable[[str, str, str], tuple[int, str] | None]
+        """(agent, item, pool) → None, or when budgets and limits let it begin, and why not yet."""
         control: Control
 
 
@@ -103,10 +113,6 @@ class Policy:
         """Kind of item → sessions at once."""
 
 
-AFTER_LIMIT_MS = 60_000
-"""Pause between two starts in a pool whose limit has ended, so that not all begin at once."""
-
-
 class _Planning:
     """One plan in the making."""
 
@@ -126,6 +132,8 @@ class _Planning:
         for flight in self._seen["flights"]:
             if flight["shows"] and not flight["up"]:
                 self.acts.append(Act("seen", f"seen:{flight['session']}", flight=flight))
+        for answer in self._seen["answers"]:
+            self.acts.append(Act("answer", f"answer:{answer['question']}", answer=answer))
         self.acts += [Act("undo", f"undo:{each['session']}", flight=each) for each in self._late]
         for item in self._seen["ready"]:
             if item["id"] not in self._busy and not self._stopped(item) and self._full(item):
@@ -158,10 +166,10 @@ class _Planning:
                 return False
         if len(self._flights) >= self._policy.max:
             return True
-        preset = next(filter(self._open, self._able(item)), None)
-        agent = self._agent(item, preset) if preset else None
-        if preset is None or agent is None or not self._room(item["kind"]):
+        choice = self._choice(item) if self._room(item["kind"]) else None
+        if choice is None:
             return False
+        preset, agent = choice
         if self._last + self._policy.delay > self._now:
             self.wakes.append(self._last + self._policy.delay)
             return True
@@ -172,26 +180,22 @@ class _Planning:
         self._last = self._now if self._policy.delay else 0
         return False
 
-    def _able(self, item: Item) -> Iterator[Preset]:
+    def _choice(self, item: Item) -> tuple[Preset, str] | None:
+        """The first preset that can do it, has room, and may begin now, and the agent that is to.
+
+        Budgets and limits are asked in the order of the presets.
+        """
         needs = set(item["needs"])
-        return (preset for preset in self._policy.presets if needs <= preset.can)
-
-    def _open(self, preset: Preset) -> bool:
-        """Has it room, and is its pool not limited?"""
-        if sum(name == preset.name for name, _ in self._flights) >= preset.most:
-            return False
-        until = self._seen["limits"].get(preset.pool, 0)
-        if until and self._now < until + 15 * AFTER_LIMIT_MS:
-            planned = (a.about["preset"] for a in self.acts if a.kind == "start")
-            last = self._now if preset.name in planned else self._started(preset)
-            until = last + AFTER_LIMIT_MS if last >= until else until
-        if until > self._now:
-            self.wakes.append(until)
-            return False
-        return True
-
-    def _started(self, preset: Preset) -> int:
-        return _ms(self._seen["started"].get(preset.name, ""))
+        for preset in self._policy.presets:
+            taken = sum(name == preset.name for name, _ in self._flights)
+            agent = self._agent(item, preset)
+            if not needs <= preset.can or taken >= preset.most or agent is None:
+                continue
+            closed = self._seen["gate"](agent, item["id"], preset.pool)
+            if closed is None:
+                return preset, agent
+            self.wakes.append(closed[0])
+        return None
 
     def _room(self, kind: str) -> bool:
         most = self._policy.kinds.get(kind)
