@@ -125,11 +125,7 @@ class Admission:
 
     def about(self, request: Request) -> Json:
         """What the claim of a job says of whom it concerns: `agent`, `pool`, `work_id`."""
-        agent = session.agent_of(request["body"].get("env", {}))
-        fields = {"agent": agent, "pool": self._pool}
-        if agent or self._pool:
-            fields["work_id"] = request.get("work")
-        return {name: text for name, text in fields.items() if text}
+        return session.about(request["body"].get("env", {}), request.get("work"), self._pool)
 
     def _warn(self, key: str, text: str) -> None:
         if key not in self._warned:

@@ -9,7 +9,7 @@ import os
 
 from coord_kernel.rules import claims
 from coord_kernel.store import pins
-from coord_run import attach, draft, fold, mine
+from coord_run import attach, draft, fold, mine, session
 from coord_run.attempt import ORPHANED
 from coord_run.logs import place
 from coord_run.pool import AttemptPool
@@ -57,7 +57,9 @@ def _run(
         request = mine.add(store, t, request_draft)
         if "$dup" not in request:
             state = fold.step(None, request)
-            claim = pool.claim(t, state)
+            body = request["body"]
+            about = session.about(body.get("env", {}), state["request"].get("work"))
+            claim = pool.claim(t, state, about)
             pin = pins.take(store, *place(request.id, "1", "pin"))
     if tell:
         tell(request)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope.event import address
+from coord_envelope.event import address, name_ok
 from coord_run.logs import place
 
 TYPE_CHECKING = False
@@ -28,6 +28,17 @@ def agent_of(env: Json) -> str | None:
         return address(env["COORD_AGENT"]) if env.get("COORD_AGENT") else None
     except ValueError:
         return None
+
+
+def about(env: Json, work: str | None, pool: str | None = None) -> Json:
+    """What the claim of a job says of whom it concerns: `agent`, `pool`, `work_id`.
+
+    The pool is that of its worker, or the one that COORD_POOL names.
+    """
+    agent, named = agent_of(env), env.get("COORD_POOL")
+    pool = pool or (named if isinstance(named, str) and name_ok(named) else None)
+    fields = {"agent": agent, "pool": pool, "work_id": work if agent or pool else None}
+    return {name: text for name, text in fields.items() if text}
 
 
 def variables(env: Json, run: str, n: int) -> dict[str, str]:
