@@ -250,13 +250,14 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
         "share/man/man1/coord-hooks.1",
         "share/man/man1/coord-mcp.1",
         "share/man/man1/coord-bd.1",
+        "share/man/man1/coord-tbd.1",
         "share/man/man7/coord.7",
         "share/man/man8/coord-dispatch.8",
         "share/man/man8/coord-patrol.8",
         "share/man/man8/coord-relay.8",
     }
     scripts = {name.partition(".data/scripts/")[2] for name in names if ".data/scripts/" in name}
-    assert scripts - {""} == {*TOOLS, "coord-hooks", "coord-bd"}
+    assert scripts - {""} == {*TOOLS, "coord-hooks", "coord-bd", "coord-tbd", "coord-gc", "coord-kwike"}
 
 
 def test_the_installed_wheel_works_without_the_checkout(

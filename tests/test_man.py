@@ -45,8 +45,10 @@ PAGES = (
     TOOLS.parent / "bridges/agents/coord-dispatch.8",
     TOOLS.parent / "bridges/coord/coord.1",
     TOOLS.parent / "bridges/hooks/coord-hooks.1",
+    TOOLS.parent / "bridges/lsp/coord-lsp.1",
     TOOLS.parent / "bridges/mcp/coord-mcp.1",
     TOOLS.parent / "bridges/beads/coord-bd.1",
+    TOOLS.parent / "bridges/tbd/coord-tbd.1",
     TOOLS.parent / "bridges/patrol/coord-patrol.8",
     TOOLS.parent / "bridges/relay/coord-relay.8",
 )

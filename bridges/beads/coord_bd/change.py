@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel.journal.transaction import Transaction
-    from coord_wk.desk import Desk
+    from coord_wk.desk import Desk, Wish
     from coord_wk.items import Items
-    from coord_wk.desk import Wish
 
     Values = dict[str, Any]
 

@@ -56,7 +56,7 @@ def main() -> None:
 
 def link(argv: list[str]) -> int:
     """Install this command as `bd` in a directory. Raises Usage, Refused, OSError."""
-    from coord_bd.store import install
+    from coord_kernel.cli.link import install
 
     if len(argv) != 1:
         raise Usage("link needs one directory", todo="coord-bd link DIR")

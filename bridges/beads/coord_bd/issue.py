@@ -143,7 +143,6 @@ class Issues:
 
     def deps(self, item: str) -> list[Json]:
         """Deps: what it depends on, its parent first."""
-        state = self.items.known(item)
         links = [
             ("parent-child", parent, _at(self.items.known(item), "parent"))
             for parent in self._parents(item)

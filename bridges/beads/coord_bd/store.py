@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 from coord_bd.answer import Answer
 from coord_bd.verbs import ALIASES, VERBS
-from coord_envelope import VERSION, BadData, No, Unreachable, Usage
-from coord_envelope.errors import Refused
+from coord_envelope import VERSION, BadData, Unreachable, Usage
 from coord_kernel.cli.flags import rows
+from coord_kernel.cli.link import begin, tool
 from coord_kernel.store import locate
-from coord_kernel.store.disk import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,51 +41,9 @@ Nothing has to be synced by hand at the end: what a command printed is on the di
 def init(args: list[str], values: Values) -> Answer:
     """init: `ev init`, and the prefix of ids in coord.toml"""
     prefix = values.get("prefix")
-    if prefix is not None and not prefix_ok(prefix):
-        raise Usage(f"invalid prefix {prefix!r}: letters, digits and hyphens, a letter first")
-    _tool("ev", "init")
-    store = locate.find()
-    if prefix:
-        _configure(os.path.join(locate.root(store.path), "coord.toml"), prefix, store)
-    lines = [f"✓ Initialized: {store.path}", f"  Issue prefix: {prefix or 'wk'}"]
-    return Answer({"path": store.path, "prefix": prefix or "wk"}, lines)
-
-
-def prefix_ok(prefix: str) -> bool:
-    """Can this begin ids?"""
-    plain = prefix.isascii() and all(c.isalnum() or c in "-_" for c in prefix)
-    return plain and prefix[:1].isalpha() and len(prefix) <= 32
-
-
-def _configure(path: str, prefix: str, store: Any) -> None:
-    known = locate.section(store, "beads").get("prefix")
-    if known == prefix:
-        return
-    if known is not None or locate.section(store, "beads"):
-        raise Refused("has a [beads] section already", where=path, todo="edit its prefix")
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(
-            f'\n[beads]\nprefix = "{prefix}"\n'
-            if file.tell()
-            else f'[beads]\nprefix = "{prefix}"\n'
-        )
-
-
-def _tool(*argv: str) -> str:
-    """Run a tool; its output. Raises No with what it says."""
-    path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
-    env = {**os.environ, "PATH": path}
-    try:
-        done = subprocess.run(argv, env=env, capture_output=True, text=True)
-    except OSError as error:
-        raise Unreachable(
-            f"{argv[0]}: {error.strerror}", todo="install coord-kernel again"
-        ) from None
-    if done.returncode:
-        raise No(done.stderr.strip().partition("\n")[0] or f"exit status {done.returncode}")
-    if done.stderr:
-        write_all(2, done.stderr.encode())
-    return done.stdout
+    path = begin("beads", prefix)
+    lines = [f"✓ Initialized: {path}", f"  Issue prefix: {prefix or 'wk'}"]
+    return Answer({"path": path, "prefix": prefix or "wk"}, lines)
 
 
 def prime(args: list[str], values: Values) -> Answer:
@@ -113,13 +68,13 @@ def sync(desk: Desk, args: list[str], values: Values) -> Answer:
     """sync: with the remote, if there is one"""
     if locate.remote(desk.call.journal.store) is None:
         return Answer({"status": "ok"}, ["Nothing to sync: no remote is configured"])
-    _tool("ev", "sync")
+    tool("ev", "sync")
     return Answer({"status": "ok"}, ["✓ Synced"])
 
 
 def export(desk: Desk, args: list[str], values: Values) -> Answer:
     """export: JSON lines"""
-    text = _tool("wk", "export", "--to", "beads")
+    text = tool("wk", "export", "--to", "beads")
     path = values.get("output")
     if not path:
         return Answer(text, text.rstrip("\n").split("\n") if text else [])
@@ -133,8 +88,7 @@ def import_(desk: Desk, args: list[str], values: Values) -> Answer:
     path = values.get("file") or next(iter(args), "-")
     if path != "-" and not os.path.exists(path):
         raise BadData("no such file", where=path)
-    os.environ["COORD_AGENT"] = str(desk.actor()["agent_id"])
-    _tool("wk", "import", "--from", "beads", path)
+    tool("wk", "import", "--from", "beads", path, agent=str(desk.actor()["agent_id"]))
     return Answer("", ["✓ Imported"])
 
 
@@ -169,14 +123,3 @@ def usage(verb: str = "") -> str:
     head = "bd, on a coord store: work items that wk(1) shows, too. See coord-bd(1).\n\n"
     every = "\n".join(f"  bd {name}" for name in names)
     return f"{head}{every}\n\n{also}\nEvery verb: --json --actor NAME -C DIR --db PATH --help\n"
-
-
-def install(directory: str, name: str, target: str) -> str:
-    """Make a link of this name to a command in a directory; its path. Raises Refused, OSError."""
-    path = os.path.join(directory, name)
-    if os.path.islink(path) and os.path.realpath(path) == os.path.realpath(target):
-        return path
-    if os.path.lexists(path):
-        raise Refused("is there already", where=path, todo="remove it, or use another directory")
-    os.symlink(target, path)
-    return path

@@ -30,12 +30,22 @@ if TYPE_CHECKING:
     from coord_wk.registers import State
     from coord_wk.toward import Wish as Wish
 
-__all__ = ["NOT_WORK", "Desk", "agent_of", "fields_of", "owner_of", "shown", "spread", "value"]
+__all__ = [
+    "NOT_WORK",
+    "Desk",
+    "agent_of",
+    "fields_of",
+    "owner_of",
+    "present",
+    "shown",
+    "spread",
+    "value",
+]
 NOT_WORK = draft.NOT_WORK
 PIECE = 4_000
 """Characters of a field. The schema's bound is 4,096."""
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
-owner_of, value = claims.owner, fold.value
+owner_of, present, value = claims.owner, fold.present, fold.value
 
 
 class Desk(Work):

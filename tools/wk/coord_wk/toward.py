@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         """Registers and `fields.NAME`; None takes a value away."""
         add: dict[str, list[Any]]
         rm: dict[str, list[Any]]
-        """Members of the sets `labels` and `deps` ({rel, to})."""
+        """Members of the sets `labels` and `deps` ({rel, to}). One in both is removed."""
         closing: Json
         """The body of its `work.closed`."""
 
@@ -88,7 +88,12 @@ def _changed(state: State, wish: Wish, status: str | None) -> Json:
         parts = {}
         for which, members in wish.get(how, {}).items():  # type: ignore[attr-defined]
             here = fold.present(state, which)
-            parts[which] = [each for each in members if (_member(each) in here) == (how == "rm")]
+            gone = wish.get("rm", {}).get(which, []) if how == "add" else []
+            parts[which] = [
+                each
+                for each in members
+                if (_member(each) in here) == (how == "rm") and each not in gone
+            ]
         drafts.check({"labels": parts.get("labels", [])})
         if any(parts.values()):
             body[how] = {which: members for which, members in parts.items() if members}

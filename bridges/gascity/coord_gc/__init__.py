@@ -1,0 +1,1 @@
+"""Exec providers of Gas City on a coord store."""

@@ -1,0 +1,1 @@
+"""The four verbs of Kwik-E-Mart, done by ev."""

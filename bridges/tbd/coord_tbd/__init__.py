@@ -1,0 +1,1 @@
+"""A `tbd` that is this store: for agents and prompts that know tbd."""
