@@ -152,3 +152,9 @@ def test_a_refusal_names_one_reason(text: str, reason: str) -> None:
     with pytest.raises(BadData, match=re.escape(reason)) as refused:
         all_parsed([text])
     assert ", or " not in refused.value.what
+
+
+def test_a_path_that_is_no_resource_yet_is_told_how_to_be_one() -> None:
+    with pytest.raises(BadData) as refused:
+        parsed("src/x.py")
+    assert refused.value.todo == "a file is file:src/x.py"

@@ -189,3 +189,8 @@ def test_mail_about_an_item_is_listed_by_it(shell: Shell) -> None:
     assert not shell(f"msg ls --work {item}").lines
     assert len(shell(f"msg ls --all --work {item}").lines) == 1
     shell(f"msg ls --unread --work {item}", expect=2)
+
+
+def test_a_message_without_words_asks_for_them(shell: Shell) -> None:
+    done = shell("msg send --to tester </dev/null", expect=2)
+    assert "no message; give --subject or --body" in done.err

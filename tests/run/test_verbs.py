@@ -362,3 +362,9 @@ def test_large_writes_are_whole_in_every_log(shell: Shell, tmp_path: Path) -> No
     }
     assert (sizes["stdout.log"], sizes["stderr.log"]) == (3_000_000, 1_000_000)
     assert sizes["output.log"] == 4_000_000
+
+
+def test_a_line_for_a_shell_is_noticed_before_a_worker_fails_on_it(shell: Shell) -> None:
+    done = shell("run request -- 'echo hi'")
+    assert (done.one["body"]["argv"], "sh -c 'echo hi'" in done.err) == (["echo hi"], True)
+    assert shell("run request -- echo hi").err == ""

@@ -255,3 +255,28 @@ def test_a_form_says_what_it_was_made_of() -> None:
     assert said["desc"] == item["desc"]
     assert (said["fields.n"], said["fields.on"], said["fields.name"]) == ("7", "true", "a: b")
     assert edit.update(said, said) == {"set": {}, "add": [], "rm": []}
+
+
+def test_the_title_of_what_was_redacted_says_so(shell: Shell) -> None:
+    item = shell("wk new 'a secret' -o id").out.strip()
+    shell(f"ev redact {item} --reason x")
+    assert shell("wk ls").one["title"] == "(redacted)"
+
+
+def test_what_failed_in_an_apply_is_named_by_its_line_and_its_id(shell: Shell) -> None:
+    lines = '{"op":"new","title":"a"}\n{"op":"close","id":"wk-zzzzzzzz"}\n'
+    done = shell("wk apply --atomic", lines, expect=1)
+    assert "line 2: wk-zzzzzzzz: no such work item" in done.err
+    assert shell("wk ls").lines == []
+
+
+def test_an_editor_that_fails_leaves_the_text_that_was_written(shell: Shell) -> None:
+    item = shell("wk new hello -o id").out.strip()
+    shell.env["EDITOR"] = "sh -c 'sed -i s/hello/hullo/ $1; exit 3' x"
+    done = shell(f"wk edit {item}", expect=1)
+    path = done.err.rpartition("your text is in ")[2].strip()
+    with open(path, encoding="utf-8") as file:
+        assert "hullo" in file.read()
+    assert shell(f"wk show {item}").one["title"] == "hello"
+    shell.env["EDITOR"] = "false"
+    assert "your text" not in shell(f"wk edit {item}", expect=1).err

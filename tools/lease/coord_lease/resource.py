@@ -35,7 +35,9 @@ def parsed(text: str) -> str:
     own = kind.startswith("x-") and name_ok(kind[2:])
     if not colon or not name or not (own or kind in _KINDS):
         forms = "file:GLOB work:ID env:NAME port:N run:ID, or x-KIND:NAME"
-        raise BadData("not a valid resource", text, todo=forms)
+        path = not colon and ("/" in text or "." in text)
+        todo = f"a file is file:{text}" if path else forms
+        raise BadData("not a valid resource", text, todo=todo)
     if len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
         raise BadData(f"exceeds {MOST_BYTES} bytes", text)
     if not text.isprintable():

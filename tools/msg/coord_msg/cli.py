@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from itertools import islice
 
@@ -33,6 +35,8 @@ def send(call: Call, shared: g.Shared, content: g.Content, overrides: g.Override
     if content.subject is None and content.body is None and not content.attach:
         if content.key:
             raise Usage("--key needs a message", todo="give --subject or --body")
+        if stat.S_ISCHR(os.fstat(0).st_mode):
+            raise Usage("no message", todo="give --subject or --body, or JSON lines on stdin")
         _send_lines(call, post, fields, overrides)
         return
     message = draft.message(fields | _fields(content))

@@ -41,6 +41,7 @@ def request(
 
     if argv and argv != ["-"]:
         described = requests.described(call, argv, execution, scheduling, recording)
+        requests.warn_of_one_word(call, argv)
         _append(call, [("", described)], recording.allow_secret)
         return
     options = {**execution.given(), **scheduling.given(), **recording.given()}

@@ -59,6 +59,15 @@ def described(
     )
 
 
+def warn_of_one_word(call: Call, argv: Sequence[str]) -> None:
+    """Warn of what looks like a line for a shell: a worker runs none."""
+    if len(argv) == 1 and " " in argv[0].strip() and not os.path.exists(argv[0]):
+        import shlex  # 2 ms
+
+        todo = f"pass its words apart, or use: sh -c {shlex.quote(argv[0])}"
+        call.warn(f"the program is {argv[0]!r}, with the blanks; {todo}")
+
+
 def _before(call: Call, names: Iterable[str]) -> list[str]:
     """The ids of the jobs to come after. Raises No, BadData, or Usage if an id is ambiguous."""
     runs = dict[str, None]()

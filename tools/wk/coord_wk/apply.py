@@ -75,9 +75,11 @@ class Changes:
         for part in _parts(lines, self._at_once):
             operations = [_operation(self._work, raw, fixed) for _, raw in part]
             answers = self._written(operations)
-            self._call.tell_each(
-                zip((f"line {number}" for number, _ in part), answers, strict=True)
+            where = (
+                _placed(f"line {number}", answer)
+                for (number, _), answer in zip(part, answers, strict=True)
             )
+            self._call.tell_each(zip(where, answers, strict=True))
 
     def make_all(self, lines: Sequence[stdin.Line]) -> None:
         """Do all of the operations, and print; or none, and report those that failed."""
@@ -90,7 +92,7 @@ class Changes:
         except _PartlyError as failed:
             for place, answer in zip(where, failed.args[0], strict=True):
                 if isinstance(answer, Fault):
-                    self._call.fail(answer, place)
+                    self._call.fail(answer, _placed(place, answer))
             self._call.warn("nothing was written")
             return
         self._call.tell_each(zip(where, answers, strict=True))
@@ -388,3 +390,9 @@ class Batch:
         if text not in self._names:
             raise BadData(f"no earlier operation has the name {text}")
         return self._names[text]
+
+
+def _placed(line: str, answer: Event | Fault) -> str:
+    """Where a failure is: the line, and what on it."""
+    where = answer.where if isinstance(answer, Fault) else ""
+    return f"{line}: {where}" if where else line

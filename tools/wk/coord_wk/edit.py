@@ -46,7 +46,7 @@ def edit(call: Call, id_: o.OneId, allow_secret: o.AllowSecret = False) -> None:
     item = items.resolve(id_)
     seen, before = items.known(item), form(items.detail(item))
     path = _file(call, before)
-    _run_editor(path)
+    _run_editor(path, before)
     try:
         with open(path, encoding="utf-8") as file:
             after = file.read()
@@ -182,7 +182,7 @@ def _file(call: Call, text: str) -> str:
     return path
 
 
-def _run_editor(path: str) -> None:
+def _run_editor(path: str, before: str) -> None:
     import subprocess  # 10 ms
 
     editor = world.getenv("VISUAL") or world.getenv("EDITOR")
@@ -192,5 +192,9 @@ def _run_editor(path: str) -> None:
     # As git does: the editor may have arguments.
     status = subprocess.run(["sh", "-c", f'{editor or "vi"} "$@"', "sh", path]).returncode
     if status:
-        os.unlink(path)
-        raise No(f"the editor ended with status {status}; nothing was changed")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            kept = file.read() != before
+        if not kept:
+            os.unlink(path)
+        todo = f"your text is in {path}" if kept else ""
+        raise No(f"the editor ended with status {status}; nothing was changed", todo=todo)

@@ -94,6 +94,8 @@ def _created(state: State, event: Event) -> None:
     body = event["body"]
     last = state["last"]
     state.setdefault("created", {"id": event.id, "by": last["by"], "ts": last["ts"]})
+    if body.get("redacted") is True:
+        state["created"].setdefault("redacted", True)
     if event.get("$trust"):
         state["created"]["trust"] = event["$trust"]
     elif isinstance(event.get("idempotency_key"), str):

@@ -262,7 +262,7 @@ class Items(Relations):
             "status": self.status(item),
             "priority": fold.priority(state),
             "kind": self.kind(item),
-            "title": fold.text(state, "title") or "(no title)",
+            "title": fold.text(state, "title") or _untitled(state),
             "owner": holder["agent"] if holder else "",
             "assignee": fold.text(state, "assignee") or "",
             "parent": self._parent(item) or "",
@@ -323,6 +323,10 @@ class Items(Relations):
 def _present(fields: Any) -> Any:
     """Fields without those that are empty."""
     return {name: value for name, value in fields.items() if value or name == "priority"}
+
+
+def _untitled(state: State) -> str:
+    return "(redacted)" if state["created"].get("redacted") else "(no title)"
 
 
 def conflicts(state: State) -> dict[str, list[object]]:

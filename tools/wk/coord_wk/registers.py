@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         """An item's first event."""
 
         id: str
+        redacted: NotRequired[bool]
         trust: NotRequired[str]
         """`unsigned`: another store's, and nobody has signed it. So of a comment."""
 

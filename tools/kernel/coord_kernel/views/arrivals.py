@@ -81,8 +81,8 @@ class Arrivals(Derived):
         """
         if number and not self._base <= number <= self.last():
             raise BadData(
-                f"{number} is of another epoch of this store, or of another store",
-                todo="read everything again with --pos",
+                f"not a $pos of this store: {number}: it is of another epoch, or of another store",
+                todo="use a $pos that --pos prints now, or read everything again",
             )
         n = max(0, number - self._base)
         while rows := self.query(_AFTER, n):
