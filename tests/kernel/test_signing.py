@@ -158,15 +158,28 @@ def test_who_names_anothers_key_as_its_next_one_does_not_stop_that_one() -> None
 
 def test_an_unsigned_event_that_decides_is_inert_and_one_that_says_something_is_marked() -> None:
     def event(kind: str) -> Event:
-        return Event(b"raw", {"type": kind, "body": {"claim": "x"}}, "agent.a~00000000")
+        fields = {"type": kind, "event_id": "y", "body": {"claim": "x"}}
+        return Event(b"raw", fields, "agent.a~00000000")
 
     for kind in ("work.claimed", "work.closed", "lease.confirmed", "run.requested", "my.own.type"):
         shown = trust.demoted(event(kind))
         assert shown["type"] == f"{kind.partition('.')[0]}.unsigned"
         assert (shown["$type"], shown["$trust"], shown.raw) == (kind, "unsigned", b"raw")
         assert shown["type"].rpartition(".")[2] not in claims._VERBS
-    for kind in trust.SAYS:
+    for kind in trust.SAYS - {"work.created"}:
         assert trust.demoted(event(kind))["type"] == kind
+    assert trust.demoted(event("work.created"))["type"] == "work.unsigned", "about another item"
+    own = Event(b"", {"type": "work.created", "event_id": "x", "refs": {"work_id": "x"}})
+    assert trust.demoted(own)["type"] == "work.created"
+
+
+def test_an_unsigned_event_does_not_stand_beside_a_signed_one_of_its_id() -> None:
+    def event(name: str, **fields: str) -> Event:
+        return Event(b"", {"event_id": name, **fields})
+
+    forged, true, alone = event("1", **{"$trust": "unsigned"}), event("1"), event("2")
+    other = event("3", **{"$trust": "unsigned"})
+    assert trust.believed([forged, true, alone, other]) == [true, alone, other]
 
 
 def test_levels_of_trust_are_in_order_and_what_is_unknown_is_the_least() -> None:

@@ -58,6 +58,8 @@ def step(state: Job | None, event: Event) -> Job:
     causality.know(state, event)
     claims.take(state, event)
     change = _CHANGES.get(event["type"])
+    if event.get("$type") == "run.requested":  # nobody has signed it: it is shown, and never runs
+        state["unsigned"], change = True, _requested
     if change:
         change(state, event, event["body"])
     return state
@@ -93,9 +95,6 @@ def united(states: Sequence[Job]) -> Job:
         for part in ("attempts", "results", "cancels", "expiries", "queued", "signals")
     }
     return {**states[0], **claims.united(states), **parts}
-
-
-# ---- what each event changes
 
 
 def _requested(state: Job, event: Event, body: Any) -> None:
@@ -186,13 +185,6 @@ def _signalled(state: Job, event: Event, body: Json) -> None:
         state["signals"][event.id] = {"claim": body["claim"], "signal": body["signal"]}
 
 
-def _unsigned(state: Job, event: Event, body: Json) -> None:
-    """A request that nobody has signed is shown, and never runs."""
-    if event.get("$type") == "run.requested":
-        _requested(state, event, body)
-        state["unsigned"] = True
-
-
 _CHANGES: dict[str, Callable[[Job, Event, Json], None]] = {
     "run.requested": _requested,
     "run.claimed": _claimed,
@@ -203,7 +195,6 @@ _CHANGES: dict[str, Callable[[Job, Event, Json], None]] = {
     "run.cancelled": _cancelled,
     **dict.fromkeys(("run.expired", "run.queued"), _noted),
     "run.signalled": _signalled,
-    "run.unsigned": _unsigned,
 }
 
 
@@ -211,9 +202,6 @@ def _attempt_of(state: Job, fields: Any) -> Attempt | None:
     """The attempt whose claim an event names."""
     claim = fields.get("claim")
     return state["attempts"].get(claim) if isinstance(claim, str) else None
-
-
-# ---- questions
 
 
 def number(value: object, default: int) -> int:

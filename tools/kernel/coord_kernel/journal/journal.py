@@ -164,7 +164,7 @@ class Journal:
         """The cursor behind everything that is there."""
         from coord_envelope.cursor import Cursor  # who appends needs none
 
-        streams = stream.judged(self.store, stream.streams(self.store, live))
+        streams = self._judged(live)
         lasts = [(one, last["seq"]) for one in streams if (last := one.last())]
         ends = {one.name: seq if one.end is None else min(seq, one.end) for one, seq in lasts}
         return Cursor({name: seq for name, seq in ends.items() if seq})
@@ -181,8 +181,17 @@ class Journal:
         """The approximate size of the durable streams, in bytes."""
         return sum(one.size() for one in stream.streams(self.store))
 
+    def _judged(self, live: bool) -> list[Stream]:
+        """The streams; in a store that knows signers each up to where it was judged."""
+        streams = stream.streams(self.store, live)
+        if self.store.signers():
+            from coord_kernel.streams.trusted import limited  # only with signers
+
+            return limited(self.store, streams)
+        return streams
+
     def _streams(self, live: bool) -> list[Stream]:
-        streams = stream.judged(self.store, stream.streams(self.store, live))
+        streams = self._judged(live)
         if sum(one.size() for one in streams) > codec.MANY:
             codec.bulk()
         return streams

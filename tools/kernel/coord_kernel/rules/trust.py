@@ -36,8 +36,21 @@ def demoted(event: Event) -> Event:
     """An unsigned event as folds see it. `$trust` says so, `$type` is what it would have been."""
     kind = event["type"]
     notes = {"$trust": UNSIGNED, "$type": kind}
-    inert = kind if kind in SAYS else f"{kind.partition('.')[0]}.{UNSIGNED}"
+    inert = kind if _says(event) else f"{kind.partition('.')[0]}.{UNSIGNED}"
     return Event(event.raw, {**event, **notes, "type": inert}, event.stream)
+
+
+def _says(event: Event) -> bool:
+    """Does it only say something? What makes an item says nothing about another one."""
+    refs = event.get("refs")
+    own = isinstance(refs, dict) and refs.get("work_id") == event.id
+    return event["type"] in SAYS and (event["type"] != "work.created" or own)
+
+
+def believed(events: list[Event]) -> list[Event]:
+    """The events without the unsigned ones whose ids others have, too: a forgery hides nothing."""
+    known = {event.id for event in events if "$trust" not in event}
+    return [event for event in events if "$trust" not in event or event.id not in known]
 
 
 def level(trust: str) -> int:

@@ -12,7 +12,7 @@ import select
 from coord_envelope.cursor import Cursor
 from coord_envelope.platform import signal, suppress
 from coord_kernel.streams.merge import merge
-from coord_kernel.streams.stream import Stream, events, judged, streams
+from coord_kernel.streams.stream import Stream, events, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +104,12 @@ class Follower:
             if (stream.kind, stream.name) not in self._known:
                 seq = self.reached.get(stream.name, 0)
                 self._known[stream.kind, stream.name] = stream.after(seq)
-        return judged(self._store, list(self._known.values()))
+        known = list(self._known.values())
+        if self._store.signers():
+            from coord_kernel.streams.trusted import limited  # only with signers
+
+            return limited(self._store, known)
+        return known
 
     def directories(self) -> Iterator[str]:
         """The directories below the store in which new events appear."""

@@ -360,17 +360,6 @@ def streams(store: Store, live: bool = False) -> list[Stream]:
     ]
 
 
-def judged(store: Store, streams: list[Stream]) -> list[Stream]:
-    """The streams, each up to where it was judged: in a store that knows signers."""
-    if store.signers():
-        from coord_kernel.streams.trusted import Trusted  # only with signers
-
-        trusted = Trusted(store).refresh()
-        for stream in streams:
-            stream.end = trusted.end(stream)
-    return streams
-
-
 def events(stream: Stream) -> Iterator[Event]:
     """The events after the seq that `Stream.after` was given. Bad lines are skipped."""
     return (

@@ -139,6 +139,14 @@ class Trusted:
         return None
 
 
+def limited(store: Store, streams: list[Stream]) -> list[Stream]:
+    """The streams, each up to where it was judged."""
+    trusted = Trusted(store).refresh()
+    for stream in streams:
+        stream.end = trusted.end(stream)
+    return streams
+
+
 def begin_of_others(store: Store, stream: str, seq: int) -> None:
     """From this seq on the events of a stream come from a remote, though it was this store's own.
 

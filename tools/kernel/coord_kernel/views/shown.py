@@ -72,6 +72,15 @@ class Shown(Derived):
         event = self._redactions.apply(event)
         return self._trusted.shown(event) if self._trusted else event
 
+    def _all_shown(self, events: list[Event]) -> list[Event]:
+        """The events of one entity as its fold sees them."""
+        shown = list(map(self._shown, events))
+        if not self._trusted:
+            return shown
+        from coord_kernel.rules.trust import believed
+
+        return believed(shown)
+
 
 def _mark(redactions: Redactions) -> str:
     known = sorted(redactions.targets.items())

@@ -20,7 +20,7 @@ from itertools import islice
 
 from coord_envelope import codec
 from coord_envelope.platform import suppress
-from coord_kernel.views import fill, shards
+from coord_kernel.views import fill
 from coord_kernel.views.shown import Shown
 
 TYPE_CHECKING = False
@@ -246,10 +246,9 @@ class View(Shown):
         touched: dict[str, _Entity] = {}
         entities, step, redacted = self._fold.entities, self._fold.step, self._redactions.targets
         mine, shares = self._share
-        trusted = self._trusted is not None
         commutes, ever, pairs = self.commutes, self._ever, list[tuple[str, str, str]]()
         for event, segment, offset in located:
-            if event["event_id"] in redacted or trusted:
+            if self._trusted or event["event_id"] in redacted:
                 event = self._shown(event)
             for name in entities(event):
                 entity = touched.get(name)
@@ -283,6 +282,8 @@ class View(Shown):
         db.executemany("INSERT OR IGNORE INTO secondary VALUES (?, ?, ?)", come)
 
     def _fill(self, db: sqlite3.Connection) -> None:
+        from coord_kernel.views import shards  # only to take in what is new
+
         number = shards.count(db, self.size) if db is self._disk and not self._alone else 1
         if number == 1:
             super()._fill(db)
@@ -320,8 +321,7 @@ class View(Shown):
         return self._ordered(self._at(places).values())
 
     def _ordered(self, events: Iterable[Event]) -> list[Event]:
-        ordered = sorted(events, key=lambda event: (event.id, event.raw))
-        return [self._shown(event) for event in ordered]
+        return self._all_shown(sorted(events, key=lambda event: (event.id, event.raw)))
 
     def _at(self, places: list[int]) -> dict[tuple[int, int], Event]:
         """The events at these places: a segment is opened once."""
