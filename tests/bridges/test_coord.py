@@ -16,7 +16,7 @@ from terminal import WIDTHS, Terminal, compare, masked
 
 from coord_coord import doctor, manual
 from coord_coord.argv import TABLE
-from coord_coord.status import COMMANDS, report
+from coord_coord.status import COMMANDS, brief, report
 from coord_coord.tools import Answer, is_name
 from coord_envelope import world
 from coord_envelope.errors import No
@@ -26,10 +26,16 @@ NOW = "2026-11-30T12:00:00.000Z"
 NOW_MS = world.parse_ts(NOW)
 
 
-def reported(seen: dict[str, str] | None = None, **rows: list[Json]) -> Json:
+def reported(
+    seen: dict[str, str] | None = None,
+    sessions: dict[str, list[Json]] | None = None,
+    **rows: list[Json],
+) -> Json:
     """The report on these rows of the tools, at NOW."""
     answers = {name: Answer(rows.get(name, [])) for name in COMMANDS}
-    return report(answers, seen or {}, {"remote": None, "ts": None}, None, NOW_MS)
+    known: Any = {"seen": seen or {}, "sync": {"remote": None, "ts": None}, "me": None}
+    known["sessions"] = sessions or {}
+    return report(answers, known, NOW_MS)
 
 
 def before(**span: int) -> str:
@@ -47,6 +53,19 @@ def mail(to: list[str], status: str = "waiting") -> Json:
 
 def job(status: str, ts: str, **more: Any) -> Json:
     return {"id": "run-aaaaaaaa", "status": status, "ts": ts, "argv": ["make"], **more}
+
+
+def test_the_questions_that_wait_for_the_caller_are_counted() -> None:
+    rows = [
+        {"id": "wk-aaaaaaaa", "title": "Deploy?", "options": ["yes", "no"], "asked": ["human:ada"]},
+        {"id": "wk-bbbbbbbb", "title": "Red?", "options": ["yes"], "assignee": "human:ada"},
+        {"id": "wk-cccccccc", "title": "Blue?", "options": ["yes"], "asked": ["human:bob"]},
+    ]
+    answers = {name: Answer([]) for name in COMMANDS} | {"questions": Answer(rows)}
+    known: Any = {"seen": {}, "sync": {"remote": None, "ts": None}, "me": "human:ada"}
+    done = report(answers, known, NOW_MS)
+    assert [row["title"] for row in done["questions"]] == ["Deploy?", "Red?"]
+    assert "question wk-aaaaaaaa · Deploy?" in brief(done)
 
 
 def test_alone_it_says_in_ten_lines_what_there_is(repo: Path) -> None:
@@ -154,7 +173,35 @@ def test_what_each_agent_holds_and_what_waits_is_counted() -> None:
     assert problem["what"] == "messages that no consumer processed: 1"
 
 
+def session(state: str, *items: str, minutes: int = 20) -> dict[str, list[Json]]:
+    row = {"agent_id": "agent:ada", "session": "s1", "state": state, "why": "no sign of life yet"}
+    return {"agent:ada": [row | {"age_ms": minutes * 60_000, "items": list(items)}]}
+
+
+@pytest.mark.parametrize(
+    ("sessions", "state"),
+    [
+        (session("stalled", "wk-aaaaaaaa"), "stalled"),
+        (session("idle", minutes=29), "idle"),
+        (session("idle", minutes=31), "active"),  # it only never ended
+        (session("never", minutes=31), "active"),
+        ({"agent:ada": [*session("working")["agent:ada"], *session("lost")["agent:ada"]]}, "lost"),
+        ({}, "active"),
+    ],
+)
+def test_an_agent_is_as_the_worst_of_its_sessions(sessions: Json, state: str) -> None:
+    (ada,) = reported({"agent:ada": before(min=2)}, sessions)["agents"]
+    assert ada["state"] == state
+
+
 PROBLEMS: list[tuple[Json, str]] = [
+    (
+        {"sessions": session("dead", "wk-aaaaaaaa"), "items": [item("agent:ada")]},
+        "agent:ada holds wk-aaaaaaaa and is dead: no sign of life yet, 20 m ago",
+    ),
+    ({"sessions": session("waiting")}, "agent:ada is waiting: "),
+    ({"sessions": session("quiet", "wk-aaaaaaaa"), "items": [item("agent:ada")]}, ""),
+    ({"sessions": session("never", minutes=31)}, ""),
     ({"items": [item("agent:ada")]}, "agent:ada holds wk-aaaaaaaa and wrote nothing here"),
     ({"seen": {"agent:ada": before(h=3)}, "items": [item("agent:ada")]}, "is silent for 3 h"),
     ({"seen": {"agent:ada": before(min=29)}, "items": [item("agent:ada")]}, ""),
@@ -185,7 +232,8 @@ def test_a_problem_is_named_with_its_remedy(rows: Json, says: str) -> None:
 )
 def test_a_sync_that_is_due_is_a_problem(sync: Json, says: str | None) -> None:
     answers = {name: Answer([]) for name in COMMANDS}
-    problems = report(answers, {}, sync, None, NOW_MS)["problems"]
+    known: Any = {"seen": {}, "sync": sync, "me": None}
+    problems = report(answers, known, NOW_MS)["problems"]
     assert [problem["what"] for problem in problems] == ([says] if says else [])
 
 
@@ -207,7 +255,7 @@ def test_for_an_agent_it_is_a_line_each(shell: Shell) -> None:
     shell("wk new x -o id; wk ready --claim --as ada; msg send --to ada --subject 'a' --as ada")
     work, ada, *problems = shell("coord status -o brief").out.splitlines()
     assert work == "work 0 ready 1 active 0 blocked 0 held"
-    assert re.fullmatch(r"agent:ada active mail 1 wk-\w{8}", ada)
+    assert re.fullmatch(r"agent:ada working mail 1 wk-\w{8}", ada)
     assert problems == []
     late = shell("coord status -o brief", COORD_NOW="2099-01-01T00:00:00Z").out.splitlines()
     assert late[-1].startswith("problem · agent:ada holds wk-")

@@ -23,6 +23,30 @@ def mail(shell: Shell, agent: str) -> list[str]:
     return [event["type"] for event in shell(f"msg recv --as {agent}").lines]
 
 
+def test_what_is_mine_names_the_session_that_has_it_and_how_that_is(
+    shell: Shell, tmp_path: Path
+) -> None:
+    begin = "2026-06-01T09:00:00Z"
+    own, other = new(shell), new(shell)
+    shell(f"wk claim {own} --as ada", COORD_NOW=begin, COORD_SESSION="")
+    shell(f"wk claim {other} --as ada", COORD_NOW=begin, COORD_SESSION="s9")
+    rows = shell("wk mine --as ada", COORD_NOW="2026-06-01T09:20:00Z").lines
+    assert [(row.get("session"), row["health"], row["age_ms"]) for row in rows] == [
+        *((None, "stalled", 1_200_000), ("s9", "stalled", 1_200_000))
+    ]
+    there = Shell(tmp_path / "there")
+    there.cwd.mkdir()
+    there("git init -q && ev init")
+    there(f"ev sync --with {shell.cwd}/.coord")
+    elsewhere = there("wk mine --as ada").lines
+    replica = shell("ev replay -n 1").one["writer"].partition("~")[2]
+    assert [(row["replica"], "health" in row) for row in elsewhere] == [(replica, False)] * 2
+    (shell.cwd / "coord.toml").write_text("[patrol]\nfresh = 5\n")
+    unknown = shell("wk mine --as ada")
+    assert ["health" in row for row in unknown.lines] == [False, False]
+    assert unknown.err == 'wk: coord.toml: patrol.fresh is not a time; use "15m"\n'
+
+
 def count(shell: Shell) -> int:
     return len(shell("ev replay").lines)
 

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.cli.output import Output
 
+STATES = {
+    **dict.fromkeys(("dead", "never", "stalled", "lost"), "red"),
+    **dict.fromkeys(("waiting", "quiet"), "yellow"),
+}
+"""Of agents whose session is not at work."""
 STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
 
@@ -25,6 +30,8 @@ def status(report: Json, now_ms: int, out: Output) -> bytes:
     """The report, as wide as the terminal."""
     shown = [agent for agent in report["agents"] if _matters(agent)]
     tables = [_facts(report, now_ms), _agents(shown, now_ms)]
+    if report["questions"]:
+        tables.append(_questions(report["questions"]))
     if report["jobs"]:
         tables.append(_jobs(report["jobs"], now_ms))
     if report["problems"]:
@@ -70,15 +77,16 @@ def _facts(report: Json, now_ms: int) -> Table:
 
 
 def _agents(agents: Iterable[Json], now_ms: int) -> Table:
-    grid = _grid("AGENT", "SEEN", "MAIL", "HOLDS")
+    grid = _grid("AGENT", "STATE", "SEEN", "MAIL", "HOLDS")
     for agent in agents:
         seen = age_ms(age(agent["last_seen"], now_ms)) if agent["last_seen"] else "never"
         first, *rest = [*_held(agent, now_ms)] or [Text("-", "dim")]
-        style = "green" if agent["active"] else "red" if agent["items"] else "dim"
+        style = STATES.get(agent["state"], "green" if agent["active"] else "dim")
         mail = str(agent["mail"] or "-")
-        grid.add_row(Text(who(agent["agent_id"]), style), seen, mail, first)
+        name, state = who(agent["agent_id"]), agent["state"]
+        grid.add_row(Text(name, style), Text(state, style), seen, mail, first)
         for line in rest:
-            grid.add_row("", "", "", line)
+            grid.add_row("", "", "", "", line)
     return grid
 
 
@@ -90,6 +98,14 @@ def _held(agent: Json, now_ms: int) -> Iterator[Text]:
         yield _named(lease["id"], f"{' '.join(lease['resources'])}{left}")
     for job in agent["jobs"]:
         yield _named(job["id"], " ".join(job["argv"]))
+
+
+def _questions(questions: Iterable[Json]) -> Table:
+    grid = _grid("QUESTION", "ANSWER", "ASKED OF YOU")
+    for row in questions:
+        options = visible(" | ".join(row.get("options", ("?",))))
+        grid.add_row(Text(visible(row["id"]), "cyan"), options, _text(row["title"]))
+    return grid
 
 
 def _jobs(jobs: Iterable[Json], now_ms: int) -> Table:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from coord_coord import options as o
+    from coord_coord.status import Known
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
 
@@ -41,14 +42,23 @@ def status(call: Call) -> None:
     page on a terminal, one JSON object in a pipe.
     """
     from coord_coord import sight
-    from coord_coord.status import COMMANDS, brief, report
+    from coord_coord.status import COMMANDS, brief, problem, report
     from coord_envelope.ids import AHEAD_MS
 
     store, now_ms = call.journal.store, world.now_ms()
     answers = tools.ask(COMMANDS)
-    seen = sight.seen(store, world.format_ts(now_ms + AHEAD_MS))
-    done = report(answers, seen, sight.synced(store), _me(call), now_ms)
-    done["problems"][:0] = sight.stopped(store)
+    known: Known = {
+        "seen": sight.seen(store, world.format_ts(now_ms + AHEAD_MS)),
+        "sync": sight.synced(store),
+        "me": _me(call),
+    }
+    faults = []
+    try:
+        known["sessions"] = sight.sessions(store)
+    except Fault as fault:  # of the settings of the patrol
+        faults.append(problem(fault.what, fault.todo or "correct coord.toml"))
+    done = report(answers, known, now_ms)
+    done["problems"][:0] = [*sight.stopped(store), *faults]
     done = {"project": store.project, "store": store.path, **done}
     if call.out.form == "table":
         from coord_coord import board  # Rich: 60 ms, for people only

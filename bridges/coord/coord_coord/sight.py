@@ -49,6 +49,26 @@ def synced(store: Store) -> Json:
     } | ({"fault": fault} if fault else {})
 
 
+def sessions(store: Store) -> dict[str, list[Json]]:
+    """How the sessions of each agent are that work in this store. Raises BadData, Usage."""
+    from coord_envelope import ids
+    from coord_kernel.cli import health
+
+    found: dict[str, list[Json]] = {}
+    for row, judged in health.of_sessions(store):
+        agent = row["session"]["agent"]
+        session = {
+            "agent_id": agent,
+            "session": row["session"]["session"],
+            "state": judged["state"],
+            "why": judged["why"],
+            "age_ms": judged["age_ms"],
+            "items": [ids.short("wk", claim["work_id"]) for claim in row["claims"]],
+        }
+        found.setdefault(agent, []).append(session)
+    return found
+
+
 def stopped(store: Store) -> list[Json]:
     """What stops controllers and workers, as problems."""
     from coord_coord.status import problem

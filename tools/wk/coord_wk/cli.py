@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope import SELF, No, Usage
+from coord_envelope import SELF, Fault, No, Usage
 from coord_kernel.cli import process
 from coord_kernel.cli.call import Call
 from coord_kernel.cli.command import elsewhere
+from coord_kernel.rules import claims
 from coord_wk import draft, fold
 from coord_wk import groups as g
 from coord_wk.items import conflicts
@@ -108,13 +109,19 @@ def ls(call: Call, selection: g.Selection, listing: g.Listing) -> None:
 
 def _stuck(call: Call, items: Items) -> dict[str, Json]:
     """The items whose holders are stuck or gone: how, and by which evidence."""
-    from coord_kernel.cli.health import of_work
     from coord_kernel.rules.health import STUCK
+
+    found = _healths(call, items)
+    return {item: how for item, how in found.items() if how["health"] in STUCK}
+
+
+def _healths(call: Call, items: Items) -> dict[str, Json]:
+    """How the sessions of this store are that hold items, and by which evidence."""
+    from coord_kernel.cli.health import of_work
 
     return {
         items.name(item): {"health": how["state"], "age_ms": how["age_ms"], "why": how["why"]}
         for item, how in of_work(call.journal.store)
-        if how["state"] in STUCK
     }
 
 
@@ -248,9 +255,31 @@ def _below(items: Items, top: str, indent: str) -> Iterator[Json]:
 
 
 def mine(call: Call, at: o.At = None) -> None:
-    """List the work items that you hold."""
+    """List the work items that you hold.
+
+    In any session and any store: each with the session that claimed it, and how that is.
+    """
     items = Work(call).items(at)
-    call.put(map(items.row, items.owned(call.actor()["agent_id"])))
+    names = list(items.owned(call.actor()["agent_id"]))
+    healths: dict[str, Json] = {}
+    if names and at is None:
+        try:
+            healths = _healths(call, items)
+        except Fault as fault:  # of the settings of the patrol, which hide no work
+            call.warn(str(fault))
+    call.put(
+        {**items.row(item), **_holder(call, items, item), **healths.get(item, {})} for item in names
+    )
+
+
+def _holder(call: Call, items: Items, item: str) -> Json:
+    """The session that holds an item, and the replica if that is another one."""
+    holder = claims.owner(items.known(item))
+    if holder is None:
+        return {}
+    own = holder["replica"] in call.journal.store.replicas()
+    found = {"session": holder["session"], "replica": None if own else holder["replica"]}
+    return {name: text for name, text in found.items() if text}
 
 
 def status(call: Call, at: o.At = None) -> None:

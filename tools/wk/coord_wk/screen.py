@@ -32,6 +32,10 @@ def rows(items: list[Json], now_ms: int) -> list[dict[str, str]] | None:
         return None
     branches = _branches([item.get("depth", 0) for item in items])
     lines = [_row(item, branch, now_ms) for item, branch in zip(items, branches, strict=True)]
+    if any("session" in item for item in items):
+        for line, item in zip(lines, items, strict=True):
+            line["session"] = words.line(item.get("session", ""))
+            line["title"] = line.pop("title")  # stays the last
     if any("options" in item for item in items):
         for line, item in zip(lines, items, strict=True):
             line["answer"] = _answer(item)

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from coord_kernel.rules.health import Health, Times
+    from coord_kernel.rules.health import Health, Row, Times
     from coord_kernel.store.directory import Store
 
 SECTION = "patrol"
@@ -44,14 +44,19 @@ def configured(store: Store, times: Times) -> dict[str, object]:
     return others
 
 
-def of_work(store: Store) -> Iterator[tuple[str, Health]]:
-    """Each work item that a session of this store holds, with how the session is."""
+def of_sessions(store: Store) -> Iterator[tuple[Row, Health]]:
+    """The sessions of this store that hold work or have started, with how each is."""
     times = health.Times()
     configured(store, times)
     views = (Sessions(store), View(store, claims), Stops(store))
     look = Look(*(view.refresh() for view in views))
     own, now = set(store.replicas()), world.now_ms()
     for row in look.rows(own, lambda path: pins.dropped(store, *path), lambda _: []):
-        judged = health.judge(row, look.control, now, times)
+        yield row, health.judge(row, look.control, now, times)
+
+
+def of_work(store: Store) -> Iterator[tuple[str, Health]]:
+    """Each work item that a session of this store holds, with how the session is."""
+    for row, judged in of_sessions(store):
         for claim in row["claims"]:
             yield claim["work_id"], judged
