@@ -280,3 +280,15 @@ def test_an_editor_that_fails_leaves_the_text_that_was_written(shell: Shell) -> 
     assert shell(f"wk show {item}").one["title"] == "hello"
     shell.env["EDITOR"] = "false"
     assert "your text" not in shell(f"wk edit {item}", expect=1).err
+
+
+def test_many_are_closed_in_few_transactions_and_each_is_answered(shell: Shell) -> None:
+    items = shell("wk new -o id", '{"title":"x"}\n' * 1_200).out.split()
+    lines = "\n".join([*items, items[0], "wk-zzzzzzzz"]) + "\n"
+    done = shell("wk close", lines, expect=1)
+    assert [event["refs"]["work_id"] for event in done.lines] == [*items, items[0]]
+    assert [event.get("$dup") for event in done.lines[-2:]] == [None, True]
+    assert "wk-zzzzzzzz: no such work item" in done.err
+    assert len(shell("ev replay --type work.closed").lines) == 1_200
+    twice = shell(f"wk reopen {items[0]} {items[0]}", expect=1)
+    assert (len(twice.lines), "is ready, not closed" in twice.err) == (1, True)

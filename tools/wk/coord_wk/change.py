@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from coord_envelope import Event
+    from coord_envelope import Event, Fault
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
     from coord_kernel.journal.transaction import Transaction
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from coord_wk.items import Items
 
     Change = Callable[[Transaction, Items, str], No | None]
+
+AT_ONCE = 500
+"""Most items that are changed in one transaction."""
 
 
 def reopen(
@@ -34,7 +37,7 @@ def reopen(
         body = {"reason": reason} if reason else {}
         t.add(draft.change("reopened", item, items.known(item), body))
 
-    change_each(call, Work(call, allow_secret), ids, change)
+    change_all(call, Work(call, allow_secret), ids, change)
 
 
 def update(
@@ -76,7 +79,9 @@ def update(
         body = body | blob
         write(call, t, items, item, body)
 
-    change_each(call, work, ids, change, "has these values already")
+    # A parent must not be a part: that looks at what the others of it write.
+    each = change_all if fields.parent is None else change_each
+    each(call, work, ids, change, "has these values already")
 
 
 def write(call: Call, t: Transaction, items: Items, item: str, body: Json) -> None:
@@ -163,11 +168,59 @@ def change_each(
             before(text)
         with work.transaction() as (t, items):
             refusal = change(t, items, items.resolve(text))
-        if repeated and not any("$dup" not in event for event in t.events):
-            call.warn(f"{text}: nothing to do: {repeated}")
+        _warn_of_repeated(call, text, t.events, repeated)
         if refusal:
             call.put(t.events)
             raise refusal
         return t.events
 
     call.each(ids, WORK, act)
+
+
+def change_all(
+    call: Call, work: Work, ids: Sequence[str] | None, change: Change, repeated: str = ""
+) -> None:
+    """As `change_each`, up to AT_ONCE items in a transaction.
+
+    For changes that look at the item alone: they do not see what the others of it write.
+    """
+    for group in call.ids(ids or (), *WORK):
+        left = list(group)
+        while left:
+            answers: list[tuple[str, list[Event], Fault | None]] = []
+            with call.printing_accepted(), work.transaction() as (t, items):
+                changed = set[str]()
+                while left and len(answers) < AT_ONCE:
+                    answer = _changed(t, items, left[0], change, changed)
+                    if answer is None:
+                        break  # it was changed just now: that is seen in the next transaction
+                    answers.append((left.pop(0), *answer))
+            for text, events, fault in answers:
+                _warn_of_repeated(call, text, events, repeated if fault is None else "")
+                for event in events:
+                    call.out.put(event)
+                if fault:
+                    call.fail(fault, fault.where or text)
+            call.out.flush()
+
+
+def _changed(
+    t: Transaction, items: Items, text: str, change: Change, changed: set[str]
+) -> tuple[list[Event], Fault | None] | None:
+    """The events of one change, and the refusal; None if the item is in `changed` already."""
+    begin = len(t.events)
+    fault: Fault | None
+    try:
+        item = items.resolve(text)
+        if item in changed:
+            return None
+        changed.add(item)
+        fault = change(t, items, item)
+    except (No, Usage, BadData) as refusal:
+        fault = refusal
+    return t.events[begin:], fault
+
+
+def _warn_of_repeated(call: Call, text: str, events: Sequence[Event], repeated: str) -> None:
+    if repeated and not any("$dup" not in event for event in events):
+        call.warn(f"{text}: nothing to do: {repeated}")

@@ -10,7 +10,7 @@ from coord_kernel.cli.call import Call
 from coord_kernel.rules import claims
 from coord_wk import draft, fold
 from coord_wk import groups as g
-from coord_wk.change import change_each
+from coord_wk.change import change_all, change_each
 from coord_wk.work import WORK, Work
 
 TYPE_CHECKING = False
@@ -155,7 +155,7 @@ def release(
         end = draft.given_back(item, state, cited, how, reason)
         t.add(draft.told(end, agent, call.actor()))
 
-    change_each(call, work, ids, change, "" if claim is None else "that claim is over already")
+    change_all(call, work, ids, change, "" if claim is None else "that claim is over already")
 
 
 def handoff(call: Call, handing: g.Handing, override: g.Override, ids: o.Ids = None) -> None:
@@ -244,7 +244,11 @@ def close(call: Call, closing: g.Closing, override: g.Override, ids: o.Ids = Non
             t.add(draft.change("commented", item, state, {"text": kept}))
         return refusal
 
-    change_each(call, work, ids, change, before=_confirming(call, work, closing, override))
+    before = _confirming(call, work, closing, override)
+    if before is None:
+        change_all(call, work, ids, change)
+    else:
+        change_each(call, work, ids, change, before=before)
 
 
 def _confirming(
