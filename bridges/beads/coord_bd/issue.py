@@ -98,7 +98,11 @@ class Issues:
     def metadata(self, item: str) -> Json:
         """The metadata of an issue."""
         fields = self.fields(item)
-        return {k: v for k, v in fields.items() if k != "alias" and not k.startswith(OWN)}
+        return {
+            k: v
+            for k, v in fields.items()
+            if k != "alias" and not k.startswith((OWN, "gc:", "tbd:"))
+        }
 
     def gone(self, item: str) -> bool:
         """Was it deleted?"""
