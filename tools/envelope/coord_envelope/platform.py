@@ -56,13 +56,28 @@ else:
         """What the generator yields once is what the block has; the rest runs behind it."""
         return lambda *given, **named: _Steps(function(*given, **named))
 
+    def _sqlite3():
+        # When it is loaded it takes one function from functools, which loads six other modules.
+        import sys
+
+        if "functools" in sys.modules:
+            return __import__("_sqlite3")
+        from _functools import _lru_cache_wrapper as cache
+
+        functools = sys.modules["functools"] = type(sys)("functools")
+        functools.lru_cache = lambda most: lambda call: cache(call, most, False, tuple)
+        try:
+            return __import__("_sqlite3")
+        finally:
+            del sys.modules["functools"]
+
     def __getattr__(name):
         """`signal`, `socket` and `sqlite3`, loaded when they are first asked for."""
         if name not in ("signal", "socket", "sqlite3"):
             raise AttributeError(name)
         try:
-            module = __import__(f"_{name}")
-        except ImportError:
+            module = _sqlite3() if name == "sqlite3" else __import__(f"_{name}")
+        except (ImportError, AttributeError):
             module = __import__(name)
         globals()[name] = module
         return module

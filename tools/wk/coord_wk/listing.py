@@ -7,7 +7,6 @@ from itertools import islice
 from coord_envelope import Usage
 from coord_kernel.cli.call import Call
 from coord_wk import draft
-from coord_wk.transfer import imported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +56,10 @@ def checked(listing: g.Listing) -> None:
 def detailed(call: Call, work: Work, items: Items, item: str) -> Detail:
     """Everything about an item, as `show` prints it."""
     detail = work.leveled(items.detail(item))
+    if items.known(item).get("key") is None:
+        return detail
+    from coord_wk.transfer import imported  # of few items
+
     if origin := imported(call, items, item):
         detail["imported"] = origin
     return detail

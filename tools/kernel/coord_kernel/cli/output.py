@@ -7,7 +7,6 @@ import os
 from coord_envelope import codec, ids
 from coord_envelope.event import Event
 from coord_kernel.store.disk import STDOUT, write_all
-from coord_kernel.views.resolve import PREFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ FORMS = ("jsonl", "table", "brief", "id")
 FULL = 1 << 16
 ROWS = 500
 """Rows laid out together: a longer table continues with new widths, in constant memory."""
-FULL_ID = {prefix: f"{namespace}_id" for namespace, prefix in PREFIX.items()}
-"""How a short id begins → the field of a row with the full one."""
 READERS = frozenset(
     "agents dead log ls mine ready replay search show stale thread tree".split()  # noqa: SIM905
 )
@@ -60,8 +57,10 @@ class Output:
 
     def _named(self, item: Json) -> Json:
         """A row, with the short id that names it among the others."""
+        from coord_kernel.views.resolve import PREFIX  # who prints only events needs none
+
         prefix = str(item.get("id", "")).partition("-")[0]
-        full = item.get(FULL_ID.get(prefix, ""))
+        full = next((item.get(f"{name}_id") for name in PREFIX if PREFIX[name] == prefix), None)
         return {**item, "id": self.short(prefix, full)} if isinstance(full, str) else item
 
     def put(self, item: Json) -> None:
