@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,39 @@ def test_a_repository_without_a_commit_is_saved_too(shell: Shell) -> None:
     row = shell("coord-hooks checkpoint s1 --as qa").one
     assert git("ls-tree", "-r", "--name-only", row["ref"], cwd=shell.cwd).split() == ["coord.toml"]
     assert "head" not in row
+
+
+def crashed(shell: Shell, session: str, how: str) -> None:
+    """What somebody else says of the end of a session of qa."""
+    body = {"agent": "agent:qa", "session": session, "how": how}
+    shell("ev emit session.ended --as patrol --body -", json.dumps(body))
+
+
+@pytest.mark.parametrize("how", ["crash", "exit"])
+def test_what_a_crashed_session_left_is_saved_before_the_next_begins(
+    trees: Shell, how: str
+) -> None:
+    one = trees.cwd.parent / "one"
+    (trees.cwd / "coord.toml").write_text("[agents]\ncheckpoint = true\n")
+    begins(trees, "qa", one)
+    crashed(trees, "qa-1", how)
+    (one / "src/a.py").write_text("half = 1\n")
+    fields = given("SessionStart", session_id="qa-2", cwd=str(one))
+    hook(trees, "coord-hooks start --as qa", fields)
+    refs = git("for-each-ref", "--format=%(refname)", "refs/coord-wip", cwd=trees.cwd).split()
+    assert refs == (["refs/coord-wip/agent.qa/qa-1"] if how == "crash" else [])
+    assert (one / "src/a.py").read_text() == "half = 1\n"
+
+
+def test_a_patrol_saves_what_it_gives_back(trees: Shell) -> None:
+    one = trees.cwd.parent / "one"
+    (trees.cwd / "coord.toml").write_text("[agents]\ncheckpoint = true\n")
+    item = trees("wk new x -o id").out.strip()
+    begins(trees, "qa", one)
+    trees(f"wk claim {item} --as qa", COORD_SESSION="qa-1")
+    (one / "src/a.py").write_text("half = 1\n")
+    crashed(trees, "qa-1", "crash")
+    trees("coord-patrol run --once --as agent:patrol", expect=None)
+    assert trees(f"wk show {item}").one["status"] == "ready"
+    ref = "refs/coord-wip/agent.qa/qa-1"
+    assert git("show", f"{ref}:src/a.py", cwd=trees.cwd) == "half = 1\n"

@@ -78,7 +78,7 @@ def _hooks(groups: list[object]) -> Iterator[Json]:
 
 
 def verb(hook: Json) -> str:
-    """What a command of ours does: `coord-hooks edit`, `msg hook --wait`. Empty if it is not ours."""
+    """What a command of ours does: `coord-hooks edit`, `msg hook --wait`; empty for others."""
     command = hook.get("command")
     words = command.split() if isinstance(command, str) else []
     program, word, *_ = [*words, "", ""]

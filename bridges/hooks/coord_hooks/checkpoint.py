@@ -12,15 +12,18 @@ import tempfile
 
 from coord_envelope.errors import No, Refused, Unreachable
 from coord_envelope.event import file_form
+from coord_envelope.platform import suppress
 from coord_kernel.store import locate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
+    from coord_kernel.rules.presence import Session
     from coord_kernel.store.directory import Store
 
 REFS = "refs/coord-wip"
-PATIENCE_S = 60
+PATIENCE_S, RECENT = 60, 20
+"""How long git may take, and how many sessions of an agent are looked at."""
 WHO = ("-c", "user.name=coord", "-c", "user.email=coord@localhost", "-c", "commit.gpgSign=false")
 
 
@@ -42,7 +45,7 @@ def save(store: Store, agent: str, session: str) -> Json:
     if not found or found[1] != locate.common_dir(store.path):
         raise Unreachable("no work tree of this project", where=os.getcwd())
     tree = Tree(found[0])
-    ref = f"{REFS}/{file_form(agent)}/{_word(session)}"
+    ref = ref_of(agent, session)
     head = tree.head()
     with tempfile.TemporaryDirectory(prefix="coord-") as place:
         # Begun with the user's index, in which most files are known to be unchanged.
@@ -60,6 +63,47 @@ def save(store: Store, agent: str, session: str) -> Json:
     tree.git("update-ref", "-m", "coord: checkpoint", ref, commit)
     row: Json = {"ref": ref, "commit": commit, "files": files.count("\0")}
     return row | ({"head": head} if head else {})
+
+
+def save_crashed(store: Store, actor: Json) -> None:
+    """Save the work tree of the current directory for the agent's sessions that died in it.
+
+    Once each, before the actor's session changes something. Raises as `save`.
+    """
+    from itertools import islice
+
+    from coord_kernel.views.presence import Sessions
+
+    here, agent = locate.repository(os.getcwd()), actor["agent_id"]
+    if here is None:
+        return
+    for state in islice(Sessions(store).refresh().of(agent), RECENT):
+        cwd = state["started"][2].get("cwd") if "started" in state else None
+        same = isinstance(cwd, str) and locate.repository(cwd) == here
+        if not same or state["session"] == actor.get("session_id") or not _died(store, state):
+            continue
+        ref = ref_of(agent, state["session"])
+        if not Tree(here[0]).git("rev-parse", "--verify", "--quiet", ref, fails=""):
+            with suppress(No):
+                save(store, agent, state["session"])
+
+
+def _died(store: Store, state: Session) -> bool:
+    """Did it end without an end of its own, or does nobody hold its lock any more?"""
+    from coord_kernel.rules import presence
+    from coord_kernel.store import pins
+
+    if state["replica"] not in store.replicas():
+        return False
+    if presence.is_open(state):
+        pin = state["started"][2].get("pin")
+        return isinstance(pin, str) and pins.dropped(store, *pin.split("/"))
+    return state["ended"][2].get("how") in ("crash", "lost")
+
+
+def ref_of(agent: str, session: str) -> str:
+    """The ref of a session's work."""
+    return f"{REFS}/{file_form(agent)}/{_word(session)}"
 
 
 def _word(session: str) -> str:

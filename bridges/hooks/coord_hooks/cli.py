@@ -52,7 +52,7 @@ def prime(call: Call, role: o.Role = None) -> None:
 
 
 def _opening(call: Call) -> str:
-    """What an agent is told first; "" for a person, and without a store."""
+    """What to tell an agent first; "" for a person, and without a store."""
     from coord_envelope import Fault
 
     try:

@@ -1,4 +1,4 @@
-"""What an agent is told first of all: what it holds, where it stopped, what waits for it."""
+"""What to tell an agent first of all: what it holds, where it stopped, what waits for it."""
 
 from __future__ import annotations
 

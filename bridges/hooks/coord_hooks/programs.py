@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         last: NotRequired[int]
         """Seconds of the hook at the end, if there is a limit to that."""
         without: NotRequired[tuple[str, ...]]
-        """Moments for which it has no event, or one that does not mean that."""
+        """Moments for which it has no event, or an event of another meaning."""
         intro: NotRequired[str]
         """The moment of the introduction, where nothing is shown at the start."""
 

@@ -16,8 +16,8 @@ LONGEST = 16_000
 def text(role: str) -> str:
     """The text of a role, from the work tree of the current directory.
 
-    Raises BadData for a name that is none, and for a file that is too long or no text, No if there
-    is none. A symbolic link is not followed.
+    Raises BadData for an invalid name, and for a file that is too long or not UTF-8, No if the file
+    is missing. A symbolic link is not followed.
     """
     if not name_ok(role):
         raise BadData(f"not a valid name of a role: {role}", todo="use a-z, 0-9, `-`, `_`")

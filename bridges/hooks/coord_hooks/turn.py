@@ -53,11 +53,11 @@ class Turn:
 
     @property
     def moment(self) -> str:
-        """Which moment of a session that is; "" if it is none of those that count."""
+        """Which moment of a session that is; "" for an event without a meaning here."""
         return self.dialect["moments"].get(self.event, "")
 
     def text(self, name: str) -> str:
-        """A field of the input; "" if it is no string."""
+        """A string of the input; "" if the field is something else."""
         value = self.input.get(name)
         return value if isinstance(value, str) else ""
 
@@ -145,6 +145,8 @@ def start(turn: Turn, role: str = "") -> Json | str:
     begins, text = True, ""
     try:
         begins = _begin(turn)
+        if begins:
+            _save_crashed(turn)
         if begins or turn.moment != "prompt":
             text = _introduction(turn, role)
     except Exception as error:  # the agent needs its introduction all the same
@@ -156,7 +158,7 @@ def start(turn: Turn, role: str = "") -> Json | str:
 
 
 def _introduction(turn: Turn, role: str | None = None) -> str:
-    """What the agent is told; without a `role` nothing that has to be looked up."""
+    """What to tell the agent; without a `role` nothing that has to be looked up."""
     from coord_hooks.prime import PRIME
 
     if role is None:
@@ -165,6 +167,15 @@ def _introduction(turn: Turn, role: str | None = None) -> str:
 
     first = opening.text(turn.journal, turn.actor)
     return f"You are {turn.agent}.\n{first}{roles.text(role) if role else ''}{PRIME}"
+
+
+def _save_crashed(turn: Turn) -> None:
+    """Save what sessions that died left in this work tree, if the project wants that."""
+    from coord_hooks import checkpoint
+
+    store = turn.journal.store
+    if checkpoint.enabled(store):
+        checkpoint.save_crashed(store, turn.actor)
 
 
 def _begin(turn: Turn) -> bool:

@@ -11,10 +11,11 @@ import os
 import subprocess
 import sys
 
-from coord_envelope.errors import TryAgain
+from coord_envelope.errors import Fault, TryAgain
 from coord_envelope.event import address
 from coord_envelope.platform import suppress
 from coord_kernel.cli.session import VARIABLES
+from coord_kernel.store import locate
 from coord_kernel.views.view import View
 from coord_patrol.draft import draft
 from coord_wk.items import Items
@@ -55,10 +56,22 @@ class Acts:
                 t.add(said)
         self._put(t.events)
         if act.kind == "reclaim":
+            self._save(said["body"])
             claim = act.about["claim"]
             reason = f"--reason=patrol: {said['body']['why']}"[:500]
             release = ("wk", "release", "--claim", claim["id"], reason, claim["work_id"])
             ran(self._agent, (0,), *release)
+
+    def _save(self, body: Json) -> None:
+        """Save what the session left in its work tree, if the project wants that.
+
+        It may fail: the claim is given back all the same.
+        """
+        tree = body.get("worktree")
+        with suppress(Fault):
+            if tree and locate.section(self._journal.store, "agents").get("checkpoint") is True:
+                save = ("coord-hooks", "checkpoint", "--", body["session"])
+                ran(body["agent"], (0, 1), *save, cwd=tree)
 
     def _found(self, act: Act) -> Json:
         """Who made the item, and where the session worked, as far as that is known."""
@@ -75,7 +88,7 @@ class Acts:
         return {name: text for name, text in found.items() if text}
 
 
-def ran(agent: str, good: Collection[int], *argv: str) -> None:
+def ran(agent: str, good: Collection[int], *argv: str, cwd: str | None = None) -> None:
     """Run a tool as an agent. Raises Fault if it ends with another status than these."""
     directory = os.path.dirname(sys.executable)
     path = os.pathsep.join((directory, os.environ.get("PATH", os.defpath)))
@@ -83,7 +96,9 @@ def ran(agent: str, good: Collection[int], *argv: str) -> None:
     env |= {"PATH": path, "COORD_AGENT": agent}
     nothing = subprocess.DEVNULL
     try:
-        done = subprocess.run(argv, env=env, stdin=nothing, capture_output=True, timeout=PATIENCE_S)
+        done = subprocess.run(
+            argv, env=env, cwd=cwd, stdin=nothing, capture_output=True, timeout=PATIENCE_S
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise TryAgain(str(error), where=argv[0]) from None
     if done.returncode not in good:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from coord_msg.fold import MessageState
 
 MOMENTS = ("start", "prompt", "after", "stop")
-"""When mail may be told. (Before a tool it would interrupt.)"""
+"""When mail is reported. (Before a tool it would interrupt.)"""
 CHARACTERS, POINTERS, SUBJECT = 4_000, 25, 120
 """The longest notice, the most messages in it, and the longest subject."""
 EXAMINED, COUNTED = 300, 10_000

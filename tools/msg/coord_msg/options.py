@@ -34,7 +34,7 @@ Dir = Annotated[
     str, typer.Argument(metavar="[DIR]", help="Save here (default: the current directory).")
 ]
 Program = Annotated[
-    str, typer.Argument(metavar="PROGRAM", help="The program of the hook: claude, codex, gemini, …")
+    str, typer.Argument(metavar="PROGRAM", help="The hook's program: claude, codex, gemini, …")
 ]
 Body = Annotated[
     _Text,
