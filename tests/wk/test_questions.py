@@ -258,6 +258,21 @@ def test_people_and_agents_are_shown_who_is_asked_what(shell: Shell) -> None:
     assert titles[0].split() == ["ID", "STATUS", "P", "OWNER", "AGE", "ANSWER", "TITLE"]
 
 
+def test_who_was_killed_between_claim_and_answer_answers_again(shell: Shell) -> None:
+    """The claim that was left behind says an answer that nobody has confirmed."""
+    for option, left in (("yes", 1), ("no", 2)):
+        asked = ask(shell)
+        claim = f"ev emit work.claimed --ref work_id={asked} {ADA}"
+        shell(f'{claim} --body \'{{"gen":1,"answer":"yes"}}\'')
+        assert status(shell, asked) == 75
+        assert "human:ada answers yes" in shell(f"wk answer {asked} no {BOB}", expect=1).err
+        closed = shell(f"wk answer {asked} {option} {ADA}").one
+        claims = shell(f"ev replay --type work.claimed --work {asked}").lines
+        assert [event["event_id"] for event in claims][-1] == closed["body"]["claim"]
+        assert (len(claims), claims[-1]["body"]["answer"]) == (left, option)
+        assert status(shell, asked) == (0 if option == "yes" else 1)
+
+
 # ---- two clones, a git remote
 
 
@@ -307,6 +322,35 @@ def test_without_its_remote_a_question_stays_open(clones: tuple[Shell, Shell]) -
     os.rename(one.cwd.parent / "gone.git", one.cwd.parent / "origin.git")
     one(f"wk answer {asked} yes {ADA}")
     assert status(one, asked) == 0
+
+
+def test_the_default_is_one_answer_in_two_clones(clones: tuple[Shell, Shell]) -> None:
+    one, two = clones
+    asked = ask(one, "--for 2h --on-timeout no", COORD_NOW=BEGIN)
+    one("ev sync", COORD_NOW=BEGIN)
+    two("ev sync", COORD_NOW=BEGIN)
+    for each in clones:
+        each.env |= {"COORD_NOW": LATE}
+        del each.env["COORD_AGENT"]  # who only looks needs no name
+    running = [each.popen(f"wk check {asked}", stdout=subprocess.DEVNULL) for each in clones]
+    for process in running:
+        process.wait()
+    for each in (one, two, one):
+        each("ev sync --as tester")
+    assert [status(each, asked) for each in clones] == [1, 1]
+    assert len(answers(one)) == 1
+    confirmed = one("ev replay --type work.confirmed").lines
+    assert len(confirmed) == 1
+
+
+def test_a_default_that_cannot_be_confirmed_holds_nothing(clones: tuple[Shell, Shell]) -> None:
+    one, _ = clones
+    asked = ask(one, "--for 2h --on-timeout no", COORD_NOW=BEGIN)
+    os.rename(one.cwd.parent / "origin.git", one.cwd.parent / "gone.git")
+    one(f"wk check {asked}", expect=69, COORD_NOW=LATE, COORD_AGENT="")
+    os.rename(one.cwd.parent / "gone.git", one.cwd.parent / "origin.git")
+    assert one(f"wk show {asked}").one["status"] == "ready"
+    assert status(one, asked, COORD_NOW=LATE, COORD_AGENT="") == 1
 
 
 def test_the_same_person_in_two_clones_answers_once(clones: tuple[Shell, Shell]) -> None:

@@ -222,24 +222,30 @@ class _Answering:
             if known := self._known(t, state, option):
                 return known
             self._look(item, state, option, what)
-            held = claims.owner(state)
-            if held and self._work.mine(held, self._actor):
-                claim = self._call.event(held["id"])
-            else:
-                said = draft.claimed(item, state)
-                claim = t.add({**said, "body": {**said["body"], "answer": option}})
-            if claim is None:
-                raise No("its claim is damaged", where=text, todo="see `ev verify`")
+            claim = self._claimed(t, item, state, option)
             if not self._remote:
                 return self._closed(t, items, item, claim.id, option)
-        confirm = Confirm(self._call, self._work, g.Strength(require="confirmed"))
+        strength = g.Strength(require="confirmed")
+        confirm = Confirm(self._call, self._work, strength, self._actor)
         try:
             claim = confirm.settle(claim, text)
-        except (No, Usage):
+        except No:
             self._lost(item, option)
             raise
         done = self.close(item, claim.id, option)
         return done.annotated(level=claim.get("$level"), token=claim.get("$token"))
+
+    def _claimed(self, t: Transaction, item: str, state: State, option: str) -> Event:
+        """The claim that says this answer: a new one, or the one that was left behind."""
+        said, held = draft.claimed(item, state), claims.owner(state)
+        if held and state.get("answers", {}).get(held["id"]) == option:
+            known = self._call.event(held["id"])
+            if known:
+                return t.repeat(known)
+        if held:  # it says another answer, or none
+            ended = t.add(draft.given_back(item, state, held["id"]))
+            said["base"] = [ended.id]
+        return t.add({**said, "body": {**said["body"], "answer": option}})
 
     def close(self, item: str, claim: str, option: str) -> Event:
         """Close what a claim has answered."""

@@ -10,6 +10,7 @@ from coord_wk import draft
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope import Event, Fault
+    from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
     from coord_wk import groups as g
     from coord_wk.registers import State
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 class Confirm:
     """The strength that the options of a claiming command demand."""
 
-    def __init__(self, call: Call, work: Work, strength: g.Strength) -> None:
+    def __init__(
+        self, call: Call, work: Work, strength: g.Strength, actor: Json | None = None
+    ) -> None:
+        """`actor`: whose the claims are, if not the caller's."""
         if strength.require not in (None, "local", "confirmed"):
             raise Usage(
                 f"--require {strength.require}: not a level", todo="valid levels: local, confirmed"
@@ -28,6 +32,7 @@ class Confirm:
         if self._required and strength.no_sync:
             raise Usage("--require confirmed needs the remote", todo="leave out --no-sync")
         self._call, self._work, self._no_sync = call, work, strength.no_sync
+        self._actor = actor
 
     def settle(self, claim: Event, where: str) -> Event:
         """The claim with its `$level` and `$token`.
@@ -43,8 +48,8 @@ class Confirm:
             state = self._state(claim)
         holder = claims.owner(state)
         if holder is None or holder["id"] != claim.id:
-            what = f"is held by {self._work.named(holder) if holder else 'nobody any more'}"
-            raise No(what, where=where, code="held")
+            named = self._work.named(holder, self._actor) if holder else "nobody any more"
+            raise No(f"is held by {named}", where=where, code="held")
         level = "tentative" if holder["n"] is None else "confirmed"
         if why and level == "tentative":  # an exchange cut short may have decided it all the same
             what = f"claimed, tentatively: the remote is not reachable: {why}"
@@ -62,9 +67,8 @@ class Confirm:
             return verdict.why if verdict.level == "tentative" else None
         if "$dup" in claim:  # it was held before: it still is
             raise Unreachable(f"is not confirmed: {verdict.why}", where=where)
-        with self._work.transaction() as (t, items):
-            item = claim["refs"]["work_id"]
-            t.add(draft.given_back(item, items.known(item), claim.id))
+        with self._call.journal.transaction(self._actor or self._call.actor()) as t:
+            t.add(draft.given_back(claim["refs"]["work_id"], self._state(claim), claim.id))
         raise Unreachable(
             f"is not confirmed: {verdict.why}; it was released",
             where=where,
