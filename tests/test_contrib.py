@@ -8,6 +8,7 @@ import runpy
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,9 +51,46 @@ def test_each_unit_starts_what_is_there(shell: Shell) -> None:
         "coord-relay serve /var/lib/coord-relay",
         "run worker --slots 2",
         "coord-patrol",
+        "coord-dispatch",
         "coord-postman ci.failed agent:fixer",
     }
-    assert "ev consume" in next(one for one in started if one.startswith("/bin/sh"))
+    shells = [one for one in started if one.startswith("/bin/sh")]
+    assert {word for word in ("ev consume", "run exec") for one in shells if word in one} == {
+        *("ev consume", "run exec")
+    }
+
+
+def execution(name: str, **specifiers: str) -> list[str]:
+    """The command of a unit, as systemd would start it."""
+    lines = (SYSTEMD / name).read_text().splitlines()
+    (line,) = (each for each in lines if each.startswith("ExecStart="))
+    for letter, text in specifiers.items():
+        line = line.replace(f"%{letter}", text)
+    return [word.replace("$$", "$") for word in shlex.split(line.removeprefix("ExecStart="))]
+
+
+@pytest.mark.parametrize("name", ["patrol", "worker", "dispatch", "agent"])
+def test_what_stays_up_tells_systemd_when_it_is_ready_and_alive(shell: Shell, name: str) -> None:
+    (shell.cwd / "agent").write_text("#!/bin/sh\nev emit agent.began --as ada\nexec sleep 600\n")
+    (shell.cwd / "agent").chmod(0o755)
+    shell.env |= {"DIRECTORY": str(shell.cwd), "COMMAND": "./agent", "WATCHDOG_USEC": "200000"}
+    (shell.cwd / "coord.toml").write_text('[dispatch]\npresets = ["claude"]\n')
+    shell.env["NOTIFY_SOCKET"] = f"{shell.cwd}/notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(shell.env["NOTIFY_SOCKET"])
+        manager.settimeout(PATIENCE_S)
+        command = shlex.join(execution(f"coord-{name}@.service", i="ada"))
+        with Watched(shell, command) as service:
+            heard = set[bytes]()
+            while not {b"READY=1", b"WATCHDOG=1"} <= heard:
+                heard.add(manager.recv(99))
+            if name == "agent":
+                (began,) = shell("ev replay --type session.started").lines
+                assert began["body"]["agent"] == "agent:ada"
+            else:
+                service.child.send_signal(signal.SIGTERM)
+                while manager.recv(99) != b"STOPPING=1":
+                    pass
 
 
 def test_the_consumers_unit_finds_the_store_of_its_file(shell: Shell, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 
 from coord_envelope import BadData, Filter, No, world
 from coord_envelope.platform import suppress
+from coord_kernel.proc.notify import Notify
 from coord_kernel.store.blobs import Blobs
 from coord_kernel.store.disk import write_all
 from coord_kernel.streams.follow import POLL_MS, Watcher
@@ -92,13 +93,16 @@ def follow(
 ) -> Job:
     """Print output from the newest attempt on, until the job is over; its state then.
 
-    `on_events` is called with new events about jobs, and from time to time with none.
+    `on_events` is called with new events about jobs, and from time to time with none. Notifies
+    systemd, as `notify` says, when the command has started, and that this process is alive.
     """
     store = call.journal.store
     follower = call.journal.follow(call.journal.end(live=False), live=False)
     watcher, reader = Watcher(store.path), None
-    poll = (lambda: float(POLL_MS)) if watcher.fd is None else None
-    batches = follower.batches(Filter(types=["run.*"]), also=watcher.fd, within=poll)
+    notify, most = Notify(), float("inf") if watcher.fd is not None else float(POLL_MS)
+    batches = follower.batches(
+        Filter(types=["run.*"]), also=watcher.fd, within=lambda: min(most, notify.alive())
+    )
     try:
         for number, batch in enumerate(batches):
             events = list(batch)
@@ -109,6 +113,8 @@ def follow(
             watcher.drain()
             watcher.watch(_directories(store, run))
             over = fold.status(state, world.now_ms()) in OVER
+            if any(each["started"] for each in state["attempts"].values()):
+                notify.ready()
             for n in attempts(store, run)[-1:] if reader is None else attempts(store, run):
                 if reader is None or n > reader.n:
                     if reader:

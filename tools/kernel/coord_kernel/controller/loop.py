@@ -77,8 +77,7 @@ def run(
                 float("inf") if plan.wake is None else plan.wake,
                 world.now_ms() + AGAIN_MS if plan.acts else float("inf"),
             )
-            if first:
-                notify.say("READY=1")
+            notify.ready()
             first = False
             continue  # what was written meanwhile, by this turn, too
         longest = LONGEST_MS if pause == SWEEP_MS else pause

@@ -16,7 +16,13 @@ class Notify:
         usec, pid = world.getenv("WATCHDOG_USEC") or "", world.getenv("WATCHDOG_PID")
         watchdog = self._address and usec.isdecimal() and pid in (None, str(os.getpid()))
         self._every_ns = int(usec) * 1_000 // 2 if watchdog else 0
-        self._next = machine.boot_ns()
+        self._next, self._ready = machine.boot_ns(), False
+
+    def ready(self) -> None:
+        """Send `READY=1`, once."""
+        if not self._ready:
+            self._ready = True
+            self.say("READY=1")
 
     def say(self, state: str) -> None:
         """Send `READY=1`, `STOPPING=1`, … It is not an error if the manager is gone."""
