@@ -275,12 +275,12 @@ def session(source: Source, agent: str, name: str) -> fold.Session | None:
 
 def job_name(agent: str) -> str:
     """The name of the one job that may run an agent."""
-    name = f"agent-{file_form(agent)}"
-    if name_ok(name):
+    name = file_form(agent).replace("%", "-")
+    if name_ok(name) and "/" not in agent:
         return name
     import zlib
 
-    return f"{name[:50]}-{zlib.crc32(agent.encode()):08x}".lower()
+    return f"{name[:50]}-{zlib.crc32(agent.encode()):08x}"
 
 
 def _session(order: Order) -> str:
