@@ -251,6 +251,8 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
         "share/man/man1/coord-mcp.1",
         "share/man/man1/coord-bd.1",
         "share/man/man1/coord-tbd.1",
+        "share/man/man1/coord-gc.1",
+        "share/man/man1/coord-kwike.1",
         "share/man/man7/coord.7",
         "share/man/man8/coord-dispatch.8",
         "share/man/man8/coord-patrol.8",

@@ -49,6 +49,8 @@ PAGES = (
     TOOLS.parent / "bridges/mcp/coord-mcp.1",
     TOOLS.parent / "bridges/beads/coord-bd.1",
     TOOLS.parent / "bridges/tbd/coord-tbd.1",
+    TOOLS.parent / "bridges/gascity/coord-gc.1",
+    TOOLS.parent / "bridges/kwike/coord-kwike.1",
     TOOLS.parent / "bridges/patrol/coord-patrol.8",
     TOOLS.parent / "bridges/relay/coord-relay.8",
 )

@@ -87,7 +87,7 @@ VERBS: dict[str, Verb] = {
         ),
     ),
     "update": Verb(1, 1, UPDATE),
-    "start": Verb(1, 1, {}, "differs: tbd 0.2.3 has none; it is `update --status in_progress`"),
+    "start": Verb(1, 1, {}, "tbd 0.2.3 has none; it is `update --status in_progress`"),
     "close": Verb(1, 1, options(reason="one --reason")),
     "reopen": Verb(1, 1, options(reason="one --reason")),
     "search": Verb(
@@ -104,7 +104,7 @@ VERBS: dict[str, Verb] = {
         },
     ),
     "dep add": Verb(
-        2, 2, {}, "differs: refused if it would close a cycle, also of an issue on a part of it"
+        2, 2, {}, "refused if it would close a cycle, also of an issue on a part of it"
     ),
     "dep remove": Verb(2, 2, {}),
     "dep list": Verb(1, 1, {}),
@@ -112,7 +112,7 @@ VERBS: dict[str, Verb] = {
     "label remove": Verb(2, MANY, {}),
     "label list": Verb(0, 0, {}),
     "stats": Verb(0, 0, {}),
-    "status": Verb(0, 0, {}, "differs: no worktree, workspaces and integrations: there are none"),
+    "status": Verb(0, 0, {}, "no worktree, workspaces and integrations: there are none"),
     "sync": Verb(
         0,
         0,
@@ -122,13 +122,13 @@ VERBS: dict[str, Verb] = {
             ignored="flag --no-auto-save --no-outbox",
             force="none --force --fix; use `coord doctor`",
         ),
-        "differs: `ev sync` where a remote is configured, else nothing is done, status 0",
+        "`ev sync` where a remote is configured, else nothing is done, status 0",
     ),
     "prime": Verb(
         0,
         0,
         options(brief="flag --brief", export="flag --export"),
-        "differs: an introduction of our own, in 250 words",
+        "an introduction of our own, in 250 words",
     ),
     "init": Verb(
         0,
@@ -138,7 +138,7 @@ VERBS: dict[str, Verb] = {
             force="flag --force",
             branch="none --sync-branch --remote; use `ev sync --remote NAME`",
         ),
-        "differs: `ev init`, and the prefix in coord.toml; nothing else is written",
+        "`ev init`, and the prefix in coord.toml; nothing else is written",
     ),
     "setup": Verb(0, -1, {}, "use `tbd init --prefix NAME` and `coord setup`"),
     "config": Verb(0, -1, {}, "settings are in coord.toml"),
