@@ -11,7 +11,7 @@ PYTHON ?= python3
 ROUNDS ?= 30
 STAMP := .venv/.installed
 
-.PHONY: demo test test-real test-pythons proof bench picture session pyz check table clean
+.PHONY: demo idle test test-real test-pythons proof bench picture session pyz check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -34,6 +34,10 @@ proof: $(STAMP)
 # One table; `make bench ROUNDS=5` is quick, `make bench THEMES="startup sync"` is a part of it.
 bench: $(STAMP)
 	.venv/bin/python bench $(ROUNDS) $(THEMES)
+
+# What a patrol and a worker cost in ten real minutes in which nothing happens.
+idle: $(STAMP)
+	.venv/bin/python bench/idle.py
 
 # bench/growth.svg: the cost of a command against history.
 picture: $(STAMP)

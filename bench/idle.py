@@ -50,10 +50,14 @@ def main() -> int:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else MINUTES
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         here = place(f"{scratch}/idle")
-        quiet = {"cwd": here.path, "env": here.env, "stdin": subprocess.DEVNULL}
         sink = stack.enter_context(open(f"{scratch}/out", "wb"))
         argvs = (["coord-patrol"], ["run", "worker", "--slots", "4"])
-        ran = [subprocess.Popen(argv, stdout=sink, **quiet) for argv in argvs]
+        ran = [
+            subprocess.Popen(
+                argv, cwd=here.path, env=here.env, stdin=subprocess.DEVNULL, stdout=sink
+            )
+            for argv in argvs
+        ]
         for process in ran:
             stack.callback(process.wait)
             stack.callback(process.terminate)

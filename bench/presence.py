@@ -1,4 +1,4 @@
-"""Who is there, with 100,000 beats in the past beside none: `ev agents` and `coord-patrol --ls`.
+"""Who is there, with 100,000 beats in the past beside none; how soon the work of the dead is back.
 
     python bench/presence.py [ROUNDS]
 
@@ -8,7 +8,10 @@ The views are warm: the first command after a reboot reads the history once.
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import measure
@@ -18,6 +21,7 @@ from replay import BEGAN_MS, Writer
 from coord_envelope import ids
 
 AGENTS, BEATS, MOST = 10, 100_000, 1.5
+BACK_S = 2.0
 
 
 def history(path: str, beats: int) -> Place:
@@ -45,11 +49,48 @@ def history(path: str, beats: int) -> Place:
 
 def rows(rounds: int, scratch: str) -> Iterator[Row]:
     none, many = (history(f"{scratch}/presence-{count}", count) for count in (0, BEATS))
-    for words in (("ev", "agents"), ("coord-patrol", "--ls")):
+    for words in (
+        ("ev", "agents"),
+        ("ev", "agents", "w0"),
+        ("coord", "status"),
+        ("coord-patrol", "--ls"),
+        ("wk", "mine", "--as", "w0"),
+    ):
         acts = {"none": none.act(*words), "many": many.act(*words)}
         took = measure.interleaved(rounds, acts)
         what = f"`{' '.join(words)}`, {AGENTS} agents, {BEATS:,} beats in the past"
         yield took.row(what, "many", "none", MOST, label="no beat")
+    yield back(rounds, f"{scratch}/presence-back")
+
+
+def back(rounds: int, path: str) -> Row:
+    """From the kill of an agent in a wrapper until another can claim its item."""
+    place = Place(path)
+    place.run("ev", "init")
+    null, took = subprocess.DEVNULL, []
+    patrol = subprocess.Popen(
+        ["coord-patrol"], cwd=path, env=place.env, stdin=null, stdout=null, start_new_session=True
+    )
+    with measure.running(patrol):
+        for number in range(rounds + 1):
+            item = place.run("wk", "new", f"Item {number}", "-o", "id").decode().strip()
+            agent = f"wk claim {item} >&2; echo $$; exec sleep 600"
+            argv = ["run", "exec", "--env", f"PATH={place.env['PATH']}", "--env"]
+            argv += [f"COORD_AGENT=w{number}", "--", "sh", "-c", agent]
+            with subprocess.Popen(
+                argv, cwd=path, env=place.env, stdin=null, stdout=subprocess.PIPE, stderr=null
+            ) as wrapper:
+                assert wrapper.stdout
+                pid = int(wrapper.stdout.readline())
+                began = time.perf_counter()
+                os.kill(pid, signal.SIGKILL)
+                while item.encode() not in place.run("wk", "ready", "-o", "id"):
+                    pass
+                took.append(time.perf_counter() - began)
+    median, worst = sorted(took)[len(took) // 2], max(took)
+    what = f"kill -9 of an agent in `run exec` → its item is ready again, {rounds + 1} kills"
+    row = Row(what, f"{measure.shown(median)}, at most {measure.shown(worst)}")
+    return row.must(worst < BACK_S, f"< {BACK_S:g} s")
 
 
 if __name__ == "__main__":
