@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_envelope import No
+from coord_envelope import No, world
 from coord_envelope.platform import contextmanager
 from coord_kernel.rules import claims
 from coord_kernel.views.view import View
@@ -26,14 +26,20 @@ class Runs:
 
     def __init__(self, call: Call) -> None:
         self._call, self._view = call, View(call.journal.store, fold)
+        self._looked = False
         call.out.id_ref = "run_id"
 
     def jobs(self, at: str | None = None) -> Jobs:
         """The jobs as they are, or as they were at a time. Raises Usage."""
         if at is None:
+            self._looked = True
             return Jobs.current(self._view)
         then = self._call.moment(at)
         return Jobs.past(self._view, then)
+
+    def known(self) -> Jobs:
+        """As `jobs`, but what came since the last look is read only if this process wrote."""
+        return Jobs(self._view, world.now_ms()) if self._looked else self.jobs()
 
     @contextmanager
     def change(self) -> Iterator[tuple[Transaction, Jobs]]:
@@ -41,6 +47,7 @@ class Runs:
         self._view.refresh()  # the first time it may take long: not under the lock
         with self._call.transaction() as t:
             yield t, self.jobs()
+            self._looked = False
 
     def release(self, run: str, claim: str, why: str) -> None:
         """Release the claim of an attempt that ended without a word, unless it is over already."""
@@ -51,6 +58,7 @@ class Runs:
 
     def close(self) -> None:
         """Close the files of the view and the index, as before a fork."""
+        self._looked = False
         self._view.close()
         self._call.journal.index.close()
 

@@ -173,7 +173,7 @@ class Worker:
 
     def _look(self, pause: float) -> None:
         """Release the jobs of dead attempts, and take free ones."""
-        self._watch()
+        self._watch(self._runs.jobs())
         for dead in self._dead():
             self._bury(*dead)
         while self._expire():
@@ -182,20 +182,20 @@ class Worker:
             self._decide()
         no_slot = self._locked = False
         self._admission.look()
-        self._admission.ask_labels(self._runs.jobs().free())
+        self._admission.ask_labels(self._runs.known().free())
         while self._may_take() and not no_slot:
             slot = self._slot()
             no_slot = slot is None
             if slot is not None and not self._take(slot):
                 break
-        wait = min(self._runs.jobs().next_ms(), pause if no_slot or self._locked else 86_400_000.0)
+        wait = min(self._runs.known().next_ms(), pause if no_slot or self._locked else 86_400_000.0)
         now = machine.boot_ns()
         later = min((due for due in self._not_before.values() if due > now), default=NEVER)
         opens = self._admission.due_ms
         if opens is not None:
             later = min(later, now + max(0, opens - world.now_ms() + 1) * 1_000_000)
         self._due = min(now + int(wait * 1_000_000), later)
-        self._watch()
+        self._watch(self._runs.known())
 
     def _may_take(self) -> bool:
         stopped = self._stops or self._admission.stopped()
@@ -213,7 +213,7 @@ class Worker:
         """Claim the first job that is free for this worker, and begin it. Was there any?"""
         locks, claim, refused = [slot], None, list[Event]()
         try:
-            if next(filter(self._eligible, self._runs.jobs().free()), None):
+            if next(filter(self._eligible, self._runs.known().free()), None):
                 with self._runs.change() as (t, jobs):
                     state = self._first_free(t, jobs, locks)
                     refused = list(t.events)
@@ -280,7 +280,7 @@ class Worker:
 
     def _expire(self) -> bool:
         """Note which jobs were not started in time. May there be more of them?"""
-        if next(filter(self._concerned, self._runs.jobs().late()), None) is None:
+        if next(filter(self._concerned, self._runs.known().late()), None) is None:
             return False
         with self._runs.change() as (t, jobs):
             for state in islice(filter(self._concerned, jobs.late()), BATCH):
@@ -290,7 +290,7 @@ class Worker:
 
     def _decide(self) -> None:
         """Queue the jobs whose predecessors succeeded; cancel those of which one did not."""
-        jobs, changed, self._changed = self._runs.jobs(), self._changed, None
+        jobs, changed, self._changed = self._runs.known(), self._changed, None
         waiting = filter(self._concerned, jobs.waiting(changed))
         ready = [state["request"]["id"] for state in waiting if draft.decided(state, jobs)]
         cancelled = set[str]()
@@ -327,10 +327,10 @@ class Worker:
             )
             self._fail(fault, final=self._unstarted > 1)
 
-    def _watch(self) -> None:
+    def _watch(self, jobs: Jobs) -> None:
         """Note the attempts that were begun in this store: their pins say whether they live."""
         replicas, watched = self._store.replicas(), []
-        for state in self._runs.jobs().held():
+        for state in jobs.held():
             for claim in fold.open_claims(state):
                 attempt = state["attempts"].get(claim)
                 if attempt and state["claims"][claim]["replica"] in replicas:
