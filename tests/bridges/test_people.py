@@ -223,3 +223,16 @@ def test_the_loop_wakes_for_an_alert_and_for_an_ack(house: Shell) -> None:
     loop.terminate()
     assert loop.wait() == 0
     loop.stdout.close()
+
+
+def test_alerts_are_shown_to_people_and_to_agents(house: Shell) -> None:
+    house("msg send --severity high --fingerprint disk --subject 'disk full'")
+    around(house, 1)
+    lines = house("coord-patrol alerts -o table --color never", COORD_NOW=at(2)).out.splitlines()
+    assert lines[0].split() == ["ALERT", "SEVERITY", "NOW", "COUNT", "LAST", "TOLD", "SUBJECT"]
+    assert lines[1].split()[:4] == ["disk", "high", "high", "1"]
+    brief = house("coord-patrol alerts -o brief", COORD_NOW=at(2)).out
+    assert brief == "disk high 1 time high · disk full\n"
+    (mail,) = house("msg recv --as human:ada").lines
+    short = mail["body"]["text"].partition("`ev show ")[2].partition("`")[0]
+    assert house(f"ev show {short}").one["body"]["fingerprint"] == "disk"

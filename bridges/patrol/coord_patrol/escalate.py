@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from coord_envelope import ids
 from coord_kernel.controller import Act, Plan
 from coord_kernel.rules import control, escalation
 
@@ -97,7 +98,9 @@ def _notified(act: Act, episode: Episode, body: Json) -> Json:
     level, route, count = act.about["level"], act.about["route"], episode["count"]
     times = f" ({count:,} times)" if count > 1 else ""
     subject = episode["subject"] or body["fingerprint"]
-    text = f"Raised {count:,} times, first {episode['ts']}, last {episode['last']}.\n"
+    text = f"Raised {episode['ts']}"
+    text += f", and {count - 1:,} times since, last {episode['last']}" if count > 1 else ""
+    text += f". `ev show {ids.short('ev', episode['id'])}` shows the first.\n"
     if escalation.rank(level) > escalation.rank(escalation.worst(episode)):
         text += f"Nobody has acknowledged it: it was {escalation.worst(episode)}.\n"
     text += "`msg ack` of this message ends the escalation."

@@ -224,6 +224,10 @@ def _what(event: Event) -> str:
 def _row(row: Json) -> Iterator[str]:
     full = (str(value) for name, value in row.items() if name.endswith("_id"))
     yield line(row.get("id") or next(full, ""))
+    if "fingerprint" in row:  # an alert
+        by = f"taken by {who(row['acked_by'])}" if "acked_by" in row else row.get("level", "")
+        times = f"{row['count']:,} time{'s' * (row['count'] != 1)}"
+        yield f"{line(row['fingerprint'])} {line(row['severity'])} {times} {by}"
     if "status" in row:
         yield line(row["status"])
     if row.get("priority") not in (None, 2):
