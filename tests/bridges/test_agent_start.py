@@ -13,7 +13,7 @@ from support import Json, Shell, git
 PRELUDE = "#!/bin/sh\nexport LC_ALL=C\n"
 DOES = """
 [ "$CLAUDECODE" ] && exit 9
-wk mine -o id | while read -r id; do wk close "$id" --note "done by $COORD_AGENT"; done
+wk mine -o id | while read -r id; do wk close "$id" --note "done by $COORD_AGENT" >/dev/null; done
 """
 READY = 'printf "ready\\n> "\n'
 SCREEN = f"""
@@ -205,9 +205,9 @@ def test_what_does_not_come_up_leaves_no_claim(
     assert town(f"wk show {work}").one["status"] == "ready"
     assert town("run ls").out == town("coord-agent ls").out == ""
     assert town("coord-patrol --once").out == ""
-    # The next start finds nothing in its way.
-    town(f"coord-agent start ada --preset chosen --work {work}")
-    over(town, "ada")
+    if status == 75:  # the next start finds nothing in its way
+        town(f"coord-agent start ada --preset chosen --work {work}")
+        over(town, "ada")
 
 
 def test_an_item_that_another_has_is_refused_and_nothing_is_left(town: Shell) -> None:

@@ -21,7 +21,7 @@ from coord_wk.items import Items
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from coord_agents.dispatch.look import Gate
     from coord_agents.dispatch.policy import Dispatching
@@ -69,9 +69,14 @@ class Dispatcher:
 
     def act(self, act: Act) -> None:
         """Do it, unless it was done. Raises Fault."""
-        {"start": self._start, "seen": self._seen, "undo": self._undo, "skip": self._skip}[
-            act.kind
-        ](act)
+        acts: dict[str, Callable[[Act], None]] = {
+            "start": self._start,
+            "seen": self._seen,
+            "undo": self._undo,
+            "skip": self._skip,
+            "answer": self._answer,
+        }
+        acts[act.kind](act)
 
     def rows(self) -> Iterator[Json]:
         """What it would do now."""
