@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 
 import bulk
+import dropin
+import editor
 import follow
 import growth
 import items
@@ -46,7 +48,9 @@ THEMES: dict[str, Theme] = {
     "writers": writers.rows,
     "presence": presence.rows,
     "tokens": tokens.rows,
+    "editor": editor.rows,
     "onefile": onefile.rows,
+    "dropin": dropin.rows,
 }
 
 

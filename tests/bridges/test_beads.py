@@ -452,7 +452,7 @@ def test_without_a_store_and_with_odd_surroundings(bd: Bd, tmp_path: Path) -> No
     assert bd.shell(f"cd {away} && coord-bd prime").out == ""
     for how in (f"-C {bd.shell.cwd}", f"--db {bd.shell.cwd}/.beads/beads.db"):
         assert len(json.loads(bd.shell(f"cd {away} && coord-bd list --json {how}").out)) == 1
-    env = {"BEADS_DIR": f"{bd.shell.cwd}/.beads"}
+    env: Any = {"BEADS_DIR": f"{bd.shell.cwd}/.beads"}
     assert "Cut" in bd.shell(f"cd {away} && coord-bd list", **env).out
     wrapped = json.loads(bd.shell("coord-bd list --json", BD_JSON_ENVELOPE="1").out)
     assert wrapped.keys() == {"schema_version", "data"}

@@ -128,7 +128,10 @@ def test_lists_are_one_array(gc: Gc) -> None:
     part = gc.new("Part", parent_id=top, labels=["x"], assignee="bob")
     gate = gc.new("Gate", type="gate", labels=["x"])
     gc(f"beads close {part}")
-    titles = lambda rows: [row["title"] for row in rows]  # noqa: E731
+
+    def titles(rows: list[dict[str, str]]) -> list[str]:
+        return [row["title"] for row in rows]
+
     assert titles(gc("beads list")) == ["Top", "Part", "Gate"]
     assert titles(gc("beads list --status=open")) == ["Top", "Gate"]
     assert titles(gc("beads list --status=closed --limit=5")) == ["Part"]
@@ -167,7 +170,7 @@ def test_one_script_serves_several_stores(gc: Gc, tmp_path: Path) -> None:
     rig = tmp_path / "rig"
     rig.mkdir()
     gc.shell(f"cd {rig} && git init -q . && coord-gc beads init {rig} rg")
-    root = {"GC_STORE_ROOT": str(rig), "GC_BEADS_PREFIX": "rg"}
+    root: Any = {"GC_STORE_ROOT": str(rig), "GC_BEADS_PREFIX": "rg"}
     assert gc("beads create", {"title": "There"}, **root)["id"].startswith("rg-")
     assert gc("beads list") == [] and len(gc("beads list", **root)) == 1
     for op in ("start", "probe", "health", "stop", "recover", "ensure-ready", "shutdown"):

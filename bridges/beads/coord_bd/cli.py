@@ -45,7 +45,7 @@ CHANGING = {
 }
 """Verb → the module and the function that do it. Those that only read are in `read`."""
 OUTSIDE = {"init": "init", "prime": "prime", "version": "version"}
-"""Verbs for which there need be no store."""
+"""Verbs that need no store."""
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ def desk() -> Desk:
     from coord_kernel.store import locate
 
     made = call()
-    prefix = world.getenv("GC_BEADS_PREFIX")
+    prefix: object = world.getenv("GC_BEADS_PREFIX")
     prefix = prefix or locate.section(made.journal.store, "beads").get("prefix", "")
     return Desk(made, prefix if isinstance(prefix, str) else "")
 
@@ -206,7 +206,7 @@ def update(args: list[str]) -> None:
 
 
 def close(args: list[str]) -> None:
-    """close ID: twice is no failure"""
+    """close ID: a closed bead stays closed, status 0"""
     _bring(args[0], {"status": "closed", "closing": {"resolution": "done"}})
 
 

@@ -158,7 +158,7 @@ def archive(args: list[str]) -> None:
 
 
 def thread(args: list[str]) -> list[Json] | None:
-    """thread TID: nothing is printed for one that is not known"""
+    """thread TID: nothing is printed for an unknown thread"""
     from coord_envelope.filter import Filter
 
     box = Box()

@@ -191,7 +191,7 @@ def _settle(session: Session, label: str, record: Json, directory: str) -> None:
 
 
 def stop(args: list[str]) -> None:
-    """stop NAME: one that does not run is stopped"""
+    """stop NAME: does nothing if it does not run"""
     session = Session(args[0])
     state = session.open()
     if state is None:

@@ -62,7 +62,7 @@ class Issues:
         return "open"
 
     def kind(self, item: str) -> str:
-        """The kind; of one that tbd does not know, task."""
+        """The kind; task for a kind unknown to tbd."""
         kind = self.items.kind(item)
         return kind if kind in KINDS else "task"
 

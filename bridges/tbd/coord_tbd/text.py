@@ -62,7 +62,7 @@ def tree(rows: list[Json], long: bool) -> list[str]:
     internal = {row["internalId"]: row["id"] for row in rows}
     below: dict[str, list[Json]] = {}
     for row in rows:
-        parent = row.get("parentId")
+        parent = str(row.get("parentId", ""))
         below.setdefault(parent if parent in here else "", []).append(row)
 
     def drawn(row: Json, first: str, rest: str) -> list[str]:

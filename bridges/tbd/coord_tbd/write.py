@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel.journal.transaction import Transaction
     from coord_wk.desk import Desk, Wish
@@ -128,7 +129,7 @@ def _changed(
 def update(desk: Desk, args: list[str], values: Values) -> Done:
     """update"""
     words = _words(desk, values)
-    claims = []
+    claims: list[Event] = []
 
     def act(t: Transaction, issues: Issues, item: str) -> None:
         wish = _wish(issues, item, values, dict(words))

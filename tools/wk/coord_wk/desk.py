@@ -151,7 +151,7 @@ def shown(items: Items, item: str) -> str:
 
 
 def agent_of(name: str) -> str:
-    """The agent with this name in another program: what is no name here is spelled as one.
+    """The agent with this name in another program: spelled so that it is valid here.
 
     Raises No if nothing of it is left.
     """

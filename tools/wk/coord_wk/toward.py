@@ -72,7 +72,7 @@ def steps(
 
 
 def _changed(state: State, wish: Wish, status: str | None) -> Json:
-    """The body of the update: what is not so already."""
+    """The body of the update: what differs from the state."""
     words = dict(wish.get("set", {}))
     if status in ("open", "in_progress"):
         words = {"hold": None, "defer_until": None, **words}
