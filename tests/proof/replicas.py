@@ -217,8 +217,8 @@ class History:
         memory, found, fresh, last = replica.memory, 0, list[Told](), dict[str, int]()
         for file, _, raw, ended in replica.lines():
             event = self.parsed(raw) if ended else None
-            if event is None:
-                continue
+            if event is None or event["type"] == "coord.signed":
+                continue  # what a sync signs is no one's event
             stream = file.split("/")[1]
             assert event["seq"] > last.get(stream, 0), (
                 f"{stream}: seq {event['seq']} follows {last[stream]}"

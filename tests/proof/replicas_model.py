@@ -63,6 +63,8 @@ class Replicas(RuleBasedStateMachine, World):
             Replica(self.place / name, self.stage, by)
             for name, by in zip("abc", offsets, strict=True)
         ]
+        if self.signs:
+            self.sign()
 
     # Work
 

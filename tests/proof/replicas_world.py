@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import shutil
+import subprocess
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -14,7 +15,7 @@ from unittest import mock
 
 from proof.replicas import History, Memory, Replica, Stage
 from proof.replicas_oracle import Oracle
-from support import Done, Json
+from support import Done, Json, git
 
 from coord_envelope import world
 
@@ -26,6 +27,9 @@ SEEN: Counter[str] = Counter()
 
 class World:
     """Three stores, a backup of each, and the history that only the witness knows."""
+
+    signs = False
+    """Do they sign what they give, and believe only what is signed?"""
 
     def __init__(self) -> None:
         self.place = Path(tempfile.mkdtemp(prefix="replicas-", dir=MEMORY))
@@ -40,6 +44,23 @@ class World:
         self.history, self.cuts = History(), 0
         self.replicas: list[Replica] = []
         self.backups: dict[int, Memory] = {}
+
+    def sign(self) -> None:
+        """Give each store a key, and have it agree to who may write as whom."""
+        signers = []
+        for replica in self.replicas:
+            key = self.place / f"{replica.path.name}.key"
+            make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
+            subprocess.run(make, check=True)
+            signers.append(f"*,!bridge:signer {key.with_suffix('.key.pub').read_text()}")
+            git("init", "-q", cwd=replica.path)
+            git("config", "user.signingkey", f"{key}.pub", cwd=replica.path)
+        for replica in self.replicas:
+            (replica.path / "signers").write_text("".join(signers))
+            settings = 'project = "acme"\n[sync]\nsign = true\nallowed_signers = "signers"\n'
+            (replica.path / "coord.toml").write_text(settings)
+            done = replica("ev trust")
+            assert done.status == 0, done.err
 
     def act(self, at: int, line: str, *more: str, agent: str = "ada", **given: Any) -> Done:
         """A command, after which everything it printed is on the disk, and nothing that was there is gone."""

@@ -6,6 +6,7 @@ Tried on the true build, and on broken ones. None of these touches a file of the
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -45,6 +46,20 @@ def test_replicas_agree_whatever_happens_to_them(long: bool, say: Callable[[str]
         say(f"replicas: {seen()}{f'; seed {number}' if long else ''}: not as it must be")
         raise
     say(f"replicas: {seen()}{f'; seed {number}' if long else ''}: none lost, all equal")
+
+
+class Signing(Replicas):
+    """The same, and they sign what they give, and believe only what is signed."""
+
+    signs = True
+
+
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is not installed")
+def test_replicas_that_sign_agree_too(long: bool, say: Callable[[str], None]) -> None:
+    SEEN.clear()
+    form = settings(ANY, max_examples=60 if long else 2, stateful_step_count=20)
+    run_state_machine_as_test(Signing, settings=form)
+    say(f"replicas that sign: {seen()}: none lost, all equal")
 
 
 def seen() -> str:

@@ -11,6 +11,7 @@ from coord_ev import groups as g
 from coord_kernel import Store
 from coord_kernel.cli.call import Call
 from coord_kernel.store import locate
+from coord_kernel.store.config import Config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _with_remote(
     if not live and _nothing_new(call, asked, deadline, signs):
         return
     rounds = remotes.exchange(call.journal, asked, deadline - time.monotonic(), named=name)
-    rounds.signs = signs
+    rounds.signs, rounds.shares = signs, True
     rounds.run()
     if asked:  # only a remote that was reached is remembered
         remotes.remember(rounds)
@@ -267,7 +268,9 @@ def _with(call: Call, directory: str) -> Json:
     is_store = os.path.basename(directory.rstrip("/")) == ".coord"
     path = directory if is_store else os.path.join(directory, ".coord")
     store = call.journal.store
-    received, sent, warnings = union(store, Store(path, store.project))
+    other = Store(path, store.project)
+    other.project = Config(locate.root(path)).project(locate.recorded(other))
+    received, sent, warnings = union(store, other)
     for line in warnings:
         call.warn(line)
     return {"with": path, "received": received, "sent": sent}

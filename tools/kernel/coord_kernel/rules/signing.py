@@ -14,8 +14,9 @@ A statement is a text. Its lines, in this order:
 
 A chain is what one replica has signed with one key and the keys that it rotated to. Each statement
 names the one before it by its digest. So a signature proves all statements of its key before it,
-one process verifies any number of them, and what was left out, put in, repeated or taken elsewhere
-does not fit (`follows`).
+one process verifies any number of them, and what was left out, put in or taken elsewhere does not
+fit (`follows`). A replica whose disk was put back goes on from an older statement: a chain may
+divide, and what counts does not depend on which part comes first.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
 
     class Chain(TypedDict):
-        """A chain up to its last valid statement."""
+        """A chain up to a statement that counts."""
 
         key: str
         """That signs now."""
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
         """That allowed_signers has."""
         tip: str
         time: str
-        over: list[str]
-        """Revoked keys whose last good statement has come."""
 
 
 TYPE = "coord.signed"
@@ -134,8 +133,8 @@ class Signers:
     def __init__(self, source: str) -> None:
         self.entries: dict[str, list[Entry]] = {}
         """By key."""
-        self.revoked: dict[str, dict[str, str]] = {}
-        """Key → replica → digest of its last good statement there."""
+        self.revoked: dict[str, dict[str, list[str]]] = {}
+        """Key → replica → digests of its last good statements there."""
         self.faults: list[str] = []
         for number, line in enumerate(source.split("\n"), 1):
             row = line.strip()
@@ -149,7 +148,9 @@ class Signers:
         quoted, bare, given, key, comment = match.groups()
         names = quoted or bare
         if names == "@revoked":
-            self.revoked.setdefault(key, {}).update(_GOOD.findall(comment or ""))
+            known = self.revoked.setdefault(key, {})
+            for replica, digest in _GOOD.findall(comment or ""):
+                known.setdefault(replica, []).append(digest)
             return ""
         options = {name.lower(): value for name, value in _OPTION.findall(given or "")}
         rest = _OPTION.sub("", given or "")
@@ -191,15 +192,6 @@ def _moment(stamp: str) -> str:
     return f"{year}-{month}-{day}T{hour}:{minute}:{second}.000Z"
 
 
-def name(statement: Statement, chains: Mapping[str, Chain]) -> str:
-    """The chain that a statement belongs to: the chain that it follows, or that of its own key."""
-    for known, chain in chains.items():
-        follows = (chain["key"], chain["tip"]) == (statement.key, statement.previous)
-        if follows and known.startswith(f"{statement.replica} "):
-            return known
-    return f"{statement.replica} {statement.key}"
-
-
 class RefusedError(ValueError):
     """Why a statement does not count. `later`: it may, when more has come."""
 
@@ -213,8 +205,8 @@ def follows(
 ) -> Chain:
     """The chain with this statement, if its signature is good. Raises RefusedError.
 
-    `chain` is None for the first statement of its key, `stream` where it is. Revocation is
-    judged by `last_good`.
+    `chain` ends with the statement that it names as the previous one: None if it names none, or if
+    that one does not count. `stream` is where it is. Revocation is judged by `sound`.
     """
     if statement.project != project:
         raise RefusedError(f"is of project {statement.project}")
@@ -224,42 +216,48 @@ def follows(
     if root not in signers.entries:
         raise RefusedError("its key is not in allowed_signers")
     if statement.previous != (chain["tip"] if chain else "-"):
-        raise RefusedError("does not follow the last good statement of its chain", later=True)
+        raise RefusedError("does not follow a statement that counts", later=True)
     if chain and statement.key != chain["key"]:
-        raise RefusedError("its key was replaced by another one")
+        raise RefusedError("is not by the key of its chain")
     if chain and statement.time < chain["time"]:
         raise RefusedError("is older than the one before it")
     if not signers.principals(root, statement.time):
         raise RefusedError(f"its key was not valid at {statement.time}")
-    if chain and statement.key in chain["over"]:
-        raise RefusedError("its key was revoked")
-    over = chain["over"] if chain else []
-    if last_good(statement, signers) == statement.digest:
-        over = [*over, statement.key]
     return {
         "key": statement.next or statement.key,
         "root": root,
         "tip": statement.digest,
         "time": statement.time,
-        "over": over,
     }
 
 
-def last_good(statement: Statement, signers: Signers) -> str | None:
-    """Of a revoked key, its last good statement in this chain ("": none); None: not revoked."""
-    revoked = signers.revoked.get(statement.key)
-    return None if revoked is None else revoked.get(statement.replica, "")
-
-
 def sound(batch: Sequence[Statement], signers: Signers) -> int:
-    """How many of statements that follow each other count, by the keys that were revoked.
+    """How many of these statements count, by the keys that were revoked.
 
-    All up to the last good one of each revoked key: behind a missing one, what follows
-    may have been written with a stolen key.
+    Of a revoked key those do that a last good statement has before it, and that one: what is behind
+    it, or beside it, may have been written with a stolen key.
     """
-    digests = [statement.digest for statement in batch]
+    previous = {statement.digest: statement.previous for statement in batch}
     for at, statement in enumerate(batch):
-        good = last_good(statement, signers)
-        if good is not None and good not in digests[at:]:
+        revoked = signers.revoked.get(statement.key)
+        if revoked is None:
+            continue
+        good = set[str]()
+        for digest in revoked.get(statement.replica, ()):
+            while digest in previous and digest not in good:
+                good.add(digest)
+                digest = previous[digest]
+        if statement.digest not in good:
             return at
     return len(batch)
+
+
+def runs(batch: Sequence[Statement]) -> list[list[Statement]]:
+    """The statements in parts of which each follows the one before it."""
+    parts = list[list[Statement]]()
+    for statement in batch:
+        if parts and statement.previous == parts[-1][-1].digest:
+            parts[-1].append(statement)
+        else:
+            parts.append([statement])
+    return parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_kernel.sync import publish
+from coord_kernel.sync import publish, settle
 from coord_kernel.sync.held import Held
 from coord_kernel.sync.intake import Intake, Source
 from coord_kernel.sync.layout import whole
@@ -13,10 +13,31 @@ if TYPE_CHECKING:
 
 
 def union(one: Store, other: Store) -> tuple[int, int, list[str]]:
-    """Give both what either has: lines that `one` received, lines that `other` did, warnings."""
-    received, warnings = _taken(one, other)
-    sent, more = _taken(other, one)
-    return received, sent, warnings + more
+    """Give both what either has: lines that `one` received, lines that `other` did, warnings.
+
+    Each signs before, if it is set to. A store that has learned that its disk was put back has
+    another replica id since, and signs once more.
+    """
+    received, sent, warnings = 0, 0, list[str]()
+    while True:
+        signs = [_signed(store) for store in (one, other)]
+        ids = one.replicas(), other.replicas()
+        came, more = _taken(one, other)
+        went, others = _taken(other, one)
+        received, sent, warnings = received + came, sent + went, [*warnings, *more, *others]
+        if ids == (one.replicas(), other.replicas()) or not any(signs):
+            return received, sent, warnings
+
+
+def _signed(store: Store) -> bool:
+    """Sign what the store has written, if it is set to. Is it?"""
+    signs = settle.signs(store)
+    if signs:
+        from coord_kernel.journal.journal import Journal
+        from coord_kernel.sync.signed.sign import Signer  # only who signs
+
+        Signer(Journal(store)).sign()
+    return signs
 
 
 def _taken(to: Store, source: Store) -> tuple[int, list[str]]:

@@ -113,31 +113,29 @@ class Judge:
         if name in self.state["refused"]:
             return []
         batch, seqs, refusal = self._linked(name)
-        good = signing.sound(batch, self.signers)
+        good = signing.sound([statement for statement, _ in batch], self.signers)
         if good < len(batch):
             refusal = signing.RefusedError("its key was revoked", later=True)
-        proved, cut = self._signed(batch[:good])
-        if cut:
-            refusal = cut
-        chains, paths = self.state["chains"], []
-        for statement, seq in zip(proved, seqs, strict=False):
-            chain = signing.name(statement, chains)
-            chains[chain] = signing.follows(
-                statement, chains.get(chain), self.signers, self._store.project, name
-            )
+        proved, cut = self._signed([statement for statement, _ in batch[:good]])
+        refusal, paths = cut or refusal, []
+        for (statement, chain), seq in zip(batch[:proved], seqs, strict=False):
+            self.state["chains"][f"{statement.replica} {chain['root']}"] = chain
             self.state["streams"][name] = seq
-            paths += self._said(statement, chains[chain]["root"])
+            paths += self._said(statement, chain["root"])
         if refusal and not refusal.later:
-            at = seqs[len(proved)]
+            at = seqs[proved]
             self.state["refused"][name] = [at, str(refusal)]
             self.warnings.append(f"{name}: statement {at} {refusal}; refused")
         return paths
 
-    def _linked(self, name: str) -> tuple[list[Statement], list[int], signing.RefusedError | None]:
-        """The new statements of a stream that follow each other, the seqs of these and of the next
-        one, and why that one does not."""
-        chains: dict[str, Chain] = dict(self.state["chains"])
-        batch, seqs = list[signing.Statement](), list[int]()
+    def _linked(
+        self, name: str
+    ) -> tuple[list[tuple[Statement, Chain]], list[int], signing.RefusedError | None]:
+        """The new statements of a stream that follow others, each with its chain; the seqs of these
+        and of the next one, and why that one does not."""
+        chains: dict[str, Chain] = {chain["tip"]: chain for chain in self.state["chains"].values()}
+        batch: list[tuple[Statement, Chain]] = []
+        seqs = list[int]()
         seq = self.state["streams"].get(name, 0)
         for item in Stream(self._store, "journal", name).after(seq).read():
             if not isinstance(item, Event) or item["seq"] <= seq:
@@ -147,44 +145,56 @@ class Judge:
                 if item["type"] != signing.TYPE:
                     raise signing.RefusedError("is of another type")
                 statement = signing.read(item["body"])
-                chain = signing.name(statement, chains)
-                chains[chain] = signing.follows(
-                    statement, chains.get(chain), self.signers, self._store.project, name
+                before = statement.previous
+                if before != "-" and before not in chains:
+                    chains |= self._counting(name)
+                chain = signing.follows(
+                    statement, chains.get(before), self.signers, self._store.project, name
                 )
             except signing.RefusedError as refusal:
                 return batch, seqs, refusal
             except ValueError as reason:
                 return batch, seqs, signing.RefusedError(str(reason))
-            batch.append(statement)
+            chains[statement.digest] = chain
+            batch.append((statement, chain))
         return batch, seqs, None
 
-    def _signed(
-        self, batch: Sequence[Statement]
-    ) -> tuple[Sequence[Statement], signing.RefusedError | None]:
-        """Those of the statements, from the first on, that a good signature proves."""
-        refusal, chains = None, dict(self.state["chains"])
-        keys: dict[str, list[int]] = {}
-        for at, statement in enumerate(batch):
-            chain = signing.name(statement, chains)
-            known = chains.get(chain)
-            chains[chain] = {
-                "key": statement.next or statement.key,
-                "root": known["root"] if known else statement.key,
-                "tip": statement.digest,
-                "time": statement.time,
-                "over": [],
-            }
-            # Of each key of its own: a key proves what it has signed, and not what another one has.
-            keys.setdefault(f"{chain} {statement.key}", []).append(at)
-        end = len(batch)
-        for places in keys.values():
-            proved = self._proved(batch, [at for at in places if at < end])
-            unproved = [at for at in places if at >= proved and at < end]
-            if unproved:
-                end = unproved[0]
-                later = not any(batch[at].signature for at in unproved)
-                refusal = signing.RefusedError("has no good signature", later=later)
-        return batch[:end], refusal
+    def _counting(self, name: str) -> dict[str, Chain]:
+        """The chains up to each statement of this stream's writer that counts. Reads all of them:
+        only where a chain divides."""
+        chains: dict[str, Chain] = {}
+        for stream, end in sorted(self.state["streams"].items()):
+            if stream.partition("!")[0] != name.partition("!")[0]:
+                continue
+            for item in Stream(self._store, "journal", stream).read():
+                if not isinstance(item, Event) or item["seq"] > end:
+                    continue
+                statement = signing.read(item["body"])
+                before = chains.get(statement.previous)
+                chains[statement.digest] = {
+                    "key": statement.next or statement.key,
+                    "root": before["root"] if before else statement.key,
+                    "tip": statement.digest,
+                    "time": statement.time,
+                }
+        return chains
+
+    def _signed(self, batch: Sequence[Statement]) -> tuple[int, signing.RefusedError | None]:
+        """How many of the statements, from the first on, a good signature proves."""
+        count = 0
+        for run in signing.runs(batch):
+            end = len(run)
+            for key in dict.fromkeys(statement.key for statement in run):
+                # A key proves what it has signed, and not what the one before it has.
+                places = [at for at in range(end) if run[at].key == key]
+                proved = self._proved(run, places)
+                unproved = [at for at in places if at >= proved]
+                end = unproved[0] if unproved else end
+            count += end
+            if end < len(run):
+                later = not any(statement.signature for statement in run[end:])
+                return count, signing.RefusedError("has no good signature", later=later)
+        return count, None
 
     def _proved(self, batch: Sequence[Statement], places: Sequence[int]) -> int:
         """The place behind the last of these statements of one key whose signature is good."""

@@ -17,6 +17,7 @@ import os
 from coord_envelope import codec, event, world
 from coord_envelope.errors import Fault, Refused
 from coord_envelope.event import Event
+from coord_envelope.platform import suppress
 from coord_kernel.rules import signing
 from coord_kernel.rules.signing import Claimed
 from coord_kernel.store import locate
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
 
     Added = tuple[str, int, bytes]
     """Lines for the arbiter: the file, where they begin, and all its bytes up to their end."""
+
+
+class _RenewedError(Exception):
+    """The store has taken another replica id meanwhile."""
+
 
 _MINE = (*trusted.DIRECTORY, "mine")
 
@@ -68,16 +74,18 @@ class Signer:
 
         False: there was nothing. Raises Refused if the user does not give the signature, TryAgain.
         """
+        named = Key(after, os.getcwd()).public if after else ""
         with locked(self._store, "sign.lock"):
-            replica = self._replica()
-            publish.make_durable(self._store, replica)
-            mine = self._mine(replica)
-            files = [*self._files(mine["files"]), *map(_claimed, added)]
-            if not files and not after:
-                return False
-            named = Key(after, os.getcwd()).public if after else ""
-            self._write(replica, mine, files, named)
-        return True
+            while True:
+                replica = self._replica()
+                publish.make_durable(self._store, replica)
+                mine = self._mine(replica)
+                files = [*self._files(mine["files"]), *map(_claimed, added)]
+                if not files and not after:
+                    return False
+                with suppress(_RenewedError):
+                    self._write(replica, mine, files, named)
+                    return True
 
     def pending(self) -> bool:
         """Is there something to sign?"""
@@ -104,9 +112,11 @@ class Signer:
                 body["signature"] = self._key.sign(text)
             drafts.append({"type": signing.TYPE, "body": body})
             previous = signing.read(body).digest
-        events = self._journal.append({"agent_id": signing.ACTOR}, drafts, allow_secret=True)
-        if not events[-1]["writer"].endswith(f"~{replica}"):
-            return  # another id since then: the next sync signs for that one
+        actor = {"agent_id": signing.ACTOR}
+        with self._journal.transaction(actor, allow_secret=True) as t:
+            events = [t.add(draft) for draft in drafts]
+            if not events[-1]["writer"].endswith(f"~{replica}"):
+                raise _RenewedError  # nothing is written: others would refuse it
         ends = {path: end for path, _, end, _ in files if path.split("/")[1] in self._names()}
         saved = {
             **mine,
@@ -139,30 +149,27 @@ class Signer:
 
     def _read(self, replica: str) -> dict[str, Any]:
         """The same, from the statements themselves."""
+        last: dict[str, str] = {}
         chains: dict[str, Any] = {}
         for item in Stream(self._store, "journal", f"{signing.STREAM}{replica}").read():
             if not isinstance(item, Event) or item["type"] != signing.TYPE:
                 continue
-            try:
+            with suppress(ValueError):
                 statement = signing.read(item["body"])
-            except ValueError:
-                continue
-            name = signing.name(statement, chains)
-            chain = chains.get(name, {"root": statement.key, "tip": "-", "files": {}})
-            if statement.project != self._store.project or statement.previous != chain["tip"]:
-                continue
-            ends = {claimed.path: claimed.end for claimed in statement.files}
-            chains[name] = {
-                **chain,
-                "key": statement.next or statement.key,
-                "tip": statement.digest,
-                "time": statement.time,
-                "files": {**chain["files"], **ends},
-            }
-        for name, chain in chains.items():
-            if name.startswith(f"{replica} ") and chain["key"] == self._key.public:
-                return {part: chain[part] for part in ("root", "tip", "time", "files")}
-        if f"{replica} {self._key.public}" in chains:
+                before = chains.get(statement.previous, {"root": statement.key, "files": {}})
+                ends = {claimed.path: claimed.end for claimed in statement.files}
+                chains[statement.digest] = {
+                    "root": before["root"],
+                    "tip": statement.digest,
+                    "time": statement.time,
+                    "files": {**before["files"], **ends},
+                }
+                if statement.project == self._store.project:
+                    last[statement.key] = ""
+                    last[statement.next or statement.key] = statement.digest
+        if tip := last.get(self._key.public):
+            return dict(chains[tip])
+        if tip == "":
             raise Refused(
                 "was replaced by another key",
                 where="user.signingkey",
