@@ -181,6 +181,7 @@ def _responses(turn: Turn, _request: Json) -> Iterator[Json | str]:
         text = json.dumps(turn["input"])
         call = {"id": f"fc_{next(_number)}", "call_id": f"call_{next(_number)}"}
         item: Json = {"type": "function_call", **call, "name": turn["tool"], "arguments": text}
+        item |= {"namespace": turn["namespace"]} if "namespace" in turn else {}
     else:
         content = [{"type": "output_text", "text": turn["text"]}]
         item = {"type": "message", "id": name, "role": "assistant", "content": content}

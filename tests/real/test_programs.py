@@ -228,22 +228,31 @@ def locked(path: Path) -> bool:
     return False
 
 
-def spawning(program: Program) -> Json:
-    if program.name == "claude":
-        more = {"subagent_type": "general-purpose", "prompt": "look", "description": "look"}
-        return use("Agent", **more, run_in_background=False)
-    return use("spawn_agent", message="look", task_name="look")
+SPAWNS: dict[str, Json] = {
+    "claude": use(
+        "Agent",
+        subagent_type="general-purpose",
+        prompt="look around",
+        description="look",
+        run_in_background=False,
+    ),
+    "codex": use("spawn_agent", message="look around", agent_type="default")
+    | {"namespace": "multi_agent_v1"},
+}
 
 
-def test_a_subagent_takes_no_mail_from_the_main_agent(work: Shell, model: Model) -> None:
-    program = Claude(work, model)
+@pytest.mark.parametrize("name", SPAWNS)
+def test_a_subagent_takes_no_mail_from_the_main_agent(work: Shell, model: Model, name: str) -> None:
+    program = PROGRAMS[name](work, model)
     model.before = sends(work, (0, "for the main agent"))
-    model.script(spawning(program), program.run("true"), say("Looked."), say("All done."))
-    program.turn()
-    assert len(model.requests) == 4
-    assert 1 not in model.told("for the main agent")
-    assert 2 not in model.told("for the main agent")
-    assert 3 in model.told("for the main agent")
+    model.script(SPAWNS[name], program.run("true"), say("Looked."), say("Well."))
+    program.turn("Be the main agent.")
+    main = model.told("Be the main agent.")
+    others = sorted(set(range(len(model.requests))) - set(main))
+    assert others, "no subagent ran"
+    told = model.told("for the main agent")
+    assert not set(told) & set(others)
+    assert main[-1] in told
 
 
 def test_a_fork_gives_back_its_own_and_a_resumed_session_goes_on(work: Shell, model: Model) -> None:
