@@ -237,7 +237,9 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
     expected = {"/".join(path.relative_to(ROOT).parts[2:]) for path in SOURCES}
     assert packaged == expected | {
         f"coord_envelope/schema/{n}.schema.json" for n in ("bodies", "event", "userland")
-    } | {"coord_agents/presets.toml"}
+    } | {"coord_agents/presets.toml"} | {
+        f"coord_hooks/plugins/{name}" for name in ("opencode.js", "pi.ts")
+    }
     shared = {name.partition(".data/data/")[2] for name in names if ".data/data/" in name}
     assert shared == {
         "share/man/man1/wk.1",
@@ -259,7 +261,14 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
         "share/man/man8/coord-relay.8",
     }
     scripts = {name.partition(".data/scripts/")[2] for name in names if ".data/scripts/" in name}
-    assert scripts - {""} == {*TOOLS, "coord-hooks", "coord-bd", "coord-tbd", "coord-gc", "coord-kwike"}
+    assert scripts - {""} == {
+        *TOOLS,
+        "coord-hooks",
+        "coord-bd",
+        "coord-tbd",
+        "coord-gc",
+        "coord-kwike",
+    }
 
 
 def test_the_installed_wheel_works_without_the_checkout(
