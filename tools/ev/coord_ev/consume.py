@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LOOK_S = 60.0
 """Seconds between two looks at all jobs."""
-BEGUN = 8
+BEGUN = 32
 """Events begun before the next look at signals and at finished jobs."""
 ENDS = ("run.completed", "run.cancelled")
 
@@ -116,7 +116,9 @@ class Consuming:
                 also=worker.fd, within=lambda: 0 if self._fresh else LOOK_S * 1_000
             ):
                 worker.drain()
-                for event in self._next(self._take(list(filter(self._concerns, batch)))):
+                events = self._next(self._take(list(filter(self._concerns, batch))))
+                self._reaction.prepare(events)
+                for event in events:
                     if self._reaction.go_on(event):
                         del self._open[event.id]
                 behind = follower.reached.without([*self._open.values(), *self._beyond.values()])

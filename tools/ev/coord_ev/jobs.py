@@ -8,6 +8,7 @@ import sys
 
 from coord_envelope import BadData, Unreachable, codec
 from coord_kernel.proc import spawn
+from coord_kernel.store import locate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, NotRequired, Self, TypedDict
 
     from coord_envelope import Event
+    from coord_envelope.codec import Json
     from coord_kernel import Store
 
     class Output(TypedDict):
@@ -43,12 +45,12 @@ SHOWN = 100
 
 
 class Command:
-    """A command to run: its words, input, environment, and options of `run request`."""
+    """A command to run: its words, input, environment, and further fields of its request."""
 
     def __init__(
-        self, argv: Sequence[str], stdin: bytes, env: Mapping[str, str], options: Sequence[str]
+        self, argv: Sequence[str], stdin: bytes, env: Mapping[str, str], fields: Json
     ) -> None:
-        self.argv, self.stdin, self.env, self.options = argv, stdin, env, list(options)
+        self.argv, self.stdin, self.env, self.fields = argv, stdin, env, fields
 
 
 class Jobs:
@@ -73,19 +75,42 @@ class Jobs:
 
         Raises BadData (the job cannot exist) or Unreachable.
         """
-        words = ["request", "--key", key, "--cause", cause.id, "--needs", self.capability]
-        words += [*command.options, "-o", "id", *(["--input", "-"] if command.stdin else [])]
-        for name, value in {**command.env, "COORD_AGENT": self._name}.items():
-            words += ["--env", f"{name}={value}"]
-        argv = [*_run(), *words, "--", *command.argv]
-        status, out, error = spawn.run(argv, self._env, command.stdin or b"")
+        status, runs, error = self._request([(key, cause, command)])
         if status:
-            message = error.decode("utf-8", "replace").strip().removeprefix("run: ")
+            message = error.strip().removeprefix("run: line 1: ")
             message = message or f"run request ended with status {status}"
             raise BadData(message) if status in REFUSED else Unreachable(message)
-        run = out.decode().strip()
-        self._asked.add(run)  # it cannot be over yet
-        return run
+        return runs[0]
+
+    def request_all(self, wanted: Sequence[tuple[str, Event, Command]]) -> None:
+        """As `request`, of many in one process. Those that fail are left: request them alone."""
+        self._request(wanted)
+
+    def _request(self, wanted: Sequence[tuple[str, Event, Command]]) -> tuple[int, list[str], str]:
+        lines = [codec.dumps(self._described(*each)) + b"\n" for each in wanted]
+        argv = [*_run(), "request", "-o", "id", "-"]
+        status, out, error = spawn.run(argv, self._env, b"".join(lines))
+        runs = out.decode().split()
+        self._asked.update(runs)  # they cannot be over yet
+        return status, runs, error.decode("utf-8", "replace")
+
+    def _described(self, key: str, cause: Event, command: Command) -> Json:
+        """The line of `run request`."""
+        from coord_kernel.store.blobs import Blobs
+
+        optional = {
+            "cwd": locate.here(locate.tree(self._store)),
+            "stdin": Blobs(self._store).put(command.stdin) if command.stdin else None,
+        }
+        return {
+            "argv": list(command.argv),
+            "env": {**command.env, "COORD_AGENT": self._name},
+            "needs": [self.capability],
+            "key": key,
+            "cause": cause.id,
+            **command.fields,
+            **{name: value for name, value in optional.items() if value is not None},
+        }
 
     def over(self, run: str) -> Row | None:
         """The row of the job if it is over, as of the last look; else None."""

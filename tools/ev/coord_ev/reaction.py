@@ -18,7 +18,7 @@ import contextlib
 import functools
 
 from coord_envelope import BadData, No, ids
-from coord_envelope.errors import Refused
+from coord_envelope.errors import Fault, Refused
 from coord_ev.bounded import bounded
 from coord_ev.jobs import Command
 from coord_ev.payload import text_or_blob
@@ -26,7 +26,7 @@ from coord_ev.template import LONGEST, rendered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Literal
 
     from coord_envelope import Event
@@ -185,17 +185,22 @@ class Reaction:
     def _command(self, event: Event, more: str, attempts: int) -> Command:
         consumer = self._consumer
         (argv, stdin), env = consumer.command(event)
-        options = ["--timeout", consumer.timeout, "--retry", "any", "--max-attempts", str(attempts)]
-        options += ["--backoff", consumer.backoff]
+        fields = {
+            "timeout_ms": self._call.span(consumer.timeout, "timeout"),
+            "retry": "any",
+            "max_attempts": attempts,
+            "backoff_ms": self._call.span(consumer.backoff, "backoff", least=0),
+        }
         again = more.encode("utf-8", "replace")
-        return Command(argv, stdin + again, env, options)
+        return Command(argv, stdin + again, env, fields | _about(event))
 
     def _gate_command(self, event: Event, output: bytes) -> Command:
         consumer = self._consumer
         assert consumer.gate
         gate, fields = consumer.gate, consumer.values(event)
         argv, env = bounded(lambda: (gate.render(fields), consumer.environment(event)), "[gate]")
-        return Command(argv, output, env, ["--timeout", consumer.gate_timeout])
+        fields = {"timeout_ms": self._call.span(consumer.gate_timeout, "timeout")}
+        return Command(argv, output, env, fields | _about(event))
 
     def _ran(self, event: Event, step: str, make: Callable[[], Command]) -> Row | None:
         """The row of the step's job if it is over; else None. Requests the job if there is none."""
@@ -206,11 +211,8 @@ class Reaction:
             if row is None:
                 self._is_elsewhere(event, step)
             return row
-        command = make()
-        work = ref(event, "work_id")
-        command.options += ["--work", work] if ids.valid(work) else []
         try:
-            run = self._jobs.request(self.key(event, step), event, command)
+            run = self._jobs.request(self.key(event, step), event, make())
         except BadData:
             self.refresh()
             if not self.job(event, step):
@@ -219,6 +221,18 @@ class Reaction:
             return self._ran(event, step, make)
         self._wait(event, run)
         return None
+
+    def prepare(self, events: Sequence[Event]) -> None:
+        """Request the first jobs of events for which nothing was done, in one process."""
+        wanted = []
+        for event in events:
+            if not self.result(event) and not self.job(event):
+                with contextlib.suppress(Fault, OSError):  # `go_on` meets it, too, and tells
+                    command = self._command(event, "", self._consumer.max_attempts)
+                    wanted.append((self.key(event, "1"), event, command))
+        if len(wanted) > 1:
+            self._jobs.request_all(wanted)
+            self.refresh()
 
     def _is_elsewhere(self, event: Event, step: str) -> bool:
         """Has another store to finish this step? Remembers it, too."""
@@ -259,6 +273,11 @@ class Reaction:
             except Refused as refusal:
                 self._emit(event, kind, {"reason": f"what it said {refusal.what}", **fields}, run)
         self._call.fail(No(reason.partition("\n")[0]), event.id)
+
+
+def _about(event: Event) -> Json:
+    work = ref(event, "work_id")
+    return {"work": work} if ids.valid(work) else {}
 
 
 def ref(event: Json, name: str) -> str:

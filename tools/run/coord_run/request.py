@@ -93,14 +93,14 @@ def _below(root: str, cwd: str | None) -> str | None:
 
     Without `cwd` it is the current one, or the root if that is outside of it, or gone.
     """
+    if cwd is None:
+        return locate.here(root)
     here = root
     with suppress(FileNotFoundError):
         here = os.getcwd()
-    path = os.path.realpath(os.path.join(here, cwd or "."))
+    path = os.path.realpath(os.path.join(here, cwd))
     below = os.path.relpath(path, os.path.realpath(root))
     if below.split("/")[0] == os.pardir:
-        if cwd is None:
-            return None
         raise BadData(f"not below the root of the work tree, {root}", where=cwd)
     return None if below == os.curdir else below
 

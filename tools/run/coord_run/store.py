@@ -44,7 +44,8 @@ class Runs:
     @contextmanager
     def change(self) -> Iterator[tuple[Transaction, Jobs]]:
         """A transaction, and the jobs as they are under its lock."""
-        self._view.refresh()  # the first time it may take long: not under the lock
+        if not self._looked:
+            self._view.refresh()  # the first time it may take long: not under the lock
         with self._call.transaction() as t:
             yield t, self.jobs()
             self._looked = False

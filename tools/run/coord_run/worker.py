@@ -123,7 +123,10 @@ class Worker:
             self._obey()
 
     def _take_in(self, events: list[Event]) -> int:
-        """Print the events of attempts of this worker, and wake attempts. The number of events."""
+        """Print the events of attempts of this worker, and wake attempts.
+
+        Returns how many events there are that may change what can be begun.
+        """
         ours = [
             event
             for event in events
@@ -143,7 +146,8 @@ class Worker:
                 self._not_before[run] = machine.boot_ns() + AGAIN_NS
             if event["type"] in _NEWS and event.id not in self._claims:
                 self._pool.wake(run)
-        return len(events)
+        own = sum(event["type"] in ("run.claimed", "run.started") for event in ours)
+        return len(events) - own
 
     def _obey(self) -> None:
         for number in self._signals.take():

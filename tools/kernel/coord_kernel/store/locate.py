@@ -96,6 +96,18 @@ def root(path: str) -> str:
     return _worktree_of_config(common) or common if beside == common else beside
 
 
+def here(root: str) -> str | None:
+    """The current directory below the root of a work tree.
+
+    None if it is the root itself, outside of it, or gone.
+    """
+    try:
+        below = os.path.relpath(os.path.realpath(os.getcwd()), os.path.realpath(root))
+    except FileNotFoundError:
+        return None
+    return None if below.split("/")[0] in (os.curdir, os.pardir) else below
+
+
 def tree(store: Store) -> str:
     """The tree that jobs run in: the store's `root`.
 
