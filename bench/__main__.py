@@ -23,6 +23,7 @@ import past
 import presence
 import questions
 import replay
+import signing
 import startup
 import sync
 import tokens
@@ -38,6 +39,7 @@ THEMES: dict[str, Theme] = {
     "follow": follow.rows,
     "sync": sync.rows,
     "live": mirrors.rows,
+    "signing": signing.rows,
     "work": work.rows,
     "items": items.rows,
     "questions": questions.rows,

@@ -71,6 +71,8 @@ class World:
         fresh = self.history.look(replica)
         SEEN["events"] += len(fresh)
         for event in done.lines:
+            if event.get("type") == "coord.signed":
+                continue
             if "event_id" in event and not event["writer"].endswith("+live"):
                 told = self.history.by_id.get(event["event_id"])
                 assert told and told.bit & replica.memory.held, f"acked, not there: {event}"
@@ -111,7 +113,8 @@ class World:
         cursors = replica.store / "local/cursors"
         shutil.copytree(cursors, self.place / "cursors", dirs_exist_ok=True)
         printed = replica.memory.printed.setdefault((agent, name), Counter())
-        ids = [one["event_id"] for one in self.act(at, line, name, agent=agent).lines]
+        rows = self.act(at, line, name, agent=agent).lines
+        ids = [one["event_id"] for one in rows if one["type"] != "coord.signed"]
         if dies:
             shutil.rmtree(cursors)
             shutil.copytree(self.place / "cursors", cursors)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -220,3 +222,50 @@ def test_who_does_not_agree_to_signers_sees_what_was_always_seen(git_team: Team)
     assert plain("msg recv").one["$trust"] == "synced"
     assert "no allowed_signers" in plain("ev verify --signatures", expect=1).err
     assert not (plain.cwd / ".coord/local/signed/table").exists()
+
+
+def test_a_consumer_and_a_policy_can_demand_who_signed(git_team: Team) -> None:
+    team = git_team
+    ada, bob, mal = team.store("ada"), team.store("bob"), team.store("mal", honest=False)
+    ada('ev emit a.done --body \'{"text":"true"}\' && run request -- echo signed && ev sync')
+    mal('ev emit a.done --body \'{"text":"forged"}\' --as ada && ev sync')
+    team.sync(bob)
+    (bob.cwd / "c.toml").write_text(
+        'name = "c"\n[match]\ntypes = ["a.done"]\ntrust = ["signed:agent:ada"]\n[run]\nargv = ["cat"]\nstdin = "{{body.text}}"\n'
+    )
+    (row,) = bob("ev consume c.toml --once --dry-run").lines
+    assert row["stdin"] == "true"
+    home = bob.cwd.parent / "home"
+    (home / ".config/coord").mkdir(parents=True)
+    policy = home / ".config/coord/runner.toml"
+    for trust, status in (("signed:agent:bob", "requested"), ("signed:agent:*", "completed")):
+        policy.write_text(f'[[allow]]\nargv = ["echo"]\nfrom = ["*"]\ntrust = ["{trust}"]\n')
+        bob("run worker --once", expect=None, HOME=str(home), XDG_CONFIG_HOME="")
+        assert bob("run ls --all").one["status"] == status
+
+
+def test_a_store_without_signers_loads_nothing_for_signatures(shell: Shell) -> None:
+    hub = shell.cwd.parent / "hub.git"
+    git("init", "-q", "--bare", str(hub), cwd=shell.cwd)
+    shell(f"ev sync --remote {hub}")
+    ours = (
+        "coord_kernel.sync.signed",
+        "coord_kernel.streams.trusted",
+        "coord_kernel.rules.signing",
+    )
+    for command in (
+        "wk ls",
+        "msg recv",
+        "lease ls",
+        "run ls",
+        "ev agents",
+        "ev tail -n 1",
+        "ev sync",
+    ):
+        tool, *words = command.split()
+        code = (
+            f"import sys; sys.argv = {[tool, *words]!r}\nfrom coord_{tool}.cli import main\n"
+            "try: main()\nexcept SystemExit: pass\n"
+            f"sys.exit(any(name.startswith({ours!r}) for name in sys.modules))"
+        )
+        shell(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}")
