@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from live.engines import Server, serving
+from live.proxy import Proxy
 from support import ME, Json, Shell, drafts, git, open_journal, open_store, segment
 
 from coord_envelope import BadData, Cursor, Event, Fault, Filter, Unreachable
 from coord_kernel.bus import backends
-from coord_kernel.bus.backends import Batch, FileBus, GitBus
+from coord_kernel.bus.backends import Batch, FileBus, GitBus, LiveBus
 from coord_kernel.bus.stdio import StdioBus
 from coord_kernel.sync.union import union
 
@@ -36,12 +42,69 @@ def git_bus(repo: Path) -> Bus:
     return GitBus(open_journal(repo), ME, remote(repo), interval_s=0.2)
 
 
+class OnServer:
+    """Makes buses over a log of their own, for each test, on a server of an engine."""
+
+    servers = contextlib.ExitStack()
+
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
+        self._server: Server | None = None
+        self._logs = dict[Path, LiveBus]()
+
+    def __call__(self, repo: Path) -> Bus:
+        """The bus of a store; the same one again."""
+        if repo not in self._logs:
+            self._logs[repo] = self.bus(repo, self.url(repo))
+        return self._logs[repo]
+
+    def bus(self, repo: Path, url: str, interval_s: float = 30.0) -> LiveBus:
+        return LiveBus(open_journal(repo), ME, url, interval_s, asked=True)
+
+    def url(self, repo: Path) -> str:
+        """Of the log of this test."""
+        if self._server is None:
+            data = Path(self.servers.enter_context(tempfile.TemporaryDirectory())) / "data"
+            self._server = self.servers.enter_context(serving(self._engine, data))
+        name = hashlib.sha256(bytes(repo.parent)).hexdigest()[:16]
+        if self._engine == "ws":  # a token is of one log
+            from coord_relay import tokens
+
+            path = f"{self._server.data}/tokens"
+            os.environ["COORD_WS_PASSWORD"] = tokens.add(path, name, name, [tokens.ANY])
+        return f"{self._server.url.rpartition('/')[0]}/{name}"
+
+    @property
+    def server(self) -> Server:
+        assert self._server
+        return self._server
+
+    def forget(self) -> None:
+        while self._logs:
+            self._logs.popitem()[1].close()
+
+
+LIVE = {engine: OnServer(engine) for engine in ("nats", "redis", "ws")}
 BACKENDS: dict[str, Callable[[Path], Bus]] = {
     "file": lambda repo: FileBus(open_journal(repo), ME),
     "stdio": lambda _: StdioBus(SERVE),
     "git": git_bus,
+    **LIVE,
 }
 each_backend = pytest.mark.parametrize("make", BACKENDS.values(), ids=BACKENDS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def servers() -> Iterator[None]:
+    with OnServer.servers:
+        yield
+
+
+@pytest.fixture(autouse=True)
+def connections() -> Iterator[None]:
+    yield
+    for engine in LIVE.values():
+        engine.forget()
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +146,7 @@ def other(shell: Shell) -> Shell:
     away = Shell(shell.cwd.parent / "other")
     away.cwd.mkdir()
     git("init", "-q", cwd=away.cwd)
+    (away.cwd / "coord.toml").write_text(f'project = "{open_store(shell.cwd).project}"\n')
     away("ev init")
     return away
 
@@ -93,6 +157,10 @@ def arrive(shell: Shell, other: Shell, make: Callable[[Path], Bus]) -> None:
         GitBus(open_journal(other.cwd), ME, remote(shell.cwd)).publish(
             {"type": "test.sent", "body": {"n": -1}}
         )
+    elif isinstance(make, OnServer):
+        there = make.bus(other.cwd, make.url(shell.cwd))
+        there.publish({"type": "test.sent", "body": {"n": -1}})
+        there.close()
     else:
         union(open_store(shell.cwd), open_store(other.cwd))
 
@@ -332,3 +400,42 @@ def test_a_subscription_through_pipes_ends_with_its_reader(shell: Shell) -> None
 def test_without_a_store_the_server_says_so(shell: Shell) -> None:
     done = shell(" ".join(SERVE), expect=69, COORD_DIR="/nonexistent")
     assert "no store here" in done.err
+
+
+@pytest.mark.parametrize("engine", LIVE)
+def test_over_a_line_that_is_cut_everything_comes_once_in_the_end(
+    shell: Shell, other: Shell, engine: str
+) -> None:
+    make = LIVE[engine]
+    name = make.url(shell.cwd).rpartition("/")[2]
+    proxy = Proxy(make.server, seed=7)
+    url = f"{proxy.url.rpartition('/')[0]}/{name}"
+    proxy.cuts = (2_000, 12_000)
+    try:
+        here, there = (make.bus(repo, url, 0.2) for repo in (shell.cwd, other.cwd))
+        sent = [here.publish(tick(n)).id for n in range(10)]
+        arrived = list[str]()
+        for batch in there.subscribe(Filter(types=["test.tick"]), Cursor()):
+            arrived += [event.id for event in batch.events]
+            if len(arrived) >= len(sent):
+                break
+            here.publish({"type": "test.again", "body": {}})
+        assert proxy.broken
+        assert arrived == sent
+    finally:
+        here.close()
+        there.close()
+        proxy.close()
+
+
+@pytest.mark.parametrize("engine", LIVE)
+def test_without_its_server_a_live_bus_publishes_here_and_says_so(
+    shell: Shell, engine: str
+) -> None:
+    scheme = LIVE[engine].url(shell.cwd).partition(":")[0]
+    bus = LiveBus(open_journal(shell.cwd), ME, f"{scheme}://127.0.0.1:1/acme", asked=True)
+    published = bus.publish(tick(1))
+    assert isinstance(bus.trouble, Unreachable)
+    snapshot = Taken(bus.snapshot(None, Cursor()))
+    assert [event.id for event in snapshot.events] == [published.id]
+    bus.close()

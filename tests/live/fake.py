@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from coord_envelope import world
 from coord_envelope.errors import Unreachable
-from coord_kernel.sync.live.log import Birth, Entry, Log, Moved, Place
+from coord_kernel.sync.live.log import TOLD_S, Birth, Entry, Log, Moved, Place
 
 
 class Fake:
@@ -87,6 +87,22 @@ class Fake:
             return int((self.directory / "clock").read_text())
         return world.now_ms()
 
+    def tell(self, replica: str, payload: bytes) -> None:
+        self._reach()
+        (self.directory / "told").mkdir(exist_ok=True)
+        file = self.directory / "told" / replica
+        file.with_suffix(".new").write_bytes(b"%d\n" % self.now() + payload)
+        file.with_suffix(".new").rename(file)
+
+    def told(self) -> dict[str, bytes]:
+        self._reach()
+        found = {}
+        for file in self.directory.glob("told/????????"):
+            ms, _, payload = file.read_bytes().partition(b"\n")
+            if payload and self.now() - int(ms) < 1000 * TOLD_S:
+                found[file.name] = payload
+        return found
+
     def follow(self, wake: Callable[[], None]) -> None:
         before = self._identity()
 
@@ -105,7 +121,10 @@ class Fake:
     def _identity(self) -> object:
         with contextlib.suppress(OSError):
             down = (self.directory / "down").exists()
-            return os.stat(self.directory / "entries").st_size, down
+            told = self.directory / "told"
+            changed = os.stat(told).st_mtime_ns if told.exists() else 0
+            entries = self.directory / "entries"
+            return os.stat(entries).st_size if entries.exists() else 0, changed, down
         return None
 
     def _reach(self) -> None:

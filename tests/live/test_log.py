@@ -235,3 +235,23 @@ def test_what_was_answered_outlives_a_kill(server: Server, log: Log) -> None:
     server.kill()
     server.start()
     assert [entry.at for entry in log.read("")][:50] == places
+
+
+def test_what_a_replica_tells_is_heard_and_replaced(server: Server, log: Log) -> None:
+    log.open()
+    other = connected(server.url)
+    other.open()
+    assert log.told() == {}
+    log.tell("k3f9x2ab", b"first\n" * 1000)
+    other.tell("zzzzzzzz", b"other")
+    woken = threading.Event()
+    other.follow(woken.set)
+    assert other.told() == {"k3f9x2ab": b"first\n" * 1000, "zzzzzzzz": b"other"}
+    log.tell("k3f9x2ab", b"second")
+    while not woken.wait(1):  # what is told before the follower listens wakes nobody
+        log.tell("k3f9x2ab", b"second")
+    assert other.told()["k3f9x2ab"] == b"second"
+    log.tell("k3f9x2ab", b"")
+    assert other.told() == {"zzzzzzzz": b"other"}
+    assert list(log.read("")) == []  # it is no part of the log
+    other.close()

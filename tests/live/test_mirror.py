@@ -7,18 +7,17 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live.engines import CREDENTIALS, SERVERS, Server, serving
+from live.engines import CREDENTIALS, Server, serving
 from live.fake import installed
 from live.redis_server import RedisServer, free_port
-from live.world import Replica, converge, same_files, same_replay
-from support import Json, Shell, git
+from live.world import Replica
+from support import Shell, git
 
-from coord_envelope.errors import TryAgain, Unreachable
+from coord_envelope.errors import Unreachable
 from coord_kernel.streams.follow import Watcher
 from coord_kernel.sync import seat as seats
 
@@ -325,110 +324,6 @@ def test_a_server_whose_certificate_is_of_another_authority_is_refused(tmp_path:
 
 
 # ---- several remotes, races
-
-
-@pytest.mark.parametrize("engine", [name for name in SERVERS if name != "fake"])
-def test_stores_on_git_on_an_engine_and_on_both_have_the_same_files(
-    engine: str, tmp_path: Path
-) -> None:
-    git("init", "-q", "--bare", "hub.git", cwd=tmp_path)
-    with serving(engine, tmp_path / "server") as server:
-        names = ("ongit", "onbus", "onboth")
-        shells = [clone(tmp_path, name, server, sync=False) for name in names]
-        ongit, onbus, onboth = shells
-        remotes = {ongit: ["../hub.git"], onbus: [server.url], onboth: ["../hub.git", server.url]}
-        for shell, urls in remotes.items():
-            for url in urls:
-                shell(f"ev sync --remote {url}")
-        for number in range(3):
-            for shell in shells:
-                shell(f"for n in 1 2 3; do ev emit a.b --body '{{\"n\":{number}}}'; done; ev sync")
-        onbus("head -c 70000 /dev/urandom | base64 | wk new long --desc - -o id || true")
-        for _ in range(2):
-            for shell in (onbus, onboth, ongit):
-                shell("ev sync")
-        for shell in (onbus, onboth, ongit):
-            shell("ev verify")
-            assert len(shell("ev replay --type a.b").lines) == 27
-            assert not list((shell.cwd / ".coord/journal").glob("*!*"))
-        for shell in (onboth, ongit):
-            for part in ("journal", "blobs"):
-                ongit(f"diff -r .coord/{part} {shell.cwd}/.coord/{part}")
-                onbus(f"diff -r .coord/{part} {shell.cwd}/.coord/{part}")
-
-
-@pytest.mark.parametrize("engine", SERVERS)
-def test_of_eight_who_claim_at_once_one_is_confirmed(engine: str, tmp_path: Path) -> None:
-    rounds = 6
-    with serving(engine, tmp_path / "server") as server:
-        stores = [Replica(tmp_path / f"r{n}", server, f"r{n}") for n in range(8)]
-        items = [stores[0].new() for _ in range(rounds)]
-        converge(*stores, rounds=1)
-        barrier, failed = threading.Barrier(len(stores)), list[BaseException]()
-
-        def race(store: Replica) -> None:
-            try:
-                for item in items:
-                    barrier.wait(60)
-                    store.claim(item)
-                    while True:
-                        try:
-                            store.sync()
-                            break
-                        except TryAgain:
-                            continue
-            except BaseException as error:
-                failed.append(error)
-                barrier.abort()
-
-        racers = [threading.Thread(target=race, args=(store,)) for store in stores]
-        for racer in racers:
-            racer.start()
-        for racer in racers:
-            racer.join()
-        assert not failed
-        converge(*stores, rounds=2)
-        same_replay(*stores)
-        same_files(*stores)
-        for item in items:
-            state = stores[0].claims(item)
-            assert len(state["confirmed"]) == 1
-            assert len(state["ended"]) == len(stores) - 1
-        assert len(list(stores[0].path.glob("journal/arbiter.*"))) == 1
-
-
-def test_the_arbiter_moves_while_stores_claim(fake: Server, tmp_path: Path) -> None:
-    git("init", "-q", "--bare", "hub.git", cwd=tmp_path)
-    shells = [clone(tmp_path, name, None) for name in ("ongit", "onbus", "ada", "bob")]
-    ongit, onbus, ada, bob = shells
-    for shell in (ongit, ada, bob):
-        shell("ev sync --remote ../hub.git")
-    for shell in (onbus, ada, bob):
-        shell(f"ev sync --remote {fake.url}")
-    ada("wk claim --require confirmed $(wk new first -o id)")  # it is born in git
-    homes = [fake.url, "../hub.git"]
-    items = []
-    for number in range(4):
-        items.append(ada(f"wk new item{number} -o id").out.strip())
-        for shell in (ada, ongit, onbus, bob):
-            shell("ev sync", expect=None)
-        racing = [shell.popen(f"wk claim {items[-1]}") for shell in shells]
-        to = homes[number % 2]
-        moved = ada(f"ev sync --move-arbiter {to}", expect=None)
-        assert moved.status in (0, 69, 75), moved.err
-        for process in racing:
-            process.wait()
-    for _ in range(3):
-        for shell in (ada, bob, onbus, ongit):
-            shell("ev sync", expect=None)
-    for shell in shells:
-        shell("ev verify")
-        assert len(list((shell.cwd / ".coord/journal").glob("arbiter.*"))) == 1
-    confirmed: list[Json] = ada("ev replay --type work.confirmed").lines
-    assert sorted(line["refs"]["work_id"] for line in confirmed[1:]) == sorted(items)
-    replays = {shell("ev replay").out for shell in shells}
-    assert len(replays) == 1
-    assert ada("ev replay --type coord.arbiter_moved").lines
 
 
 def test_an_arbiter_whose_place_died_is_taken_by_a_person(fake: Server, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from coord_envelope.errors import Refused, Unreachable
-from coord_kernel.sync.live.log import Birth, Entry, Moved
+from coord_kernel.sync.live.log import TOLD_S, Birth, Entry, Moved
 from coord_nats import names
 from coord_nats.connection import Connection, Loop
 from coord_nats.reader import Reader
@@ -61,6 +61,8 @@ class NatsLog:
         self._connection: Connection | None = None
         self._follower: asyncio.Task[None] | None = None
         self._epoch = ""
+        self._hears = False
+        """May what others tell be heard? It needs permissions of its own."""
 
     def open(self) -> Birth:
         birth = self._run(self._open())
@@ -100,6 +102,12 @@ class NatsLog:
     def now(self) -> int:
         info = self._run(self._info())
         return _ms(str(info.get("ts")))
+
+    def tell(self, replica: str, payload: bytes) -> None:
+        self._run(self._tell(replica, payload))
+
+    def told(self) -> dict[str, bytes]:
+        return self._run(self._told())
 
     def follow(self, wake: Callable[[], None]) -> None:
         if not self._follower:
@@ -182,6 +190,47 @@ class NatsLog:
         subject = names.ours(message["subject"])
         return Entry(str(message["seq"]), subject, payload, _ms(message["time"]))
 
+    async def _tell(self, replica: str, payload: bytes) -> None:
+        connection = await self._current()
+        await self._open_live(connection)
+        subject = names.live_subject(self._place.name, replica)
+        self._sound(json.loads((await connection.request(subject, payload, None)).data))
+
+    async def _told(self) -> dict[str, bytes]:
+        connection = await self._current()
+        info = await self._open_live(connection)
+        stream = names.live_stream(self._place.name)
+        place, last = info["state"]["first_seq"], info["state"]["last_seq"]
+        told = dict[str, bytes]()
+        while place <= last and info["state"]["messages"]:
+            request = {"seq": place, "next_by_subj": names.live_subject(self._place.name, "*")}
+            answer = await connection.api(f"STREAM.MSG.GET.{stream}", request)
+            if _code(answer) == _NO_MESSAGE:
+                break
+            message = self._sound(answer)["message"]
+            if payload := base64.b64decode(message.get("data") or ""):
+                told[message["subject"].rpartition(".")[2]] = payload
+            place = int(message["seq"]) + 1
+        return told
+
+    async def _open_live(self, connection: Connection) -> dict[str, Any]:
+        """The stream of what is told, made if there is none."""
+        stream = names.live_stream(self._place.name)
+        answer = await connection.api(f"STREAM.INFO.{stream}")
+        if _code(answer) == _NOT_FOUND:
+            config = {
+                "name": stream,
+                "subjects": [names.live_subject(self._place.name, "*")],
+                "storage": "memory",
+                "max_msgs_per_subject": 1,
+                "max_age": TOLD_S * 1_000_000_000,
+                "num_replicas": 1,
+            }
+            answer = await connection.api(f"STREAM.CREATE.{stream}", config)
+        info = self._sound(answer)
+        self._hears = True
+        return info
+
     async def _reader(self, place: int) -> Reader:
         """A pull consumer from a place on."""
         connection = await self._current()
@@ -243,6 +292,8 @@ class NatsLog:
             "num_replicas": 1,
         }
         await self._made(connection, config)
+        if self._hears:
+            await connection.client.subscribe(names.live_subject(self._place.name, "*"), cb=hear)
         wake()  # what came before the consumer did
         while True:
             heard.clear()

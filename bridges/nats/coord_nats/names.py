@@ -23,6 +23,16 @@ def subjects(name: str) -> str:
     return f"coord.{_escaped(name)}.>"
 
 
+def live_stream(name: str) -> str:
+    """The JetStream stream of what replicas tell: in memory, one message each, for some minutes."""
+    return f"coordlive-{_escaped(name)}"
+
+
+def live_subject(name: str, replica: str) -> str:
+    """The subject of a replica in it; `*`: of all."""
+    return f"coordlive.{_escaped(name)}.{replica}"
+
+
 def subject(name: str, ours: str) -> str:
     """The NATS subject of one of `coord_kernel.sync.live.log`."""
     return f"coord.{_escaped(name)}.{_escaped(ours).replace('/', '.')}"

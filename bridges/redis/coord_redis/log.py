@@ -3,6 +3,7 @@
     coord:{NAME}:birth   hash: the epoch and the project, written once
     coord:{NAME}:log     stream: an entry has `s` (the subject) and `p` (the payload)
     coord:{NAME}:ends    hash: subject → the id of its last entry
+    coord:{NAME}:live    stream: what replicas tell, `r` and `p`; trimmed, and gone after TOLD_S
 
 The braces keep the keys in one slot of a cluster. Ids are the server's: a position is one, its
 first part the server's clock in ms. Entries are never trimmed (no MAXLEN), and the server must not
@@ -24,7 +25,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from coord_envelope.errors import Refused, Unreachable
-from coord_kernel.sync.live.log import Birth, Entry, Moved
+from coord_kernel.sync.live.log import TOLD_S, Birth, Entry, Moved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class RedisLog:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._keys = [f"coord:{{{place.name}}}:{key}" for key in ("log", "ends", "birth")]
+        self._live = f"coord:{{{place.name}}}:live"
         self._client = self._connected(place.seconds)
         scripts = map(self._client.register_script, (_PUT, _OPEN, _END))
         self._put, self._open, self._end = scripts
@@ -117,23 +119,39 @@ class RedisLog:
         seconds, micros = self._ask(self._client.time)
         return int(seconds * 1000 + micros // 1000)
 
+    def tell(self, replica: str, payload: bytes) -> None:
+        oldest = self.now() - 1000 * TOLD_S
+        told = self._client.pipeline(transaction=False)
+        told.xadd(self._live, {"r": replica, "p": payload}, minid=oldest)
+        told.expire(self._live, TOLD_S)
+        self._ask(told.execute)
+
+    def told(self) -> dict[str, bytes]:
+        oldest = self.now() - 1000 * TOLD_S
+        rows = self._ask(lambda: self._client.xrange(self._live, oldest, "+"))
+        last = {fields[b"r"].decode(): fields[b"p"] for _, fields in rows}
+        return {replica: payload for replica, payload in last.items() if payload}
+
     def follow(self, wake: Callable[[], None]) -> None:
         self._follower = self._connected(_BLOCK_MS / 1000 + self._place.seconds)
         threading.Thread(target=self._watch, args=(self._follower, wake), daemon=True).start()
 
     def _watch(self, client: redis.Redis, wake: Callable[[], None]) -> None:
-        key, position, heard = self._keys[0], b"", b""
+        key, position, heard, live = self._keys[0].encode(), b"", b"", b"$"
         while not self._done.is_set():
             try:
                 if not position:
                     position = self._end(keys=self._keys, client=client) or b"0"
                     if position != heard:
                         wake()
-                rows = client.xread({key: position}, count=1, block=_BLOCK_MS)
+                wanted = {key: position, self._live: live}
+                rows = _ids(client.xread(wanted, count=1, block=_BLOCK_MS))
                 if rows:
                     wake()
+                live = rows.pop(self._live.encode(), live)
+                if rows:
                     # Of many that come together the payloads are not read here.
-                    position, heard = b"", _first(rows)
+                    position, heard = b"", rows[key]
             except (redis.RedisError, OSError, ValueError):
                 position = heard = b""
                 if not self._done.is_set():
@@ -162,10 +180,13 @@ class RedisLog:
             raise Unreachable(_plain(what), where=where) from None
 
 
-def _first(rows: Any) -> bytes:
-    """The id of the first entry of an XREAD of one stream; RESP3 answers with a map."""
-    ((_, entries),) = rows.items() if isinstance(rows, dict) else rows
-    return bytes((entries[0] if isinstance(entries[0][0], bytes) else entries[0][0])[0])
+def _ids(answer: Any) -> dict[bytes, bytes]:
+    """Of an XREAD, the id of the first entry of each stream; RESP3 answers with a map."""
+    streams = answer.items() if isinstance(answer, dict) else answer or ()
+    return {
+        bytes(key): bytes((rows[0] if isinstance(rows[0][0], bytes) else rows[0][0])[0])
+        for key, rows in streams
+    }
 
 
 def _entry(row: Any) -> Entry:

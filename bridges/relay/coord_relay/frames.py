@@ -5,6 +5,8 @@
     {"do":"put","subject":S,"expected":N}\\n PAYLOAD    {"at":N}, or {"moved":true}
     {"do":"last","subject":S}                         {"entries":[ENTRY]} PAYLOAD, or no entry
     {"do":"read","at":N}                              {"entries":[ENTRY, …],"end":N} PAYLOADS
+    {"do":"tell","replica":R}\n PAYLOAD         {}
+    {"do":"told"}                                     {"entries":[[0, R, MS, BYTES], …]} PAYLOADS
     {"do":"now"}                                      {"now":MS}
     {"do":"follow"}                                   {"end":N} now and after each change
 
@@ -13,7 +15,8 @@ the bytes of its payloads follow in frames of at most 64 KiB, so that a slow lin
 dead one. ENTRY is `[AT, SUBJECT, MS, BYTES]`.
 
 `open` comes first, and makes the log of the path for the project if there is none; its N is the
-place of the first entry, 0 without one. `read` gives a page: entries from AT on, and the place of
+place of the first entry, 0 without one. `tell` keeps a payload of a replica beside the log, in
+memory, for some minutes. `read` gives a page: entries from AT on, and the place of
 the last one there is. A request that fails is answered with `{"error":CODE,"what":TEXT}`. Each
 request has one answer, in order; after `follow` there are no more requests.
 """

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING
 
 from coord_envelope import Fault
-from coord_relay.log import Log, Put
+from coord_kernel.sync.live.log import TOLD_S
+from coord_relay.log import Entry, Log, Put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _TOGETHER = 8 << 20
 """Bytes of one write."""
+_TELLERS = 1_000
+"""Replicas of a project whose live events are kept, in memory."""
 
 
 class Project:
@@ -28,6 +32,7 @@ class Project:
         self._waiting: list[tuple[Put, asyncio.Future[int | None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._told, self._tellings = dict[str, tuple[float, Entry]](), 0
         self.closed = False
 
     async def put(self, put: Put) -> int | None:
@@ -39,11 +44,35 @@ class Project:
         # What has been sent is decided, also if whoever sent it is gone.
         return await asyncio.shield(future)
 
-    async def changed(self, end: int) -> int:
-        """The place of the last entry, as soon as it is not `end`."""
-        while self.log.end == end and not self.closed:
+    async def changed(self, end: int, tellings: int = 0) -> tuple[int, int]:
+        """The place of the last entry and the count of what was told, as soon as either differs."""
+        while (self.log.end, self._tellings) == (end, tellings) and not self.closed:
             await self._changed.wait()
-        return self.log.end
+        return self.log.end, self._tellings
+
+    def tell(self, replica: str, payload: bytes) -> None:
+        """Keep this for TOLD_S in place of what the replica told before; b"" ends it."""
+        self._forget()
+        self._told.pop(replica, None)
+        if payload and len(self._told) < _TELLERS:
+            entry = Entry(0, replica, self.log.now(), payload)
+            self._told[replica] = time.monotonic() + TOLD_S, entry
+        self._tellings += 1
+        self._wake()
+
+    def told(self) -> list[Entry]:
+        """What is kept."""
+        self._forget()
+        return [entry for _, entry in self._told.values()]
+
+    def _forget(self) -> None:
+        now = time.monotonic()
+        for replica in [name for name, (until, _) in self._told.items() if until < now]:
+            del self._told[replica]
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def close(self) -> None:
         """Finish what was put, and close the log."""
@@ -64,8 +93,7 @@ class Project:
             else:
                 for (_, future), place in zip(batch, places, strict=True):
                     _settle(future, place)
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self._wake()
         self._writer = None
 
     def _batch(self) -> list[tuple[Put, asyncio.Future[int | None]]]:

@@ -86,6 +86,13 @@ class RelayLog:
     def now(self) -> int:
         return _number(self._ask({"do": "now"})[0], "now")
 
+    def tell(self, replica: str, payload: bytes) -> None:
+        self._ask({"do": "tell", "replica": replica}, payload)
+
+    def told(self) -> dict[str, bytes]:
+        entries = self._entries(*self._ask({"do": "told"}))
+        return {entry.subject: entry.payload for entry in entries}
+
     def follow(self, wake: Callable[[], None]) -> None:
         if not self._follower:
             self._follower = _Follower(self._place, wake)

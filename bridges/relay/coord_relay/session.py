@@ -55,6 +55,8 @@ class Session:
                 "put": self._put,
                 "last": self._last,
                 "read": self._read,
+                "tell": self._tell,
+                "told": self._told,
                 "now": self._now,
                 "follow": self._follow,
             }.get(str(head.get("do")))
@@ -102,24 +104,41 @@ class Session:
         log, at = (await self._current()).log, _number(head, "at")
         return frames.page(await asyncio.to_thread(log.read, max(at, 1)), log.end)
 
+    async def _tell(self, head: dict[str, Any], body: bytes) -> Answer:
+        replica = head.get("replica")
+        if not isinstance(replica, str) or not _SUBJECT.fullmatch(f"{replica}/live"):
+            raise BadData("not a replica")
+        if len(body) > PAYLOAD:
+            raise BadData(f"a payload exceeds {PAYLOAD} bytes")
+        if not self._gate.tokens.may_write(self._token, f"{replica}/live"):
+            raise Refused(f"the token may not write {replica}")
+        await self._gate.pace(self._token, len(body))
+        (await self._current()).tell(replica, body)
+        return {}, b""
+
+    async def _told(self, head: dict[str, Any], _: bytes) -> Answer:
+        project = await self._current()
+        return frames.page(project.told(), project.log.end)
+
     async def _now(self, head: dict[str, Any], _: bytes) -> Answer:
         return {"now": (await self._current()).log.now()}, b""
 
     async def _follow(self, head: dict[str, Any], _: bytes) -> Answer:
         """Tell of each change, until the other side is gone."""
-        project, end = await self._current(), -1
+        project = await self._current()
+        seen = (-1, -1)
         gone = asyncio.create_task(self._socket.receive())
         try:
             while not gone.done():
-                change = asyncio.create_task(project.changed(end))
+                change = asyncio.create_task(project.changed(*seen))
                 await asyncio.wait((gone, change), return_when=asyncio.FIRST_COMPLETED)
                 if not change.done():
                     change.cancel()
                     break
-                end = change.result()
+                seen = change.result()
                 if project.closed:
                     break
-                await self._socket.send_bytes(frames.pack({"end": end}))
+                await self._socket.send_bytes(frames.pack({"end": seen[0]}))
         finally:
             gone.cancel()
         raise WebSocketDisconnect(1000)

@@ -114,10 +114,13 @@ def _loop(
 
 def _directories(store: Store) -> Iterator[str]:
     """Where what is given appears."""
-    for above in (("journal",), ("blobs", "sha256")):
+    for above in (("journal",), ("blobs", "sha256"), ("live",)):
         yield "/".join(above)
         for name in store.listdir(*above):
-            yield "/".join((*above, name))
+            # Live events of others are written by the mirror itself.
+            replica = name.rpartition("~")[2].removesuffix("+live")
+            if above != ("live",) or replica in store.replicas():
+                yield "/".join((*above, name))
 
 
 class _Beside:

@@ -97,15 +97,42 @@ def ls(
     resources: o.MaybeResources = None,
     mine: o.Mine = False,
     prefix: o.Prefix = None,
+    at: o.At = None,
 ) -> None:
-    """List the leases that are held, and their holders."""
+    """List the leases that are held, and their holders.
+
+    Those of other stores, which come through a live remote, have their `replica`: they conflict
+    with nothing here.
+    """
     wanted = all_parsed(resources or [])
-    call.put(
-        _printed(leases.row(lease))
+    if at is not None:
+        call.put(_printed(row) for row in _past(call, wanted, mine, prefix, call.moment(at)))
+        return
+    rows = [
+        leases.row(lease)
         for leases in scopes(call)
         for lease in leases.held(wanted)
-        if (not mine or leases.mine(lease)) and _begins(lease["resources"], prefix)
-    )
+        if not mine or leases.mine(lease)
+    ]
+    if not mine:
+        from coord_lease import elsewhere
+
+        rows += elsewhere.held(call.journal.store, wanted)
+    call.put(_printed(row) for row in rows if _begins(row["resources"], prefix))
+
+
+def _past(
+    call: Call, wanted: Sequence[str], mine: bool, prefix: str | None, then: str
+) -> Iterator[Row]:
+    from coord_kernel.rules import holder
+    from coord_lease import past
+    from coord_lease.resource import any_overlap
+
+    for lease, row in past.held(call.journal.store, then):
+        ours = not mine or holder.same(call.actor(), lease["holder"], lease.get("session"))
+        overlaps = not wanted or any_overlap(lease["resources"], wanted)
+        if ours and overlaps and _begins(lease["resources"], prefix):
+            yield row
 
 
 def _begins(resources: Sequence[str], prefix: str | None) -> bool:

@@ -41,11 +41,12 @@ class Leases(View):
             or any(name.startswith("journal/") for name in known)
             or self._store.load(*_MIRRORED) is not None
         )
-        ours = self._store.all_replicas() if durable else frozenset[str]()
+        ours = self._store.all_replicas()
         return [
             stream
             for stream in streams(self._store, live=True)
-            if stream.kind == "live" or stream.name.partition("~")[2] in ours
+            if (durable or stream.kind == "live")
+            and stream.name.partition("~")[2].removesuffix("+live") in ours
         ]
 
     def mirror(self) -> None:

@@ -57,6 +57,7 @@ Prefix = Annotated[
         "--prefix", metavar="TEXT", help="Only of resources that begin so, as x-session:."
     ),
 ]
+At = Annotated[_Text, typer.Option("--at", metavar="TIME", help="Show the state at TIME.")]
 Purpose = Annotated[
     _Text,
     typer.Option("--reason", metavar="TEXT", help="What for, up to 500 bytes; others see it."),

@@ -6,7 +6,8 @@
 
 A Batch has events, the cursor after them, and the gaps among them. Delivery is at least once, in
 order for each writer, without an order between writers. `FileBus` is a store, `GitBus` a store that
-syncs with a remote; `stdio.StdioBus` reaches either through pipes.
+syncs with a remote, `LiveBus` one that holds the connection to a live remote (nats, redis, ws);
+`stdio.StdioBus` reaches either through pipes.
 """
 
 from __future__ import annotations
@@ -125,6 +126,64 @@ class GitBus(FileBus):
 
         try:
             sync(self.journal, self._remote)
+            self.trouble = None
+        except (Unreachable, TryAgain) as fault:
+            self.trouble = fault
+        self._synced = time.monotonic()
+
+
+class LiveBus(GitBus):
+    """A store that exchanges events with others through a live remote: at once, not at intervals.
+
+    It holds the connection until `close`.
+    """
+
+    def __init__(
+        self, journal: Journal, actor: Json, url: str, interval_s: float = 30.0, asked: bool = False
+    ) -> None:
+        """`asked`: the user has named the URL now. Raises as `sync.remotes.live`.
+
+        What the log says by itself wakes a subscription; each interval it is looked at all the
+        same.
+        """
+        super().__init__(journal, actor, url, interval_s)
+        from coord_kernel.sync import remotes, settings  # and the engine's library: 100 ms
+
+        self._live = remotes.live(journal.store, url, asked)
+        self._alone = settings.git_remote(journal.store) is None
+
+    def subscribe(
+        self, wanted: Filter | None, after: Cursor, also: int | None = None
+    ) -> Iterator[Batch]:
+        """The events after the cursor and new ones, when they come."""
+        import select
+
+        log = self._live.wait()
+        with select.epoll() as both:  # a descriptor that waits for two
+            for fd in (log, also):
+                if fd is not None:
+                    both.register(fd, select.EPOLLIN)
+            follower = self.journal.follow(after, live=False)
+            self._sync()
+
+            def within() -> float:
+                return max(self._left_s(), 0) * 1000
+
+            for batch in follower.batches(also=both.fileno(), within=within):
+                if self._left_s() <= 0 or any(fd == log for fd, _ in both.poll(0)):
+                    self._live.woken()
+                    self._sync()
+                yield from _cut(follower, batch, wanted)
+
+    def close(self) -> None:
+        """Let go of the connection. Idempotent."""
+        self._live.close()
+
+    def _sync(self) -> None:
+        from coord_kernel.sync.live.exchange import LiveExchange
+
+        try:
+            LiveExchange(self.journal, self._live, alone=self._alone).run()
             self.trouble = None
         except (Unreachable, TryAgain) as fault:
             self.trouble = fault

@@ -43,6 +43,8 @@ class Rounds(ABC):
     """The file that is locked by whoever syncs with this remote."""
     pause_s = 0.05
     """About how long to pause before a second round."""
+    shares = False
+    """Are live events exchanged, too? Only live remotes have them."""
     signs: bool | None = None
     """Is what this store gives to be signed? None: as coord.toml says."""
 

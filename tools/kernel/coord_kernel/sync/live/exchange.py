@@ -66,6 +66,12 @@ class LiveExchange(Rounds):
     def place(self) -> str:
         return self.live.epoch
 
+    def run(self) -> None:
+        super().run()
+        if self.shares:
+            with contextlib.suppress(Unreachable):  # they come again
+                self.live.share()
+
     def take(self, agent_id: str) -> bool:
         self.live.pull()
         return self.live.take(agent_id)

@@ -58,6 +58,8 @@ PAYLOAD = 1 << 20
 """Bytes that a payload never reaches: NATS counts headers, too, and its usual limit is 1 MiB."""
 ARBITER = "arbiter"
 """The subject of the arbiter's stream: every store appends to it."""
+TOLD_S = 300
+"""How long what was told is kept: who has something to tell repeats it in time."""
 SECONDS = 2.0
 """How long a call may wait for the server."""
 
@@ -149,11 +151,21 @@ class Log(Protocol):
     def now(self) -> int:
         """The server's clock, Unix milliseconds. Raises Unreachable, Refused."""
 
-    def follow(self, wake: Callable[[], None]) -> None:
-        """Call `wake` when entries may have come behind what was read, until `close`.
+    def tell(self, replica: str, payload: bytes) -> None:
+        """Keep this for TOLD_S, in place of what this replica has told before; "" ends it.
 
-        Also when the connection breaks and when it is back. Too many calls are harmless, and
-        calls that come late cost only time, never an entry: `read` gives all. Never raises.
+        Beside the log: it need not outlive the server. Raises Unreachable, Refused.
+        """
+
+    def told(self) -> dict[str, bytes]:
+        """By replica, what was told less than TOLD_S ago. Raises Unreachable, Refused."""
+
+    def follow(self, wake: Callable[[], None]) -> None:
+        """Call `wake` when entries may have come behind what was read, or something was told.
+
+        Until `close`. Also when the connection breaks and when it is back. Too many calls are
+        harmless, and calls that come late cost only time, never an entry: `read` gives all. Never
+        raises.
         """
 
     def close(self) -> None:

@@ -5,7 +5,8 @@
 3. A command asks it by `local/bus.sock` (see `sync.bus`): it answers when the round is done.
 4. While a remote cannot be reached it answers so without trying, and tries again by itself:
    after 100 ms, later after 2 s at most.
-5. What others have written and a remote lacks is given a moment later, if nobody else has done
+5. Live events are told and heard at these moments, too (see `presence`).
+6. What others have written and a remote lacks is given a moment later, if nobody else has done
    so by then. Otherwise every store that syncs with git, too, would give it at once.
 """
 
@@ -98,6 +99,7 @@ class Mirror:
         """A whole round."""
         with contextlib.suppress(Unreachable, TryAgain):
             self._round(link, foreign=link.live.later)
+            link.live.share()
 
     def give(self) -> None:
         """The store has grown: give it to all that can be reached."""
@@ -105,6 +107,7 @@ class Mirror:
             if not link.down:
                 with contextlib.suppress(Unreachable, TryAgain):
                     self._round(link, quick=True, foreign=False)
+                    link.live.share()
 
     def answer(self, line: bytes) -> Json:
         """The answer to a command's request."""

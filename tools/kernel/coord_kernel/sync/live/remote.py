@@ -16,11 +16,11 @@ import time
 from coord_envelope.errors import Refused
 from coord_kernel.store import disk
 from coord_kernel.sync import seat as seats
-from coord_kernel.sync.live import arbiter, outbox, spans
+from coord_kernel.sync.live import arbiter, outbox, presence, spans
 from coord_kernel.sync.live import state as states
 from coord_kernel.sync.live.chunk import pack
 from coord_kernel.sync.live.intake import Intake
-from coord_kernel.sync.live.log import ARBITER, Entry, Moved
+from coord_kernel.sync.live.log import ARBITER, TOLD_S, Entry, Moved
 from coord_kernel.sync.live.pending import Pending
 from coord_kernel.sync.live.state import State
 
@@ -55,6 +55,9 @@ class Live:
         self._birth: Birth | None = None
         """Of the log, while nothing has failed since it was asked; `_sure`: until when."""
         self._sure = 0.0
+        self._shares, self._heard = True, dict[str, bytes]()
+        self._told, self._tell_again = b"", 0.0
+        self._told_state: object = None
         self.stirred = True
         """May there be a claim to judge? One was given or is open, or nobody has looked yet."""
         self.later = False
@@ -302,6 +305,37 @@ class Live:
             self.pull()  # what this store put itself is not read back before the next pull
         now, times = self.now(), self.state.times
         return {claim: now - times[claim] for claim in claims if claim in times}
+
+    # ---- live events
+
+    def share(self) -> int:
+        """Tell this store's live events if they have changed or are soon forgotten there.
+
+        And take those of others: how many. A server that has no room or permission for them is
+        asked no more.
+        """
+        if not self._shares:
+            return 0
+        try:
+            self._tell()
+            count = 0
+            for replica, data in self._log.told().items():
+                if self._heard.get(replica) != data:
+                    count += presence.take(self._store, replica, data)
+                    self._heard[replica] = data
+        except (Refused, AttributeError):  # an engine may lack it
+            self._shares = False
+            return 0
+        return count
+
+    def _tell(self) -> None:
+        now, state = time.monotonic(), presence.state(self._store)
+        if state == self._told_state and now < self._tell_again:
+            return
+        data = presence.own(self._store)
+        if data or self._told:
+            self._log.tell(self._replica(), data)
+        self._told, self._told_state, self._tell_again = data, state, now + TOLD_S / 3
 
     def close(self) -> None:
         """Let go of the connection."""
