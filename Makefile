@@ -11,7 +11,7 @@ PYTHON ?= python3
 ROUNDS ?= 30
 STAMP := .venv/.installed
 
-.PHONY: demo idle test test-real test-pythons proof bench picture session pyz check table clean
+.PHONY: demo idle test test-real test-pythons proof live bench picture session pyz check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -30,6 +30,11 @@ test-real: $(STAMP)
 
 proof: $(STAMP)
 	@.venv/bin/python -m pytest tests/proof --long --numprocesses auto -rs
+
+# What live remotes promise, in its long form, on every engine that is installed.
+live: $(STAMP)
+	@.venv/bin/python -m pytest tests/live tests/kernel/test_bus.py tests/bridges/test_nats.py \
+	  tests/bridges/test_relay_log.py --long --numprocesses auto -rs
 
 # One table; `make bench ROUNDS=5` is quick, `make bench THEMES="startup sync"` is a part of it.
 bench: $(STAMP)

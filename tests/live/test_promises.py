@@ -205,7 +205,7 @@ def under_load(
             begun.acquire()
         accident()
 
-    together([strike, *((lambda store=store: work(store)) for store in stores)])  # type: ignore[misc]
+    together([strike, *((lambda store=store: work(store)) for store in stores)])
 
 
 def break_(accident: str, server: Server, scratch: Path) -> None:

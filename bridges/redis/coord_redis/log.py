@@ -144,7 +144,7 @@ class RedisLog:
                     position = self._end(keys=self._keys, client=client) or b"0"
                     if position != heard:
                         wake()
-                wanted = {key: position, self._live: live}
+                wanted: dict[Any, Any] = {key: position, self._live: live}
                 rows = _ids(client.xread(wanted, count=1, block=_BLOCK_MS))
                 if rows:
                     wake()
