@@ -484,3 +484,13 @@ def test_warnings_of_python_are_not_shown(shell: Shell, env: dict[str, str]) -> 
     for line in ("run --help", "ev replay", "wk new x", "wk ls -o table", "msg ls", "lease ls"):
         assert shell(line).err == ""
     assert shell("run request --timeout 10m", expect=2).err.count("\n") == 1
+
+
+def test_a_worker_that_a_session_runs_shows_that_this_lives(shell: Shell) -> None:
+    requested(shell, "true")
+    shell("run worker --once", COORD_SESSION="s1")
+    (seen,) = shell("ev replay --live --type agent.seen").lines
+    assert (seen["actor"]["session_id"], seen["body"]["tool"]) == ("s1", "run worker")
+    requested(shell, "true")
+    shell("run worker --once", COORD_SESSION="")
+    assert len(shell("ev replay --live --type agent.seen").lines) == 1

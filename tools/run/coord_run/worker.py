@@ -33,7 +33,7 @@ from itertools import islice
 from coord_envelope import BadData, Event, Fault, Filter, ids, world
 from coord_envelope.errors import DiskFault
 from coord_envelope.event import file_form
-from coord_envelope.platform import signal
+from coord_envelope.platform import signal, suppress
 from coord_kernel.proc import child
 from coord_kernel.proc.notify import Notify
 from coord_kernel.store import machine, pins
@@ -133,6 +133,8 @@ class Worker:
             if event.id in self._claims or _text(event["body"], "claim") in self._claims
         ]
         self._call.put(ours)
+        if ours:
+            self._seen()
         ended = [event["body"] for event in ours if event["type"] in _ENDS]
         self._claims.difference_update(_text(body, "claim") or "" for body in ended)
         if any(event["type"] == "run.started" for event in ours):
@@ -148,6 +150,15 @@ class Worker:
                 self._pool.wake(run)
         own = sum(event["type"] in ("run.claimed", "run.started") for event in ours)
         return len(events) - own
+
+    def _seen(self) -> None:
+        """Write that the session lives which runs this worker, while its attempts do."""
+        actor = self._call.actor()
+        if "session_id" in actor:
+            from coord_kernel.journal.beat import beat
+
+            with suppress(Fault, OSError):
+                beat(self._call.journal, actor, "busy", tool="run worker")
 
     def _obey(self) -> None:
         for number in self._signals.take():
