@@ -255,7 +255,16 @@ def test_a_status_that_is_written_is_a_claim_or_its_end(bd: Bd) -> None:
     bd(f"update {item} -s closed")
     row = bd(f"update {item} -s open")[0]
     assert row["status"] == "open" and "closed_at" not in row
-    assert bd(f"update {item} -s frob", expect=1) is None
+    for line in (
+        "-s frob",
+        "-p 9",
+        "-e x",
+        "-t 'a b'",
+        "--due never",
+        "--set-metadata x",
+        "--metadata '[]'",
+    ):
+        assert bd(f"update {item} {line}", expect=1) is None
 
 
 def test_close_refuses_what_is_not_done(bd: Bd) -> None:

@@ -76,6 +76,7 @@ def test_only_an_unknown_operation_ends_with_2(gc: Gc, provider: str) -> None:
     line = {"beads": "beads create", "mail": "mail send a", "events": "events record",
             "session": "session start x"}[provider]  # fmt: skip
     gc.fails(line, "not JSON", "{")
+    gc.fails("beads list --limit=x", "malformed")
     gc.shell(f"cd / && coord-gc {line}", stdin='{"title":"x","type":"x"}', expect=1)
 
 

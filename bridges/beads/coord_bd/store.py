@@ -7,7 +7,7 @@ import os
 from coord_bd.answer import Answer
 from coord_bd.verbs import ALIASES, VERBS
 from coord_envelope import VERSION, BadData, Unreachable, Usage
-from coord_kernel.cli.flags import rows
+from coord_kernel.cli.flags import described
 from coord_kernel.cli.link import begin, tool
 from coord_kernel.store import locate
 
@@ -116,8 +116,8 @@ def config_set(desk: Desk, args: list[str], values: Values) -> Answer:
 def usage(verb: str = "") -> str:
     """The help: the verbs, or the options of one."""
     if verb in VERBS:
-        lines = [f"  {option or verb}: {how}" for name, option, how in rows(VERBS) if name == verb]
-        return f"bd {verb}, on a coord store; see coord-bd(1)\n\n" + "\n".join(lines) + "\n"
+        lines = "\n".join(described(VERBS, verb))
+        return f"bd {verb}, on a coord store; see coord-bd(1)\n\n{lines}\n"
     names = sorted(name for name, entry in VERBS.items() if entry.most >= 0)
     also = ", ".join(f"{alias} is {name}" for alias, name in ALIASES.items())
     head = "bd, on a coord store: work items that wk(1) shows, too. See coord-bd(1).\n\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coord_bd.answer import Answer, said
 from coord_bd.issue import OWN, RELATIONS, Issues, seconds
-from coord_bd.query import kind, moment, priority
+from coord_bd.query import kind, moment, number, priority
 from coord_envelope import No, Usage, codec
 from coord_envelope.event import file_form
 from coord_kernel.cli.values import content, typed
@@ -46,7 +46,7 @@ def own_fields(values: Values) -> Json:
         if option in values:
             fields |= spread(f"{OWN}{name}", values[option])
     if "estimate" in values:
-        fields[f"{OWN}estimated_minutes"] = int(values["estimate"])
+        fields[f"{OWN}estimated_minutes"] = number(values["estimate"], "--estimate")
     if "due" in values:
         fields[f"{OWN}due_at"] = seconds(moment(values["due"])) if values["due"] else None
     return fields
@@ -104,7 +104,7 @@ def create(desk: Desk, args: list[str], values: Values) -> Answer:
     """create, new"""
     title = values.get("title") or " ".join(args)
     if not title.strip():
-        raise Usage("title required (or use --file)")
+        raise Usage("title required")
     words: Json = {
         "title": title,
         "desc": text_of(values) or None,

@@ -58,6 +58,8 @@ def run(argv: list[str]) -> int:
         return complain(str(fault))
     except OSError as error:
         return complain(str(fault_of(error)))
+    except (ValueError, TypeError, AttributeError) as error:  # a field has a value of another kind
+        return complain(f"input is malformed: {error}")
 
 
 def operate(provider: str, op: str, args: list[str]) -> int:

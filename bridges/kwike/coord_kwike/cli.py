@@ -7,7 +7,7 @@ import sys
 
 from coord_envelope import VERSION, BadData, Fault, Unreachable, Usage, codec, world
 from coord_kernel.cli import process
-from coord_kernel.cli.flags import parse, rows
+from coord_kernel.cli.flags import described, parse
 from coord_kernel.cli.link import install, tool
 from coord_kernel.store import locate
 from coord_kernel.store.disk import write_all
@@ -121,6 +121,7 @@ def become(words: list[str], data: bytes | None) -> int:
 
 def usage(verb: str = "") -> str:
     """The help."""
-    lines = [f"  kwike {name} {option}: {how}" for name, option, how in rows(VERBS)
-             if verb in ("", name)]  # fmt: skip
-    return "kwike, by ev(1) on a coord store; see coord-kwike(1)\n\n" + "\n".join(lines) + "\n"
+    lines = []
+    for name in [verb] if verb else VERBS:
+        lines += [f"kwike {name}", *described(VERBS, name), ""]
+    return "kwike, by ev(1) on a coord store; see coord-kwike(1)\n\n" + "\n".join(lines)

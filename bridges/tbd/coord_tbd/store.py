@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coord_envelope import Usage
-from coord_kernel.cli.flags import rows
+from coord_kernel.cli.flags import described
 from coord_kernel.cli.link import begin, tool
 from coord_kernel.store import locate
 from coord_tbd.verbs import VERBS
@@ -71,8 +71,8 @@ def sync(args: list[str], values: Values) -> Answer:
 def usage(verb: str = "") -> str:
     """The help: the verbs, or the options of one."""
     if verb in VERBS:
-        lines = [f"  {option or verb}: {how}" for name, option, how in rows(VERBS) if name == verb]
-        return f"tbd {verb}, on a coord store; see coord-tbd(1)\n\n" + "\n".join(lines) + "\n"
+        lines = "\n".join(described(VERBS, verb))
+        return f"tbd {verb}, on a coord store; see coord-tbd(1)\n\n{lines}\n"
     names = sorted(name for name, entry in VERBS.items() if entry.most >= 0)
     every = "\n".join(f"  tbd {name}" for name in names)
     head = "tbd, on a coord store: work items that wk(1) shows, too. See coord-tbd(1).\n\n"

@@ -81,7 +81,7 @@ def parse(
                 if verbs[found].most < 0:
                     raise Usage(f"{verb} is not there: {verbs[found].remark}")
     arguments = words[len(verb.split()) :] + plain
-    if verb:
+    if verb and not values.get("help"):
         _count(verb, verbs[verb], arguments)
     elif words:
         raise Usage(f'unknown command "{words[0]}"')
@@ -142,6 +142,21 @@ def rows(verbs: Mapping[str, Verb]) -> Iterator[tuple[str, str, str]]:
         for option, spellings in spelled.items():
             if option.remark:
                 yield verb, " ".join(spellings), _how(option.remark, option.kind == NONE)
+
+
+def described(verbs: Mapping[str, Verb], verb: str) -> Iterator[str]:
+    """The lines of the help of a verb."""
+    entry = verbs[verb]
+    if entry.remark:
+        yield _how(entry.remark, entry.most < 0).capitalize() + "."
+    spelled: dict[Option, list[str]] = {}
+    for spelling, option in entry.options.items():
+        spelled.setdefault(option, []).append(spelling)
+    for option, spellings in spelled.items():
+        value = "" if option.kind in ("flag", NONE) else f" {option.name.upper()}"
+        yield f"  {', '.join(spellings)}{value}"
+        if option.remark:
+            yield f"      {_how(option.remark, option.kind == NONE)}"
 
 
 def _how(remark: str, missing: bool) -> str:

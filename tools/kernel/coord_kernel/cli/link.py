@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 from coord_envelope.errors import No, Refused, Unreachable, Usage
@@ -27,6 +26,8 @@ def tool(*argv: str, agent: str | None = None) -> str:
 
     Raises No with the first line of what it says, Unreachable if it cannot be started.
     """
+    import subprocess  # 18 ms
+
     path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
     env = {**os.environ, "PATH": path, **({"COORD_AGENT": agent} if agent else {})}
     try:
