@@ -12,6 +12,7 @@ PRESETS = """
 [good]
 output = "id"
 pass = ["LOG"]
+usage = { match = { type = "end" }, input = "in" }
 [good.headless]
 start = ["{prompt}"]
 [bad]
@@ -25,6 +26,7 @@ GOOD = """#!/bin/sh
 echo + >>"$LOG"
 echo '{"id":"x"}'
 wk close "$COORD_WORK" --note "by $COORD_AGENT" >&2
+echo '{"type":"end","in":7}'
 echo - >>"$LOG"
 """
 BAD = """#!/bin/sh
@@ -76,10 +78,12 @@ def test_two_dispatchers_start_each_item_once_and_never_more_than_allowed(
     works = items(town, count)
     line = f"coord-dispatch --preset good --max {cap} --delay 0ms"
     with Watched(town, line), Watched(town, line), Watched(town, "coord-patrol"):
-        town("timeout 110 sh -c 'until [ -z \"$(wk ls -o id)\" ]; do sleep 0.1; done'")
+        reports = "ev replay --type usage.reported -o id | wc -l"
+        town(f"timeout 110 sh -c 'until [ $({reports}) = {count} ]; do sleep 0.1; done'")
     assert most_at_once(town) <= cap
     assert sorted(row["refs"]["work_id"] for row in started(town)) == sorted(works)
     assert all(row["status"] == "done" for row in town("wk ls --all").lines)
+    assert {e["body"]["input"] for e in town("ev replay --type usage.reported").lines} == {7}
     agents = {row["body"]["agent"] for row in started(town)}
     assert agents == {f"agent:good-{number}" for number in range(1, cap + 1)}
 

@@ -58,7 +58,7 @@ class Town:
     def ended(self, session: str, agent: str, how: str = "exit", **more: Any) -> None:
         self.add(**draft_fields(draft.ended(agent, session, how, "", **more)))
 
-    def planned(self, policy: Policy) -> controllers.Planned:
+    def planned(self, policy: Policy, metered: bool = False) -> controllers.Planned:
         """The plan that events give: each look folds all of them again."""
 
         def look(events: Sequence[Event], now: int) -> Plan:
@@ -71,7 +71,7 @@ class Town:
 
             items = Items(Snapshot(Items.fold, ordered), now)
             found = Look(items, Snapshot(fold, events), Snapshot(control, events))
-            names = [each.name for each in policy.presets]
+            names = dict.fromkeys((each.name for each in policy.presets), metered)
             seen = found.seen(names, {REPLICA}, shown, self.gate)
             return plan(seen, now, policy)
 
@@ -281,6 +281,24 @@ def test_where_a_budget_is_spent_the_next_preset_is_taken_or_it_waits_until_then
     assert (found.acts, found.wake) == ([], until)
     both = policy(Preset("stub"), Preset("other"))
     assert starts(town.planned(both)(town.events, town.now)) == [("other", "agent:other-1")]
+
+
+def test_what_a_session_used_is_reported_once_it_is_over() -> None:
+    town = Town()
+    work = town.item()
+    look = town.planned(policy(), metered=True)
+    (act,) = look(town.events, town.now).acts
+    town.events += town.apply(act)
+    session, run = town.events[-2]["body"]["session"], "01KF4QBCFS000DHT52RH6PKMCY"
+    about = {"agent": "agent:stub-1", "session": session}
+    town.add("session.started", AGENT, body={**about, "run": run})
+    assert look(town.events, town.now).acts == []
+    town.ended(session, "agent:stub-1", "exit")
+    town.add("work.closed", refs={"work_id": work}, body={"resolution": "done"})
+    (act,) = look(town.events, town.now).acts
+    assert (act.kind, act.key) == ("report", f"usage:{run}")
+    town.add("usage.reported", AGENT, refs={"run_id": run}, body=about)
+    assert look(town.events, town.now).acts == []
 
 
 def test_the_answer_of_a_person_is_done_once() -> None:

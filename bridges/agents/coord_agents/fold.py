@@ -3,6 +3,7 @@
     session.started {agent, session, preset, …}   asked for, and once more when its job begins
     session.ended {agent, session, how}           by the job, an undo, a patrol, or a person
     session.nudged {agent, session, mail, result} what came of a delivery
+    usage.reported {agent, session}               what a job of it used
     work.closed, mountain.cleared                 end the count of an item's failures
     mountain.skipped {question}                   an item is passed over until a person answers
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
         """Event id → [ts, body]."""
         nudges: dict[str, list[Any]]
         """Idempotency key → [ts, body]."""
+        reports: dict[str, list[Any]]
+        """Job whose use was reported → [ts, event id] of the first report."""
 
     class Work(TypedDict):
         """An item: when the count of its failures began last."""
@@ -49,11 +52,12 @@ if TYPE_CHECKING:
         """[event id, question] of the last time that it was passed over; empty before that."""
 
 
-name, version = "agents", "1"
+name, version = "agents", "2"
 MOST = 64
 """Newest starts, ends and deliveries of a session that are kept."""
 FACTS = ("cwd", "run", "preset", "via", "provider_session", "transcript", "parent", "pin")
 _KEPT = {"session.started": "starts", "session.ended": "ends", "session.nudged": "nudges"}
+_REPORT = "usage.reported"
 _RESETS, _SKIPS = ("work.closed", "mountain.cleared"), "mountain.skipped"
 
 
@@ -62,6 +66,12 @@ def entities(event: Event) -> Iterable[str]:
     kind = event["type"]
     if kind in _KEPT:
         return presence.entities(event)
+    if kind == _REPORT:
+        body = event["body"]
+        names = (body.get("agent"), body.get("session"), _refs(event).get("run_id"))
+        if not all(isinstance(name, str) for name in names):
+            return ()
+        return (presence.session_name(presence.replica_of(event), *map(str, names[:2])),)
     work = _refs(event).get("work_id")
     about = kind in _RESETS or kind == _SKIPS
     return (f"work {work}",) if about and isinstance(work, str) else ()
@@ -76,12 +86,13 @@ def step(state: Any, event: Event) -> Any:
         names = next(iter(entities(event))).split(" ", 2)
         state = {
             **dict(zip(("replica", "agent", "session"), names, strict=True)),
-            "starts": {},
-            "ends": {},
-            "nudges": {},
+            **{name: {} for name in ("starts", "ends", "nudges", "reports")},
         }
-    kept = state[_KEPT[kind]]
-    if kind == "session.started":
+    kept = state[_KEPT.get(kind, "reports")]
+    if kind == _REPORT:
+        run, known = _refs(event)["run_id"], [event["ts"], event.id]
+        kept[run] = min(kept.get(run, known), known)
+    elif kind == "session.started":
         kept[event.id] = [event["ts"], event["actor"]["agent_id"], _facts(event)]
     elif kind == "session.ended":
         kept[event.id] = [event["ts"], event["body"]]
@@ -119,7 +130,7 @@ def indexed(state: Any) -> Iterable[tuple[str, str]]:
     """`open`: those that are not over; `agent`, `work`, `parent`, `by` and preset: all of them.
 
     Each by the first start. `id`: by the name of the session. `skipped`: items that are passed
-    over, by the question.
+    over, by the question. `unreported`: those that are over whose use was not reported, as `by`.
     """
     if state.get("skipped") and state["skipped"][0] > state["since"]:
         yield "skipped", state["skipped"][1]
@@ -130,6 +141,8 @@ def indexed(state: Any) -> Iterable[tuple[str, str]]:
     yield "id", state["session"]
     if not over(state):
         yield "open", f"{state['agent']} {begun}"
+    elif "preset" in known and "run" in known and known["run"] not in state["reports"]:
+        yield "unreported", f"{asked_by(state)} {known['preset']} {begun}"
     if "preset" in known:
         yield "by", f"{asked_by(state)} {known['preset']} {begun}"
     for fact in ("work", "parent"):

@@ -6,7 +6,7 @@ import os
 
 from coord_agents import fold
 from coord_agents import presets as registry
-from coord_agents.evidence import label
+from coord_agents.evidence import Evidence, label
 from coord_agents.rows import Rows
 from coord_agents.settings import Settings
 from coord_agents.sling import Order, Sling, Taken, undo
@@ -240,24 +240,25 @@ def reported(call: Call, names: Sequence[str] | None) -> Iterator[Event]:
     for state in states:
         if fold.over(state):
             with suppress(Fault):
-                yield from report(call.journal, rows, state, call.actor()["agent_id"])
+                yield from report(call.journal, rows.evidence, state, call.actor()["agent_id"])
 
 
-def report(journal: Journal, rows: Rows, state: fold.Session, agent: str) -> list[Event]:
-    """Report what a session used, unless that was done."""
+def report(journal: Journal, evidence: Evidence, state: fold.Session, agent: str) -> list[Event]:
+    """Report what a session used that is over, unless that was done.
+
+    Also that it used nothing that is known: so it is not looked at again.
+    """
     from coord_agents import usage
 
     known = fold.facts(state)
-    record = rows.evidence.records.get(known["preset"])
+    record = evidence.records.get(known["preset"])
     run = known.get("run")
     if record is None or run is None or not record.usage:
         return []
     key = f"usage:{run}"
     if journal.index.refresh().by_key("usage.reported", key):
         return []
-    body = usage.used(rows.evidence.lines(state), record.usage)
-    if body is None:
-        return []
+    body = usage.used(evidence.lines(state), record.usage) or {}
     event = usage.reported(
         (state["agent"], state["session"]), run, body, known.get("work"), record.pool
     )

@@ -8,7 +8,7 @@ from coord_agents.dispatch.look import AGENT, Look
 from coord_agents.evidence import Evidence
 from coord_agents.settings import Settings, overseer
 from coord_agents.sling import Order, Sling, session
-from coord_agents.starting import end, task_prompt
+from coord_agents.starting import end, report, task_prompt
 from coord_agents.tools import Tools
 from coord_envelope import ids, world
 from coord_envelope.errors import No
@@ -54,7 +54,8 @@ class Dispatcher:
         items, stops = Items.current(self._items), self._stops.refresh()
         look = Look(items, sessions, stops)
         own = set(self._store.replicas())
-        seen = look.seen(self._policy.records, own, self._shown, self._gate())
+        presets = {name: bool(record.usage) for name, record in self._policy.records.items()}
+        seen = look.seen(presets, own, self._shown, self._gate())
         return planning.plan(seen, world.now_ms(), self._policy)
 
     def _gate(self) -> Gate:
@@ -75,6 +76,7 @@ class Dispatcher:
             "undo": self._undo,
             "skip": self._skip,
             "answer": self._answer,
+            "report": self._report,
         }
         acts[act.kind](act)
 
@@ -82,8 +84,9 @@ class Dispatcher:
         """What it would do now."""
         for act in self.plan().acts:
             about = act.about
-            item = about.get("item", {})
-            work = item.get("id") or (about.get("flight") or about["answer"])["work"]
+            item, state = about.get("item", {}), about.get("state")
+            known = fold.facts(state) if state else about.get("flight") or about.get("answer", {})
+            work = item.get("id") or known.get("work")
             row = {"act": act.kind, "work_id": work, "title": item.get("title", "")}
             row |= {name: about[name] for name in ("preset", "agent") if name in about}
             yield row | {"key": act.key}
@@ -126,6 +129,9 @@ class Dispatcher:
         self._call.put(t.events)
         hold = (f"--hold={len(causes)} sessions failed", f"--label={draft.SKIPPED}")
         self._tools.run("wk", "update", item["id"], *hold)
+
+    def _report(self, act: Act) -> None:
+        self._call.put(report(self._journal, self._evidence, act.about["state"], AGENT))
 
     def _answer(self, act: Act) -> None:
         answer = act.about["answer"]

@@ -7,7 +7,7 @@ from coord_kernel.rules import control
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from coord_agents.dispatch.plan import Answer, Flight, Item, Seen
     from coord_kernel.views.view import Source
@@ -28,9 +28,12 @@ class Look:
         self._items, self._sessions = items, sessions
         self._control = stops.get(control.ENTITY) or control.nothing()
 
-    def seen(self, presets: Iterable[str], own: Collection[str], shown: Shown, gate: Gate) -> Seen:
+    def seen(
+        self, presets: Mapping[str, bool], own: Collection[str], shown: Shown, gate: Gate
+    ) -> Seen:
         """All that is planned on.
 
+        `presets`: the name of each, and whether it says what its sessions use.
         `own`: the replica ids of the store; what runs in another one is not judged here.
         `shown`: has a session given a sign of life, has it shown output? `gate`: of budgets.
         """
@@ -38,6 +41,12 @@ class Look:
             "ready": self._ready(),
             "flights": list(self._flights(own, shown)),
             "started": {name: ts for name in presets if (ts := self._last(name))},
+            "unreported": [
+                state
+                for preset, metered in presets.items()
+                if metered
+                for state in self._unreported(preset, own)
+            ],
             "answers": list(self._answers()),
             "gate": gate,
             "control": self._control,
@@ -84,6 +93,14 @@ class Look:
                 "up": up,
                 "shows": shows,
             }
+
+    def _unreported(self, preset: str, own: Collection[str]) -> Iterator[fold.Session]:
+        """The sessions that a dispatcher started, and whose use has yet to be reported."""
+        begin, end = f"{AGENT} {preset} ", f"{AGENT} {preset}!"
+        for _, entity in self._sessions.find("unreported", begin, end):
+            state: fold.Session = self._sessions.get(entity)
+            if state["replica"] in own:
+                yield state
 
     def _answers(self) -> Iterator[Answer]:
         """What persons answered about items that are passed over."""

@@ -4,7 +4,8 @@
    stopped or quarantined, are passed over.
 2. A session that has shown output, but no sign of life, has come up: that is noted for it. If it
    has not come up in time, it is undone.
-3. What a person answered about an item that was passed over is done.
+3. What a session that is over has used is reported; what a person answered about an item that was
+   passed over is done.
 4. The ready items in their order, each that has no session:
    a. three sessions failed: it is held, and a person is asked
    b. one failed: not before its pause is over, which doubles with each
@@ -19,6 +20,7 @@
 
 from __future__ import annotations
 
+from coord_agents import fold
 from coord_envelope import world
 from coord_kernel.controller import Act, Plan
 from coord_kernel.rules import control
@@ -75,6 +77,8 @@ if TYPE_CHECKING:
         ready: Iterable[Item]
         """In their order; read as far as something may be planned for them."""
         flights: Sequence[Flight]
+        unreported: Sequence[fold.Session]
+        """Sessions that are over, and whose use has yet to be reported."""
         answers: Sequence[Answer]
         started: dict[str, str]
         """Preset → time stamp of its last start."""
@@ -132,6 +136,9 @@ class _Planning:
         for flight in self._seen["flights"]:
             if flight["shows"] and not flight["up"]:
                 self.acts.append(Act("seen", f"seen:{flight['session']}", flight=flight))
+        for state in self._seen["unreported"]:
+            run = fold.facts(state)["run"]
+            self.acts.append(Act("report", f"usage:{run}", state=state))
         for answer in self._seen["answers"]:
             self.acts.append(Act("answer", f"answer:{answer['question']}", answer=answer))
         self.acts += [Act("undo", f"undo:{each['session']}", flight=each) for each in self._late]
