@@ -102,6 +102,26 @@ def test_a_recorded_session_is_told_its_mail_and_refused_an_edit(
     assert shell(f"wk show {item}").one["status"] == "ready"
 
 
+def test_a_program_that_reads_the_variables_itself_expands_none(shell: Shell) -> None:
+    """History: Droid took `$COORD_SESSION` as it is, and each of its hooks was a child's."""
+    repo, path = str(shell.cwd), shell.cwd.parent / "variables"
+    start = recorded.event("droid", "SessionStart", repo, CLAUDE_ENV_FILE=str(path))
+    fire(shell, "droid", start)
+    lines = [line.removeprefix("export ") for line in path.read_text().splitlines()]
+    variables = dict(line.split("=", 1) for line in lines)
+    assert variables == {
+        "COORD_AGENT": "agent:qa",
+        "COORD_SESSION": "s1",
+        "COORD_SHELL": "s1",
+    }
+    shell("msg send --to qa --subject x")
+    after = recorded.tool("droid", "PostToolUse", repo, recorded.READS["droid"])
+    shell("msg hook droid --as qa", json.dumps(after), **variables)
+    (ack,) = shell("ev replay --type msg.acked").lines
+    assert ack["actor"] == {"agent_id": "agent:qa", "session_id": "s1"}
+    assert shell("wk new x", **variables).one["actor"] == ack["actor"]
+
+
 @pytest.mark.parametrize(
     ("stdin", "status"),
     [

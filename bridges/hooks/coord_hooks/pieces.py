@@ -44,7 +44,7 @@ def hooks(program: str, agent: str, keep: bool = False) -> dict[str, list[tuple[
     """Event → its hooks, each a matcher of tools ("" for all) and the command with its limits."""
     known, name = PROGRAMS[program], dialects.PROGRAMS[program]
     option = f'--as "${{COORD_AGENT:-{agent}}}"'
-    own = "" if name == "claude" else f"{program} "
+    own = "" if program == "claude" else f"{program} "  # the default
     found: dict[str, list[tuple[str, Json]]] = {}
     for event, moment in dialects.DIALECTS[name]["moments"].items():
         if moment in known.get("without", ()) or (keep and moment == "end"):

@@ -200,16 +200,21 @@ def _begin(turn: Turn) -> bool:
 def _exports(turn: Turn) -> str:
     """Shell commands that make the session's shell act for the agent, in the session.
 
-    A fork starts with the id of the session that it continues; its shell knows its own.
+    A fork of Claude Code starts with the id of the session that it continues; its shell knows its
+    own. Other programs read such a file themselves, as `export NAME=VALUE`.
     """
     import shlex
 
-    around = "".join(f" {session}" for name in OTHERS if (session := world.getenv(name)))
+    agent = f"export COORD_AGENT={shlex.quote(turn.agent)}\n"
+    around = " ".join(filter(None, map(world.getenv, OTHERS)))
+    if turn.program != "claude":
+        shells = shlex.quote(f"{turn.session} {around}".strip())
+        return f"{agent}export COORD_SESSION={shlex.quote(turn.session)}\nexport {OWNER}={shells}\n"
     return f"""\
-export COORD_AGENT={shlex.quote(turn.agent)}
+{agent}\
 export COORD_SESSION="${{{CLAUDE}:-}}"
 [ -n "$COORD_SESSION" ] || COORD_SESSION={shlex.quote(turn.session)}
-export {OWNER}="$COORD_SESSION"{shlex.quote(around)}
+export {OWNER}="$COORD_SESSION"{shlex.quote(f" {around}" if around else "")}
 """
 
 
