@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import measure
@@ -80,10 +81,7 @@ def _sign(rounds: int, key: Key, scratch: str, remotes: list[str]) -> Iterator[R
     for timed, what in (("cpu", "a sync that signs, CPU"), ("time", "a sync that signs")):
         took = measure.interleaved(
             rounds,
-            {
-                name: (lambda place=place, timed=timed: give(place, timed))
-                for name, place in places.items()
-            },
+            {name: partial(give, place, timed) for name, place in places.items()},
         )
         pairs = zip(took.seconds["signed"], took.seconds["plain"], strict=True)
         more = statistics.median(signed - plain for signed, plain in pairs)

@@ -104,12 +104,8 @@ def judged(store: Store) -> list[str]:
 def signed(store: Store, *streams: str) -> list[int]:
     """The seqs that somebody has signed, in these streams of the writer."""
     trusted = Trusted(store).refresh()
-    found = []
-    for name in streams or (NAME,):
-        for item in Stream(store, "journal", name).read():
-            if isinstance(item, Event) and not trusted.unsigned(item):
-                found.append(item["seq"])
-    return found
+    lines = [line for name in streams or (NAME,) for line in Stream(store, "journal", name).read()]
+    return [item["seq"] for item in lines if isinstance(item, Event) and not trusted.unsigned(item)]
 
 
 def test_what_a_statement_covers_is_signed_and_what_follows_it_is_not(store: Store) -> None:
@@ -198,6 +194,18 @@ def test_the_same_line_in_two_streams_is_signed_if_it_is_in_one(store: Store) ->
     put(store, SIGNER, ada.signs())
     judged(store)
     assert signed(store) == [1]
+
+
+def test_many_ranges_of_two_keys_are_each_found_and_joined(store: Store) -> None:
+    judge = Judge(store, verify)
+    for who in (0, 1):
+        for seq in [*range(1 + who, 41, 4), *range(3 + who, 41, 4)]:
+            judge._cover(NAME, line(seq), who, {})
+    ranges = judge.table["ranges"][NAME]
+    assert ranges["0"] == [[seq, seq] for seq in range(1, 41, 2)]
+    judge._cover(NAME, line(2) + line(20), 0, {})
+    assert ranges["0"] == [[1, 21], *([seq, seq] for seq in range(23, 41, 2))]
+    assert ranges["1"] == [[seq, seq] for seq in range(2, 41, 2)]
 
 
 def test_a_key_signs_for_its_principals_only(store: Store) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from live.engines import CREDENTIALS, Server, serving
 from live.fake import installed
+from live.test_mirror import Watching
 from support import Json, Shell, git
 
 NAMES = ("ada", "bob", "mal")
@@ -269,3 +270,21 @@ def test_a_store_without_signers_loads_nothing_for_signatures(shell: Shell) -> N
             f"sys.exit(any(name.startswith({ours!r}) for name in sys.modules))"
         )
         shell(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}")
+
+
+def test_a_mirror_signs_what_it_gives_and_the_arbiters_lines(tmp_path: Path) -> None:
+    with serving("fake", tmp_path / "server") as server:
+        team = Team(tmp_path, server)
+        ada, bob = team.store("ada"), team.store("bob")
+        mirrors = [Watching(shell) for shell in (ada, bob)]
+        try:
+            work = ada("wk new x").one["event_id"]
+            claimed = ada(f"wk claim {work} --require confirmed").one
+            assert claimed["$level"] == "confirmed"
+        finally:
+            for mirror in mirrors:
+                mirror.process.terminate()
+                mirror.process.wait()
+        team.sync(ada, bob)
+        assert item(bob, work)["owner"] == "agent:ada"
+        assert not any("unsigned" in row for row in signatures(bob))

@@ -60,7 +60,8 @@ def mirror(
     if signs is not None:
         mirror.signs = signs
     desk = Desk(mirror)
-    beside = _Beside(pause_s, lambda row: call.put([row])) if git else None
+    options = ["--sign"] if signs else []
+    beside = _Beside(pause_s, lambda row: call.put([row]), *options) if git else None
     try:
         for link in mirror.links:
             mirror.pull(link)
@@ -126,8 +127,9 @@ def _directories(store: Store) -> Iterator[str]:
 class _Beside:
     """`ev sync` in a process of its own, at each interval. `fd` is readable when it has a row."""
 
-    def __init__(self, pause_s: float, put: Callable[[Json], None]) -> None:
-        self._pause_s, self._put, self._rest = pause_s, put, b""
+    def __init__(self, pause_s: float, put: Callable[[Json], None], *options: str) -> None:
+        """`options` of each sync."""
+        self._pause_s, self._put, self._rest, self._options = pause_s, put, b"", options
         self._child: subprocess.Popen[bytes] | None = None
         self._due = 0.0
 
@@ -153,7 +155,7 @@ class _Beside:
                 self._child, self._rest = None, b""
                 self._due = time.monotonic() + self._pause_s
         elif not self._child and time.monotonic() >= self._due:
-            command = [sys.executable, sys.argv[0], "sync"]
+            command = [sys.executable, sys.argv[0], "sync", *self._options]
             self._child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
             )

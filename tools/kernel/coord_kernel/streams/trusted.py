@@ -7,7 +7,7 @@ is loaded. It is written by `sync.signed.judge`, which alone verifies anything.
     era      another number: what was judged before is judged otherwise now, so views are rebuilt
     ends     stream → seq up to which it was judged. A view takes an event in when it was judged:
              so no event counts for less only because its statement was read a moment later
-    ranges   stream → [first seq, last seq, place in `who`] of what a key has signed
+    ranges   stream → place in `who` → [first seq, last seq] of what its keys have signed
     who      lists of the patterns of those whom a key may write as
 
 What this store has written itself is not judged. Its former streams are its own up to the seq in
@@ -22,7 +22,7 @@ import os
 from coord_envelope import codec
 from coord_envelope.event import Event
 from coord_envelope.platform import suppress
-from coord_kernel.rules import trust
+from coord_kernel.rules import claims, trust
 from coord_kernel.streams.stream import Stream
 
 TYPE_CHECKING = False
@@ -35,6 +35,7 @@ DIRECTORY = ("local", "signed")
 TABLE = (*DIRECTORY, "table")
 OWN = (*DIRECTORY, "own")
 _MOST = 1 << 26
+_MOVED = "coord.arbiter_moved"
 
 
 class Trusted:
@@ -45,7 +46,7 @@ class Trusted:
         self._seen: tuple[int, ...] | None = None
         self.era = ""
         self.ends: dict[str, int] = {}
-        self._ranges: dict[str, list[list[int]]] = {}
+        self._ranges: dict[str, dict[str, list[list[int]]]] = {}
         self._who: list[list[str]] = []
         self._own: dict[str, int] = {}
         self._replicas = frozenset[str]()
@@ -89,14 +90,19 @@ class Trusted:
         if not ranges:
             return None
         seq, agent = event["seq"], event["actor"]["agent_id"]
-        # Few: ranges of one key are joined. The last of those before it is looked at first.
-        for first, last, who in reversed(ranges[: bisect.bisect_right(ranges, [seq, _MOST])]):
-            if first <= seq <= last:
-                key = who, agent
-                if key not in self._known:
-                    self._known[key] = trust.principal(self._who[who], agent)
-                if self._known[key] is not None:
-                    return self._known[key]
+        # Who moves the arbiter acts for all: any of the keys may.
+        anyone = event["type"] == _MOVED and claims.is_arbiter(event.stream)
+        for who, rows in ranges.items():
+            at = bisect.bisect_right(rows, [seq, _MOST]) - 1
+            if at < 0 or seq > rows[at][1]:
+                continue
+            key = int(who), agent
+            if key not in self._known:
+                self._known[key] = trust.principal(self._who[key[0]], agent)
+            if anyone and self._who[key[0]]:
+                return self._who[key[0]][0].partition(",")[0]
+            if self._known[key] is not None:
+                return self._known[key]
         return None
 
     def unsigned(self, event: Event) -> bool:
@@ -129,7 +135,8 @@ class Trusted:
         for name, ranges in self._ranges.items():
             if name == event.stream or name.partition("!")[0] != writer:
                 continue
-            if not any(first <= seq <= last for first, last, _ in ranges):
+            rows = [row for each in ranges.values() for row in each]
+            if not any(first <= seq <= last for first, last in rows):
                 continue
             for item in Stream(self._store, "journal", name).after(seq - 1).read():
                 if isinstance(item, Event) and item["seq"] >= seq:

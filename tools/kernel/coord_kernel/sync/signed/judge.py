@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import bisect
 import os
 
 from coord_envelope import codec, event
@@ -256,16 +257,14 @@ class Judge:
         if first <= before.get(stream, 0) and not self._anew and not self._own(stream, first):
             self.table["era"] += 1
             self._anew = True  # once is enough
-        ranges = self.table["ranges"].setdefault(stream, [])
-        ranges.append([first, last, who])
-        ranges.sort()
-        joined = [ranges[0]]
-        for row in ranges[1:]:
-            if row[2] == joined[-1][2] and row[0] <= joined[-1][1] + 1:
-                joined[-1] = [joined[-1][0], max(joined[-1][1], row[1]), row[2]]
-            else:
-                joined.append(row)
-        self.table["ranges"][stream] = joined
+        known = self.table["ranges"].setdefault(stream, {}).setdefault(str(who), [])
+        at = bisect.bisect_left(known, [first, last])
+        at -= bool(at) and known[at - 1][1] >= first - 1
+        end = at
+        while end < len(known) and known[end][0] <= last + 1:
+            first, last = min(first, known[end][0]), max(last, known[end][1])
+            end += 1
+        known[at:end] = [[first, last]]
 
 
 def judge(store: Store) -> list[str]:

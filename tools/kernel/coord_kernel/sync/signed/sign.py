@@ -204,7 +204,7 @@ class Signer:
 
     def _names(self) -> list[str]:
         """The streams that this store writes, or has written under a former id."""
-        mine = tuple(f"~{replica}" for replica in self._store.replicas())
+        mine = tuple(f"~{replica}" for replica in self._store.all_replicas())
         return [
             name
             for name in self._store.listdir("journal")
