@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from support import BIN, Shell, check_invariants, git, open_store
 
+from coord_bd import cli
 from coord_bd.answer import cut
 from coord_bd.cli import CHANGING, OUTSIDE
 from coord_bd.issue import Issues
@@ -32,10 +34,14 @@ README = Path(__file__).parent.parent.parent / "bridges/beads/README.md"
 
 
 class Bd:
-    """`coord-bd` in a store with the prefix ax, as agent ada."""
+    """`coord-bd` in a store with the prefix ax, as agent ada.
 
-    def __init__(self, shell: Shell) -> None:
-        self.shell = shell
+    A call is made in this process, as `main` does it: a tenth of the time. Where processes matter,
+    and what a shell sees, tests go through `shell`.
+    """
+
+    def __init__(self, shell: Shell, patch: pytest.MonkeyPatch) -> None:
+        self.shell, self.patch = shell, patch
         shell.env |= {"BEADS_ACTOR": "ada"}
         for name in ("BEADS_DIR", "BEADS_DB", "BD_DB", "BD_ACTOR", "CLAUDE_SESSION_ID"):
             shell.env.pop(name, None)
@@ -43,19 +49,37 @@ class Bd:
 
     def __call__(self, line: str, expect: int | None = 0, **env: str) -> Any:
         """The JSON that a verb prints; None if it prints nothing."""
-        out = self.shell(f"coord-bd {line} --json", expect=expect, **env).out
+        out = self.run(f"{line} --json", expect, env)
         return json.loads(out) if out else None
 
     def q(self, line: str) -> str:
-        return self.shell(f"coord-bd q {line}").out.strip()
+        return self.run(f"q {line}", 0, {}).strip()
+
+    def run(self, line: str, expect: int | None, env: dict[str, str]) -> str:
+        """What a command line prints."""
+        printed: dict[int, bytes] = {1: b"", 2: b""}
+
+        def write(fd: int, data: bytes) -> None:
+            printed[fd] += data
+
+        with self.patch.context() as patch:
+            patch.chdir(self.shell.cwd)
+            patch.setattr(cli, "write_all", write)
+            for name in ("COORD_AGENT", "BEADS_DIR", "BEADS_DB", "BD_DB", "CLAUDE_SESSION_ID"):
+                patch.delenv(name, raising=False)
+            for name, value in {"BEADS_ACTOR": "ada", **env}.items():
+                patch.setenv(name, value)
+            status = cli.run(shlex.split(line))
+        assert expect in (None, status), f"bd {line}: exit {status}\n{printed}"
+        return printed[1].decode()
 
     def ids(self, line: str) -> list[str]:
         return [row["id"] for row in self(line)]
 
 
 @pytest.fixture
-def bd(shell: Shell) -> Bd:
-    return Bd(shell)
+def bd(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Bd:
+    return Bd(shell, monkeypatch)
 
 
 def test_every_verb_of_the_table_is_done_and_the_readme_lists_it() -> None:
