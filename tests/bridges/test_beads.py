@@ -192,6 +192,23 @@ def test_claim_has_one_holder(bd: Bd) -> None:
     )
 
 
+def test_where_an_agent_may_hold_one_item_it_holds_one(bd: Bd) -> None:
+    one, two = bd.q("one"), bd.q("two")
+    with (bd.shell.cwd / "coord.toml").open("a") as file:
+        file.write("[wk]\none_claim = true\n")
+    assert bd(f"update {one} --claim")
+    bd(f"update {two} --claim", expect=1)
+    assert "holds" in bd.shell(f"coord-tbd start {two}", expect=1, COORD_AGENT="ada").err
+    assert bd(f"update {two} --claim", BEADS_ACTOR="bob")
+
+
+def test_what_is_not_work_is_not_ready(bd: Bd) -> None:
+    for kind in ("question", "memory", "molecule"):
+        bd.shell(f"wk new a --kind {kind}")
+    assert bd("ready") == [] and bd.shell("coord-tbd ready").out == ""
+    assert bd.shell("coord-gc beads ready").out == "[]\n" and len(bd("list")) == 3
+
+
 def test_of_agents_on_bd_and_on_wk_one_gets_an_item(bd: Bd) -> None:
     """Twelve processes at once, half of them `bd update --claim`, half `wk claim`."""
     item = bd.q("Cut")

@@ -72,6 +72,7 @@ def _claim(desk: Desk, t: Transaction, issues: Issues, item: str) -> Event | Non
     assignee = value(items.known(item), "assignee")
     if assignee not in (None, me):
         raise No(f"issue {issues.id(item)} already claimed by {issues.assignee(item)}", code="held")
+    desk.refuse_second(items)
     wish: Wish = {"status": "in_progress", "set": {"assignee": me}}
     return desk.bring(t, items, item, wish)[-1]
 

@@ -28,7 +28,11 @@ TYPES = {
     "mr": "merge-request",
     "mol": "molecule",
 }
-NOT_READY = ("merge-request", "gate", "molecule", "message", "agent", "role", "rig")
+NOT_READY = (
+    *("merge-request", "gate", "molecule", "message", "agent", "role", "rig"),
+    *("question", "memory"),
+)
+"""The last two are kinds of wk that are not work."""
 NOT_LISTED = ("gate", *INFRA)
 RESOLVED = ("done", "cancelled", "duplicate", "wontfix")
 RECENT_MS = 48 * 3_600_000

@@ -26,7 +26,11 @@ BLOCKING = ("blocks", "waits-for", "conditional-blocks")
 RELATIONS = {**dict.fromkeys(BLOCKING, "blocked_by"), "discovered-from": "discovered_from"}
 USUAL = {"blocked_by": "blocks", "discovered_from": "discovered-from", "relates_to": "relates-to",
          "duplicate_of": "duplicates", "supersedes": "supersedes"}  # fmt: skip
-NOT_WORK = ("merge-request", "gate", "molecule", "message", "session", "agent", "role", "rig")
+NOT_WORK = (
+    *("merge-request", "gate", "molecule", "message", "session", "agent", "role", "rig"),
+    *("question", "memory"),
+)
+"""The last two are kinds of wk that are not work."""
 CLOSED = ["status done", "status cancelled", "status duplicate", "status wontfix"]
 
 

@@ -9,7 +9,7 @@ from coord_envelope import VERSION, Usage, world
 from coord_kernel.store import locate
 from coord_tbd import text
 from coord_tbd.issue import KINDS, STATUSES
-from coord_wk.desk import agent_of, value
+from coord_wk.desk import NOT_WORK, agent_of, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def ready(issues: Issues, args: list[str], values: Values) -> Answer:
         item
         for item in issues.items.ranked("free")
         if issues.status(item) == "open"
+        and issues.items.kind(item) not in NOT_WORK
         and not value(issues.items.known(item), "assignee")
         and not issues.blockers(item)
         and kind in (None, issues.kind(item))

@@ -150,8 +150,10 @@ def start(desk: Desk, args: list[str], values: Values) -> Done:
 
 
 def _refuse_held(desk: Desk, issues: Issues, item: str) -> None:
-    """Raise No if another agent holds the item."""
+    """Raise No if another agent holds the item, or the caller may hold only one."""
     holder = owner_of(issues.items.known(item))
+    if not holder:
+        desk.refuse_second(issues.items)
     if holder and not desk.mine(holder):
         who = desk.named(holder).removeprefix("agent:")
         raise No(f"Issue {issues.id(item)} is in progress: {who} holds it", code="held")
