@@ -2,7 +2,7 @@
 
     python bench/items.py [ROUNDS]
 
-The lists have 50 rows and the items stand for themselves. While the items are made, `ev emit` runs
+The lists have 50 rows and the items stand for themselves; one in 1,000 has a field of one value. While the items are made, `ev emit` runs
 again and again and its longest wait is the row; a lease of 15 s is held by `lease with`.
 """
 
@@ -19,12 +19,21 @@ from measure import PYTHON, Place, Row
 
 COUNT, STEPS = 100_000, 1_000
 CHAINED, LINEAR, LISTS, MEMORY_MB, WAIT_S = 3.0, 1.3, 3.0, 60, 1.5
-LINES = ("status", "ls -n 50", "ready -n 50", "tree -n 50")
+LINES = (
+    "status",
+    "ls -n 50",
+    "ready -n 50",
+    "tree -n 50",
+    "ls --field batch=7 -n 50",
+    "search item 777 -n 50",
+)
 
 
 def titles(path: str, count: int) -> str:
     with open(path, "w") as file:
-        file.writelines(json.dumps({"title": f"item {number}"}) + "\n" for number in range(count))
+        for number in range(count):
+            item = {"title": f"item {number}", "fields": {"batch": str(number % 1_000)}}
+            file.write(json.dumps(item) + "\n")
     return path
 
 
@@ -84,7 +93,8 @@ def rows(rounds: int, scratch: str) -> Iterator[Row]:
     yield Row(what, measure.shown(longest)).must(longest < WAIT_S, f"< {WAIT_S} s")
     yield Row("a lease of 15 s beside it", f"status {status}").must(status == 0, "kept")
 
-    many.run("wk", "status")
+    for line in LINES:  # once: each makes what it looks at
+        many.run("wk", *line.split())
     acts = {line: many.act("wk", *line.split()) for line in LINES}
     lists = measure.interleaved(rounds, {"python": many.act(*PYTHON), **acts})
     for line in LINES:

@@ -22,7 +22,7 @@ from measure import PYTHON, Place, Row
 SIZES = (history.SIZES[0], history.SIZES[-1])
 NEW, GROWTH, QUIET = 100, 1.5, 2.5
 EVENTS = b'{"type":"bench.tick","body":{"pad":"' + b"x" * 60 + b'"}}\n'
-REFS = "refs/coord/*"
+REFS, HOP = "refs/coord/*", 3.0
 
 
 class Pair:
@@ -38,14 +38,18 @@ class Pair:
         self.sync(self.giver)
 
     def sync(self, place: Place) -> float:
-        return place.time("ev", "sync", "--remote", self.remote, "--budget", "15m")
+        return place.time(*self.words)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return ("ev", "sync", "--remote", self.remote, "--budget", "15m")
 
     def give(self) -> float:
         self.giver.run("ev", "emit", stdin=EVENTS * NEW)
-        return self.sync(self.giver)
+        return self.giver.cpu(*self.words)
 
     def take(self) -> float:
-        return self.sync(self.taker)
+        return self.taker.cpu(*self.words)
 
     def look(self) -> float:
         return self.giver.time("git", "ls-remote", "--refs", self.remote, REFS)
@@ -82,8 +86,8 @@ class Clones:
             file.write(EVENTS * NEW)
         self.place.run("git", "-C", "one", "add", "events")
         self.place.run("git", "-C", "one", "commit", "--quiet", "-m", "more")
-        sent = self.place.time("git", "-C", "one", "push", "--quiet", "origin", "HEAD:main")
-        return sent + self.place.time("git", "-C", "two", "fetch", "--quiet", "origin")
+        sent = self.place.cpu("git", "-C", "one", "push", "--quiet", "origin", "HEAD:main")
+        return sent + self.place.cpu("git", "-C", "two", "fetch", "--quiet", "origin")
 
 
 def rows(rounds: int, scratch: str, sizes: tuple[int, ...] = SIZES) -> Iterator[Row]:
@@ -94,16 +98,28 @@ def rows(rounds: int, scratch: str, sizes: tuple[int, ...] = SIZES) -> Iterator[
     acts["git"] = Clones(scratch).hop
     took = measure.interleaved(rounds, acts)
     for act, direction in (("give", "sent"), ("take", "received")):
-        what = f"sync of {NEW} new events, {direction}, {large:,} held"
+        what = f"CPU of a sync of {NEW} new events, {direction}, {large:,} held"
         yield took.row(what, f"{act} {large}", f"{act} {small}", GROWTH, label=f"{small:,} held")
     rounds_of_both = zip(took.seconds[f"give {small}"], took.seconds[f"take {small}"], strict=True)
     both = measure.Took(
         took.seconds | {"hop": [sent + received for sent, received in rounds_of_both]}
     )
-    what = f"hop of {NEW} events: `ev sync` here, `ev sync` there"
-    yield both.row(what, "hop", "git", label="`git push`, `git fetch`")
+    what = f"CPU of a hop of {NEW} events: `ev sync` here, `ev sync` there"
+    why = "Python starts twice, and refs are looked at before they are fetched and pushed"
+    yield both.row(what, "hop", "git", HOP, why, "`git push`, `git fetch`")
     yield _quiet(rounds, pairs[large], large)
     yield Row(f"first sync of {large:,} events", measure.shown(pairs[large].first_s))
+    yield _fresh(pairs[large], large)
+
+
+def _fresh(pair: Pair, count: int) -> Row:
+    """The first question in a clone that a sync has filled."""
+    for path in Path(pair.taker.store, "local").glob("work.sqlite*"):
+        path.unlink()
+    first = pair.taker.time("wk", "ready", "-n", "1")
+    again = pair.taker.time("wk", "ready", "-n", "1")
+    what, peer = f"the first `wk ready` in a clone of {count:,} events", "the second"
+    return Row(what, measure.shown(first), f"{peer} {measure.shown(again)}", f"{first / again:.0f}")
 
 
 def _quiet(rounds: int, pair: Pair, count: int) -> Row:
