@@ -11,7 +11,7 @@ PYTHON ?= python3
 ROUNDS ?= 30
 STAMP := .venv/.installed
 
-.PHONY: demo idle test test-real test-pythons proof live bench picture session pyz check table clean
+.PHONY: demo idle dispatch test test-real test-pythons proof live bench picture session pyz check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -43,6 +43,10 @@ bench: $(STAMP)
 # What a patrol and a worker cost in ten real minutes in which nothing happens.
 idle: $(STAMP)
 	.venv/bin/python bench/idle.py
+
+# What 30 agents cost that coord-dispatch starts, 5 at once.
+dispatch: $(STAMP)
+	.venv/bin/python bench/dispatch.py
 
 # bench/growth.svg: the cost of a command against history.
 picture: $(STAMP)

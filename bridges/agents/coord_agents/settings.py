@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coord_envelope import BadData
 from coord_kernel.cli import values
-from coord_kernel.store import locate, machine
+from coord_kernel.store import locate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,11 +28,3 @@ class Settings:
             elif name != "checkpoint":  # of coord-hooks
                 todo = "use worktrees, within"
                 raise BadData(f"not a valid setting: {SECTION}.{name}", "coord.toml", todo=todo)
-
-
-def overseer(store: Store) -> str:
-    """The person who is asked: `[patrol] overseer`, or the user that runs this."""
-    named = locate.section(store, "patrol").get("overseer")
-    if isinstance(named, str):
-        return values.agent_id(named, "patrol.overseer")
-    return machine.person()

@@ -6,13 +6,14 @@ from coord_agents import draft, fold
 from coord_agents.dispatch import plan as planning
 from coord_agents.dispatch.look import AGENT, Look
 from coord_agents.evidence import Evidence
-from coord_agents.settings import Settings, overseer
+from coord_agents.settings import Settings
 from coord_agents.sling import Order, Sling, session
 from coord_agents.starting import end, report, task_prompt
 from coord_agents.tools import Tools
 from coord_envelope import ids, world
 from coord_envelope.errors import No
 from coord_kernel.cli.budgets import Budgets, Usages, configured
+from coord_kernel.cli.person import person
 from coord_kernel.controller import Act, Plan
 from coord_kernel.journal.beat import beat
 from coord_kernel.views.presence import Stops
@@ -46,8 +47,13 @@ class Dispatcher:
         self._budgets, self._usages = configured(store), Usages(store)
 
     def wakes(self, event: Event) -> bool:
-        """Can the event change the plan?"""
-        return event["type"].partition(".")[0] in _NAMESPACES
+        """Can the event change the plan?
+
+        What this or another dispatcher has begun only takes from it, and is seen before each act.
+        """
+        kind = event["type"]
+        own = event["actor"]["agent_id"] == AGENT and kind != "session.ended"
+        return not own and kind.partition(".")[0] in _NAMESPACES
 
     def plan(self) -> Plan:
         sessions = self._evidence.sessions()
@@ -120,7 +126,7 @@ class Dispatcher:
         causes = [name for name, _ in item["failures"]]
         options = [f"--option={option}" for option in draft.OPTIONS]
         text = draft.question(item["id"], item["title"], causes)
-        words = (f"--to={overseer(self._store)}", f"--key={act.key}", *options)
+        words = (f"--to={person(self._store)}", f"--key={act.key}", *options)
         (asked,) = self._tools.run("wk", "ask", text, *words)
         said = draft.skipped(item["id"], causes, asked["event_id"], act.key)
         with self._journal.transaction({"agent_id": AGENT}) as t:
