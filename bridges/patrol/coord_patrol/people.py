@@ -8,7 +8,7 @@ from coord_kernel.controller import Act, Plan
 from coord_kernel.rules import control, escalation
 from coord_kernel.views.presence import Stops
 from coord_kernel.views.view import View
-from coord_patrol import escalate, person
+from coord_patrol import escalate, routes
 from coord_patrol.act import ran
 from coord_wk.items import Items
 
@@ -36,7 +36,7 @@ class People:
         """`put` prints the events that were written."""
         store = journal.store
         self._journal, self._agent, self._put = journal, agent, put
-        self._policy = person.load(store)
+        self._policy = routes.load(store)
         self._alerts, self._work = View(store, escalation), View(store, Items.fold)
         self._stops = Stops(store)
 

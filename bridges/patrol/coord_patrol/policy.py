@@ -5,7 +5,7 @@ from __future__ import annotations
 from coord_envelope import BadData
 from coord_envelope.event import address
 from coord_kernel.cli import health
-from coord_patrol.person import person
+from coord_kernel.cli.person import person
 from coord_patrol.plan import Policy
 
 TYPE_CHECKING = False
