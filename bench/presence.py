@@ -18,7 +18,7 @@ import measure
 from measure import Place, Row
 from replay import BEGAN_MS, Writer
 
-from coord_envelope import ids
+from coord_envelope import codec, ids
 
 AGENTS, BEATS, MOST = 10, 100_000, 1.5
 BACK_S = 2.0
@@ -33,9 +33,10 @@ def history(path: str, beats: int) -> Place:
         item = place.run("wk", "new", f"Item {number}", "--as", agent, "-o", "id").decode().strip()
         place.run("wk", "claim", item, "--as", agent)
     writers = [Writer(place, number) for number in range(AGENTS)]
-    for writer in writers:
+    own = codec.loads(place.run("ev", "replay", "-n", "1"))["writer"].partition("~")[2]
+    for number, writer in enumerate(writers):
         os.rmdir(writer.directory)
-        writer.name += "+live"
+        writer.name = f"agent.w{number}~{own}+live"
         writer.directory = f"{place.store}/live/{writer.name}"
         os.makedirs(writer.directory, mode=0o700)
     draft = {"type": "agent.seen", "body": {"status": "busy"}}
