@@ -147,7 +147,7 @@ def test_an_agent_does_its_item_in_a_work_tree_and_says_what_it_used(town: Shell
     row = town(f"coord-agent start ada --preset plain --work {work} --worktree").one
     assert (row["agent"], row["preset"], row["via"]) == ("agent:ada", "plain", "headless")
     shown = over(town, "ada")
-    assert (shown["state"], shown["how"], shown["code"]) == ("ended", "exit", 0)
+    assert (shown["status"], shown["how"], shown["code"]) == ("ended", "exit", 0)
     assert (shown["provider_session"], shown["work_id"]) == ("its-own", work)
     assert town(f"wk show {work}").one["closed"]["note"] == "done by agent:ada"
     ran = seen(town)
@@ -228,7 +228,7 @@ def test_of_an_agent_one_session_runs_at_a_time_and_none_that_is_stopped(town: S
     town("coord-agent start ada --preset screen")
     done = town("coord-agent start ada --preset plain --prompt x", expect=1)
     assert "agent:ada: runs already: " in done.err
-    assert town("coord-agent stop ada").one["state"] == "ended"
+    assert town("coord-agent stop ada").one["status"] == "ended"
     assert "is over" in town("coord-agent stop ada", expect=1).err
     town("coord-patrol stop --scope ada --reason why --as human:eve")
     done = town("coord-agent start ada --preset plain --prompt x", expect=1)
@@ -238,11 +238,11 @@ def test_of_an_agent_one_session_runs_at_a_time_and_none_that_is_stopped(town: S
 def test_a_conversation_goes_on_and_a_copy_of_it_answers(town: Shell) -> None:
     work = item(town)
     first = town(f"coord-agent start ada --preset chosen --work {work}").one
-    session = first["session"]
+    session = first["session_id"]
     assert over(town, "ada")["provider_session"] == session
     town(f"wk reopen {work}")
     again = town("coord-agent resume ada --prompt 'once more'").one
-    assert (again["session"], again["work"]) == (session, first["work"])
+    assert (again["session_id"], again["work"]) == (session, first["work"])
     over(town, "ada")
     output = town(f"run logs {again['run']}").out
     assert output == f"--resume {session} -p once more\n"
@@ -256,7 +256,7 @@ def test_a_conversation_goes_on_and_a_copy_of_it_answers(town: Shell) -> None:
     resumed = town("coord-agent resume bob").one
     over(town, "bob")
     assert "run --resume its-own Go on." in seen(town)
-    assert resumed["session"] != "its-own"
+    assert resumed["session_id"] != "its-own"
 
 
 def test_a_restart_takes_over_the_item_and_the_work_tree(town: Shell) -> None:
@@ -267,11 +267,13 @@ def test_a_restart_takes_over_the_item_and_the_work_tree(town: Shell) -> None:
     Path(first["cwd"], "half.txt").write_text("half done")
     again = town("coord-agent restart ada --preset chosen --via headless").one
     assert (again["cwd"], again["work"]) == (first["cwd"], first["work"])
-    assert again["session"] != first["session"]
+    assert again["session_id"] != first["session_id"]
     over(town, "ada")
     assert town(f"wk show {work}").one["status"] == "done"
     (old,) = [
-        row for row in town("coord-agent ls --all").lines if row["session"] == first["session"]
+        row
+        for row in town("coord-agent ls --all").lines
+        if row["session_id"] == first["session_id"]
     ]
     assert (old["how"], old["by"]) == ("stopped", "agent:tester")
 
@@ -287,7 +289,7 @@ def screen(town: Shell) -> Callable[[str], Json]:
 
     def started(preset: str) -> Json:
         row = town(f"coord-agent start ada --preset {preset}").one
-        beat(town, row["session"], "Stop")
+        beat(town, row["session_id"], "Stop")
         return row
 
     return started
@@ -315,7 +317,7 @@ def test_text_and_enter_are_apart_so_that_no_program_takes_them_for_a_paste(
 def test_one_at_work_or_before_a_question_is_given_nothing(
     town: Shell, screen: Callable[[str], Json]
 ) -> None:
-    session = screen("screen")["session"]
+    session = screen("screen")["session_id"]
     town("msg send --to ada --subject x --as bob")
     for event, result in (("Notification", "busy"), ("PreToolUse", "")):
         beat(town, session, event)
@@ -336,7 +338,7 @@ def test_one_at_work_or_before_a_question_is_given_nothing(
 def test_the_queue_of_a_program_is_used_where_it_has_one(
     town: Shell, screen: Callable[[str], Json]
 ) -> None:
-    session = screen("screen")["session"]
+    session = screen("screen")["session_id"]
     own = json.dumps({"session_id": "its-own", "hook_event_name": "SessionStart"})
     town("coord-hooks start --as ada", own, COORD_AGENT="", COORD_SESSION=session)
     beat(town, "its-own", "Stop")

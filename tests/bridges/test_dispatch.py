@@ -94,7 +94,7 @@ def test_what_does_not_come_up_is_undone_by_the_dispatcher(town: Shell) -> None:
     town("coord-dispatch --preset mute --once")
     town("coord-dispatch --preset mute --once")
     (row,) = town("coord-agent ls --all").lines
-    assert (row["state"], row["how"], row["why"]) == ("ended", "crash", "did not come up")
+    assert (row["status"], row["how"], row["why"]) == ("ended", "crash", "did not come up")
     assert town(f"wk show {work}").one["status"] == "ready"
     assert town("run ls").out == town("coord-patrol --once").out == ""
 

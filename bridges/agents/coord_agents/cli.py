@@ -29,7 +29,10 @@ def start(call: Call, name: o.Name, running: g.Running, task: g.Task) -> None:
 
 
 def ls(call: Call, all_: o.All = False) -> None:
-    """List sessions: how they are, on what, and where."""
+    """List sessions: how they are, on what, and where.
+
+    The id is the name of the agent; `-o id` prints those of the sessions.
+    """
     from coord_agents.rows import Rows
 
     call.put(Rows(call.journal.store, registry.load()).listed(all_))
@@ -112,7 +115,7 @@ def restart(call: Call, name: o.Which, running: g.Running) -> None:
 
 
 def resume(call: Call, name: o.Which, running: g.Running) -> None:
-    """Go on with the conversation of a session that is over.
+    """Continue the conversation of a session.
 
     In the same directory, with the same item if nobody else holds it. Exits 1 if it is not over, or
     its runtime cannot.

@@ -128,7 +128,7 @@ class Record:
         """The record in a line."""
         ways = [via for via in SUPPORTED if via in self.ways]
         return {
-            "preset": self.name,
+            "id": self.name,
             "program": self.program,
             "via": ways,
             **({"tried": self.tried} if self.tried else {}),

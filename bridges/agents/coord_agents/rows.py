@@ -40,15 +40,16 @@ class Rows:
     def row(self, state: fold.Session, states: Mapping[str, str] | None = None) -> Json:
         """A session in a line."""
         known = fold.facts(state)
-        row: Json = {"agent": state["agent"], "session": state["session"]}
+        row: Json = {"id": state["agent"].removeprefix("agent:")}
         if fold.over(state):
             end = self._end(state)
-            row |= {"state": "ended", "how": end["how"], "since": fold.ended(state)}
+            row |= {"status": "ended", "how": end["how"], "since": fold.ended(state)}
             row |= {name: end[name] for name in ("code", "why", "by") if end.get(name) is not None}
         else:
             entity = presence.session_name(state["replica"], state["agent"], state["session"])
             judged = (self._health() if states is None else states).get(entity, "")
-            row |= {"state": judged or "elsewhere", "since": fold.begun(state)[1]}
+            row |= {"status": judged or "elsewhere", "since": fold.begun(state)[1]}
+        row |= {"agent": state["agent"], "session_id": state["session"]}
         names = {"preset": "preset", "via": "via", "run": "run", "cwd": "cwd"}
         row |= {name: known[fact] for name, fact in names.items() if fact in known}
         return row | ({"work": ids.short("wk", known["work"])} if "work" in known else {})
