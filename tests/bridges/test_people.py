@@ -46,7 +46,7 @@ def test_an_alert_climbs_until_its_mail_is_acknowledged(house: Shell) -> None:
     assert told(around(house, 15.5)) == [("high", "human:ada")]
     assert around(house, 30) == []
     (listed,) = house("coord-patrol alerts", COORD_NOW=at(30)).lines
-    assert (listed["severity"], listed["level"], listed["told"]) == (
+    assert (listed["severity"], listed["level"], listed["notified"]) == (
         "medium",
         "high",
         ["human:ada"],
@@ -229,7 +229,7 @@ def test_alerts_are_shown_to_people_and_to_agents(house: Shell) -> None:
     house("msg send --severity high --fingerprint disk --subject 'disk full'")
     around(house, 1)
     lines = house("coord-patrol alerts -o table --color never", COORD_NOW=at(2)).out.splitlines()
-    assert lines[0].split() == ["ALERT", "SEVERITY", "NOW", "COUNT", "LAST", "TOLD", "SUBJECT"]
+    assert lines[0].split() == ["ALERT", "SEVERITY", "NOW", "COUNT", "LAST", "NOTIFIED", "SUBJECT"]
     assert lines[1].split()[:4] == ["disk", "high", "high", "1"]
     brief = house("coord-patrol alerts -o brief", COORD_NOW=at(2)).out
     assert brief == "disk high 1 time high · disk full\n"

@@ -58,8 +58,8 @@ def run(call: Call, once: o.Once = False, ls: o.List = False, dry_run: o.DryRun 
 def alerts(call: Call, everything: o.Everything = False) -> None:
     """List what went wrong, and is not over.
 
-    How often and how loud it is by now, who was told, and who acknowledged it. The last episode of
-    each alert, the oldest first.
+    How often and how loud it is by now, who was notified, and who acknowledged it. The last
+    episode of each alert, the oldest first.
     """
     from coord_patrol.people import People
 

@@ -1,7 +1,7 @@
 """What is to be done about alerts. Pure; the rules are in `coord_kernel.rules.escalation`.
 
-1. Of an open episode each route of its level is told once: the key names the episode, the level and
-   the route. Who had the message that raised it knows of its severity already.
+1. Of an open episode each route of its level is notified once: the key names the episode, the
+   level and the route. Who had the message that raised it knows of its severity already.
 2. An episode is over when everything that it is about is closed: that is said, and nothing else.
 3. Under a stop of everything nothing is planned.
 """
@@ -61,7 +61,7 @@ def plan(
             continue
         level, at = escalation.level(episode, now, policy)
         wakes += [] if at is None else [at]
-        for route in _untold(episode, level, policy) if level else ():
+        for route in _left(episode, level, policy) if level else ():
             key = f"notify:{episode['id']}:{level}:{route}"
             about: Json = {"level": level, "route": route}
             acts.append(_act("notify", key, {"fingerprint": fingerprint}, episode, **about))
@@ -72,12 +72,12 @@ def _act(kind: str, key: str, alert: Json | Alert, episode: Episode, **about: ob
     return Act(kind, key, fingerprint=alert["fingerprint"], episode=episode, **about)
 
 
-def _untold(episode: Episode, level: str, policy: Policy) -> Iterator[str]:
-    """The routes of a level that were not told of it."""
+def _left(episode: Episode, level: str, policy: Policy) -> Iterator[str]:
+    """The routes of a level that were not notified of it."""
     loud = escalation.rank(level)
     for route in dict.fromkeys(policy.of(level)):
         knows = escalation.rank(episode["sent"].get(route)) >= loud
-        if not knows and f"{level} {route}" not in episode["told"]:
+        if not knows and f"{level} {route}" not in episode["notified"]:
             yield route
 
 
@@ -129,7 +129,7 @@ def row(alert: Alert, now: int, policy: Policy) -> Json:
         "subject": episode["subject"],
         "group": episode.get("group"),
         "about": episode["about"],
-        "told": sorted({place.partition(" ")[2] for place in episode["told"]}),
+        "notified": sorted({place.partition(" ")[2] for place in episode["notified"]}),
         "acked_by": episode.get("acked", {}).get("by"),
         "resolved": episode.get("resolved"),
         "episode": episode["id"],

@@ -25,7 +25,7 @@ def rows(items: list[Json], now_ms: int) -> list[dict[str, str]] | None:
             "now": _now(item),
             "count": f"{item['count']:,}",
             "last": age_ms(now_ms - world.parse_ts(item["last"])),
-            "told": joined(map(words.who, item.get("told", ()))),
+            "notified": joined(map(words.who, item.get("notified", ()))),
             "subject": words.line(item.get("subject", "")),
         }
         for item in items

@@ -4,7 +4,7 @@
    sender's, or else the subject and the work item.
 2. With a fingerprint of the sender's it is mail to those only who have no message of the same
    episode with this severity. If that is nobody it only counts (`alert.raised`).
-3. Without a recipient it only counts, too: who is told is for the escalation to say.
+3. Without a recipient it only counts, too: the escalation notifies people.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def counted(draft: Json, episode: Episode | None) -> Json:
 
 
 def raised(draft: Json, thread: str) -> Json:
-    """The draft of a message as one of an event that is no mail."""
+    """The draft of a message as one of an `alert.raised`."""
     kept = {name: value for name, value in draft.items() if name != "to"}
     return {**kept, "type": "alert.raised", "refs": {**draft["refs"], "thread_id": thread}}
 

@@ -236,7 +236,7 @@ class _Answering:
         return done.annotated(level=claim.get("$level"), token=claim.get("$token"))
 
     def _claimed(self, t: Transaction, item: str, state: State, option: str) -> Event:
-        """The claim that says this answer: a new one, or the one that was left behind."""
+        """The claim that says this answer: a new one, or a claim left behind."""
         said, held = draft.claimed(item, state), claims.owner(state)
         if held and state.get("answers", {}).get(held["id"]) == option:
             known = self._call.event(held["id"])

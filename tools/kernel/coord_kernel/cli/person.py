@@ -1,4 +1,4 @@
-"""The person of a project: who is told and asked when nobody else is left."""
+"""The person of a project: who is asked and notified when nobody else is left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GIT_S = 5
 
 
 def person(store: Store) -> str:
-    """The address of the person who is told last.
+    """The address of the person who is notified last.
 
     `[escalation] person` of coord.toml, else `[patrol] overseer`, else the user of the repository's
     git configuration (`user.name`), else $USER, else who runs this. Raises BadData.

@@ -1,7 +1,7 @@
 """Alerts: what went wrong, how often, how loud it is by now, and who took it. Pure and total.
 
     msg.sent, alert.raised {fingerprint, severity}     something of this kind went wrong
-    alert.notified {fingerprint, episode, level, route} somebody was told
+    alert.notified {fingerprint, episode, level, route} somebody was notified
     msg.acked {fingerprint}, of kind done               somebody took it
     alert.resolved {fingerprint, episode}               it is over
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         """Work items: when all are closed it is over."""
         sent: dict[str, str]
         """Recipient of a message that raised it → the greatest severity it had."""
-        told: dict[str, str]
+        notified: dict[str, str]
         """`LEVEL ROUTE` → when."""
         acked: NotRequired[dict[str, str]]
         """by, ts"""
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
         """Id of what was named → what was said about its episode before that came."""
 
 
-name, version = "alerts", "1"
+name, version = "alerts", "2"
 SEVERITIES = ("low", "medium", "high", "critical")
 RAISES = ("msg.sent", "alert.raised")
 CALM_MS = 3_600_000
@@ -110,13 +110,13 @@ def _said(event: Event, body: Json) -> dict[str, str] | None:
     if event["type"] == "alert.resolved":
         return {"resolved": "", "ts": event["ts"]}
     if isinstance(body.get("route"), str) and body.get("level") in SEVERITIES:
-        return {"told": f"{body['level']} {body['route']}", "ts": event["ts"]}
+        return {"notified": f"{body['level']} {body['route']}", "ts": event["ts"]}
     return None
 
 
 def _apply(episode: Episode, said: dict[str, str]) -> None:
-    if "told" in said:
-        episode["told"].setdefault(said["told"], said["ts"])
+    if "notified" in said:
+        episode["notified"].setdefault(said["notified"], said["ts"])
     elif "acked" in said:
         episode.setdefault("acked", {"by": said["acked"], "ts": said["ts"]})
     else:
@@ -135,7 +135,7 @@ def _raised(state: Alert, event: Event, body: Json, refs: Json) -> None:
             "subject": "",
             "about": [],
             "sent": {},
-            "told": {},
+            "notified": {},
         }
         state["episodes"] = [*state["episodes"][1 - MOST_EPISODES :], last]
     severity, subject, group = body["severity"], body.get("subject"), body.get("group")
@@ -183,7 +183,7 @@ def indexed(state: Alert) -> Iterable[tuple[str, str]]:
 
 
 class Times:
-    """How long an alert waits before it is told, and how long until it is louder: milliseconds."""
+    """How long an alert waits at first, and how long until it is louder: milliseconds."""
 
     wait = 30_000
     louder: tuple[int, ...] = (15 * 60_000, 30 * 60_000)

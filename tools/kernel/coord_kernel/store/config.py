@@ -3,7 +3,7 @@
 project = "web"             the project's name; by default that of the usual remote at `ev init`
 mirror = ["lease.*"]        types to write to the journal instead of the live streams
 [patrol] stalled = "15m"    when a silent session is which: see coord-patrol(8)
-[escalation] person = "human:ada"   who is told of alerts, and when: see coord-patrol(8)
+[escalation] person = "human:ada"   who gets mail about alerts: see coord-patrol(8)
 [wk] one_claim = true       an agent holds one work item at a time
 [sync] remote = "origin"    the remote of `ev sync`, and its refs: once the user agreed (`consent`)
 """
