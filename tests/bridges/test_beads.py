@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -120,6 +121,100 @@ def test_what_is_not_there_is_refused_in_one_line(line: str, what: str) -> None:
     with pytest.raises(Usage) as refusal:
         flags.parse(VERBS, COMMON, line.split())
     assert str(refusal.value).startswith(what)
+
+
+OPTIONAL = {
+    *("description", "design", "acceptance_criteria", "notes", "spec_id", "assignee", "created_by"),
+    *("close_reason", "closed_by_session", "external_ref", "sender", "wisp_type", "mol_type"),
+    *("estimated_minutes", "started_at", "closed_at", "due_at", "defer_until", "metadata"),
+    *("ephemeral", "pinned", "labels"),
+}
+"""The fields of an issue that are there only if they say something."""
+BARE, LABELLED = ISSUE | OPTIONAL - {"labels"}, ISSUE | OPTIONAL
+COUNTED = LABELLED | COUNTS | {"dependencies", "parent"}
+DEP = {"issue_id", "depends_on_id", "type", "created_at", "metadata"}
+COMMENT = {"id", "issue_id", "author", "text", "created_at"}
+FORMS: dict[str, tuple[type, set[str], set[str]]] = {
+    "create New -d text": (dict, ISSUE, LABELLED),
+    "show {a} {b}": (list, ISSUE | COUNTS, COUNTED),
+    "show {a} --include-dependents --include-comments": (
+        list, ISSUE | COUNTS | {"comments"}, COUNTED | {"dependents", "comments"},
+    ),
+    "show {e} --include-dependents": (
+        list,
+        ISSUE | COUNTS | {"epic_total_children", "epic_closed_children", "epic_closeable"},
+        COUNTED | {"dependents", "epic_total_children", "epic_closed_children", "epic_closeable"},
+    ),
+    "update {a} -p 1": (list, ISSUE, LABELLED),
+    "list": (list, ISSUE | COUNTS, COUNTED),
+    "ready": (list, ISSUE | COUNTS, COUNTED),
+    "children {e}": (list, ISSUE | COUNTS | {"parent"}, COUNTED),
+    "search a": (list, ISSUE | COUNTS, COUNTED - {"dependencies", "parent"}),
+    "query status=open": (list, ISSUE | COUNTS, COUNTED),
+    "blocked": (list, ISSUE | {"blocked_by", "blocked_by_count"}, BARE | {"blocked_by", "blocked_by_count"}),
+    "stale --days 0": (list, ISSUE, LABELLED),
+    "dep list {a}": (list, ISSUE | {"dependency_type"}, LABELLED | {"dependency_type"}),
+    "dep list {a} {b}": (list, DEP, DEP),
+    "dep tree {a}": (
+        list, ISSUE | {"depth", "parent_id", "truncated"},
+        BARE | {"depth", "parent_id", "truncated", "edge_from_parent"},
+    ),
+    "comments {a}": (list, COMMENT, COMMENT),
+    "comment {a} again": (dict, COMMENT, COMMENT),
+    "label add {a} x": (list, {"status", "issue_id", "label"}, {"status", "issue_id", "label"}),
+    "count": (dict, {"count"}, {"count"}),
+    "count --by-type": (dict, {"total", "groups"}, {"total", "groups"}),
+    "epic status": (
+        list, {"epic", "total_children", "closed_children", "eligible_for_close"},
+        {"epic", "total_children", "closed_children", "eligible_for_close"},
+    ),
+    "close {b}": (list, ISSUE | {"closed_at", "close_reason"}, LABELLED),
+    "reopen {b}": (list, ISSUE, LABELLED),
+    "delete {b} --force": (
+        dict, {"deleted", "dependencies_removed", "references_updated"},
+        {"deleted", "dependencies_removed", "references_updated"},
+    ),
+}  # fmt: skip
+"""Verb → array or object, the fields that each has, and those that it may have."""
+SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+def checked(issue: dict[str, Any]) -> None:
+    """The values of an issue are of the kinds that beads documents."""
+    for name, value in issue.items():
+        if name.endswith("_at") or name == "defer_until":
+            assert SECONDS.fullmatch(value), (name, value)
+        elif name in ("labels", "dependencies", "dependents", "comments", "blocked_by"):
+            assert value and isinstance(value, list), "an empty one is left out"
+        elif name.endswith(("_count", "priority", "minutes", "_children", "removed", "updated")):
+            assert type(value) is int
+        elif name in ("metadata", "epic"):
+            assert isinstance(value, dict) or value == "{}"
+        else:
+            assert value or value is False or name in ("parent_id", "depth", "count"), name
+
+
+def test_each_verb_has_the_form_that_beads_documents(bd: Bd) -> None:
+    names = {
+        "b": bd.q("b"),
+        "e": bd.q("e -t epic"),
+        "a": bd(
+            "create a -l x,y -t bug -a bob -d text --design d --acceptance c --notes n -e 30"
+            " --due 2027-01-01 --external-ref gh-1 --spec-id s --metadata '{\"k\":1}'"
+        )["id"],
+    }
+    bd("dep add {a} {b}".format(**names))
+    bd("create part --parent {e}".format(**names))
+    bd("comment {a} hm".format(**names))
+    bd(f"update {bd.q('begun')} --claim")
+    for line, (kind, least, most) in FORMS.items():
+        answer = bd(line.format(**names))
+        assert type(answer) is kind, line
+        if kind is dict:
+            assert answer.pop("schema_version") == 1, line
+        for row in answer if kind is list else [answer]:
+            assert least <= row.keys() <= most, (line, least - row.keys(), row.keys() - most)
+            checked(row)
 
 
 def test_create_answers_with_one_issue(bd: Bd) -> None:
