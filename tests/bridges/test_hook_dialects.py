@@ -108,7 +108,7 @@ def test_a_program_that_reads_the_variables_itself_expands_none(shell: Shell) ->
     start = recorded.event("droid", "SessionStart", repo, CLAUDE_ENV_FILE=str(path))
     fire(shell, "droid", start)
     lines = [line.removeprefix("export ") for line in path.read_text().splitlines()]
-    variables = dict(line.split("=", 1) for line in lines)
+    variables: Json = dict(line.split("=", 1) for line in lines)
     assert variables == {
         "COORD_AGENT": "agent:qa",
         "COORD_SESSION": "s1",
