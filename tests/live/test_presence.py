@@ -10,6 +10,7 @@ from live.engines import SERVERS, Server, connected, serving
 from live.test_mirror import Watch, clone, wait_for, watched
 from support import Shell, git, open_journal, open_store
 
+from coord_envelope import codec
 from coord_kernel.journal.beat import beat
 from coord_kernel.sync.live import presence
 
@@ -111,6 +112,19 @@ def test_who_tells_lines_of_others_is_not_believed(fake: Server, tmp_path: Path)
     assert presence.take(store, replica, line + b"\n") == 1
     assert presence.take(store, replica, line + b"\n") == 0
     bob("ev verify")
+
+
+def test_what_is_told_has_holes_and_grows_by_seq(fake: Server, tmp_path: Path) -> None:
+    ada, bob = clone(tmp_path, "ada", fake), clone(tmp_path, "bob", fake)
+    ids = ada("for n in 1 2 3; do lease acquire env:$n -o id; done").out.split()
+    ada("ev emit --live a.b; ev emit --live a.b; lease acquire env:4; ev sync")
+    bob("ev sync")
+    ada(f"lease release {ids[0]}; ev sync")
+    bob("ev sync; ev sync; ev verify")
+    (file,) = (bob.cwd / ".coord/live").glob("*/*.jsonl")
+    taken = [codec.loads(line)["seq"] for line in file.read_bytes().split(b"\n")[:-1]]
+    assert taken == [1, 2, 3, 6, 7]
+    assert [row["resources"] for row in bob("lease ls").lines] == [["env:2"], ["env:3"], ["env:4"]]
 
 
 def test_a_session_is_seen_elsewhere(fake: Server, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@
 3. A command asks it by `local/bus.sock` (see `sync.bus`): it answers when the round is done.
 4. While a remote cannot be reached it answers so without trying, and tries again by itself:
    after 100 ms, later after 2 s at most.
-5. Live events are told and heard at these moments, too (see `presence`).
+5. Live events are told at these moments, too (see `presence`), and heard a moment later.
 6. What others have written and a remote lacks is given a moment later, if nobody else has done
    so by then. Otherwise every store that syncs with git, too, would give it at once.
 """
@@ -98,8 +98,10 @@ class Mirror:
     def pull(self, link: Link) -> None:
         """A whole round."""
         with contextlib.suppress(Unreachable, TryAgain):
-            self._round(link, foreign=link.live.later)
-            link.live.share()
+            if self._round(link, foreign=link.live.later):
+                link.due = min(link.due, time.monotonic() + _LATER_S)  # more may follow it at once
+            else:
+                link.live.share()
 
     def give(self) -> None:
         """The store has grown: give it to all that can be reached."""
@@ -107,7 +109,7 @@ class Mirror:
             if not link.down:
                 with contextlib.suppress(Unreachable, TryAgain):
                     self._round(link, quick=True, foreign=False)
-                    link.live.share()
+                    link.live.share(hear=False)
 
     def answer(self, line: bytes) -> Json:
         """The answer to a command's request."""
@@ -159,7 +161,8 @@ class Mirror:
         quick: bool = False,
         foreign: bool = True,
         settle: Callable[[], Wishes] | None = None,
-    ) -> None:
+    ) -> bool:
+        """Was something taken in?"""
         exchange = LiveExchange(self._journal, link.live, ROUND_S, settle, self._alone)
         exchange.quick, exchange.foreign, exchange.signs = quick, foreign, self.signs
         exchange.saves = time.monotonic() - link.saved > _SAVE_S
@@ -182,6 +185,7 @@ class Mirror:
         if exchange.saves:
             link.saved = time.monotonic()
         self._report(exchange)
+        return bool(exchange.received)
 
     def close(self) -> None:
         """Save what is known of each remote, and let go of it."""

@@ -308,10 +308,10 @@ class Live:
 
     # ---- live events
 
-    def share(self) -> int:
+    def share(self, hear: bool = True) -> int:
         """Tell this store's live events if they have changed or are soon forgotten there.
 
-        And take those of others: how many. A server that has no room or permission for them is
+        And `hear` those of others: how many. A server that has no room or permission for them is
         asked no more.
         """
         if not self._shares:
@@ -319,6 +319,8 @@ class Live:
         try:
             self._tell()
             count = 0
+            if not hear:
+                return count
             for replica, data in self._log.told().items():
                 if self._heard.get(replica) != data:
                     count += presence.take(self._store, replica, data)
