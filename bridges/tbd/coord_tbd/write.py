@@ -32,6 +32,11 @@ def _file(path: str) -> str:
     return content(f"@{path}").decode("utf-8", "replace")
 
 
+def _text(words: str | None) -> str | None:
+    """A text as tbd keeps it: without white space around it."""
+    return (words or "").strip() or None
+
+
 def _own(name: str, each: str | None) -> Json:
     """The field `tbd:NAME`, whole or in pieces."""
     return spread(f"{OWN}{name}", each or "")
@@ -88,7 +93,7 @@ def create(desk: Desk, args: list[str], values: Values) -> Done:
         "title": _title(args[0] if args else "", todo),
         "kind": _kind(values.get("type", "task"), f". Must be: {', '.join(KINDS)}"),
         "priority": priority(values.get("priority", "2")),
-        "desc": desc or None,
+        "desc": _text(desc),
         "labels": list(dict.fromkeys(values.get("label", ()))) or None,
         "assignee": agent_of(values["assignee"]) if values.get("assignee") else None,
         "defer_until": moment(values["defer"]) if values.get("defer") else None,
@@ -164,9 +169,9 @@ def _words(desk: Desk, values: Values) -> Json:
     fields = _common(desk, values)
     words: Json = {}
     if "notes_file" in values:
-        fields |= _own("notes", _file(values["notes_file"]))
+        fields |= _own("notes", _text(_file(values["notes_file"])))
     elif "notes" in values:
-        fields |= _own("notes", values["notes"])
+        fields |= _own("notes", _text(values["notes"]))
     if "title" in values:
         words["title"] = _title(values["title"], "Title cannot be empty")
     if "type" in values:
@@ -176,7 +181,7 @@ def _words(desk: Desk, values: Values) -> Json:
     if "assignee" in values:
         words["assignee"] = agent_of(values["assignee"]) if values["assignee"] else None
     if "description" in values:
-        words["desc"] = values["description"] or None
+        words["desc"] = _text(values["description"])
     if "defer" in values:
         words["defer_until"] = moment(values["defer"]) if values["defer"] else None
     return words | {f"fields.{name}": each for name, each in fields.items()}
