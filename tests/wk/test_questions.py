@@ -135,6 +135,10 @@ def test_an_answer_is_bound_to_the_item_that_it_is_about_but_not_to_its_history(
 ) -> None:
     work = shell("wk new 'Drop the table' -o id").out.strip()
     asked = ask(shell, f"--about wk-{work[-8:].lower()} --blocks {work}")
+    assert (
+        shell(f"wk show {asked}").one["about"]
+        == shell(f"wk show {ask(shell, f'--about {work}')}").one["about"]
+    )
     shell(f"wk comment {work} hm")
     shell(f"wk update {work} --label urgent")
     shell(f"wk answer {asked} yes {ADA}")

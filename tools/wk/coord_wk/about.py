@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import BadData, No, codec
+from coord_envelope import BadData, No, codec, ids
 from coord_envelope.platform import suppress
 from coord_kernel.store import locate
 from coord_wk import question
@@ -21,7 +21,7 @@ SHORTEST, LONGEST = 7, 128
 
 def about(store: Store, items: Items, text: str) -> About:
     """What `--about TEXT` names: a work item `wk-…`, a file, or a digest. Raises BadData, No."""
-    if text.startswith("wk-"):
+    if text.startswith("wk-") or ids.valid(text):
         item = items.resolve(text)
         return {"digest": _of_item(items, item), "work": item}
     if os.path.exists(text):
