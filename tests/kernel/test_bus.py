@@ -410,7 +410,7 @@ def test_over_a_line_that_is_cut_everything_comes_once_in_the_end(
     name = make.url(shell.cwd).rpartition("/")[2]
     proxy = Proxy(make.server, seed=7)
     url = f"{proxy.url.rpartition('/')[0]}/{name}"
-    proxy.cuts = (2_000, 12_000)
+    proxy.cuts, proxy.delay_s = (2_000, 12_000), 0.01
     try:
         here, there = (make.bus(repo, url, 0.2) for repo in (shell.cwd, other.cwd))
         sent = [here.publish(tick(n)).id for n in range(10)]

@@ -1,4 +1,4 @@
-"""A line between a store and a server that breaks: cut after some bytes, or dead without a sign."""
+"""A line between a store and a server: slow, cut after some bytes, or dead without a sign."""
 
 from __future__ import annotations
 
@@ -29,10 +29,13 @@ class Proxy:
             CREDENTIALS[self.url] = CREDENTIALS[server.url]
         self.cuts: tuple[int, int] | None = None
         """A connection is reset after so many bytes, at random between these two."""
+        self.delay_s = 0.0
+        """Bytes are held back up to so long, at random, and what comes meanwhile with them."""
         self.dead = False
         """Nothing is forwarded, and nobody hears of it."""
         self.broken = 0
         """How many connections were reset."""
+        self._held = threading.Event()
         self._listening = socket.create_server(("127.0.0.1", self._port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -56,6 +59,8 @@ class Proxy:
                 readable, _, _ = select.select([near, far], [], [], 0.05 if self.dead else 1)
                 if self.dead:
                     continue
+                if self.delay_s:
+                    self._held.wait(self._random.random() * self.delay_s)
                 for source in readable:
                     data = source.recv(4096 if left is None else min(4096, left))
                     if not data:
