@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
 
-_NAME = re.compile(r'coord-hooks \w+ --as \\"\$\{COORD_AGENT:-([^}\s"]+)\}')
+_NAME = re.compile(r'coord-hooks \w+ (?:\w+ )?--as \\"\$\{COORD_AGENT:-([^}\s"]+)\}')
 """The agent in a hook of ours, as JSON has it."""
 CONTEXT = 2
 """Lines around a change that are shown."""
