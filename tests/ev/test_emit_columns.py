@@ -55,6 +55,8 @@ PIECES = (
     '{"type":"a.b","body":{}},{"type":"a.b","body":{}}',
     '{"type":"a.b","body":{"a":"',
     '"}}',
+    '{"type":"a.b","idempotency_key":"\\u001f\\"\\\\ä\u007f\u2028","body":{"n":1}}',
+    '{"type":"a.b","idempotency_key":"é/\\t","body":{"idempotency_key":"k"}}',
     "[]",
     "7",
     "",
@@ -236,3 +238,12 @@ def test_a_block_that_was_not_written_leaves_no_key(shell: Shell) -> None:
     with journal.transaction(ACTOR) as t:
         assert t.add_block(keyed_block("a")) is None
         assert t.add_block(keyed_block("b"))
+
+
+@pytest.mark.parametrize("order", ["{t},{k},{b}", "{t},{b},{k}", "{k},{t},{b}"])
+def test_a_key_of_any_text_is_written_as_it_is_alone(order: str) -> None:
+    for key in ("k", "ä\u2028\x7f", '"\\', "\x1f\t", "é" * 200, "body"):
+        parts = {"t": '"type":"a.b"', "b": '"body":{"idempotency_key":"x"}'}
+        parts["k"] = '"idempotency_key":' + json.dumps(key, ensure_ascii=False)
+        raw = ("{" + order.format(**parts) + "}").encode()
+        assert compare([raw, raw])

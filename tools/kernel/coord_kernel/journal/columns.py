@@ -74,19 +74,25 @@ def read(rows: Sequence[bytes]) -> Drafts | None:
         types, bodies = list(map(_TYPE, values)), list(map(_BODY, values))
         if set(map(type, types)) != {str} or set(map(type, bodies)) != {dict}:
             return None
+        keys = [value["idempotency_key"] for value in values] if names == {_KEYED} else None
         if canonical and orders == {("type", "body")}:
             packed = [row[18 + len(kind) : -1] for row, kind in zip(rows, types, strict=True)]
+        elif canonical and keys and orders == {("type", "idempotency_key", "body")}:
+            heads = map(len, map(orjson.dumps, keys))
+            packed = [
+                row[37 + len(kind) + head : -1]
+                for row, kind, head in zip(rows, types, heads, strict=True)
+            ]
         else:
             packed = list(map(orjson.dumps, bodies))
             shape, block = b"", b"\n".join(packed)
     except (ValueError, TypeError):
         return None
-    keys = [value["idempotency_key"] for value in values] if names == {_KEYED} else None
     fits = (
         max(map(len, packed)) <= MOST_BODY
         and all(map(_type_fits, set(types)))
         and not _odd_float(block, shape)
-        and (not keys or all(map(_key_fits, keys)))
+        and (not keys or _keys_fit(keys))
     )
     return Drafts(types, keys, packed) if fits else None
 
@@ -108,7 +114,10 @@ def lines(
     end = b',"actor":%b,' % codec.dumps(actor)
     ends: Iterable[bytes] = itertools.repeat(end + b'"body":')
     if drafts.keys:
-        ends = [b'%b"idempotency_key":%b,"body":' % (end, codec.dumps(key)) for key in drafts.keys]
+        import orjson
+
+        encoded = map(orjson.dumps, drafts.keys)  # a text: as our encoder does
+        ends = [b'%b"idempotency_key":%b,"body":' % (end, key) for key in encoded]
     parts = zip(
         itertools.repeat(b'{"event_id":"'),
         *event_ids(stamp, count),
@@ -153,8 +162,10 @@ def _type_fits(kind: str) -> bool:
     return event.type_fault(kind) is None and kind.partition(".")[0] not in event.KERNEL
 
 
-def _key_fits(key: object) -> bool:
-    return isinstance(key, str) and 0 < len(key) <= 256 and "\0" not in key
+def _keys_fit(keys: list[Any]) -> bool:
+    if set(map(type, keys)) != {str}:
+        return False
+    return min(map(len, keys)) > 0 and max(map(len, keys)) <= 256 and "\0" not in "".join(keys)
 
 
 def _odd_float(block: bytes, shape: bytes) -> bool:
