@@ -78,7 +78,7 @@ COMMANDS = (
     "reopen {b} --reason 'Not yet' --json", "reopen {b}", "show {b} --json", "dep remove {d} {a} --json",
     "dep remove {d} {a}", "stats --json", "stale --days 0 --json", "stale --days 0", "stale --days x",
     "stale", "stats", "update {a} --child-order {c}",
-    "update {a} --notes-file spec.md", "show {a} --json", "create Last --file spec.md --assignee eve --json",
+    "update {c} --notes-file spec.md", "show {c} --json", "create Last --file spec.md --assignee eve --json",
     "list --all --sort updated --limit 1 --json", "search spec --no-refresh --json",
 )  # fmt: skip
 """What is run in both, from top to bottom. {a} to {d} are the first four issues."""
@@ -123,6 +123,7 @@ class Side:
     def masked(self, text: str) -> str:
         for number, name in enumerate(self.ids):
             text = text.replace(name, f"ID{number}")
+        text = re.sub(r"\bax-[0-9a-z]{4}\b", "ax-Y", text)
         return TIME.sub("TIME", ULID.sub("is-X", text)).replace("--status in_progress", "")
 
 
