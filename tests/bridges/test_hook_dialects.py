@@ -65,7 +65,7 @@ def test_a_recorded_session_is_told_its_mail_and_refused_an_edit(
 ) -> None:
     repo = str(shell.cwd)
     shell("msg send --to qa --subject 'sent before' --as fixer --force; mkdir src; touch src/a.py")
-    shell("lease acquire file:src/a.py --as fixer")
+    shell("lease acquire file:src/a.py --ttl 20m --as fixer")
     item = shell("wk new 'Write the parser' -o id").out.strip()
     shell(f"wk claim {item} --as qa", COORD_SESSION="s1")
     start = fire(shell, program, recorded.event(program, "SessionStart", repo, source="startup"))

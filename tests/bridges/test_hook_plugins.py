@@ -61,7 +61,7 @@ def test_the_plugin_tells_mail_and_refuses_edits(shell: Shell) -> None:
     (shell.cwd / "coord.mjs").write_text(shell("coord-hooks settings opencode --as qa").out)
     (shell.cwd / "caller.mjs").write_text(CALLER)
     shell("msg send --to qa --subject before --as fixer --force")
-    shell("lease acquire file:a.py --as fixer")
+    shell("lease acquire file:a.py --ttl 20m --as fixer")
     found = json.loads(shell("node caller.mjs", COORD_AGENT="").out)
     assert "You are agent:qa." in found["system"] and "before" in found["system"]
     assert found["child"] == ""

@@ -28,7 +28,7 @@ def begins(shell: Shell, agent: str, cwd: Path) -> None:
 
 
 def leases(shell: Shell, agent: str, session: str) -> str:
-    done = shell(f"lease acquire file:src/a.py --as {agent}", COORD_SESSION=session)
+    done = shell(f"lease acquire file:src/a.py --ttl 20m --as {agent}", COORD_SESSION=session)
     return str(done.one["refs"]["lease_id"])
 
 

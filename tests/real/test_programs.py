@@ -67,7 +67,7 @@ def test_mail_is_told_at_the_start_and_between_two_tools_and_an_edit_is_refused(
 ) -> None:
     program = PROGRAMS[name](work, model)
     work("msg send --to qa --subject 'sent before' --as fixer --force")
-    work("lease acquire file:src/a.py --as fixer")
+    work("lease acquire file:src/a.py --ttl 20m --as fixer")
     model.before = sends(work, (0, "sent meanwhile"))
     model.script(
         program.run("wk new 'made by the agent' -o id"),
@@ -121,7 +121,7 @@ def test_what_a_session_holds_is_handed_over_and_told_to_the_next_first_of_all(
 
 def test_a_patch_in_a_shell_is_checked_where_its_cd_leads(work: Shell, model: Model) -> None:
     program = Codex(work, model)
-    work("lease acquire file:src/a.py --as fixer")
+    work("lease acquire file:src/a.py --ttl 20m --as fixer")
     inside = patch("a.py", "one = 1", "one = 2")
     model.script(
         program.run(f"cd src && {inside}"),
