@@ -87,3 +87,36 @@ def test_what_events_come_to_whatever_their_order(
 )  # fmt: skip
 def test_what_cannot_be_true_is_about_no_lease(nonsense: Event) -> None:
     assert list(confirmed.entities(nonsense)) == []
+
+
+TIMED: Json = {"clock": "arbiter", "boot": "b1", "boot_ns": 1_000_000_000, "ttl_ms": 10_000}
+EXPIRED = event("expired", "M5", token=7, reason="its time was over")
+
+
+@pytest.mark.parametrize(
+    ("events", "boot", "ms", "counted"),
+    [
+        ([firm("M1", 1, **TIMED)], "b1", 1_000, 9_900),
+        ([firm("M1", 1, **TIMED)], "b1", 10_899, 1),
+        ([firm("M1", 1, **TIMED)], "b1", 10_900, 0),
+        ([firm("M1", 1, **TIMED)], "b2", 1_000, 0),
+        ([firm("M1", 1, **TIMED), EXPIRED], "b1", 1_000, 0),
+        ([firm("M1", 1, **TIMED), firm("M2", 2, **TIMED | {"boot_ns": 2 * 10**9})], "b1", 2_000, 9_900),
+        ([firm("M1", 1, **TIMED | {"boot_ns": -1})], "b1", 1_000, 0),
+        ([firm("M1", 1, **TIMED | {"boot": None})], "b1", 1_000, 0),
+        ([firm("M1", 1, **TIMED | {"clock": "moon"})], "b1", 1_000, 0),
+        ([firm("M1", 1)], "b1", 1_000, 0),
+        ([ACQUIRED], "b1", 1_000, 0),
+    ],
+)  # fmt: skip
+def test_a_holder_counts_by_its_boot_clock_what_the_arbiters_clock_ends(
+    events: list[Event], boot: str, ms: int, counted: int
+) -> None:
+    for order in itertools.permutations(events):
+        state: Lease | None = None
+        for line in order:
+            state = confirmed.step(state, line)
+        assert state is not None
+        assert max(0, confirmed.counted_ms(state, boot, ms * 1_000_000)) == counted
+        open_ = [name for name, _ in confirmed.indexed(state)].count("timed")
+        assert open_ == bool(state.get("timed") and "ended" not in state)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
+from support import Json
 
-from coord_envelope import event, world
+from coord_envelope import Event, event, world
 from coord_kernel.store.directory import Store
 from coord_kernel.sync import seat, settle
-from coord_kernel.sync.live import chunk, spans
+from coord_kernel.sync.live import chunk, presence, spans
 from coord_kernel.sync.live.chunk import Chunk
 
 PATH = "journal/agent.ada~k3f9x2ab/000000000001.jsonl"
@@ -158,3 +160,48 @@ def test_a_move_in_another_stream_or_in_a_text_does_not_count(tmp_path: Path) ->
         lines.write(f'{{"type":"{seat.MOVED}"}}\n'.encode())
     assert seat.seat(store).place == "git"
     assert event.parse(other.raw)["type"] == seat.MOVED
+
+
+def live(kind: str, ms: int, session: str = "", **body: object) -> Event:
+    fields: Json = {
+        "event_id": f"{ms:026d}",
+        "type": kind,
+        "ts": world.format_ts(ms),
+        "writer": "agent.a~aaaaaaaa+live",
+        "actor": {"agent_id": "agent:a", "session_id": session},
+        "refs": {"lease_id": body.pop("lease", None)},
+        "body": body,
+    }
+    return Event(b"", fields, "")
+
+
+MIN = 60_000
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        ([("agent.seen", 1, "s"), ("agent.seen", 2, "s")], [2]),
+        ([("agent.seen", 1, "s"), ("agent.seen", 2, "t")], [1, 2]),
+        ([("agent.seen", 1, "s"), ("agent.seen", -11 * MIN, "s")], [1]),
+        ([("agent.seen", -11 * MIN, "s")], []),
+        ([("lease.acquired", 1, "L", 60_000)], [1]),
+        ([("lease.acquired", -2 * MIN, "L", 60_000)], []),
+        ([("lease.acquired", -2 * MIN, "L", 60_000), ("lease.renewed", 1, "L", 60_000)], [-2 * MIN, 1]),
+        ([("lease.acquired", 1, "L", 60_000), ("lease.released", 2, "L", None)], [1, 2]),
+        ([("lease.acquired", -11 * MIN, "L", 60_000), ("lease.released", -11 * MIN, "L", None)], []),
+        ([("lease.acquired", 1, None, 60_000)], []),
+        ([("lease.acquired", -9 * 24 * 60 * MIN, "L", 1 << 39)], []),
+        ([("ci.done", 1, "s")], []),
+    ],
+)  # fmt: skip
+def test_what_matters_now_is_told(events: list[Any], told: list[int]) -> None:
+    zero = 2_000_000_000_000
+    lines = [
+        live(kind, zero + ms, who)
+        if kind == "agent.seen" or kind.startswith("ci.")
+        else live(kind, zero + ms, lease=who, **({"ttl_ms": ttl[0]} if ttl[0] else {}))
+        for kind, ms, who, *ttl in events
+    ]
+    chosen = presence.matter(lines, zero + 10)
+    assert sorted(int(line.id) - zero for line in chosen) == told
