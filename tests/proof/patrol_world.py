@@ -82,11 +82,20 @@ class Store:
     """The events of one store."""
 
     def __init__(self, town: Town, replica: str, skew: int) -> None:
-        self.town, self.replica, self.skew = town, replica, skew
+        self.town, self.replicas, self.skew = town, [replica], skew
         self.events: list[Event] = []
         self.folds = [Memory(fold) for fold in (presence, claims, control)]
         self.stamp, self.seqs = 0, dict[str, int]()
         self.keys = set[tuple[str, str]]()
+
+    @property
+    def replica(self) -> str:
+        """Its id now."""
+        return self.replicas[-1]
+
+    def renew(self) -> None:
+        """Take a new id, as a store does whose newest event is of a clock that was set back."""
+        self.replicas.append(f"{self.replicas[0][:-1]}{len(self.replicas)}")
 
     @property
     def now(self) -> int:
@@ -146,7 +155,7 @@ class Store:
         held = {
             member.pin for member in self.town.members if member.store is self and not member.died
         }
-        rows = look.rows({self.replica}, lambda path: "/".join(path) not in held, lambda _: [])
+        rows = look.rows(self.replicas, lambda path: "/".join(path) not in held, lambda _: [])
         return plan(rows, look.control, now, Policy())
 
     def act(self, act: Act) -> None:
@@ -170,6 +179,7 @@ class Store:
     def trial(self, act: Act) -> list[Event]:
         """The events that an act would write, in no store: for `check`."""
         copy = Store(self.town, self.replica, self.skew)
+        copy.replicas = self.replicas
         copy.stamp, copy.seqs, copy.keys = self.stamp, dict(self.seqs), set(self.keys)
         durable, self.town.durable = self.town.durable, []
         fields = draft(act, "human:boss", {})
@@ -337,6 +347,8 @@ class Town:
         self.set_back += ms
         for store in self.stores:
             store.skew -= ms
+            if ms > ids.AHEAD_MS:
+                store.renew()
 
     def _stopped(self) -> None:
         store, scope = self.stores[0], self.chance.choice(["all", "agent:a0"])

@@ -117,7 +117,5 @@ class Rows:
         views = (Sessions(store), View(store, claims), Stops(store))
         look = Look(*(view.refresh() for view in views))
         now = world.now_ms()
-        rows = look.rows(
-            set(store.replicas()), lambda path: pins.dropped(store, *path), lambda _: []
-        )
+        rows = look.rows(store.replicas(), lambda path: pins.dropped(store, *path), lambda _: [])
         return {row["name"]: health.judge(row, look.control, now, times)["state"] for row in rows}

@@ -110,7 +110,7 @@ class Patrol:
     def _look(self) -> tuple[list[Row], Control]:
         views = (self._sessions, self._claims, self._stops)
         seen = look.Look(*(view.refresh() for view in views))
-        own = set(self._store.replicas())
+        own = self._store.replicas()
         rows = seen.rows(own, lambda path: pins.dropped(self._store, *path), self._labels)
         return rows, seen.control
 

@@ -50,7 +50,7 @@ def of_sessions(store: Store) -> Iterator[tuple[Row, Health]]:
     configured(store, times)
     views = (Sessions(store), View(store, claims), Stops(store))
     look = Look(*(view.refresh() for view in views))
-    own, now = set(store.replicas()), world.now_ms()
+    own, now = store.replicas(), world.now_ms()
     for row in look.rows(own, lambda path: pins.dropped(store, *path), lambda _: []):
         yield row, health.judge(row, look.control, now, times)
 

@@ -22,7 +22,7 @@ from coord_envelope import ids, world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
     from typing import Any, NotRequired, TypedDict
 
     from coord_envelope.event import Event
@@ -81,8 +81,11 @@ def session_name(replica: str, agent: str, session: str) -> str:
 
 def replica_of(event: Event) -> str:
     """The replica that an event was written in; its live and forked streams are its own, too."""
-    writer: str = event["writer"].partition("!")[0]
-    return writer.rpartition("~")[2].partition("+")[0]
+    return _replica(event["writer"])
+
+
+def _replica(writer: str) -> str:
+    return writer.partition("!")[0].rpartition("~")[2].partition("+")[0]
 
 
 def _is_delivery(event: Event) -> bool:
@@ -242,34 +245,56 @@ def _is_ahead(state: Session, chain: str, seq: int) -> bool:
     return bool(seq <= state["ahead"].get(chain, [0, ""])[0])
 
 
-def joined(state: Session, others: Iterable[Session]) -> Session:
-    """The session with the signs of life of other sessions of its agent, in its replica.
+def united(sessions: Sequence[Session], replicas: Sequence[str]) -> Session:
+    """One session whose store changed its replica id, as it does when its clock is set back.
 
-    One agent acts through several doors (a shell, a hook, MCP), and not each has a session: so what
-    has none counts for every session, and a claim without one lives while any of them does. A
-    program that is started for a session may have an id of its own for it, which its hooks use:
-    what names the session as its parent counts for it, too.
+    `replicas` are the ids of the store, the current one last. The session keeps the id in which it
+    started; a beat in a later one is later.
     """
-    own: Any = {**state, "signs": dict(state["signs"]), "ahead": dict(state["ahead"])}
-    mute = not own["signs"] and own["session"]
-    for other in others:
-        same = (other["agent"], other["replica"]) == (own["agent"], own["replica"])
-        apart = mute or (own["session"] and other["session"])
-        if not same or (apart and not _speaks_for(other, own["session"])):
-            continue
-        for chain, sign in other["signs"].items():
-            own["signs"][chain] = max(own["signs"].get(chain, [0, ""]), sign)
-        for chain, sign in other["ahead"].items():
-            own["ahead"][chain] = max(own["ahead"].get(chain, [0, ""]), sign)
-        if "beat" in other:
-            own["beat"] = max(own.get("beat", other["beat"]), other["beat"], key=_place)
+    sessions = sorted(sessions, key=lambda each: replicas.index(each["replica"]))
+    first = next((each for each in sessions if "started" in each), sessions[0])
+    own: Any = {**first, **{name: {} for name in ("signs", "ahead", "told")}}
+    for each in sessions:
+        _take_signs(own, each, replicas)
+        for key, ts in each["told"].items():
+            own["told"][key] = min(own["told"].get(key, ts), ts)
+        for verb in ("started", "ended"):
+            if verb in each:
+                own[verb] = max(
+                    own.get(verb, each[verb]), each[verb], key=lambda last: str(last[0])
+                )
     return own  # type: ignore[no-any-return]
 
 
-def _speaks_for(other: Session, session: str) -> bool:
-    """Was it started, in its own words, by a program of this session?"""
-    parent = other["started"][2].get("parent") if "started" in other else None
-    return bool(session) and parent == session != other["session"]
+def joined(state: Session, others: Iterable[Session], replicas: Sequence[str]) -> Session:
+    """The session with the signs of life of other sessions of its agent, in its store.
+
+    One agent acts through several doors (a shell, a hook, MCP), and not each has a session: so what
+    has none counts for every session, and a claim without one lives while any of them does.
+    """
+    own: Any = {**state, "signs": dict(state["signs"]), "ahead": dict(state["ahead"])}
+    if not own["signs"] and own["session"]:
+        return own  # type: ignore[no-any-return]
+    for other in others:
+        if other["agent"] == own["agent"] and not (own["session"] and other["session"]):
+            _take_signs(own, other, replicas)
+    return own  # type: ignore[no-any-return]
+
+
+def _take_signs(own: Session, other: Session, replicas: Sequence[str]) -> None:
+    for chain, sign in other["signs"].items():
+        own["signs"][chain] = max(own["signs"].get(chain, [0, ""]), sign)
+    for chain, sign in other["ahead"].items():
+        own["ahead"][chain] = max(own["ahead"].get(chain, [0, ""]), sign)
+    if "beat" in other:
+        beats = (own.get("beat", other["beat"]), other["beat"])
+        own["beat"] = max(beats, key=lambda beat: (_age_of(beat, replicas), *_place(beat)))
+
+
+def _age_of(beat: list[Any], replicas: Sequence[str]) -> int:
+    """The later the replica id is that it was written in, the greater."""
+    replica = _replica(beat[3].partition(" ")[0])
+    return replicas.index(replica) if replica in replicas else -1
 
 
 def _place(last: list[Any]) -> list[Any]:

@@ -11,7 +11,7 @@ from coord_kernel.rules import control, presence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from typing import Any
 
     from coord_kernel.rules.control import Control
@@ -32,49 +32,55 @@ class Look:
 
     def rows(
         self,
-        own: Collection[str],
+        own: Sequence[str],
         dropped: Callable[[Path], bool],
         labels: Callable[[str], list[str]],
     ) -> list[Row]:
         """The sessions that hold work or have started, by name.
 
-        `own`: the replica ids of the store. `dropped`: does nobody hold this pin any more?
-        `labels`: of an item; asked only if a stop is about labels.
+        `own`: the replica ids of the store, the current one last. `dropped`: does nobody hold this
+        pin any more? `labels`: of an item; asked only if a stop is about labels.
         """
         held = self._held(own, labels)
-        started = (name for _, name in self._sessions.find("open") if name.split(" ")[0] in own)
+        started = (name.split(" ", 2) for _, name in self._sessions.find("open"))
+        names = {(agent, text) for replica, agent, text in started if replica in own}
         rows: list[Row] = []
-        doors: dict[str, list[Session]] = {}
-        for name in sorted({*held, *started}):
-            replica, agent, text = name.split(" ", 2)
+        doors: dict[str, dict[str, Session]] = {}
+        for agent, text in sorted({*held, *names}):
             if agent not in doors:
-                doors[agent] = list(self._of(agent))
-            session = self._sessions.get(name) or presence.nothing(replica, agent, text)
+                doors[agent] = self._of(agent, own)
+            claims = held.get((agent, text), [])
+            session = doors[agent].get(text)
+            if session is None:
+                session = presence.nothing(claims[0]["replica"], agent, text)
             row: Row = {
-                "name": name,
-                "session": presence.joined(session, doors[agent]),
-                "claims": held.get(name, []),
-                "lock": _lock(session, doors[agent], dropped),
+                "name": presence.session_name(session["replica"], agent, text),
+                "session": presence.joined(session, doors[agent].values(), own),
+                "claims": claims,
+                "lock": _lock(session, list(doors[agent].values()), dropped),
             }
             rows.append(row)
-        return rows
+        return sorted(rows, key=lambda row: row["name"])
 
-    def _of(self, agent: str) -> Iterator[Session]:
-        """The sessions of an agent."""
+    def _of(self, agent: str, own: Sequence[str]) -> dict[str, Session]:
+        """The sessions of an agent in this store, each of all its replica ids, by session."""
+        found: dict[str, list[Session]] = {}
         for _, name in self._sessions.find("agent", f"{agent} ", f"{agent}!"):
-            yield self._sessions.get(name)
+            state: Session = self._sessions.get(name)
+            if state["replica"] in own:
+                found.setdefault(state["session"], []).append(state)
+        return {text: presence.united(states, own) for text, states in found.items()}
 
     def _held(
         self, own: Collection[str], labels: Callable[[str], list[str]]
-    ) -> dict[str, list[Held]]:
+    ) -> dict[tuple[str, str], list[Held]]:
         """Claims on work items, by the session that has them, oldest first."""
         labelled = any(s["scope"].startswith("label:") for s in self.control["stops"].values())
-        held: dict[str, list[Held]] = {}
+        held: dict[tuple[str, str], list[Held]] = {}
         for claim in sorted(self._open(own), key=lambda each: each["id"]):
             if labelled:
                 claim["labels"] = labels(claim["work_id"])
-            name = presence.session_name(claim["replica"], claim["agent"], claim["session"])
-            held.setdefault(name, []).append(claim)
+            held.setdefault((claim["agent"], claim["session"]), []).append(claim)
         return held
 
     def _open(self, own: Collection[str]) -> Iterator[Held]:
