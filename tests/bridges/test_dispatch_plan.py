@@ -219,6 +219,21 @@ def test_an_assigned_item_waits_for_its_agent_and_one_of_a_person_is_left() -> N
     assert starts(look(town.events, town.now)) == [("stub", "agent:ada")]
 
 
+def test_an_item_that_is_handed_over_goes_to_that_preset_and_has_not_failed() -> None:
+    town = Town()
+    work = town.item()
+    look = town.planned(policy(Preset("stub"), Preset("other"), delay=0))
+    (act,) = look(town.events, town.now).acts
+    town.events += town.apply(act)
+    started, claimed = town.events[-2:]
+    handed = {"claim": claimed.id, "reason": "handoff"}
+    town.add("work.released", "agent:stub-1", refs={"work_id": work}, body=handed)
+    assigned = {"set": {"assignee": "agent:other-1"}}
+    town.add("work.updated", refs={"work_id": work}, body=assigned)
+    town.ended(started["body"]["session"], "agent:stub-1", "exit")
+    assert starts(look(town.events, town.now)) == [("other", "agent:other-1")]
+
+
 def test_what_is_stopped_or_quarantined_is_passed_over() -> None:
     town = Town()
     town.item(labels=["risky"])

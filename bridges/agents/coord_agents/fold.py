@@ -4,7 +4,8 @@
     session.ended {agent, session, how}           by the job, an undo, a patrol, or a person
     session.nudged {agent, session, mail, result} what came of a delivery
     usage.reported {agent, session}               what a job of it used
-    work.closed, mountain.cleared                 end the count of an item's failures
+    work.closed, mountain.cleared                 end the count of an item's failures, and so
+    work.released {reason: handoff}               does a session that hands it over
     mountain.skipped {question}                   an item is passed over until a person answers
 
 Every part of the state is a greatest value or a union, so it is the same in any order and with
@@ -73,14 +74,14 @@ def entities(event: Event) -> Iterable[str]:
             return ()
         return (presence.session_name(presence.replica_of(event), *map(str, names[:2])),)
     work = _refs(event).get("work_id")
-    about = kind in _RESETS or kind == _SKIPS
+    about = _resets(event) or kind == _SKIPS
     return (f"work {work}",) if about and isinstance(work, str) else ()
 
 
 def step(state: Any, event: Event) -> Any:
     """The state after one event more, in any order."""
     kind = event["type"]
-    if kind in _RESETS or kind == _SKIPS:
+    if _resets(event) or kind == _SKIPS:
         return _work(state, event)
     if state is None:
         names = next(iter(entities(event))).split(" ", 2)
@@ -103,6 +104,11 @@ def step(state: Any, event: Event) -> Any:
     if len(kept) > MOST:
         del kept[min(kept, key=lambda each: (kept[each][0], each))]
     return state
+
+
+def _resets(event: Event) -> bool:
+    handed = event["type"] == "work.released" and event["body"].get("reason") == "handoff"
+    return handed or event["type"] in _RESETS
 
 
 def _work(state: Work | None, event: Event) -> Work:

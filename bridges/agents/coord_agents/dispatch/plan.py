@@ -190,10 +190,11 @@ class _Planning:
     def _choice(self, item: Item) -> tuple[Preset, str] | None:
         """The first preset that can do it, has room, and may begin now, and the agent that is to.
 
-        Budgets and limits are asked in the order of the presets.
+        What is assigned to an agent of a preset, by its name, is for that preset.
         """
-        needs = set(item["needs"])
-        for preset in self._policy.presets:
+        needs, presets = set(item["needs"]), self._policy.presets
+        own = [each for each in presets if item["assignee"].startswith(f"agent:{each.name}-")]
+        for preset in own or presets:
             taken = sum(name == preset.name for name, _ in self._flights)
             agent = self._agent(item, preset)
             if not needs <= preset.can or taken >= preset.most or agent is None:
