@@ -59,7 +59,8 @@ _STATEMENT = re.compile(
     rf"key ({_KEY})\n(?:next ({_KEY})\n)?((?:file [^\n]+\n)*)",
     re.ASCII,
 )
-_FILE = re.compile(r"file (journal/[!-~]{1,400}) (\d{1,9}) (\d{1,9}) ([0-9a-f]{64})", re.ASCII)
+_PATH = r"journal/[!-.0-~]{1,300}/\d{12}\.jsonl"
+_FILE = re.compile(rf"file ({_PATH}) (\d{{1,9}}) (\d{{1,9}}) ([0-9a-f]{{64}})", re.ASCII)
 _ENTRY = re.compile(r'(?:"([^"]*)"|(\S+))[ \t]+(?:(.*?)[ \t]+)?(' + _KEY + r")(?:[ \t]+(.*))?")
 _OPTION = re.compile(r'([a-z-]+)(?:="([^"]*)")?(?:,|$)', re.IGNORECASE)
 _TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?Z?", re.ASCII)
