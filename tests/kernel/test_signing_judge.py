@@ -278,3 +278,5 @@ def test_what_a_remote_gives_of_a_stream_that_was_this_stores_is_not_its_own(sto
         trusted.begin_of_others(store, own, 2)
     judged(store)
     assert signed(store, own) == [1]
+    put(store, own, line(3, writer=own))
+    assert Trusted(store).refresh().end(Stream(store, "journal", own)) == 2, "3 was not judged"

@@ -122,9 +122,10 @@ class Trusted:
 
     def end(self, stream: Stream) -> int | None:
         """The seq up to which a view takes a stream in; None: all of it."""
-        if not self.judged or stream.kind == "live" or _replica(stream.name) in self._replicas:
+        judged, own = self.ends.get(stream.name, 0), _replica(stream.name) in self._replicas
+        if not self.judged or stream.kind == "live" or (own and stream.name not in self._own):
             return None
-        return self.ends.get(stream.name, 0)
+        return max(judged, self._own[stream.name] - 1) if own else judged
 
     def _elsewhere(self, event: Event) -> Event | None:
         """The same line in another stream of its writer, where a key has signed it.
