@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from coord_envelope import BadData, Fault
-from coord_envelope.errors import DiskFault, TryAgain
+from coord_envelope.errors import DiskFault, Refused, TryAgain
 from coord_relay import log as relay_log
 from coord_relay.log import Log, Put
 from coord_relay.projects import Project, Projects
@@ -257,7 +257,7 @@ def test_what_arrives_during_a_write_is_the_next_write(directory: str) -> None:
         log.go.set()
         assert sorted(await asyncio.gather(*puts)) == list(range(1, 51))  # type: ignore[type-var]
         assert await asyncio.gather(*late) == [51, None]
-        assert await project.changed(0) == 52
+        assert await project.changed(0) == (52, 0)
         await project.close()
         assert sum(log.writes) == 53
         assert len(log.writes) == 2
@@ -280,5 +280,31 @@ def test_a_failed_write_is_the_answer_of_all_that_were_in_it(
         answers = await asyncio.gather(*puts, return_exceptions=True)
         assert [type(answer) for answer in answers] == [DiskFault] * 3
         assert projects.broken == ["acme"]
+
+    asyncio.run(run())
+
+
+def test_what_is_told_is_bounded_replaced_and_forgotten(
+    directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = 0.0
+    monkeypatch.setattr("coord_relay.projects.time.monotonic", lambda: seconds)
+
+    async def run() -> None:
+        nonlocal seconds
+        project = Project(Log(directory, "acme"))
+        for replica in ("aaaaaaaa", "bbbbbbbb", "aaaaaaaa"):
+            project.tell(replica, b"x" * (10 << 20))
+        with pytest.raises(Refused, match="no room"):
+            project.tell("cccccccc", b"x" * (20 << 20))
+        seconds = 299.0
+        project.tell("bbbbbbbb", b"again")
+        assert [entry.subject for entry in project.told()] == ["aaaaaaaa", "bbbbbbbb"]
+        seconds = 301.0
+        assert [entry.subject for entry in project.told()] == ["bbbbbbbb"]
+        project.tell("bbbbbbbb", b"")
+        assert project.told() == []
+        assert await project.changed(0, 0) == (0, 5)
+        await project.close()
 
     asyncio.run(run())

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from coord_envelope import Fault
+from coord_envelope.errors import Refused
 from coord_kernel.sync.live.log import TOLD_S
 from coord_relay.log import Entry, Log, Put
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 _TOGETHER = 8 << 20
 """Bytes of one write."""
-_TELLERS = 1_000
-"""Replicas of a project whose live events are kept, in memory."""
+_TOLD = 32 << 20
+"""Bytes of live events of a project that are kept, in memory."""
 
 
 class Project:
@@ -51,10 +52,16 @@ class Project:
         return self.log.end, self._tellings
 
     def tell(self, replica: str, payload: bytes) -> None:
-        """Keep this for TOLD_S in place of what the replica told before; b"" ends it."""
+        """Keep this for TOLD_S in place of what the replica told before; b"" ends it.
+
+        Raises Refused if there is no room.
+        """
         self._forget()
         self._told.pop(replica, None)
-        if payload and len(self._told) < _TELLERS:
+        size = sum(len(entry.payload) for _, entry in self._told.values()) + len(payload)
+        if size > _TOLD:
+            raise Refused("there is no room for more live events")
+        if payload:
             entry = Entry(0, replica, self.log.now(), payload)
             self._told[replica] = time.monotonic() + TOLD_S, entry
         self._tellings += 1
