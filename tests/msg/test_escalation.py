@@ -217,6 +217,7 @@ def test_under_a_stop_nothing_is_told() -> None:
     [
         {"fingerprint": 1, "severity": "high"},
         {"fingerprint": "", "severity": "high"},
+        {"fingerprint": "x" * 201, "severity": "high"},
         {"fingerprint": "x", "severity": "worst"},
         {"fingerprint": "x"},
         {"severity": "high"},

@@ -77,6 +77,8 @@ def entities(event: Event) -> Iterable[str]:
     fingerprint = body.get("fingerprint")
     if not isinstance(fingerprint, str) or not fingerprint:
         return ()
+    if len(fingerprint.encode("utf-8", "replace")) > LONGEST:
+        return ()
     raises = kind in RAISES and body.get("severity") in SEVERITIES
     acks = kind == "msg.acked" and body.get("kind") == "done"
     if not raises and not acks and kind not in ("alert.notified", "alert.resolved"):
