@@ -9,15 +9,17 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from live.engines import connected
 from live.nats_server import NatsServer, free_port
+from live.world import Replica, same_files, same_replay
 from support import Shell
 
-from coord_envelope.errors import Refused, Unreachable
+from coord_envelope.errors import Refused, TryAgain, Unreachable
 from coord_kernel.sync.live.log import Credentials, Log, Moved
 
 if missing := NatsServer.missing():
@@ -322,9 +324,9 @@ def test_a_stream_that_an_administrator_made_is_a_log(started: Started) -> None:
     log.close()
 
 
-def test_a_cluster_whose_leader_is_killed_loses_nothing_that_was_answered(
-    tmp_path: Path,
-) -> None:
+@contextmanager
+def cluster(tmp_path: Path) -> Iterator[tuple[NatsServer, list[NatsServer]]]:
+    """Three servers with a replicated log: its leader, the others."""
     ports = [free_port() for _ in range(3)]
     routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports)
     servers = [
@@ -338,9 +340,18 @@ def test_a_cluster_whose_leader_is_killed_loses_nothing_that_was_answered(
         server.start()
     try:
         make_replicated(servers[0])
-        leader = next(s for s in servers if f"n{servers.index(s)}" == leader_of(servers[0]))
-        other = next(server for server in servers if server is not leader)
-        log, places = log_of(other), [""]
+        leader = servers[int(leader_of(servers[0]).removeprefix("n"))]
+        yield leader, [server for server in servers if server is not leader]
+    finally:
+        for server in servers:
+            server.kill()
+
+
+def test_a_cluster_whose_leader_is_killed_loses_nothing_that_was_answered(
+    tmp_path: Path,
+) -> None:
+    with cluster(tmp_path) as (leader, others):
+        log, places = log_of(others[0]), [""]
         log.open()
         for n in range(100):
             places.append(log.put("arbiter", places[-1], b"%d" % n))
@@ -358,9 +369,27 @@ def test_a_cluster_whose_leader_is_killed_loses_nothing_that_was_answered(
         entries = patiently(lambda: list(log.read("")))
         assert [entry.payload for entry in entries] == [b"%d" % n for n in range(120)]
         log.close()
-    finally:
-        for server in servers:
-            server.kill()
+
+
+def test_stores_on_a_cluster_whose_leader_is_killed_agree_byte_for_byte(tmp_path: Path) -> None:
+    with cluster(tmp_path) as (leader, others):
+        stores = [Replica(tmp_path / f"s{n}", server, f"s{n}") for n, server in enumerate(others)]
+        item = stores[0].new()
+        for store in (*stores, *stores):
+            patiently(store.sync)
+        claimed = [store.claim(item) for store in stores]
+        leader.kill()
+        for store in (*stores, *stores, *stores):
+            store.append(2)
+            patiently(store.sync)
+        for store in stores:
+            patiently(store.sync)
+        same_replay(*stores)
+        same_files(*stores)
+        ticks = [event for event in stores[0].journal.replay() if event["type"] == "test.tick"]
+        assert len(ticks) == 12
+        assert len(stores[0].confirmed(item)) == 1
+        assert stores[0].confirmed(item)[0] in claimed
 
 
 def patiently(ask: Callable[[], Any]) -> Any:
@@ -368,7 +397,7 @@ def patiently(ask: Callable[[], Any]) -> Any:
     while True:
         try:
             return ask()
-        except Unreachable:
+        except (Unreachable, TryAgain):
             continue
 
 
