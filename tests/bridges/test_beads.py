@@ -208,8 +208,8 @@ def test_each_verb_has_the_form_that_beads_documents(bd: Bd) -> None:
     bd("comment {a} hm".format(**names))
     bd(f"update {bd.q('begun')} --claim")
     for line, (kind, least, most) in FORMS.items():
-        answer = bd(line.format(**names))
-        assert type(answer) is kind, line
+        answer: Any = bd(line.format(**names))
+        assert answer.__class__ is kind, line
         if kind is dict:
             assert answer.pop("schema_version") == 1, line
         for row in answer if kind is list else [answer]:
