@@ -134,6 +134,15 @@ def encoder(sort: bool = False) -> Callable[[object], str]:
     return encode
 
 
+def sha1(data: bytes) -> Any:
+    """The hash of these bytes, as git's ids; see `sha256`."""
+    with suppress(ImportError):
+        return __import__("_sha1").sha1(data)
+    from hashlib import sha1
+
+    return sha1(data)
+
+
 def sha256() -> Any:
     """A new hash. That of `hashlib` loads OpenSSL, 3 ms, and is faster from a few MB on."""
     for name in ("_sha256", "_sha2"):
@@ -152,6 +161,7 @@ __all__ = [
     "contextmanager",
     "encoder",
     "scanner",
+    "sha1",
     "sha256",
     "signal",
     "socket",

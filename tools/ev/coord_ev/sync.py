@@ -162,6 +162,7 @@ def _nothing_new(call: Call, asked: str | None, deadline: float, signs: bool | N
 
     remote = settings.remote(call.journal.store, asked)
     if not quiet(call.journal, remote, deadline - time.monotonic()):
+        settings.keep(call.journal.store, asked, remote)
         return False
     if _unsigned(call, signs):
         return False

@@ -18,17 +18,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from git.db import GitDB
-
     from coord_envelope.codec import Json
     from coord_kernel.store.directory import Store
+    from coord_kernel.sync.objects import Objects
 
     Added = tuple[str, int, bytes]
     """A file, where the lines begin that were added to it, and all its bytes."""
 
 
 def extended(
-    store: Store, objects: GitDB, tip: str, drafts: Sequence[Json], new: bool = False
+    store: Store, objects: Objects, tip: str, drafts: Sequence[Json], new: bool = False
 ) -> tuple[str, Added]:
     """Write the commit that adds these events to the arbiter at `tip` ("": a new one).
 
@@ -67,7 +66,7 @@ def _of_arbiter(path: str) -> bool:
     return claims.is_arbiter(path.split("/")[1])
 
 
-def missing(store: Store, objects: GitDB, tip: str) -> dict[str, str]:
+def missing(store: Store, objects: Objects, tip: str) -> dict[str, str]:
     """The files of the arbiter's stream of which this store holds more than the arbiter at `tip`.
 
     Path → blob id; the blobs are written. Such lines came by a replica's ref that took them over.
@@ -87,17 +86,17 @@ def missing(store: Store, objects: GitDB, tip: str) -> dict[str, str]:
     return more
 
 
-def restored(objects: GitDB, tip: str, files: dict[str, str]) -> str:
+def restored(objects: Objects, tip: str, files: dict[str, str]) -> str:
     """Write the commit that gives the arbiter at `tip` these files; its id."""
     return _commit(objects, [tip] if tip else [], files, "coord: arbiter again")
 
 
-def merged(objects: GitDB, tip: str, other: str) -> str:
+def merged(objects: Objects, tip: str, other: str) -> str:
     """Write the commit that continues `tip` and has both as parents; its id."""
     return _commit(objects, [tip, other], {}, "coord: one arbiter again")
 
 
-def _commit(objects: GitDB, parents: list[str], files: dict[str, str], why: str) -> str:
+def _commit(objects: Objects, parents: list[str], files: dict[str, str], why: str) -> str:
     """A commit that holds what its first parent does, and these files."""
     entries = tree.manifest(objects, parents[0]).entries() if parents else {}
     entries |= {path: tree.regular(oid) for path, oid in files.items()}

@@ -8,17 +8,16 @@ from coord_kernel.sync.layout import whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from git.db import GitDB
-
     from coord_kernel.store.directory import Store
     from coord_kernel.sync.held import Held
+    from coord_kernel.sync.objects import Objects
     from coord_kernel.sync.tree import Manifest
 
 
 class Contents:
     """The files of a replica's ref."""
 
-    def __init__(self, store: Store, objects: GitDB, held: Held, replica: str) -> None:
+    def __init__(self, store: Store, objects: Objects, held: Held, replica: str) -> None:
         self._store, self._objects, self._held, self._replica = store, objects, held, replica
 
     def files(self, others: dict[str, Manifest], before: Manifest) -> dict[str, tuple[int, str]]:
@@ -57,7 +56,7 @@ class Contents:
         return author in by or "arbiter" in by or any(name < self._replica for name in by)
 
     def _stored(self, path: str, oid: str) -> str:
-        if self._objects.has_object(bytes.fromhex(oid)):
+        if self._objects.has(oid):
             return oid
         data = self._store.load(*path.split("/"), most=layout.SEGMENT_BYTES) or b""
         return tree.write(self._objects, "blob", whole(data, path))

@@ -26,10 +26,13 @@ def quiet(journal: Journal, remote: Remote, seconds: float) -> bool:
     if here != (last["remote"], last["end"], last["files"]):
         return False
     try:
-        same = Wire(store, remote, seconds).look() == last["refs"]
+        tips = Wire(store, remote, seconds).look()
     except Unreachable:
         return False
-    if same:
+    same = tips == last["refs"]
+    if not same:
+        remote.looked = tips
+    else:
         # Not durable: the disk costs as much as the look, and without the file a sync does it all.
         done = last | {"ts": world.format_ts(world.now_ms())}
         store.save(codec.dumps(done), "local", "synced", durable=False)

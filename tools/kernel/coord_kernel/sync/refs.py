@@ -27,11 +27,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from git.db import GitDB
-
     from coord_envelope.codec import Json
     from coord_kernel.store.directory import Store
     from coord_kernel.sync.arbiter import Added
+    from coord_kernel.sync.objects import Objects
     from coord_kernel.sync.plan import Arbiter, Plan, Tips
     from coord_kernel.sync.remote import Remote
 
@@ -41,7 +40,7 @@ _HIDDEN = ("fetch first", "stale info", "non-fast-forward", "already exists", "h
 class Refs:
     """The refs of one remote, for one sync of so many seconds."""
 
-    objects: GitDB
+    objects: Objects
     """The objects that are here since the last fetch."""
 
     def __init__(self, store: Store, remote: Remote, seconds: float) -> None:

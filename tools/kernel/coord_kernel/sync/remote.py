@@ -25,6 +25,8 @@ class Remote:
         """Patterns of more refs to read."""
         self.upload_pack, self.receive_pack = "", ""
         """The programs that serve it, if not the usual ones."""
+        self.looked: dict[str, str] | None = None
+        """Its refs, if they were looked at just now: the next look takes them."""
 
     @property
     def split(self) -> bool:

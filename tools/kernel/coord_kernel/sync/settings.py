@@ -79,6 +79,8 @@ def remote(store: Store, asked: str | None = None) -> Remote:
     It is a remote of the store's repository, or a path or URL. Raises Unreachable if there is none,
     Refused if the user has not agreed to it, and BadData if coord.toml is wrong.
     """
+    if kept := _kept.pop((store.path, asked), None):
+        return kept
     remote = named(store, asked)
     remote.namespace, remote.own, fetch = refs(store)
     remote.fetch = tuple(fetch.split())
@@ -92,6 +94,14 @@ def remote(store: Store, asked: str | None = None) -> Remote:
                 f"not trusted: {value}, of coord.toml", where=key, todo="agree with `ev trust`"
             )
     return remote
+
+
+_kept: dict[tuple[str, str | None], Remote] = {}
+
+
+def keep(store: Store, asked: str | None, remote: Remote) -> None:
+    """What `remote` has just returned, for the sync that follows: it need not be read again."""
+    _kept[store.path, asked] = remote
 
 
 def named(store: Store, asked: str | None = None) -> Remote:

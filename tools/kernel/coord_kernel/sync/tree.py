@@ -6,15 +6,14 @@ opened as a file.
 
 from __future__ import annotations
 
-import io
-
 from coord_envelope import world
+from coord_envelope.platform import sha1
 from coord_kernel.sync.git import DamagedError
 from coord_kernel.sync.layout import BLOB, DIRECTORY, JOURNAL, SEGMENT_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from git.db import GitDB
+    from coord_kernel.sync.objects import Objects
 
 _TREE_BYTES = 1 << 24
 _MOST = 1 << 18
@@ -51,7 +50,7 @@ class Manifest:
         return warnings
 
 
-def manifest(objects: GitDB, tip: str) -> Manifest:
+def manifest(objects: Objects, tip: str) -> Manifest:
     """Read the tree of a commit. Raises DamagedError."""
     whole = Manifest()
     root = _tree_of(objects, tip)
@@ -92,16 +91,16 @@ def _sort(whole: Manifest, path: str, mode: int, sha: str) -> None:
         whole.refused[path] = f"mode {mode:o}"
 
 
-def _tree_of(objects: GitDB, tip: str) -> str | None:
+def _tree_of(objects: Objects, tip: str) -> str | None:
     head = _load(objects, tip, "commit", _TREE_BYTES)
     return head[5:45].decode() if head and head.startswith(b"tree ") else None
 
 
-def written_ms(objects: GitDB, tip: str) -> int:
+def written_ms(objects: Objects, tip: str) -> int:
     """The commit's time, in Unix milliseconds; 0 if it has none."""
     import re
 
-    head = bytes(objects.stream(bytes.fromhex(tip)).read()).partition(b"\n\n")[0]
+    head = objects.read(tip).partition(b"\n\n")[0]
     time = re.search(rb"^committer .*> ([0-9]{1,12}) ", head, re.MULTILINE)
     return int(time[1]) * 1000 if time else 0
 
@@ -126,22 +125,21 @@ def _entries(data: bytes | None) -> list[tuple[int, str, str]] | None:
     return entries
 
 
-def _about(objects: GitDB, oid: str) -> tuple[str, int]:
+def _about(objects: Objects, oid: str) -> tuple[str, int]:
     """An object's kind and size in bytes. Raises DamagedError."""
     try:
-        info = objects.info(bytes.fromhex(oid))
-        return info.type.decode(), info.size
+        return objects.about(oid)
     except Exception as reason:  # of gitdb, zlib or mmap: each means the same
         raise DamagedError(f"object {oid} cannot be read") from reason
 
 
-def _load(objects: GitDB, oid: str, kind: str, most: int) -> bytes | None:
+def _load(objects: Objects, oid: str, kind: str, most: int) -> bytes | None:
     """An object's bytes; None if it is of another kind, or larger. Raises DamagedError."""
     actual, size = _about(objects, oid)
     if actual != kind or size > most:
         return None
     try:
-        data = bytes(objects.stream(bytes.fromhex(oid)).read())
+        data = objects.read(oid)
     except Exception as reason:  # as above
         raise DamagedError(f"object {oid} cannot be read") from reason
     if _id(kind, data) != oid:
@@ -149,7 +147,7 @@ def _load(objects: GitDB, oid: str, kind: str, most: int) -> bytes | None:
     return data
 
 
-def read(objects: GitDB, oid: str, most: int = SEGMENT_BYTES) -> bytes:
+def read(objects: Objects, oid: str, most: int = SEGMENT_BYTES) -> bytes:
     """The bytes of a file of a `Manifest`.
 
     Raises ValueError if it is not a blob of at most so many bytes; DamagedError.
@@ -161,20 +159,15 @@ def read(objects: GitDB, oid: str, most: int = SEGMENT_BYTES) -> bytes:
     return data
 
 
-def write(objects: GitDB, kind: str, data: bytes) -> str:
+def write(objects: Objects, kind: str, data: bytes) -> str:
     """Store an object, unless it is there already; its id."""
-    from gitdb import IStream
-
     oid = _id(kind, data)
-    if not objects.has_object(bytes.fromhex(oid)):
-        objects.store(IStream(kind.encode(), len(data), io.BytesIO(data)))
+    objects.add(oid, kind, data)
     return oid
 
 
 def _id(kind: str, data: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha1(b"%s %d\0" % (kind.encode(), len(data)) + data).hexdigest()
+    return str(sha1(b"%s %d\0" % (kind.encode(), len(data)) + data).hexdigest())
 
 
 def blob_id(data: bytes) -> str:
@@ -182,7 +175,7 @@ def blob_id(data: bytes) -> str:
     return _id("blob", data)
 
 
-def write_tree(objects: GitDB, files: dict[str, tuple[int, str]]) -> str:
+def write_tree(objects: Objects, files: dict[str, tuple[int, str]]) -> str:
     """Store a tree of path → (mode, object id), with all trees below it; its id."""
     below: dict[str, dict[str, tuple[int, str]]] = {}
     here: dict[str, tuple[int, str]] = {}
@@ -207,7 +200,7 @@ def _git_order(entry: tuple[str, tuple[int, str]]) -> bytes:
     return name.encode() + b"/" * (mode == _TREE)
 
 
-def write_commit(objects: GitDB, tree: str, parents: list[str], why: str) -> str:
+def write_commit(objects: Objects, tree: str, parents: list[str], why: str) -> str:
     """Store a commit; its id. Its author is nobody: the events have their actors."""
     who = f"coord <coord@localhost> {world.now_ms() // 1000} +0000"
     head = [
@@ -217,17 +210,6 @@ def write_commit(objects: GitDB, tree: str, parents: list[str], why: str) -> str
         f"committer {who}",
     ]
     return write(objects, "commit", "\n".join([*head, "", why, ""]).encode())
-
-
-def opened(path: str) -> GitDB:
-    """A repository's objects, loose ones and packs, read in this process.
-
-    Not through a `git.Repo`, which obeys GIT_OBJECT_DIRECTORY: in a hook of git that is the user's
-    repository.
-    """
-    from gitdb import GitDB  # 20 ms; by GitPython's name for it 80
-
-    return GitDB(f"{path}/objects")
 
 
 def regular(oid: str) -> tuple[int, str]:

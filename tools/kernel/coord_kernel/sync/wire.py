@@ -5,13 +5,13 @@ from __future__ import annotations
 from coord_envelope.errors import Unreachable
 from coord_envelope.platform import suppress
 from coord_kernel.store import init
+from coord_kernel.sync import loose
 from coord_kernel.sync.git import DamagedError, Git, fault, reason, sha256
+from coord_kernel.sync.objects import Objects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from git.db import GitDB
 
     from coord_kernel.store.directory import Store
     from coord_kernel.sync.remote import Remote
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _SEEN = "refs/seen/"
 """In the store's repository: the tip of each ref that was last taken in."""
 _FETCHED = "refs/fetched/"
+_PACK_AT = 2_000
+"""Loose objects."""
 
 
 class Wire:
@@ -36,6 +38,10 @@ class Wire:
 
         Raises Unreachable: no answer.
         """
+        looked, self.remote.looked = self.remote.looked, None
+        if looked is not None and not pushed:
+            self._reached = True
+            return looked
         space, url = self.remote.namespace, self.remote.url
         patterns = [
             f"{space}/arbiter",
@@ -132,9 +138,11 @@ class Wire:
 
     def note(self, tips: dict[str, str]) -> None:
         """Remember that these tips were taken in."""
-        lines = [f"update {_SEEN}{ref.removeprefix('refs/')} {oid}\n" for ref, oid in tips.items()]
-        if lines:
-            self.git.run("update-ref", "--stdin", stdin="".join(lines).encode())
+        refs = {f"{_SEEN}{ref.removeprefix('refs/')}": oid for ref, oid in tips.items()}
+        if refs:
+            if not loose.written(self._store, refs):
+                lines = [f"update {ref} {oid}\n" for ref, oid in refs.items()]
+                self.git.run("update-ref", "--stdin", stdin="".join(lines).encode())
             self._seen = self.seen() | tips
 
     def mended(self) -> bool:
@@ -167,19 +175,20 @@ class Wire:
 
     def tidy(self) -> None:
         """Pack loose objects, if a few hundred syncs left some. A failure does not matter."""
-        if not self._grown:
+        if not self._grown or not loose.many(self.git.path, _PACK_AT):
             return
-        often = ("-c", "gc.auto=2000", "-c", "gc.autoDetach=false")
+        often = ("-c", f"gc.auto={_PACK_AT}", "-c", "gc.autoDetach=false")
         with suppress(Unreachable):
             self.git.attempt(*often, "gc", "--auto", "--quiet")
 
-    def objects(self) -> GitDB:
-        """The objects that are here now; to be opened again after each fetch, which adds a pack."""
-        from coord_kernel.sync import tree
-
-        return tree.opened(self.git.path)
+    def objects(self) -> Objects:
+        """The objects that are here now."""
+        return Objects(self.git.path)
 
     def _refs(self, prefix: str) -> dict[str, str]:
+        refs = loose.refs(self.git.path, prefix)
+        if refs is not None:
+            return {f"refs/{ref.removeprefix(prefix)}": oid for ref, oid in refs.items()}
         out = self.git.run("for-each-ref", "--format=%(objectname) %(refname)", prefix).decode()
         rows = (line.partition(" ") for line in out.splitlines())
         return {f"refs/{ref.removeprefix(prefix)}": oid for oid, _, ref in rows}
