@@ -218,6 +218,7 @@ def test_nobody_takes_a_question_as_work(shell: Shell) -> None:
     shell("wk ready --claim --as human:ada", expect=1)
     shell("wk ready --claim --kind question --anyone --as human:ada", expect=1)
     assert "`wk answer` it" in shell(f"wk claim {asked} {ADA}", expect=1).err
+    shell("wk apply", json.dumps({"op": "claim", "id": asked}), expect=1)
     assert {row["work_id"] for row in shell("wk ready --kind question").lines} == {asked, plain}
 
 

@@ -362,6 +362,8 @@ class Batch:
     def _refuse_status(self, item: str, holder: claims.Owner | None, force: bool) -> None:
         """Raise No if the item cannot be claimed."""
         assert self._items is not None
+        if "question" in (self._items.state(item) or ()):
+            raise No(f"{item} is a question", todo="`wk answer` it", code="wrong_state")
         if item in self._claims or holder:
             what = f"is held by {self._work.named(holder)}" if holder else "is claimed already"
             raise No(f"{item} {what}", code="held")
