@@ -106,13 +106,10 @@ def become(words: list[str], data: bytes | None) -> int:
     path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
     os.environ["PATH"] = path
     if data is not None:
-        import tempfile  # 8 ms
-
-        with tempfile.TemporaryFile() as file:  # not a pipe: it may be more than one holds
-            file.write(data)
-            file.flush()
-            file.seek(0)
-            os.dup2(file.fileno(), 0)
+        fd = os.memfd_create("payload")  # not a pipe: it may be more than one holds
+        write_all(fd, data)
+        os.lseek(fd, 0, os.SEEK_SET)
+        os.dup2(fd, 0)
     try:
         os.execvp(words[0], words)
     except OSError as error:
