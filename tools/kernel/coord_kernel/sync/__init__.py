@@ -20,6 +20,8 @@ The steps of a remote of git refs:
     remote     where the refs are, and how git reaches them
     git        git in the store's own repository
     wire       look, fetch, push, compare
+    objects    the objects of that repository
+    loose      its refs as files
     tree       refs as manifests of files
     held       the files held here, by blob id
     contents   what this store's ref holds

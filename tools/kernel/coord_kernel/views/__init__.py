@@ -7,6 +7,7 @@ Imports the envelope and the rooms above: `rules`, `store`, `streams`.
     index       events by id and by idempotency key
     shown       what is derived from events, without those that were redacted
     view        the entities of a fold; shards: by several processes
+    past        the same at an earlier time
     entities    the entities at one moment, those made with one key as one
     resolve     ids from what a person types
     text        full-text search: entities by the words of their events
