@@ -50,9 +50,10 @@ def test_two_vendors_share_three_items_and_hand_one_over(
     codex.write(shell.cwd.parent / "conf/coord/presets.toml", "\n".join(own))
     settings = '[dispatch]\npresets = { claude = 1, codex = 1 }\nmax = 2\ndelay = "0ms"\n'
     codex.write(shell.cwd / "coord.toml", settings)
-    first, second, third = shell(
-        "wk new -o id", '{"title":"A"}\n{"title":"B"}\n{"title":"C"}\n'
-    ).out.split()
+    parts: list[dict[str, str]] = [{"title": "A"}, {"title": "B"}]
+    parts.append({"title": "C", "assignee": "agent:claude-1"})  # so that the script is in order
+    lines = "".join(f"{json.dumps(part)}\n" for part in parts)
+    first, second, third = shell("wk new -o id", lines).out.split()
     hand = claude.run(f"wk handoff {first} --to codex-1 --note 'half is done'")
     models[0].script(
         hand, say("A is handed over."), claude.run(f"wk close {third}"), say("C is done.")
@@ -78,5 +79,5 @@ def test_two_vendors_share_three_items_and_hand_one_over(
     assert closed == {first: "agent:codex-1", second: "agent:codex-1", third: "agent:claude-1"}, (
         logs
     )
-    assert len(runs) == 4
+    assert 3 <= len(runs) <= 4  # the mail about it may reach the agent in its first session
     assert models[1].told("half is done") or models[1].told("msg-")
