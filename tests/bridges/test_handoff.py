@@ -134,7 +134,7 @@ def test_the_next_session_is_told_first_of_all_what_it_holds(shell: Shell) -> No
     assert text.endswith("2 messages waiting for you: msg recv\n")
     own = start(shell, "s1")
     assert own.startswith(f"You hold {short}: go on.\n")
-    assert "last time (agent:qa, 0s ago" in own
+    assert "last time (agent:qa, " in own
 
 
 def test_one_who_takes_the_item_over_is_told_the_hand_over_of_the_one_before(shell: Shell) -> None:
