@@ -214,7 +214,7 @@ class NatsLog:
         return told
 
     async def _open_live(self, connection: Connection) -> dict[str, Any]:
-        """The stream of what is told, made if there is none."""
+        """The stream of live events, made if there is none."""
         stream = names.live_stream(self._place.name)
         answer = await connection.api(f"STREAM.INFO.{stream}")
         if _code(answer) == _NOT_FOUND:

@@ -46,7 +46,7 @@ class Project:
         return await asyncio.shield(future)
 
     async def changed(self, end: int, tellings: int = 0) -> tuple[int, int]:
-        """The place of the last entry and the count of what was told, as soon as either differs."""
+        """The place of the last entry and the count of tellings, as soon as either differs."""
         while (self.log.end, self._tellings) == (end, tellings) and not self.closed:
             await self._changed.wait()
         return self.log.end, self._tellings

@@ -152,7 +152,7 @@ def confirmed(state: Lease) -> bool:
 def left_ms(state: Lease, now: int, mine: bool) -> int:
     """How long it is held from now on, as its holder must see it, or as another must.
 
-    0 or less if it is not held. Of one that the arbiter's clock ends it is an estimate.
+    0 or less if it is not held. If the arbiter's clock ends it, this is an estimate.
     """
     if not confirmed(state) or "ended" in state:
         return 0

@@ -28,6 +28,7 @@ from coord_kernel.streams.stream import streams
 from coord_kernel.views import resolve
 from coord_kernel.views.view import View
 from coord_lease import confirmed, resource
+from coord_lease.judge import Judge
 from coord_lease.scope import LONGEST_MS, TakenError, not_held
 
 TYPE_CHECKING = False
@@ -51,31 +52,6 @@ BUDGET_S = 20.0
 """How long a command waits for the remote."""
 AGAIN_NS = 10_000_000_000
 """How often a waiting command asks the remote."""
-
-
-class Judge:
-    """Which leases are over: by the clock of the arbiter's server, or else by this machine's."""
-
-    def __init__(self) -> None:
-        self.timed = False
-        """Has the arbiter's place a clock?"""
-        self._elapsed: dict[str, int] = {}
-
-    def ask(self, clock: Clock, claims: Sequence[str]) -> None:
-        """How long ago were these confirmed?"""
-        elapsed = clock.elapsed(claims)
-        self.timed, self._elapsed = elapsed is not None, elapsed or {}
-
-    def over(self, lease: Lease) -> bool:
-        """Is it to get its end? One that this machine's clock judges ends without an event."""
-        return bool(lease.get("timed")) and self.left_ms(lease) <= 0
-
-    def left_ms(self, lease: Lease) -> int:
-        """How long others must wait for it."""
-        if self.timed and lease.get("timed"):
-            return 1 + lease["ttl_ms"] - self._elapsed.get(lease["by"], 0)
-        margin_ms = confirmed.MARGIN_MS if lease.get("timed") else 0
-        return confirmed.left_ms(lease, world.now_ms(), mine=False) + margin_ms
 
 
 class Remote:
@@ -260,7 +236,7 @@ class Remote:
         return confirmed.left_ms(lease, world.now_ms(), mine)
 
     def _status(self, lease: Lease) -> str:
-        """As its holder must see it. One that the arbiter's clock ends is held until it did."""
+        """As its holder must see it. If the arbiter's clock ends it, it is held until that event."""
         if lease.get("timed") and "ended" not in lease:
             return "held"
         return confirmed.status(lease, self._left_ms(lease, mine=True))

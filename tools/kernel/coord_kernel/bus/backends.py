@@ -6,7 +6,7 @@
 
 A Batch has events, the cursor after them, and the gaps among them. Delivery is at least once, in
 order for each writer, without an order between writers. `FileBus` is a store, `GitBus` a store that
-syncs with a remote, `LiveBus` one that holds the connection to a live remote (nats, redis, ws);
+syncs with a remote, `LiveBus` the same over a held connection to a live one (nats, redis, ws);
 `stdio.StdioBus` reaches either through pipes.
 """
 

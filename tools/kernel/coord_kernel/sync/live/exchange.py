@@ -154,7 +154,7 @@ class LiveExchange(Rounds):
 
     def _explain(self, seat: Seat) -> None:
         if self.unconfirmed:
-            return  # it is said already
+            return  # the reason is known
         if seat.diverged:
             self._confirm_nothing(
                 "the arbiter has two histories", "`ev sync --take-arbiter REMOTE` makes one of them"

@@ -59,7 +59,7 @@ PAYLOAD = 1 << 20
 ARBITER = "arbiter"
 """The subject of the arbiter's stream: every store appends to it."""
 TOLD_S = 300
-"""How long what was told is kept: who has something to tell repeats it in time."""
+"""How long a log keeps live events: a store that has some repeats them in time."""
 SECONDS = 2.0
 """How long a call may wait for the server."""
 
@@ -152,16 +152,16 @@ class Log(Protocol):
         """The server's clock, Unix milliseconds. Raises Unreachable, Refused."""
 
     def tell(self, replica: str, payload: bytes) -> None:
-        """Keep this for TOLD_S, in place of what this replica has told before; "" ends it.
+        """Keep this for TOLD_S, in place of this replica's last payload; "" ends it.
 
         Beside the log: it need not outlive the server. Raises Unreachable, Refused.
         """
 
     def told(self) -> dict[str, bytes]:
-        """By replica, what was told less than TOLD_S ago. Raises Unreachable, Refused."""
+        """The payload of each replica's last `tell`, if less than TOLD_S old. Raises Unreachable, Refused."""
 
     def follow(self, wake: Callable[[], None]) -> None:
-        """Call `wake` when entries may have come behind what was read, or something was told.
+        """Call `wake` when entries may have come behind what was read, or after a `tell`.
 
         Until `close`. Also when the connection breaks and when it is back. Too many calls are
         harmless, and calls that come late cost only time, never an entry: `read` gives all. Never

@@ -5,7 +5,7 @@
 3. A command asks it by `local/bus.sock` (see `sync.bus`): it answers when the round is done.
 4. While a remote cannot be reached it answers so without trying, and tries again by itself:
    after 100 ms, later after 2 s at most.
-5. Live events are told at these moments, too (see `presence`), and heard a moment later.
+5. Live events are sent at these moments, too (see `presence`), and received a moment later.
 6. What others have written and a remote lacks is given a moment later, if nobody else has done
    so by then. Otherwise every store that syncs with git, too, would give it at once.
 """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from coord_kernel.store.directory import Store
 
 RECENT_MS = 10 * 60 * 1000
-"""How long a beat is told."""
+"""How long a beat is sent."""
 MOST = 256 << 10
 """Bytes that a store tells: of more, the newest."""
 _TAIL = 256 << 10
