@@ -61,7 +61,7 @@ def costs(rounds: int, place: Place, commands: list[str]) -> Iterator[Row]:
 
 
 def late(scratch: str) -> Journal:
-    """A store in which the streams of several replicas arrive in parts, some with clocks set back."""
+    """A store in which streams of several replicas arrive in parts, some of clocks set back."""
     place, chance = Place(f"{scratch}/late"), random.Random(SEED)
     place.run("ev", "init")
     made = Place(f"{scratch}/made")
