@@ -236,7 +236,7 @@ class Remote:
         return confirmed.left_ms(lease, world.now_ms(), mine)
 
     def _status(self, lease: Lease) -> str:
-        """As its holder must see it. If the arbiter's clock ends it, it is held until that event."""
+        """As its holder must see it. If the arbiter's clock ends it, it is held until then."""
         if lease.get("timed") and "ended" not in lease:
             return "held"
         return confirmed.status(lease, self._left_ms(lease, mine=True))

@@ -158,7 +158,10 @@ class Log(Protocol):
         """
 
     def told(self) -> dict[str, bytes]:
-        """The payload of each replica's last `tell`, if less than TOLD_S old. Raises Unreachable, Refused."""
+        """The payload of each replica's last `tell`, if less than TOLD_S old.
+
+        Raises Unreachable, Refused.
+        """
 
     def follow(self, wake: Callable[[], None]) -> None:
         """Call `wake` when entries may have come behind what was read, or after a `tell`.
