@@ -2,7 +2,7 @@
 
 It needs no package. Environment: COORD_RELAY, such as https://relay.example.org/acme, and
 COORD_TOKEN, from `coord-relay token`. The function's name becomes the type, such as
-`lambda.resized`. A call that is repeated has the same request id or message id, and is written once.
+`lambda.resized`. A call that is repeated has the same request or message id: it is written once.
 """
 
 import json

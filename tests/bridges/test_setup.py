@@ -28,7 +28,9 @@ PROGRAMS = tuple(FILES)
 
 
 def wanted(program: str, agent: str = "qa") -> Json:
-    hooks: Json = pieces.settings(program, agent)["hooks"]
+    settings = pieces.settings(program, agent)
+    assert isinstance(settings, dict)
+    hooks: Json = settings["hooks"]
     return hooks
 
 

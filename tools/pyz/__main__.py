@@ -28,7 +28,7 @@ def main() -> None:
     name = os.path.basename(archive)
     if name.endswith(".pyz"):
         name = words.pop(0) if words and words[0] in os.listdir(f"{home}/bin") else "coord"
-    python = f"{home}/bin/python"  # not by the first line of the script: there may be no shell
+    python = f"{home}/bin/python"  # not by the first line of the script: maybe without a shell
     os.execv(python, [python, f"{home}/bin/{name}", *words])
 
 

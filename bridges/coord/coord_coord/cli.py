@@ -28,10 +28,9 @@ coord: agents, scripts and people share work through five commands and .coord/.
   msg    mail                 msg send --to NAME --subject TEXT; msg recv
   ev     events and sync      ev init; ev tail -f; ev sync --remote origin
   run    jobs                 run request -- COMMAND; run worker
-coord status shows who does what; coord doctor finds what is wrong.
-coord setup claude (or codex) makes a coding agent use all this.
-coord man NAME shows a manual page; start with coord.7. `ev init` makes .coord/.
-coord NAME runs coord-NAME\
+coord status shows who does what, coord doctor what is wrong.
+coord setup claude (or codex) makes an agent use this; coord man NAME explains.
+`ev init` makes .coord/; coord NAME runs coord-NAME\
 """
 
 
@@ -184,8 +183,11 @@ def _act() -> int:
 
     words, completing = sys.argv[1:], "_COORD_COMPLETE" in os.environ
     if not (words or completing):
-        names = ", ".join(tools.bridges())
-        write_all(1, f"{HELP}{': ' if names else ''}{names}.\n".encode())
+        import textwrap  # 12 ms
+
+        names = textwrap.wrap(", ".join(tools.bridges()), 78)
+        more = "".join(f"\n  {line}" for line in names)
+        write_all(1, f"{HELP}{':' if names else ''}{more}.\n".encode())
         return 0
     dispatch(words)
     return process.act("coord", ABOUT, COMMANDS, "coord_coord.options", TABLE)

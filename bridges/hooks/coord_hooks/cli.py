@@ -74,9 +74,9 @@ def start(call: Call, program: o.Known = "claude", role: o.Role = None) -> None:
     the agent. With Claude Code, also makes the session's shell commands act for the agent (by
     CLAUDE_ENV_FILE). Always exits 0.
     """
-    from coord_hooks import turn
+    from coord_hooks import acts
 
-    turn.answer(call, lambda each: turn.start(each, role or ""), program)
+    acts.answer(call, lambda each: acts.start(each, role or ""), program)
 
 
 def edit(call: Call, program: o.Known = "claude") -> None:
@@ -85,9 +85,9 @@ def edit(call: Call, program: o.Known = "claude") -> None:
     For a hook before a tool is used. Refuses only if another agent holds a lease, in the same work
     tree; any other failure is printed and stops nothing. Always exits 0.
     """
-    from coord_hooks import turn
+    from coord_hooks import acts
 
-    turn.answer(call, turn.edit, program)
+    acts.answer(call, acts.edit, program)
 
 
 def seen(call: Call, program: o.Known = "claude") -> None:
@@ -97,9 +97,9 @@ def seen(call: Call, program: o.Known = "claude") -> None:
     is asked, otherwise busy. At most one a minute, unless that changes. At the end of a turn also a
     handoff.written, if the session holds work. Always exits 0.
     """
-    from coord_hooks import turn
+    from coord_hooks import acts
 
-    turn.answer(call, turn.seen, program)
+    acts.answer(call, acts.seen, program)
 
 
 def end(call: Call, program: o.Known = "claude") -> None:
@@ -108,9 +108,9 @@ def end(call: Call, program: o.Known = "claude") -> None:
     For a hook at its end. Writes a handoff.written, and releases its leases, and its work so that
     others can continue it. Always exits 0.
     """
-    from coord_hooks import turn
+    from coord_hooks import acts
 
-    turn.answer(call, turn.end, program)
+    acts.answer(call, acts.end, program)
 
 
 def checkpoint(call: Call, session: o.Session) -> None:

@@ -33,7 +33,7 @@ name = "python"
 language-servers = ["pylsp", "coord"]
 """,
     "zed": """\
-// Zed starts language servers by extensions only: one that runs `coord-lsp` is a few lines of Rust,
+// Zed starts language servers by extensions only: to run `coord-lsp` it takes a few lines of Rust,
 // as in https://zed.dev/docs/extensions/languages. Then, in settings.json, for each language:
 {
   "languages": { "Python": { "language_servers": ["coord", "..."] } }

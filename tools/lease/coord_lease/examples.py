@@ -8,7 +8,7 @@ EXAMPLES = {
     ),
     "renew": ("lease renew ls-78qeh4r6 --ttl 1h", "lease ls --mine -o id | lease renew"),
     "release": ("lease release ls-78qeh4r6", "lease release --all"),
-    "ls": ("lease ls", "lease ls --prefix file:src/", "lease ls --mine", "lease ls --at 10m"),
+    "ls": ("lease ls --mine", "lease ls --prefix file:src/", "lease ls --at 10m"),
     "show": ("lease show ls-78qeh4r6",),
     "steal": ("lease steal port:8080 --reason 'its holder hangs'",),
     "with": (

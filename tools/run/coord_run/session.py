@@ -33,7 +33,7 @@ def agent_of(env: Json) -> str | None:
 def about(env: Json, work: str | None, pool: str | None = None) -> Json:
     """What the claim of a job says of whom it concerns: `agent`, `pool`, `work_id`.
 
-    The pool is that of its worker, or the one that COORD_POOL names.
+    The pool is that of its worker, or COORD_POOL.
     """
     agent, named = agent_of(env), env.get("COORD_POOL")
     pool = pool or (named if isinstance(named, str) and name_ok(named) else None)
