@@ -194,16 +194,126 @@ def test_a_key_is_rotated_and_revoked_and_a_late_clone_verifies_the_past(git_tea
         assert signatures(shell, expect=1) == [{"signed:agent:ada": 3, "unsigned": 1}]
 
 
-def test_an_expired_key_signs_nothing_more(git_team: Team) -> None:
+def test_an_expired_key_signs_and_gives_nothing_more(git_team: Team) -> None:
     team = git_team
     team.signers = team.signers.replace("agent:ada ", 'agent:ada valid-before="20270101Z" ')
     ada, bob = team.store("ada"), team.store("bob")
     ada.env["COORD_NOW"] = "2026-12-31T23:00:00.000Z"
     ada("ev emit a.one && ev sync")
     ada.env["COORD_NOW"] = "2027-01-01T01:00:00.000Z"
-    ada("ev emit a.two && ev sync")
-    bob("ev sync", COORD_NOW="2027-01-01T01:00:00.000Z")
-    assert signatures(bob, expect=1) == [{"signed:agent:ada": 1, "unsigned": 1}]
+    assert not ada("ev sync").err, "nothing is to be signed"
+    bob("ev emit b.one && ev sync", COORD_NOW=ada.env["COORD_NOW"])
+    assert "this key is not valid now" in ada("ev emit a.two && ev sync", expect=77).err
+    assert ada("ev replay --type b.one").one, "what was there is taken in"
+    bob("ev sync", COORD_NOW=ada.env["COORD_NOW"])
+    assert signatures(bob) == [{"signed:agent:ada": 1}]
+
+    # Another key goes on: what waited is signed, and counts.
+    public = team.key("new")
+    git("config", "user.signingkey", str(team.root / "new.pub"), cwd=ada.cwd)
+    assert "not in allowed_signers" in ada("ev sync", expect=77).err
+    for shell in (ada, bob):
+        (shell.cwd / "signers").write_text(f"{team.signers}agent:ada {public}\n")
+        shell("ev trust")
+    ada("ev sync")
+    bob("ev sync", COORD_NOW=ada.env["COORD_NOW"])
+    assert signatures(bob) == [{"signed:agent:ada": 2}]
+
+
+def test_a_revoked_key_signs_and_gives_nothing_more(git_team: Team) -> None:
+    team = git_team
+    ada, bob = team.store("ada"), team.store("bob")
+    (ada.cwd / "signers").write_text(f"{team.signers}@revoked {team.keys['ada']}\n")
+    ada("ev trust")
+    for command in ("ev sync", f"ev sync --with {bob.cwd}"):
+        assert "this key was revoked" in ada(f"ev emit a.one; {command}", expect=77).err
+    bob("ev sync")
+    assert signatures(bob) == []
+
+
+@pytest.mark.parametrize("engine", ["git", "fake"])
+def test_a_claim_that_the_key_may_not_confirm_stays_tentative(tmp_path: Path, engine: str) -> None:
+    if engine == "git":
+        _stays_tentative(Team(tmp_path, None))
+        return
+    with serving(engine, tmp_path / "server") as server:
+        _stays_tentative(Team(tmp_path, server))
+
+
+def _stays_tentative(team: Team) -> None:
+    ada, bob = team.store("ada"), team.store("bob")
+    work, other = (ada(f"wk new {title}").one["event_id"] for title in ("one", "two"))
+    team.sync(ada)
+
+    done = ada(f"wk claim {work} --require confirmed --as carol", expect=69)
+    assert "this key may not write as agent:carol; it was released" in done.err
+    assert item(ada, work)["status"] == "ready"
+    ada("wk ready --claim --require confirmed --as carol", expect=69)
+    assert item(ada, work)["status"] == item(ada, other)["status"] == "ready"
+    taken = ada(f"wk claim {other} --as carol")
+    assert taken.one["$level"] == "tentative" and "may not write as agent:carol" in taken.err
+    lease = "lease acquire env:production --scope remote --ttl 1h"
+    assert "may not write as agent:carol" in ada(f"{lease} --as carol", expect=69).err
+    ada("msg send --to queue:q --subject Hi --force")
+    queue = "msg recv queue:q --require confirmed"
+    assert "may not write as agent:carol" in ada(f"{queue} --as carol", expect=69).err
+
+    # Each sync says so, and proposes nothing; nobody else is kept from anything.
+    for _ in range(2):
+        done = ada("ev sync")
+        assert "may not write as agent:carol" in done.err and "confirmed" not in done.one
+    assert not list((ada.cwd / ".coord/journal").glob("arbiter.*"))
+    assert ada(f"wk claim {work} --require confirmed").one["$level"] == "confirmed"
+    assert ada(lease).one["$level"] == "confirmed" and ada(queue).one["body"]["subject"] == "Hi"
+    bob("ev sync")
+    assert item(bob, work)["owner"] == "agent:ada" and "owner" not in item(bob, other)
+
+    # With a key that may, the next sync confirms it.
+    for shell in (ada, bob):
+        text = team.signers.replace("agent:ada ", "agent:ada,agent:carol ")
+        (shell.cwd / "signers").write_text(text)
+        shell("ev trust")
+    assert taken.one["event_id"] in ada("ev sync").one["confirmed"]
+    bob("ev sync")
+    assert item(bob, other)["owner"] == "agent:carol"
+
+
+@pytest.mark.parametrize("how", ["rm", "mkdir", "mkfifo", "empty", "comment"])
+def test_a_sync_goes_on_with_the_signers_agreed_to_before(git_team: Team, how: str) -> None:
+    team = git_team
+    ada, bob = team.store("ada"), team.store("bob")
+    path = bob.cwd / "signers"
+    path.unlink()
+    if how in ("mkdir", "mkfifo"):
+        bob(f"{how} signers")
+    elif how != "rm":
+        path.write_text("# nobody\n" if how == "comment" else "")
+    ada("ev emit a.one && ev sync")
+    assert "the file agreed to before counts" in bob("ev sync").err
+    assert signatures(bob) == [{"signed:agent:ada": 1}]
+    assert str(path) in bob("ev trust", expect=74 if how == "rm" else 65).err
+    bob("ev emit b.one && ev sync && ev sync")
+    assert signatures(bob) == [{"signed:agent:ada": 1}]
+
+
+def test_lists_and_brief_lines_say_what_is_unsigned(git_team: Team) -> None:
+    team = git_team
+    ada, mal, bob = team.store("ada"), team.store("mal", honest=False), team.store("bob")
+    ada("wk new good && msg send --to agent:bob --subject good --force && ev sync")
+    mal("wk new bad --as ada && msg send --to agent:bob --subject bad --force --as ada && ev sync")
+    team.sync(bob)
+    for command in (
+        "wk ready -o brief",
+        "wk ls -o brief",
+        "wk ready -o table",
+        "wk ls -o table",
+        "msg ls -o brief",
+        "msg ls -o table",
+        "msg recv -o brief",
+    ):
+        rows = [row for row in bob(command).out.splitlines() if "good" in row or "bad" in row]
+        assert [("bad" in row) for row in rows] == [("unsigned" in row) for row in rows], command
+        assert len(rows) == 2, command
 
 
 def test_a_store_that_knows_signers_and_does_not_sign_confirms_nothing(git_team: Team) -> None:
@@ -281,10 +391,18 @@ def test_a_mirror_signs_what_it_gives_and_the_arbiters_lines(tmp_path: Path) -> 
             work = ada("wk new x").one["event_id"]
             claimed = ada(f"wk claim {work} --require confirmed").one
             assert claimed["$level"] == "confirmed"
+            other = ada("wk new y").one["event_id"]
+            done = ada(f"wk claim {other} --require confirmed --as carol", expect=69)
+            assert "the arbiter did not confirm it; it was released" in done.err
+            lease = "lease acquire env:production --scope remote --ttl 1h"
+            assert "may not write as agent:carol" in ada(f"{lease} --as carol", expect=69).err
+            assert ada(lease).one["$level"] == "confirmed"
         finally:
             for mirror in mirrors:
                 mirror.process.terminate()
                 mirror.process.wait()
         team.sync(ada, bob)
         assert item(bob, work)["owner"] == "agent:ada"
-        assert not any("unsigned" in row for row in signatures(bob))
+        rows = bob("ev verify --signatures", expect=1).lines
+        doubted = [row["stream"].partition("~")[0] for row in rows if "unsigned" in row]
+        assert doubted == ["agent.carol"]

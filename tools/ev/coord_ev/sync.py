@@ -210,7 +210,10 @@ def _watch(
 
 def summary(call: Call, rounds: Rounds) -> Json:
     """The row of a sync: counts of events and, if there are any, the claims. Warns on stderr."""
-    for line in dict.fromkeys(rounds.warnings):
+    withheld = (
+        f"{why.where}: {why.what}: its claims stay tentative" for why in rounds.withheld.values()
+    )
+    for line in dict.fromkeys([*rounds.warnings, *withheld]):
         call.warn(line)
     counts = {
         "remote": rounds.name,

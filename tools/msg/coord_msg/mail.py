@@ -31,6 +31,7 @@ if TYPE_CHECKING:
             "holder": NotRequired[str],
             "reason": NotRequired[str],
             "severity": NotRequired[str],
+            "trust": NotRequired[str],
             "read_by": NotRequired[list[str]],
         },
     )
@@ -184,6 +185,7 @@ class Mail(Entities):
             "holder": self.holder(state),
             "reason": nack and nack.get("reason"),
             "severity": mail.get("severity"),
+            "trust": mail.get("trust"),
             "read_by": fold.read_by(state),
         }
         row: Row = {

@@ -25,6 +25,7 @@ def rows(items: list[Json], now_ms: int) -> list[dict[str, str]] | None:
             "from": words.who(item["from"]),
             "to": joined(map(words.who, item["to"])),
             "age": age_ms(now_ms - world.parse_ts(item["ts"])),
+            **({"trust": item["trust"]} if "trust" in item else {}),
             "subject": words.line(item["subject"]),
         }
         for item in items

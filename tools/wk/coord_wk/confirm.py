@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coord_envelope import No, Unreachable, Usage
+from coord_envelope.errors import Refused
 from coord_kernel.rules import claims
 from coord_kernel.store import locate
 from coord_wk import draft
@@ -52,8 +53,8 @@ class Confirm:
             raise No(f"is held by {named}", where=where, code="held")
         level = "tentative" if holder["n"] is None else "confirmed"
         if why and level == "tentative":  # an exchange cut short may have decided it all the same
-            what = f"claimed, tentatively: the remote is not reachable: {why}"
-            self._call.warn(f"{where}: {what}")
+            cause = why if isinstance(why, Refused) else f"the remote is not reachable: {why}"
+            self._call.warn(f"{where}: claimed, tentatively: {cause}")
         return claim.annotated(level=level, token=holder["n"])
 
     def _ask(self, claim: Event, where: str) -> Fault | None:

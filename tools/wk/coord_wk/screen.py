@@ -57,6 +57,7 @@ def _row(item: Json, branch: str, now_ms: int) -> dict[str, str]:
         "age": _age(item["work_id"], now_ms),
         **({"health": item["health"]} if "health" in item else {}),
         **({"waits on": " ".join(why)} if why else {}),
+        **({"trust": item["trust"]} if "trust" in item else {}),
         "title": branch + words.line(f"{item['title']}{labels}"),
     }
 

@@ -124,7 +124,7 @@ def _sentence(event: Event, names: Names) -> str:
 def happened(event: Event) -> str:
     """What happened, in a list about one entity: who did what."""
     did = _DID.get(event["type"]) or _verb(event)
-    facts = [*_facts(event), *(["(unsigned)"] if event.get("$trust") == "unsigned" else [])]
+    facts = [*_facts(event), *(f"({mark})" for mark in _mark(event))]
     return " ".join([who(event["actor"]["agent_id"]), did, *facts])
 
 
@@ -146,7 +146,7 @@ def _brief(item: Json, names: Names) -> Iterator[str]:
         name = item.get("$title") or (
             titled(item["body"]) if full == item.id else names.title(full)
         )
-        head = [short, _verb(item), *_facts(item, tokens=True)]
+        head = [short, _verb(item), *_facts(item, tokens=True), *_mark(item)]
         if item["type"] == "msg.sent":
             head.append(f"from {who(item['actor']['agent_id'])}")
         if "question" in item["body"]:
@@ -165,9 +165,15 @@ def _mail(event: Event, names: Names) -> tuple[list[str], str, object]:
     """Head, title and text of an event that somebody received: it is acked by its own id."""
     body: Json = event.get("$body") or event["body"]
     head = [names.short("msg", event.id), f"from {who(event['actor']['agent_id'])}"]
+    head += _mark(event)
     if event["type"] != "msg.sent":
         return head, sentence(event, names), body.get("text")
     return head, titled(body), body.get("text")
+
+
+def _mark(event: Event) -> list[str]:
+    """It has not been signed, where signers are known."""
+    return ["unsigned"] if event.get("$trust") == "unsigned" else []
 
 
 def _foreign(kind: str) -> bool:
@@ -230,6 +236,8 @@ def _row(row: Json) -> Iterator[str]:
         yield f"{line(row['fingerprint'])} {line(row['severity'])} {times} {by}"
     if "status" in row:
         yield line(row["status"])
+    if row.get("trust") == "unsigned":
+        yield row["trust"]
     if row.get("priority") not in (None, 2):
         yield f"P{line(row['priority'])}"
     if isinstance(row.get("outcome"), str):

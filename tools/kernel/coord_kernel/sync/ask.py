@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_envelope.errors import Fault, No, Unreachable
+from coord_envelope.errors import Fault, No, Refused, Unreachable
 from coord_kernel.rules import claims
 from coord_kernel.sync import bus
 from coord_kernel.sync import seat as seats
@@ -11,7 +11,7 @@ from coord_kernel.views.view import View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, ClassVar
 
     from coord_envelope.codec import Json
@@ -32,7 +32,8 @@ class Verdict:
 
     `level` is
       confirmed   it holds the entity, with the fencing token `token`
-      tentative   the arbiter could not be asked (`why`: the Fault), and the claim is still open
+      tentative   the arbiter could not be asked, or did not confirm it (`why`: the Fault), and the
+                  claim is still open
       lost        another claim holds the entity, or the claim is over (`why`: a No that says so)
     """
 
@@ -82,6 +83,7 @@ def ask(
     `asked` is empty.
     """
     why, warnings = None, list[str]()
+    withheld: Mapping[str, Fault] = {}
     try:
         clock = clock or Clock()
         if not _by_mirror(journal.store, settle, clock):
@@ -92,13 +94,13 @@ def ask(
             )
             clock.by(rounds.elapsed)
             rounds.run()
-            warnings = rounds.warnings
+            warnings, withheld = rounds.warnings, rounds.withheld
     except Fault as fault:
         if not asked:
             raise
         why = fault
     entities = _Claimed.current(View(journal.store, claims))
-    return [_verdict(entities, claim, why) for claim in asked], warnings
+    return [_verdict(entities, claim, why, withheld) for claim in asked], warnings
 
 
 def _by_mirror(store: Store, settle: Settle | None, clock: Clock) -> bool:
@@ -136,12 +138,17 @@ def _done(answer: Json) -> bool | None:
     return None if answer.get("elsewhere") else "done" in answer
 
 
-def _verdict(entities: Entities, claim: Event, why: Fault | None) -> Verdict:
+def _verdict(
+    entities: Entities, claim: Event, why: Fault | None, withheld: Mapping[str, Fault]
+) -> Verdict:
     (entity,) = claims.entities(claim)
     state: ClaimsState = entities.state(entity) or claims.nothing()
     holder = claims.owner(state)
     if holder and holder["id"] == claim.id and holder["n"] is not None:
         return Verdict("confirmed", holder["n"])
+    known = state["claims"].get(claim.id)
+    if not why and known and claims.verdict(state, claim.id) == "confirm":
+        why = withheld.get(known["agent"]) or Refused("the arbiter did not confirm it")
     if why and not claims.over(state, claim.id):
         return Verdict("tentative", why=why)
     return Verdict("lost", why=No(f"held by {holder['agent']}" if holder else "no longer held"))

@@ -95,6 +95,7 @@ class Exchange(Rounds):
         settles = here and self._settle is not None
         if (tentative or settles) and self._unfit():
             here, tentative, settles = False, [], False
+        tentative = self._provable(tentative)
         if seat.diverged and not here:
             self._confirm_nothing(
                 "the arbiter has two histories", "`ev sync --take-arbiter REMOTE` makes one of them"
@@ -131,7 +132,7 @@ class Exchange(Rounds):
             return True
         if arbiter["ref"] in moved:
             self.confirmed += [claim for claim, _ in wishes]
-        if commits.keys() == moved and not self.unconfirmed:
+        if commits.keys() == moved and not self.unconfirmed and not self.withheld:
             quiet.remember(self.journal, self.remote, tips | commits, end)
         return commits.keys() == moved
 

@@ -13,13 +13,14 @@ import time
 from abc import ABC, abstractmethod
 
 from coord_envelope import world
-from coord_envelope.errors import TryAgain, Unreachable
+from coord_envelope.errors import Refused, TryAgain, Unreachable
+from coord_kernel.rules import claims
 from coord_kernel.store import pins
 from coord_kernel.sync import settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from coord_kernel.journal.journal import Journal
     from coord_kernel.sync.plan import Tentative
@@ -55,6 +56,8 @@ class Rounds(ABC):
         self.conceded: list[str] = []
         self.unconfirmed: Unreachable | None = None
         """Why nothing can be confirmed."""
+        self.withheld: dict[str, Refused] = {}
+        """Why the claims of an agent cannot: this store's key may not write as that agent."""
         self._with: Signer | None = None
 
     @property
@@ -134,8 +137,41 @@ class Rounds(ABC):
             self.conceded.append(claim)
         wishes = [(asked[1], settle.confirmation(*asked)) for asked in confirm]
         if self._settle and more:
-            wishes += self._settle()
+            asked = self._settle()
+            why = self._doubted(draft["body"]["agent_id"] for _, draft in asked)
+            if why:
+                self._confirm_nothing(next(iter(why.values())).what, "sign with a key that may")
+            else:
+                wishes += asked
         return wishes
+
+    def _provable(self, tentative: Sequence[Tentative]) -> list[Tentative]:
+        """The claims without those that this store's key may not confirm.
+
+        Others would not believe it, and it would be done again for ever.
+        """
+        agents = {
+            claim: state["claims"][claim]["agent"]
+            for _, claim, state in tentative
+            if claims.verdict(state, claim) == "confirm"
+        }
+        self.withheld = self._doubted(agents.values())
+        return [row for row in tentative if agents.get(row[1]) not in self.withheld]
+
+    def _doubted(self, agents: Iterable[str]) -> dict[str, Refused]:
+        """The agents as whom this store's key may not write, and a Fault for each."""
+        names = {*agents}
+        signer = self._signer() if names and self.store.signers() else None
+        if signer is None:
+            return {}
+        from coord_kernel.rules import trust  # only with signers
+
+        patterns = signer.principals()
+        return {
+            name: Refused(f"this key may not write as {name}", where="user.signingkey")
+            for name in sorted(names)
+            if trust.principal(patterns, name) is None
+        }
 
     def _signer(self) -> Signer | None:
         """What signs for this store; None: nothing is signed. Raises Refused if there is no key."""

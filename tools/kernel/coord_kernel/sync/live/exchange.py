@@ -146,7 +146,7 @@ class LiveExchange(Rounds):
         self.live.stirred = bool(tentative)
         if (tentative or self._settle) and not self._may_confirm(seat):
             self._explain(seat)
-        return judged(tentative) if self._may_confirm(seat) else ((), ())
+        return judged(self._provable(tentative)) if self._may_confirm(seat) else ((), ())
 
     def _may_confirm(self, seat: Seat) -> bool:
         here = self.live.lives_here(seat) or (not seat.place and self._alone)

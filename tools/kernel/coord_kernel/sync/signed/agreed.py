@@ -8,8 +8,9 @@ its absence, changes nothing until the user agrees again.
 from __future__ import annotations
 
 import os
+import stat
 
-from coord_envelope.errors import BadData
+from coord_envelope.errors import BadData, Fault
 from coord_kernel.rules.signing import Signers
 from coord_kernel.store import consent, locate
 from coord_kernel.store.disk import fault_of
@@ -42,6 +43,8 @@ def proposed(store: Store) -> tuple[str, bytes] | None:
         return None
     path = os.path.join(locate.root(store.path), os.path.expanduser(name))
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise BadData("not a file", where=path, todo="put the file there")
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:
             data = file.read(LARGEST + 1)
@@ -52,6 +55,8 @@ def proposed(store: Store) -> tuple[str, bytes] | None:
     known = Signers(data.decode("utf-8", "replace"))
     if known.faults:
         raise BadData(known.faults[0], where=path, todo="correct the file")
+    if not known.entries:  # to agree to it would be to believe nobody
+        raise BadData("has no key", where=path, todo="add a line for each key")
     return name, data
 
 
@@ -85,8 +90,8 @@ def changed(store: Store) -> str:
     """A sentence, if the repository's file is another than the user agreed to."""
     try:
         value = rows(store)
-    except BadData as fault:
-        return f"{SETTING}: {fault.what}; the file agreed to before counts"
+    except Fault as fault:
+        return f"{SETTING}: {fault.where}: {fault.what}; the file agreed to before counts"
     if not value or value[0][1]:
         return ""
     if not store.signers():

@@ -66,13 +66,28 @@ class Signer:
     def principals(self) -> list[str]:
         """As whom the key may write, as far as this store knows; none: as nobody."""
         signers = agreed.signers(self._store)
-        mine = self._mine(self._replica())
-        return signers.principals(mine["root"] or self._key.public, _now())
+        if self._key.public in signers.revoked:
+            return []
+        return signers.principals(self._root(), _now())
+
+    def unfit(self) -> str:
+        """Why nobody would believe what the key signs now, as far as this store knows; ""."""
+        signers = agreed.signers(self._store)
+        if self._key.public in signers.revoked:
+            return "this key was revoked"
+        if self._root() not in signers.entries:
+            return "this key is not in allowed_signers"
+        return "" if self.principals() else "this key is not valid now"
+
+    def _root(self) -> str:
+        return self._mine(self._replica())["root"] or self._key.public
 
     def sign(self, added: Sequence[Added] = (), after: str = "") -> bool:
         """Sign what is not signed yet, and these lines; `after`: the key file that takes its place.
 
-        False: there was nothing. Raises Refused if the user does not give the signature, TryAgain.
+        False: there was nothing. Raises Refused if the user does not give the signature, or if
+        nobody would believe it: what follows in that stream would not count either. Raises
+        TryAgain.
         """
         named = Key(after, os.getcwd()).public if after else ""
         with locked(self._store, "sign.lock"):
@@ -83,9 +98,18 @@ class Signer:
                 files = [*self._files(mine["files"]), *map(_claimed, added)]
                 if not files and not after:
                     return False
+                self._refuse_unfit()
                 with suppress(_RenewedError):
                     self._write(replica, mine, files, named)
                     return True
+
+    def _refuse_unfit(self) -> None:
+        if self._store.signers() and (why := self.unfit()):
+            raise Refused(
+                f"{why}, so nothing is signed or given",
+                where="user.signingkey",
+                todo="configure a key that allowed_signers has now, or correct it and `ev trust`",
+            )
 
     def pending(self) -> bool:
         """Is there something to sign?"""
@@ -223,7 +247,7 @@ def unfit(signer: Signer | None, store: Store) -> str:
     if signer is None:
         return "this store does not sign"
     try:
-        return "" if signer.principals() else "this key is not in allowed_signers"
+        return signer.unfit()
     except Fault as fault:
         return fault.what
 
