@@ -96,6 +96,8 @@ def test_what_does_not_come_up_is_undone_by_the_dispatcher(town: Shell) -> None:
     (row,) = town("coord-agent ls --all").lines
     assert (row["status"], row["how"], row["why"]) == ("ended", "crash", "did not come up")
     assert town(f"wk show {work}").one["status"] == "ready"
+    for job in town("run ls -o id").out.split():  # its runner may be about to report
+        town(f"timeout 60 run attach {job}", expect=None)
     assert town("run ls").out == town("coord-patrol --once").out == ""
 
 

@@ -198,7 +198,7 @@ def test_what_keeps_it_from_starting_is_one_line(shell: Shell) -> None:
             {"COORD_MCP_TOKEN": "short"},
             "COORD_MCP_TOKEN is shorter than 16 characters; unset it to use",
         ),
-        ("coord-mcp http --port x", {}, "see `coord-mcp http --help`"),
+        ("coord-mcp http --port x", {}, "not a valid number: --port x"),
     ]
     for line, env, says in starts:
         done = shell(line, "", None, **env)

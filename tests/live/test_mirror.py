@@ -79,7 +79,9 @@ def wait_for(shell: Shell, condition: Callable[[], object]) -> None:
         if condition():
             os.close(watcher.fd)
             return
-        assert select.select([watcher.fd], [], [], 60)[0], "it did not come"
+        ready = select.poll()  # not select: this process may have many files open
+        ready.register(watcher.fd, select.POLLIN)
+        assert ready.poll(60_000), "it did not come"
 
 
 @pytest.fixture
