@@ -26,6 +26,7 @@ from coord_bd.verbs import ALIASES, COMMON, VERBS
 from coord_envelope import Usage
 from coord_kernel.cli import flags
 from coord_kernel.cli.call import Call
+from coord_kernel.cli.escape import visible
 from coord_wk.desk import Desk
 
 ISSUE = {"id", "title", "status", "priority", "issue_type", "created_at", "updated_at"}
@@ -47,6 +48,8 @@ class Bd:
         for name in ("BEADS_DIR", "BEADS_DB", "BD_DB", "BD_ACTOR", "CLAUDE_SESSION_ID"):
             shell.env.pop(name, None)
         shell("coord-bd init --prefix ax")
+        self.err = ""
+        """What the last command line printed on standard error."""
 
     def __call__(self, line: str, expect: int | None = 0, **env: str) -> Any:
         """The JSON that a verb prints; None if it prints nothing."""
@@ -71,6 +74,7 @@ class Bd:
             for name, value in {"BEADS_ACTOR": "ada", **env}.items():
                 patch.setenv(name, value)
             status = cli.run(shlex.split(line))
+        self.err = printed[2].decode()
         assert expect in (None, status), f"bd {line}: exit {status}\n{printed}"
         return printed[1].decode()
 
@@ -121,6 +125,52 @@ def test_what_is_not_there_is_refused_in_one_line(line: str, what: str) -> None:
     with pytest.raises(Usage) as refusal:
         flags.parse(VERBS, COMMON, line.split())
     assert str(refusal.value).startswith(what)
+
+
+HOSTILE = "red \x1b[31m\nFAKE row\r\x9b\u202e"
+"""A text that colours, begins a line of its own, and turns what follows around."""
+TEXTS = {
+    "init": ["--prefix {h}"], "version": [""], "where": [""], "info": [""], "prime": ["", "--full"],
+    "create": ["{h} -d {h}", "{h} --dry-run", "{h} -p {h}"], "q": ["{h}"], "status": [""], "count": ["", "--by-type"],
+    "list": ["", "--flat", "--long", "--all", "--parent {a} --limit 1"], "ready": ["", "--claim"],
+    "show": ["{a} {b}", "{a} --short", "{a} --children", "{h}"], "blocked": [""], "children": ["{a}"],
+    "search": ["red"], "query": ["status=open", "{h}"], "stale": ["--days 0"], "epic status": [""],
+    "dep add": ["{c} {d}", "{c} {h}"], "dep": ["{d} --blocks {h}"], "dep remove": ["{c} {d}", "{c} {h}"],
+    "dep list": ["{b}", "{b} --direction up"], "dep tree": ["{b}", "{a} --direction both"], "dep cycles": [""],
+    "label add": ["{c} x", "{h} {h}"], "label remove": ["{c} x", "{h} x"], "label list": ["{c}", "{h}"],
+    "label list-all": [""], "comments": ["{a}"], "comments add": ["{a} {h}", "{h} x"], "comment": ["{c} {h}"],
+    "update": ["{c} --title {h}", "{c} --status {h}"], "close": ["{c} -r {h}", "{h}"], "reopen": ["{c}", "{h}"],
+    "delete": ["{c}", "{d} --force", "{h}"], "epic close-eligible": ["--dry-run"], "sync": [""], "export": ["-o {h}"],
+    "import": ["{h}"], "config get": ["{h}"], "config set": ["types.custom {h}", "{h} x"], "{h}": [""],
+}  # fmt: skip
+"""Verb → arguments that bring that text into what it prints for people."""
+
+
+def test_no_verb_prints_control_characters_or_breaks_a_row(bd: Bd) -> None:
+    """Of --json, and of an export, the strings are those of the item."""
+    assert TEXTS.keys() - {"{h}"} == {verb for verb, entry in VERBS.items() if entry.most >= 0}
+    h = shlex.quote(HOSTILE)
+    a = bd(f"create {h} -t epic -d {h} --notes {h}")["id"]
+    b = bd(f"create {h} --parent {a} --metadata {shlex.quote(json.dumps({'k': HOSTILE}))}")["id"]
+    c, d = bd.q(h), bd.q(h)
+    bd(f"comment {b} {h}")
+    bd(f"dep add {b} {c}")
+    (bd.shell.cwd / ".beads").mkdir()
+    (bd.shell.cwd / ".beads/PRIME.md").write_text(HOSTILE.replace("FAKE", "more"))
+    printed = ""
+    for verb, lines in TEXTS.items():
+        for words in lines:
+            line = f"{verb} {words}".format(a=a, b=b, c=c, d=d, h=h)
+            printed += (one := bd.run(line, None, {}) + bd.err)
+            plain = one.replace("\n", "")
+            assert visible(plain) == plain, line
+            begins = [each for each in one.split("\n") if each.startswith("FAKE")]
+            assert not begins or verb in ("show", "list"), f"{line}: a row is broken"
+    assert printed.count("\\u{a}FAKE row") > len(TEXTS), "as it is shown"
+    assert {row["title"] for row in bd("list --all") if row["id"] == a} == {HOSTILE}
+    exported = bd.run("export", 0, {}).splitlines()
+    assert HOSTILE in [json.loads(line)["title"] for line in exported]
+    assert HOSTILE in json.loads(bd.run(f"show {h} --json", 1, {}))["error"]
 
 
 OPTIONAL = {
@@ -629,6 +679,10 @@ def test_link_installs_the_name_and_overwrites_nothing(bd: Bd, tmp_path: Path) -
     other.mkdir()
     (other / "bd").write_text("")
     assert "is there already" in bd.shell(f"coord-bd link {other}", expect=77).err
+    missing = tmp_path / "missing"
+    for path in (missing, other / "bd"):
+        err = bd.shell(f"coord-bd link {path}", expect=77).err
+        assert err.startswith(f"coord-bd: {path}: no such directory")
     assert not any(os.path.basename(name) == "bd" for name in os.listdir(BIN)), "by link only"
 
 

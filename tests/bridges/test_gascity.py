@@ -12,11 +12,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support import BIN, Shell, check_invariants, open_store
 
+from coord_envelope import Fault, No
+from coord_envelope.errors import Refused
 from coord_gc import beads, cli, events, mail, session
 
 README = Path(__file__).parent.parent.parent / "bridges/gascity/README.md"
@@ -289,7 +292,7 @@ def test_a_session_is_started_nudged_and_stopped(gc: Gc, tmp_path: Path) -> None
     gc.fails(f"session start {name}", "already exists", record)
     assert sorted(path.name for path in work.iterdir()) == ["new", "post", "pre"]
     assert gc(f"session nudge {name}", "two words") is None
-    for _ in range(100):
+    for _ in range(1_000):
         shown = str(gc(f"session peek {name} 20"))
         if shown.count("two words") == 2:
             break
@@ -309,23 +312,114 @@ def test_a_session_is_started_nudged_and_stopped(gc: Gc, tmp_path: Path) -> None
     assert (work / "later").read_text() == "copied\n"
     assert gc(f"session clear-scrollback {name}") is None and gc("session check-image x") is None
     gc(f"session send-keys {name} C-d")
-    for _ in range(100):
-        if gc(f"session is-running {name}") == "false":
-            break
-    assert gc(f"session is-running {name}") == "false", "cat read the end of file"
+    ended(gc, name)
     gc(
         f"session start {name}",
         {**record, "command": "cat", "ready_prompt_prefix": "", "nudge": ""},
     )
     gc(f"session interrupt {name}")
-    for _ in range(100):
-        if gc(f"session is-running {name}") == "false":
-            break
+    ended(gc, name)
     gc(f"session start {name}", {"work_dir": str(work), "command": "trap '' INT; cat"})
     assert gc(f"session stop {name}") is None and gc(f"session is-running {name}") == "false"
     assert gc(f"session stop {name}") is None, "absent"
     gc.fails(f"session peek {name} 3", "not found")
     gc.fails(f"session attach {name}", "not found")
+
+
+def ended(gc: Gc, name: str) -> None:
+    """Wait until its terminal is gone. Its job may have a moment to go: `start` waits for that."""
+    for _ in range(2_000):
+        if gc(f"session is-running {name}") == "false":
+            return
+    raise AssertionError(f"{name} runs")
+
+
+def test_a_start_waits_for_a_session_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """History: a terminal was gone, as `is-running` said, its job was not, and `start` refused."""
+    jobs = iter(["job", "job", None])
+    ending: Any = SimpleNamespace(name="worker-1", open=lambda: next(jobs))
+    monkeypatch.setattr(session, "_there", lambda name: "")
+    session._refuse_open(ending)
+    assert next(jobs, "asked") == "asked"
+    running: Any = SimpleNamespace(name="worker-1", open=lambda: "job")
+    monkeypatch.setattr(session, "_there", lambda name: "a terminal")
+    with pytest.raises(No, match="already exists"):
+        session._refuse_open(running)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(1, "session already exists: worker-1"), (74, "no space left")]
+)
+def test_a_start_that_fails_says_why(
+    monkeypatch: pytest.MonkeyPatch, status: int, words: str
+) -> None:
+    done = subprocess.CompletedProcess[str]([], status, "", "run: no space left on device\n")
+    monkeypatch.setattr(session, "_run", lambda *argv: done)
+    store = SimpleNamespace(path="/nonexistent")
+    other: Any = SimpleNamespace(
+        name="worker-1", job="gc.worker-1", store=store, open=lambda: "job"
+    )
+    with pytest.raises(Fault, match=words):
+        session._request(other)
+
+
+OUT = ("../new", "sub/../../new", "{outside}/new", "link/new", "link", "linked")
+"""Names that are not below the working directory; `link` and `linked` are links out of it."""
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A working directory with links out of it, what is outside, and something to copy."""
+    work, outside, source = (tmp_path / name for name in ("work", "outside", "source"))
+    for directory in (work, outside, source / "link"):
+        directory.mkdir(parents=True)
+    (outside / "kept").write_text("as before")
+    (work / "link").symlink_to(outside)
+    (work / "linked").symlink_to(outside / "kept")
+    (source / "link" / "kept").write_text("from within")
+    return work, outside, source
+
+
+def test_nothing_is_copied_out_of_the_working_directory(places: tuple[Path, Path, Path]) -> None:
+    work, outside, source = places
+    wrong = [(source / "link" / "kept", name.format(outside=outside)) for name in OUT]
+    wrong += [(source, ""), (source, ".."), (source / "link", "link")]
+    for what, name in wrong:
+        with pytest.raises(Refused, match="outside of the working directory"):
+            session._copy(str(what), str(work), name)
+    assert [(path.name, path.read_text()) for path in outside.iterdir()] == [("kept", "as before")]
+    assert {path.name for path in work.parent.iterdir()} == {"work", "outside", "source"}
+    session._copy(str(source / "link" / "kept"), str(work), "sub/../new")
+    session._copy(str(source), str(work), "deep/tree")
+    session._copy(str(source / "link" / "kept"), str(work), f"{work}/deep")
+    made = {str(path.relative_to(work)) for path in work.rglob("kept")}
+    assert (work / "new").read_text() == "from within" and made >= {
+        "deep/tree/link/kept",
+        "deep/kept",
+    }
+
+
+@needs_tmux
+def test_a_session_copies_below_its_working_directory(
+    gc: Gc, places: tuple[Path, Path, Path]
+) -> None:
+    work, outside, source = places
+    record = {"work_dir": str(work), "command": "cat"}
+    file, what = source / "link" / "kept", "outside of the working directory"
+    for more in (
+        {"copy_files": [{"src": str(file), "rel_dst": "../new"}]},
+        {"overlay_dir": str(source)},
+    ):
+        gc.fails("session start worker-1", what, record | more)
+    assert gc("session is-running worker-1") == "false"
+    gc("session start worker-1", record)
+    try:
+        for name in ("../new", "link"):
+            _, err = gc.run(f"session copy-to worker-1 {file} {name}", "", 1, {})
+            assert what in err and err.count("\n") == 1
+    finally:
+        gc("session stop worker-1")
+    assert (outside / "kept").read_text() == "as before" and not (work.parent / "new").exists()
 
 
 @needs_tmux
@@ -355,3 +449,4 @@ def test_link_makes_a_script_for_each_provider(gc: Gc, tmp_path: Path) -> None:
     gc.shell(f"coord-gc link {tmp_path}")
     (tmp_path / "coord-gc-mail").write_text("mine\n")
     assert "is there already" in gc.shell(f"coord-gc link {tmp_path}", expect=1).err
+    assert "missing: no such directory" in gc.shell("coord-gc link missing", expect=1).err

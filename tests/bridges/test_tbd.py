@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,6 +20,8 @@ from support import BIN, Shell, check_invariants, git, open_store
 
 from coord_envelope import Usage
 from coord_kernel.cli import flags
+from coord_kernel.cli.escape import visible
+from coord_tbd import cli
 from coord_tbd.cli import OUTSIDE
 from coord_tbd.read import READING
 from coord_tbd.verbs import COMMON, VERBS
@@ -252,6 +255,48 @@ def test_what_tbd_and_wk_and_bd_write_is_one_list(tbd: Shell) -> None:
     assert tbd("cd / && coord-tbd list", expect=1).err.startswith("Error: Not a tbd repository")
     assert len(tbd("coord-tbd prime").out.split()) <= 250 and tbd("coord-tbd prime --brief").out
     assert json.loads(tbd("coord-tbd status --json").out)["display_prefix"] == "ax"
+
+
+HOSTILE = "red \x1b[31m\nFAKE row\r\x9b\u202e"
+"""A text that colours, begins a line of its own, and turns what follows around."""
+TEXTS = {
+    "init": ["--prefix {h}"], "prime": [""], "sync": [""], "status": [""], "stats": [""],
+    "create": ["{h}", "{h} -p {h}", "{h} --dry-run"], "list": ["", "--pretty", "--long", "--specs --all"],
+    "ready": ["--long", "--type {h}"], "blocked": [""], "stale": ["--days 0"], "search": ["red", "row --field notes"],
+    "dep add": ["{b} {a}", "{b} {h}"], "show": ["{a}", "{b}", "{h}"], "dep list": ["{b}"],
+    "dep remove": ["{b} {a}", "{b} {h}"], "label add": ["{a} x", "{h} x"], "label list": [""],
+    "label remove": ["{a} x", "{h} x"], "update": ["{a} --title {h}", "{a} --status {h}"], "start": ["{a}", "{h}"],
+    "close": ["{a} --reason {h}", "{h}"], "reopen": ["{a} --reason {h}", "{h}"], "{h}": [""],
+}  # fmt: skip
+"""Verb → arguments that bring that text into what it prints for people."""
+
+
+def test_no_verb_prints_control_characters_or_breaks_a_row(
+    tbd: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert TEXTS.keys() - {"{h}"} == {verb for verb, entry in VERBS.items() if entry.most >= 0}
+    h = shlex.quote(HOSTILE)
+    a = created(tbd, f"{h} -d {h}")
+    (tbd.cwd / HOSTILE).write_text("")
+    b = created(tbd, f"{h} --parent {a} --spec {h}")
+    tbd(f"coord-tbd update {b} --notes {h}")
+    printed = []
+    monkeypatch.chdir(tbd.cwd)
+    monkeypatch.setenv("COORD_AGENT", "ada")
+    monkeypatch.setattr(cli, "write_all", lambda fd, data: printed.append(data.decode()))
+    for verb, lines in TEXTS.items():
+        for words in lines:
+            line = f"{verb} {words}".format(a=a, b=b, h=h)
+            at = len(printed)
+            cli.run(shlex.split(line))
+            one = "".join(printed[at:])
+            plain = one.replace("\n", "")
+            assert visible(plain) == plain, line
+            begins = [each for each in one.split("\n") if each.startswith("FAKE")]
+            assert not begins or verb == "show", f"{line}: a row is broken"
+    assert "".join(printed).count("\\u{a}FAKE row") > len(TEXTS), "as it is shown"
+    (row,) = (each for each in json.loads(tbd("coord-tbd list --json").out) if each["id"] == b)
+    assert row["title"] == HOSTILE
 
 
 DAY = """

@@ -8,6 +8,7 @@ import sys
 from coord_bd.verbs import ALIASES, COMMON, ON_STDOUT, VERBS
 from coord_envelope import Fault, Unreachable, Usage, world
 from coord_kernel.cli import process
+from coord_kernel.cli.escape import printable
 from coord_kernel.cli.flags import parse
 from coord_kernel.store.disk import fault_of, write_all
 
@@ -51,7 +52,7 @@ OUTSIDE = {"init": "init", "prime": "prime", "version": "version"}
 def main() -> None:
     if sys.argv[1:2] == ["link"] and os.path.basename(sys.argv[0]) == "coord-bd":
         process.end("coord-bd", lambda: link(sys.argv[2:]))
-    process.end("bd", lambda: run(sys.argv[1:]))
+    process.end("coord-bd", lambda: run(sys.argv[1:]))
 
 
 def link(argv: list[str]) -> int:
@@ -72,12 +73,13 @@ def run(argv: list[str]) -> int:
         verb, args, values = parse(table, COMMON, argv)
         verb = ALIASES.get(verb, verb)
         json = bool(values.get("json")) or values.get("format") == "json"
+        if values.get("version"):
+            verb = "version"
         if values.get("help") or verb in ("", "help"):
-            from coord_bd.store import usage
-
-            write_all(1, usage(verb).encode())
-            return 0 if verb or values.get("help") or not argv else 1
-        answer = answered(verb, args, values)
+            status = 0 if verb or values.get("help") or not argv else 1
+            answer, values = helped(verb, status), {}
+        else:
+            answer = answered(verb, args, values)
     except Usage as fault:
         return complain(str(fault), "", False)
     except Unreachable as fault:
@@ -89,6 +91,16 @@ def run(argv: list[str]) -> int:
     except OSError as error:
         return complain(str(fault_of(error)), verb, json)
     return put(answer, json, bool(values.get("quiet")))
+
+
+def helped(verb: str, status: int) -> Answer:
+    """The help, or that of a verb."""
+    from coord_bd.answer import Answer
+    from coord_bd.store import usage
+
+    answer = Answer("", usage(verb).rstrip("\n").split("\n"))
+    answer.status = status
+    return answer
 
 
 def answered(verb: str, args: list[str], values: Values) -> Answer:
@@ -161,15 +173,14 @@ def actor(values: Values) -> str:
 
 
 def put(answer: Answer, json: bool, quiet: bool) -> int:
-    """Print an answer; its status."""
-    for failure in answer.failures:
-        write_all(2, f"{failure}\n".encode("utf-8", "replace"))
-    if answer.note:
-        write_all(2, f"{answer.note}\n".encode())
+    """Print an answer; its status. Lines are printed without control characters, JSON as it is."""
+    for failure in [*answer.failures, *filter(None, [answer.note])]:
+        write_all(2, printable([failure]))
     if isinstance(answer.obj, str) or not json:
-        lines = [] if quiet and answer.status == 0 else answer.lines
-        if lines:
-            write_all(1, ("\n".join(lines) + "\n").encode("utf-8", "replace"))
+        text = answer.obj.encode("utf-8", "replace") if isinstance(answer.obj, str) else b""
+        text = text or printable(answer.lines)
+        if text and not (quiet and answer.status == 0):
+            write_all(1, text)
     elif answer.obj is not None:
         write_all(1, f"{printed(answer.obj)}\n".encode("utf-8", "replace"))
     return answer.status
@@ -190,7 +201,7 @@ def complain(what: str, verb: str, json: bool) -> int:
         text = printed({"error": what})
         write_all(1 if verb.split()[0] in ON_STDOUT else 2, f"{text}\n".encode("utf-8", "replace"))
     else:
-        write_all(2, f"Error: {what}\n".encode("utf-8", "replace"))
+        write_all(2, printable([f"Error: {what}"]))
     return 1
 
 

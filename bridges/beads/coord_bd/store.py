@@ -55,8 +55,8 @@ def prime(args: list[str], values: Values) -> Answer:
     path = os.path.join(root, ".beads", "PRIME.md")
     if os.path.isfile(path) and not values.get("full"):
         with open(path, encoding="utf-8", errors="replace") as file:
-            return Answer("", [file.read().rstrip("\n")])
-    return Answer("", [PRIME.rstrip("\n")])
+            return Answer("", file.read().rstrip("\n").split("\n"))
+    return Answer("", PRIME.rstrip("\n").split("\n"))
 
 
 def version(args: list[str], values: Values) -> Answer:
@@ -77,7 +77,7 @@ def export(desk: Desk, args: list[str], values: Values) -> Answer:
     text = tool("wk", "export", "--to", "beads")
     path = values.get("output")
     if not path:
-        return Answer(text, text.rstrip("\n").split("\n") if text else [])
+        return Answer(text, [])
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
     return Answer("", [f"Exported {len(text.splitlines())} issues to {path}"])

@@ -133,7 +133,12 @@ def comments(rows: list[Json]) -> list[str]:
     """Comments."""
     if not rows:
         return ["No comments"]
-    return [f"  {row['created_at']} {row['author']}: {row['text']}" for row in rows]
+    lines = []
+    for row in rows:
+        first, *others = row["text"].split("\n")
+        lines.append(f"  {row['created_at']} {row['author']}: {first}")
+        lines += [f"    {each}" for each in others]
+    return lines
 
 
 def epics(rows: list[Json]) -> list[str]:

@@ -18,6 +18,7 @@ COMMON = options(
     quiet="flag -q --quiet",
     verbose="flag -v --verbose",
     help="flag -h --help",
+    version="flag -V --version",
     ignored="flag --no-daemon --sandbox --no-auto-flush --no-auto-import --no-db --allow-stale"
     " --readonly --lock-timeout",
 )

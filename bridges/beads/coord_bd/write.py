@@ -224,4 +224,4 @@ def touched(desk: Desk) -> str:
 def quick(desk: Desk, args: list[str], values: Values) -> Answer:
     """q: the id only"""
     answer = create(desk, args, values)
-    return Answer(f"{answer.obj['id']}\n", [answer.obj["id"]])
+    return Answer("", [answer.obj["id"]])

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import sys
 
-from coord_envelope import BadData, Fault, Usage, codec, world
+from coord_envelope import VERSION, BadData, Fault, Usage, codec, world
 from coord_kernel.cli import process
+from coord_kernel.cli.escape import printable
 from coord_kernel.store.disk import fault_of, write_all
 
 TYPE_CHECKING = False
@@ -46,6 +47,9 @@ def run(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         write_all(1, USAGE.encode())
         return 0 if argv else 1
+    if argv == ["--version"]:
+        write_all(1, f"coord-gc (coord-kernel) {VERSION}\n".encode())
+        return 0
     try:
         if argv[0] == "link":
             return link(argv[1:])
@@ -93,7 +97,7 @@ def link(argv: list[str]) -> int:
 
 def complain(what: str) -> int:
     """Print a failure."""
-    write_all(2, f"coord-gc: {what}\n".encode("utf-8", "replace"))
+    write_all(2, printable([f"coord-gc: {what}"]))
     return 1
 
 

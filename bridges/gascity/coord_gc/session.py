@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 
-from coord_envelope import BadData, No, codec, world
-from coord_envelope.errors import TryAgain
+from coord_envelope import BadData, Fault, No, codec, world
+from coord_envelope.errors import Refused, TryAgain
 from coord_envelope.event import name_ok
 from coord_gc import pane
 from coord_gc.cli import actor, call, given, received
@@ -84,8 +84,7 @@ def _digest(name: str) -> str:
 def start(args: list[str]) -> None:
     """start NAME: one of many that start a name gets it; `already exists` for the others"""
     session, record = Session(args[0]), given()
-    if session.open():
-        raise No(f"session already exists: {args[0]}", code="held")
+    _refuse_open(session)
     if not isinstance(record.get("command", ""), str):
         raise BadData("command is not text")
     directory = record.get("work_dir") or os.getcwd()
@@ -93,10 +92,23 @@ def start(args: list[str]) -> None:
     claimed = _request(session)
     session.save("start", {**record, "work_dir": directory, "name": args[0]})
     session.save("meta", {})
-    _prepare(record, directory)
+    try:
+        _prepare(record, directory)
+    except (Fault, OSError):
+        stop(args)  # its command has not begun, and would not
+        raise
     session.save("go", {"run": claimed})
     label = _up(session)
     _settle(session, label, record, directory)
+
+
+def _refuse_open(session: Session) -> None:
+    """Raise No if a session has the name. One without a terminal comes up, or ends: wait for it."""
+    end = time.monotonic() + PATIENCE_S
+    while session.open():
+        if _there(session.name) or time.monotonic() > end:
+            raise No(f"session already exists: {session.name}", code="held")
+        time.sleep(STEP_S)
 
 
 def _request(session: Session) -> str:
@@ -106,7 +118,7 @@ def _request(session: Session) -> str:
     argv += [session.store.path, session.job]
     done = _run(*argv)
     if done.returncode:
-        if session.open():
+        if done.returncode == No.status and session.open():
             raise No(f"session already exists: {session.name}", code="held")
         raise TryAgain(done.stderr.strip() or "run exec failed", where=session.name)
     return done.stdout.strip()
@@ -121,30 +133,45 @@ def _run(*argv: str) -> subprocess.CompletedProcess[str]:
 
 
 def _prepare(record: Json, directory: str) -> None:
-    """Overlays, files, and the commands before the start. Raises TryAgain."""
-    import shutil
-
+    """Overlays, files, and the commands before the start. Raises Refused, TryAgain."""
     overlays = [*(record.get("pack_overlay_dirs") or ()), record.get("overlay_dir")]
     for overlay in filter(None, overlays):
         if os.path.isdir(overlay):
-            shutil.copytree(overlay, directory, dirs_exist_ok=True, symlinks=True)
+            _copy(overlay, directory, "")
     for copy in record.get("copy_files") or ():
         source = copy.get("src") or copy.get("Src") or ""
-        target = os.path.join(directory, copy.get("rel_dst") or copy.get("RelDst") or "")
-        _copy(source, target)
+        _copy(source, directory, copy.get("rel_dst") or copy.get("RelDst") or "")
     for command in record.get("pre_start") or ():
         _shell(command, record, directory)
 
 
-def _copy(source: str, target: str) -> None:
+def _copy(source: str, directory: str, name: str) -> None:
+    """Copy a file or a tree to this name below a directory. Raises Refused if it is not below it.
+
+    Links of the directory are followed, so it is looked at where each file would be written; not
+    again while it is.
+    """
     import shutil
 
+    target = os.path.join(directory, name)
     if os.path.isdir(source):
+        for at, _, files in os.walk(source):
+            here = os.path.normpath(os.path.join(target, os.path.relpath(at, source)))
+            for each in (here, *(os.path.join(here, file) for file in files)):
+                _refuse_outside(directory, each)
         shutil.copytree(source, target, dirs_exist_ok=True, symlinks=True)
     elif os.path.exists(source):
         inside = os.path.join(target, os.path.basename(source)) if os.path.isdir(target) else target
+        _refuse_outside(directory, inside)
         os.makedirs(os.path.dirname(inside) or ".", exist_ok=True)
         shutil.copy2(source, inside)
+
+
+def _refuse_outside(directory: str, path: str) -> None:
+    root = os.path.realpath(directory)
+    if os.path.commonpath((root, os.path.realpath(path))) != root:
+        todo = "name a file below it"
+        raise Refused(f"is outside of the working directory {directory}", where=path, todo=todo)
 
 
 def _shell(command: str, record: Json, directory: str) -> None:
@@ -310,7 +337,7 @@ def copy_to(args: list[str]) -> None:
     directory = Session(args[0]).saved("start").get("work_dir")
     if not directory:
         raise No(f"session not found: {args[0]}", code="not_found")
-    _copy(args[1], os.path.join(directory, args[2]))
+    _copy(args[1], directory, args[2])
 
 
 def check_image(args: list[str]) -> None:

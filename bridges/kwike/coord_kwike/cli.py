@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    process.end("kwike", lambda: run(sys.argv[1:]))
+    process.end("coord-kwike", lambda: run(sys.argv[1:]))
 
 
 def run(argv: list[str]) -> int:
@@ -33,7 +33,7 @@ def run(argv: list[str]) -> int:
         return 0
     verb, args, values = parse(VERBS, COMMON, argv)
     if values.get("version"):
-        write_all(1, f"kwike (coord-kernel) {VERSION}\n".encode())
+        write_all(1, f"coord-kwike (coord-kernel) {VERSION}\n".encode())
         return 0
     if values.get("help") or not verb:
         write_all(1, usage(verb).encode())
@@ -72,7 +72,7 @@ def daemon(values: Values) -> list[str]:
         tool("ev", "init")
     if "http" in values:
         what = "no port is opened: other machines exchange events by `ev sync` or coord-relay"
-        write_all(2, f"kwike: {what}\n".encode())
+        write_all(2, f"coord-kwike: {what}\n".encode())
     return ["ev", "tail", "-f", "-n", "0"]
 
 

@@ -7,6 +7,7 @@ import sys
 
 from coord_envelope import VERSION, Fault, Unreachable, Usage, codec, world
 from coord_kernel.cli import process
+from coord_kernel.cli.escape import printable
 from coord_kernel.cli.flags import parse
 from coord_kernel.store.disk import fault_of, write_all
 from coord_tbd.verbs import COMMON, VERBS
@@ -27,7 +28,7 @@ OUTSIDE = ("init", "prime", "sync")
 def main() -> None:
     if sys.argv[1:2] == ["link"] and os.path.basename(sys.argv[0]) == "coord-tbd":
         process.end("coord-tbd", lambda: link(sys.argv[2:]))
-    process.end("tbd", lambda: run(sys.argv[1:]))
+    process.end("coord-tbd", lambda: run(sys.argv[1:]))
 
 
 def link(argv: list[str]) -> int:
@@ -45,7 +46,7 @@ def run(argv: list[str]) -> int:
     try:
         verb, args, values = parse(VERBS, COMMON, argv)
     except Usage as fault:
-        write_all(2, f"error: {fault}\n".encode("utf-8", "replace"))
+        write_all(2, printable([f"error: {fault}"]))
         return 1
     if values.get("version"):
         write_all(1, f"{VERSION}\n".encode())
@@ -127,18 +128,21 @@ def actor() -> str:
 
 
 def put(obj: object, lines: list[str], values: Values) -> int:
-    """Print an answer."""
+    """Print an answer: JSON as it is, lines without control characters."""
     if values.get("json"):
         from coord_kernel.cli.pretty import pretty
 
         write_all(1, f"{pretty(obj)}\n".encode("utf-8", "replace"))
     elif lines:
-        write_all(1, ("\n".join(lines) + "\n").encode("utf-8", "replace"))
+        write_all(1, printable(lines))
     return 0
 
 
 def complain(what: str, kind: str, values: Values, status: int) -> int:
     """Print a failure; the status."""
-    text = codec.dumps({"error": what, "type": kind}).decode() if values.get("json") else ""
-    write_all(2, f"{text or f'Error: {what}'}\n".encode("utf-8", "replace"))
+    if values.get("json"):
+        text = codec.dumps({"error": what, "type": kind}).decode()
+        write_all(2, f"{text}\n".encode("utf-8", "replace"))
+    else:
+        write_all(2, printable([f"Error: {what}"]))
     return status

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from coord_kernel.cli.escape import visible
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
@@ -107,7 +109,8 @@ def page(issues: Issues, item: str) -> list[str]:
         elif isinstance(each, list):
             lines.append(f"{name}: []")
         elif isinstance(each, str):
-            quoted = yaml.safe_dump(each, width=10_000, allow_unicode=True).split("\n")[0]
+            # YAML writes a line feed as several lines, and only the first is printed.
+            quoted = yaml.safe_dump(visible(each), width=10_000, allow_unicode=True).split("\n")[0]
             lines.append(f"{name}: {_double(quoted)}")
         else:
             lines.append(f"{name}: {each}")

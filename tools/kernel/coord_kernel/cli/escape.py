@@ -24,6 +24,11 @@ def shown(text: str, most: int) -> str:
     return line if len(line) <= most else f"{line[:most]}…"
 
 
+def printable(lines: list[str]) -> bytes:
+    """The lines as `visible`, in UTF-8, each with a line feed, which is the only one in it."""
+    return "".join(f"{visible(line)}\n" for line in lines).encode("utf-8", "replace")
+
+
 def escape_json(raw: bytes) -> bytes:
     """The same JSON with those characters as \\uXXXX: only strings can hold them."""
     return raw.decode("utf-8", "replace").strip().translate(_JSON_ESCAPES).encode()

@@ -17,8 +17,18 @@ def install(directory: str, name: str, target: str) -> str:
         return path
     if os.path.lexists(path):
         raise Refused("is there already", where=path, todo="remove it, or use another directory")
-    os.symlink(target, path)
+    _refuse_missing(directory)
+    try:
+        os.symlink(target, path)
+    except OSError as error:
+        error.filename = path  # Python names the target
+        raise
     return path
+
+
+def _refuse_missing(directory: str) -> None:
+    if not os.path.isdir(directory):
+        raise Refused("no such directory", where=directory, todo="make it, or use another one")
 
 
 def tool(*argv: str, agent: str | None = None) -> str:
@@ -82,6 +92,7 @@ def script(directory: str, name: str, words: tuple[str, ...]) -> str:
             if file.read(len(text) + 1) == text:
                 return path
         raise Refused("is there already", where=path, todo="remove it, or use another directory")
+    _refuse_missing(directory)
     with open(path, "x", encoding="utf-8") as file:
         os.fchmod(file.fileno(), 0o755)
         file.write(text)
