@@ -17,7 +17,7 @@ from coord_envelope import event as envelope
 from coord_envelope import ids, world
 from coord_envelope.event import Event
 from coord_kernel.controller import Act, Plan
-from coord_kernel.rules import claims, control, presence
+from coord_kernel.rules import claims, control, presence, trust
 from coord_kernel.views.past import Snapshot
 from coord_wk.items import Items
 
@@ -217,6 +217,15 @@ def test_an_assigned_item_waits_for_its_agent_and_one_of_a_person_is_left() -> N
         town.item(assignee=assignee)
     look = town.planned(policy(max=9, delay=0))
     assert starts(look(town.events, town.now)) == [("stub", "agent:ada")]
+
+
+def test_no_agent_is_started_for_what_nobody_has_signed() -> None:
+    town = Town()
+    town.item()
+    town.events[-1] = trust.demoted(town.events[-1])
+    work = town.item()
+    (act,) = town.planned(policy(max=9, delay=0))(town.events, town.now).acts
+    assert act.about["item"]["id"] == work
 
 
 def test_an_item_that_is_handed_over_goes_to_that_preset_and_has_not_failed() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from coord_agents import groups as g
 from coord_agents import presets as registry
-from coord_envelope import Usage
+from coord_envelope import No, Usage
+from coord_envelope.platform import suppress
 from coord_kernel.cli import process, values
 
 TYPE_CHECKING = False
@@ -74,8 +75,18 @@ def say(call: Call, name: o.Name, text: o.Text) -> None:
     me = call.actor()["agent_id"]
     subject = words.partition("\n")[0][:200]
     tools = Tools(me, ".")
-    call.put(tools.run("msg", "send", "--to", agent, "--subject", subject, "--body", f"{words}\n"))
+    known = ["--force"] if _has_session(call, name) else []  # it may not have written yet
+    mail = ["--to", agent, "--subject", subject, "--body", f"{words}\n", *known]
+    call.put(tools.run("msg", "send", *mail))
     call.put(Deliverer(call.journal, registry.load(), me).deliver(agent))
+
+
+def _has_session(call: Call, name: str) -> bool:
+    from coord_agents.starting import rows_of
+
+    with suppress(No):
+        return bool(rows_of(call).named(name))
+    return False
 
 
 def deliver(call: Call, names: o.OptionalNames = None) -> None:

@@ -170,8 +170,10 @@ class Sling:
 
     def _request(self, cwd: str) -> None:
         order, record = self.order, self.order.record
+        # With a blank before it, for the program would take it for one of its options.
+        prompt = f" {order.prompt}" if order.prompt.startswith("-") else order.prompt
         argv = self._way.argv(
-            order.verb, record.args, prompt=order.prompt, session=order.provider or self.session
+            order.verb, record.args, prompt=prompt, session=order.provider or self.session
         )
         variables = {
             **{name: text for name in record.passed if (text := world.getenv(name))},

@@ -12,6 +12,7 @@ from coord_envelope.errors import (
     DiskFault,
     Fault,
     No,
+    NoAddressee,
     Refused,
     TryAgain,
     Unreachable,
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 PATIENCE_S = 120
 """How long one may take; a claim may ask a remote."""
 _FAULTS: dict[int, type[Fault]] = {
-    kind.status: kind for kind in (No, Usage, BadData, Unreachable, DiskFault, TryAgain, Refused)
+    kind.status: kind
+    for kind in (No, Usage, BadData, NoAddressee, Unreachable, DiskFault, TryAgain, Refused)
 }
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from coord_agents.dispatch.plan import Answer, Flight, Item, Seen
     from coord_kernel.views.view import Source
-    from coord_wk.items import Items
+    from coord_wk.items import Detail, Items
 
     Gate = Callable[[str, str, str], tuple[int, str] | None]
     Shown = Callable[[fold.Session], tuple[bool, bool]]
@@ -53,16 +53,15 @@ class Look:
         }
 
     def _ready(self) -> Iterator[Item]:
+        """What an agent may be started for: not what another store wrote and nobody has signed."""
         items = self._items
-        ready = (
-            work
-            for work in items.ranked("free")
-            if items.kind(work) not in NOT_WORK and items.status(work) == "ready"
-        )
-        return map(self._item, ready)
+        for work in items.ranked("free"):
+            if items.kind(work) not in NOT_WORK and items.status(work) == "ready":
+                detail = items.detail(work)
+                if detail.get("trust") != "unsigned":
+                    yield self._item(work, detail)
 
-    def _item(self, work: str) -> Item:
-        detail = self._items.detail(work)
+    def _item(self, work: str, detail: Detail) -> Item:
         reset = self._sessions.get(f"work {work}")
         failures = fold.failures(self._sessions, work)
         return {
