@@ -280,3 +280,46 @@ def test_what_a_remote_gives_of_a_stream_that_was_this_stores_is_not_its_own(sto
     assert signed(store, own) == [1]
     put(store, own, line(3, writer=own))
     assert Trusted(store).refresh().end(Stream(store, "journal", own)) == 2, "3 was not judged"
+
+
+def test_statements_of_a_revoked_key_that_cannot_count_do_not_stop_the_next_key(
+    store: Store,
+) -> None:
+    """Ada wrote on with a key that was stolen meanwhile, and then with a new one."""
+    ada = Ada()
+    new = "ssh-ed25519 " + "N" * 60
+    put(store, NAME, ada.writes(1))
+    put(store, SIGNER, ada.signs())
+    good = ada.previous
+    put(store, NAME, ada.writes(2))
+    put(store, SIGNER, ada.signs(next=MAL))
+    ada.key = MAL  # the thief's, named by the stolen one
+    put(store, NAME, ada.writes(3))
+    put(store, SIGNER, ada.signs())
+    revoked = f"agent:ada {ADA}\nagent:ada {new}\n@revoked {ADA}"
+    path = "local", ".git", "allowed_signers"
+    store.save(f"{revoked} {REPLICA}={good}\n".encode(), *path)
+    assert judged(store) == [] and signed(store) == [1]
+
+    ada.key, ada.previous, ada.signed = new, "-", 0
+    put(store, NAME, ada.writes(4))
+    put(store, SIGNER, ada.signs())
+    put(store, NAME, line(5, "forged"))
+    assert judged(store) == [] and signed(store) == [1, 2, 3, 4]
+
+    # As long as the last good statement is not here, what waits for it is not passed over.
+    store.save(f"{revoked} {REPLICA}={'0' * 64}\n".encode(), *path)
+    assert judged(store) == [] and signed(store) == []
+    store.save(f"{revoked}\n".encode(), *path)
+    assert judged(store) == [] and signed(store) == [1, 2, 3, 4]
+
+
+def test_what_follows_a_statement_of_a_revoked_key_is_passed_over(store: Store) -> None:
+    ada = Ada()
+    put(store, NAME, ada.writes(1))
+    put(store, SIGNER, ada.signs(next=MAL))
+    ada.key = MAL
+    put(store, NAME, ada.writes(2))
+    put(store, SIGNER, ada.signs())
+    store.save(f"{SIGNERS}@revoked {ADA}\n".encode(), "local", ".git", "allowed_signers")
+    assert judged(store) == [] and signed(store) == []

@@ -28,7 +28,7 @@ from coord_kernel.rules import trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from typing import TypedDict
 
     from coord_envelope.codec import Json
@@ -243,14 +243,38 @@ def sound(batch: Sequence[Statement], signers: Signers) -> int:
         revoked = signers.revoked.get(statement.key)
         if revoked is None:
             continue
-        good = set[str]()
-        for digest in revoked.get(statement.replica, ()):
-            while digest in previous and digest not in good:
-                good.add(digest)
-                digest = previous[digest]
-        if statement.digest not in good:
+        if statement.digest not in _before(revoked.get(statement.replica, ()), previous):
             return at
     return len(batch)
+
+
+def passed(batch: Sequence[Statement], signers: Signers, known: Collection[str]) -> set[str]:
+    """The digests of those of these statements that cannot count whatever comes later.
+
+    Those of a revoked key that no last good statement has before it, if all of these are `known`
+    (or there are none), and what follows them. What begins a chain needs nothing before it.
+    """
+    previous = {statement.digest: statement.previous for statement in batch}
+    never = set[str]()
+    for statement in batch:
+        revoked = signers.revoked.get(statement.key)
+        good = (revoked or {}).get(statement.replica, ())
+        over = revoked is not None and all(digest in known for digest in good)
+        if statement.previous in never or (
+            over and statement.digest not in _before(good, previous)
+        ):
+            never.add(statement.digest)
+    return never
+
+
+def _before(digests: Iterable[str], previous: Mapping[str, str]) -> set[str]:
+    """These statements, and those before them."""
+    found = set[str]()
+    for digest in digests:
+        while digest in previous and digest not in found:
+            found.add(digest)
+            digest = previous[digest]
+    return found
 
 
 def runs(batch: Sequence[Statement]) -> list[list[Statement]]:

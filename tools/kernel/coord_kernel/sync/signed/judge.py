@@ -2,7 +2,8 @@
 
 1. If the user agreed to another allowed_signers file, everything is judged again.
 2. The new statements of each `bridge.signer~REPLICA` stream, forks too, are taken in order up
-   to the first that does not follow (`signing.follows`), or comes behind a revocation.
+   to the first that does not follow (`signing.follows`), or waits for the last good one of a
+   revoked key. What cannot count because of a revocation is passed over (`signing.passed`).
 3. Of each chain among them the newest signature is verified. If it is good, so are all before
    it, since each names the one before it. If not, the last good one is found by bisection. What
    is behind it in that stream is refused for good: its author's own go on in a fork.
@@ -114,6 +115,13 @@ class Judge:
         if name in self.state["refused"]:
             return []
         batch, seqs, refusal = self._linked(name)
+        if any(statement.key in self.signers.revoked for statement, _ in batch):
+            statements = [statement for statement, _ in batch]
+            known = {*self._counting(name), *(statement.digest for statement in statements)}
+            never = signing.passed(statements, self.signers, known)
+            places = [at for at, (each, _) in enumerate(batch) if each.digest not in never]
+            seqs = [*(seqs[at] for at in places), *seqs[len(batch) :]]
+            batch = [batch[at] for at in places]
         good = signing.sound([statement for statement, _ in batch], self.signers)
         if good < len(batch):
             refusal = signing.RefusedError("its key was revoked", later=True)
