@@ -68,6 +68,14 @@ def test_the_questions_that_wait_for_the_caller_are_counted() -> None:
     assert "question wk-aaaaaaaa · Deploy?" in brief(done)
 
 
+def test_questions_are_not_counted_as_work(shell: Shell) -> None:
+    shell("wk new 'Deploy it'")
+    asked = shell("wk ask 'Deploy?' --to human:ada -o id").out.strip()
+    shell("wk new 'Drop it' --blocked-by " + asked)
+    work = shell("coord status -o jsonl").one["work"]
+    assert (work["ready"], work["blocked"]) == (1, 1)
+
+
 def test_alone_it_says_in_ten_lines_what_there_is(repo: Path) -> None:
     shell = Shell(repo)
     text = shell("coord").out

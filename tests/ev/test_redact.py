@@ -86,7 +86,7 @@ def test_a_view_forgets_what_was_redacted(shell: Shell, seen_before: bool) -> No
     assert SECRET not in shell(f"wk show {item}").out
     assert SECRET not in shell(f"wk show {item} --at 0s").out
     (shell.cwd / ".coord/local/work.sqlite").unlink()
-    assert shell(f"wk show {item}").one["title"] == "(no title)"
+    assert shell(f"wk show {item}").one["title"] == "(redacted)"
 
 
 def test_a_redacted_release_still_releases(shell: Shell) -> None:

@@ -79,7 +79,8 @@ def test_a_kind_is_any_word_and_what_is_not_work_is_not_offered(shell: Shell) ->
     assert why["message"]["not_work"] is True
     shell("wk ready --claim; wk ready --claim")
     assert "nothing is ready" in shell("wk ready --claim", expect=1).err
-    assert shell("wk ready --claim --kind question").one["type"] == "work.claimed"
+    assert shell("wk ready --claim --kind message").one["type"] == "work.claimed"
+    assert "nothing is ready\n" in shell("wk ready --claim --kind question", expect=1).err
     assert "not a valid kind: 'Two Words'" in shell("wk new x --kind 'Two Words'", expect=65).err
 
 

@@ -13,6 +13,7 @@ from support import Json, Shell, check_invariants, git, open_store
 
 from coord_envelope import ids
 from coord_envelope.event import Event
+from coord_kernel.cli import words
 from coord_wk import fold, question
 
 BEGIN, LATE = "2026-06-01T09:00:00Z", "2026-06-01T11:00:01Z"
@@ -163,6 +164,83 @@ def test_a_digest_stands_for_itself(shell: Shell) -> None:
     assert "no such file, work item or digest" in wrong
 
 
+def test_an_answered_question_stays_answered(shell: Shell) -> None:
+    asked = ask(shell)
+    shell(f"wk answer {asked} no {ADA}")
+    assert "was answered no" in shell(f"wk reopen {asked}", expect=1).err
+    operation = json.dumps({"op": "reopen", "id": asked})
+    assert "ask again: `wk ask`" in shell("wk apply", operation, expect=1).err
+    # Another store may write what this one refuses.
+    shell(f"ev emit work.reopened --ref work_id={asked} --body '{{}}'")
+    assert "human:ada answered no" in shell(f"wk answer {asked} yes --as bob", expect=1).err
+    body = '{"resolution":"done","answer":"yes"}'
+    shell(f"ev emit work.closed --ref work_id={asked} --body '{body}'")
+    shown = shell(f"wk show {asked}").one
+    assert (shown["status"], shown["answer"], shown["answered_by"]) == ("done", "no", "human:ada")
+    (closed,) = [each for each in answers(shell) if each["body"]["answer"] == "no"]
+    shell(f"ev redact {closed['event_id']} --reason x")
+    assert "was answered no" in shell(f"wk reopen {asked}", expect=1).err
+    assert status(shell, asked) == 1
+
+
+def test_a_question_that_was_withdrawn_can_be_asked_again(shell: Shell) -> None:
+    asked = ask(shell)
+    shell(f"wk close {asked} --resolution cancelled")
+    shell(f"wk reopen {asked}")
+    shell(f"wk answer {asked} yes {ADA}")
+    assert status(shell, asked) == 0
+
+
+def test_who_is_asked_does_not_change(shell: Shell) -> None:
+    asked = ask(shell)
+    says = "is a question, asked of human:ada"
+    assert says in shell(f"wk update {asked} --assignee bob", expect=1).err
+    assert says in shell(f"wk update {asked} --assignee ''", expect=1).err
+    assert says in shell(f"wk handoff {asked} --to bob", expect=1).err
+    operation = json.dumps({"op": "update", "id": asked, "set": {"assignee": "agent:bob"}})
+    assert says in shell("wk apply", operation, expect=1).err
+    body = '{"set":{"assignee":"agent:bob"}}'
+    shell(f"ev emit work.updated --ref work_id={asked} --body '{body}'")
+    assert shell(f"wk show {asked}").one["assignee"] == "human:ada"
+    assert "asked of human:ada" in shell(f"wk answer {asked} yes --as bob").err
+
+
+def test_the_mail_with_a_question_says_how_to_answer_it(shell: Shell) -> None:
+    text = "Deploy 3f2c1a0?\nIt changes the schema."
+    asked = ask(shell, "--option yes --option 'not yet' --for 2h --on-timeout 'not yet'", text)
+    name = f"wk-{asked[-8:].lower()}"
+    fence = shell(f"msg recv {ADA} --text").out
+    brief = shell(f"msg recv {ADA} -o brief").out
+    page = shell(f"msg show {asked} -o table --color never").out
+    assert (
+        "Options: yes | not yet\nUntil: " in fence
+        and f"\nAnswer: wk answer {name} OPTION\n\nIt " in fence
+    )
+    assert (
+        "> options: yes | not yet\n" in brief
+        and f"> answer: wk answer {name} OPTION\n> It" in brief
+    )
+    assert "yes | not yet" in page and f"wk answer {name} OPTION" in page
+    assert all("It changes the schema." in shown for shown in (fence, brief, page))
+    shell(f"wk answer {name} 'not yet' {ADA}")
+
+
+def test_the_mail_with_a_question_of_a_long_text_has_all_of_it(shell: Shell) -> None:
+    asked = shell("wk ask - --to human:ada -o id", "Deploy?\n" + "word " * 10_000).out.strip()
+    fence = shell(f"msg recv {ADA} --text").out
+    assert fence.count("word") == 10_000 and f"wk answer wk-{asked[-8:].lower()} OPTION" in fence
+
+
+def test_a_line_for_close_with_more_than_an_item_is_refused(shell: Shell) -> None:
+    asked = ask(shell)
+    for field, todo in (("answer", "`wk answer ID OPTION`"), ("note", "`wk apply`")):
+        refused = shell("wk close", json.dumps({"work_id": asked, field: "yes"}), expect=65).err
+        assert f"line 1: unknown field '{field}'" in refused and todo in refused
+    assert status(shell, asked) == 75
+    shell("wk ls --kind question | wk close --resolution cancelled")
+    assert status(shell, asked) == 1
+
+
 def test_when_the_time_is_over_the_default_is_the_answer_once_by_a_bridge(shell: Shell) -> None:
     asked = ask(shell, "--for 2h --on-timeout no", COORD_NOW=BEGIN)
     assert status(shell, asked, COORD_NOW=BEGIN) == 75
@@ -236,7 +314,7 @@ def test_asking_with_a_key_twice_asks_once(shell: Shell) -> None:
         ("wk ask 'Deploy?' --to human:ada --for 2h", 2, "need each other"),
         ("wk ask 'Deploy?' --to human:ada --for 2h --on-timeout maybe", 65, "not an option"),
         ("wk ask 'Deploy?' --to human:ada --option a --option a", 2, "twice"),
-        ("wk ask '' --to human:ada", 65, "title is missing"),
+        ("wk ask '' --to human:ada", 65, "TEXT: is empty"),
         ("wk ask 'Deploy?' --to human:ada --blocks wk-zzzzzzzz", 1, "no such work item"),
         ("wk check ITEM", 65, "is not a question"),
         ("wk answer ITEM yes --as human:ada", 65, "is not a question"),
@@ -322,7 +400,9 @@ def test_without_its_remote_a_question_stays_open(clones: tuple[Shell, Shell]) -
     one, _ = clones
     asked = ask(one)
     os.rename(one.cwd.parent / "origin.git", one.cwd.parent / "gone.git")
-    one(f"wk answer {asked} yes {ADA}", expect=69)
+    away = one(f"wk answer {asked} yes {ADA}", expect=69).err
+    assert "the question stays open; answer again when it can be reached" in away
+    assert "--require" not in away
     assert status(one, asked) == 75
     os.rename(one.cwd.parent / "gone.git", one.cwd.parent / "origin.git")
     one(f"wk answer {asked} yes {ADA}")
@@ -434,6 +514,50 @@ def test_a_confirmed_claim_answers_until_its_writer_has_closed_the_question() ->
     }
     assert question.verdict(state, changed=False) == ("answered", 1)
     assert question.verdict(state, changed=True) == ("changed", 77)
+    row = {"id": "wk-aaaaaaaa", "status": "answered", "owner": "human:bob", **question.row(state)}
+    (line,) = words.brief({**row, "title": "x"}, None)  # type: ignore[arg-type]
+    assert line == "wk-aaaaaaaa answered no by human:bob · x"
+
+
+@pytest.mark.parametrize(
+    ("after", "confirmed", "counts"),
+    [
+        ({2: 1}, {}, "no"),  # the second knew of the first
+        ({2: 1}, {2: 1}, "no"),  # and no confirmation helps it
+        ({}, {}, "no"),  # concurrent: the first
+        ({}, {2: 1}, "yes"),  # the arbiter decided
+        ({}, {1: 1, 2: 2}, "no"),
+        ({}, {1: 2, 2: 1}, "yes"),
+    ],
+)
+def test_of_several_answers_the_first_counts_in_any_order(
+    after: dict[int, int], confirmed: dict[int, int], counts: str
+) -> None:
+    body = {"title": "x", "question": {"options": ["yes", "no"]}}
+    created = event(0, "work.created", "agent:a", body=body)
+    about = {"work_id": created["event_id"]}
+    state = fold.step(None, Event(b"", {**created, "refs": about}))
+    named = {n: event(n, "work.closed", "human:ada")["event_id"] for n in (1, 2)}
+    for n, option in ((1, "no"), (2, "yes")):
+        base = [named[after[n]]] if n in after else [created["event_id"]]
+        said = {"resolution": "done", "answer": option, "claim": f"claim {n}"}
+        answered = event(n, "work.closed", "human:ada", refs=about, base=base, body=said)
+        state = fold.step(state, answered)
+    for n, token in confirmed.items():
+        decided = {"claim": f"claim {n}", "n": token, "agent_id": "human:ada"}
+        arbiter = "arbiter.main~bbbbbbbb"
+        at = event(2 + n, "work.confirmed", "agent:b", writer=arbiter, refs=about, body=decided)
+        state = fold.step(state, at)
+    everything = {"base": [*named.values()], "refs": about}
+    state = fold.step(state, event(8, "work.reopened", "agent:a", **everything))
+    later = {"resolution": "cancelled"}
+    state = fold.step(state, event(9, "work.closed", "agent:a", **everything, body=later))
+    given = question.answer(state)
+    assert given and given["option"] == counts
+    (closed,) = state["registers"]["closed"].values()
+    assert isinstance(closed, dict) and closed["answer"] == counts
+    united = question.answer(fold.united([state]))
+    assert united == given
 
 
 def test_the_answers_of_items_that_are_one_are_those_of_all() -> None:

@@ -67,7 +67,7 @@ def report(answers: Mapping[str, Answer], known: Known, now_ms: int) -> Json:
     agents.sort(key=lambda agent: agent["last_seen"] or "", reverse=True)
     queues = {to: count for to, count in mail.items() if not _is_agent(to)}
     done: Json = {
-        "work": rows["work"][0] if rows["work"] else {},
+        "work": _work(rows),
         "agents": agents,
         "questions": [_of(row, _QUESTION) for row in rows["questions"] if _asks(row, me)],
         "queues": queues,
@@ -87,9 +87,18 @@ def _everyone(
     return dict.fromkeys([*known, *holders, *runners, *filter(_is_agent, mail)])
 
 
+def _work(rows: Mapping[str, list[Json]]) -> Json:
+    """How many open items have each status, without the questions: they are nobody's work."""
+    counts = dict(rows["work"][0]) if rows["work"] else {}
+    for row in rows["questions"]:
+        if counts.get(row.get("status", "")):
+            counts[row["status"]] -= 1
+    return counts
+
+
 def _asks(row: Json, me: str | None) -> bool:
     """Does an open question wait for an answer of this agent?"""
-    return me is not None and me in (*row.get("asked", ()), row.get("assignee"))
+    return me is not None and me in row.get("asked", (row.get("assignee"),))
 
 
 def _is_agent(address: str) -> bool:

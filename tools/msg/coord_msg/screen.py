@@ -47,6 +47,7 @@ def page(item: Json, call: Call) -> Page | None:
             "about",
             ids.short("wk", item["refs"]["work_id"]) if "work_id" in item.get("refs", ()) else "",
         ),
+        *words.answering(item, ids.short("wk", item["event_id"])),
         ("waits for", joined(map(words.who, item.get("$waits_for", ())))),
         ("read by", joined(map(words.who, item.get("$read_by", ())))),
         ("held by", words.who(item.get("$holder", ""))),
@@ -57,7 +58,7 @@ def page(item: Json, call: Call) -> Page | None:
         "title": str(body.get("subject") or _subject(item, call)),
         "state": [item.get("$status", ""), ids.short("msg", item["event_id"])],
         "facts": facts,
-        "lines": str(body.get("text", "")),
+        "lines": "".join(words.asked(body)),
     }
 
 

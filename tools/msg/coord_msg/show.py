@@ -118,6 +118,13 @@ def fenced(event: Json, nonce: str) -> str:
     lines += [f"Severity: {body['severity']}"] if body.get("severity") in SEVERITIES else []
     names = [blob["name"] for blob in files if isinstance(blob.get("name"), str)]
     lines += [f"Attached: {_line(name)}" for name in names]
+    if event["type"] == "work.created":
+        from coord_envelope import ids
+        from coord_kernel.cli import words
+
+        facts = words.answering(event, ids.short("wk", event["event_id"]))
+        lines += [f"{name.capitalize()}: {_line(fact)}" for name, fact in facts]
+        text = next(iter(words.asked(body)), None)
     lines += ["", text] if isinstance(text, str) else []
     return "\n".join([*lines, f">>>{nonce}"])
 

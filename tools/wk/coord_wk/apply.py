@@ -72,7 +72,8 @@ class Changes:
 
     def make(self, lines: Sequence[stdin.Line], fixed: Json) -> None:
         """Do the operations on these lines, and print. `fixed` are fields of all of them."""
-        for part in _parts(lines, self._at_once):
+        for at in range(0, len(lines), self._at_once):
+            part = lines[at : at + self._at_once]
             operations = [_operation(self._work, raw, fixed) for _, raw in part]
             answers = self._written(operations)
             where = (
@@ -147,10 +148,6 @@ def _complete(answers: list[Event | Fault]) -> None:
     size = sum(len(answer.raw) for answer in answers if not isinstance(answer, Fault))
     if size > ATOMIC:
         raise BadData(f"exceeds {ATOMIC:,} bytes of events", todo="leave out --atomic, or cut it")
-
-
-def _parts(lines: Sequence[stdin.Line], size: int) -> list[Sequence[stdin.Line]]:
-    return [lines[at : at + size] for at in range(0, len(lines), size)]
 
 
 def _operation(work: Work, raw: bytes, fixed: Json) -> Prepared:
@@ -323,6 +320,8 @@ class Batch:
             raise No(f"{item} is closed", todo="reopen it first", code="closed")
         if kind == "reopen" and not closed:
             raise No(f"{item} is not closed", code="wrong_state")
+        if kind == "reopen":
+            drafts.refuse_answered(item, self._items.state(item))
         draft: Json = {
             "type": f"work.{verb}",
             "refs": {"work_id": item},

@@ -56,6 +56,8 @@ def ask(
     work = Work(call, allow_secret)
     recipients, said = _recipients(asking), _asked(call, asking)
     title, _, rest = call.text(text, "TEXT", draft.LONGEST_TEXT).strip().partition("\n")
+    if not title:
+        raise BadData("is empty", where="TEXT", todo="say what you ask")
     words: Json = {
         "title": title,
         "desc": rest.strip() or None,
@@ -138,8 +140,9 @@ def answer(call: Call, id_: o.OneId, option: o.Answer) -> None:
 def check(call: Call, id_: o.OneId, at: o.At = None) -> int:
     """Print what was answered: exit 0 for yes, 1 for no.
 
-    Yes is the option `yes`, or if there is none the first. Exits 75 as long as it is open, and 77
-    if what it is about is not what it was when it was asked. Let the act check, at the last moment.
+    Yes is the option `yes`, or if there is none the first that is not `no`. Exits 75 as long as it
+    is open, and 77 if what it is about is not what it was when it was asked. Let the act check, at
+    the last moment.
     """
     work = Work(call)
     if at is None:
@@ -227,6 +230,8 @@ class _Answering:
                 return self._closed(t, items, item, claim.id, option)
         strength = g.Strength(require="confirmed")
         confirm = Confirm(self._call, self._work, strength, self._actor)
+        again = "look" if self._actor["agent_id"] == BRIDGE else "answer"
+        confirm.weaker = "; the question stays open", f"{again} again when it can be reached"
         try:
             claim = confirm.settle(claim, text)
         except No:
@@ -299,7 +304,7 @@ class _Answering:
         if what:
             todo = "look at it, and ask again"
             raise Refused(f"{what} has changed since it was asked", todo=todo, code="changed")
-        if me not in (*asked["to"], fold.text(state, "assignee")):
+        if me not in asked["to"]:
             self._call.warn(f"asked of {' '.join(asked['to'])}, answered by {me}")
 
     def _answers(self, state: State, holder: claims.Owner) -> No:

@@ -34,6 +34,7 @@ def reopen(
         status = items.status(item)
         if status not in draft.RESOLUTIONS:
             raise No(f"is {status}, not closed", code="wrong_state")
+        draft.refuse_answered(item, items.known(item))
         body = {"reason": reason} if reason else {}
         t.add(draft.change("reopened", item, items.known(item), body))
 
@@ -174,7 +175,7 @@ def change_each(
             raise refusal
         return t.events
 
-    call.each(ids, WORK, act)
+    call.each(ids, WORK, act, work.refused)
 
 
 def change_all(
@@ -184,7 +185,7 @@ def change_all(
 
     For changes that look at the item alone: they do not see what the others of it write.
     """
-    for group in call.ids(ids or (), *WORK):
+    for group in call.ids(ids or (), *WORK, refused=work.refused):
         left = list(group)
         while left:
             answers: list[tuple[str, list[Event], Fault | None]] = []

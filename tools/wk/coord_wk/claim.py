@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from coord_wk.registers import State
 
 
+_MORE = {
+    "answer": "`wk answer ID OPTION` answers a question",
+    **dict.fromkeys(("resolution", "note"), "use options, or `wk apply`"),
+}
+"""Fields of a line for `close` that it would not do."""
+
+
 def claim(
     call: Call,
     takeover: g.Takeover,
@@ -178,6 +185,7 @@ def handoff(call: Call, handing: g.Handing, override: g.Override, ids: o.Ids = N
         holder = claims.owner(state)
         if status in draft.RESOLUTIONS:
             raise No(f"is {status}", todo="`wk reopen` it first", code="closed")
+        draft.refuse_asked(item, state)
         if holder and not (override.force or work.mine(holder)):
             raise work.refusal(holder)
         steps = []
@@ -212,6 +220,7 @@ def close(call: Call, closing: g.Closing, override: g.Override, ids: o.Ids = Non
     if closing.dup_of is not None and resolution != "duplicate":
         raise Usage(f"--dup-of with --resolution {resolution}", todo="leave one of them out")
     work = Work(call, override.allow_secret)
+    work.refused = _MORE
 
     def change(t: Transaction, items: Items, item: str) -> No | None:
         state, status = items.known(item), items.status(item)

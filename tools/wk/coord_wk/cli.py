@@ -200,17 +200,21 @@ def _claim_first(work: Work, listing: g.Listing, confirm: Confirm, me: str | Non
     while True:
         with work.transaction() as (t, items):
             wanted = groups(items, listing)
-            free = _ready(items, listing, wanted + mine)
-            # A question is answered, not taken.
-            item = next((item for item in free if items.kind(item) != "question"), None)
+            item = next(_takeable(items, listing, wanted + mine), None)
             if item is None:
-                raise _nothing_ready(sum(1 for _ in _ready(items, listing, wanted)))
+                raise _nothing_ready(sum(1 for _ in _takeable(items, listing, wanted)))
             work.refuse_second(items)
             claim = t.add(draft.claimed(item, items.known(item)))
         try:
             return work.described(confirm.settle(claim, item), items, item)
         except No:
             continue  # conceded: the item is not ready any more
+
+
+def _takeable(items: Items, listing: g.Listing, wanted: Groups) -> Iterator[str]:
+    """The ready items but questions: those are answered, not taken."""
+    ready = _ready(items, listing, wanted)
+    return (item for item in ready if items.kind(item) != "question")
 
 
 def _nothing_ready(others: int) -> No:

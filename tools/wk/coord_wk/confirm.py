@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 class Confirm:
     """The strength that the options of a claiming command demand."""
 
+    weaker: tuple[str, str] | None = None
+    """What to say of a claim that is weaker than required: what that means, and what to do."""
+
     def __init__(
         self, call: Call, work: Work, strength: g.Strength, actor: Json | None = None
     ) -> None:
@@ -67,14 +70,13 @@ class Confirm:
         if verdict.level != "tentative" or not self._required:
             return verdict.why if verdict.level == "tentative" else None
         if "$dup" in claim:  # it was held before: it still is
-            raise Unreachable(f"is not confirmed: {verdict.why}", where=where)
+            means, todo = self.weaker or ("", "")
+            raise Unreachable(f"is not confirmed: {verdict.why}{means}", where=where, todo=todo)
         with self._call.journal.transaction(self._actor or self._call.actor()) as t:
             t.add(draft.given_back(claim["refs"]["work_id"], self._state(claim), claim.id))
-        raise Unreachable(
-            f"is not confirmed: {verdict.why}; it was released",
-            where=where,
-            todo="leave out --require to hold it tentatively",
-        )
+        released = "; it was released", "leave out --require to hold it tentatively"
+        means, todo = self.weaker or released
+        raise Unreachable(f"is not confirmed: {verdict.why}{means}", where=where, todo=todo)
 
     def _state(self, claim: Event) -> State:
         return self._work.items().known(claim["refs"]["work_id"])

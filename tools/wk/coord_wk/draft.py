@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_envelope import SELF, BadData, Usage
+from coord_envelope import SELF, BadData, No, Usage
 from coord_envelope.codec import Json
 from coord_envelope.event import name_ok
 from coord_kernel.cli.values import typed
@@ -94,11 +94,33 @@ def told(draft: Json, agent: str, actor: Json) -> Json:
 
 
 def assigning(update: Json, state: State | None, actor: Json) -> Json:
-    """The update as mail to the agent that gets the item by it, unless that is the caller."""
-    agent = update["body"].get("set", {}).get("assignee")
+    """The update as mail to the agent that gets the item by it, unless that is the caller.
+
+    Raises No for a question.
+    """
+    changed = update["body"].get("set", {})
+    agent = changed.get("assignee")
+    if state and "assignee" in changed and registers.text(state, "assignee") != agent:
+        refuse_asked(update["refs"]["work_id"], state)
     if not agent or (state and registers.text(state, "assignee") == agent):
         return update
     return told(update, agent, actor)
+
+
+def refuse_asked(item: str, state: State) -> None:
+    """Raise No if it is a question: who is asked does not change."""
+    if "question" in state:
+        asked = " ".join(state["question"]["to"])
+        what = f"is a question, asked of {asked}"
+        raise No(what, where=item, todo="`wk ask` another", code="wrong_state")
+
+
+def refuse_answered(item: str, state: State | None) -> None:
+    """Raise No if it is an answered question, which stays answered."""
+    given = registers.value(state, "closed") if state and "question" in state else None
+    if isinstance(given, dict) and "answer" in given:
+        what = f"was answered {given['answer']}, and stays so"
+        raise No(what, where=item, todo="ask again: `wk ask`", code="closed")
 
 
 def given_back(

@@ -53,7 +53,7 @@ __all__ = [
     "value",
     "version",
 ]
-name, version = "work", "9"
+name, version = "work", "10"
 
 
 def step(state: State | None, event: Event) -> State:
@@ -68,7 +68,17 @@ def step(state: State | None, event: Event) -> State:
         change(state, event)
     if early:  # what an earlier event had seen is known only now
         prune(state)
+    _keep_answer(state)
     return state
+
+
+def _keep_answer(state: State) -> None:
+    """What closed or reopened an answered question besides its answer has no effect."""
+    if "given" in state and "question" in state:
+        from coord_wk.question import first  # of few items
+
+        if at := first(state):
+            state["registers"]["closed"] = {at: state["given"][at]}
 
 
 def _nothing() -> State:
@@ -123,6 +133,8 @@ def _claimed(state: State, event: Event) -> None:
 def _updated(state: State, event: Event) -> None:
     body = event["body"]
     for register, new in fields_of(body.get("set")).items():
+        if register == "assignee" and "question" in state:
+            continue  # who is asked does not change
         if register in REGISTERS or register.startswith("fields."):
             write(state, event.id, register, new)
     write_blob(state, event.id, body)
@@ -133,8 +145,12 @@ def _updated(state: State, event: Event) -> None:
 def _closed(state: State, event: Event) -> None:
     body, how = event["body"], event["body"].get("resolution")
     closed = {"resolution": how if how in RESOLUTIONS else "done", **state["last"]}
+    if body.get("redacted") is True and "answers" in state:  # what its claim says still counts
+        body = body | {"answer": state["answers"].get(str(body.get("claim")))}
     texts = ("note", "dup_of", "answer", "claim") if "answer" in body else ("note", "dup_of")
     closed |= {name: body[name] for name in texts if isinstance(body.get(name), str)}
+    if isinstance(closed.get("answer"), str):
+        state.setdefault("given", {})[event.id] = closed
     write(state, event.id, "closed", closed)
 
 
@@ -218,5 +234,10 @@ def united(states: Sequence[State]) -> State:
     if any("answers" in state for state in states):
         answers = [state.get("answers", {}) for state in states]
         whole["answers"] = {at: option for each in answers for at, option in each.items()}
+    if any("given" in state for state in states):
+        whole["given"] = {
+            at: closed for state in states for at, closed in state.get("given", {}).items()
+        }
     whole["last"] = max((state["last"] for state in states), key=lambda last: last["ts"])
+    _keep_answer(whole)
     return whole

@@ -6,11 +6,14 @@
    between several; with a remote, its arbiter.
 3. The answer is that of the `work.closed` that follows, or of a confirmed claim until that comes:
    its writer may have died between the two. A question closed without one was withdrawn.
+4. An answered question stays answered: the first answer counts (`first`), and what reopens the
+   item or closes it again has no effect.
 """
 
 from __future__ import annotations
 
 from coord_kernel.rules import claims
+from coord_kernel.rules.causality import precedes
 from coord_wk import registers
 
 TYPE_CHECKING = False
@@ -77,9 +80,12 @@ def affirmative(question: Question) -> str:
 def answer(state: State) -> Answer | None:
     """What was answered; None as long as it is open, and if it was withdrawn."""
     closed, answers = registers.value(state, "closed"), state.get("answers", {})
+    question = of(state)
+    if question is None:
+        return None
     if isinstance(closed, dict):
         option = closed.get("answer")
-        if not isinstance(option, str):
+        if option not in question["options"]:
             return None
         claim = closed.get("claim", "")
         given = state["claims"].get(claim)
@@ -88,8 +94,29 @@ def answer(state: State) -> Answer | None:
     holder = claims.owner(state)
     if holder is None or holder["n"] is None or holder["id"] not in answers:
         return None
-    by, ts = holder["agent"], holder["ts"]
-    return {"option": answers[holder["id"]], "by": by, "ts": ts, "claim": holder["id"]}
+    option, by, ts = answers[holder["id"]], holder["agent"], holder["ts"]
+    if option not in question["options"]:
+        return None
+    return {"option": option, "by": by, "ts": ts, "claim": holder["id"]}
+
+
+def first(state: State) -> str | None:
+    """The `work.closed` whose answer counts; None if none says an option of the question.
+
+    One whose writer knew of another does not count. Among concurrent ones the arbiter's first
+    confirmation of a claim decides, or else the smallest id.
+    """
+    question, given, confirmed = of(state), state.get("given", {}), state["confirmed"]
+    if question is None:
+        return None
+    valid = [at for at, closed in given.items() if closed["answer"] in question["options"]]
+
+    def rank(at: str) -> tuple[int, str]:
+        confirmation = confirmed.get(given[at].get("claim", ""))
+        return (confirmation["n"] if confirmation else claims.TOKENS), at
+
+    later = {at for at in valid if any(precedes(state, other, at) for other in valid)}
+    return min((at for at in valid if at not in later), key=rank, default=None)
 
 
 def status(state: State) -> str:

@@ -84,6 +84,8 @@ if TYPE_CHECKING:
         question: NotRequired[Question]
         answers: NotRequired[dict[str, str]]
         """`work.claimed` → the option that its writer answers with."""
+        given: NotRequired[dict[str, Json]]
+        """`work.closed` with an answer → what it says: none is ever replaced."""
 
 
 TEXTS = ("title", "desc", "kind", "parent", "assignee", "hold", "defer_until")

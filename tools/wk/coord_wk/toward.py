@@ -45,13 +45,15 @@ def steps(
 ) -> list[Json]:
     """Drafts in the order in which they are to be added; none if the item is so already.
 
-    `mine`: is this claim the caller's? Raises BadData (a bad value, a dependency cycle).
+    `mine`: is this claim the caller's? Raises BadData (a bad value, a dependency
+    cycle), No (of a question: it is answered, or would be another's to answer).
     """
     state = items.known(item)
     holder, closed = claims.owner(state), bool(fold.value(state, "closed"))
     status = wish.get("status")
     steps: list[Json] = []
     if closed and status not in (None, "closed"):
+        drafts.refuse_answered(item, state)
         steps.append(drafts.change("reopened", item, state, {}))
     body = _changed(state, wish, status)
     if body:

@@ -13,7 +13,7 @@ from coord_wk.items import Items
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
@@ -29,6 +29,9 @@ SILENT_MS = 30 * 60 * 1000
 
 class Work:
     """The work items of one store."""
+
+    refused: Mapping[str, str] | None = None
+    """Fields that a line on stdin must not have, since they are not read, and what to do."""
 
     def __init__(self, call: Call, allow_secret: bool = False) -> None:
         self._call, self._allow_secret = call, allow_secret

@@ -20,7 +20,7 @@ from coord_kernel.store.locate import find
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Any
 
@@ -137,11 +137,13 @@ class Call:
         if empty and not asked:
             warn("nothing to do: no line on standard input")
 
-    def ids(self, given: Sequence[str], *names: str) -> Iterator[list[str]]:
+    def ids(
+        self, given: Sequence[str], *names: str, refused: Mapping[str, str] | None = None
+    ) -> Iterator[list[str]]:
         """The ids on the command line, else those on stdin in batches.
 
         A line on stdin is a bare id, or an object with the id in the first of the fields `names`
-        that it has.
+        that it has; `refused` as for `stdin.named`.
         """
         if given and list(given) != ["-"]:
             yield list(given)
@@ -152,7 +154,7 @@ class Call:
                 if raw.startswith(stdin.QUOTE):
                     continue
                 try:
-                    group.append(stdin.named(raw, *names))
+                    group.append(stdin.named(raw, *names, refused=refused))
                 except BadData as fault:
                     self.fail(fault, f"line {number}")
             yield group
@@ -162,12 +164,13 @@ class Call:
         given: Sequence[str] | None,
         names: Sequence[str],
         act: Callable[[str], Iterable[Any]],
+        refused: Mapping[str, str] | None = None,
     ) -> None:
         """Print what `act` returns for each id (see `ids`). A failed id does not stop the others.
 
         A failure that concerns all of them, of the disk or the remote, is raised.
         """
-        for group in self.ids(given or (), *names):
+        for group in self.ids(given or (), *names, refused=refused):
             for name in group:
                 try:
                     self.put(act(name))

@@ -12,7 +12,7 @@ from coord_envelope.platform import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from coord_envelope.codec import Json
 
@@ -140,10 +140,11 @@ def record(raw: bytes, where: str = "") -> Json:
     return {name: value for name, value in fields.items() if not name.startswith("$")}
 
 
-def named(raw: bytes, *names: str) -> str:
+def named(raw: bytes, *names: str, refused: Mapping[str, str] | None = None) -> str:
     """The id on an input line: the first of the fields `names` (a.b: b in a), or the bare line.
 
-    Of a line of `-o brief` it is the first word.
+    Of a line of `-o brief` it is the first word. An object with a field of `refused` is bad data:
+    its writer meant more than to name something, and the value says what to do.
     """
     if not raw.lstrip().startswith((b"{", b"[")):
         text = raw.strip().strip(b'"').decode("utf-8", "replace")
@@ -154,6 +155,9 @@ def named(raw: bytes, *names: str) -> str:
             text = first if ending(first) else text
         return _given(text)
     fields = record(raw)
+    for field, todo in (refused or {}).items():
+        if field in fields:
+            raise BadData(f"unknown field {field!r}", todo=todo)
     for name in names:
         value: object = fields
         for part in name.split("."):

@@ -167,13 +167,32 @@ def _mail(event: Event, names: Names) -> tuple[list[str], str, object]:
     head = [names.short("msg", event.id), f"from {who(event['actor']['agent_id'])}"]
     head += _mark(event)
     if event["type"] != "msg.sent":
-        return head, sentence(event, names), body.get("text")
+        facts = answering(event, names.short("wk", event.id))
+        lines = [f"{name}: {fact}" for name, fact in facts]
+        return head, sentence(event, names), "\n".join([*lines, *asked(body)]) or None
     return head, titled(body), body.get("text")
 
 
 def _mark(event: Event) -> list[str]:
     """It has not been signed, where signers are known."""
     return ["unsigned"] if event.get("$trust") == "unsigned" else []
+
+
+def answering(event: Json, short: str) -> list[tuple[str, str]]:
+    """What can be answered to a question, and how; nothing for another event."""
+    said = event["body"].get("question") if event["type"] == "work.created" else None
+    if not isinstance(said, dict) or not isinstance(options := said.get("options"), list):
+        return []
+    facts = [("options", " | ".join(line(option, LONGEST) for option in options))]
+    if "until" in said:
+        facts.append(("until", f"{line(said['until'])}, then {line(said.get('on_timeout'))}"))
+    return [*facts, ("answer", f"wk answer {short} OPTION")]
+
+
+def asked(body: Json) -> list[str]:
+    """The text of what somebody received: of an item that was made, its description."""
+    texts = (body.get("text"), body.get("desc"))
+    return [text for text in texts if isinstance(text, str)][:1]
 
 
 def _foreign(kind: str) -> bool:
@@ -243,7 +262,7 @@ def _row(row: Json) -> Iterator[str]:
     if isinstance(row.get("outcome"), str):
         yield _outcome(row)
     for name in ("owner", "holder", "from", "token", "session"):
-        if row.get(name):
+        if row.get(name) and not row.get("answer"):  # who answered, is said with the answer
             yield f"{_BEFORE.get(name, name)} {who(row[name])}"
     for name in ("blockers", "held_by"):
         others = [other for other in row.get(name, ()) if other != row.get("work_id")]
