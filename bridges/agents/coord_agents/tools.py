@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
 from coord_envelope import codec
 from coord_envelope.errors import (
@@ -19,6 +18,7 @@ from coord_envelope.errors import (
     Usage,
 )
 from coord_kernel.cli.session import VARIABLES
+from coord_kernel.proc import beside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,10 +39,8 @@ class Tools:
 
     def __init__(self, agent: str, directory: str) -> None:
         self._directory = directory
-        bin_ = os.path.dirname(sys.executable)
         ours = {name: text for name, text in os.environ.items() if name not in VARIABLES}
-        path = os.pathsep.join((bin_, os.environ.get("PATH", os.defpath)))
-        self.env = {**ours, "PATH": path, "COORD_AGENT": agent}
+        self.env = {**ours, "PATH": beside.path(), "COORD_AGENT": agent}
 
     def run(self, *argv: str, cwd: str | None = None, keep: Collection[int] = ()) -> list[Json]:
         """The JSON lines that a tool prints. It inherits the descriptors `keep`.

@@ -17,6 +17,7 @@ from coord_coord.status import age
 from coord_envelope import VERSION, ids, world
 from coord_envelope.errors import Fault
 from coord_kernel.cli.words import age_ms
+from coord_kernel.proc import beside
 from coord_kernel.store import locate, stamp
 from coord_kernel.store.disk import fault_of, known_local
 
@@ -78,14 +79,14 @@ def commands(call: Call) -> Iterator[Json]:
             yield row("commands", "problem", f"{name} is missing", "install coord-kernel again")
         elif first is None:
             what = f"{name} is not on PATH, so hooks and scripts do not find it"
-            yield row("commands", "problem", what, f"add {tools.BIN} to PATH")
+            yield row("commands", "problem", what, f"add {beside.BIN} to PATH")
         elif not tools.same(mine, first):
             what = f"{name} on PATH is {first}, not {mine}"
-            yield row("commands", "problem", what, f"put {tools.BIN} before it in PATH")
+            yield row("commands", "problem", what, f"put {beside.BIN} before it in PATH")
         else:
             continue
         return
-    yield row("commands", "ok", f"{' '.join(tools.NAMES)} in {tools.BIN}")
+    yield row("commands", "ok", f"{' '.join(tools.NAMES)} in {beside.BIN}")
 
 
 def git(call: Call) -> Iterator[Json]:

@@ -27,6 +27,7 @@ from coord_envelope.platform import suppress
 from coord_kernel.cli import complaints
 from coord_kernel.cli.escape import visible
 from coord_kernel.cli.session import VARIABLES
+from coord_kernel.proc import beside
 from coord_kernel.store import locate
 from coord_kernel.store.disk import write_all
 
@@ -177,7 +178,7 @@ class Setup:
         if not self.server:
             complaints.warn("without the MCP server: pip install 'coord-kernel[mcp]' adds it")
         if not tools.on_path("coord-hooks"):
-            complaints.warn(f"add {tools.BIN} to PATH, or no hook can run")
+            complaints.warn(f"add {beside.BIN} to PATH, or no hook can run")
         complaints.warn(ADVICE[self.program])
 
     def _keep(self, change: Change) -> None:

@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 from coord_envelope.errors import Fault, Unreachable
+from coord_kernel.proc.beside import path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
 
 NAMES = ("wk", "lease", "msg", "ev", "run")
-BIN = os.path.dirname(sys.executable)
-"""The tools are beside the Python that runs this, whatever PATH is."""
 MOST = 2_000
 """Rows of one command that are read; the rest is left out."""
 
@@ -28,11 +26,6 @@ class Answer:
 
     def __init__(self, rows: list[Json], cut: bool = False, fault: Fault | None = None) -> None:
         self.rows, self.cut, self.fault = rows, cut, fault
-
-
-def path() -> str:
-    """The search path of commands: the tools' own directory, then PATH."""
-    return os.pathsep.join((BIN, os.environ.get("PATH", os.defpath)))
 
 
 def found(name: str) -> str | None:

@@ -17,6 +17,7 @@ from coord_envelope.errors import Refused, TryAgain
 from coord_envelope.event import name_ok
 from coord_gc import pane
 from coord_gc.cli import actor, call, given, received
+from coord_kernel.proc import beside
 from coord_kernel.views.view import View
 from coord_run.jobs import Jobs
 from coord_wk.desk import agent_of
@@ -125,9 +126,8 @@ def _request(session: Session) -> str:
 
 
 def _run(*argv: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
     root = world.getenv("COORD_DIR")
-    env = {**os.environ, "PATH": path, "COORD_AGENT": agent_of(actor())}
+    env = {**os.environ, "PATH": beside.path(), "COORD_AGENT": agent_of(actor())}
     env |= {"COORD_DIR": root} if root else {}
     return subprocess.run(argv, env=env, capture_output=True, text=True)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from coord_envelope import Usage
 from coord_kernel.cli import dialects, stdin
 from coord_kernel.cli import session as sessions
 from coord_kernel.cli.session import VARIABLES
+from coord_kernel.proc import beside
 from coord_kernel.rules import presence
 from coord_kernel.store.disk import write_all
 
@@ -78,12 +78,9 @@ class Turn:
 
         # A tool that ends before it read its input must not end this process.
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        path = os.pathsep.join(
-            (os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath))
-        )
         env = {
             **{name: text for name, text in os.environ.items() if name not in VARIABLES},
-            "PATH": path,
+            "PATH": beside.path(),
             "COORD_AGENT": self.agent,
             "COORD_SESSION": self.session,
         }

@@ -9,6 +9,7 @@ from coord_envelope import VERSION, BadData, Fault, Unreachable, Usage, codec, w
 from coord_kernel.cli import process
 from coord_kernel.cli.flags import described, parse
 from coord_kernel.cli.link import install, tool
+from coord_kernel.proc import beside
 from coord_kernel.store import locate
 from coord_kernel.store.disk import write_all
 from coord_kwike.verbs import COMMON, VERBS
@@ -103,8 +104,7 @@ def payload(data: bytes) -> bytes:
 
 def become(words: list[str], data: bytes | None) -> int:
     """Become a command, with this on its standard input. Raises Fault."""
-    path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
-    os.environ["PATH"] = path
+    os.environ["PATH"] = beside.path()
     if data is not None:
         fd = os.memfd_create("payload")  # not a pipe: it may be more than one holds
         write_all(fd, data)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from typing import Any
+
+from coord_kernel.proc import beside
 
 Json = dict[str, Any]
 LINE = 1 << 21
 """Longer than any line that a tool prints."""
 FOLLOWED = ("lease.acquired", "lease.released", "lease.expired", "lease.lost", "work.*", "run.*")
 """Not renewals: when the time of a lease is over, the leases are listed again anyhow."""
-_PATH = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
 
 
 class Failed(Exception):
@@ -27,7 +27,7 @@ class Tools:
 
     def __init__(self, directory: str, agent: str) -> None:
         self.directory = directory
-        self._env = {**os.environ, "PATH": _PATH, "COORD_AGENT": agent}
+        self._env = {**os.environ, "PATH": beside.path(), "COORD_AGENT": agent}
 
     async def run(self, *argv: str) -> bytes:
         """The output of a command. Raises Failed if its status is not 0."""

@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterable
 from contextlib import nullcontext, suppress
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -22,11 +20,10 @@ from coord_envelope import Fault
 from coord_kernel import Journal, find
 from coord_kernel.cli.session import VARIABLES
 from coord_kernel.journal.beat import beat
+from coord_kernel.proc import beside
 from coord_mcp import rows
 
 Json = dict[str, Any]
-PATH = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-"""The tools are beside the Python that runs this, whatever the client's own PATH is."""
 AT_ONCE = 8
 """Most processes at a time, besides those that wait for something.
 
@@ -62,7 +59,7 @@ class Kernel:
         tool, verb, *rest = argv
         await anyio.to_thread.run_sync(self._seen, f"mcp {tool} {verb}")
         stdin = text or "".join(json.dumps(line) + "\n" for line in lines)
-        command = [shutil.which(tool, path=PATH) or tool, verb, "--errors=json", *rest]
+        command = [shutil.which(tool, path=beside.path()) or tool, verb, "--errors=json", *rest]
         waits = any(word.startswith("--wait=") for word in rest)
         try:
             async with nullcontext() if waits else self._slots:

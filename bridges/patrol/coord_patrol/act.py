@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
 from coord_envelope.errors import Fault, TryAgain
 from coord_envelope.event import address
 from coord_envelope.platform import suppress
 from coord_kernel.cli.session import VARIABLES
+from coord_kernel.proc import beside
 from coord_kernel.store import locate
 from coord_kernel.views.view import View
 from coord_patrol.draft import draft
@@ -90,10 +90,8 @@ class Acts:
 
 def ran(agent: str, good: Collection[int], *argv: str, cwd: str | None = None) -> None:
     """Run a tool as an agent. Raises Fault if it ends with another status than these."""
-    directory = os.path.dirname(sys.executable)
-    path = os.pathsep.join((directory, os.environ.get("PATH", os.defpath)))
     env = {name: text for name, text in os.environ.items() if name not in VARIABLES}
-    env |= {"PATH": path, "COORD_AGENT": agent}
+    env |= {"PATH": beside.path(), "COORD_AGENT": agent}
     nothing = subprocess.DEVNULL
     try:
         done = subprocess.run(

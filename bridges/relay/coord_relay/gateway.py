@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from coord_envelope import BadData, Fault, Unreachable
 from coord_kernel.cli.session import VARIABLES
+from coord_kernel.proc import beside
 from coord_kernel.proc.child import dies_with_parent
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from coord_relay.projects import Projects
 
-_PATH = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
 _BUS = (sys.executable, "-m", "coord_kernel.cli.serve")
 _LINE = 4 << 20
 """Most bytes of a line of the bus."""
@@ -113,7 +113,11 @@ class Gateway:
             for name, text in os.environ.items()
             if not name.startswith("COORD_") and name not in (*VARIABLES, "NOTIFY_SOCKET")
         }
-        env |= {"PATH": _PATH, "COORD_AGENT": agent, "COORD_DIR": os.path.join(path, ".coord")}
+        env |= {
+            "PATH": beside.path(),
+            "COORD_AGENT": agent,
+            "COORD_DIR": os.path.join(path, ".coord"),
+        }
         async with self._making:
             if project not in self._mirrors:
                 await self._make(project, path, env)

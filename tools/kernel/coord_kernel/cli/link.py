@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from coord_envelope.errors import No, Refused, Unreachable, Usage
+from coord_kernel.proc import beside
 from coord_kernel.store import locate
 from coord_kernel.store.disk import write_all
 
@@ -38,8 +38,7 @@ def tool(*argv: str, agent: str | None = None) -> str:
     """
     import subprocess  # 18 ms
 
-    path = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
-    env = {**os.environ, "PATH": path, **({"COORD_AGENT": agent} if agent else {})}
+    env = {**os.environ, "PATH": beside.path(), **({"COORD_AGENT": agent} if agent else {})}
     try:
         done = subprocess.run(argv, env=env, capture_output=True, text=True)
     except OSError as error:
