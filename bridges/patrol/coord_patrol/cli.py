@@ -7,15 +7,13 @@ import sys
 from coord_envelope import No, Usage, world
 from coord_envelope.event import address
 from coord_envelope.platform import suppress
-from coord_kernel.cli import complaints, process, values
+from coord_kernel.cli import process, values
 from coord_kernel.rules import control
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_envelope import Fault
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
-    from coord_kernel.controller import Act
     from coord_patrol import options as o
 
 AGENT = "bridge:patrol"
@@ -29,7 +27,7 @@ def run(call: Call, once: o.Once = False, ls: o.List = False, dry_run: o.DryRun 
     questions whose time is over get their default. Stays in the foreground; prints what it writes.
     Acts as bridge:patrol, or as --as. Two patrols at once do everything once.
     """
-    from coord_kernel.controller.plan import turn
+    from coord_kernel.cli.turns import serve
     from coord_patrol.round import Round
 
     around = Round(call, values.agent_id(call.chosen or AGENT, "--as"))
@@ -40,19 +38,7 @@ def run(call: Call, once: o.Once = False, ls: o.List = False, dry_run: o.DryRun 
         call.put(around.drafts())
         return
 
-    def report(fault: Fault, act: Act) -> None:
-        fault.where = f"{act.kind}: {fault.where}" if fault.where else act.kind
-        if once:
-            call.fail(fault)
-        else:
-            complaints.complain(fault)
-
-    if once:
-        turn(around, report)
-        return
-    from coord_kernel.controller import run as loop
-
-    loop(around, call.journal, report, around.patrol.deaths())
+    serve(call, around, once, around.patrol.deaths)
 
 
 def alerts(call: Call, everything: o.Everything = False) -> None:

@@ -6,14 +6,12 @@ import os
 import sys
 
 from coord_agents.dispatch import groups as g
-from coord_kernel.cli import complaints, process
+from coord_kernel.cli import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_agents.dispatch import options as o
-    from coord_envelope import Fault
     from coord_kernel.cli.call import Call
-    from coord_kernel.controller import Act
 
 
 def run(call: Call, limits: g.Limits, once: o.Once = False, dry_run: o.DryRun = False) -> None:
@@ -25,26 +23,14 @@ def run(call: Call, limits: g.Limits, once: o.Once = False, dry_run: o.DryRun = 
     """
     from coord_agents.dispatch.dispatcher import Dispatcher
     from coord_agents.dispatch.policy import load
-    from coord_kernel.controller.plan import turn
+    from coord_kernel.cli.turns import serve
 
     dispatcher = Dispatcher(call, load(call.journal.store, limits), os.getcwd())
     if dry_run:
         call.put(dispatcher.rows())
         return
 
-    def report(fault: Fault, act: Act) -> None:
-        fault.where = f"{act.kind}: {fault.where}" if fault.where else act.kind
-        if once:
-            call.fail(fault)
-        else:
-            complaints.complain(fault)
-
-    if once:
-        turn(dispatcher, report)
-        return
-    from coord_kernel.controller import run as loop
-
-    loop(dispatcher, call.journal, report)
+    serve(call, dispatcher, once)
 
 
 def clear(call: Call, works: o.Works) -> None:
