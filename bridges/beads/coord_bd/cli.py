@@ -51,18 +51,10 @@ OUTSIDE = {"init": "init", "prime": "prime", "version": "version"}
 
 def main() -> None:
     if sys.argv[1:2] == ["link"] and os.path.basename(sys.argv[0]) == "coord-bd":
-        process.end("coord-bd", lambda: link(sys.argv[2:]))
+        from coord_kernel.cli.link import linked
+
+        process.end("coord-bd", lambda: linked("bd", sys.argv[2:]))
     process.end("coord-bd", lambda: run(sys.argv[1:]))
-
-
-def link(argv: list[str]) -> int:
-    """Install this command as `bd` in a directory. Raises Usage, Refused, OSError."""
-    from coord_kernel.cli.link import install
-
-    if len(argv) != 1:
-        raise Usage("link needs one directory", todo="coord-bd link DIR")
-    write_all(1, f"{install(argv[0], 'bd', os.path.abspath(sys.argv[0]))}\n".encode())
-    return 0
 
 
 def run(argv: list[str]) -> int:
@@ -162,14 +154,9 @@ def actor(values: Values) -> str:
     name = values.get("actor") or next(filter(None, map(world.getenv, names)), None)
     if name:
         return str(name)
-    import subprocess  # 18 ms, only for who has named nobody
+    from coord_kernel.cli.person import of_git  # 18 ms, only for who has named nobody
 
-    try:
-        asked = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True)
-        name = asked.stdout.strip()
-    except OSError:
-        name = ""
-    return name or world.getenv("USER") or "unknown"
+    return of_git() or world.getenv("USER") or "unknown"
 
 
 def put(answer: Answer, json: bool, quiet: bool) -> int:

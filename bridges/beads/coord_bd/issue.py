@@ -8,7 +8,7 @@ field `bd:dep:ID`.
 from __future__ import annotations
 
 from coord_envelope import ids, world
-from coord_wk.desk import fields_of, owner_of, shown, value
+from coord_wk.desk import fields_of, owner_of, shown, status_of, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,15 +68,9 @@ class Issues:
     def status(self, item: str) -> str:
         """The status of an issue."""
         state = self.items.known(item)
-        if value(state, "closed"):
-            return "closed"
-        if owner_of(state):
-            return "in_progress"
-        hold = value(state, "hold")
-        if isinstance(hold, str):
-            word = hold.partition(" ")[0]
-            return word if word in HOLDS else "deferred"
-        return "deferred" if str(value(state, "defer_until") or "") > self.items.now else "open"
+        status = status_of(state, HOLDS)
+        waits = str(value(state, "defer_until") or "") > self.items.now
+        return "deferred" if status == "open" and waits else status
 
     def assignee(self, item: str) -> str:
         """Who should do it: who holds it, else who it is assigned to."""

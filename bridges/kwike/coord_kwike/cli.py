@@ -8,7 +8,7 @@ import sys
 from coord_envelope import VERSION, BadData, Fault, Unreachable, Usage, codec, world
 from coord_kernel.cli import process
 from coord_kernel.cli.flags import described, parse
-from coord_kernel.cli.link import install, tool
+from coord_kernel.cli.link import linked, tool
 from coord_kernel.proc import beside
 from coord_kernel.store import locate
 from coord_kernel.store.disk import write_all
@@ -28,10 +28,7 @@ def main() -> None:
 def run(argv: list[str]) -> int:
     """The exit status of a command line. Raises Fault, OSError."""
     if argv[:1] == ["link"]:
-        if len(argv) != 2:
-            raise Usage("link needs one directory", todo="coord-kwike link DIR")
-        write_all(1, f"{install(argv[1], 'kwike', os.path.abspath(sys.argv[0]))}\n".encode())
-        return 0
+        return linked("kwike", argv[1:])
     verb, args, values = parse(VERBS, COMMON, argv)
     if values.get("version"):
         write_all(1, f"coord-kwike (coord-kernel) {VERSION}\n".encode())

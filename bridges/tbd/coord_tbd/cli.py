@@ -27,18 +27,10 @@ OUTSIDE = ("init", "prime", "sync")
 
 def main() -> None:
     if sys.argv[1:2] == ["link"] and os.path.basename(sys.argv[0]) == "coord-tbd":
-        process.end("coord-tbd", lambda: link(sys.argv[2:]))
+        from coord_kernel.cli.link import linked
+
+        process.end("coord-tbd", lambda: linked("tbd", sys.argv[2:]))
     process.end("coord-tbd", lambda: run(sys.argv[1:]))
-
-
-def link(argv: list[str]) -> int:
-    """Install this command as `tbd` in a directory. Raises Usage, Refused, OSError."""
-    from coord_kernel.cli.link import install
-
-    if len(argv) != 1:
-        raise Usage("link needs one directory", todo="coord-tbd link DIR")
-    write_all(1, f"{install(argv[0], 'tbd', os.path.abspath(sys.argv[0]))}\n".encode())
-    return 0
 
 
 def run(argv: list[str]) -> int:
@@ -117,14 +109,9 @@ def actor() -> str:
     name = world.getenv("COORD_AGENT")
     if name:
         return name
-    import subprocess  # 18 ms, only for who has named nobody
+    from coord_kernel.cli.person import of_git  # 18 ms, only for who has named nobody
 
-    try:
-        asked = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True)
-        name = asked.stdout.strip()
-    except OSError:
-        name = ""
-    return name or world.getenv("USER") or "unknown"
+    return of_git() or world.getenv("USER") or "unknown"
 
 
 def put(obj: object, lines: list[str], values: Values) -> int:

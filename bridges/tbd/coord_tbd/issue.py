@@ -6,7 +6,7 @@ What wk has no place for is in fields of the item whose names begin with `tbd:`.
 from __future__ import annotations
 
 from coord_envelope import No
-from coord_wk.desk import fields_of, owner_of, present, shown, value
+from coord_wk.desk import fields_of, owner_of, present, shown, status_of, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,16 +50,7 @@ class Issues:
 
     def status(self, item: str) -> str:
         """The status of an issue."""
-        state = self.items.known(item)
-        if value(state, "closed"):
-            return "closed"
-        if owner_of(state):
-            return "in_progress"
-        hold = value(state, "hold")
-        if isinstance(hold, str):
-            word = hold.partition(" ")[0]
-            return word if word in HOLDS else "deferred"
-        return "open"
+        return status_of(self.items.known(item), HOLDS)
 
     def kind(self, item: str) -> str:
         """The kind; task for a kind unknown to tbd."""

@@ -21,7 +21,7 @@ from coord_wk.work import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
@@ -39,6 +39,7 @@ __all__ = [
     "present",
     "shown",
     "spread",
+    "status_of",
     "value",
 ]
 NOT_WORK = draft.NOT_WORK
@@ -148,6 +149,19 @@ def shown(items: Items, item: str) -> str:
     if state is None:
         return item
     return fold.text(state, "fields.alias") or ids.short("wk", items.name(item))
+
+
+def status_of(state: State, holds: Collection[str]) -> str:
+    """closed, in_progress, open, or what holds it: one of `holds`, else deferred."""
+    if value(state, "closed"):
+        return "closed"
+    if owner_of(state):
+        return "in_progress"
+    hold = value(state, "hold")
+    if isinstance(hold, str):
+        word = hold.partition(" ")[0]
+        return word if word in holds else "deferred"
+    return "open"
 
 
 def agent_of(name: str) -> str:

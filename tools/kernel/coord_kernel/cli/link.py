@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from coord_envelope.errors import No, Refused, Unreachable, Usage
 from coord_kernel.proc import beside
 from coord_kernel.store import locate
 from coord_kernel.store.disk import write_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def linked(name: str, words: Sequence[str]) -> int:
+    """`coord-NAME link DIR`: install this command under a name; the exit status.
+
+    Raises Usage, Refused, OSError.
+    """
+    if len(words) != 1:
+        raise Usage("link needs one directory", todo=f"coord-{name} link DIR")
+    write_all(1, f"{install(words[0], name, os.path.abspath(sys.argv[0]))}\n".encode())
+    return 0
 
 
 def install(directory: str, name: str, target: str) -> str:

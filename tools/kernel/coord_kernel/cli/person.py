@@ -28,7 +28,7 @@ def person(store: Store) -> str:
         chosen = locate.section(store, section).get(name)
         if isinstance(chosen, str):
             return _address(chosen, f"{section}.{name}")
-    for found in (_of_git(locate.root(store.path)), os.environ.get("USER", "")):
+    for found in (of_git(locate.root(store.path)), os.environ.get("USER", "")):
         with suppress(ValueError):
             return address(f"human:{_plain(found)}")
     return machine.person()
@@ -47,7 +47,7 @@ def _plain(name: str) -> str:
     return kept.strip("._-")[:100]
 
 
-def _of_git(directory: str) -> str:
+def of_git(directory: str = ".") -> str:
     """`user.name` as git knows it there; empty if it has none."""
     hook = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")
     env = {name: text for name, text in os.environ.items() if name not in hook}
