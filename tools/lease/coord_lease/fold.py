@@ -216,9 +216,14 @@ def open_(state: Lease) -> bool:
     return "lease_id" in state and "ended" not in state
 
 
+def status_of(state: Lease, now: int) -> str:
+    """held, or how it ended."""
+    return "held" if held(state, now) else state.get("ended", "expired")
+
+
 def row(state: Lease, now: int) -> Row:
     """What `ls` and `show` print."""
-    status = "held" if held(state, now) else state.get("ended", "expired")
+    status = status_of(state, now)
     shown: Row = {**head(state, status), **terms(state), "scope": "local"}
     if status == "held":
         shown["left_ms"] = (over_at(state) - now) // 1_000_000

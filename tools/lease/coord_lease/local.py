@@ -16,7 +16,7 @@ their order, because every decision is one transaction:
 
 from __future__ import annotations
 
-from coord_envelope import ids, world
+from coord_envelope import world
 from coord_envelope.errors import No
 from coord_envelope.event import SELF
 from coord_kernel.journal import live
@@ -24,7 +24,7 @@ from coord_kernel.rules import holder
 from coord_kernel.store import machine
 from coord_lease import fold, pin
 from coord_lease.leases import Leases
-from coord_lease.scope import TakenError, not_held
+from coord_lease.scope import TakenError, not_held, refuse_lost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Local:
         """The `lease.renewed`: its time begins again. Raises No if the caller does not hold it."""
         with self._transaction(wait_s) as t:
             lease, now = self._own(text, resume)
-            _refuse_lost(lease, now)
+            refuse_lost(lease, fold.status_of(lease, now))
             body = {"ttl_ms": ttl_ms or lease["ttl_ms"], "token": lease["token"], **_when(now)}
             if not self.mine(lease):
                 body["resume"] = True
@@ -102,7 +102,7 @@ class Local:
         with self._transaction() as t:
             lease, now = self._own(text, resume)
             if lease.get("ended") != "released":
-                _refuse_lost(lease, now)
+                refuse_lost(lease, fold.status_of(lease, now))
             released = t.add(_end(lease, "released", reason, now))
         return released.annotated(level=self.level)
 
@@ -232,17 +232,6 @@ class Local:
 
     def _me(self) -> str:
         return str(self._call.actor()["agent_id"])
-
-
-def _refuse_lost(lease: Lease, now: int) -> None:
-    if not fold.held(lease, now):
-        why = f": {lease['why']}" if lease.get("why") else ""
-        raise No(
-            f"is {lease.get('ended', 'expired')}{why}",
-            where=ids.short("ls", lease["lease_id"]),
-            todo="acquire it again, and check what changed meanwhile",
-            code="not_held",
-        )
 
 
 def _end(lease: Lease, how: str, reason: str, now: int) -> Json:

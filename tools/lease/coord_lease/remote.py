@@ -29,7 +29,7 @@ from coord_kernel.views import resolve
 from coord_kernel.views.view import View
 from coord_lease import confirmed, resource
 from coord_lease.judge import Judge
-from coord_lease.scope import LONGEST_MS, TakenError, not_held
+from coord_lease.scope import LONGEST_MS, TakenError, not_held, refuse_lost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Remote:
         if lease.get("ended") == "released" and (first := self._call.event(lease["ended_by"])):
             return first.annotated(dup=True)
         if self._status(lease) != "tentative":
-            self._refuse_lost(lease)
+            refuse_lost(lease, self._status(lease))
         released = self._append(_end(lease, "released", reason))
         self._publish()
         return released.annotated(level=self.level)
@@ -226,7 +226,7 @@ class Remote:
 
     def _held(self, text: str, resume: bool = False) -> Lease:
         lease = self._own(text, resume)
-        self._refuse_lost(lease)
+        refuse_lost(lease, self._status(lease))
         return lease
 
     def _left_ms(self, lease: Lease, mine: bool) -> int:
@@ -240,16 +240,6 @@ class Remote:
         if lease.get("timed") and "ended" not in lease:
             return "held"
         return confirmed.status(lease, self._left_ms(lease, mine=True))
-
-    def _refuse_lost(self, lease: Lease) -> None:
-        if (status := self._status(lease)) != "held":
-            why = f": {lease['why']}" if lease.get("why") else ""
-            raise No(
-                f"is {status}{why}",
-                where=ids.short("ls", lease["lease_id"]),
-                todo="acquire it again, and check what changed meanwhile",
-                code="not_held",
-            )
 
     def _running(self) -> Iterator[Lease]:
         """Confirmed leases that may not be over, as others must see it, in order of their ids."""

@@ -102,6 +102,18 @@ def _remedy(lease: Lease, short: str, actor: Json) -> str:
     return f"`lease renew --resume {short}` takes it over"
 
 
+def refuse_lost(lease: Lease, status: str) -> None:
+    """Raise No if its status, as its holder must see it, is not held."""
+    if status != "held":
+        why = f": {lease['why']}" if lease.get("why") else ""
+        raise No(
+            f"is {status}{why}",
+            where=ids.short("ls", lease["lease_id"]),
+            todo="acquire it again, and check what changed meanwhile",
+            code="not_held",
+        )
+
+
 def not_held(actor: Json, lease: Lease, here: bool = True) -> No:
     """Why the caller may not change it. `here`: was it acquired in this store?"""
     ours, who = lease["holder"] == actor["agent_id"], named(actor, lease)
