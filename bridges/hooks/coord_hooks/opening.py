@@ -7,6 +7,7 @@ from itertools import islice
 from coord_envelope import world
 from coord_envelope.event import shown_address
 from coord_hooks import fold
+from coord_kernel.cli import dialects
 from coord_kernel.cli.escape import shown
 from coord_kernel.rules import holder
 from coord_kernel.views.view import View
@@ -83,7 +84,7 @@ def _again(items: Items, last: HandOver) -> str:
 def _told(last: HandOver) -> Iterator[str]:
     """The lines of a hand-over."""
     body, files = last["body"], last["body"].get("dirty")
-    place = [_age(last["ts"])]
+    place = [dialects.ago(last["ts"])]
     place += [f"branch {shown(body['branch'], TITLE)}"] if _text(body, "branch") else []
     place += [f"at {shown(body['head'], 40)[:12]}"] if _text(body, "head") else []
     yield f"last time ({shown_address(last['by'])}, {', '.join(place)}):"
@@ -99,17 +100,6 @@ def _told(last: HandOver) -> Iterator[str]:
 def _text(body: Json, name: str) -> str:
     value = body.get(name)
     return value if isinstance(value, str) else ""
-
-
-def _age(ts: str) -> str:
-    try:
-        seconds = max(0, world.now_ms() - world.parse_ts(ts)) // 1000
-    except (ValueError, OverflowError):
-        return "some time ago"
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds // size}{unit} ago"
-    return f"{seconds}s ago"
 
 
 def _mail(journal: Journal, actor: Json) -> str:

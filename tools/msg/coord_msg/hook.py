@@ -163,17 +163,6 @@ def _pointer(state: MessageState) -> str:
 
     mail = state["mail"]
     subject, sender = shown(mail["subject"], SUBJECT), shown_address(mail["from"])
-    age, severity = _age(mail["ts"]), f", {mail['severity']}" if "severity" in mail else ""
+    age, severity = dialects.ago(mail["ts"]), f", {mail['severity']}" if "severity" in mail else ""
     trust = f", {mail['trust']}" if "trust" in mail else ""
     return f"{ids.short('msg', mail['id'])} from {sender}{trust}, {age}{severity}: {subject}\n"
-
-
-def _age(ts: str) -> str:
-    try:
-        seconds = max(0, world.now_ms() - world.parse_ts(ts)) // 1000
-    except (ValueError, OverflowError):
-        return "some time ago"
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds // size}{unit} ago"
-    return f"{seconds}s ago"

@@ -12,7 +12,7 @@ A moment is start, prompt, before or after (a tool), notice, compact, stop or en
 
 from __future__ import annotations
 
-from coord_envelope import codec
+from coord_envelope import codec, world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,3 +122,15 @@ def refusal(dialect: Dialect, event: str, reason: str) -> Json:
     if dialect["refusal"] == "top":
         return fields
     return {"hookSpecificOutput": {"hookEventName": event, **fields}}
+
+
+def ago(ts: str) -> str:
+    """How long ago a stamp is, in few tokens: 5m ago."""
+    try:
+        seconds = max(0, world.now_ms() - world.parse_ts(ts)) // 1000
+    except (ValueError, OverflowError):
+        return "some time ago"
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit} ago"
+    return f"{seconds}s ago"
