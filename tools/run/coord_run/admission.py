@@ -124,7 +124,7 @@ class Admission:
         return closed is None
 
     def about(self, request: Request) -> Json:
-        """What the claim of a job says of whom it concerns: `agent`, `pool`, `work_id`."""
+        """What the claim of a job says it concerns: `agent`, `pool`, `work_id`."""
         return session.about(request["body"].get("env", {}), request.get("work"), self._pool)
 
     def _warn(self, key: str, text: str) -> None:

@@ -31,7 +31,7 @@ def agent_of(env: Json) -> str | None:
 
 
 def about(env: Json, work: str | None, pool: str | None = None) -> Json:
-    """What the claim of a job says of whom it concerns: `agent`, `pool`, `work_id`.
+    """What the claim of a job says it concerns: `agent`, `pool`, `work_id`.
 
     The pool is that of its worker, or COORD_POOL.
     """

@@ -1,4 +1,4 @@
-"""Questions: what was asked of whom, and what was answered. Pure and total.
+"""Questions: who was asked, what, and what was answered. Pure and total.
 
 1. A question is an item whose `work.created` says so (`question`). Nothing changes that later: its
    options, what it is about. With another text it is another question (`reworded`).

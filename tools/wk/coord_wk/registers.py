@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         work: NotRequired[str]
 
     class Question(TypedDict):
-        """What was asked, of whom; see `question`."""
+        """What was asked, and who; see `question`."""
 
         by: str
         to: list[str]

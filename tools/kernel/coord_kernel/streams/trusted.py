@@ -51,7 +51,7 @@ class Trusted:
         self._own: dict[str, int] = {}
         self._replicas = frozenset[str]()
         self._forked = set[str]()
-        """Writers of whom a fork is signed."""
+        """Writers with a fork that is signed."""
         self._known: dict[tuple[int, str], str | None] = {}
         self.judged = False
 
