@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 from live.engines import connected
-from live.nats_server import NatsServer, free_port
+from live.nats_server import NatsServer
 from live.world import Replica, same_files, same_replay
+from ports import free_port
 from support import Shell
 
 from coord_envelope.errors import Refused, TryAgain, Unreachable

@@ -6,12 +6,12 @@ import asyncio
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from ports import free_port
 from support import BIN
 
 PROGRAM = shutil.which("nats-server", path=f"{BIN}:{os.environ['PATH']}")
@@ -85,8 +85,3 @@ class NatsServer:
                 await client.close()
 
         return asyncio.run(run())
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])

@@ -10,7 +10,7 @@ import struct
 import threading
 
 from live.engines import CREDENTIALS, Server
-from live.nats_server import free_port
+from ports import free_port
 
 _RESET = struct.pack("ii", 1, 0)
 

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
-
-def free_port() -> int:
-    """A port of this machine that nobody listens at now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from ports import free_port
 
 
 class RedisServer:

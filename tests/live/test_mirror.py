@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from live.engines import CREDENTIALS, Server, serving
 from live.fake import installed
-from live.redis_server import RedisServer, free_port
+from live.redis_server import RedisServer
 from live.world import Replica
+from ports import free_port
 from support import Shell, git
 
 from coord_envelope.errors import Unreachable

@@ -5,13 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from proof.witness import PATIENCE_S, Watched
 from run.jobs import ended, requested, worker
 from support import Shell
@@ -34,10 +34,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / key)], check=True
         )
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     options = {
-        "Port": port,
+        "Port": free_port(),
         "ListenAddress": "127.0.0.1",
         "HostKey": home / "host",
         "AuthorizedKeysFile": home / "user.pub",
