@@ -34,8 +34,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / key)], check=True
         )
+    port = free_port()
     options = {
-        "Port": free_port(),
+        "Port": port,
         "ListenAddress": "127.0.0.1",
         "HostKey": home / "host",
         "AuthorizedKeysFile": home / "user.pub",
