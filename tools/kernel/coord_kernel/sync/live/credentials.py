@@ -13,11 +13,11 @@ They are in no URL: what is stored, shown and logged has none. `wss` uses the va
 from __future__ import annotations
 
 import os
-import stat
 from urllib.parse import urlsplit
 
 from coord_envelope import world
-from coord_envelope.errors import BadData, Refused
+from coord_envelope.errors import BadData
+from coord_kernel.store import private
 from coord_kernel.sync.live.log import Credentials
 
 _FAMILIES = {"rediss": "redis", "wss": "ws", "tls": "nats"}
@@ -36,7 +36,7 @@ def find(url: str) -> Credentials:
         world.getenv(variable(parts.scheme, name)) or "" for name in ("USER", "PASSWORD", "CREDS")
     )
     if file:
-        _check_private(file)
+        private.check(file)
     if user or password or file:
         return Credentials(user or parts.username or "", password, file)
     login, secret = _of_file(parts.hostname or "", parts.netloc.rpartition("@")[2])
@@ -48,7 +48,7 @@ def _of_file(*hosts: str) -> tuple[str, str]:
     path = os.path.expanduser(chosen or _FILE)
     if not chosen and not os.path.exists(path):
         return "", ""
-    _check_private(path)
+    private.check(path)
     import netrc  # 5 ms: only where there is such a file
 
     try:
@@ -63,13 +63,3 @@ def _of_file(*hosts: str) -> tuple[str, str]:
             login, _, secret = known[host]
             return login or "", secret or ""
     return "", ""
-
-
-def _check_private(path: str) -> None:
-    try:
-        info = os.stat(path)
-    except OSError as error:
-        what = (error.strerror or "").lower()
-        raise Refused(f"credentials cannot be read: {what}", where=path) from None
-    if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o077:
-        raise Refused("credentials that others can read", where=path, todo=f"chmod 600 {path}")

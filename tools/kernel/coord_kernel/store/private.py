@@ -1,0 +1,35 @@
+"""Secrets of bridges: from the environment, or in a file that only its owner can read."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from coord_envelope import world
+from coord_envelope.errors import Refused, Usage
+
+
+def check(path: str) -> None:
+    """Raise Refused unless the file is the user's own and nobody else can read it."""
+    try:
+        info = os.stat(path)
+    except OSError as error:
+        what = (error.strerror or "").lower()
+        raise Refused(f"credentials cannot be read: {what}", where=path) from None
+    if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o077:
+        raise Refused("credentials that others can read", where=path, todo=f"chmod 600 {path}")
+
+
+def secret(text: str, path: str) -> str:
+    """The secret that a setting gives: `$NAME` is of the environment, else it is the text itself.
+
+    `path` is the file of the setting. Raises Usage if the variable is not set, Refused if the file
+    holds the secret and others can read it.
+    """
+    if not text.startswith("$"):
+        check(path)
+        return text
+    value = world.getenv(text[1:])
+    if not value:
+        raise Usage(f"{text} is not set", where=path, todo=f"export {text[1:]}=…")
+    return value
