@@ -1,0 +1,1 @@
+"""coord-otel - export the journal as OpenTelemetry logs, spans and metrics."""

@@ -1,0 +1,1 @@
+"""coord-slack - threads of Slack as conversations with agents."""
