@@ -43,12 +43,13 @@ def status(call: Call) -> None:
     from coord_coord import sight
     from coord_coord.status import COMMANDS, brief, problem, report
     from coord_envelope.ids import AHEAD_MS
+    from coord_kernel.sync import remotes
 
     store, now_ms = call.journal.store, world.now_ms()
     answers = tools.ask(COMMANDS)
     known: Known = {
         "seen": sight.seen(store, world.format_ts(now_ms + AHEAD_MS)),
-        "sync": sight.synced(store),
+        "sync": remotes.oldest(store),
         "me": _me(call),
     }
     faults = []

@@ -1,14 +1,11 @@
-"""What the store itself knows: when agents were last seen, the last sync, what is stopped."""
+"""What the store itself knows: when agents were last seen, how they are, what is stopped."""
 
 from __future__ import annotations
 
 from itertools import islice
 
-from coord_envelope.errors import Fault
 from coord_kernel.journal.journal import LOOKED
-from coord_kernel.store import locate
 from coord_kernel.streams.stream import backwards, streams
-from coord_kernel.sync import remotes, settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,20 +30,6 @@ def seen(store: Store, until: str) -> dict[str, str]:
             if last["type"] == "agent.retired":
                 retired[agent] = ts
     return {agent: ts for agent, ts in newest.items() if retired.get(agent) != ts}
-
-
-def synced(store: Store) -> Json:
-    """The remote that was synced longest ago and when; the fault if coord.toml is wrong."""
-    try:
-        names, fault = locate.remotes(store), None
-    except Fault as error:
-        names, fault = [], str(error)
-    times = {name: remotes.synced(store, name) or "" for name in names}
-    oldest = min(times, key=times.__getitem__, default=None)
-    return {
-        "remote": settings.public(oldest) if oldest else None,
-        "ts": (times[oldest] or None) if oldest else None,
-    } | ({"fault": fault} if fault else {})
 
 
 def sessions(store: Store) -> dict[str, list[Json]]:

@@ -127,6 +127,10 @@ class Jobs(Entities):
             states = self.each(self._source.find("id" if everything else "open"))
         return (state for state in states if everything or self.status(state) in OPEN)
 
+    def newest(self, most: int) -> Iterator[Job]:
+        """The jobs that were requested last, newest first."""
+        return self.each(islice(self._source.newest("id", "", "~"), most))
+
     def row(self, state: Job) -> Row:
         """The job in a line."""
         request, status = state["request"], self.status(state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope.errors import TryAgain, Unreachable, Usage
+from coord_envelope.errors import Fault, TryAgain, Unreachable, Usage
 from coord_kernel.store import locate
 from coord_kernel.sync import seat as seats
 from coord_kernel.sync import settings
@@ -12,6 +12,7 @@ from coord_kernel.sync.rounds import BUDGET_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from coord_envelope.codec import Json
     from coord_kernel.journal.journal import Journal
     from coord_kernel.store.directory import Store
     from coord_kernel.sync.live.remote import Live
@@ -130,6 +131,23 @@ def synced(store: Store, name: str) -> str | None:
         return State(store, name).ts or None
     last = settings.last(store)
     return last["ts"] if last["remote"] else None
+
+
+def oldest(store: Store) -> Json:
+    """{remote, ts} of the remote that was synced longest ago, each or None; `fault` of coord.toml.
+
+    `remote` without what is secret in its URL.
+    """
+    try:
+        names, fault = locate.remotes(store), None
+    except Fault as error:
+        names, fault = [], str(error)
+    times = {name: synced(store, name) or "" for name in names}
+    last = min(times, key=times.__getitem__, default=None)
+    return {
+        "remote": settings.public(last) if last else None,
+        "ts": (times[last] or None) if last else None,
+    } | ({"fault": fault} if fault else {})
 
 
 def forget(store: Store, name: str) -> tuple[str, bool]:
