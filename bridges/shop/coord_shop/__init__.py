@@ -20,3 +20,9 @@ What it guarantees:
 4. Nothing raises for what an event says. A store that cannot be read raises a Fault or OSError.
 5. Texts are as others wrote them: escape them where you show them (`coord_kernel.cli.escape`).
 """
+
+from coord_shop.model import GROUPS, Shop, needs
+from coord_shop.news import News
+from coord_shop.reader import Reader
+
+__all__ = ["GROUPS", "News", "Reader", "Shop", "needs"]

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from coord_envelope.codec import Json
+    from coord_envelope.codec import Json as Job
     from coord_kernel.rules.control import Control
     from coord_kernel.rules.health import Times
     from coord_kernel.views.view import Source
     from coord_lease.fold import Row as Lease
     from coord_msg.mail import Mail
     from coord_run.jobs import Jobs
-    from coord_run.types import Row as Job
     from coord_shop.model import Landed, Session
     from coord_wk.items import Items
     from coord_wk.items import Row as Item
@@ -137,8 +137,13 @@ def _question(items: Items, item: str) -> Item:
 
 
 def _work(items: Items, names: Iterable[str]) -> Iterator[Item]:
-    """Rows of work: no questions."""
-    return (items.row(each) for each in names if "question" not in items.known(each))
+    """Rows of what is being worked on, with the time of the claim: no questions."""
+    for each in names:
+        state = items.known(each)
+        if "question" not in state:
+            holder = claims.owner(state)
+            since: Any = {"since": holder["ts"]} if holder else {}
+            yield {**items.row(each), **since}
 
 
 def _with(items: Items, names: Iterable[str], status: str) -> Iterator[Item]:
@@ -175,7 +180,7 @@ def _failed(jobs: Jobs) -> Iterator[Job]:
         argv = tuple(map(str, state["request"]["body"]["argv"]))
         if jobs.is_one_of(state, (FAILED,)):
             if argv not in succeeded:
-                yield jobs.row(state)
+                yield {**jobs.row(state)}
         elif jobs.status(state) == "completed":
             succeeded.add(argv)
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from typing import Any, NotRequired, TypedDict
 
     from coord_envelope.codec import Json
+    from coord_envelope.codec import Json as Job
     from coord_lease.fold import Row as Lease
     from coord_msg.mail import Row as Message
-    from coord_run.types import Row as Job
     from coord_wk.items import Row as Item
 
     class Session(TypedDict):

@@ -41,6 +41,8 @@ SEARCHED = 20_000
 """Events that are looked at for those that a filter wants."""
 _NEWEST = f"""SELECT id, stream, first, offset FROM event JOIN segment ON no = segment
               WHERE id < ? ORDER BY id DESC LIMIT {PAGE}"""
+_NEXT = f"""SELECT id, stream, first, offset FROM event JOIN segment ON no = segment
+            WHERE id > ? ORDER BY id LIMIT {PAGE}"""
 _FIRST = "SELECT min(id) FROM event"
 _KEPT = 10_000
 """Titles that are kept in memory."""
@@ -130,6 +132,21 @@ class Reader:
         newest = (event for event in self._before(until) if not at or event["ts"] <= at)
         searched = islice(newest, SEARCHED) if wanted else newest
         return list(islice(filter(wanted, searched) if wanted else searched, count))
+
+    def later(self, at: str, count: int, wanted: Filter | None = None) -> list[Event]:
+        """The first (durable) events after a time, oldest first; the wanted ones of them."""
+        events = (event for event in self._after(id_before(world.parse_ts(at))) if event["ts"] > at)
+        return list(islice(filter(wanted, islice(events, SEARCHED)), count))
+
+    def _after(self, after: str) -> Iterator[Event]:
+        """Durable events with a greater id, oldest first."""
+        index = self.journal.index.refresh()
+        while rows := sorted(set(index.query(_NEXT, after)))[:PAGE]:
+            for event_id, stream, first, offset in rows:
+                stored = index.read(stream, first, offset)
+                if stored and stored.event.id == event_id:
+                    yield self.journal.shown(stored.event)
+            after = rows[-1][0]
 
     def _before(self, before: str) -> Iterator[Event]:
         """Durable events with a smaller id, newest first."""
