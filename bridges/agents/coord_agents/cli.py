@@ -169,9 +169,24 @@ def presets(call: Call) -> None:
     )
 
 
+def drive(call: Call, argv: o.Argv, talk: g.Talk) -> int:
+    """Drive a program by messages on its pipes.
+
+    What `start --via acp`, stream-json, app-server and rpc run in their job: it speaks the protocol
+    with the program, gives it what is delivered, and asks a person for the permissions that it asks
+    for. Prints what the program says.
+    """
+    from coord_agents.drive import driver
+    from coord_agents.drive.protocols import protocol
+
+    if not call.actor().get("session_id"):
+        raise Usage("COORD_SESSION is not set", todo="use `coord-agent start`")
+    return driver.run(call.journal, call.actor(), protocol(talk), argv)
+
+
 COMMANDS = (
     *(start, ls, show, attach, say, deliver),
-    *(stop, restart, resume, seance, usage, presets),
+    *(stop, restart, resume, seance, usage, presets, drive),
 )
 ABOUT = "Start coding agents, reach them, wake them, and let the next one go on."
 

@@ -7,7 +7,9 @@ import subprocess
 import time
 
 from coord_agents import delivery, fold
+from coord_agents.drive import link
 from coord_agents.evidence import Evidence, label
+from coord_agents.record import DRIVEN
 from coord_kernel.views.view import View
 from coord_msg.mail import Mail
 
@@ -58,8 +60,7 @@ class Deliverer:
             if again is None or again["session"] != state["session"]:
                 way, result = None, "gone"
             else:
-                sent = self._send(way, state, record, delivery.pointer(mail))
-                result = "delivered" if sent else "unknown"
+                result = self._send(way, state, record, delivery.pointer(mail))
         return self._note(delivery.nudged(target, agent, mail, way, result))
 
     def _note(self, draft: Json) -> list[Event]:
@@ -96,10 +97,17 @@ class Deliverer:
         newest = messages[-1]
         return {"count": len(messages), "newest": newest["id"], "sender": newest["from"]}
 
-    def _send(self, way: str, state: fold.Session, record: Record, line: str) -> bool:
-        """Give the program a line. Did it take it?"""
+    def _send(self, way: str, state: fold.Session, record: Record, line: str) -> str:
+        """Give the program a line; the outcome."""
+        if way in DRIVEN:
+            return link.say(self._journal.store, state["session"], line) or "unknown"
         if way == "queue":
-            return _ran(record.queued(self._evidence.provider(state) or "", line))
+            sent = _ran(record.queued(self._evidence.provider(state) or "", line))
+        else:
+            sent = self._type(state, record, line)
+        return "delivered" if sent else "unknown"
+
+    def _type(self, state: fold.Session, record: Record, line: str) -> bool:
         tmux = ["tmux", "-L", label(fold.facts(state)["run"]), "send-keys", "-t", "job"]
         # Text and Enter at once would be taken for a paste.
         if not _ran([*tmux, "-l", "--", line]):

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from coord_agents.record import DRIVEN
 from coord_envelope import ids
 
 TYPE_CHECKING = False
@@ -39,11 +40,16 @@ if TYPE_CHECKING:
         provider: str | None
 
 
+LINES = ("tmux", *DRIVEN)
+"""Ways in which a program can be given a line."""
 RESULTS = ("delivered", "busy", "gone", "unknown")
 
 
 def choose(target: Target, record: Record | None) -> tuple[str | None, str]:
-    """The way to use now (queue or tmux), else None and the outcome: busy, gone or unknown."""
+    """The way to use now, else None and the outcome: busy, gone or unknown.
+
+    A way is queue, tmux, or the protocol of a driver.
+    """
     if not target["lives"]:
         return None, "gone"
     if record is None:
@@ -54,8 +60,8 @@ def choose(target: Target, record: Record | None) -> tuple[str | None, str]:
     if idle and record.queue and target["provider"]:
         return "queue", ""
     way = record.ways.get(target["via"])
-    if target["via"] == "tmux" and way and (idle or way.busy in ("steers", "queues")):
-        return "tmux", ""
+    if target["via"] in LINES and way and (idle or way.busy in ("steers", "queues")):
+        return target["via"], ""
     return None, "unknown" if idle else "busy"
 
 

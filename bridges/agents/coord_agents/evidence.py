@@ -7,6 +7,7 @@ import re
 import subprocess
 
 from coord_agents import fold
+from coord_agents.record import DRIVEN
 from coord_envelope import codec
 from coord_envelope.platform import suppress
 from coord_kernel.rules import presence
@@ -83,12 +84,16 @@ class Evidence:
         """The id that its runtime has for it, as far as that is known."""
         known = fold.facts(state)
         record = self.records.get(known.get("preset", ""))
+        if known.get("via") in DRIVEN:
+            said = named(self.lines(state, BEGINNING), "provider_session")
+            if said:
+                return said
         if "provider_session" in known:
             return str(known["provider_session"])
         child = next(iter(self.children(state)), None)
         if child:
             return child["session"]
-        if record and record.chosen:
+        if record and record.chosen and known.get("via") not in DRIVEN:
             return state["session"]
         path = record.output if record else None
         return path and named(self.lines(state, BEGINNING), path)
@@ -119,8 +124,8 @@ class Evidence:
         known = fold.facts(state)
         record = self.records.get(known.get("preset", ""))
         via = known.get("via", "")
-        if record is None or "run" not in known:
-            return False
+        if record is None or "run" not in known or via in DRIVEN:
+            return False  # a driver gives a sign of life when its program is ready
         if via == "tmux" and via in record.ways and record.ways[via].ready:
             shown = screen(known["run"])
             return re.search(str(record.ways[via].ready), shown, re.MULTILINE) is not None

@@ -17,5 +17,6 @@ EXAMPLES = {
     "seance": ("coord-agent seance 3f1b 'why did you drop the cache?'",),
     "deliver": ("coord-agent deliver", "coord-agent deliver ada"),
     "usage": ("coord-agent usage",),
+    "drive": ("coord-agent drive --via acp -- gemini --acp",),
     "presets": ("coord-agent presets -o table",),
 }

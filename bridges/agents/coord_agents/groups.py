@@ -13,6 +13,15 @@ class Running(Group):
     prompt: str | None = None
 
 
+class Talk(Group):
+    """How a driver and its program talk."""
+
+    via: str = ""
+    busy: str = "refuses"
+    prompt: str | None = None
+    resume: str | None = None
+
+
 class Task(Group):
     """For what, and where."""
 

@@ -24,11 +24,27 @@ Running = {
         str | None, typer.Option("--preset", metavar="P", help="The runtime; see `presets`.")
     ],
     "via": Annotated[
-        str | None, typer.Option("--via", metavar="WAY", help="headless or tmux (default: first).")
+        str | None,
+        typer.Option("--via", metavar="WAY", help="How it runs (default: first of its preset)."),
     ],
     "prompt": Annotated[
         str | None,
         typer.Option("--prompt", metavar="TEXT", help="What it is asked: text, @FILE, or -."),
+    ],
+}
+Argv = Annotated[
+    list[str], typer.Argument(metavar="ARGV...", help="The program and its arguments.")
+]
+Talk = {
+    "via": Annotated[str, typer.Option("--via", metavar="WAY", help="The protocol.")],
+    "busy": Annotated[
+        str, typer.Option("--busy", metavar="HOW", help="What a prompt does to one at work.")
+    ],
+    "prompt": Annotated[
+        str | None, typer.Option("--prompt", metavar="TEXT", help="What it is asked first.")
+    ],
+    "resume": Annotated[
+        str | None, typer.Option("--resume", metavar="ID", help="The conversation that goes on.")
     ],
 }
 Task = {

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
 
-VIAS = ("tmux", "headless", "acp", "app-server", "rpc")
-"""Ways to run a program."""
-SUPPORTED = ("headless", "tmux")
-"""Those that coord-agent can drive; the others are noted for later."""
+DRIVEN = ("stream-json", "acp", "app-server", "rpc")
+"""Ways in which a driver speaks with the program, through its pipes; the names of the protocols."""
+VIAS = ("headless", "tmux", *DRIVEN)
+"""Ways to run a program; the first that a record has is its default."""
+LOADS = ("acp", "app-server")
+"""Protocols in which a conversation is resumed by a message."""
 BUSY = ("steers", "queues", "cancels", "refuses")
 """What a program does with a prompt while it is at work."""
 _WORDS, _TEXT, _TABLE, _FLAG, _MS = "a list of strings", "a string", "a table", "a flag", "a number"
@@ -72,7 +74,7 @@ class Way:
 
     def argv(self, verb: str, args: Sequence[str], **places: str) -> list[str]:
         """The words of the program, with these places filled. Raises Usage if one has no place."""
-        words = self.words[verb]
+        words = self.words.get(verb, self.words["start"])
         if places.get("prompt") and not any("{prompt}" in word for word in words):
             raise Usage(f"{self.program} takes no prompt this way", todo="leave out --prompt")
         return [self.program, *_filled(words, args, places)]
@@ -107,16 +109,13 @@ class Record:
         """The way of that name, or the first that there is. Raises Usage if it has none."""
         if via is not None and via not in VIAS:
             raise Usage(f"--via {via}: not a valid way", todo=f"use {', '.join(VIAS)}")
-        can = [name for name in SUPPORTED if name in self.ways and verb in self.ways[name].words]
+        can = [name for name, way in self.ways.items() if _can(name, way, verb)]
         if via is None and can:
             return can[0], self.ways[can[0]]
         if via in can:
             return str(via), self.ways[str(via)]
         todo = f"use --via {' or '.join(can)}" if can else "add its words to presets.toml"
-        if via in self.ways and via not in SUPPORTED:
-            what = f"--via {via} is not supported yet"
-        else:
-            what = f"has no way to {verb}" + (f" via {via}" if via else "")
+        what = f"has no way to {verb}" + (f" via {via}" if via else "")
         raise Usage(f"preset {self.name}: {what}", todo=todo)
 
     def queued(self, session: str, message: str) -> list[str]:
@@ -126,17 +125,20 @@ class Record:
 
     def row(self) -> Json:
         """The record in a line."""
-        ways = [via for via in SUPPORTED if via in self.ways]
         return {
             "id": self.name,
             "program": self.program,
-            "via": ways,
+            "via": list(self.ways),
             **({"tried": self.tried} if self.tried else {}),
-            "resume": any("resume" in way.words for way in self.ways.values()),
+            "resume": any(_can(via, way, "resume") for via, way in self.ways.items()),
             "fork": any("fork" in way.words for way in self.ways.values()),
             "usage": bool(self.usage),
             **({"can": list(self.can)} if self.can else {}),
         }
+
+
+def _can(via: str, way: Way, verb: str) -> bool:
+    return verb in way.words or (verb == "resume" and via in LOADS and "start" in way.words)
 
 
 def _filled(words: Sequence[str], args: Sequence[str], places: Mapping[str, str]) -> Iterator[str]:

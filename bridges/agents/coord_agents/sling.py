@@ -23,6 +23,7 @@ import shutil
 
 from coord_agents import draft, fold, trees
 from coord_agents.evidence import Evidence
+from coord_agents.record import DRIVEN, LOADS
 from coord_agents.tools import Tools
 from coord_envelope import Fault, No, world
 from coord_envelope.errors import TryAgain, Unreachable
@@ -172,9 +173,7 @@ class Sling:
         order, record = self.order, self.order.record
         # With a blank before it, for the program would take it for one of its options.
         prompt = f" {order.prompt}" if order.prompt.startswith("-") else order.prompt
-        argv = self._way.argv(
-            order.verb, record.args, prompt=prompt, session=order.provider or self.session
-        )
+        argv = self._argv(prompt)
         variables = {
             **{name: text for name in record.passed if (text := world.getenv(name))},
             **record.env,
@@ -193,6 +192,17 @@ class Sling:
         exec_ = ("run", "exec", "--detach", *words, "--", *argv)
         (request,) = self._tools.run(*exec_, cwd=cwd, keep=self._fds)
         self.run = request["event_id"]
+
+    def _argv(self, prompt: str) -> list[str]:
+        order, args = self.order, self.order.record.args
+        session = order.provider or self.session
+        if self.via not in DRIVEN:
+            return self._way.argv(order.verb, args, prompt=prompt, session=session)
+        loads = [f"--resume={order.provider}"] if self.via in LOADS and order.provider else []
+        words = [f"--via={self.via}", f"--busy={self._way.busy}", *loads]
+        words += [f"--prompt={order.prompt}"] if order.prompt else []
+        program = self._way.argv(order.verb, args, session=session)
+        return ["coord-agent", "drive", *words, "--", *program]
 
     # ---- the end of a start
 

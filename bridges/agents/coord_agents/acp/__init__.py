@@ -1,0 +1,1 @@
+"""coord-acp - connect an editor to an agent that coord supervises."""

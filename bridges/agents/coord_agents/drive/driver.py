@@ -1,0 +1,209 @@
+"""A driver: it runs a program, speaks its protocol, and passes on what it is given.
+
+1. What the program says is printed as it is, so the job keeps it; a line of ours names the
+   conversation.
+2. The session is busy, idle, or waiting for a person, and that is written as its signs of life.
+3. A permission is a question to the project's person (`wk ask`). It is closed when an editor has
+   answered it, or when nobody waits for it any more.
+4. It ends with the program, and at SIGTERM ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from coord_agents.drive import link
+from coord_agents.drive.acp import Acp, Editor
+from coord_agents.drive.questions import Questions
+from coord_envelope import codec
+from coord_envelope.errors import Fault, Unreachable
+from coord_envelope.platform import suppress
+from coord_kernel.cli.complaints import complain
+from coord_kernel.journal.beat import EVERY_MS, beat
+from coord_kernel.store import machine
+from coord_kernel.store.disk import fault_of, write_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from typing import Any
+
+    from coord_agents.drive.protocol import Protocol
+    from coord_envelope.codec import Json
+    from coord_kernel import Journal
+
+
+class Driver:
+    """One program and who talks to it."""
+
+    def __init__(self, journal: Journal, actor: Json, protocol: Protocol) -> None:
+        self._journal, self._actor, self._protocol = journal, actor, protocol
+        self._questions = Questions(journal.store, actor, self._answered)
+        self._editors: dict[Editor, asyncio.StreamWriter] = {}
+        self._process: asyncio.subprocess.Process
+        self._beat = "", 0
+        self._named = False
+        self._stopped = False
+
+    async def run(self, argv: Sequence[str]) -> int:
+        """Run the program; the status to exit with. Raises Unreachable, OSError."""
+        # An editor that is gone must not end this process.
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        pipe, store, session = (
+            asyncio.subprocess.PIPE,
+            self._journal.store,
+            self._actor["session_id"],
+        )
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=pipe,
+                stdout=pipe,
+                limit=link.LONGEST,
+                close_fds=False,  # the lock of the session is its, too
+            )
+        except FileNotFoundError:
+            raise Unreachable(f"{argv[0]} is not installed") from None
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        server = await asyncio.start_unix_server(
+            self._connected, sock=link.listen(store, session), limit=link.LONGEST
+        )
+        try:
+            self._protocol.begin()
+            self._flush()
+            assert self._process.stdout
+            async for line in _lines(self._process.stdout):
+                self._received(line)
+            status = await self._process.wait()
+        finally:
+            server.close()
+            link.remove(store, session)
+            await self._questions.close()
+        if self._protocol.failure:
+            raise Unreachable(self._protocol.failure, where=argv[0])
+        if self._stopped:
+            return 128 + signal.SIGTERM
+        return status if status >= 0 else 128 - status
+
+    def _stop(self) -> None:
+        self._stopped = True
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+
+    # ---- the program
+
+    def _received(self, line: bytes) -> None:
+        write_all(1, line)
+        if line.startswith(b"{"):
+            with suppress(ValueError):
+                message = codec.loads(line)
+                self._protocol.received(message)
+        self._flush()
+
+    def _flush(self) -> None:
+        """Do what the protocol has collected."""
+        protocol = self._protocol
+        for message in _taken(protocol.out):
+            if self._process.stdin:
+                self._process.stdin.write(codec.dumps(message) + b"\n")
+        for editor, writer in self._editors.items():
+            for message in _taken(editor.out):
+                writer.write(codec.dumps(message) + b"\n")
+            if writer.transport.get_write_buffer_size() > link.LONGEST:
+                writer.transport.abort()  # it does not read
+        for question in _taken(protocol.asks):
+            self._questions.ask(question)
+        for key, choice, who in _taken(protocol.settled):
+            self._questions.settle(key, choice, who)
+        if protocol.provider and protocol.is_ready and not self._named:
+            self._named = True
+            line = {"coord": "drive", "provider_session": protocol.provider}
+            write_all(1, codec.dumps(line) + b"\n")
+        if protocol.failure:
+            self._stop()
+        elif protocol.is_ready:
+            self._show_life()
+
+    def _show_life(self) -> None:
+        """Write the status, if it is another, or a minute old."""
+        status = "waiting" if self._questions.open else "busy" if self._protocol.is_busy else "idle"
+        known, at = self._beat
+        now = machine.boot_ns() // 1_000_000
+        if known == status and now - at < EVERY_MS:
+            return
+        self._beat = status, now
+        try:
+            beat(self._journal, self._actor, status, why=self._questions.title or None)
+        except (Fault, OSError) as error:
+            complain(fault_of(error))
+
+    def _answered(self, key: str, choice: int | None) -> None:
+        self._protocol.answered(key, choice)
+        self._flush()
+
+    # ---- who talks to it
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            hello = codec.loads(await reader.readline() or b"{}")
+            if hello.get("op") == "say":
+                writer.write(_result(self._say(str(hello.get("text", "")))))
+            elif hello.get("op") == "attach" and isinstance(self._protocol, Acp):
+                writer.write(_result("attached"))
+                await self._attached(
+                    self._protocol, Editor(str(hello.get("as", ""))), (reader, writer)
+                )
+            else:
+                writer.write(_result("refused"))
+        except (OSError, ValueError):
+            pass  # it is gone, or said what is no JSON
+        finally:
+            writer.close()
+
+    def _say(self, text: str) -> str:
+        protocol = self._protocol
+        taken = protocol.is_ready and not self._questions.open and protocol.say(text)
+        self._flush()
+        return "delivered" if taken else "busy"
+
+    async def _attached(
+        self,
+        protocol: Acp,
+        editor: Editor,
+        pipes: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    ) -> None:
+        reader, self._editors[editor] = pipes
+        protocol.enter(editor)
+        try:
+            async for line in _lines(reader):
+                with suppress(ValueError):
+                    message = codec.loads(line)
+                    if isinstance(message, dict):
+                        protocol.from_editor(editor, message)
+                self._flush()
+        finally:
+            del self._editors[editor]
+            protocol.leave(editor)
+
+
+async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while line := await reader.readline():
+        yield line
+
+
+def _taken(collected: list[Any]) -> list[Any]:
+    taken = list(collected)
+    collected.clear()
+    return taken
+
+
+def _result(text: str) -> bytes:
+    return codec.dumps({"result": text}) + b"\n"
+
+
+def run(journal: Journal, actor: Json, protocol: Protocol, argv: Sequence[str]) -> int:
+    """Drive a program to its end; the status to exit with. Raises Fault, OSError."""
+    return asyncio.run(Driver(journal, actor, protocol).run(argv))
