@@ -62,6 +62,8 @@ def no_traceback(record_property: Callable[[str, object], None]) -> Iterator[Non
     yield
     if len(os.listdir("/proc/self/fd")) > 400:
         gc.collect()  # closes what tests opened in this process, before select() has no room
+        left = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+        assert len(left) < 200, f"the tests so far never closed {Counter(left).most_common(5)}"
     found = "".join(path.read_text(errors="replace") for path in SAID)
     record_property("counted", {**RAN, "tracebacks": found.count("Traceback")})
     assert "Traceback" not in found, found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import stat
 import subprocess
@@ -307,3 +308,18 @@ def test_what_a_kill_left_of_a_save_is_removed_by_the_next_save_or_init(shell: S
     shell("ev init")
     assert not left[1].exists()
     assert all(path.exists() for path in others)
+
+
+def test_a_store_that_is_no_longer_used_is_closed(repo: Path) -> None:
+    init()
+
+    def opened() -> int:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    before = opened()
+    for _ in range(3):
+        open_store(repo)
+        with pytest.raises(Unreachable):
+            store_module.Store(str(repo), "acme")
+    assert opened() == before

@@ -51,13 +51,16 @@ class NatsServer:
             lines.append(line)
             if "Server is ready" in line:
                 # It says more, and would block on a full pipe.
-                subprocess.Popen(["cat"], stdin=self._child.stderr, stdout=subprocess.DEVNULL)
+                rest = self._child.stderr
+                self._rest = subprocess.Popen(["cat"], stdin=rest, stdout=subprocess.DEVNULL)
+                rest.close()
                 return
         raise AssertionError("".join(lines))
 
     def kill(self) -> None:
         self._child.kill()
         self._child.wait()
+        self._rest.wait()
 
     def wipe(self) -> None:
         self.ask(lambda context: context.delete_stream("coord-acme"))

@@ -41,6 +41,7 @@ class Store:
 
     mirrors: Sequence[str] = ()
     """Globs of the live types that are written to the journal instead."""
+    _root = -1
     progress: Progress = staticmethod(_silent)
     """Shows a person how far a long read is: (what, bytes) → a context with what advances it."""
 
@@ -83,6 +84,10 @@ class Store:
                     where=path,
                     todo="COORD_DIR must name the store itself, not the directory that contains it",
                 )
+
+    def __del__(self) -> None:
+        if self._root >= 0:
+            os.close(self._root)
 
     @property
     def path(self) -> str:

@@ -47,11 +47,13 @@ TOGETHER = 1_000
 class Live:
     """One live remote of a store. It may be used for one sync, or by a mirror for all of them."""
 
+    _pipe = -1, -1
+
     def __init__(self, store: Store, place: Place, log: Log) -> None:
         self._store, self.place, self._log = store, place, log
         self.state = State(store, place.url)
         self._begin()
-        self._looked, self._pipe = False, (-1, -1)
+        self._looked = False
         self._birth: Birth | None = None
         """Of the log, while nothing has failed since it was asked; `_sure`: until when."""
         self._sure = 0.0
@@ -342,3 +344,8 @@ class Live:
     def close(self) -> None:
         """Let go of the connection."""
         self._log.close()
+
+    def __del__(self) -> None:
+        # Not in `close`: an engine's thread may be about to wake, and holds this object until then.
+        for fd in filter(lambda fd: fd >= 0, self._pipe):
+            os.close(fd)
