@@ -1,0 +1,1 @@
+"""coord-cron - emit an event whenever a time of a schedule comes."""

@@ -1,0 +1,1 @@
+"""coord-flow - pour recipes into work items, follow goals to their landing."""
