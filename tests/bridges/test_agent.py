@@ -180,10 +180,10 @@ def test_what_a_program_is_given_is_a_pointer_and_each_outcome_is_noted_once() -
     assert "\n" not in line
     event = delivery.nudged(target(), "agent:ada", mail, "tmux", "delivered")
     check_body(event["type"], event["body"])
-    assert delivery.is_due(target(), mail, ())
-    assert not delivery.is_due(target(), mail, [event["idempotency_key"]])
+    assert delivery.is_due("s1", mail, ())
+    assert not delivery.is_due("s1", mail, [event["idempotency_key"]])
     busy = delivery.nudged(target(), "agent:ada", mail, None, "busy")
-    assert delivery.is_due(target(), mail, [busy["idempotency_key"]])
+    assert delivery.is_due("s1", mail, [busy["idempotency_key"]])
 
 
 # ---- usage

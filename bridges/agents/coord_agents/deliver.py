@@ -10,12 +10,13 @@ from coord_agents import delivery, fold
 from coord_agents.drive import link
 from coord_agents.evidence import Evidence, label
 from coord_agents.record import DRIVEN
+from coord_kernel.store import pins
 from coord_kernel.views.view import View
 from coord_msg.mail import Mail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from coord_agents.delivery import Target
     from coord_agents.record import Record
@@ -43,25 +44,43 @@ class Deliverer:
         return list(dict.fromkeys(state["agent"] for state in opened))
 
     def deliver(self, agent: str) -> list[Event]:
-        """Point an agent's session to its mail, and note the outcome; nothing without new mail."""
-        state, mail = self._session(agent), self._waiting(agent)
+        """Point an agent's session to its mail, and note the outcome; nothing without new mail.
+
+        Of two that do so at once, one does.
+        """
+        state = self._session(agent)
+        mail = self._due(agent, state)
         if mail is None:
             return []
-        target = self._target(state, agent)
-        if not delivery.is_due(target, mail, state["nudges"] if state else ()):
-            return []
         record = self._records.get(fold.facts(state).get("preset", "")) if state else None
+        target = self._target(state, agent)
         way, result = delivery.choose(target, record)
-        if way and state and record:
+        if not (way and state and record):
+            return self._note(delivery.nudged(target, agent, mail, way, result))
+        store = self._journal.store
+        lock = pins.take(store, "local", "agents", f"{state['session']}.deliver")
+        if lock is None:
+            return []
+        try:
             # At the last moment: it may have been read meanwhile, or the session be over.
-            again, mail = self._session(agent), self._waiting(agent)
+            again = self._session(agent)
+            mail = self._due(agent, again)
             if mail is None:
                 return []
             if again is None or again["session"] != state["session"]:
                 way, result = None, "gone"
             else:
                 result = self._send(way, state, record, delivery.pointer(mail))
-        return self._note(delivery.nudged(target, agent, mail, way, result))
+            return self._note(delivery.nudged(target, agent, mail, way, result))
+        finally:
+            os.close(lock)
+
+    def _due(self, agent: str, state: fold.Session | None) -> delivery.Mail | None:
+        """The mail that its session has yet to be told of."""
+        mail = self._waiting(agent, state)
+        told = state["nudges"] if state else ()
+        due = mail is not None and delivery.is_due(state["session"] if state else "", mail, told)
+        return mail if due else None
 
     def _note(self, draft: Json) -> list[Event]:
         with self._journal.transaction({"agent_id": self._agent}) as t:
@@ -88,10 +107,12 @@ class Deliverer:
             "provider": self._evidence.provider(state),
         }
 
-    def _waiting(self, agent: str) -> delivery.Mail | None:
+    def _waiting(self, agent: str, state: fold.Session | None) -> delivery.Mail | None:
+        """What it has not read, and no hook has shown to its session."""
         mail = Mail.current(self._mail)
-        unread: Iterator[Json] = mail.unread(agent, None)  # type: ignore[assignment]
-        messages = [state["mail"] for _, state in zip(range(MOST), unread, strict=False)]
+        family = [state, *self._evidence.children(state)] if state else []
+        untold = mail.untold(agent, [each["session"] for each in family])
+        messages = [each["mail"] for _, each in zip(range(MOST), untold, strict=False)]
         if not messages:
             return None
         newest = messages[-1]

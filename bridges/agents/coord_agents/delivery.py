@@ -73,14 +73,14 @@ def pointer(mail: Mail) -> str:
     return f"coord: {waits} for you, {newest}. Read: msg recv --text"
 
 
-def key(target: Target, mail: Mail, result: str) -> str:
+def key(session: str, mail: Mail, result: str) -> str:
     """The idempotency key of an outcome."""
-    return f"nudge:{target['session'][:120]}:{mail['newest']}:{result}"
+    return f"nudge:{session[:120]}:{mail['newest']}:{result}"
 
 
-def is_due(target: Target, mail: Mail, told: Collection[str]) -> bool:
+def is_due(session: str, mail: Mail, told: Collection[str]) -> bool:
     """Is there mail that the session was not told of yet?"""
-    return mail["count"] > 0 and key(target, mail, "delivered") not in told
+    return mail["count"] > 0 and key(session, mail, "delivered") not in told
 
 
 def nudged(target: Target, agent: str, mail: Mail, way: str | None, result: str) -> Json:
@@ -90,5 +90,5 @@ def nudged(target: Target, agent: str, mail: Mail, way: str | None, result: str)
     return {
         "type": "session.nudged",
         "body": body,
-        "idempotency_key": key(target, mail, result),
+        "idempotency_key": key(target["session"], mail, result),
     }

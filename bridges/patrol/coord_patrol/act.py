@@ -88,8 +88,8 @@ class Acts:
         return {name: text for name, text in found.items() if text}
 
 
-def ran(agent: str, good: Collection[int], *argv: str, cwd: str | None = None) -> None:
-    """Run a tool as an agent. Raises Fault if it ends with another status than these."""
+def ran(agent: str, good: Collection[int], *argv: str, cwd: str | None = None) -> bytes:
+    """What a tool prints, run as an agent. Raises Fault if it ends with another status."""
     env = {name: text for name, text in os.environ.items() if name not in VARIABLES}
     env |= {"PATH": beside.path(), "COORD_AGENT": agent}
     nothing = subprocess.DEVNULL
@@ -102,6 +102,7 @@ def ran(agent: str, good: Collection[int], *argv: str, cwd: str | None = None) -
     if done.returncode not in good:
         said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
         raise TryAgain(said or f"exit status {done.returncode}", where=" ".join(argv[:2]))
+    return done.stdout
 
 
 def _branch(directory: str) -> str:

@@ -1,10 +1,11 @@
-"""All that coord-patrol looks after, as one controller: sessions, and what waits for people."""
+"""All that coord-patrol looks after, as one controller: sessions, their mail, and people."""
 
 from __future__ import annotations
 
 from coord_kernel.controller import Act, Plan
 from coord_patrol.patrol import Patrol
 from coord_patrol.people import People
+from coord_patrol.post import Post
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,14 +15,17 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
 
+    Part = Patrol | People | Post
+
 
 class Round:
     """Each plans for itself; who planned an act does it."""
 
     def __init__(self, call: Call, agent: str) -> None:
         self.patrol = Patrol(call, agent)
-        self._parts = (self.patrol, People(call.journal, agent, call.put))
-        self._by: dict[str, Patrol | People] = {}
+        others = (kind(call.journal, agent, call.put) for kind in (People, Post))
+        self._parts: tuple[Part, ...] = (self.patrol, *others)
+        self._by: dict[str, Part] = {}
 
     def wakes(self, event: Event) -> bool:
         """Can the event change the plan of one?"""

@@ -10,7 +10,7 @@ from coord_msg import fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from typing import Any, ClassVar, NotRequired, TypedDict
 
     from coord_kernel.views.view import Source
@@ -76,6 +76,14 @@ class Mail(Entities):
         """Of `waiting`, and from a sender if there is one, what the agent has not read."""
         for state in self.waiting(agent):
             if sender in (None, state["mail"]["from"]) and agent not in fold.read_by(state):
+                yield state
+
+    def untold(self, agent: str, sessions: Collection[str]) -> Iterator[MessageState]:
+        """Of `unread`, what no hook has shown to one of these sessions of the agent."""
+        for state in self.unread(agent, None):
+            acks = state.get("acks", {}).values()
+            shown = (ack for ack in acks if ack.get("kind") == "delivered")
+            if not any(ack["agent"] == agent and ack["session"] in sessions for ack in shown):
                 yield state
 
     def _expiring(self, agent: str) -> tuple[str, str, str]:
