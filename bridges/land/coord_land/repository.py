@@ -1,0 +1,300 @@
+"""The repository of a merge queue: what is there, merges without a work tree, and the landing.
+
+Everybody who merges the same requests on the same base makes the same commits: author and message
+are of the request, the committer is fixed, the date is the request's or that of the commit below,
+and settings of the user that change a merge are overridden.
+
+Landing is a compare-and-swap: a push that names the commit that the target has to be. `.` as the
+remote is this repository; git itself updates a clean work tree that has the target checked out,
+and refuses if it is not clean.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from coord_envelope import world
+from coord_envelope.errors import BadData, Fault, No, TryAgain, Unreachable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from coord_land.fold import Request
+
+HERE = "."
+KEPT, CHECKED = "refs/land/", "refs/heads/coord-land/"
+"""Where commits of requests are kept, and where hosted checks find what to check."""
+TRAILER = "Land-Request"
+OLDEST = (2, 38)
+"""The first git that merges without a work tree."""
+NAME, EMAIL = "coord-land", "coord-land@coord.invalid"
+PATIENCE_S = 600
+MOST_FILES = 50
+_ALWAYS = (
+    *("core.hooksPath=/dev/null", "core.quotePath=false", "core.attributesFile=/dev/null"),
+    *("gc.auto=0", "maintenance.auto=false", "fetch.recurseSubmodules=false"),
+    *("push.gpgSign=false", "push.followTags=false", "push.recurseSubmodules=no"),
+    *("merge.renames=true", "merge.directoryRenames=conflict", "merge.renameLimit=7000"),
+    *("merge.renormalize=false", "diff.algorithm=myers", "i18n.commitEncoding=UTF-8"),
+)
+_UPDATE = "--receive-pack=git -c receive.denyCurrentBranch=updateInstead receive-pack"
+
+
+class Conflict(Exception):
+    """A commit does not merge, or changes nothing (no files)."""
+
+    def __init__(self, files: Sequence[str], why: str) -> None:
+        self.files, self.why = files, why
+
+
+class Repository:
+    """One repository, and the remote whose branch is the target."""
+
+    def __init__(self, root: str, remote: str, target: str) -> None:
+        """Raises BadData, Fault."""
+        self._root, self.remote, self.target = root, remote, f"refs/heads/{target}"
+        version = self.git("version").split()[2].split(".")
+        if tuple(int(part) for part in version[:2] if part.isdigit()) < OLDEST:
+            what = f"git {'.'.join(version)} cannot merge without a work tree"
+            raise Fault(what, todo="install git 2.38 or later")
+        if self._ran("check-ref-format", self.target)[0]:
+            raise BadData(f"not a valid branch: {target!r}", where="target")
+        self._merged: dict[tuple[str, str], str | Conflict] = {}
+        self._varied: dict[tuple[str, str], str] = {}
+
+    # ---- what is there
+
+    def refs(self) -> dict[str, str]:
+        """The commits of the target, of the requests and of hosted checks, by ref."""
+        if self.remote == HERE:
+            form = "--format=%(objectname)%09%(refname)"
+            text = self.git("for-each-ref", form, self.target, KEPT[:-1], CHECKED[:-1])
+        else:
+            text = self.git("ls-remote", self.remote, self.target, f"{KEPT}*", f"{CHECKED}*")
+        pairs = (line.split("\t", 1) for line in text.splitlines())
+        return {ref: commit for commit, ref in pairs}
+
+    def missing(self, commits: Collection[str]) -> set[str]:
+        """Those that this repository does not have."""
+        if not commits:
+            return set()
+        stdin = "".join(f"{commit}^{{commit}}\n" for commit in commits)
+        lines = self.git("cat-file", "--batch-check=%(objectname)", stdin=stdin).splitlines()
+        return {line.split("^")[0] for line in lines if line.endswith(" missing")}
+
+    def fetch(self, refs: Iterable[str]) -> None:
+        """Have the commits of these refs of the remote; no ref changes here."""
+        plain = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--quiet")
+        self.git("fetch", *plain, self.remote, *refs)
+
+    def resolve(self, name: str) -> str | None:
+        """The commit that a name is now, in the current directory's work tree."""
+        words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        return self._ran(*words, cwd=os.getcwd())[1].strip() or None
+
+    def branch(self) -> str | None:
+        """The branch that is checked out in the current directory."""
+        words = ("symbolic-ref", "--quiet", "--short", "HEAD")
+        return self._ran(*words, cwd=os.getcwd())[1].strip() or None
+
+    def subject(self, commit: str) -> str:
+        """The first line of its message."""
+        return self.git("log", "-1", "--format=%s", commit).strip()
+
+    def text(self, commit: str, path: str) -> bytes | None:
+        """A file as it is in a commit; None if there is none."""
+        status, out, _ = self._bytes("cat-file", "blob", f"{commit}:{path}")
+        return None if status else out
+
+    def landed(self, tip: str, commits: Collection[str]) -> dict[str, str]:
+        """Request → the commit of the target that has its trailer, for requests of these commits.
+
+        By first parents, from the tip down to what it has in common with all of them: a commit
+        that landed a request is no ancestor of the request's own.
+        """
+        status, common, _ = self._ran("merge-base", "--octopus", tip, *commits)
+        until = [] if status else [f"^{common.strip()}"]
+        form = f"--format=%H %(trailers:key={TRAILER},valueonly,separator=%x20)"
+        text = self.git("log", "--first-parent", f"--grep=^{TRAILER}: ", form, tip, *until, "--")
+        found: dict[str, str] = {}
+        for line in text.splitlines():
+            commit, *requests = line.split()
+            found |= dict.fromkeys(requests, commit)
+        return found
+
+    # ---- merges
+
+    def merged(self, below: str, request: Request, squash: bool) -> str:
+        """The commit of a request on top of another commit. Raises Conflict, Fault."""
+        key = (below, request["id"])
+        if key not in self._merged:
+            try:
+                self._merged[key] = self._merge(below, request, squash)
+            except Conflict as conflict:
+                self._merged[key] = conflict
+        answer = self._merged[key]
+        if isinstance(answer, Conflict):
+            raise answer
+        return answer
+
+    def _merge(self, below: str, request: Request, squash: bool) -> str:
+        sha = request["sha"]
+        if self._ran("merge-base", below, sha)[0]:
+            raise Conflict((), "its history has nothing in common with the target's")
+        words = ("merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", below, sha)
+        status, out, err = self._ran(*words)
+        tree, *files = out.split("\0")
+        if status == 1:
+            raise Conflict(list(filter(None, files))[:MOST_FILES], "it conflicts")
+        if status:
+            raise Fault(_last(err), where="git merge-tree")
+        if tree == self.git("rev-parse", f"{below}^{{tree}}").strip():
+            raise Conflict((), "")
+        author, email = self.git("log", "-1", "--format=%an%n%ae", sha).split("\n")[:2]
+        stamps = self.git("log", "-1", "--format=%ct", below).strip()
+        parents = (below,) if squash else (below, sha)
+        message = _message(request, squash)
+        return self._commit(tree, parents, message, (author, email, _seconds(request, int(stamps))))
+
+    def _commit(
+        self, tree: str, parents: Iterable[str], message: str, by: tuple[str, str, int]
+    ) -> str:
+        author, email, seconds = by
+        env = {
+            "GIT_AUTHOR_NAME": author or NAME,
+            "GIT_AUTHOR_EMAIL": email or EMAIL,
+            "GIT_COMMITTER_NAME": NAME,
+            "GIT_COMMITTER_EMAIL": EMAIL,
+            "GIT_AUTHOR_DATE": f"{seconds} +0000",
+            "GIT_COMMITTER_DATE": f"{seconds} +0000",
+        }
+        words = [word for parent in parents for word in ("-p", parent)]
+        return self.git("commit-tree", tree, *words, stdin=message, env=env).strip()
+
+    def varied(self, commit: str, base: str, paths: Sequence[str]) -> str:
+        """The commit with these paths (git's patterns) as the base has them; itself if it has."""
+        key = (commit, base)
+        if key not in self._varied:
+            self._varied[key] = self._vary(commit, base, [f":(glob){path}" for path in paths])
+        return self._varied[key]
+
+    def _vary(self, commit: str, base: str, paths: list[str]) -> str:
+        words = ("diff-tree", "-r", "-z", "--no-renames", "--raw", "--no-abbrev", commit, base)
+        fields = self.git(*words, "--", *paths).split("\0")
+        changes = list(zip(fields[::2], fields[1::2], strict=False))
+        if not changes:
+            return commit
+        # `:MODE MODE ID ID STATUS`, the second of each is the base's; mode 0 removes.
+        lines = (f"{change.split()[1]} {change.split()[3]}\t{path}\0" for change, path in changes)
+        index = os.path.join(self.git("rev-parse", "--absolute-git-dir").strip(), "coord-land")
+        env = {"GIT_INDEX_FILE": f"{index}.{os.getpid()}"}
+        try:
+            self.git("read-tree", commit, env=env)
+            self.git("update-index", "-z", "--index-info", stdin="".join(lines), env=env)
+            tree = self.git("write-tree", env=env).strip()
+        finally:
+            if os.path.exists(env["GIT_INDEX_FILE"]):
+                os.unlink(env["GIT_INDEX_FILE"])
+        seconds = int(self.git("log", "-1", "--format=%ct", commit).strip())
+        message = f"Gate files of {base}\n"
+        return self._commit(tree, (commit,), message, (NAME, EMAIL, seconds))
+
+    # ---- changes
+
+    def land(self, base: str, commit: str) -> None:
+        """Move the target from the base to a commit on top of it. Raises TryAgain, Fault."""
+        self.push({self.target: (base, commit)})
+
+    def push(self, changes: Mapping[str, tuple[str, str]]) -> None:
+        """Change refs of the remote, all or none: ref → what it has to be, what it becomes.
+
+        Empty: absent. Raises TryAgain if one of them is not what it has to be, or another refusal.
+        """
+        leases = [f"--force-with-lease={ref}:{old}" for ref, (old, _) in changes.items()]
+        specs = [f"{new}:{ref}" for ref, (_, new) in changes.items()]
+        here = [_UPDATE] if self.remote == HERE else []
+        words = ("push", "--atomic", "--no-verify", "--porcelain", "--quiet", *here)
+        status, out, err = self._ran(*words, *leases, self.remote, *specs)
+        if status:
+            refused = [line.split("\t")[-1] for line in out.splitlines() if line.startswith("!")]
+            raise TryAgain(next(iter(refused), _last(err)), where=f"push to {self.remote}")
+
+    # ---- git
+
+    def git(self, *words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> str:
+        """What git prints. Raises Fault."""
+        status, out, err = self._ran(*words, stdin=stdin, env=env)
+        if status:
+            raise Fault(_last(err) or f"exit status {status}", where=f"git {words[0]}")
+        return out
+
+    def _ran(
+        self,
+        *words: str,
+        stdin: str = "",
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+    ) -> tuple[int, str, str]:
+        """Exit status, stdout and stderr."""
+        data = stdin.encode("utf-8", "surrogateescape")
+        status, out, err = self._bytes(*words, stdin=data, env=env, cwd=cwd)
+        return status, out.decode("utf-8", "surrogateescape"), err
+
+    def _bytes(
+        self,
+        *words: str,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+    ) -> tuple[int, bytes, str]:
+        # How the user reaches a remote is kept; the rest may be a hook's, of another repository.
+        ours = {
+            name: text
+            for name, text in os.environ.items()
+            if not name.startswith("GIT_") or name.startswith(("GIT_SSH", "GIT_ASKPASS"))
+        }
+        ours |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(env or {})}
+        config = [word for setting in _ALWAYS for word in ("-c", setting)]
+        argv = ["git", "-C", cwd or self._root, *config, *words]
+        try:
+            done = subprocess.run(
+                argv, env=ours, input=stdin, capture_output=True, timeout=PATIENCE_S
+            )
+        except FileNotFoundError:
+            raise Unreachable("git is not installed", todo="install git 2.38 or later") from None
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise TryAgain(str(error), where=f"git {words[0]}") from None
+        return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
+
+
+def _message(request: Request, squash: bool) -> str:
+    branch, title = (plain(request[name]) for name in ("branch", "title"))  # type: ignore[literal-required]
+    subject = title or branch if squash else f"Merge {branch}: {title}"
+    return f"{subject}\n\n{TRAILER}: {request['id']}\n"
+
+
+def plain(text: str) -> str:
+    """In one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _seconds(request: Request, below: int) -> int:
+    """The date of a request's commit: not before that of the commit below."""
+    try:
+        return max(world.parse_ts(request["ts"]) // 1_000, below)
+    except ValueError:
+        return below
+
+
+def _last(err: str) -> str:
+    lines = [line for line in err.splitlines() if line.strip() and not line.startswith("hint:")]
+    return lines[-1].strip()[:500] if lines else ""
+
+
+def known(refs: Mapping[str, str], target: str, name: str) -> str:
+    """The commit of the target. Raises No."""
+    if target not in refs:
+        raise No("no such branch", where=name, todo="make it, or set [land] target in coord.toml")
+    return refs[target]
