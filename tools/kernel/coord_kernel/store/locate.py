@@ -22,9 +22,12 @@ from coord_kernel.store.config import Config
 from coord_kernel.store.directory import Store
 
 
-def find() -> Store:
-    """Open the store of the current directory. Raises Unreachable if there is none."""
-    path = place()
+def find(directory: str | None = None) -> Store:
+    """Open the store of the current directory, or of this one. Raises Unreachable if there is none.
+
+    $COORD_DIR counts for the current directory only. A directory may be a store itself.
+    """
+    path = place() if directory is None else of(directory)
     config = Config(root(path))
     store = Store(path, config.project())
     store.project = config.project(recorded(store))
@@ -49,6 +52,19 @@ def place() -> str:
         raise Unreachable(what, todo="change to another one, or set COORD_DIR") from None
     if chosen:
         return os.path.normpath(os.path.join(start, chosen))
+    return _near(start)
+
+
+def of(directory: str) -> str:
+    """The path of a directory's store, whether or not it exists. Raises Unreachable."""
+    start = os.path.abspath(directory)
+    if not os.path.isdir(start):
+        raise Unreachable("no such directory", where=directory)
+    return start if _is_store(start) else _near(start)
+
+
+def _near(start: str) -> str:
+    """2. and 3. above."""
     if found := repository(start):
         return os.path.join(_beside(found[1]), ".coord")
     here, home = start, os.path.realpath(os.path.expanduser("~"))
