@@ -51,6 +51,7 @@ def test_each_unit_starts_what_is_there(shell: Shell) -> None:
         "coord-relay serve /var/lib/coord-relay",
         "run worker --slots 2",
         "coord-patrol",
+        "coord-notify %h/.config/coord/notify.toml",
         "coord-dispatch",
         "coord-postman ci.failed agent:fixer",
     }

@@ -262,7 +262,10 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
         "share/man/man1/coord-kwike.1",
         "share/man/man7/coord.7",
         "share/man/man8/coord-dispatch.8",
+        "share/man/man8/coord-notify.8",
+        "share/man/man8/coord-otel.8",
         "share/man/man8/coord-patrol.8",
+        "share/man/man8/coord-slack.8",
         "share/man/man8/coord-relay.8",
     }
     scripts = {name.partition(".data/scripts/")[2] for name in names if ".data/scripts/" in name}

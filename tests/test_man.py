@@ -51,6 +51,7 @@ PAGES = (
     TOOLS.parent / "bridges/tbd/coord-tbd.1",
     TOOLS.parent / "bridges/gascity/coord-gc.1",
     TOOLS.parent / "bridges/kwike/coord-kwike.1",
+    TOOLS.parent / "bridges/notify/coord-notify.8",
     TOOLS.parent / "bridges/patrol/coord-patrol.8",
     TOOLS.parent / "bridges/relay/coord-relay.8",
 )

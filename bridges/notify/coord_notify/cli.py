@@ -31,13 +31,15 @@ def run(
     from coord_notify.notifier import Notifier, sender
     from coord_notify.routes import load
 
-    send = sender() if not (dry_run or status) else None
-    notifier = Notifier(call.journal, load(file), send or _unsent, call.put)
+    routes, looks = load(file), dry_run or status
+    notifier = Notifier(call.journal, routes, _unsent if looks else sender(), call.put)
     if status:
         call.put(notifier.status())
     elif dry_run:
         call.put(draft for act in notifier.plan().acts for draft in notifier.draft(act))
     else:
+        for route in routes:
+            routes.url(route)  # a secret that is missing is noticed now
         notifier.alone()
         serve(call, notifier, once)
 

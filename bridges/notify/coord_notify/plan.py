@@ -37,8 +37,8 @@ def plan(
 
     `over`: does a notice need nobody's attention any more?
     """
-    wakes = list[int]()
-    ready = list[Json]()
+    ready: list[Json] = []
+    wakes: list[int] = []
     for notice in notices:
         at = _ms(notice["ts"]) + route.after_ms
         if _ms(notice["ts"]) <= now - STALE_MS - route.after_ms or over(notice):
@@ -74,7 +74,8 @@ def _held(
         late = [n for n in notices if _came(route, n) < end or was_quiet(route, n, now)]
         if late:
             acts.append(_act(route, late))
-            notices = [notice for notice in notices if notice not in late]
+            gone = {notice["id"] for notice in late}
+            notices = [notice for notice in notices if notice["id"] not in gone]
             used, end = 1, now + route.window_ms
             kinds = {kind(notice) for notice in late}
     wait = False

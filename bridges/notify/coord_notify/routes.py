@@ -46,7 +46,7 @@ class Route:
         self.to: list[str] = []
         self.types: list[str] = []
         self.wanted = Filter()
-        self.severity = self.loud = -1
+        self.severity, self.loud = -1, 4
         self.after_ms, self.most, self.window_ms = 0, 10, 3_600_000
         self.quiet: tuple[int, int] | None = None
         """Minutes of the day: from, to."""
@@ -87,16 +87,13 @@ class Routes:
 
 
 def load(path: str) -> Routes:
-    """The routes of a file. Raises BadData, Usage, Refused."""
+    """The routes of a file. Raises BadData, Usage."""
     tables = toml.load(path)
     if tables is None:
         raise BadData("no such file", where=path)
     if set(tables) - {"routes"} or not _is_tables(tables.get("routes")):
         raise BadData("not a file of routes", where=path, todo="use tables: [routes.NAME]")
-    routes = Routes([_route(name, table, path) for name, table in tables["routes"].items()], path)
-    for route in routes:
-        routes.url(route)
-    return routes
+    return Routes([_route(name, table, path) for name, table in tables["routes"].items()], path)
 
 
 def _is_tables(value: object) -> bool:
