@@ -101,7 +101,7 @@ def _window(route: Route, sends: Sends) -> _Window | None:
     window = None
     for ts, _, kinds, more in sends:
         at = _ms(str(ts))
-        if more or not kinds:  # a part of a send, or one that was loud
+        if more or not kinds:  # a part of a send, or a loud one
             continue
         if window is None or at >= window.begin + route.window_ms:
             window = _Window(at)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 USERLAND = (
     *("session", "handoff", "patrol", "control"),
-    *("usage", "provider", "budget", "alert", "mountain", "land"),
+    *("usage", "provider", "budget", "alert", "mountain", "land", "notify"),
 )
 """Namespaces of which spec/userland.md defines some types."""
 
