@@ -140,7 +140,7 @@ class Attempt:
         kill_orphans()
         for log in self._logs:
             log.drain()
-        self._preparation.tidy()
+        self._preparation.tidy(over=not self._given_back())
         if slot is not None:
             os.close(slot)
         self._finish(end, machine.boot_ns() - begin)
@@ -154,7 +154,7 @@ class Attempt:
         self._look()
         if self._why:
             return End(self._why)
-        command = self._preparation.command()
+        command = self._preparation.command(self._resumes())
         self._begins = session.started(plan.run, plan.n, command)
         self._begin()
         if self._why:
@@ -177,6 +177,21 @@ class Attempt:
             self._wait()
             self._act(machine.boot_ns())
         return self._end_of(command, process.reap())
+
+    def _resumes(self) -> bool:
+        """Was the attempt before this one started, and has no result?"""
+        state, before = self._unsent, self._plan.n - 1
+        if state is None:
+            return False
+        ended = {result["claim"] for result in state["results"].values()}
+        return any(
+            each["n"] == before and each["started"] and claim not in ended
+            for claim, each in state["attempts"].items()
+        )
+
+    def _given_back(self) -> bool:
+        """Does the job go on by another attempt, and not end with this one?"""
+        return self._why not in (None, "timeout", "cancelled")
 
     def _wait(self) -> None:
         """Copy output until there is a signal, a deadline, or none to copy."""
@@ -323,7 +338,7 @@ class Attempt:
         logs = zip(STREAMS, self._logs, strict=False)  # none, if it could not be started
         outputs = {stream: log.summary(publish) for stream, log in logs}
         kind, fields = "completed", {**end.body(duration_ns), **outputs}
-        if self._why not in (None, "timeout", "cancelled"):
+        if self._given_back():
             kind, fields = "released", {"reason": self._why}
             if self._plan.only and not self._started:  # released, a worker would take it
                 kind, fields = "completed", End("error", reason=self._why).body(duration_ns)

@@ -50,8 +50,11 @@ class Preparation:
         self.mask: Mask | None = None
         """What hides secrets in the output."""
 
-    def command(self) -> Command:
-        """What to start. Raises CannotRun: the job cannot be run here."""
+    def command(self, resumes: bool) -> Command:
+        """What to start. Raises CannotRun: the job cannot be run here.
+
+        `resumes`: may what the attempt before started go on?
+        """
         plan, body = self._plan, self._plan.body
         secrets = secret.values(body.get("secrets", ()))
         ours = {"RUN_ID": plan.run, "RUN_ATTEMPT": str(plan.n), "RUN_TOKEN": str(plan.token)}
@@ -62,6 +65,7 @@ class Preparation:
 
             self.mask = Mask(secrets.values())
         command = Command([*plan.sandbox, *body["argv"]], env, self._directory(), self._input())
+        command.resumes = resumes
         try:
             substrate.chosen(plan.where)(command)
         except Fault as fault:
@@ -75,8 +79,8 @@ class Preparation:
         if "repo" in plan.body:
             from coord_run import worktree
 
-            if plan.where.startswith("ssh:"):
-                raise CannotRun("--repo is not supported over ssh")
+            if _elsewhere(plan.where):
+                raise CannotRun(f"--repo is not supported with {plan.where.partition(':')[0]}")
             self._tree = _tree(self._store, plan.run, plan.n)
             worktree.checkout(root, plan.body["repo"], self._tree)
             root = os.path.realpath(self._tree)
@@ -84,7 +88,7 @@ class Preparation:
         cwd = os.path.realpath(os.path.join(root, below))
         if os.path.commonpath((cwd, root)) != root:
             raise CannotRun(f"{below} leads out of {root}")
-        if plan.where.startswith("ssh:"):
+        if _elsewhere(plan.where):
             return root, "."
         if not os.path.isdir(cwd):
             raise CannotRun(f"no such directory here: {cwd}")
@@ -99,9 +103,9 @@ class Preparation:
         except Fault as fault:
             raise CannotRun(f"its input: {fault.what}") from None
 
-    def tidy(self) -> None:
-        """Remove what was made for the attempt."""
-        if self._command and self._command.after:
+    def tidy(self, over: bool) -> None:
+        """Remove what was made for the attempt, which is `over` or given back."""
+        if self._command and self._command.after and (over or not self._command.survives):
             import subprocess
 
             # No pipes: what it leaves behind is not waited for.
@@ -111,6 +115,11 @@ class Preparation:
             )
         if self._tree:
             drop_tree(self._store, self._plan.root, self._plan.run, self._plan.n)
+
+
+def _elsewhere(where: str) -> bool:
+    """Are this host's files not there?"""
+    return where.partition(":")[0] in ("ssh", *substrate.SPRITES)
 
 
 def drop_tree(store: Store, root: str, run: str, n: int) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "TZ")
 """Variables that a command inherits from the worker, besides all LC_*."""
+SPRITES = {"sprites": [], "sprites+checkpoint": ["checkpoint"]}
+"""Its names, and what they ask for."""
+SPRITES_PASSED = "SPRITES_TOKEN", "SPRITES_TOKEN_FILE", "SPRITES_URL"
 REMOTE = """
 d=$1; shift
 while IFS= read -r v && [ -n "$v" ]; do export "$v"; done
@@ -44,6 +47,10 @@ class Command:
     """Must standard input stay open behind the input, until the command is over?"""
     after: Sequence[str] = ()
     """Words of a command to run when it is over."""
+    survives = False
+    """Does it go on without the attempt, so that the next one may take it over?"""
+    resumes = False
+    """Was the attempt before given back, so that what it started may go on?"""
 
     def __init__(
         self, argv: Sequence[str], env: dict[str, str], directory: tuple[str, str], stdin: bytes
@@ -71,11 +78,11 @@ def chosen(text: str) -> Substrate:
     """The substrate of that name. Raises Usage, or Unreachable if its program is not installed."""
     kind, _, where = text.partition(":")
     if text not in ("local", "tmux") and (
-        kind not in ("ssh", "container") or not where or where.startswith("-")
+        kind not in ("ssh", "container", *SPRITES) or not where or where.startswith("-")
     ):
         raise Usage(
             f"--substrate {text}: not a valid substrate",
-            todo="use local, tmux, ssh:HOST[:DIR] or container:IMAGE",
+            todo="use local, tmux, ssh:HOST[:DIR], container:IMAGE or sprites:NAME[:DIR]",
         )
     programs = {"tmux": ("tmux",), "ssh": ("ssh",), "container": ("podman", "docker")}.get(kind, ())
     program = ""
@@ -87,6 +94,11 @@ def chosen(text: str) -> Substrate:
             raise Unreachable(
                 f"{' or '.join(programs)} is not installed", todo=f"--substrate {kind} needs it"
             )
+    if kind in SPRITES:
+        from importlib.util import find_spec
+
+        if not find_spec("sprites"):
+            raise Unreachable("sprites-py is not installed", todo="pip install 'coord-kernel[sprites]'")
 
     def change(command: Command) -> None:
         if kind == "tmux":
@@ -95,6 +107,8 @@ def chosen(text: str) -> Substrate:
             _ssh(command, where)
         elif kind == "container":
             _container(command, program, where)
+        elif kind in SPRITES:
+            _sprites(command, where, SPRITES[kind])
 
     return change
 
@@ -138,3 +152,24 @@ def _container(command: Command, program: str, image: str) -> None:
     options = ["--rm", "-i", "--init", "--name", command.label, *user, *place, *variables]
     command.argv = [program, "run", *options, "--", image, *command.argv]
     command.failed, command.after = 125, [program, "rm", "-f", command.label]
+
+
+def _sprites(command: Command, where: str, flags: list[str]) -> None:
+    """In a Sprite, in DIR there (the home directory); it goes on while the link is down.
+
+    Its words and variables are sent as standard input, so that no URL has them.
+    """
+    import json
+
+    name, _, directory = where.partition(":")
+    label, n = f"run-{command.env['RUN_ID'].lower()}", command.env["RUN_ATTEMPT"]
+    ours = [sys.executable, "-PE", "-m", "coord_sprites"]
+    place = os.path.normpath(os.path.join(directory or ".", command.below))
+    flags = [*flags, *(["resume"] if command.resumes else [])]
+    first = json.dumps({"argv": command.argv, "env": command.env})
+    command.stdin = f"{first}\n".encode() + command.stdin
+    command.argv = [*ours, "run", name, place, label, n, *flags]
+    command.after = [*ours, "end", name, label, n]
+    passed = {name: os.environ[name] for name in SPRITES_PASSED if name in os.environ}
+    command.env = {name: command.env[name] for name in ("RUN_ID", "RUN_ATTEMPT")} | passed
+    command.failed, command.survives = 255, True

@@ -1,0 +1,1 @@
+"""Jobs of `run` in a Sprite: see `there` for what runs there, `here` for what runs here."""
