@@ -134,7 +134,9 @@ def acp() -> None:
                 asked = {
                     "sessionId": session,
                     "toolCall": {"toolCallId": "c1", "title": "Run `rm x`", "rawInput": {"a": 1}},
-                    "options": [dict(zip(("optionId", "name", "kind"), o, strict=True)) for o in options],
+                    "options": [
+                        dict(zip(("optionId", "name", "kind"), o, strict=True)) for o in options
+                    ],
                 }
                 say(jsonrpc="2.0", id=70, method="session/request_permission", params=asked)
                 while (answer := next(lines)).get("id") != 70:
@@ -148,8 +150,15 @@ def acp() -> None:
 
             text = "".join(block.get("text", "") for block in params["prompt"])
             turn(text, ask, more)
-            update = {"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": f"did {text}"}}
-            say(jsonrpc="2.0", method="session/update", params={"sessionId": session, "update": update})
+            update = {
+                "sessionUpdate": "agent_message_chunk",
+                "content": {"type": "text", "text": f"did {text}"},
+            }
+            say(
+                jsonrpc="2.0",
+                method="session/update",
+                params={"sessionId": session, "update": update},
+            )
             reply({"stopReason": "end_turn"})
 
 

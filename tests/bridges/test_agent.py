@@ -27,7 +27,6 @@ VERBS = [
     (name, via, verb)
     for name, each in SHIPPED.items()
     for via, way in each.ways.items()
-    if via in record.SUPPORTED
     for verb in way.words
 ]
 PROMPT, SESSION = "Do it, please.", "5e55-10"
@@ -39,11 +38,12 @@ def test_each_way_of_each_runtime_has_its_prompt_and_its_session_once(
 ) -> None:
     made = SHIPPED[name]
     _, way = made.way(via, verb)
-    argv = way.argv(verb, ["--mine"], prompt=PROMPT, session=SESSION)
+    driven = via in record.DRIVEN  # which is given its prompt by a message
+    argv = way.argv(verb, ["--mine"], prompt="" if driven else PROMPT, session=SESSION)
     assert argv[0] == way.program
-    assert argv.count(PROMPT) == 1
+    assert argv.count(PROMPT) == (not driven)
     assert argv.count("--mine") <= 1
-    goes_on = verb != "start" or made.chosen
+    goes_on = verb != "start" or (made.chosen and via not in record.LOADS)
     assert sum(SESSION in word for word in argv) == goes_on
     assert not any("{" in word for word in argv)
     assert PROMPT not in way.argv(verb, [], prompt="", session=SESSION)
@@ -110,9 +110,9 @@ def test_a_bad_record_is_one_line(
 @pytest.mark.parametrize(
     ("name", "via", "verb", "what"),
     [
-        ("codex", "acp", "start", "--via acp is not supported yet; use --via headless or tmux"),
-        ("codex", "rpc", "start", "has no way to start via rpc; use --via headless or tmux"),
-        ("codex", "ssh", "start", "--via ssh: not a valid way; use tmux, headless, acp"),
+        ("aider", "acp", "start", "has no way to start via acp; use --via headless"),
+        ("codex", "rpc", "start", "has no way to start via rpc; use --via headless or tmux or acp"),
+        ("codex", "ssh", "start", "--via ssh: not a valid way; use headless, tmux, stream-json"),
         ("gptme", None, "resume", "has no way to resume; add its words to presets.toml"),
         ("gptme", "tmux", "start", "has no way to start via tmux; use --via headless"),
     ],
@@ -142,7 +142,8 @@ def target(**fields: Any) -> delivery.Target:
 
 def runtime(busy: str = "refuses", queue: bool = False) -> Record:
     fields = {"queue": ["tell", "{session}", "{message}"]} if queue else {}
-    return Record("x", {"tmux": {"start": [], "busy": busy}, "headless": {"start": []}, **fields})
+    ways = {via: {"start": [], "busy": busy} for via in ("tmux", "acp")}
+    return Record("x", {**ways, "headless": {"start": []}, **fields})
 
 
 @pytest.mark.parametrize(
@@ -161,6 +162,10 @@ def runtime(busy: str = "refuses", queue: bool = False) -> Record:
         ({"status": "busy", "via": "headless"}, runtime(queue=True), (None, "busy")),
         ({"provider": None, "via": "headless"}, runtime(queue=True), (None, "unknown")),
         ({"via": "headless"}, runtime("steers"), (None, "unknown")),
+        ({"via": "acp"}, runtime("cancels"), ("acp", "")),
+        ({"via": "acp", "status": "busy"}, runtime("cancels"), (None, "busy")),
+        ({"via": "acp", "status": "busy"}, runtime("steers"), ("acp", "")),
+        ({"via": "acp", "status": "waiting"}, runtime("steers"), (None, "busy")),
     ],
 )
 def test_how_mail_reaches_a_session(

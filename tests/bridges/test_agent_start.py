@@ -58,8 +58,6 @@ readonly = ["--read-only"]
 start = ["--session-id", "{session}", "-p", "{prompt}"]
 resume = ["--resume", "{session}", "-p", "{prompt}"]
 fork = ["--fork", "{session}", "{args}", "{prompt}"]
-[chosen.acp]
-start = ["--acp"]
 
 [mute.headless]
 start = ["{prompt}"]
@@ -190,7 +188,7 @@ def test_a_work_tree_is_used_again_only_if_nothing_in_it_would_be_lost(town: She
         ("mute", 75, "did not come up; its job and its claim were undone"),
         ("fails", 75, "did not come up; its job and its claim were undone"),
         ("absent", 69, "absent is not installed"),
-        ("chosen --via acp", 2, "--via acp is not supported yet; use --via headless"),
+        ("chosen --via acp", 2, "has no way to start via acp; use --via headless"),
         ("nobody", 1, "unknown preset: nobody; known presets: claude, codex"),
     ],
 )
