@@ -49,9 +49,10 @@ if TYPE_CHECKING:
     class World(Protocol):
         """What the decision is about."""
 
-        base: str
-        verdicts: Sequence[Verdict]
-
+        @property
+        def base(self) -> str: ...
+        @property
+        def verdicts(self) -> Sequence[Verdict]: ...
         def commit(self, stack: Stack) -> str | None:
             """The commit of a stack; None if its last request does not fit on the others."""
 
@@ -71,6 +72,7 @@ class Needed(Exception):
 
     def __init__(self, gate: str, commit: str, stack: Stack) -> None:
         self.gate, self.commit, self.stack = gate, commit, stack
+        self.of = gate, commit
 
 
 class Held(Exception):

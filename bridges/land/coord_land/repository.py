@@ -15,7 +15,7 @@ import os
 import subprocess
 
 from coord_envelope import world
-from coord_envelope.errors import BadData, Fault, No, TryAgain, Unreachable
+from coord_envelope.errors import BadData, No, TryAgain, Unreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ class Repository:
     """One repository, and the remote whose branch is the target."""
 
     def __init__(self, root: str, remote: str, target: str) -> None:
-        """Raises BadData, Fault."""
+        """Raises BadData, Unreachable."""
         self._root, self.remote, self.target = root, remote, f"refs/heads/{target}"
         version = self.git("version").split()[2].split(".")
         if tuple(int(part) for part in version[:2] if part.isdigit()) < OLDEST:
             what = f"git {'.'.join(version)} cannot merge without a work tree"
-            raise Fault(what, todo="install git 2.38 or later")
+            raise Unreachable(what, todo="install git 2.38 or later")
         if self._ran("check-ref-format", self.target)[0]:
             raise BadData(f"not a valid branch: {target!r}", where="target")
         self._merged: dict[tuple[str, str], str | Conflict] = {}
@@ -127,7 +127,7 @@ class Repository:
     # ---- merges
 
     def merged(self, below: str, request: Request, squash: bool) -> str:
-        """The commit of a request on top of another commit. Raises Conflict, Fault."""
+        """The commit of a request on top of another commit. Raises Conflict, Unreachable."""
         key = (below, request["id"])
         if key not in self._merged:
             try:
@@ -149,7 +149,7 @@ class Repository:
         if status == 1:
             raise Conflict(list(filter(None, files))[:MOST_FILES], "it conflicts")
         if status:
-            raise Fault(_last(err), where="git merge-tree")
+            raise Unreachable(_last(err), where="git merge-tree")
         if tree == self.git("rev-parse", f"{below}^{{tree}}").strip():
             raise Conflict((), "")
         author, email = self.git("log", "-1", "--format=%an%n%ae", sha).split("\n")[:2]
@@ -204,7 +204,7 @@ class Repository:
     # ---- changes
 
     def land(self, base: str, commit: str) -> None:
-        """Move the target from the base to a commit on top of it. Raises TryAgain, Fault."""
+        """Move the target from the base to a commit on top of it. Raises TryAgain."""
         self.push({self.target: (base, commit)})
 
     def push(self, changes: Mapping[str, tuple[str, str]]) -> None:
@@ -224,10 +224,10 @@ class Repository:
     # ---- git
 
     def git(self, *words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> str:
-        """What git prints. Raises Fault."""
+        """What git prints. Raises Unreachable."""
         status, out, err = self._ran(*words, stdin=stdin, env=env)
         if status:
-            raise Fault(_last(err) or f"exit status {status}", where=f"git {words[0]}")
+            raise Unreachable(_last(err) or f"exit status {status}", where=f"git {words[0]}")
         return out
 
     def _ran(
@@ -270,7 +270,7 @@ class Repository:
 
 
 def _message(request: Request, squash: bool) -> str:
-    branch, title = (plain(request[name]) for name in ("branch", "title"))  # type: ignore[literal-required]
+    branch, title = (plain(request[name]) for name in ("branch", "title"))
     subject = title or branch if squash else f"Merge {branch}: {title}"
     return f"{subject}\n\n{TRAILER}: {request['id']}\n"
 

@@ -47,7 +47,7 @@ def _refuse_missing(directory: str) -> None:
         raise Refused("no such directory", where=directory, todo="make it, or use another one")
 
 
-def tool(*argv: str, agent: str | None = None) -> str:
+def tool(*argv: str, agent: str | None = None, cwd: str | None = None) -> str:
     """Run one of the tools; its output. Its warnings are passed on.
 
     Raises No with the first line of what it says, Unreachable if it cannot be started.
@@ -56,7 +56,7 @@ def tool(*argv: str, agent: str | None = None) -> str:
 
     env = {**os.environ, "PATH": beside.path(), **({"COORD_AGENT": agent} if agent else {})}
     try:
-        done = subprocess.run(argv, env=env, capture_output=True, text=True)
+        done = subprocess.run(argv, env=env, cwd=cwd, capture_output=True, text=True)
     except OSError as error:
         what = f"{argv[0]}: {error.strerror}"
         raise Unreachable(what, todo="install coord-kernel again") from None

@@ -44,13 +44,18 @@ def opened(path: str) -> int | None:
 
 def parsed(fd: int, path: str) -> Json:
     """The table in an open file, which is closed."""
-    import tomllib  # 22 ms, only for those who have such a file
-
     try:
         with open(fd, "rb") as file:
             data = file.read(LARGEST + 1)
     except OSError as error:
         raise fault_of(error, where=path) from None
+    return table(data, path)
+
+
+def table(data: bytes, path: str) -> Json:
+    """The table in the contents of a file. Raises BadData."""
+    import tomllib  # 22 ms, only for those who have such a file
+
     if len(data) > LARGEST:
         raise BadData(f"more than {LARGEST:,} bytes", where=path, todo="shorten the file")
     if any(line.count(b".") > MOST_DOTS for line in data.split(b"\n")):

@@ -1,0 +1,223 @@
+"""A merge queue as a controller: what it sees, plans and does.
+
+    look   the requests, verdicts and holds of the journal; the target and its history in git
+    act    an event with a key, a job with a key, or a push that names the base
+
+The world is asked before the journal: whether something landed is read off the target. So a queue
+that is killed between the push and the events says afterwards what it did.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from coord_envelope import world
+from coord_kernel.cli import link
+from coord_kernel.cli.person import person
+from coord_kernel.controller import Plan
+from coord_kernel.controller.deaths import Deaths
+from coord_kernel.rules import control
+from coord_kernel.store import locate, pins
+from coord_kernel.views.presence import Stops
+from coord_kernel.views.view import View
+from coord_land import draft, fold, policy
+from coord_land.gates import Gates
+from coord_land.plan import plan
+from coord_land.policy import Command
+from coord_land.repository import CHECKED, KEPT, Repository, known
+from coord_wk.items import Items
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from coord_envelope import Event
+    from coord_envelope.codec import Json
+    from coord_kernel import Store
+    from coord_kernel.cli.call import Call
+    from coord_kernel.controller import Act
+    from coord_kernel.views.view import Source
+    from coord_land.fold import Request
+    from coord_land.plan import Outcome, Running
+    from coord_land.policy import Hosted, Policy
+
+AGENT = "bridge:land"
+ENDS = ("landed", "withdraw", "reject")
+"""Acts by which a request ends."""
+
+
+class Requests(View):
+    """Requests, verdicts and holds."""
+
+    commutes = True
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, fold)
+
+
+class Lander:
+    """It acts as one agent, whoever started it."""
+
+    def __init__(
+        self, call: Call, agent: str, place: tuple[str, str], given: Policy | None
+    ) -> None:
+        """`place`: remote and target; `given`: the policy, if it is not that of the base."""
+        self._call, self._journal, self._agent = call, call.journal, agent
+        self._store = store = call.journal.store
+        remote, self.target = place
+        self._root = os.path.realpath(locate.root(store.path))
+        self.repository = Repository(self._root, remote, self.target)
+        self._view, self._stops = Requests(store), Stops(store)
+        self.gates = Gates(call.journal, self.repository, agent, self._root)
+        self._given, self._policies = given, dict[str, "Policy"]()
+        self._deaths: Deaths | None = None
+
+    def deaths(self) -> Deaths:
+        """What wakes it when the process of a test is gone."""
+        self._deaths = self._deaths or Deaths(self._store)
+        return self._deaths
+
+    def wakes(self, event: Event) -> bool:
+        """Can the event change the plan?"""
+        kind, refs = event["type"], event.get("refs")
+        if kind == "run.completed":
+            return isinstance(refs, dict) and refs.get("run_id") in self.gates.running
+        ours = kind.startswith(("land.", "control."))
+        return ours or event["body"].get("commit") in self.gates.awaited
+
+    def plan(self) -> Plan:
+        source, stops = self._view.refresh(), self._stops.control()
+        if control.stopped(stops) or control.stopped(stops, self._agent):
+            return Plan([])
+        requests = list(fold.opened(source, self.target))
+        look = _Look(self, source, requests)
+        planned = plan(look, world.now_ms()) if requests or look.stray or look.checked else Plan([])
+        if self._deaths:
+            self._deaths.watch(self.gates.running.values())
+        return planned
+
+    def wait(self) -> bool:
+        """Wait for a job of this queue that runs; False without one."""
+        for run, pin in self.gates.running.items():
+            fd = pins.opened(self._store, *pin)
+            if fd is not None:
+                # Shared, so that others who wait are not taken for the holder.
+                fcntl.flock(fd, fcntl.LOCK_SH)
+                os.close(fd)
+                del self.gates.running[run]
+                return True
+        return False
+
+    def rows(self) -> Iterator[Json]:
+        """What it would do now."""
+        for act in self.plan().acts:
+            request, gate = act.about.get("request"), act.about.get("gate")
+            row = {
+                "act": act.kind,
+                "request": request and request["id"],
+                "gate": gate and gate.name,
+            }
+            row |= {name: act.about[name] for name in ("commit", "why", "ref") if name in act.about}
+            yield {name: value for name, value in row.items() if value} | {"key": act.key}
+
+    # ---- acts
+
+    def act(self, act: Act) -> None:
+        """Do it, unless it was done. Raises Fault."""
+        about = act.about
+        if act.kind == "begin":
+            self._call.put(self.gates.begin(self.target, about))
+        elif act.kind == "land":
+            self.repository.land(about["base"], about["commit"])
+        elif act.kind == "tidy":
+            self.repository.push({about["ref"]: (about["commit"], "")})
+        else:
+            if act.kind == "landed":
+                self._close(about["request"], about["commit"])
+            self._write(draft.draft(act, self.target, person(self._store)), act.kind in ENDS)
+
+    def _write(self, event: Json, ends: bool) -> None:
+        """Write an event with its key, unless it is there; of a request only one end."""
+        kinds = fold.ENDS if ends else (event["type"],)
+        with self._journal.transaction({"agent_id": self._agent}) as t:
+            index, key = self._journal.index.refresh(), event["idempotency_key"]
+            if not any(index.by_key(kind, key) for kind in kinds):
+                t.add(event)
+        self._call.put(t.events)
+
+    def _close(self, request: Request, commit: str) -> None:
+        """Link the commit with the item, and close that if it was asked: before it is said."""
+        items, work = Items.current(View(self._store, Items.fold)), request.get("work", "")
+        if not work or items.state(work) is None:
+            return
+        linked = {each.get("uri") for each in items.detail(work).get("artifacts", ())}
+        if commit not in linked:
+            name = f"--name={request['target']}"
+            link.tool(
+                "wk", "artifact", work, "--kind=commit", f"--uri={commit}", name, agent=self._agent
+            )
+        if request["close"] and items.is_open(work):
+            note = f"--note=landed on {request['target']} as {commit[:12]}"
+            link.tool("wk", "close", work, "--force", note, agent=self._agent)
+
+    # ---- for a look
+
+    def policy(self, base: str) -> Policy:
+        """What is demanded of what lands on a base. Raises BadData."""
+        if self._given:
+            return self._given
+        if base not in self._policies:
+            text = self.repository.text(base, policy.FILE)
+            self._policies = {base: policy.committed(text, base)}
+        return self._policies[base]
+
+
+class _Look:
+    """A queue at one moment; see `plan.Seen`."""
+
+    def __init__(self, lander: Lander, source: Source, requests: Sequence[Request]) -> None:
+        self._lander, self._source, self.requests = lander, source, requests
+        self._repository = repository = lander.repository
+        refs, ours = repository.refs(), f"{CHECKED}{lander.target}/"
+        kept = {ref: at for ref, at in refs.items() if ref.startswith(KEPT)}
+        self.stray: Mapping[str, str] = {ref: at for ref, at in kept.items() if self._is_over(ref)}
+        self.checked: Mapping[str, str] = {
+            ref: at for ref, at in refs.items() if ref.startswith(ours)
+        }
+        if not requests and not self.stray and not self.checked:
+            return
+        self.base = known(refs, repository.target, lander.target)
+        commits = {request["sha"]: request["ref"] for request in requests}
+        self.missing: Collection[str] = repository.missing({self.base, *commits})
+        wanted = [commits.get(each, repository.target) for each in self.missing]
+        if wanted := [ref for ref in wanted if ref in refs]:
+            repository.fetch(wanted)
+            self.missing = repository.missing(self.missing)
+        here = {sha for sha in commits if sha not in self.missing}
+        self.policy = lander.policy(self.base) if requests else policy.Policy()
+        self.landed: Mapping[str, str] = repository.landed(self.base, here) if here else {}
+        self.done = fold.base_of(source, lander.target, self.base)
+        self.queue = fold.queue_of(source, lander.target)
+
+    def _is_over(self, ref: str) -> bool:
+        """Did it keep the commit of a request that is over?"""
+        found = self._source.find("ref", f"{ref} ", f"{ref}!")
+        return next(iter(found), None) is not None
+
+    def merged(self, below: str, request: Request) -> str:
+        return self._repository.merged(below, request, self.policy.squash)
+
+    def gates(self, commit: str) -> list[Command | Hosted]:
+        """The gates; a variation of one only if the commit has other files there."""
+
+        def applies(gate: Command | Hosted) -> bool:
+            paths = gate.paths if isinstance(gate, Command) else ()
+            return not paths or self._repository.varied(commit, self.base, paths) != commit
+
+        return [gate for gate in self.policy.gates if applies(gate)]
+
+    def progress(
+        self, gate: Command | Hosted, commit: str, attempt: int
+    ) -> Running | Outcome | None:
+        return self._lander.gates.progress(gate, commit, attempt, (self._source, self.done))
