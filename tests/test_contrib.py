@@ -49,6 +49,7 @@ def test_each_unit_starts_what_is_there(shell: Shell) -> None:
         "ev sync",
         "ev sync --watch",
         "coord-relay serve /var/lib/coord-relay",
+        "coord-webhook serve hooks",
         "run worker --slots 2",
         "coord-patrol",
         "coord-notify %h/.config/coord/notify.toml",

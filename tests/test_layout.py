@@ -267,6 +267,7 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
         "share/man/man8/coord-patrol.8",
         "share/man/man8/coord-slack.8",
         "share/man/man8/coord-relay.8",
+        "share/man/man8/coord-webhook.8",
     }
     scripts = {name.partition(".data/scripts/")[2] for name in names if ".data/scripts/" in name}
     assert scripts - {""} == {

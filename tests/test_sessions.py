@@ -42,6 +42,7 @@ SERVED = {
     "nats": NatsServer.missing,
     "redis": RedisServer.missing,
     "relay": RelayServer.missing,
+    "webhook": RelayServer.missing,
 }
 """Bridges whose page runs a server, and what it needs."""
 MARK = "===ended==="

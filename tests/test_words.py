@@ -67,6 +67,7 @@ APPLICATIONS = (
     "coord",
     "patrol",
     "relay",
+    "webhook",
     "agents",
     "agents.dispatch",
 )

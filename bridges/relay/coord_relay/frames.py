@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from coord_relay.log import Entry
 
 Answer = tuple[dict[str, Any], bytes]
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-"""Hosts to which a token may be sent unencrypted."""
 PART = 64 << 10
 """Most bytes of a frame of payloads."""
 LARGEST = 16 << 20

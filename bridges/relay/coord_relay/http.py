@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 
 from coord_envelope import BadData, Fault
 from coord_envelope.errors import Refused, TryAgain
+from coord_kernel.cli import web
 from coord_relay import gateway
 from coord_relay.gate import Denied
 from coord_relay.tokens import ANY
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from coord_relay.gateway import Gateway
     from coord_relay.projects import Projects
 
-_STATUS = {1: 409, 2: 400, 65: 400, 67: 404, 75: 503, 69: 503, 77: 403}
-"""HTTP statuses of exit statuses; of others 500."""
 _LARGEST = 1 << 20
 """Bytes of a draft."""
 
@@ -48,18 +47,14 @@ class Http:
             try:
                 raw = await self._published(request, badge)
             except Fault as fault:
-                return failure(fault)
+                return web.failure(fault)
         return Response(raw + b"\n", media_type="application/json")
 
     async def _published(self, request: Request, badge: Badge) -> bytes:
         token = badge.token
         if ANY not in token.replicas:
             raise Refused("the token does not write the replica of the relay", todo="use one of *")
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > _LARGEST:
-                raise BadData(f"a draft exceeds {_LARGEST} bytes")
+        body = await web.body(request, _LARGEST)
         await self._gate.pace(token, len(body))
         try:
             draft = json.loads(body)
@@ -80,7 +75,7 @@ class Http:
             if self._gateway.followers >= gateway.FOLLOWERS:
                 raise TryAgain(f"{gateway.FOLLOWERS} programs follow already")
         except Fault as fault:
-            return failure(fault)
+            return web.failure(fault)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(
             self._followed(badge, asked), media_type="text/event-stream", headers=headers
@@ -94,7 +89,7 @@ class Http:
                     self._gate.again(badge)
                     yield sent
             except Fault as fault:
-                yield b"event: fault\ndata: " + json.dumps(said(fault)).encode() + b"\n\n"
+                yield b"event: fault\ndata: " + json.dumps(web.said(fault)).encode() + b"\n\n"
 
     def _entered(self, request: Request) -> Badge | Denied:
         return self._gate.enter(request.path_params["project"], request.headers)
@@ -103,12 +98,3 @@ class Http:
 def denial(denied: Denied) -> Response:
     headers = {"www-authenticate": "Bearer"} if denied.status == 401 else None
     return PlainTextResponse(f"{denied.what}\n", denied.status, headers)
-
-
-def failure(fault: Fault) -> Response:
-    return JSONResponse(said(fault), _STATUS.get(fault.status, 500))
-
-
-def said(fault: Fault) -> dict[str, object]:
-    """A fault as the bus has it."""
-    return {name: getattr(fault, name) for name in ("status", "where", "what", "todo")}

@@ -10,8 +10,9 @@ from coord_envelope.errors import DiskFault
 from coord_envelope.event import name_ok, recipient
 from coord_ev.bounded import bounded
 from coord_ev.draft import own_type
-from coord_ev.template import WORDS, Templates, Words, compiled, rendered, text
+from coord_ev.template import WORDS, Templates, Words, compiled, is_template, rendered, text
 from coord_kernel.cli.call import Call
+from coord_kernel.proc.beside import BIN
 from coord_kernel.store import toml
 
 TYPE_CHECKING = False
@@ -74,11 +75,20 @@ class Consumer:
             from coord_ev.demand import Trusting  # few demand it
 
             self.wanted = Trusting(self.wanted, self._store, trust)
+        where = section.take("where", dict)
+        if where:
+            self.wanted = section.good("where", lambda: _having(self.wanted, self._store, where))
 
     def _run(self, section: _Section) -> None:
         """[run]: the command for each event."""
-        self.argv = section.words("argv", needed='as argv = ["llm", "{{body.text}}"]')
-        stdin = section.take("stdin", str, "")
+        self.secret: str | None = None
+        """The name of the secret that signs what is sent to a URL."""
+        url = section.take("url", str)
+        if url is None:
+            self.argv = section.words("argv", needed='as argv = ["llm", "{{body.text}}"]')
+        else:
+            self.argv = self._post(section, url)
+        stdin = section.take("stdin", str, "" if url is None else "event")
         self.stdin = None if stdin == "event" else section.template("stdin", stdin)
         """None: the event's line."""
         env = section.take("env", dict, {})
@@ -97,6 +107,14 @@ class Consumer:
         self.schema = (
             section.good("schema", lambda: _schema(self.directory, schema)) if schema else None
         )
+
+    def _post(self, section: _Section, url: str) -> Any:
+        """The command that sends an event to a URL: coord-webhook(8)."""
+        self.secret = section.take("secret", str)
+        if section.take("argv", list):
+            section.mistake("url", "stands beside argv", "leave one of them out")
+        words = section.good("url", lambda: _sender(url, self.secret))
+        return words and Words(self.templates, words, "[run] url")
 
     def _gate(self, section: _Section, given: bool) -> None:
         """[gate]: the command that accepts or rejects the output."""
@@ -226,6 +244,25 @@ def _valid(value: Any) -> bool:
     if isinstance(value, list):
         return bool(value) and all(isinstance(word, str) for word in value)
     return not isinstance(value, int) or value > 0
+
+
+def _having(wanted: Filter, store: Store, conditions: Json) -> Filter:
+    from coord_ev.demand import Having  # few look into the body
+
+    try:
+        return Having(wanted, store, conditions)
+    except ValueError as reason:
+        raise BadData(str(reason)) from None
+
+
+def _sender(url: str, secret: str | None) -> list[str]:
+    """The words of the command that sends its input to a URL. Raises BadData."""
+    if not url.startswith(("https://", "http://")):
+        raise BadData(f"not a valid URL: {url[:80]!r}", todo="use https://…")
+    if is_template(url):
+        raise BadData("is a template", todo="write the URL itself, so that no event can choose it")
+    signed = ["--secret", secret] if secret else []
+    return [os.path.join(BIN, "coord-webhook"), "send", url, *signed, "--id", "{{event_id}}"]
 
 
 def _recipients(to: list[str]) -> list[str]:

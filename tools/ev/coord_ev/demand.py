@@ -1,15 +1,18 @@
-"""A consumer that demands trust: only events whose `$trust` fits one of its patterns."""
+"""What a consumer demands of an event beyond a filter: its trust, and the fields of its body."""
 
 from __future__ import annotations
 
-from coord_envelope import Filter
+from coord_envelope import BadData, Filter, No
+from coord_envelope.fields import Where
 from coord_kernel.rules import trust
+from coord_kernel.store.blobs import Blobs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from coord_envelope import Event
+    from coord_envelope.codec import Json
     from coord_kernel import Store
     from coord_kernel.streams.trusted import Trusted
 
@@ -41,3 +44,28 @@ class Trusting(Filter):
             return "bridge"
         replica = event.stream.rpartition("~")[2].partition("+")[0]
         return "store" if replica in self._own else "synced"
+
+
+class Having(Filter):
+    """Of what passes a filter, the events whose bodies have these fields, also from a blob.
+
+    A body that is not here, or is damaged, has none.
+    """
+
+    def __init__(self, wanted: Filter, store: Store, conditions: Json) -> None:
+        """Raises ValueError."""
+        super().__init__()
+        # Templates write `body.title`, so that is understood, too.
+        plain = {name.removeprefix("body."): value for name, value in conditions.items()}
+        self._wanted, self._where, self._blobs = wanted, Where(plain), Blobs(store)
+
+    def __call__(self, event: Event) -> bool:
+        if not self._wanted(event):
+            return False
+        body = event["body"]
+        if "blob" in body:
+            try:
+                body = self._blobs.whole(body) or body
+            except (No, BadData):
+                return False
+        return self._where(body)

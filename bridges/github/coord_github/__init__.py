@@ -1,0 +1,1 @@
+"""GitHub: issues are work items, pull requests and checks are events."""

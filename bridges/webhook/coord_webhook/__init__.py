@@ -1,0 +1,1 @@
+"""Webhooks: what others send becomes events, and events are sent to others."""

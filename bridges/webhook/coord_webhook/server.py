@@ -1,0 +1,130 @@
+"""POST /hook/NAME: a delivery is verified, mapped, and written before it is answered.
+
+200  {"events":[ID, …],"duplicates":N}: on the disk; a delivery that came before is a duplicate
+400  not JSON, or not what the form has
+401  no signature, or a wrong one       403  it holds a credential
+404  no such hook                       413  more than 1 MiB
+408  the body came too slowly           503  too many at once, or the store is not there
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from coord_envelope import Fault, world
+from coord_envelope.errors import No, Refused, TryAgain
+from coord_kernel.cli import complaints, web
+from coord_kernel.store.blobs import Blobs
+from coord_kernel.store.disk import fault_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from starlette.requests import Request
+
+    from coord_envelope import Event
+    from coord_envelope.codec import Json
+    from coord_kernel import Journal
+    from coord_webhook.hook import Hooks
+
+LARGEST = 1 << 20
+"""Bytes of a delivery."""
+WAITING = 64
+"""Most deliveries at a time; more are answered 503."""
+
+
+class Webhooks:
+    """The routes. Events are written by one thread, which alone uses the journal."""
+
+    def __init__(self, hooks: Hooks, journal: Journal) -> None:
+        self._hooks, self._journal, self._open = hooks, journal, 0
+        self._writer = ThreadPoolExecutor(1)
+        self.application = Starlette(
+            routes=[
+                Route("/healthz", self.health),
+                Route("/hook/{name}", self.deliver, methods=["POST"]),
+            ]
+        )
+
+    async def health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def deliver(self, request: Request) -> Response:
+        """Take one delivery."""
+        if self._open >= WAITING:
+            return web.failure(TryAgain(f"{WAITING} deliveries are open"))
+        self._open += 1
+        try:
+            events = await self._delivered(request)
+        except web.TooLong as fault:
+            return web.failure(fault, 413)
+        except web.TooSlow as fault:
+            return web.failure(fault, 408)
+        except Unverified as fault:
+            return web.failure(fault, 401)
+        except No as fault:
+            return web.failure(fault, 404)
+        except Fault as fault:
+            complaints.complain(fault)
+            return web.failure(fault)
+        except OSError as error:
+            complaints.complain(fault_of(error))
+            return web.failure(fault_of(error))
+        finally:
+            self._open -= 1
+        new = [event.id for event in events if not event.get("$dup")]
+        return JSONResponse({"events": new, "duplicates": len(events) - len(new)})
+
+    async def _delivered(self, request: Request) -> Sequence[Event]:
+        name = request.path_params["name"]
+        hook = self._hooks.get(name)
+        if hook is None:
+            raise No("no such hook", where=name[:60], code="not_found")
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        body = await web.body(request, LARGEST)
+        try:
+            delivery = hook.way.name(body, headers, world.now_ms() // 1000)
+        except Refused as fault:
+            raise Unverified(fault.what, where=hook.name) from None
+        try:
+            drafts = hook.drafts(body, headers, delivery)
+        except Fault as fault:
+            fault.where = fault.where or hook.name
+            raise
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writer, self._write, hook.name, drafts)
+
+    def _write(self, name: str, drafts: Sequence[Json]) -> Sequence[Event]:
+        if not drafts:
+            return ()
+        blobs = Blobs(self._journal.store)
+        bodies = [draft | {"body": blobs.body(draft["body"])} for draft in drafts]
+        return self._journal.append({"agent_id": f"bridge:{name}"}, bodies)
+
+
+class Unverified(Refused):
+    """A delivery that was not sent with the secret."""
+
+
+def serve(
+    webhooks: Webhooks,
+    address: tuple[str, int],
+    keys: tuple[str, str] | None,
+    ready: Callable[[str], None],
+) -> None:
+    """Serve until a signal; `ready` is called with the URL. Raises as `web.check`, DiskFault."""
+    # A client that hangs up during a TLS handshake must not end the server.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    host, port = address
+    web.check(host, keys)
+    with web.listening(host, port) as listening:
+        url = web.url_of("https" if keys else "http", host, listening)
+        server = web.Server(web.config(webhooks.application, keys), lambda: ready(url))
+        asyncio.run(server.serve([listening]))
