@@ -2,57 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 
-from coord_envelope import codec
-from coord_envelope.errors import (
-    BadData,
-    DiskFault,
-    Fault,
-    No,
-    NoAddressee,
-    Refused,
-    TryAgain,
-    Unreachable,
-    Usage,
-)
-from coord_kernel.cli.session import VARIABLES
-from coord_kernel.proc import beside
+from coord_envelope.errors import Fault, TryAgain
+from coord_kernel.cli.tools import PATIENCE_S
+from coord_kernel.cli.tools import Tools as Processes
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from coord_envelope.codec import Json
-
-PATIENCE_S = 120
-"""How long one may take; a claim may ask a remote."""
-_FAULTS: dict[int, type[Fault]] = {
-    kind.status: kind
-    for kind in (No, Usage, BadData, NoAddressee, Unreachable, DiskFault, TryAgain, Refused)
-}
+__all__ = ["Tools"]
 
 
-class Tools:
-    """The tools, run as one agent, without a session, in one directory."""
-
-    def __init__(self, agent: str, directory: str) -> None:
-        self._directory = directory
-        ours = {name: text for name, text in os.environ.items() if name not in VARIABLES}
-        self.env = {**ours, "PATH": beside.path(), "COORD_AGENT": agent}
-
-    def run(self, *argv: str, cwd: str | None = None, keep: Collection[int] = ()) -> list[Json]:
-        """The JSON lines that a tool prints. It inherits the descriptors `keep`.
-
-        Raises a Fault of the status that it exits with, with its first line.
-        """
-        done = self._ran(argv, self.env, cwd or self._directory, keep)
-        if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-            what = said.removeprefix(f"{argv[0]}: ") or f"exit status {done.returncode}"
-            raise _FAULTS.get(done.returncode, Fault)(what, where=" ".join(argv[:2]))
-        return [codec.loads(line) for line in done.stdout.split(b"\n") if line.startswith(b"{")]
+class Tools(Processes):
+    """The tools, run as one agent, without a session, in one directory; and git."""
 
     def wait(self, run: str) -> None:
         """Wait until a job is over. Raises TryAgain if that takes too long."""
@@ -73,27 +33,8 @@ class Tools:
     def git(self, *argv: str, cwd: str) -> str:
         """What git prints. Raises Fault."""
         env = {name: text for name, text in self.env.items() if not name.startswith("GIT_")}
-        done = self._ran(["git", *argv], env | {"LC_ALL": "C"}, cwd, ())
+        done = self.ran(["git", *argv], env | {"LC_ALL": "C"}, cwd)
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip().split("\n")[-1]
             raise Fault(said or f"exit status {done.returncode}", where=f"git {argv[0]}")
         return done.stdout.decode("utf-8", "surrogateescape").strip()
-
-    def _ran(
-        self, argv: Collection[str], env: Mapping[str, str], cwd: str, keep: Collection[int]
-    ) -> subprocess.CompletedProcess[bytes]:
-        nothing = subprocess.DEVNULL
-        try:
-            return subprocess.run(
-                list(argv),
-                env=env,
-                cwd=cwd,
-                stdin=nothing,
-                capture_output=True,
-                timeout=PATIENCE_S,
-                pass_fds=tuple(keep),
-            )
-        except FileNotFoundError as error:
-            raise Unreachable("no such program", where=str(error.filename)) from None
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise TryAgain(str(error), where=next(iter(argv))) from None

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from coord_envelope.errors import BadData, Fault, Usage
+from coord_envelope.errors import BadData, Fault, No, Unreachable, Usage
 from coord_flow import groups as g
 from coord_kernel.cli import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from coord_envelope.codec import Json
     from coord_flow import options as o
     from coord_flow.cook import Order
     from coord_flow.graph import Cooked
     from coord_flow.shape import Problems
     from coord_kernel.cli.call import Call
-
-AGENT = "bridge:flow"
+    from coord_wk.items import Items
 
 
 def cook(call: Call, pouring: g.Pouring, file: o.File) -> None:
@@ -68,6 +70,74 @@ def draw(call: Call, pouring: g.Variables, file: o.File) -> None:
         call.out.write(1, "".join(f"{line}\n" for line in lines(made)).encode("utf-8", "replace"))
 
 
+def squash(call: Call, ids: o.Ids, note: o.Note = None) -> None:
+    """End poured formulas: one comment with what their steps said.
+
+    It is on the root's parent, or without one on the root. The root and its steps are closed as
+    done, also those that somebody holds.
+    """
+    from coord_flow.wisps import squash as ended
+
+    _end(call, ids, lambda items, root: ended(items, root, note or ""))
+
+
+def burn(call: Call, ids: o.Ids, note: o.Note = None) -> None:
+    """End poured formulas: close their root and steps as cancelled."""
+    from coord_flow.wisps import burn as ended
+
+    _end(call, ids, lambda items, root: ended(items, root, note or ""))
+
+
+def _end(call: Call, ids: Sequence[str], operations: Callable[[Items, str], list[Json]]) -> None:
+    from coord_kernel.cli.tools import Tools
+    from coord_kernel.store import locate
+    from coord_kernel.views.view import View
+    from coord_wk.items import Items
+
+    store = call.journal.store
+    tools = Tools(call.actor()["agent_id"], locate.root(store.path))
+    for text in ids:
+        try:
+            items = Items.current(View(store, Items.fold))
+            root = items.resolve(text)
+            if "formula" not in items.detail(root).get("fields", {}):
+                raise No("is not the root of a poured formula", where=text, code="wrong_state")
+            lines = operations(items, root) if items.is_open(root) else []
+            if not lines:
+                call.warn(f"{text}: is closed")
+            call.put(tools.run("wk", "apply", "--atomic", lines=lines) if lines else ())
+        except (No, Usage, BadData) as fault:
+            call.fail(fault, fault.where or text)
+
+
+def run(
+    call: Call,
+    once: o.Once = False,
+    dry_run: o.DryRun = False,
+    programs: o.Programs = None,
+    store: o.Store = None,
+) -> None:
+    """Open gates, land convoys, close what is done, and follow mirrored items.
+
+    Stays in the foreground; prints what it writes. Acts as bridge:flow. Runs no program but those
+    in the directory that --programs names. Several at once do everything once.
+    """
+    import os
+
+    from coord_flow.elsewhere import Elsewhere
+    from coord_flow.flow import Flow
+    from coord_kernel.cli.turns import serve
+
+    if programs is not None and not os.path.isdir(programs):
+        raise Unreachable("no such directory", where=f"--programs {programs}")
+    elsewhere = Elsewhere(store or ())
+    flow = Flow(call, elsewhere, programs)
+    if dry_run:
+        call.put(flow.rows())
+        return
+    serve(call, flow, once, lambda: elsewhere)
+
+
 def _order(pouring: g.Variables | g.Pouring) -> Order:
     from coord_flow.cook import Order
 
@@ -110,7 +180,7 @@ def _report(call: Call, problems: Problems) -> None:
         call.fail(BadData(what, where=where, todo=todo))
 
 
-COMMANDS = (cook, check, draw)
+COMMANDS = (cook, check, draw, squash, burn, run)
 ABOUT = "Pour recipes into work items, and follow goals to their landing."
 
 

@@ -10,19 +10,18 @@ if TYPE_CHECKING:
 
     from coord_envelope.errors import Fault
     from coord_kernel.cli.call import Call
-    from coord_kernel.controller.deaths import Deaths
-    from coord_kernel.controller.plan import Act, Controller
+    from coord_kernel.controller.plan import Act, Controller, Waking
 
 
 def serve(
     call: Call,
     controller: Controller,
     once: bool,
-    deaths: Callable[[], Deaths | None] = lambda: None,
+    deaths: Callable[[], Waking | None] = lambda: None,
 ) -> None:
     """Act `once`, where a failure is the command's; else until a signal ends it.
 
-    `deaths`: the processes whose end wakes the loop.
+    `deaths`: what wakes the loop besides events, such as the end of processes.
     """
 
     def report(fault: Fault, act: Act) -> None:

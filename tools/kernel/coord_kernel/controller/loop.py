@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coord_envelope.errors import Fault
-    from coord_kernel.controller.deaths import Deaths
-    from coord_kernel.controller.plan import Act, Controller
+    from coord_kernel.controller.plan import Act, Controller, Waking
     from coord_kernel.journal.journal import Journal
 
 BURST_MS = 50
@@ -46,7 +45,7 @@ def run(
     controller: Controller,
     journal: Journal,
     report: Callable[[Fault, Act], None],
-    deaths: Deaths | None = None,
+    deaths: Waking | None = None,
 ) -> None:
     """Run the controller until a signal ends it. `report` prints an act that failed."""
     signals, notify, watcher = (

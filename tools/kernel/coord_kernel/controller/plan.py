@@ -11,6 +11,14 @@ if TYPE_CHECKING:
 
     from coord_envelope.event import Event
 
+    class Waking(Protocol):
+        """What wakes the loop besides events: `fd` is readable then."""
+
+        fd: int
+
+        def take(self) -> bool:
+            """Did it wake since the last call?"""
+
     class Controller(Protocol):
         """What the loop runs."""
 
