@@ -223,7 +223,7 @@ def test_mail_reaches_a_mail_server(house: Shell) -> None:
     aiosmtpd = pytest.importorskip("aiosmtpd.controller", reason="aiosmtpd is not installed")
     from aiosmtpd.handlers import Message
 
-    class Box(Message):  # type: ignore[misc]
+    class Box(Message):
         def __init__(self) -> None:
             super().__init__()
             self.got: list[Any] = []

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_run.types import Attempt, Job, Result
 
-name, version = "run", "5"
+name, version = "run", "6"
 TIMEOUT_MS, ATTEMPTS, BACKOFF_MS, GRACE_MS = 3_600_000, 3, 10_000, 10_000
 """The defaults of a request."""
 LEAST_BACKOFF_MS, LONGEST_BACKOFF_MS = 1_000, 15 * 60_000
@@ -112,6 +112,10 @@ def _requested(state: Job, event: Event, body: Any) -> None:
         state["request"]["work"] = work
     if isinstance(key, str):
         state["request"]["key"] = key
+    if "traceparent" in event["actor"] or "cause" in event:
+        from coord_kernel.rules import tracing  # only in a trace
+
+        state["request"]["trace"] = tracing.context(event)[0]
 
 
 _KINDS: dict[str, type] = {

@@ -34,6 +34,8 @@ class Plan:
     def __init__(self, request: Request, claim: Event, root: str, where: str) -> None:
         """`root` is the directory that the request's `cwd` is below, `where` the substrate."""
         self.run, self.body, self.claim = request["id"], request["body"], claim
+        self.about = request.get("work") or request["id"]
+        self.trace = request.get("trace")
         self.root, self.where = root, where
         self.n: int = claim["body"]["n"]
         self.token: int = claim["body"]["gen"]
@@ -55,9 +57,13 @@ class Preparation:
 
         `resumes`: may what the attempt before started go on?
         """
+        from coord_kernel.rules import tracing  # only in an attempt
+
         plan, body = self._plan, self._plan.body
         secrets = secret.values(body.get("secrets", ()))
         ours = {"RUN_ID": plan.run, "RUN_ATTEMPT": str(plan.n), "RUN_TOKEN": str(plan.token)}
+        trace = plan.trace or tracing.trace_of(plan.about)
+        ours["TRACEPARENT"] = tracing.traceparent(trace, plan.claim.id)
         env = {**body.get("env", {}), **secrets, **ours}
         env |= session.variables(env, plan.run, plan.n)
         if secrets:

@@ -46,6 +46,8 @@ class Request(TypedDict):
     body: Body
     work: NotRequired[str]
     key: NotRequired[str]
+    trace: NotRequired[str]
+    """Where it is not that of the item or of the job itself."""
 
 
 class Attempt(TypedDict):

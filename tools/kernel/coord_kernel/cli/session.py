@@ -35,13 +35,27 @@ LONGEST = 256
 
 
 def actor(agent: str) -> Json:
-    """The agent and its session, as events have them: {agent_id, session_id?}."""
+    """The agent and its session, as events have them: {agent_id, session_id?, traceparent?}."""
     programs, around = list(_values(CLAUDE, *OTHERS)), _around()
     foreign = [session for session in programs if session not in around] if around else []
     if foreign:
-        return of_session(agent, foreign[0])
+        return of_session(agent, foreign[0]) | _traced()
     session = world.getenv("COORD_SESSION") or next(iter(programs), None)
-    return {"agent_id": agent} | ({"session_id": session[:LONGEST]} if session else {})
+    return {
+        "agent_id": agent,
+        **({"session_id": session[:LONGEST]} if session else {}),
+        **_traced(),
+    }
+
+
+def _traced() -> Json:
+    """The span in which this process runs, if `$TRACEPARENT` says so."""
+    text = world.getenv("TRACEPARENT")
+    if not text:
+        return {}
+    from coord_kernel.rules import tracing  # only in a trace
+
+    return {tracing.FIELD: text} if tracing.parsed(text) else {}
 
 
 def of_hook(agent: str, fields: Json) -> Json:
