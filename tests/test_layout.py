@@ -256,6 +256,7 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
         "share/man/man1/coord-hooks.1",
         "share/man/man1/coord-lsp.1",
         "share/man/man1/coord-mcp.1",
+        "share/man/man1/coord-top.1",
         "share/man/man1/coord-bd.1",
         "share/man/man1/coord-tbd.1",
         "share/man/man1/coord-gc.1",

@@ -54,6 +54,7 @@ PAGES = (
     TOOLS.parent / "bridges/notify/coord-notify.8",
     TOOLS.parent / "bridges/patrol/coord-patrol.8",
     TOOLS.parent / "bridges/relay/coord-relay.8",
+    TOOLS.parent / "bridges/top/coord-top.1",
     TOOLS.parent / "bridges/webhook/coord-webhook.8",
 )
 SECTIONS = ("NAME", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "ENVIRONMENT", "SEE ALSO")

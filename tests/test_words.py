@@ -67,6 +67,7 @@ APPLICATIONS = (
     "coord",
     "patrol",
     "relay",
+    "top",
     "webhook",
     "agents",
     "agents.dispatch",

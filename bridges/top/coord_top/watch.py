@@ -1,0 +1,68 @@
+"""When to look: at once if something was written, and not more than half of the time.
+
+Reading is done by one thread, which the event loop awaits. A look begins when the one before was
+drawn and a pause of its length is over, however many events come meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+
+from coord_top.stores import Stores
+
+TICK_S = 20.0
+"""How often ages are drawn again if nothing happens."""
+PAUSE_S = 0.1
+"""Least time between two looks."""
+Found = TypeVar("Found")
+
+
+class Watch:
+    """Belongs to the event loop."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._thread = ThreadPoolExecutor(1, "stores")
+        self._changed = asyncio.Event()
+        self.tick_s = TICK_S
+        """When to look again at the latest."""
+
+    async def run(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Open the stores, and call `look` whenever there may be something new. Does not end."""
+        await self.read(self._stores.open)
+        while True:
+            began = time.monotonic()
+            await look()
+            self._listen()
+            await asyncio.sleep(max(PAUSE_S, time.monotonic() - began))
+            polled = [news.pause_ms / 1000 for news in self._stores.news if news.fd is None]
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), min([self.tick_s, *polled]))
+            self._changed.clear()
+
+    async def read(self, function: Callable[..., Found], *values: object) -> Found:
+        """What a function returns that the reading thread calls."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *values)
+
+    def again(self) -> None:
+        """Look as soon as possible."""
+        self._changed.set()
+
+    def close(self) -> None:
+        """Do not look any more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _listen(self) -> None:
+        for news in self._stores.news:
+            if news.fd is not None:
+                asyncio.get_running_loop().add_reader(news.fd, self._notified, news.fd)
+
+    def _notified(self, fd: int) -> None:
+        # It is readable until the thread has read, which is what the next look does.
+        asyncio.get_running_loop().remove_reader(fd)
+        self.again()
