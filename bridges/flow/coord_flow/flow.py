@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import codec, world
+from coord_envelope import world
 from coord_envelope.errors import BadData, No
+from coord_envelope.fields import Where
 from coord_envelope.filter import Filter
 from coord_flow import gates, wisps
 from coord_flow import plan as planning
@@ -208,8 +209,9 @@ class Flow:
     def _late(self, act: Act) -> None:
         items = Items.current(self._items)
         root = next(reversed(items.ancestors(act.about["item"])), act.about["item"])
-        pair: list[Json] = [{**items.detail(each)} for each in (act.about["item"], root)]
-        self._write(late(*pair, act.about["row"], act))
+        item: Json = {**items.detail(act.about["item"])}
+        top: Json = {**items.detail(root)}
+        self._write(late(item, top, act.about["row"], act))
 
     def _write(self, draft: Json) -> None:
         with self._journal.transaction({"agent_id": AGENT}) as t:
@@ -273,13 +275,8 @@ def fits(event: Event, fields: Json) -> bool:
         return False
     if event.get("$trust"):
         return False
-    wanted = {k[11:]: v for k, v in fields.items() if k.startswith("gate.where.")}
-    return all(codec.same(_at(event, path), value) for path, value in wanted.items())
-
-
-def _at(event: Event, path: str) -> object:
-    """A value of an event: `actor.agent_id`, `refs.work_id`, else of its body."""
-    at: object = event if path.split(".")[0] in ("actor", "refs", "body") else event["body"]
-    for name in path.split("."):
-        at = at.get(name) if isinstance(at, dict) else None
-    return at
+    where = {k[11:]: v for k, v in fields.items() if k.startswith("gate.where.")}
+    try:
+        return Where(where)(event["body"])
+    except ValueError:
+        return False

@@ -12,6 +12,7 @@ check    behind a step: it is opened again if a program does not exit 0, some ti
 
 from __future__ import annotations
 
+from coord_envelope.fields import Where
 from coord_flow.steps import Step
 
 TYPE_CHECKING = False
@@ -67,6 +68,10 @@ def problems_of(data: Json, kind: str) -> Iterator[tuple[str, str]]:
     type_ = gate.get("type")
     if type_ == TIMER and not gate.get("timeout"):
         yield "gate: a timer without timeout", 'say how long: timeout = "1h"'
+    try:
+        Where(gate.get("where") or {})
+    except ValueError as reason:
+        yield f"gate.where: {reason}", ""
     if type_ == EVENT and not gate.get("id"):
         yield "gate: an event without id", 'name a type of event: id = "ci.passed"'
     if type_ == COMMAND:

@@ -137,10 +137,8 @@ def _steps(seen: Seen, now: int) -> Iterator[tuple[Act, int]]:
     for row in seen["times"]:
         if not row["told"]:
             key = f"late:{row['id']}:{row['claim']}"
-            yield (
-                Act("late", key, item=row["id"], what="step", row=row),
-                row["since"] + row["limit"],
-            )
+            due = row["since"] + row["limit"]
+            yield Act("late", key, item=row["id"], what="step", row=row), due
 
 
 # ---- gates
