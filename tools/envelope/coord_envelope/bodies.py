@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 USERLAND = (
     *("session", "handoff", "patrol", "control"),
     *("usage", "provider", "budget", "alert", "mountain", "land", "notify"),
+    *("convoy", "flow", "cron"),
 )
 """Namespaces of which spec/userland.md defines some types."""
 
