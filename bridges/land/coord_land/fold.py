@@ -224,6 +224,12 @@ def ended(request: Request) -> tuple[str, str, str, Json] | None:
     return next(iter((*landed, *ends)), None)
 
 
+def has_left(request: Request) -> bool:
+    """Is it over, and did it not land?"""
+    end = ended(request)
+    return end is not None and end[1] != ENDS[0]
+
+
 def opened(source: Source, target: str) -> Iterator[Request]:
     """The open requests of a target, in the order in which they are to land."""
     for _, entity in source.find("open", f"{target} ", f"{target}!"):

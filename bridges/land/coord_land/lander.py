@@ -23,14 +23,14 @@ from coord_kernel.views.presence import Stops
 from coord_kernel.views.view import View
 from coord_land import draft, fold, policy
 from coord_land.gates import Gates
-from coord_land.plan import plan
+from coord_land.plan import Seen, plan
 from coord_land.policy import Command
 from coord_land.repository import CHECKED, KEPT, Repository, known
 from coord_wk.items import Items
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from coord_land.policy import Hosted, Policy
 
 AGENT = "bridge:land"
-ENDS = ("landed", "withdraw", "reject")
-"""Acts by which a request ends."""
+LEAVES = ("withdraw", "reject")
+"""Acts by which a request leaves."""
 
 
 class Requests(View):
@@ -92,7 +92,7 @@ class Lander:
             return Plan([])
         requests = list(fold.opened(source, self.target))
         look = _Look(self, source, requests)
-        planned = plan(look, world.now_ms()) if requests or look.stray or look.checked else Plan([])
+        planned = plan(look, world.now_ms()) if look.worth else Plan([])
         if self._deaths:
             self._deaths.watch(self.gates.running.values())
         return planned
@@ -135,11 +135,11 @@ class Lander:
         else:
             if act.kind == "landed":
                 self._close(about["request"], about["commit"])
-            self._write(draft.draft(act, self.target, person(self._store)), act.kind in ENDS)
+            self._write(draft.draft(act, self.target, person(self._store)), act.kind in LEAVES)
 
-    def _write(self, event: Json, ends: bool) -> None:
-        """Write an event with its key, unless it is there; of a request only one end."""
-        kinds = fold.ENDS if ends else (event["type"],)
+    def _write(self, event: Json, leaves: bool) -> None:
+        """Write an event with its key, unless it is there; a request leaves once."""
+        kinds = fold.ENDS if leaves else (event["type"],)
         with self._journal.transaction({"agent_id": self._agent}) as t:
             index, key = self._journal.index.refresh(), event["idempotency_key"]
             if not any(index.by_key(kind, key) for kind in kinds):
@@ -173,32 +173,39 @@ class Lander:
         return self._policies[base]
 
 
-class _Look:
-    """A queue at one moment; see `plan.Seen`."""
+class _Look(Seen):
+    """A queue at one moment."""
 
     def __init__(self, lander: Lander, source: Source, requests: Sequence[Request]) -> None:
         self._lander, self._source, self.requests = lander, source, requests
         self._repository = repository = lander.repository
         refs, ours = repository.refs(), f"{CHECKED}{lander.target}/"
         kept = {ref: at for ref, at in refs.items() if ref.startswith(KEPT)}
-        self.stray: Mapping[str, str] = {ref: at for ref, at in kept.items() if self._is_over(ref)}
-        self.checked: Mapping[str, str] = {
-            ref: at for ref, at in refs.items() if ref.startswith(ours)
-        }
-        if not requests and not self.stray and not self.checked:
+        self.stray = {ref: at for ref, at in kept.items() if self._is_over(ref)}
+        self.checked = {ref: at for ref, at in refs.items() if ref.startswith(ours)}
+        self.left = self._left()
+        self.worth = bool(requests or self.left or self.stray or self.checked)
+        """Is there anything to plan?"""
+        if not self.worth:
             return
         self.base = known(refs, repository.target, lander.target)
-        commits = {request["sha"]: request["ref"] for request in requests}
-        self.missing: Collection[str] = repository.missing({self.base, *commits})
+        commits = {each["sha"]: each["ref"] for each in (*self.left, *requests)}
+        self.missing = repository.missing({self.base, *commits})
         wanted = [commits.get(each, repository.target) for each in self.missing]
         if wanted := [ref for ref in wanted if ref in refs]:
             repository.fetch(wanted)
             self.missing = repository.missing(self.missing)
         here = {sha for sha in commits if sha not in self.missing}
         self.policy = lander.policy(self.base) if requests else policy.Policy()
-        self.landed: Mapping[str, str] = repository.landed(self.base, here) if here else {}
+        self.landed = repository.landed(self.base, here) if here else {}
         self.done = fold.base_of(source, lander.target, self.base)
         self.queue = fold.queue_of(source, lander.target)
+
+    def _left(self) -> list[Request]:
+        base = fold.last_base(self._source, self._lander.target)
+        batches = base["batches"].values() if base else ()
+        members = (fold.named(self._source, each) for batch in batches for each in batch)
+        return [each for each in members if each and fold.has_left(each)]
 
     def _is_over(self, ref: str) -> bool:
         """Did it keep the commit of a request that is over?"""

@@ -20,7 +20,7 @@ from coord_land.repository import Conflict
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from typing import NamedTuple, Protocol
+    from typing import NamedTuple
 
     from coord_envelope.codec import Json
     from coord_land.decide import Stack
@@ -40,40 +40,47 @@ if TYPE_CHECKING:
         until: int | None
         """When it is over at the latest, in Unix milliseconds; None: an event says so."""
 
-    class Seen(Protocol):
-        """What a look has seen."""
-
-        base: str
-        requests: Sequence[Request]
-        """Those that are open, in order."""
-        landed: Mapping[str, str]
-        """Request → the commit of the target that has its trailer."""
-        missing: Collection[str]
-        """Commits of requests that are not here."""
-        done: Base
-        queue: Queue
-        policy: Policy
-        stray: Mapping[str, str]
-        """Refs that kept the commits of requests that are over: ref → commit."""
-        checked: Mapping[str, str]
-        """Refs for hosted checks: ref → commit."""
-
-        def merged(self, below: str, request: Request) -> str:
-            """The commit of a request on top of another. Raises Conflict."""
-
-        def gates(self, commit: str) -> Sequence[Command | Hosted]:
-            """What a commit has to pass."""
-
-        def progress(
-            self, gate: Command | Hosted, commit: str, attempt: int
-        ) -> Running | Outcome | None:
-            """How a test is; None: it was not begun."""
-
 else:
     from collections import namedtuple
 
     Outcome = namedtuple("Outcome", "outcome about")
     Running = namedtuple("Running", "until")
+
+
+class Seen:
+    """What a look has seen."""
+
+    base: str
+    requests: Sequence[Request]
+    """Those that are open, in order."""
+    left: Sequence[Request]
+    """Those of the last batch that left: they may have been withdrawn while being pushed."""
+    landed: Mapping[str, str]
+    """Request → the commit of the target that has its trailer."""
+    missing: Collection[str]
+    """Commits of requests that are not here."""
+    done: Base
+    queue: Queue
+    policy: Policy
+    stray: Mapping[str, str]
+    """Refs that kept the commits of requests that are over: ref → commit."""
+    checked: Mapping[str, str]
+    """Refs for hosted checks: ref → commit."""
+
+    def merged(self, below: str, request: Request) -> str:
+        """The commit of a request on top of another. Raises Conflict."""
+        raise NotImplementedError
+
+    def gates(self, commit: str) -> Sequence[Command | Hosted]:
+        """What a commit has to pass."""
+        raise NotImplementedError
+
+    def progress(
+        self, gate: Command | Hosted, commit: str, attempt: int
+    ) -> Running | Outcome | None:
+        """How a test is; None: it was not begun."""
+        raise NotImplementedError
+
 
 GRACE_MS = 10 * 60_000
 """How long a commit may be missing after its request: it may come with a later fetch."""
@@ -132,11 +139,13 @@ class _Planning:
         for request in self._seen.requests:
             branch = request["branch"]
             newest[branch] = max(newest.get(branch, ""), request["id"])
-        for request in self._seen.requests:
-            name, later = request["id"], newest[request["branch"]]
+        for request in (*self._seen.left, *self._seen.requests):
+            name, later = request["id"], newest.get(request["branch"], request["id"])
             commit = self._seen.landed.get(name)
             if commit:
                 self._act("landed", name, request=request, commit=commit, base=self.base)
+            elif request in self._seen.left:
+                continue
             elif later != name:
                 self._act("withdraw", name, request=request, by=later)
             else:

@@ -1,0 +1,186 @@
+"""A merge queue lands what is good, drops what is not, and nobody else, whatever happens."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+
+import pytest
+from proof import land_world
+from proof.land_batches import Batch, poisoned
+
+from coord_land import fold
+from coord_land.decide import Decision, Held
+
+SHORT, LONG = 1_000, 20_000
+FEW, MANY = 60, 5_000
+WORST = {1: 9, 2: 14}
+"""Tests of a batch of five with so many culprits, at most."""
+
+
+def test_every_subset_of_culprits_leaves_and_nobody_else(say: Callable[..., None]) -> None:
+    tests, worst = dict.fromkeys(range(1, 9), 0), dict[tuple[int, int], int]()
+    for count in range(1, 9):
+        for mask in range(1 << count):
+            culprits = {str(at) for at in range(count) if mask >> at & 1}
+            took = Batch(count).demand(poisoned(culprits), culprits)
+            tests[count] += took
+            case = (count, len(culprits))
+            worst[case] = max(worst.get(case, 0), took)
+    assert all(worst[count, 0] == 1 for count in range(1, 9))
+    assert (worst[5, 1], worst[5, 2]) == (WORST[1], WORST[2])
+    total = sum(tests[count] for count in range(1, 6))
+    assert total <= 630, "for all subsets of up to five"
+    say(
+        f"land: all {sum(1 << n for n in range(1, 9))} subsets of up to 8; of 5 at most {worst[5, 1]} tests with one"
+        f" culprit, {worst[5, 2]} with two; {total} for all subsets of up to 5"
+    )
+
+
+def test_of_two_that_fail_only_together_the_later_leaves() -> None:
+    pairs = [(n, a, b) for n in range(2, 9) for a, b in itertools.combinations(range(n), 2)]
+    assert len(pairs) == 84
+    for count, one, other in pairs:
+        both = {str(one), str(other)}
+
+        def test(stack: tuple[str, ...], _: int) -> str:
+            return "fail" if both <= set(stack) else "pass"  # noqa: B023
+
+        Batch(count).demand(test, {str(other)})
+
+
+@pytest.mark.parametrize("flaky", [0.1, 0.3])
+def test_a_gate_that_fails_at_first_costs_no_innocent(
+    flaky: float, long: bool, say: Callable[..., None]
+) -> None:
+    count, tests = LONG if long else SHORT, 0
+    for seed in range(count):
+        chance = random.Random(f"{flaky} {seed}")
+        size = chance.randint(1, 8)
+        culprits = {str(at) for at in range(size) if chance.random() < 0.2}
+
+        def test(stack: tuple[str, ...], times: int) -> str:
+            if culprits & set(stack):  # noqa: B023
+                return "fail"
+            return "fail" if times == 0 and chance.random() < flaky else "pass"  # noqa: B023
+
+        tests += Batch(size).demand(test, culprits)
+    say(
+        f"land: {count:,} batches, a first test fails {flaky:.0%} of the time: no innocent lost, {tests / count:.2f} tests each"
+    )
+
+
+def test_noise_costs_few_innocents(say: Callable[..., None]) -> None:
+    """Any test fails one time in ten, in batches of five. One test a verdict loses ten times as many."""
+    count, lost, tests, held = LONG // 5, 0, 0, 0
+    for seed in range(count):
+        chance, batch = random.Random(seed), Batch(5)
+        decision = batch.run(lambda *_, c=chance: "fail" if c.random() < 0.1 else "pass")
+        tests += len(batch.verdicts)
+        held += isinstance(decision, Held)
+        lost += len(decision.culprits) if isinstance(decision, Decision) else 0
+    assert lost < 50 and tests <= 1.16 * count
+    say(
+        f"land: noise of 10 %: {lost} of {5 * count:,} innocents lost, {held} holds, {tests / count:.2f} tests a batch"
+    )
+
+
+def test_a_gate_that_breaks_in_between_costs_no_innocent() -> None:
+    for count, broken, mended in itertools.product(range(1, 6), range(12), (3, 30)):
+        for mask in range(1 << count):
+            culprits, ran = {str(at) for at in range(count) if mask >> at & 1}, itertools.count()
+
+            def test(stack: tuple[str, ...], _: int) -> str:
+                fails = broken <= next(ran) < broken + mended  # noqa: B023
+                return "fail" if fails or culprits & set(stack) else "pass"  # noqa: B023
+
+            batch = Batch(count)
+            decision = batch.run(test)
+            if mended == 30 and isinstance(decision, Decision):
+                assert set(decision.culprits) <= culprits
+            if isinstance(decision, Decision) and decision.stack:
+                assert not culprits & set(decision.stack)
+
+
+def test_a_gate_that_cannot_start_holds_after_three_tests() -> None:
+    for count in range(1, 9):
+        batch = Batch(count)
+        held = batch.run(lambda *_: "error")
+        assert isinstance(held, Held) and held.outcomes == ["error", "error"]
+        assert len(batch.verdicts) == 3
+
+
+def test_a_red_base_holds_and_nobody_leaves() -> None:
+    for count in range(1, 9):
+        assert isinstance(Batch(count).run(lambda *_: "fail"), Held)
+
+
+def test_a_restart_goes_on_where_it_was() -> None:
+    """The decision is a function of the verdicts: asked with the first of them it asks for the next."""
+    culprits = {"1", "4"}
+    whole = Batch(6)
+    whole.demand(poisoned(culprits), culprits)
+    for cut in range(len(whole.verdicts)):
+        batch = Batch(6)
+        batch.verdicts = whole.verdicts[:cut]
+        batch.passed = {verdict.commit for verdict in batch.verdicts if verdict.outcome == "pass"}
+        batch.demand(poisoned(culprits), culprits)
+        assert batch.verdicts == whole.verdicts
+
+
+def test_random_days_of_requests_pushers_flakes_kills_and_two_copies(
+    long: bool, say: Callable[..., None]
+) -> None:
+    count = MANY if long else FEW
+    events = landed = held = 0
+    for seed in range(count):
+        town = land_world.schedule(seed)
+        events, held = events + len(town.events), held + town.held
+        landed += len(town.content[town.base])
+    assert landed > count
+    say(
+        f"land: {count:,} random days with two copies: {events:,} events, {landed:,} landed, {held} holds"
+    )
+
+
+@pytest.mark.parametrize("load", [0.9, 1.0])
+def test_no_class_starves_in_14_days_of_random_arrivals(
+    load: float, say: Callable[..., None]
+) -> None:
+    """The queue lands five each half hour. By age and priority each class waits less than a day."""
+    longest = [0.0] * 5
+    for seed in range(5):
+        for priority, waited in enumerate(_fortnight(random.Random(seed), load)):
+            longest[priority] = max(longest[priority], waited)
+    hours = [waited / 3_600_000 for waited in longest]
+    assert hours == sorted(hours), "the more urgent, the shorter"
+    assert hours[0] < 8 and hours[4] < 24
+    say(
+        f"land: 14 days at load {load}: priorities 0 to 4 waited at most {', '.join(f'{h:.1f}' for h in hours)} h"
+    )
+
+
+def _fortnight(chance: random.Random, load: float) -> list[float]:
+    """The longest wait of each priority, in ms."""
+    step, arrivals, at = 1_800_000, list[tuple[float, int]](), 0.0
+    while at < 14 * 86_400_000:
+        at += chance.expovariate(5 * load / step)
+        arrivals.append((at, chance.randrange(5)))
+    longest, waiting, now = [0.0] * 5, list[tuple[str, float, int]](), 0.0
+    while arrivals or waiting:
+        now += step
+        while arrivals and arrivals[0][0] <= now:
+            ts, priority = arrivals.pop(0)
+            waiting.append((land_world.order(ts, priority), ts, priority))
+        waiting.sort()
+        for _, ts, priority in waiting[:5]:
+            longest[priority] = max(longest[priority], now - ts)
+        del waiting[:5]
+    return longest
+
+
+def test_what_waits_four_hours_is_worth_a_priority() -> None:
+    assert land_world.order(0, 1) < land_world.order(fold.AGING_MS - 1, 1)
+    assert land_world.order(fold.AGING_MS + 1, 0) > land_world.order(0, 1)
+    assert land_world.order(fold.AGING_MS - 1, 0) < land_world.order(0, 1)
