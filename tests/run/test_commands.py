@@ -86,6 +86,7 @@ def test_a_command_has_the_environment_that_the_manual_describes(shell: Shell) -
     assert env["RUN_TOKEN"] == str(claim["body"]["gen"])
     assert (env["A"], env["C"]) == ("b", "")
     known = {"PATH", "HOME", "LANG", "TMPDIR", "TZ", "A", "C", "RUN_ID", "RUN_ATTEMPT", "RUN_TOKEN"}
+    known |= {"TRACEPARENT"}
     assert {name for name in env if not name.startswith("LC_")} <= known
 
 
