@@ -201,7 +201,12 @@ class Flow:
         if not convoy["event"]:
             sure = ["--require=confirmed"] if locate.remote(self._store) else []
             note = f"--note={len(convoy['members'])} members are closed"
-            self._put(self._tools.run("wk", "close", *sure, note, convoy["id"]))
+            try:
+                self._put(self._tools.run("wk", "close", *sure, note, convoy["id"]))
+            except No:
+                if sure:
+                    return  # another store lands it
+                raise
         items = Items.current(self._items)
         detail: Json = {**items.detail(convoy["id"])}
         self._write(landed(detail, convoy["members"], act.key))

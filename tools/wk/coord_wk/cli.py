@@ -251,8 +251,10 @@ def _below(items: Items, top: str, indent: str) -> Iterator[Json]:
     todo, seen = [(top, 0)], {top}
     while todo:
         item, depth = todo.pop()
-        row = items.row(item)
-        yield {"depth": depth, **row, "title": f"{indent * depth}{row['title']}"}
+        row, progress = items.row(item), items.progress(item)
+        counted = f" ({progress['closed']}/{progress['of']})" if indent and progress else ""
+        shown = {"depth": depth, **row, "title": f"{indent * depth}{row['title']}{counted}"}
+        yield shown if progress is None else {**shown, "progress": progress}
         parts = [part for part in items.children(item) if part not in seen]
         seen.update(parts)
         todo += [(part, depth + 1) for part in reversed(parts)]

@@ -40,6 +40,12 @@ if TYPE_CHECKING:
         rel: str
         to: str
 
+    class Progress(TypedDict):
+        """How many members of a convoy are closed."""
+
+        closed: int
+        of: int
+
     class Row(TypedDict, total=False):
         """An item in one line."""
 
@@ -83,6 +89,7 @@ if TYPE_CHECKING:
         level: str
         """local, tentative or confirmed: how strong the claim is"""
         closed: Json
+        progress: Progress
         conflicts: dict[str, list[object]]
         comments: list[Comment]
         artifacts: list[Json]
@@ -92,6 +99,8 @@ if TYPE_CHECKING:
 
 
 COUNTED = 1_000
+CONVOY = "convoy"
+"""The label of an item that is followed until its members are closed."""
 
 
 class Items(Relations):
@@ -292,6 +301,7 @@ class Items(Relations):
             "unknown_here": self.unknown(item) if self.status(item) == "blocked" else [],
             "cycle": self.cyclic(item),
             "children": self.children(item),
+            "progress": self.progress(item),
             "claim": claims.owner(state),
             "about": state["question"].get("about") if "question" in state else None,
             "closed": fold.value(state, "closed"),
@@ -309,6 +319,19 @@ class Items(Relations):
         detail = {**self.row(item), **_present(detail)}
         detail |= {"created": state["created"], "last": state["last"]}
         return detail  # type: ignore[no-any-return]
+
+    def progress(self, item: str) -> Progress | None:
+        """Of a convoy, an item with that label: how many members are closed, of how many.
+
+        Its members are what it is blocked by, and its parts.
+        """
+        state = self.known(item)
+        if CONVOY not in fold.present(state, "labels"):
+            return None
+        linked = [to for rel, to in self._deps(item) if rel == "blocked_by"]
+        members = dict.fromkeys((*linked, *self.children(item)))
+        done = sum(self._done(each) for each in members)
+        return {"closed": done, "of": len(members)}
 
     def description(self, item: str) -> str | None:
         """The description of an item that exists, whole."""

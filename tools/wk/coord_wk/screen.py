@@ -115,6 +115,7 @@ def page(item: Json, call: Call) -> Page:
         ("deferred to", item.get("defer_until")),
         ("part of", item.get("parent") and _named(items, item["parent"])),
         *((dep["rel"].replace("_", " "), _named(items, dep["to"])) for dep in item.get("deps", ())),
+        ("progress", _progress(item)),
         *(("part", _named(items, part)) for part in item.get("children", ())),
         *((name, words.line(value)) for name, value in item.get("fields", {}).items()),
         *(
@@ -135,6 +136,11 @@ def page(item: Json, call: Call) -> Page:
             if event["ts"] <= item["last"]["ts"]  # with --at: not what came later
         ],
     }
+
+
+def _progress(item: Json) -> str:
+    counted = item.get("progress")
+    return f"{counted['closed']} of {counted['of']} closed" if counted else ""
 
 
 def _trust(fields: Json) -> str:
