@@ -46,8 +46,7 @@ class Order:
 
 def cooked(data: Json, order: Order, read: Read, problems: Problems) -> Cooked:
     """The formula with its variables; what is wrong with it is added to `problems`."""
-    shape.check(data, problems)
-    whole = weave.extended(data, read, problems)
+    whole = weave.extended(shape.sound(data, problems), read, problems)
     known = {**_table(whole, "vars"), **_table(whole, "inputs")}
     bound = values.bound(known, order.given, shape.Problems() if order.lax else problems)
     made = Cooked(whole, bound)
@@ -86,7 +85,7 @@ def checked(data: Json, read: Read, problems: Problems) -> list[tuple[str, str]]
     Returns (step, name) of what no variable declares. An expansion is applied to a step `target`,
     an aspect to a step of each name that its advice has.
     """
-    kind, trial = data.get("type"), dict(data)
+    kind, trial = data.get("type"), shape.sound(data, shape.Problems())
     if kind == "expansion":
         step = {"id": "target", "title": "target", "expand": str(data.get("formula"))}
         trial = {"formula": "check", "version": 1, "steps": [step]}
@@ -102,7 +101,7 @@ def checked(data: Json, read: Read, problems: Problems) -> list[tuple[str, str]]
     def reading(name: str) -> Json:
         return data if trial is not data and name == data.get("formula") else read(name)
 
-    shape.check(data, problems)
+    shape.sound(data, problems)
     made = cooked(_unmatched(trial), order, reading, problems)
     return list(weave.undeclared(made.tops, made.known))
 

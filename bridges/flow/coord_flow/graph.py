@@ -45,8 +45,8 @@ def order(made: Cooked, needs_of: Callable[[Step], list[str]], problems: Problem
         steps[step.id] = step
     for parent in steps.values():
         made.parent |= {child.id: parent.id for child in parent.children}
-    for step in steps.values():
-        made.needs[step.id] = needs = needs_of(step)
+    for step in every(made.tops):
+        needs = needs_of(step)
         for need in needs:
             if need not in steps:
                 problems.add(step.id, f"needs unknown step {need!r}", "name a step of this formula")

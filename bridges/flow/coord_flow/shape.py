@@ -6,6 +6,7 @@ A key that is not here is refused by name: a formula that says more than would b
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,8 +109,15 @@ class Problems:
         return bool(self._all)
 
 
+def sound(data: Json, problems: Problems) -> Json:
+    """The formula without what has another type than it must; what is wrong is added."""
+    data = deepcopy(data)
+    check(data, problems)
+    return data
+
+
 def check(data: Json, problems: Problems) -> None:
-    """Add what is wrong with the shape of a formula."""
+    """Add what is wrong with the shape of a formula. Takes away values of a wrong type."""
     _keys(data, FORMULA, "", problems)
     kind = data.get("type", "workflow")
     if isinstance(kind, str) and kind not in TYPES:
@@ -118,12 +126,13 @@ def check(data: Json, problems: Problems) -> None:
     if not isinstance(name, str) or not name.strip():
         problems.add("", "formula is missing", 'give it a name: formula = "NAME"')
     for table in ("vars", "inputs"):
-        for name, value in _table(data, table).items():
+        for name, value in list(_table(data, table).items()):
             if isinstance(value, dict):
                 _keys(value, TABLES_OF["variable"], f"{table}.{name}", problems)
                 _pattern(value.get("pattern"), f"{table}.{name}", problems)
             elif not isinstance(value, (str, int, float)):
                 problems.add(f"{table}.{name}", "is neither a text nor a table")
+                del data[table][name]
     for table in ("synthesis", "squash", "requires", "output"):
         if table in data:
             _keys(_table(data, table), TABLES_OF[table], table, problems)
@@ -170,9 +179,10 @@ def _tables(step: Json, name: str, problems: Problems) -> None:
     if "gate" in step and not _table(step, "gate").get("type"):
         problems.add(f"{name}.gate", "type is missing", "use human, timer, event or command")
     for key in ("metadata", "expand_vars"):
-        for field, value in _table(step, key).items():
+        for field, value in list(_table(step, key).items()):
             if not isinstance(value, (str, int, bool)):
                 problems.add(f"{name}.{key}", f"{field} is not a text")
+                del step[key][field]
     if "loop" in step:
         _loop(_table(step, "loop"), name, problems)
     _attempts(step, name, problems)
@@ -254,12 +264,13 @@ def advised(rule: Json, how: str) -> list[Json]:
 
 
 def _keys(table: Json, known: dict[str, str], name: str, problems: Problems) -> None:
-    for key, value in table.items():
+    for key, value in list(table.items()):
         if key not in known:
             valid = f"valid keys: {', '.join(known)}" if len(known) <= 8 else ""
             problems.add(name, f"unsupported key {key!r}", TODO.get(key, valid))
         elif not _is(value, known[key]):
             problems.add(name, f"{key} is not {_NAMED[known[key]]}")
+            del table[key]
 
 
 _NAMED = {

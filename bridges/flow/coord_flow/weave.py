@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 from coord_flow import shape, values
 from coord_flow.shape import advised
@@ -41,11 +42,11 @@ def extended(data: Json, read: Read, problems: Problems, above: tuple[str, ...] 
     names = [names] if isinstance(names, str) else names
     name = str(data.get("formula", ""))
     whole: Json = {}
-    for other in names if isinstance(names, list) else ():
+    for other in map(str, names if isinstance(names, list) else ()):
         if other == name or other in above or len(above) > DEEPEST:
             problems.add("extends", f"{other} extends itself")
             continue
-        parent = found(str(other), "extends", read, problems)
+        parent = found(other, "extends", read, problems)
         if parent is not None:
             whole = _merged(whole, extended(parent, read, problems, (*above, name)))
     return _merged(whole, data)
@@ -59,7 +60,7 @@ def found(name: str, where: str, read: Read, problems: Problems) -> Json | None:
         problems.add(where, str(reason))
         return None
     inner = shape.Problems()
-    shape.check(data, inner)
+    data = shape.sound(data, inner)
     for step, what, todo in inner:
         problems.add(f"{name}: {step}".rstrip(": "), what, todo)
     return data
@@ -190,7 +191,7 @@ class Weaving:
         """Make these follow one another, around a step."""
         first = (*before, step)[0]
         first.needs, first.follows = step.needs, step.follows
-        for previous, each in zip(before, (*before[1:], step), strict=True):
+        for previous, each in pairwise((*before, step)):
             each.follows = [previous.id]
             each.needs = []
         last = self.after.get(step.id, step.id)
