@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from coord_wk.items import Items
     from coord_wk.items import Row as Item
 
-MOST = 200
-"""Rows of a list."""
+MOST, WORK = 200, 100
+"""Rows of a list, and of a list of work: its status is worked out for each."""
 LOOKED = 200
 """Newest jobs that are looked at for failures, and closings for what landed."""
 LANDED = 50
@@ -93,10 +93,10 @@ def shop(parts: Parts, place: Place) -> Shop:
         live=place.dropped is not None,
         counts=_counts(items, questions),
         agents=[],
-        ready=lists.take("ready", _with(items, items.ranked("free"), "ready")),
+        ready=lists.take("ready", _with(items, items.ranked("free"), "ready"), WORK),
         active=lists.take("active", _work(items, holders)),
-        blocked=lists.take("blocked", _with(items, items.ranked("linked"), "blocked")),
-        held=lists.take("held", _with(items, items.ranked("linked"), "held")),
+        blocked=lists.take("blocked", _with(items, items.ranked("linked"), "blocked"), WORK),
+        held=lists.take("held", _with(items, items.ranked("linked"), "held"), WORK),
         landed=list(islice(_landed(items, parts.closings), LANDED)),
         questions=questions,
         leases=lists.take("leases", parts.leases),

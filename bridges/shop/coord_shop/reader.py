@@ -177,9 +177,9 @@ class Reader:
         """The newest that mattered between two times, newest first."""
         return self._history.refresh().marks(begin_ms, end_ms, most)
 
-    def density(self, begin_ms: int, end_ms: int, parts: int) -> list[int]:
-        """About how many events were written in each of so many equal parts of a time."""
-        return self._history.refresh().density(begin_ms, end_ms, parts)
+    def density(self, begin_ms: int, end_ms: int, most: int) -> list[int]:
+        """About how many events were written in each of equal parts of a time, at most so many."""
+        return self._history.refresh().density(begin_ms, end_ms, most)
 
 
 class Names:

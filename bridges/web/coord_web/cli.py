@@ -1,0 +1,66 @@
+"""The command of coord-web."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from coord_envelope import Unreachable, Usage
+from coord_kernel.cli import process
+from coord_web import groups as g
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_kernel.cli.call import Call
+    from coord_kernel.store.directory import Store
+    from coord_web import options as o
+
+
+def serve(
+    call: Call, listen: g.Listen, directories: o.Directories = None, read_only: o.ReadOnly = False
+) -> None:
+    """Show stores in a browser, now and at any moment.
+
+    Prints the URL with its token when it is ready: whoever has that may read, and act as you, or as
+    --as. Without DIR it is the store of this directory. SIGTERM ends it.
+    """
+    if bool(listen.cert) != bool(listen.key):
+        raise Usage("--cert and --key go together")
+    try:
+        from coord_web import server  # uvicorn, Starlette, Jinja: 0.4 s
+    except ModuleNotFoundError as error:
+        if error.name not in ("uvicorn", "starlette", "sse_starlette"):
+            raise
+        what = f"{error.name} is not installed"
+        raise Unreachable(what, todo="pip install 'coord-kernel[web]'") from None
+    stores = [_store(path) for path in directories] if directories else [call.journal.store]
+    agent = None if read_only else str(call.actor()["agent_id"])
+    server.serve(stores, agent, listen, lambda url: call.put([{"url": url}]))
+
+
+def _store(path: str) -> Store:
+    """The store of a directory. Raises Unreachable."""
+    from coord_kernel.store import locate
+
+    here = os.getcwd()
+    chosen = os.environ.pop("COORD_DIR", None)  # it would be the store of each of them
+    try:
+        os.chdir(path)
+        return locate.find()
+    except OSError as error:
+        raise Unreachable((error.strerror or "").lower(), where=path) from None
+    finally:
+        os.chdir(here)
+        if chosen is not None:
+            os.environ["COORD_DIR"] = chosen
+
+
+COMMANDS = (serve,)
+ABOUT = "The whole shop in a browser, now and at any moment before."
+
+
+def main() -> None:
+    # Without a command it serves: `coord-web DIR` is `coord-web serve DIR`.
+    if sys.argv[1:2] not in (["serve"], ["-h"], ["--help"], ["--version"]):
+        sys.argv.insert(1, "serve")
+    process.run("coord-web", ABOUT, COMMANDS, "coord_web.options", {})

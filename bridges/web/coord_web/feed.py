@@ -1,0 +1,60 @@
+"""Server-sent events: the parts of a page as they change, and the output of a job."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from coord_kernel.proc import beside
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from coord_envelope.codec import Json
+
+PING_S = 15
+HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+CHUNK, MOST = 1 << 15, 1 << 20
+"""Bytes of output that are sent at once, and in all."""
+
+
+def answer(events: AsyncIterator[Json]) -> EventSourceResponse:
+    """The response that sends them."""
+
+    async def sent() -> AsyncIterator[ServerSentEvent]:
+        async for event in events:
+            yield ServerSentEvent(**event, sep="\n")
+
+    return EventSourceResponse(sent(), ping=PING_S, sep="\n", headers=HEADERS)
+
+
+async def output(path: str, job: str) -> AsyncIterator[Json]:
+    """A job's output as it is written: the first MiB of it. Ends when the job is over."""
+    program = shutil.which("run", path=beside.path()) or "run"
+    process = await asyncio.create_subprocess_exec(
+        program,
+        "logs",
+        "--follow",
+        "--",
+        job,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "COORD_DIR": path},
+    )
+    assert process.stdout
+    left = MOST
+    try:
+        while left > 0 and (data := await process.stdout.read(min(CHUNK, left))):
+            left -= len(data)
+            yield {"event": "output", "data": data.decode("utf-8", "replace")}
+        yield {"event": "over", "data": "" if left > 0 else "cut"}
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
