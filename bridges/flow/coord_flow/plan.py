@@ -126,10 +126,12 @@ def plan(seen: Seen, now: int) -> Plan:
 
 
 def _steps(seen: Seen, now: int) -> Iterator[tuple[Act, int]]:
-    for gate in seen["gates"]:
-        yield from _gate(gate, now, seen["programs"])
+    steps = [step for gate in seen["gates"] for step in _gate(gate, now, seen["programs"])]
+    yield from steps
+    again = {act.about["item"] for act, _ in steps if act.kind == "again"}
     for convoy in seen["convoys"]:
-        yield from ((act, now) for act in _convoy(convoy))
+        if not any(member["id"] in again for member in convoy["members"]):
+            yield from ((act, now) for act in _convoy(convoy))
     for item, how in seen["roots"]:
         yield Act(how, f"{how}:{item}", item=item), now
     for mirror in seen["mirrors"]:
