@@ -415,9 +415,8 @@ def test_days_of_flows(seed: int) -> None:
     town.gate("timer", steps[1], timeout="30m")
     town.gate("event", steps[0], id="ci.passed", timeout="15m")
     town.gate("command", steps[1], id="x", every="5m", timeout="1h")
-    town.gate("check", steps[2], of="s2", most=2, id="y")
-    town.gate("retry", steps[3], of="s3", most=2)
-    goal = convoy(town, *steps)
+    behind = town.gate("check", steps[2], of="s2", most=2, id="y")
+    goal = convoy(town, *steps, behind, town.gate("retry", steps[3], of="s3", most=2))
     acts, stops = set[str](), list[str]()
     for _ in range(25):
         town.now += chance.choice((1, 1, 5, 20)) * MINUTE
