@@ -53,6 +53,7 @@ def test_each_unit_starts_what_is_there(shell: Shell) -> None:
         "run worker --slots 2",
         "coord-patrol",
         "coord-notify %h/.config/coord/notify.toml",
+        "coord-otel --now",
         "coord-dispatch",
         "coord-postman ci.failed agent:fixer",
     }

@@ -52,6 +52,7 @@ PAGES = (
     TOOLS.parent / "bridges/gascity/coord-gc.1",
     TOOLS.parent / "bridges/kwike/coord-kwike.1",
     TOOLS.parent / "bridges/notify/coord-notify.8",
+    TOOLS.parent / "bridges/otel/coord-otel.8",
     TOOLS.parent / "bridges/patrol/coord-patrol.8",
     TOOLS.parent / "bridges/relay/coord-relay.8",
     TOOLS.parent / "bridges/top/coord-top.1",

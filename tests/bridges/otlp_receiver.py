@@ -65,7 +65,7 @@ class Receiver:
         row = self.metrics[metric]
         points = row.sum.data_points if row.HasField("sum") else row.histogram.data_points
         wanted = {name.replace("__", "."): value for name, value in attributes.items()}
-        return sum(
+        return sum(  # type: ignore[no-any-return]
             point.as_double if row.HasField("sum") else point.count
             for point in points
             if wanted.items() <= plain(point.attributes).items()

@@ -22,11 +22,12 @@ from coord_otel.state import PLACE, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel import Journal
+    from coord_kernel.streams.follow import Follower
     from coord_otel.collector import Collector
     from coord_otel.meters import Meters
     from coord_otel.spans import Open, Span
@@ -61,6 +62,7 @@ class Exporter:
         self._resource = resource(journal.store.project, journal.store.replica())
         self._batch: Batch | None = None
         self._known: dict[str, Event | None] = {}
+        self._reading: tuple[Follower, Iterator[Event]] | None = None
         self._not_before, self._pause_s = 0, 1
         self.counted: Callable[[Meters], object] = lambda _: None
         """What is to see the meters after each batch."""
@@ -166,22 +168,24 @@ class Exporter:
 
     def _read(self) -> tuple[list[Event], Cursor]:
         cursor, begun = self.state.cursor, self.state.count
-        follower = self._journal.follow(Cursor(cursor), live=False)
-        events: list[Event] = []
-        size = 0
-        for event in follower.batch():
+        if self._reading is None:  # else it stands where the batch before ended
+            follower = self._journal.follow(Cursor(cursor), live=False)
+            self._reading = follower, follower.batch()
+        (follower, rest), events, size = self._reading, list["Event"](), 0
+        for event in rest:
             if begun and not self.state.until.has(event):
                 continue
             events.append(event)
             size += len(event.raw)
             if begun and len(events) == begun:
+                self._reading = None
                 return events, self.state.until
             if not begun and (len(events) == EVENTS or size >= BYTES):
                 until = Cursor(follower.reached)
                 until[event.stream] = max(event["seq"], until.get(event.stream, 0))
                 break
         else:
-            until = Cursor(follower.reached)
+            until, self._reading = Cursor(follower.reached), None
         follower.make_durable(cursor)
         return events, until
 

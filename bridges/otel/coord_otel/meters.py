@@ -36,7 +36,7 @@ COUNTERS = {
 HISTOGRAMS = {
     "coord.claim.age": ("How long items were claimed.", "s", SECONDS),
     "coord.job.duration": ("How long attempts of jobs ran.", "s", SECONDS),
-    "coord.hop.latency": ("From an event to one that it caused.", "s", SECONDS),
+    "coord.hop.latency": ("From a cause to its event.", "s", SECONDS),
     "coord.sync.time": ("From an event of another replica to its arrival.", "s", SECONDS),
     "gen_ai.client.token.usage": ("Number of input and output tokens used.", "{token}", TOKENS),
 }

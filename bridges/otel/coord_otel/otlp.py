@@ -112,7 +112,7 @@ _ANSWERS: dict[str, tuple[Any, str]] = {
 
 
 def rejected(signal: str, answer: bytes) -> tuple[int, str]:
-    """How many a collector took out of a request, and why; (0, "") for what is no answer."""
+    """How many a collector took out of a request, and why; (0, "") for any other answer."""
     kind, field = _ANSWERS[signal]
     try:
         partial = kind.FromString(answer).partial_success

@@ -175,7 +175,7 @@ def _consumed(event: Event, consumer: str, find: Find) -> Iterator[Span]:
 
 
 def ms(ts: str) -> int:
-    """Unix milliseconds; 0 for what is no time."""
+    """Unix milliseconds; 0 for anything that is not a time."""
     with suppress(ValueError, OverflowError):
         return max(0, world.parse_ts(ts))
     return 0
