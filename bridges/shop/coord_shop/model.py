@@ -298,6 +298,8 @@ def age(ts: str | None, now_ms: int) -> int:
 
 
 def needs(shop: Shop, me: str) -> tuple[Sequence[Item], Sequence[Message]]:
-    """What waits for this person: questions to answer, and mail."""
+    """What waits for this person: questions to answer, and mail, without that about these."""
     asked = [item for item in shop.questions if me in item.get("asked", ())]
-    return asked, [message for message in shop.mail if me in message.get("waits_for", ())]
+    known = {item["work_id"] for item in asked}
+    mail = [message for message in shop.mail if me in message.get("waits_for", ())]
+    return asked, [message for message in mail if message["msg_id"] not in known]

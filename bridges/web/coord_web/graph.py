@@ -42,7 +42,6 @@ class Drawing(NamedTuple):
     height: int
 
 
-
 def drawing(rows: Mapping[str, Row], edges: Sequence[tuple[str, str, str]]) -> Drawing:
     """The drawing of these items, by id, and of (before, after, kind) between them."""
     edges = [edge for edge in edges if edge[0] in rows and edge[1] in rows and edge[0] != edge[1]]

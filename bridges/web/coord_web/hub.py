@@ -7,9 +7,9 @@
 3. After a look it rests twice as long as that took: of a hundred events a second each is shown, and
    the work stays bounded.
 4. Ages and expiries change without an event, so while somebody looks it looks again every TICK_S.
-5. A page is parts, each a piece of HTML: the state, never a change of it. What a viewer has not seen
-   of them is sent, with the cursor behind which it is. Who connects again gets all parts as they
-   are then, so nothing is missed, and nothing is there twice.
+5. A page is parts, each a piece of HTML: the state, never a change of it. What a viewer has not
+   seen of them is sent, with the cursor behind which it is. Who connects again gets all parts as
+   they are then, so nothing is missed, and nothing is there twice.
 """
 
 from __future__ import annotations

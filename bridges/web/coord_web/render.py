@@ -81,7 +81,11 @@ def anchor(name: object) -> str:
     text = str(name)
     safe = _UNSAFE.sub("-", text)
     same = safe == text.replace(":", "-")
-    return safe if same else f"{safe}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:6]}"
+    return (
+        safe
+        if same
+        else f"{safe}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:6]}"
+    )
 
 
 def _environment() -> Environment:
@@ -119,7 +123,9 @@ FILES = {
     )
 }
 """Our own files: bytes and type. All a page loads."""
-STAMP = hashlib.sha256(VERSION.encode() + b"".join(data for data, _ in FILES.values())).hexdigest()[:8]
+STAMP = hashlib.sha256(VERSION.encode() + b"".join(data for data, _ in FILES.values())).hexdigest()[
+    :8
+]
 """Changes with every file, so that they may be kept for ever."""
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from markupsafe import Markup
 from starlette.applications import Starlette
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
-from starlette.responses import Response
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import Route
 
 from coord_envelope import world
@@ -20,12 +26,14 @@ from coord_envelope.errors import Fault, No, Usage
 from coord_kernel.cli import values, web
 from coord_kernel.views.text import Texts
 from coord_kernel.views.text import words as words_of
+from coord_shop import needs
 from coord_web import feed, pages
 from coord_web.acts import ACTS, DONE, Form, Runner
 from coord_web.gate import Denied, Gate, Guarded, joined, key_of, origin_of
 from coord_web.hub import VIEWERS, Hub
-from coord_web.pages import PAGES, Asked, Site
+from coord_web.pages import PAGES
 from coord_web.render import FILES, STAMP, plain, render
+from coord_web.view import Asked, Site, address
 from coord_wk.items import Items
 
 if TYPE_CHECKING:
@@ -99,13 +107,11 @@ class App:
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(f"{only.site.base}/{query}", 303)
         asked = _asked("overview", request)
-        shops = []
+        shops: list[dict[str, Any]] = []
         for shown in self.shown.values():
             parts, shop, _ = await self._parts(shown, asked)
             shops.append({"base": shown.site.base, "shop": shop, "parts": parts})
-        html = "".join(
-            render("repository", {"one": one, "at": asked.at}) for one in shops
-        )
+        html = "".join(render("repository", {"one": one, "at": asked.at}) for one in shops)
         first = next(iter(self.shown.values()))
         context = self._frame(request, first, asked, shops[0]["shop"])
         context |= {
@@ -127,7 +133,7 @@ class App:
         context["parts"] = {part: Markup(html) for part, html in parts.items()}
         if not asked.at:
             query = {"page": name, "about": asked.about, **dict(asked.query)}
-            context["stream"] = pages.address(f"{shown.site.base}/-/stream", query)
+            context["stream"] = address(f"{shown.site.base}/-/stream", query)
             context["cursor"] = cursor
         return HTMLResponse(render("layout", context))
 
@@ -144,9 +150,9 @@ class App:
         theme = request.cookies.get("theme", "")
         stores = [{"base": s.site.base, "project": s.project} for s in self.shown.values()]
         page, query = PAGES[asked.page], dict(asked.query)
-        here = f"{shown.site.base}/{asked.path}"
+        here = f"{shown.site.base}/{pages.path_of(asked)}"
         kept = {"at": asked.at, "span": query.get("span", "") if asked.at else ""}
-        waiting, mail = pages.needs(shop, self._agent or "")
+        waiting, mail = needs(shop, self._agent or "")
         return {
             "project": shown.project,
             "path": shop.path,
@@ -158,7 +164,7 @@ class App:
             "at": asked.at,
             "asof": shop.at,
             "now_ms": world.now_ms(),
-            "now_url": pages.address(here, {k: v for k, v in query.items() if k != "span"}),
+            "now_url": address(here, {k: v for k, v in query.items() if k != "span"}),
             "theme": theme if theme in ("dark", "light") else "",
             "version": STAMP,
             "base": shown.site.base,
@@ -171,7 +177,7 @@ class App:
                 "mail": len(waiting) + len(mail),
                 "jobs": len(shop.failed),
             },
-            "url": lambda path: pages.address(f"{shown.site.base}/{path}", kept),
+            "url": lambda path: address(f"{shown.site.base}/{path}", kept),
             "note": self._notes.pop(request.query_params.get("note", ""), None),
         }
 
@@ -252,7 +258,7 @@ class App:
         self._notes[note] = {"kind": "bad" if status else "good", "text": what}
         while len(self._notes) > NOTES:
             del self._notes[next(iter(self._notes))]
-        return RedirectResponse(pages.address(back, {"note": note}), 303)
+        return RedirectResponse(address(back, {"note": note}), 303)
 
     def _of(self, request: Request) -> Shown:
         try:
@@ -291,10 +297,8 @@ def _title(asked: Asked, shop: Shop) -> str:
 def _found(reader: Reader, text: str) -> list[dict[str, str]]:
     items = reader.items()
     names: list[str] = []
-    try:
+    with suppress(Fault):
         names.append(items.resolve(text))
-    except Fault:
-        pass
     wanted = words_of(text)
     if wanted:
         wanted[-1] = wanted[-1] if wanted[-1].endswith("*") else f"{wanted[-1]}*"
@@ -305,7 +309,12 @@ def _found(reader: Reader, text: str) -> list[dict[str, str]]:
                 break
     rows = [items.row(name) for name in dict.fromkeys(names)]
     return [
-        {"title": plain(row["title"]), "id": row["id"], "status": row["status"], "to": row["work_id"]}
+        {
+            "title": plain(row["title"]),
+            "id": row["id"],
+            "status": row["status"],
+            "to": row["work_id"],
+        }
         for row in rows
     ]
 

@@ -89,7 +89,9 @@ def ticks(window: Window, marks: Iterable[Mark]) -> list[Tick]:
 def bars(density: Sequence[int]) -> list[tuple[int, int]]:
     """(number, height of 100) of the parts in which something happened."""
     most = max(density, default=0)
-    return [(n, max(6, round(100 * (count / most) ** 0.5))) for n, count in enumerate(density) if count]
+    return [
+        (n, max(6, round(100 * (count / most) ** 0.5))) for n, count in enumerate(density) if count
+    ]
 
 
 def neighbours(at: int, marks: Iterable[Mark]) -> tuple[str | None, str | None]:

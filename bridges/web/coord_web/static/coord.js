@@ -247,7 +247,7 @@ async function search() {
   if (text.length < 2) return;
   const answer = await fetch(`${base}/-/find?q=${encodeURIComponent(text)}`);
   if (mine !== asking || !answer.ok) return;
-  const items = (await answer.json()).map((one) => ({ title: one.title, hint: `${one.id} ${one.status}`, go: () => { location.href = link(`item/${one.to}`); } }));
+  const items = (await answer.json()).map((one) => ({ title: one.title, hint: `${one.id} ${one.status}`, go: () => { location.href = link(`item/${one.work_id}`); } }));
   choices = [...items, ...choices];
   draw();
 }
