@@ -123,7 +123,8 @@ class Deliverer:
         if way in DRIVEN:
             return link.say(self._journal.store, state["session"], line) or "unknown"
         if way == "queue":
-            sent = _ran(record.queued(self._evidence.provider(state) or "", line))
+            provider = self._evidence.provider(state) or ""
+            sent = _ran(record.queued(provider, line), record.env)
         else:
             sent = self._type(state, record, line)
         return "delivered" if sent else "unknown"
@@ -137,9 +138,10 @@ class Deliverer:
         return _ran([*tmux, "Enter"])
 
 
-def _ran(argv: list[str]) -> bool:
+def _ran(argv: list[str], more: Mapping[str, str] | None = None) -> bool:
     nothing = subprocess.DEVNULL
     env = {name: text for name, text in os.environ.items() if name not in ("TMUX", "COORD_AGENT")}
+    env |= more or {}
     try:
         done = subprocess.run(
             argv, env=env, stdin=nothing, stdout=nothing, stderr=nothing, timeout=PATIENCE_S

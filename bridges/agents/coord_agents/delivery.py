@@ -56,12 +56,12 @@ def choose(target: Target, record: Record | None) -> tuple[str | None, str]:
         return None, "unknown"
     if target["status"] == "waiting":
         return None, "busy"
-    idle = target["status"] == "idle"
-    if idle and record.queue and target["provider"]:
+    idle, via = target["status"] == "idle", target["via"]
+    if idle and record.queue and target["provider"] and via not in DRIVEN:
         return "queue", ""
-    way = record.ways.get(target["via"])
-    if target["via"] in LINES and way and (idle or way.busy in ("steers", "queues")):
-        return target["via"], ""
+    way = record.ways.get(via)
+    if via in LINES and way and (idle or way.busy in ("steers", "queues")):
+        return via, ""
     return None, "unknown" if idle else "busy"
 
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 
 from coord_agents import fold
+from coord_agents.drive import READY
 from coord_agents.record import DRIVEN
 from coord_envelope import codec
 from coord_envelope.platform import suppress
@@ -43,7 +44,8 @@ class Evidence:
     def __init__(self, store: Store, records: Mapping[str, Record]) -> None:
         self._store, self.records = store, records
         self._agents, self._signs = Agents(store), Sessions(store)
-        self._screens = dict[str, bool]()
+        self._ready = set[str]()
+        """Jobs whose driver is ready."""
 
     def sessions(self) -> Source:
         """The sessions now; reads what is new."""
@@ -52,7 +54,12 @@ class Evidence:
 
     def is_up(self, state: fold.Session) -> bool:
         """Has it shown a sign of life, or printed what its runtime prints first?"""
-        return self._alive(state) or any(map(self._alive, self.children(state)))
+        if fold.facts(state).get("via") in DRIVEN:
+            return self._is_ready(state)
+        since = state["starts"][max(state["starts"])][0]
+        return self._alive(state, since) or any(
+            max(child["starts"].values())[0] >= since for child in self.children(state)
+        )
 
     def shows(self, state: fold.Session) -> bool:
         """As `is_up`; or does its output or its screen show that it takes input?"""
@@ -116,16 +123,24 @@ class Evidence:
                 return file.read(most)
         return b""
 
-    def _alive(self, state: fold.Session) -> bool:
+    def _alive(self, state: fold.Session, since: str) -> bool:
+        """Has it shown a sign of life since then? A session that goes on has others from before."""
         signs = self._signs.get(_entity(state))
-        return bool(signs and (signs["signs"] or "parent" in fold.facts(state)))
+        return bool(signs) and any(ts >= since for ts in presence.stamps(signs).values())
+
+    def _is_ready(self, state: fold.Session) -> bool:
+        """Does its driver say that the program takes input? Its hooks may act before that."""
+        run = fold.facts(state).get("run", "")
+        if run not in self._ready and named(self.lines(state, BEGINNING), "coord") == READY:
+            self._ready.add(run)
+        return run in self._ready
 
     def _printed(self, state: fold.Session) -> bool:
         known = fold.facts(state)
         record = self.records.get(known.get("preset", ""))
         via = known.get("via", "")
         if record is None or "run" not in known or via in DRIVEN:
-            return False  # a driver gives a sign of life when its program is ready
+            return False
         if via == "tmux" and via in record.ways and record.ways[via].ready:
             shown = screen(known["run"])
             return re.search(str(record.ways[via].ready), shown, re.MULTILINE) is not None

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 
-from coord_agents.drive import link
+from coord_agents.drive import READY, link
 from coord_agents.drive.acp import Acp, Editor
 from coord_agents.drive.questions import Questions
 from coord_envelope import codec
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from coord_kernel import Journal
 
 
+REST_S, GRACE_S = 2, 10
+"""How long what it printed last may take, and how long it has to end."""
+
+
 class Driver:
     """One program and who talks to it."""
 
@@ -41,45 +46,37 @@ class Driver:
         self._journal, self._actor, self._protocol = journal, actor, protocol
         self._questions = Questions(journal.store, actor, self._answered)
         self._editors: dict[Editor, asyncio.StreamWriter] = {}
-        self._process: asyncio.subprocess.Process
+        self._program: subprocess.Popen[bytes]
+        self._input: asyncio.WriteTransport
         self._beat = "", 0
-        self._named = False
+        self._said: list[str] = []
+        """What was printed about the conversation."""
         self._stopped = False
 
     async def run(self, argv: Sequence[str]) -> int:
         """Run the program; the status to exit with. Raises Unreachable, OSError."""
         # An editor that is gone must not end this process.
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        pipe, store, session = (
-            asyncio.subprocess.PIPE,
-            self._journal.store,
-            self._actor["session_id"],
-        )
-        try:
-            self._process = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=pipe,
-                stdout=pipe,
-                limit=link.LONGEST,
-                close_fds=False,  # the lock of the session is its, too
-            )
-        except FileNotFoundError:
-            raise Unreachable(f"{argv[0]} is not installed") from None
+        store, session = self._journal.store, self._actor["session_id"]
+        self._program = _started(argv)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
-        server = await asyncio.start_unix_server(
-            self._connected, sock=link.listen(store, session), limit=link.LONGEST
-        )
         try:
+            output = await self._pipes()
+            server = await asyncio.start_unix_server(
+                self._connected, sock=link.listen(store, session), limit=link.LONGEST
+            )
+            reading = asyncio.create_task(self._read(output))
             self._protocol.begin()
             self._flush()
-            assert self._process.stdout
-            async for line in _lines(self._process.stdout):
-                self._received(line)
-            status = await self._process.wait()
-        finally:
+            status = await asyncio.to_thread(self._program.wait)
+            # What it left behind may hold its output open, and ends with the job.
+            await asyncio.wait([reading], timeout=REST_S)
+            reading.cancel()
             server.close()
+        finally:
+            self._program.kill()
             link.remove(store, session)
             await self._questions.close()
         if self._protocol.failure:
@@ -88,12 +85,31 @@ class Driver:
             return 128 + signal.SIGTERM
         return status if status >= 0 else 128 - status
 
+    async def _pipes(self) -> asyncio.StreamReader:
+        """What it prints, to be read; opens what it reads."""
+        loop = asyncio.get_running_loop()
+        output = asyncio.StreamReader(limit=link.LONGEST)
+        await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(output), self._program.stdout
+        )
+        self._input, _ = await loop.connect_write_pipe(asyncio.Protocol, self._program.stdin)
+        return output
+
     def _stop(self) -> None:
-        self._stopped = True
+        if not self._stopped:
+            self._stopped = True
+            self._signal(signal.SIGTERM)
+            asyncio.get_running_loop().call_later(GRACE_S, self._signal, signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
-            self._process.terminate()
+            self._program.send_signal(number)
 
     # ---- the program
+
+    async def _read(self, output: asyncio.StreamReader) -> None:
+        async for line in _lines(output):
+            self._received(line)
 
     def _received(self, line: bytes) -> None:
         write_all(1, line)
@@ -107,8 +123,7 @@ class Driver:
         """Do what the protocol has collected."""
         protocol = self._protocol
         for message in _taken(protocol.out):
-            if self._process.stdin:
-                self._process.stdin.write(codec.dumps(message) + b"\n")
+            self._input.write(codec.dumps(message) + b"\n")
         for editor, writer in self._editors.items():
             for message in _taken(editor.out):
                 writer.write(codec.dumps(message) + b"\n")
@@ -118,10 +133,10 @@ class Driver:
             self._questions.ask(question)
         for key, choice, who in _taken(protocol.settled):
             self._questions.settle(key, choice, who)
-        if protocol.provider and protocol.is_ready and not self._named:
-            self._named = True
-            line = {"coord": "drive", "provider_session": protocol.provider}
-            write_all(1, codec.dumps(line) + b"\n")
+        if protocol.is_ready and (not self._said or protocol.provider != self._said[-1]):
+            self._said.append(protocol.provider)
+            known = {"provider_session": protocol.provider} if protocol.provider else {}
+            write_all(1, codec.dumps({"coord": READY, **known}) + b"\n")
         if protocol.failure:
             self._stop()
         elif protocol.is_ready:
@@ -187,6 +202,15 @@ class Driver:
         finally:
             del self._editors[editor]
             protocol.leave(editor)
+
+
+def _started(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+    """The program, with the lock of the session, too. Raises Unreachable, OSError."""
+    pipe = subprocess.PIPE
+    try:
+        return subprocess.Popen(argv, stdin=pipe, stdout=pipe, close_fds=False)
+    except FileNotFoundError:
+        raise Unreachable(f"{argv[0]} is not installed") from None
 
 
 async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
