@@ -278,8 +278,9 @@ def check_end(town: Town) -> None:
     for each in town.events:
         if each["type"] == "land.requested":
             request = fold.named(source, each.id)
-            end = request and fold.ended(request)
-            assert request and end, "a request has no end"
+            assert request, "a request is not there"
+            end = fold.ended(request)
+            assert end, "a request has no end"
             kinds = [kind for kind, _, _ in request["ends"].values()]
             # It may have been withdrawn while it was pushed; then that it landed comes after.
             assert len(kinds) == 1 or kinds == ["land.withdrawn", "land.landed"], kinds

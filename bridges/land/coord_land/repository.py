@@ -62,7 +62,7 @@ class Repository:
         if self._ran("check-ref-format", self.target)[0]:
             raise BadData(f"not a valid branch: {target!r}", where="target")
         self._merged: dict[tuple[str, str], str | Conflict] = {}
-        self._varied: dict[tuple[str, str], str] = {}
+        self._varied: dict[tuple[str, ...], str] = {}
 
     # ---- what is there
 
@@ -175,7 +175,7 @@ class Repository:
 
     def varied(self, commit: str, base: str, paths: Sequence[str]) -> str:
         """The commit with these paths (git's patterns) as the base has them; itself if it has."""
-        key = (commit, base)
+        key = (commit, base, *paths)
         if key not in self._varied:
             self._varied[key] = self._vary(commit, base, [f":(glob){path}" for path in paths])
         return self._varied[key]
