@@ -82,6 +82,7 @@ def common(view: View) -> Context:
         "at": asked.at,
         "now_ms": view.now_ms,
         "url": view.link,
+        "title_of": view.reader.names.title,
         "here": here,
         "back": here,
         "now_url": address(here, {k: v for k, v in query.items() if k != "span"}),

@@ -214,8 +214,8 @@ const link = (to) => {
 };
 const fixed = () => [
   ...$$("nav a").map((one) => ({ title: one.firstChild.textContent.trim(), hint: "page", go: () => { location.href = one.href; } })),
-  ...$$("datalist#known option, .person .name b").map((one) => one.value ?? one.textContent).filter((name, n, all) => all.indexOf(name) === n)
-    .map((name) => ({ title: name, hint: "agent", go: () => { location.href = `${link("agents")}#agent-${name}`; } })),
+  ...$$("datalist#known option, .worker .name b").map((one) => one.value ?? one.textContent).filter((name, n, all) => all.indexOf(name) === n)
+    .map((name) => ({ title: name, hint: "agent", go: () => { location.href = link("agents"); } })),
   { title: "Dark or light", hint: "t", go: theme },
   { title: "The keys", hint: "?", go: () => $("#keys").showModal() },
   { title: "Back to now", hint: "n", go: () => travel("") },
