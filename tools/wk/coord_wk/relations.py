@@ -14,8 +14,10 @@ A batch asks once for all that it adds (`suppose`, `supposed_cycle`).
 
 from __future__ import annotations
 
+from itertools import islice
+
 from coord_envelope import SELF, BadData
-from coord_kernel.views.entities import Entities
+from coord_kernel.views.entities import FEW, MANY, Entities
 from coord_wk import fold
 from coord_wk.graph import AUX, Graph
 
@@ -85,11 +87,23 @@ class Relations(Entities):
 
     def _names(self, entities: Iterable[str]) -> Iterator[str]:
         """The names of those that exist, each once."""
-        seen = set[str]()
-        for name in (self.name(entity) for entity in entities if self.state(entity)):
-            if name not in seen:
-                seen.add(name)
-                yield name
+        seen, rest, size = set[str](), iter(entities), FEW
+        while page := list(islice(rest, size)):
+            size = min(4 * size, MANY)
+            self._look_up(page)
+            for name in (self.name(entity) for entity in page if self.state(entity)):
+                if name not in seen:
+                    seen.add(name)
+                    yield name
+
+    def _look_up(self, entities: Iterable[str]) -> None:
+        """Read the states of these in one query, for `look`."""
+        known = (self._looked, self._supposed.born)
+        unknown = [entity for entity in entities if not any(entity in each for each in known)]
+        if len(unknown) > 1 and len(self._looked) + len(unknown) <= MOST_LOOKED:
+            for entity, state in self._source.many(unknown).items():
+                look = self._united(entity, state)
+                self._looked |= dict.fromkeys((entity, *look[1]), look)
 
     def children(self, item: str) -> list[str]:
         """The items whose parent it is, oldest first."""
