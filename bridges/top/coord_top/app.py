@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 UNSEEN_S = 3.0
 """How long `+N` stays after the last event that passed unseen."""
 HOUR_MS = 3_600_000
+OVER = ("tab", "shift+tab", "ctrl+c")
+"""Keys that are ours wherever the focus is."""
 
 
 class Top(App[int]):
@@ -56,7 +58,8 @@ class Top(App[int]):
     Screen.-reading > Page { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key.key, key.action, key.about, show=False, priority=key.key == "ctrl+c")
+        # Of these, Textual has own bindings on the screen and in a line that is typed.
+        Binding(key.key, key.action, key.about, show=False, priority=key.key in OVER)
         for key in keys.ALL
     ]
     ENABLE_COMMAND_PALETTE = False
@@ -95,7 +98,6 @@ class Top(App[int]):
     def on_unmount(self) -> None:
         for task in self._tasks:
             task.cancel()
-        self._watch.close()
 
     @property
     def body(self) -> Body:
@@ -176,7 +178,7 @@ class Top(App[int]):
         self.query_one("#header", Line).put(shown.header(seen, body.query_text, marks))
         self.query_one("#when", Line).put(shown.when(self.at, world.now_ms()))
         tabs = self.query_one("#tabs", Line)
-        tabs.display = not arrange.wide(self.size.width, self.size.height)
+        tabs.display = not (arrange.wide(*body.room) or self.screen.has_class("-small"))
         tabs.put(shown.tabs(body.numbers, body.chosen))
         ref, reading = self.ref(), self.screen.has_class("-reading")
         offered = shown.keys(ref, reading, self._read_only, self.at is not None)
@@ -189,11 +191,15 @@ class Top(App[int]):
         least = "{} by {}".format(*arrange.LEAST)
         said = f"{width} by {height} is too small: {least} is enough"
         self.query_one("#small", Line).put([(said, "soon")])
+        self.body.room = (width, height)
         self.body.redraw()
+        if not small and self.screen.focused is None:
+            self.body.take_keys()
         self._draw_around()
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
-        if isinstance(event.widget, Panel):
+        if isinstance(event.widget, Panel) and not event.widget.has_class("-current"):
+            self.bar.forget()
             for panel in self.query(Panel):
                 panel.mark(panel is event.widget)
             if event.widget.id in PANELS:
@@ -201,6 +207,7 @@ class Top(App[int]):
         self._draw_around()
 
     def on_panel_moved(self) -> None:
+        self.bar.forget()
         self._draw_around()
 
     # ---- records and pages

@@ -38,6 +38,7 @@ class Bar(Vertical):
         self._changed: Answered | None = None
         self._before: Widget | None = None
         self._hint: Parts = []
+        self._said: Parts = []
 
     def compose(self) -> ComposeResult:
         yield Line("status")
@@ -52,15 +53,19 @@ class Bar(Vertical):
         return self._answered is not None
 
     def say(self, parts: Parts) -> None:
-        """Show what came out, until something else does or another row is chosen."""
-        self.query_one("#status", Line).put([(" ", ""), *parts])
+        """Show what came out, until something else does or `forget`."""
+        self._said = parts
+        self.query_one("#status", Line).put([(" ", ""), *(parts or self._hint)])
+
+    def forget(self) -> None:
+        """Show the hint again: another row was chosen."""
+        self.say([])
 
     def keys(self, parts: Parts, hint: Parts) -> None:
-        """Show which keys there are, and once what can be done about a row."""
+        """Show which keys there are, and what can be done about a row if nothing came out."""
         self.query_one("#keys", Line).put(parts)
-        if hint != self._hint:
-            self._hint = hint
-            self.say(hint)
+        self._hint = hint
+        self.say(self._said)
 
     def ask(
         self,

@@ -51,6 +51,8 @@ class Body(Container):
         self.alone = self.board = self.problems = False
         self._looked: Looked | None = None
         self._unseen = 0
+        self.room = (0, 0)
+        """Columns and lines of the terminal."""
 
     def compose(self) -> ComposeResult:
         with Vertical(id="left"):
@@ -108,7 +110,7 @@ class Body(Container):
         self._title()
 
     def _arrange(self) -> None:
-        size = (self.app.size.width, self.app.size.height)
+        size = self.room
         chosen = "needs" if self.problems else self.chosen
         alone = self.alone or self.problems
         heights = arrange.heights(size, self.counts, chosen, alone)

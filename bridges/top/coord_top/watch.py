@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
 
 from coord_top.stores import Stores
 
@@ -27,7 +28,9 @@ class Watch:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._thread = ThreadPoolExecutor(1, "stores")
+        self._asked = SimpleQueue[tuple[asyncio.Future[Any], Callable[..., Any], Any]]()
+        # One that ends with the process: a first look at a long history takes seconds.
+        Thread(target=self._answer, daemon=True, name="stores").start()
         self._changed = asyncio.Event()
         self.tick_s = TICK_S
         """When to look again at the latest."""
@@ -47,15 +50,23 @@ class Watch:
 
     async def read(self, function: Callable[..., Found], *values: object) -> Found:
         """What a function returns that the reading thread calls."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *values)
+        answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        self._asked.put((answer, function, values))
+        return await answer
+
+    def _answer(self) -> None:
+        while True:
+            answer, function, values = self._asked.get()
+            try:
+                found, failure = function(*values), None
+            except Exception as error:
+                found, failure = None, error
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                answer.get_loop().call_soon_threadsafe(_settle, answer, found, failure)
 
     def again(self) -> None:
         """Look as soon as possible."""
         self._changed.set()
-
-    def close(self) -> None:
-        """Do not look any more."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _listen(self) -> None:
         for news in self._stores.news:
@@ -66,3 +77,12 @@ class Watch:
         # It is readable until the thread has read, which is what the next look does.
         asyncio.get_running_loop().remove_reader(fd)
         self.again()
+
+
+def _settle(answer: asyncio.Future[Any], found: object, failure: Exception | None) -> None:
+    if answer.done():  # cancelled: nobody waits
+        return
+    if failure:
+        answer.set_exception(failure)
+    else:
+        answer.set_result(found)
