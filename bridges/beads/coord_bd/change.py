@@ -91,7 +91,7 @@ def _after(
     if wish.get("status", "in_progress") != "in_progress":
         raise Usage("--claim with --status: leave one of them out")
     wish.pop("status", None)
-    desk.bring(t, items, item, wish, after=claim)
+    desk.bring(t, items, item, wish, base=[claim.id])
 
 
 def _words(values: Values) -> Json:

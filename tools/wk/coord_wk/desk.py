@@ -21,7 +21,7 @@ from coord_wk.work import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
@@ -101,22 +101,28 @@ class Desk(Work):
         return f"{before}{max(used, default=0) + 1}"
 
     def bring(
-        self, t: Transaction, items: Items, item: str, wish: Wish, after: Event | None = None
+        self,
+        t: Transaction,
+        items: Items,
+        item: str,
+        wish: Wish,
+        base: Sequence[str] = (),
     ) -> list[Event]:
         """Add the changes that bring an item to what is wished (see `toward`). Raises BadData.
 
-        `after`: an event about the item in the same transaction, which these changes follow.
+        `base`: the events about the item that these changes follow, in place of all that are here:
+        to what came after them they are concurrent.
         """
         words = dict(wish.get("set", {}))
         blob = self.shortened(words, "desc")
-        done = [after] if after else []
-        for step in steps(items, item, {**wish, "set": words}, self.actor(), self.mine):
-            base = {"base": [done[-1].id]} if done else {}
-            done.append(t.add(step | base))
+        drafts = steps(items, item, {**wish, "set": words}, self.actor(), self.mine)
         if blob:
-            update = draft.change("updated", item, items.known(item), {"set": {}, **blob})
-            done.append(t.add(update | ({"base": [done[-1].id]} if done else {})))
-        return done
+            body: Json = {"set": {}, **blob}
+            drafts.append(draft.change("updated", item, items.known(item), body))
+        done: list[Event] = []
+        for step in drafts:
+            after = [done[-1].id] if done else list(base)
+            done.append(t.add(step | ({"base": after} if after else {})))
         return done
 
     def comment(self, t: Transaction, items: Items, item: str, text: str) -> Event:

@@ -1,0 +1,166 @@
+"""From here to GitHub: changes, comments and new issues, and what was the same afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from coord_envelope import No
+from coord_github.fields import RELATIONS, kept, marked, merged, state_words
+from coord_kernel.rules import claims
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from coord_envelope.codec import Json
+    from coord_github.bridge import Bridge
+    from coord_github.fields import Side
+    from coord_github.remote import Issue
+    from coord_wk.items import Items
+
+LONGEST_COMMENT = 60_000
+
+
+class Exports:
+    """What is written at GitHub."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge, self._book, self._api = bridge, bridge.book, bridge.api
+        self._milestones: dict[str, int] | None = None
+
+    def change(self, number: int) -> None:
+        """Bring an issue to what its item says. Raises Fault."""
+        bridge = self._bridge
+        link = bridge.links[number]
+        bridge.touch(number)
+        try:
+            issue = bridge.remote.again(number)
+        except No as fault:
+            bridge.refuse(number, fault)
+            return
+        items = bridge.desk.items()
+        work, base = link["work"], link["synced"]
+        here, heads = self._book.side(items, work), claims.base(items.known(work))
+        result = merged(base, here, issue.side)
+        if bridge.mode.pull and bridge.imports.needed(result):
+            return  # that comes first: it is planned now that the issue is known
+        if result.there:
+            self._patch(issue, here, result.there)
+        after = bridge.remote.issues[number]
+        new_here, new_there = kept(here), kept(issue.side)
+        new_there |= {name: kept(after.side)[name] for name in result.there}
+        for name in result.here:
+            new_here[name], new_there[name] = base["here"].get(name), base["there"].get(name)
+        self._note(number, work, (new_here, new_there), heads)
+
+    def _patch(self, issue: Issue, here: Side, changes: Json) -> None:
+        words: Json = {}
+        if "title" in changes:
+            words["title"] = changes["title"]
+        if "desc" in changes:
+            text = changes["desc"]
+            words["body"] = marked(text, issue.marker) if issue.marker else text
+        if "state" in changes:
+            words |= state_words(changes["state"])
+        if "labels" in changes:
+            words["labels"] = changes["labels"]
+        if "assignee" in changes:
+            words["assignees"] = [changes["assignee"]] if changes["assignee"] else []
+        if "milestone" in changes:
+            words["milestone"] = self._milestone(changes["milestone"])
+        if words:
+            row = self._api.write("PATCH", f"/issues/{issue.number}", words)
+            self._bridge.remote.take(row | {"number": issue.number, "id": issue.id})
+        if changes.keys() & {*RELATIONS}:
+            self._relate(issue, changes)
+            self._bridge.remote.again(issue.number)
+
+    def _relate(self, issue: Issue, changes: Json) -> None:
+        """Parents and blockers, each a request."""
+        now = issue.side
+        if "parent" in changes:
+            words = {"sub_issue_id": issue.id}
+            if changes["parent"]:
+                path = f"/issues/{changes['parent']}/sub_issues"
+                self._api.write("POST", path, words | {"replace_parent": True})
+            elif now["parent"]:
+                self._api.write("DELETE", f"/issues/{now['parent']}/sub_issue", words)
+        if "blocked_by" in changes:
+            before, after = {*(now["blocked_by"] or ())}, {*changes["blocked_by"]}
+            path = f"/issues/{issue.number}/dependencies/blocked_by"
+            for number in sorted(after - before):
+                self._api.write("POST", path, {"issue_id": self._id(number)})
+            for number in sorted(before - after):
+                self._api.write("DELETE", f"{path}/{self._id(number)}", {})
+
+    def _id(self, number: int) -> int:
+        known = self._bridge.remote.issues.get(number)
+        return (known or self._bridge.remote.again(number)).id
+
+    def _milestone(self, title: str) -> int | None:
+        """The number of a milestone, which is made if there is none."""
+        if not title:
+            return None
+        if self._milestones is None:
+            self._api.etags = {
+                k: v for k, v in self._api.etags.items() if not k.startswith("/milestones")
+            }
+            rows = self._api.changed("/milestones", {"state": "all"}) or ()
+            self._milestones = {str(row.get("title")): int(row["number"]) for row in rows}
+        if title not in self._milestones:
+            row = self._api.write("POST", "/milestones", {"title": title})
+            self._milestones[title] = int(row["number"])
+        return self._milestones[title]
+
+    def create(self, work: str) -> None:
+        """Make an issue of an item. Raises Fault."""
+        items = self._bridge.desk.items()
+        here, heads = self._book.side(items, work), claims.base(items.known(work))
+        words: Json = {"title": here["title"], "body": marked(here["desc"], work)}
+        if here["labels"]:
+            words["labels"] = here["labels"]
+        if here["assignee"]:
+            words["assignees"] = [here["assignee"]]
+        if here["milestone"]:
+            words["milestone"] = self._milestone(here["milestone"])
+        number = self._bridge.remote.take(self._api.write("POST", "/issues", words))
+        issue = self._bridge.remote.issues[number]
+        sides = kept(here), kept(issue.side)
+        for name in RELATIONS:
+            sides[0][name] = sides[1][name]
+        self._note(number, work, sides, heads)
+        self._bridge.touch(number)
+
+    def comments(self, items: Items, number: int) -> Iterator[str]:
+        """The comments of the item that the issue does not have, by event id."""
+        link = self._bridge.links[number]
+        me = self._bridge.call.actor()["agent_id"]
+        for comment in items.known(link["work"])["comments"]:
+            if comment["by"] == me or comment["event_id"] in link["sent"]:
+                continue
+            if comment["text"] or "blob" in comment:
+                yield comment["event_id"]
+
+    def comment(self, number: int, event_id: str) -> None:
+        """Post one comment. Raises Fault."""
+        bridge = self._bridge
+        bridge.touch(number)
+        work = bridge.links[number]["work"]
+        items = bridge.desk.items()
+        found: list[Any] = [
+            each for each in items.detail(work)["comments"] if each["event_id"] == event_id
+        ]
+        if not found:
+            return
+        text = f"**{found[0]['by']}**: {found[0]['text']}"[:LONGEST_COMMENT]
+        row = self._api.write(
+            "POST", f"/issues/{number}/comments", {"body": marked(text, event_id)}
+        )
+        with bridge.desk.transaction() as (t, _):
+            bridge.imports.commented(t, number, work, (event_id, int(row["id"])))
+        bridge.call.put(t.events)
+
+    def _note(self, number: int, work: str, sides: tuple[Json, Json], heads: list[str]) -> None:
+        bridge = self._bridge
+        with bridge.desk.transaction() as (t, _):
+            bridge.imports.synced(t, number, work, sides, heads)
+        bridge.call.put(t.events)

@@ -1,0 +1,165 @@
+"""Pull requests and their checks, as drafts of events. What an answer becomes is pure.
+
+    github.pr.opened, .merged, .closed   once each; with an artifact of the item that it names
+    ci.failed                            a check of an open pull request failed, once a run
+    ci.passed                            of commits that somebody waits for
+
+A request names an item as an issue (`Fixes #12`), or by its short id in the title, the text or the
+name of the branch (`wk-k3f9x2ab`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from coord_envelope import SELF
+from coord_github.fields import desc_of, title_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from coord_envelope.codec import Json
+    from coord_github.api import Api
+    from coord_github.items import Book
+    from coord_github.remote import Remote
+
+FAILED = ("failure", "timed_out", "cancelled", "action_required", "startup_failure", "error")
+PASSED = ("success", "neutral", "skipped")
+_FIXES = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+#(\d{1,9})\b", re.IGNORECASE)
+_SHORT = re.compile(r"\bwk-([0-9a-hjkmnp-tv-z]{8})\b")
+MOST_OPEN = 200
+"""Open requests whose checks are looked at."""
+
+
+class Pulls:
+    """The pull requests of a repository."""
+
+    def __init__(self, api: Api, remote: Remote, book: Book) -> None:
+        self._api, self._remote, self._book = api, remote, book
+        self._open: dict[int, Json] = {}
+
+    def look(self) -> list[Json]:
+        """Drafts of what has happened since the last look, each with its key. Raises Fault."""
+        since = str(self._remote.seen.get("pulls", ""))
+        query = {"state": "all" if since else "open", "sort": "updated", "direction": "desc"}
+        drafts: list[Json] = []
+        newest = since
+        for row in self._api.changed("/pulls", query) or ():
+            at = str(row.get("updated_at", ""))
+            if since and at < since:
+                break
+            newest = max(newest, at)
+            drafts += self._drafts(row)
+        for row in self._api.changed("/pulls", {"state": "open"}) or self._open.values():
+            number = row.get("number")
+            if type(number) is int and len(self._open) < MOST_OPEN:
+                self._open[number] = row
+        for number, row in list(self._open.items()):
+            drafts += self._checks(number, row)
+        self._remote.seen["pulls"] = newest or "1970-01-01T00:00:00Z"
+        return drafts
+
+    def _drafts(self, row: Json) -> Iterator[Json]:
+        work = self._work(row)
+        if row.get("state") == "closed":
+            self._open.pop(int(row.get("number", 0)), None)
+        for draft in of_pull(row, self._book.slug):
+            refs = {"refs": {"work_id": work}} if work else {}
+            yield draft | refs
+        if work:
+            name = f"{self._book.slug}#{row.get('number')}"
+            uri = str(row.get("html_url", ""))[:2000]
+            body = {"kind": "pr", "on": work, "uri": uri, "name": name}
+            yield {
+                "type": "artifact.added",
+                "refs": {"artifact_id": SELF, "work_id": work},
+                "body": body,
+                "idempotency_key": f"github:{name}:{work}",
+            }
+
+    def _checks(self, number: int, row: Json) -> Iterator[Json]:
+        head = row.get("head")
+        sha = head.get("sha") if isinstance(head, dict) else None
+        if not isinstance(sha, str) or not re.fullmatch(r"[0-9a-f]{40,64}", sha):
+            return
+        work = self._work(row)
+        for run in self._api.changed(f"/commits/{sha}/check-runs", {}) or ():
+            draft = of_check(run, self._book.slug, sha)
+            if draft and draft["type"] == "ci.failed":
+                draft["body"]["pr"] = number
+                yield draft | ({"refs": {"work_id": work}} if work else {})
+
+    def _work(self, row: Json) -> str:
+        """The item that a request is about; empty if it names none that is an issue."""
+        head = row.get("head")
+        branch = head.get("ref") if isinstance(head, dict) else ""
+        text = " ".join(str(each) for each in (row.get("title"), branch, row.get("body")))
+        for number in _FIXES.findall(text):
+            if int(number) in self._book.works:
+                return self._book.works[int(number)]
+        for short in _SHORT.findall(text):
+            found = [work for work in self._book.numbers if work.lower().endswith(short)]
+            if len(found) == 1:
+                return found[0]
+        return ""
+
+
+def of_pull(row: Json, slug: str) -> Iterator[Json]:
+    """The drafts of a pull request, as it is now. Total."""
+    number = row.get("number")
+    if type(number) is not int:
+        return
+    user, head, base = (_object(row, name) for name in ("user", "head", "base"))
+    body = {
+        "repository": slug,
+        "number": number,
+        "title": title_of(row.get("title")),
+        "url": str(row.get("html_url", ""))[:2000],
+        "author": title_of(user.get("login")),
+        "branch": title_of(head.get("ref")),
+        "onto": title_of(base.get("ref")),
+        "sha": str(head.get("sha", ""))[:64],
+    }
+    key = f"github:{slug}#{number}"
+    yield {"type": "github.pr.opened", "body": body, "idempotency_key": f"{key}:opened"}
+    if isinstance(row.get("merged_at"), str):
+        merged = str(row.get("merge_commit_sha", ""))[:64]
+        yield {
+            "type": "github.pr.merged",
+            "body": body | {"merged": merged},
+            "idempotency_key": f"{key}:merged",
+        }
+    elif row.get("state") == "closed":
+        yield {
+            "type": "github.pr.closed",
+            "body": body,
+            "idempotency_key": f"{key}:closed:{str(row.get('closed_at'))[:30]}",
+        }
+
+
+def of_check(run: Json, slug: str, sha: str) -> Json | None:
+    """The draft of a check that is over. Total."""
+    ident, conclusion = run.get("id"), run.get("conclusion")
+    if type(ident) is not int or not isinstance(conclusion, str):
+        return None
+    if conclusion not in FAILED and conclusion not in PASSED:
+        return None
+    output = _object(run, "output")
+    body: Json = {
+        "repository": slug,
+        "sha": sha,
+        "job": title_of(run.get("name")),
+        "conclusion": conclusion,
+        "url": str(run.get("html_url") or run.get("details_url") or "")[:2000],
+    }
+    if summary := desc_of(output.get("summary")):
+        body["text"] = summary[:4000]
+    kind = "ci.failed" if conclusion in FAILED else "ci.passed"
+    key = f"github:{slug}:check:{ident}:{conclusion}"
+    return {"type": kind, "body": body, "idempotency_key": key}
+
+
+def _object(row: Json, name: str) -> dict[str, Any]:
+    value = row.get(name)
+    return value if isinstance(value, dict) else {}
