@@ -19,7 +19,7 @@ from coord_kernel.views.past import Snapshot
 from coord_lease.board import Board, disputed
 from coord_msg.mail import Mail
 from coord_run.jobs import Jobs
-from coord_shop import News, Reader, build, needs
+from coord_shop import News, Reader, Shop, build, needs
 from coord_shop.history import History, mark_of
 from coord_wk.items import Items
 
@@ -148,7 +148,7 @@ def told(shell: Shell) -> tuple[Store, list[event.Event], Reader]:
     return store, sorted(events, key=lambda each: each.id), reader
 
 
-def folded(store: Store, events: list[event.Event], at: str) -> build.Shop:
+def folded(store: Store, events: list[event.Event], at: str) -> Shop:
     """The shop by a fold of all events up to a time, and none of our views."""
     known = [event.parse(each.raw) for each in events if each["ts"] <= at]
     durable = [each for each in known if "+live" not in each["writer"]]
@@ -230,11 +230,12 @@ def test_a_failure_is_over_when_the_same_command_succeeds(shell: Shell) -> None:
 
 def test_two_who_hold_one_file_in_two_stores_are_a_conflict() -> None:
     row: Any = {"lease_id": "a", "holder": "agent:ada", "resources": ["file:src/**"], "mode": "x"}
-    other = {**row, "lease_id": "b", "holder": "agent:bob", "resources": ["file:src/a.py"]}
+    other: Any = {**row, "lease_id": "b", "holder": "agent:bob", "resources": ["file:src/a.py"]}
     assert list(disputed([row, other])) == [(row, other)]
-    assert not list(disputed([row, {**other, "holder": "agent:ada"}]))
-    assert not list(disputed([{**row, "mode": "s"}, {**other, "mode": "s"}]))
-    assert not list(disputed([row, {**other, "resources": ["file:doc/a"]}]))
+    same: Any = {**other, "holder": "agent:ada"}
+    apart: Any = {**other, "resources": ["file:doc/a"]}
+    shared: list[Any] = [{**row, "mode": "s"}, {**other, "mode": "s"}]
+    assert not [*disputed([row, same]), *disputed([row, apart]), *disputed(shared)]
 
 
 def test_news_come_once_and_go_on_behind_a_cursor(shell: Shell) -> None:
