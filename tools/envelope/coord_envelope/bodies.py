@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 USERLAND = (
     *("session", "handoff", "patrol", "control"),
     *("usage", "provider", "budget", "alert", "mountain", "land", "notify"),
-    *("convoy", "flow", "cron"),
+    *("convoy", "flow", "cron", "github"),
 )
 """Namespaces of which spec/userland.md defines some types."""
 
