@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from coord_agents import delivery, fold, presets, record, usage
-from coord_agents.evidence import named
+from coord_agents.evidence import transcripts
+from coord_agents.paths import named
 from coord_agents.record import Record
 from coord_agents.sling import job_name
 from coord_envelope import BadData, Usage
@@ -245,6 +246,37 @@ def test_what_a_session_used_is_read_where_its_record_says(
     if found:
         event = usage.reported(("agent:ada", "s1"), "01KF4QBCFS000HY2KBEWSW1ZZE", found, None, name)
         check_body(event["type"], event["body"])
+
+
+def line(number: str, output: int, ts: str = "2026-06-01T09:00:00.000Z", kind: str = "a") -> Any:
+    return {"type": kind, "timestamp": ts, "message": {"id": number, "usage": {"out": output}}}
+
+
+def test_a_record_of_a_conversation_counts_each_answer_once_and_none_of_before() -> None:
+    where = {"match": {"type": "a"}, "sum": True, "unique": "message.id", "time": "timestamp"}
+    where |= {"output": "message.usage.out"}
+    before = line("m0", 100, "2026-06-01T08:59:59.999Z")
+    lines = [before, line("m1", 1), line("m1", 5), line("m2", 7), line("m3", 9, kind="user")]
+    since = "2026-06-01T09:00:00.000Z"
+    assert usage.used(lines, where, since) == {"output": 12}
+    assert usage.used(lines, where) == {"output": 112}
+    assert usage.used([before], where, since) is None
+
+
+@pytest.mark.parametrize("name", ["claude", "codex", "pi"])
+def test_the_record_of_a_conversation_is_found_below_the_home_of_its_program(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("CLAUDE_CONFIG_DIR", "CODEX_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pattern = SHIPPED[name].transcript["files"][-1]
+    place = pattern.replace("$HOME", str(tmp_path)).replace("{session}", "s[1]").replace("*", "x")
+    assert transcripts(SHIPPED[name], "s[1]") == set()
+    Path(place).parent.mkdir(parents=True)
+    Path(place).touch()
+    assert transcripts(SHIPPED[name], "s[1]") == {place}
+    assert transcripts(SHIPPED[name], "s1") == transcripts(SHIPPED[name], "") == set()
 
 
 def test_the_id_of_a_session_is_the_first_text_at_its_path() -> None:

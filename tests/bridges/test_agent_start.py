@@ -208,6 +208,21 @@ def test_what_does_not_come_up_leaves_no_claim(
         over(town, "ada")
 
 
+def test_nothing_is_started_over_a_budget_or_a_limit(town: Shell) -> None:
+    (town.cwd / "coord.toml").write_text('[budgets]\n"agent:*" = "10 tokens per 1d"\n')
+    work = item(town)
+    spent = {"agent": "agent:ada", "session": "s0", "pool": "plain", "input": 12}
+    town("ev emit usage.reported --as ada --body -", json.dumps(spent))
+    start = f"coord-agent start ada --preset plain --work {work}"
+    done = town(start, expect=75)
+    assert done.err.startswith("coord-agent: agent:ada: agent:ada: spent 12 tokens of 10")
+    assert "; it may be started from 20" in done.err and done.err.count("\n") == 1
+    assert town("wk ls").one["status"] == "ready"
+    assert town("coord-agent ls --all").out == ""
+    town(start.replace("ada", "bob"))
+    assert over(town, "bob")["status"] == "ended"
+
+
 def test_an_item_that_another_has_is_refused_and_nothing_is_left(town: Shell) -> None:
     work = item(town)
     town(f"wk claim {work} --as bob")

@@ -210,7 +210,8 @@ def _completions(turn: Turn, _request: Json) -> Iterator[Json | str]:
         yield _chunk({"role": "assistant", "tool_calls": [{**call, "function": function}]})
     else:
         yield _chunk({"role": "assistant", "content": turn["text"]})
-    yield _chunk({}, "tool_calls" if "tool" in turn else "stop")
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    yield _chunk({}, "tool_calls" if "tool" in turn else "stop") | {"usage": usage}
     yield "[DONE]"
 
 

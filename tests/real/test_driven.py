@@ -58,6 +58,9 @@ def test_a_driven_program_is_woken_by_mail_when_idle_and_resumed(
     first = shell("coord-agent show qa").one
     assert first["provider_session"]
     shell("coord-agent stop qa")
+    used = shell("ev replay --type usage.reported").lines
+    # Each of its answers was of one token, and each request, too.
+    assert name == "gemini" or used[0]["body"]["output"] == len(model.requests), used
     if name == "gemini":  # 0.61.0 finds no conversation of before by `session/load`
         return
     shell("coord-agent resume qa --prompt 'And now?'")

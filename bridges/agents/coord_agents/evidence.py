@@ -8,7 +8,9 @@ import subprocess
 
 from coord_agents import fold
 from coord_agents.drive import READY
+from coord_agents.paths import named
 from coord_agents.record import DRIVEN
+from coord_agents.usage import used
 from coord_envelope import codec
 from coord_envelope.platform import suppress
 from coord_kernel.rules import presence
@@ -18,7 +20,7 @@ from coord_kernel.views.view import View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from coord_agents.record import Record
     from coord_envelope.codec import Json
@@ -56,7 +58,7 @@ class Evidence:
         """Has it shown a sign of life, or printed what its runtime prints first?"""
         if fold.facts(state).get("via") in DRIVEN:
             return self._is_ready(state)
-        since = state["starts"][max(state["starts"])][0]
+        since = fold.begun_last(state)
         return self._alive(state, since) or any(
             max(child["starts"].values())[0] >= since for child in self.children(state)
         )
@@ -123,6 +125,32 @@ class Evidence:
                 return file.read(most)
         return b""
 
+    def used(self, state: fold.Session) -> Json | None:
+        """What it used, by its output or else by its runtime's record of the conversation."""
+        record = self.records.get(fold.facts(state).get("preset", ""))
+        if record is None:
+            return None
+        where, since = record.transcript, fold.begun_last(state)
+        found = used(self.lines(state), record.usage) if record.usage else None
+        if found is None or (where and fold.facts(state).get("via") in DRIVEN):
+            recorded = used(self._recorded(state, record), where, since) if where else None
+            found = recorded or found
+        return found
+
+    def _recorded(self, state: fold.Session, record: Record) -> Iterator[Json]:
+        """The JSON objects in the files that have its conversation, each on a line."""
+        family = (state, *self.children(state))
+        known = [fold.facts(each).get("transcript") for each in family]
+        paths = set(filter(None, known)) or transcripts(record, self.provider(state) or "")
+        for path in sorted(paths):
+            with suppress(OSError):
+                fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+                with open(fd, "rb") as file:
+                    for line in file if os.path.isfile(path) else ():
+                        if line.startswith(b"{"):
+                            with suppress(ValueError):
+                                yield codec.loads(line)
+
     def _alive(self, state: fold.Session, since: str) -> bool:
         """Has it shown a sign of life since then? A session that goes on has others from before."""
         signs = self._signs.get(_entity(state))
@@ -153,16 +181,18 @@ def _entity(state: fold.Session) -> str:
     return presence.session_name(state["replica"], state["agent"], state["session"])
 
 
-def named(lines: Iterable[Json], path: str) -> str | None:
-    """The first text at a path such as `a.b` in these objects."""
-    return next((text for line in lines if isinstance(text := at(line, path), str) and text), None)
+def transcripts(record: Record, session: str) -> set[str]:
+    """The files in which a runtime keeps a conversation, as its record says."""
+    env = {**os.environ, "HOME": os.path.expanduser("~"), **record.env}
+    found = set[str]()
+    for pattern in record.transcript.get("files", ()) if session else ():
+        from glob import escape, glob
 
-
-def at(value: object, path: str) -> object:
-    """What is at a path such as `a.b` in an object; None if nothing is."""
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
+        words = re.findall(r"\$([A-Z_]+)", pattern)
+        if all(env.get(word) for word in words):
+            place = re.sub(r"\$([A-Z_]+)", lambda word: escape(env[word[1]]), pattern)
+            found |= set(glob(place.replace("{session}", escape(session))))
+    return found
 
 
 def label(run: str) -> str:

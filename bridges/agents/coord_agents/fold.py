@@ -186,6 +186,11 @@ def begun(state: Session) -> tuple[str, str]:
     return first, state["starts"][first][0]
 
 
+def begun_last(state: Session) -> str:
+    """The time stamp of its last start."""
+    return str(state["starts"][max(state["starts"])][0])
+
+
 def ended(state: Session) -> str:
     """The time stamp of its last end; empty without one."""
     return max((ts for ts, _ in state["ends"].values()), default="")

@@ -37,6 +37,7 @@ FIELDS = {
     "env": _TABLE,
     "timeout": _TEXT,
     "usage": _TABLE,
+    "transcript": _TABLE,
     **dict.fromkeys(VIAS, _TABLE),
 }
 WAY = {
@@ -52,9 +53,11 @@ USAGE = {
     "match": _TABLE,
     "sum": _FLAG,
     "input_has_cache": _FLAG,
-    "transcript": _FLAG,
+    "unique": _TEXT,
+    "time": _TEXT,
     **dict.fromkeys(("input", "output", "cache_read", "cache_write", "dollars", "model"), _TEXT),
 }
+TRANSCRIPT = {"files": _WORDS, **USAGE}
 PLACES = re.compile(r"\{(prompt|session|args|message)\}")
 
 
@@ -103,6 +106,9 @@ class Record:
         self.env: Mapping[str, str] = fields.get("env", {})
         self.timeout: str = fields.get("timeout", "24h")
         self.usage: Json = fields.get("usage", {})
+        """Where the lines that it prints have what it used."""
+        self.transcript: Json = fields.get("transcript", {})
+        """Where its record of the conversation has that, and where that is."""
         self.ways = {via: Way(self.program, fields[via]) for via in VIAS if via in fields}
 
     def way(self, via: str | None, verb: str = "start") -> tuple[str, Way]:
@@ -118,6 +124,11 @@ class Record:
         what = f"has no way to {verb}" + (f" via {via}" if via else "")
         raise Usage(f"preset {self.name}: {what}", todo=todo)
 
+    @property
+    def is_metered(self) -> bool:
+        """Is it known where it says what it used?"""
+        return bool(self.usage or self.transcript)
+
     def queued(self, session: str, message: str) -> list[str]:
         """The words that give its queue a message; `queue` is not None."""
         places = {"session": session, "message": message}
@@ -132,7 +143,7 @@ class Record:
             **({"tried": self.tried} if self.tried else {}),
             "resume": any(_can(via, way, "resume") for via, way in self.ways.items()),
             "fork": any("fork" in way.words for way in self.ways.values()),
-            "usage": bool(self.usage),
+            "usage": self.is_metered,
             **({"can": list(self.can)} if self.can else {}),
         }
 
@@ -173,6 +184,7 @@ def records(document: Json, where: str) -> dict[str, Record]:
             if fields[via].get("busy", BUSY[0]) not in BUSY:
                 raise BadData(f"{name}.{via}.busy is not {', '.join(BUSY)}", where)
         _check(fields.get("usage", {}), USAGE, f"{name}.usage", where)
+        _check(fields.get("transcript", {}), TRANSCRIPT, f"{name}.transcript", where)
         if fields.get("session", "uuid") != "uuid":
             raise BadData(f"{name}.session is not uuid", where)
     return {name: Record(name, fields) for name, fields in document.items()}

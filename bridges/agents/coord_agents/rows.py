@@ -72,7 +72,7 @@ class Rows:
             "transcript": next(filter(None, records), None),
             "children": [each["session"] for each in children],
             "nudges": nudges,
-            "usage": self._used(state),
+            "usage": self.evidence.used(state),
         }
         return self.row(state) | {name: value for name, value in more.items() if value}
 
@@ -102,13 +102,6 @@ class Rows:
         for _, (_, body) in ends:
             merged |= body
         return merged
-
-    def _used(self, state: fold.Session) -> Json | None:
-        from coord_agents.usage import used
-
-        known = fold.facts(state)
-        record = self.evidence.records.get(known.get("preset", ""))
-        return used(self.evidence.lines(state), record.usage) if record and record.usage else None
 
     def _health(self) -> dict[str, str]:
         """Session → how it is, of those in this store that are not over."""

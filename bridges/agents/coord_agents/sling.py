@@ -29,6 +29,7 @@ from coord_envelope import Fault, No, world
 from coord_envelope.errors import TryAgain, Unreachable
 from coord_envelope.event import file_form, name_ok
 from coord_envelope.platform import suppress
+from coord_kernel.cli.budgets import Budgets, Usages, configured
 from coord_kernel.journal.beat import beat
 from coord_kernel.rules import control
 from coord_kernel.store import locate, machine, pins
@@ -119,6 +120,13 @@ class Sling:
         if control.open_quarantines(state, order.agent):
             todo = f"`coord-patrol free {order.agent}` ends that"
             raise No("is quarantined: its sessions died too often", order.agent, todo=todo)
+        usages, now = Usages(self._store).refresh(), world.now_ms()
+        gate = Budgets(configured(self._store), usages, state, now)
+        closed = gate.gate(order.agent, order.work, order.record.pool)
+        if closed:
+            until, why = closed
+            todo = f"it may be started from {world.format_ts(until)} on"
+            raise TryAgain(why, where=order.agent, todo=todo)
         evidence = Evidence(self._store, {})
         for other in fold.opened(evidence.sessions()):
             if other["agent"] == order.agent and evidence.lives(other):

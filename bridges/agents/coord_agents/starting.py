@@ -129,6 +129,7 @@ def stop(call: Call, name: str) -> Json:
         raise No("is over", where=state["session"], code="closed")
     end(call.journal, tools_of(call), state, "stopped", call.actor()["agent_id"])
     rows = rows_of(call)
+    report(call.journal, rows.evidence, rows.named(state["session"]), call.actor()["agent_id"])
     return rows.row(rows.named(state["session"]))
 
 
@@ -253,12 +254,12 @@ def report(journal: Journal, evidence: Evidence, state: fold.Session, agent: str
     known = fold.facts(state)
     record = evidence.records.get(known["preset"])
     run = known.get("run")
-    if record is None or run is None or not record.usage:
+    if record is None or run is None or not record.is_metered:
         return []
     key = f"usage:{run}"
     if journal.index.refresh().by_key("usage.reported", key):
         return []
-    body = usage.used(evidence.lines(state), record.usage) or {}
+    body = evidence.used(state) or {}
     event = usage.reported(
         (state["agent"], state["session"]), run, body, known.get("work"), record.pool
     )

@@ -1,8 +1,8 @@
-"""What a session used, as its runtime prints it. Pure."""
+"""What a session used, as its runtime prints or records it. Pure."""
 
 from __future__ import annotations
 
-from coord_agents.evidence import at
+from coord_agents.paths import at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,28 +14,44 @@ COUNTS = ("input", "output", "cache_read", "cache_write")
 MOST = 1 << 53
 
 
-def used(lines: Iterable[Json], where: Json) -> Json | None:
+def used(lines: Iterable[Json], where: Json, since: str = "") -> Json | None:
     """Tokens and millionths of a US dollar; None if no line has any.
 
-    `where` is the table `usage` of a record: of the lines that match, the last, or with `sum` all.
+    `where` is the table `usage` or `transcript` of a record: of the lines that match, the last, or
+    with `sum` all; with `unique` the last of each value there. Lines with a `time` before `since`,
+    a time stamp, are of an earlier session.
     """
-    wanted = where.get("match", {})
-    found = [line for line in lines if all(at(line, path) == wanted[path] for path in wanted)]
+    wanted, sums = where.get("match", {}), where.get("sum") is True
+    found: dict[object, Json] = {}
+    for line in lines:
+        if all(at(line, path) == wanted[path] for path in wanted) and _is_since(line, where, since):
+            key = str(at(line, where["unique"])) if "unique" in where else len(found)
+            found[key if sums else 0] = _counts(line, where)
     if not found:
         return None
-    counted = found if where.get("sum") else found[-1:]
+    *_, last = found.values()
     body: Json = {
-        name: sum(_count(at(line, where[name])) for line in counted)
-        for name in COUNTS
-        if name in where
+        name: sum(counts[name] for counts in found.values())
+        for name in (*COUNTS, "micros")
+        if name in last
     }
     if where.get("input_has_cache"):
         body["input"] = max(0, body.get("input", 0) - body.get("cache_read", 0))
-    micros = sum(_micros(at(line, where["dollars"])) for line in counted if "dollars" in where)
-    model = at(counted[-1], where["model"]) if "model" in where else None
-    body |= {"micros": micros} if micros else {}
-    body |= {"model": model[:200]} if isinstance(model, str) else {}
+    if not body.get("micros"):
+        body.pop("micros", None)
+    body |= {"model": last["model"][:200]} if isinstance(last["model"], str) else {}
     return body if any(body.get(name) for name in (*COUNTS, "micros")) else None
+
+
+def _counts(line: Json, where: Json) -> Json:
+    counts: Json = {name: _count(at(line, where[name])) for name in COUNTS if name in where}
+    counts |= {"micros": _micros(at(line, where["dollars"]))} if "dollars" in where else {}
+    return counts | {"model": at(line, where["model"]) if "model" in where else None}
+
+
+def _is_since(line: Json, where: Json, since: str) -> bool:
+    stamp = at(line, where["time"]) if "time" in where else None
+    return not isinstance(stamp, str) or stamp >= since
 
 
 def reported(who: tuple[str, str], run: str, body: Json, work: str | None, pool: str) -> Json:

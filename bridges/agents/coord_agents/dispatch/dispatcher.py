@@ -60,7 +60,7 @@ class Dispatcher:
         items, stops = Items.current(self._items), self._stops.refresh()
         look = Look(items, sessions, stops)
         own = set(self._store.replicas())
-        presets = {name: bool(record.usage) for name, record in self._policy.records.items()}
+        presets = {name: record.is_metered for name, record in self._policy.records.items()}
         seen = look.seen(presets, own, self._shown, self._gate())
         return planning.plan(seen, world.now_ms(), self._policy)
 
