@@ -37,6 +37,13 @@ class Town:
         )
         self.main = self.tip()
 
+    @classmethod
+    def at(cls, shell: Shell, like: Town) -> Town:
+        """A copy of another one."""
+        town = cls.__new__(cls)
+        town.shell, town.cwd, town.main = shell, shell.cwd, like.main
+        return town
+
     def git(self, *words: str) -> str:
         return git(*words, cwd=self.cwd).strip()
 
@@ -61,18 +68,18 @@ class Town:
         self.git("checkout", "-q", "main")
         return commit
 
-    def add(self, name: str, words: str = "", **env: str) -> str:
+    def add(self, name: str, words: str = "") -> str:
         """The id of a request."""
-        return self.shell(f"coord-land add {name} {words} -o id", **env).out.strip()
+        return self.shell(f"coord-land add {name} {words} -o id").out.strip()
 
     def ask(self, name: str, files: dict[str, str | None], words: str = "") -> str:
         """A branch, and a request for it."""
         self.branch(name, files)
         return self.add(name, words)
 
-    def land(self, expect: int | None = 0, **env: str) -> list[Json]:
+    def land(self, now: str | None = None) -> list[Json]:
         """What a queue writes until it is empty."""
-        return self.shell("coord-land run --once", expect=expect, **env).lines
+        return self.shell(f"{f'COORD_NOW={now} ' if now else ''}coord-land run --once").lines
 
     def events(self, kind: str = "land.*") -> list[Json]:
         return self.shell(f"ev replay --type '{kind}'").lines

@@ -54,7 +54,7 @@ def ask(call: Call, name: str | None, target: str | None, about: Json) -> Event:
     if known:
         return known.event.annotated(dup=True)
     if repository.refs().get(body["ref"]) != sha:
-        repository.push({body["ref"]: ("", sha)})
+        repository.change(body["ref"], "", sha)
     call.journal.index.refresh()
     with call.transaction() as t:
         first = call.journal.index.refresh().by_key("land.requested", key)

@@ -51,9 +51,9 @@ def _withdraw(request: Request, by: str, **_: Any) -> Json:
     return withdrawn(request, **about, subject=f"withdrawn: {_title(request)}")
 
 
-def _landed(request: Request, commit: str, base: str, **_: Any) -> Json:
+def _landed(request: Request, commit: str, **_: Any) -> Json:
     text = f"{_named(request)} is commit {commit[:12]} of {request['target']}."
-    about = {"commit": commit, "base": base, "subject": f"landed: {_title(request)}", "text": text}
+    about = {"commit": commit, "subject": f"landed: {_title(request)}", "text": text}
     return _end("landed", request, about)
 
 

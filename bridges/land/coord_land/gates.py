@@ -144,7 +144,7 @@ class Gates:
         gate, commit, repository = about["gate"], about["commit"], self._repository
         ref = f"{CHECKED}{target}/{commit}"
         if ref not in repository.refs():
-            repository.push({ref: ("", commit)})
+            repository.change(ref, "", commit)
         until = world.later(gate.timeout_ms)
         event = draft.asked(target, about, repository.remote, ref, until)
         with self._journal.transaction({"agent_id": self._agent}) as t:

@@ -129,9 +129,9 @@ class Lander:
         if act.kind == "begin":
             self._call.put(self.gates.begin(self.target, about))
         elif act.kind == "land":
-            self.repository.land(about["base"], about["commit"])
+            self.repository.change(self.repository.target, about["base"], about["commit"])
         elif act.kind == "tidy":
-            self.repository.push({about["ref"]: (about["commit"], "")})
+            self.repository.change(about["ref"], about["commit"], "")
         else:
             if act.kind == "landed":
                 self._close(about["request"], about["commit"])

@@ -143,7 +143,7 @@ class _Planning:
             name, later = request["id"], newest.get(request["branch"], request["id"])
             commit = self._seen.landed.get(name)
             if commit:
-                self._act("landed", name, request=request, commit=commit, base=self.base)
+                self._act("landed", name, request=request, commit=commit)
             elif request in self._seen.left:
                 continue
             elif later != name:

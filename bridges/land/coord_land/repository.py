@@ -16,6 +16,7 @@ import subprocess
 
 from coord_envelope import world
 from coord_envelope.errors import BadData, No, TryAgain, Unreachable
+from coord_kernel.store import machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ OLDEST = (2, 38)
 """The first git that merges without a work tree."""
 NAME, EMAIL = "coord-land", "coord-land@coord.invalid"
 PATIENCE_S = 600
+FLOOR_MS = 1_000
+"""How old a listing of a remote's refs may be. A push is refused if it was too old."""
 MOST_FILES = 50
 _ALWAYS = (
     *("core.hooksPath=/dev/null", "core.quotePath=false", "core.attributesFile=/dev/null"),
@@ -61,6 +64,10 @@ class Repository:
             raise Unreachable(what, todo="install git 2.38 or later")
         if self._ran("check-ref-format", self.target)[0]:
             raise BadData(f"not a valid branch: {target!r}", where="target")
+        self._listed, self._until = dict[str, str](), 0
+        # What was looked up of commits stays as it is.
+        self._present = set[str]()
+        self._landed: tuple[object, dict[str, str]] = (None, {})
         self._merged: dict[tuple[str, str], str | Conflict] = {}
         self._varied: dict[tuple[str, ...], str] = {}
 
@@ -70,19 +77,22 @@ class Repository:
         """The commits of the target, of the requests and of hosted checks, by ref."""
         if self.remote == HERE:
             form = "--format=%(objectname)%09%(refname)"
-            text = self.git("for-each-ref", form, self.target, KEPT[:-1], CHECKED[:-1])
-        else:
-            text = self.git("ls-remote", self.remote, self.target, f"{KEPT}*", f"{CHECKED}*")
-        pairs = (line.split("\t", 1) for line in text.splitlines())
-        return {ref: commit for commit, ref in pairs}
+            return _refs(self.git("for-each-ref", form, self.target, KEPT[:-1], CHECKED[:-1]))
+        if machine.boot_ns() > self._until:
+            words = (self.remote, self.target, f"{KEPT}*", f"{CHECKED}*")
+            self._listed = _refs(self.git("ls-remote", *words))
+            self._until = machine.boot_ns() + FLOOR_MS * 1_000_000
+        return self._listed
 
     def missing(self, commits: Collection[str]) -> set[str]:
         """Those that this repository does not have."""
-        if not commits:
-            return set()
-        stdin = "".join(f"{commit}^{{commit}}\n" for commit in commits)
-        lines = self.git("cat-file", "--batch-check=%(objectname)", stdin=stdin).splitlines()
-        return {line.split("^")[0] for line in lines if line.endswith(" missing")}
+        unknown = set(commits) - self._present
+        if unknown:
+            stdin = "".join(f"{commit}^{{commit}}\n" for commit in unknown)
+            lines = self.git("cat-file", "--batch-check=%(objectname)", stdin=stdin).splitlines()
+            absent = {line.split("^")[0] for line in lines if line.endswith(" missing")}
+            self._present |= unknown - absent
+        return unknown - self._present
 
     def fetch(self, refs: Iterable[str]) -> None:
         """Have the commits of these refs of the remote; no ref changes here."""
@@ -114,6 +124,12 @@ class Repository:
         By first parents, from the tip down to what it has in common with all of them: a commit
         that landed a request is no ancestor of the request's own.
         """
+        asked = (tip, frozenset(commits))
+        if self._landed[0] != asked:
+            self._landed = (asked, self._with_trailers(tip, commits))
+        return self._landed[1]
+
+    def _with_trailers(self, tip: str, commits: Collection[str]) -> dict[str, str]:
         status, common, _ = self._ran("merge-base", "--octopus", tip, *commits)
         until = [] if status else [f"^{common.strip()}"]
         form = f"--format=%H %(trailers:key={TRAILER},valueonly,separator=%x20)"
@@ -203,21 +219,18 @@ class Repository:
 
     # ---- changes
 
-    def land(self, base: str, commit: str) -> None:
-        """Move the target from the base to a commit on top of it. Raises TryAgain."""
-        self.push({self.target: (base, commit)})
+    def change(self, ref: str, old: str, new: str) -> None:
+        """Change a ref of the remote from one commit to another; empty: absent.
 
-    def push(self, changes: Mapping[str, tuple[str, str]]) -> None:
-        """Change refs of the remote, all or none: ref → what it has to be, what it becomes.
-
-        Empty: absent. Raises TryAgain if one of them is not what it has to be, or another refusal.
+        If it is another one meanwhile, nothing happens: who looks again sees that. Raises TryAgain
+        if it cannot be changed.
         """
-        leases = [f"--force-with-lease={ref}:{old}" for ref, (old, _) in changes.items()]
-        specs = [f"{new}:{ref}" for ref, (_, new) in changes.items()]
         here = [_UPDATE] if self.remote == HERE else []
-        words = ("push", "--atomic", "--no-verify", "--porcelain", "--quiet", *here)
-        status, out, err = self._ran(*words, *leases, self.remote, *specs)
-        if status:
+        lease = f"--force-with-lease={ref}:{old}"
+        words = ("push", "--no-verify", "--porcelain", "--quiet", *here, lease)
+        status, out, err = self._ran(*words, self.remote, f"{new}:{ref}")
+        self._until = 0
+        if status and self.refs().get(ref, "") == old:
             refused = [line.split("\t")[-1] for line in out.splitlines() if line.startswith("!")]
             raise TryAgain(next(iter(refused), _last(err)), where=f"push to {self.remote}")
 
@@ -267,6 +280,11 @@ class Repository:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise TryAgain(str(error), where=f"git {words[0]}") from None
         return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
+
+
+def _refs(text: str) -> dict[str, str]:
+    pairs = (line.split("\t", 1) for line in text.splitlines())
+    return {ref: commit for commit, ref in pairs}
 
 
 def _message(request: Request, squash: bool) -> str:
