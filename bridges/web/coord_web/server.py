@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from coord_envelope.codec import Json
     from coord_kernel.store.directory import Store
     from coord_shop import Reader, Shop
     from coord_web.groups import Listen
@@ -253,7 +254,8 @@ class App:
     def _told(self, request: Request, back: str, what: str, status: int) -> Response:
         """Say what was done, or with a status why not: to a script, or on the next page."""
         if request.headers.get("accept") == "application/json":
-            return JSONResponse({"ok": not status, "text": plain(what)}, status or 200)
+            # Browsers report an error status on the console, and here nothing is wrong with ours.
+            return JSONResponse({"ok": not status, "text": plain(what)})
         note = secrets.token_urlsafe(8)
         self._notes[note] = {"kind": "bad" if status else "good", "text": what}
         while len(self._notes) > NOTES:
@@ -307,16 +309,9 @@ def _found(reader: Reader, text: str) -> list[dict[str, str]]:
             names.append(name)
             if len(names) > FOUND:
                 break
-    rows = [items.row(name) for name in dict.fromkeys(names)]
-    return [
-        {
-            "title": plain(row["title"]),
-            "id": row["id"],
-            "status": row["status"],
-            "to": row["work_id"],
-        }
-        for row in rows
-    ]
+    rows: list[Json] = [{**items.row(name)} for name in dict.fromkeys(names)]
+    fields = ("title", "id", "status", "work_id")
+    return [{name: plain(row[name]) for name in fields} for row in rows]
 
 
 def _sentence(fault: Fault) -> str:

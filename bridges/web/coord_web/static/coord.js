@@ -36,7 +36,11 @@ function show(name, html, flash = true) {
 }
 
 // Where an element is, so that the same one is found again in the new part.
-const place = (one) => `${one.closest("[data-key]")?.dataset.key ?? ""}/${$("summary", one)?.textContent.trim() ?? ""}`;
+function place(one) {
+  const row = one.closest("[data-key]");
+  const root = row ?? one.closest("[data-part]");
+  return `${row?.dataset.key ?? ""}/${$$("details", root).indexOf(one)}`;
+}
 function path(one, part) {
   const row = one.closest("[data-key]");
   if (!row || !part.contains(row)) return null;
