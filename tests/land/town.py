@@ -107,7 +107,7 @@ class Town:
         for at in range(count):
             bad = bool(mask >> at & 1)
             assert self.ends()[f"b{at}"] == ("rejected:gate" if bad else "landed")
-            assert self.has(f"file{at}") == (not bad)
+            assert self.has(f"file{at}") == (not bad), (at, self.git("log", "--graph", "main"))
         self.check()
 
     def check(self, where: Path | None = None) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
         id: str
         control: str
-        """The gate whose passes show that this one works: itself, or the one that it varies."""
+        """The gate whose passes show that this one works: itself, or what it varies."""
         tests: int
         """As many failures or errors, and a commit is bad."""
         fresh: bool

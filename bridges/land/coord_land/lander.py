@@ -13,7 +13,9 @@ import fcntl
 import os
 
 from coord_envelope import world
+from coord_envelope.errors import TryAgain, Unreachable
 from coord_kernel.cli import link
+from coord_kernel.cli.complaints import complain
 from coord_kernel.cli.person import person
 from coord_kernel.controller import Plan
 from coord_kernel.controller.deaths import Deaths
@@ -23,7 +25,7 @@ from coord_kernel.views.presence import Stops
 from coord_kernel.views.view import View
 from coord_land import draft, fold, policy
 from coord_land.gates import Gates
-from coord_land.plan import Seen, plan
+from coord_land.plan import AGAIN_MS, Seen, plan
 from coord_land.policy import Command
 from coord_land.repository import CHECKED, KEPT, Repository, known
 from coord_wk.items import Items
@@ -91,8 +93,14 @@ class Lander:
         if control.stopped(stops) or control.stopped(stops, self._agent):
             return Plan([])
         requests = list(fold.opened(source, self.target))
-        look = _Look(self, source, requests)
-        planned = plan(look, world.now_ms()) if look.worth else Plan([])
+        try:
+            look = _Look(self, source, requests)
+            planned = plan(look, world.now_ms()) if look.worth else Plan([])
+        except (Unreachable, TryAgain) as fault:
+            if self._deaths is None:
+                raise
+            complain(fault)  # it stays up, and looks again
+            return Plan([], world.now_ms() + AGAIN_MS)
         if self._deaths:
             self._deaths.watch(self.gates.running.values())
         return planned
@@ -147,7 +155,7 @@ class Lander:
         self._call.put(t.events)
 
     def _close(self, request: Request, commit: str) -> None:
-        """Link the commit with the item, and close that if it was asked: before it is said."""
+        """Link the commit with the item, and close that if it was asked: before the event."""
         items, work = Items.current(View(self._store, Items.fold)), request.get("work", "")
         if not work or items.state(work) is None:
             return

@@ -122,7 +122,7 @@ class Repository:
         """Request → the commit of the target that has its trailer, for requests of these commits.
 
         By first parents, from the tip down to what it has in common with all of them: a commit
-        that landed a request is no ancestor of the request's own.
+        that landed a request is not an ancestor of the request's own.
         """
         asked = (tip, frozenset(commits))
         if self._landed[0] != asked:
