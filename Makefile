@@ -11,7 +11,7 @@ PYTHON ?= python3
 ROUNDS ?= 30
 STAMP := .venv/.installed
 
-.PHONY: demo idle dispatch test test-real test-pythons proof live bench picture session pyz check table clean
+.PHONY: demo idle dispatch flow test test-real test-pythons proof live land bench picture session pyz check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -47,6 +47,14 @@ idle: $(STAMP)
 # What 30 agents cost that coord-dispatch starts, 5 at once.
 dispatch: $(STAMP)
 	.venv/bin/python bench/dispatch.py
+
+# What a formula of 2,000 steps costs to cook and apply.
+flow: $(STAMP)
+	.venv/bin/python bench/flow.py
+
+# A merge queue: 20,000 batches, 5,000 random days, real git with every subset and killed at every step.
+land: $(STAMP)
+	@.venv/bin/python -m pytest tests/proof/test_land.py tests/land --long --numprocesses auto -rs
 
 # bench/growth.svg: the cost of a command against history.
 picture: $(STAMP)

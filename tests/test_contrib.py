@@ -50,11 +50,16 @@ def test_each_unit_starts_what_is_there(shell: Shell) -> None:
         "ev sync --watch",
         "coord-relay serve /var/lib/coord-relay",
         "coord-webhook serve hooks",
+        "coord-github follow",
         "run worker --slots 2",
         "coord-patrol",
+        "coord-land run",
+        "coord-flow run",
+        "coord-cron run cron.toml",
         "coord-notify %h/.config/coord/notify.toml",
         "coord-otel --now",
         "coord-dispatch",
+        "coord-web",
         "coord-postman ci.failed agent:fixer",
     }
     shells = [one for one in started if one.startswith("/bin/sh")]
@@ -72,12 +77,13 @@ def execution(name: str, **specifiers: str) -> list[str]:
     return [word.replace("$$", "$") for word in shlex.split(line.removeprefix("ExecStart="))]
 
 
-@pytest.mark.parametrize("name", ["patrol", "worker", "dispatch", "agent"])
+@pytest.mark.parametrize("name", ["patrol", "flow", "cron", "worker", "dispatch", "agent"])
 def test_what_stays_up_tells_systemd_when_it_is_ready_and_alive(shell: Shell, name: str) -> None:
     (shell.cwd / "agent").write_text("#!/bin/sh\nev emit agent.began --as ada\nexec sleep 600\n")
     (shell.cwd / "agent").chmod(0o755)
     shell.env |= {"DIRECTORY": str(shell.cwd), "COMMAND": "./agent", "WATCHDOG_USEC": "200000"}
     (shell.cwd / "coord.toml").write_text('[dispatch]\npresets = ["claude"]\n')
+    (shell.cwd / "cron.toml").write_text('[daily]\nevery = "1d"\n')
     shell.env["NOTIFY_SOCKET"] = f"{shell.cwd}/notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(shell.env["NOTIFY_SOCKET"])

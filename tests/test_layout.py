@@ -243,6 +243,10 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
         f"coord_envelope/schema/{n}.schema.json" for n in ("bodies", "event", "userland")
     } | {"coord_agents/presets.toml"} | {
         f"coord_hooks/plugins/{name}" for name in ("opencode.js", "pi.ts")
+    } | {
+        f"coord_web/{path.parent.name}/{path.name}"
+        for path in (ROOT / "bridges/web/coord_web").glob("*/*")
+        if path.suffix in (".html", ".css", ".js", ".svg")
     }
     shared = {name.partition(".data/data/")[2] for name in names if ".data/data/" in name}
     assert shared == {
@@ -262,13 +266,18 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
         "share/man/man1/coord-gc.1",
         "share/man/man1/coord-kwike.1",
         "share/man/man7/coord.7",
+        "share/man/man1/coord-flow.1",
+        "share/man/man8/coord-cron.8",
         "share/man/man8/coord-dispatch.8",
         "share/man/man8/coord-notify.8",
         "share/man/man8/coord-otel.8",
+        "share/man/man8/coord-land.8",
         "share/man/man8/coord-patrol.8",
         "share/man/man8/coord-slack.8",
         "share/man/man8/coord-relay.8",
+        "share/man/man8/coord-web.8",
         "share/man/man8/coord-webhook.8",
+        "share/man/man8/coord-github.8",
     }
     scripts = {name.partition(".data/scripts/")[2] for name in names if ".data/scripts/" in name}
     assert scripts - {""} == {

@@ -53,10 +53,15 @@ PAGES = (
     TOOLS.parent / "bridges/kwike/coord-kwike.1",
     TOOLS.parent / "bridges/notify/coord-notify.8",
     TOOLS.parent / "bridges/otel/coord-otel.8",
+    TOOLS.parent / "bridges/land/coord-land.8",
     TOOLS.parent / "bridges/patrol/coord-patrol.8",
+    TOOLS.parent / "bridges/flow/coord-flow.1",
+    TOOLS.parent / "bridges/cron/coord-cron.8",
     TOOLS.parent / "bridges/relay/coord-relay.8",
     TOOLS.parent / "bridges/top/coord-top.1",
+    TOOLS.parent / "bridges/web/coord-web.8",
     TOOLS.parent / "bridges/webhook/coord-webhook.8",
+    TOOLS.parent / "bridges/github/coord-github.8",
 )
 SECTIONS = ("NAME", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "ENVIRONMENT", "SEE ALSO")
 MOST = 50

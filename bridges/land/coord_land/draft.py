@@ -29,7 +29,7 @@ _TODO = {
 
 
 def draft(act: Act, target: str, person: str) -> Json:
-    """The event of an act, with its key; `person` is the address of the person whom a hold concerns."""
+    """The event of an act, with its key. `person`: the address of whom a hold concerns."""
     return _DRAFTS[act.kind](target=target, person=person, **act.about)
 
 

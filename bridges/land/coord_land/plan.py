@@ -85,7 +85,7 @@ class Seen:
 GRACE_MS = 10 * 60_000
 """How long a commit may be missing after its request: it may come with a later fetch."""
 AGAIN_MS = 60_000
-"""How often the target is looked at while requests wait for it to change, of which there is no event."""
+"""How often the target is looked at while requests wait for it to change: no event says that."""
 
 
 def plan(seen: Seen, now: int) -> Plan:
