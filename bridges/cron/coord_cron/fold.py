@@ -4,7 +4,7 @@
     cron.fired {name, at}     the schedule's time `at` has been fired
 
 1. The first `cron.armed` of a name and spec counts. A schedule that is written differently is
-   armed anew: times that it had before that are not missed.
+   armed again: times that it had before that are not missed.
 2. Of several `cron.fired` the latest `at` counts.
 """
 

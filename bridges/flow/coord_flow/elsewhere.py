@@ -17,7 +17,7 @@ from coord_wk.items import Items
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from coord_envelope.codec import Json
 
@@ -38,6 +38,11 @@ class Elsewhere:
             if not equals or not name or "#" in name or not directory:
                 raise Usage(f"not NAME=DIR: {pair}", where="--store")
             self._open(name, directory)
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of those that are known."""
+        return self._views.keys()
 
     def _open(self, name: str, directory: str) -> None:
         store = locate.find(directory)

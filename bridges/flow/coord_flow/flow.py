@@ -2,7 +2,7 @@
 
 Everything is written by the tools, as `bridge:flow`, with a key that names what was judged: done
 again, by this controller or another one, it changes nothing. A convoy lands in two steps, the
-close and the announcement: one that dies between them is completed by the next look. Where the
+close and the announcement: if it dies between them, the next look completes them. Where the
 store has a remote its arbiter confirms the close first, so of several stores one lands it.
 """
 
@@ -75,6 +75,7 @@ class Flow:
             self._elsewhere.item,
         )
         seen.programs = self._programs is not None
+        seen.stores = self._elsewhere.names
         seen.own = set(self._store.replicas())
         seen.replica = self._replica
         return seen

@@ -39,6 +39,8 @@ class World:
     def __init__(self, told: Told, matched: Matched, there: There) -> None:
         self.told, self.matched, self.there = told, matched, there
         self.programs = False
+        self.stores: Collection[str] = ()
+        """The names of the other projects that are known."""
         self.own: Collection[str] = ()
         """The replica ids of the store."""
         self.replica: Callable[[str], str] = lambda _: ""
@@ -244,8 +246,12 @@ class Look:
     def _mirrors(self) -> Iterator[Json]:
         for name, item in list(self._fields("mirror")):
             store, _, other = name.partition("#")
-            there = self._world.there(store, other) if store and other else None
-            if there is None or not self._trusted(item):
+            if not other or not self._trusted(item):
+                continue
+            if store not in self._world.stores and not self._items.is_open(item):
+                continue
+            there = self._world.there(store, other)
+            if there is None:
                 continue
             closed = self._items.detail(item).get("closed") or {}
             here = {"closed": self._closing(item), "ours": closed.get("by") == AGENT}
