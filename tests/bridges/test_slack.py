@@ -1,0 +1,304 @@
+"""coord-slack against a workspace in memory: each message once on either side, whatever dies or comes again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+import pytest
+from support import Json, Shell
+
+pytest.importorskip(
+    "slack_sdk", reason="slack_sdk is not installed: pip install 'coord-kernel[slack]'"
+)
+pytest.importorskip("websockets", reason="websockets is not installed")
+
+from bridges.slack_double import BOT, Slack, workspace
+
+FILE = """
+bot = "$BOT_TOKEN"
+app = "$APP_TOKEN"
+api = "http://127.0.0.1:{port}/api/"
+[people]
+U1 = "human:eve"
+U2 = "human:mallory"
+[channels.C1]
+to = ["ada", "bob"]
+post = ["human:eve"]
+[channels.C2]
+to = ["ada"]
+"""
+
+
+@pytest.fixture
+def slack() -> Iterator[Slack]:
+    with workspace() as found:
+        yield found
+
+
+@pytest.fixture
+def house(shell: Shell, slack: Slack) -> Shell:
+    """A store with agents ada and bob, and the file of a workspace."""
+    (shell.cwd / "slack.toml").write_text(FILE.format(port=slack.http))
+    shell.env |= {"BOT_TOKEN": "bot-1", "APP_TOKEN": "app-1"}
+    shell("msg join --as ada; msg join --as bob")
+    return shell
+
+
+class Running:
+    """A coord-slack that runs, and what it prints."""
+
+    def __init__(self, process: subprocess.Popen[bytes], out: IO[bytes]) -> None:
+        self.process, self._out = process, out
+
+    def until(self, kind: str, what: str | None = None) -> Json:
+        """The next event of a type that it prints."""
+        while True:
+            line = self._out.readline()
+            assert line, "it has ended"
+            event: Json = json.loads(line)
+            if event["type"] == kind and what in (None, event["body"].get("what")):
+                return event
+
+
+@contextmanager
+def running(house: Shell, slack: Slack, kill: bool = False) -> Iterator[Running]:
+    with house.popen("coord-slack slack.toml", stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert slack.connected.wait(30)
+        try:
+            yield Running(process, process.stdout)
+        finally:
+            process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+            process.wait()
+    assert slack.wait_alone()
+
+
+def once(house: Shell, expect: int | None = 0) -> list[Json]:
+    return house("coord-slack slack.toml --once", expect=expect).lines
+
+
+def sent(house: Shell) -> list[tuple[str, str]]:
+    events = house("ev replay --type msg.sent").lines
+    return [(event["actor"]["agent_id"], event["body"]["text"]) for event in events]
+
+
+def test_ten_messages_with_two_agents_restarts_and_repeated_events_each_once(
+    house: Shell, slack: Slack
+) -> None:
+    slack.twice = True
+    house("coord-slack slack.toml --once")
+    with running(house, slack, kill=True) as bridge:
+        root = slack.say("U1", "The login is broken")
+        bridge.until("slack.handled")
+        (first,) = house("msg recv --as ada").lines
+        assert first["to"] == ["agent:ada", "agent:bob"]
+        thread = first["refs"].get("thread_id", first["event_id"])
+        for agent in ("ada", "bob"):
+            house(
+                f"msg send --to human:eve --to ada --to bob --thread {thread} --as {agent} --force --body 'from {agent} 1'"
+            )
+            bridge.until("slack.posted", "message")
+        slack.say("U1", "Thanks, go on", root)
+        bridge.until("slack.handled")
+    # Nobody runs: an agent and a person go on.
+    house(f"msg send --to bob --thread {thread} --as ada --body 'from ada 2'")
+    slack.say("U1", "Are you there?", root)
+    with running(house, slack, kill=True) as bridge:
+        bridge.until("slack.posted", "message")
+        slack.say("U1", f"<@{BOT}> hello again", root)
+        slack.say("U1", "The last word", root)
+        for _ in range(3):
+            bridge.until("slack.handled")
+        house(f"msg send --to human:eve --thread {thread} --as bob --force --body 'from bob 2'")
+    # Killed at any point; its views are gone, too.
+    for path in (house.cwd / ".coord/local").glob("slack.sqlite*"):
+        path.unlink()
+    slack.fail["chat.postMessage"] = deque([429, 0])
+    once(house, expect=None)
+    once(house)
+    once(house)
+    house(f"msg send --to ada --thread {thread} --as bob --body 'from bob 3'")
+    once(house)
+    ours = [
+        f"{agent}: from {agent} {n}"
+        for agent, n in (("ada", 1), ("bob", 1), ("ada", 2), ("bob", 2), ("bob", 3))
+    ]
+    assert slack.texts() == ours
+    assert {m["thread_ts"] for m in slack.messages if m.get("bot_id")} == {root}
+    theirs = [
+        "The login is broken",
+        "Thanks, go on",
+        "Are you there?",
+        "hello again",
+        "The last word",
+    ]
+    assert [text for who, text in sent(house) if who == "human:eve"] == theirs
+    assert len(sent(house)) == 10
+    threads = house("ev replay --type msg.sent").lines
+    assert {each["refs"].get("thread_id", each["event_id"]) for each in threads} == {thread}
+
+
+def test_a_question_is_answered_by_two_at_once_one_counts_and_the_other_is_told(
+    house: Shell, slack: Slack
+) -> None:
+    house("coord-slack slack.toml --once")
+    with running(house, slack) as bridge:
+        house("wk ask 'Deploy <now>?' --option yes --option later --to human:eve --as ada")
+        bridge.until("slack.posted", "board")
+        question = slack.posted("wk-")
+        assert "Deploy &lt;now&gt;?" in question["text"]
+        slack.press("U2", question, "later")
+        slack.press("U1", question, "yes")
+        slack.press("U2", question, "later")  # again, by impatience
+        for _ in range(3):
+            bridge.until("slack.handled")
+        bridge.until("slack.posted", "reply")
+    once(house)
+    (item,) = house("wk ls --kind question --all").lines
+    assert (item["answer"], item["answered_by"]) == ("later", "human:mallory")
+    assert "mallory answered: later" in question["text"] and len(question["blocks"]) == 1
+    replies = [m for m in slack.messages if m.get("thread_ts") == question["ts"]]
+    (told,) = replies
+    assert told["text"].startswith("<@U1> human:mallory answered later")
+    assert len(slack.texts()) == 2
+    assert len(house("ev replay --type work.closed").lines) == 1
+
+
+def test_mentions_make_items_claims_questions_and_show_how_things_are(
+    house: Shell, slack: Slack
+) -> None:
+    once(house)
+    root = slack.say("U1", f"<@{BOT}> new Fix the &lt;login&gt;")
+    once(house)
+    (item,) = house("wk ls").lines
+    assert (item["title"], item["status"]) == ("Fix the <login>", "ready")
+    board = slack.posted(item["id"])
+    assert board["thread_ts"] == root and board["text"].endswith("ready")
+    house(f"wk claim {item['id']} --as ada")
+    once(house)
+    house(f"wk close {item['id']} --as ada")
+    once(house)
+    assert board["text"].endswith("\ndone") and board["edits"] == 2
+    slack.say("U1", f"<@{BOT}> status", root)
+    slack.say("U1", f"<@{BOT}> claim wk-nothere1")
+    slack.say("U1", f"<@{BOT}> ask eve @/etc/passwd")
+    once(house)
+    texts = slack.texts()
+    assert any(text.startswith("<@U1>") and "wk-nothere1" in text for text in texts)
+    assert sum(text.endswith("\ndone") for text in texts) == 2  # the board and the answer
+    (question,) = house("wk ls --kind question").lines
+    assert question["title"] == "@/etc/passwd"
+    slack.say("U1", "and a word about it", root)
+    once(house)
+    (mail,) = (each for each in house("msg recv --as ada").lines if each["type"] == "msg.sent")
+    assert mail["refs"]["work_id"] == item["work_id"]
+    count = len(slack.messages)
+    assert once(house) == [] and len(slack.messages) == count
+
+
+def test_only_people_and_channels_of_the_file_are_heard_and_nothing_else_is_kept(
+    house: Shell, slack: Slack
+) -> None:
+    once(house)
+    before = len(house("ev replay").lines)
+    with running(house, slack):
+        slack.say("U9", "a stranger")
+        slack.say("U1", "another channel", channel="C9")
+        for strange in (
+            {"x": 1},
+            {"event": 3},
+            {"event": {"type": "message", "channel": ["C1"], "user": {}}},
+        ):
+            slack.send("events_api", strange)
+            slack.send("interactive", strange)
+        slack.send(
+            "events_api",
+            {
+                "event": {
+                    "type": "message",
+                    "subtype": "message_changed",
+                    "channel": "C1",
+                    "user": "U1",
+                    "ts": "1.0",
+                    "text": "x",
+                }
+            },
+        )
+        slack.send(
+            "events_api",
+            {
+                "event": {
+                    "type": "message",
+                    "bot_id": "B2",
+                    "channel": "C1",
+                    "user": "U1",
+                    "ts": "1.0",
+                    "text": "x",
+                }
+            },
+        )
+    assert once(house) == []
+    assert len(house("ev replay").lines) == before
+    assert slack.texts() == []
+
+
+def test_read_only_posts_and_takes_nothing(house: Shell, slack: Slack) -> None:
+    once(house)
+    slack.say("U1", "hello")
+    house("msg send --to human:eve --as ada --force --body 'to you'")
+    house("coord-slack slack.toml --once --read-only")
+    assert slack.texts() == ["ada: to you"]
+    assert house("ev replay --type slack.received").lines == []
+    once(house)
+    assert [text for _, text in sent(house)] == ["to you", "hello"]
+
+
+def test_nothing_from_before_it_began_is_posted_or_read(house: Shell, slack: Slack) -> None:
+    house("msg send --to human:eve --as ada --force --body old")
+    house("wk ask 'Old?' --to human:eve --as ada")
+    assert house("coord-slack slack.toml --dry-run").lines == []
+    assert [event["type"] for event in once(house)] == ["slack.joined", "slack.joined"]
+    assert slack.texts() == [] and once(house) == []
+    (row, _) = house("coord-slack slack.toml --status").lines
+    assert (row["channel"], row["joined"], row["todo"], row["to_post"]) == ("C1", True, 0, 0)
+
+
+def test_what_was_posted_before_a_death_is_found_by_its_metadata(
+    house: Shell, slack: Slack
+) -> None:
+    once(house)
+    house("msg send --to human:eve --as ada --force --body one")
+    house("msg send --to human:eve --as ada --force --body two")
+    slack.fail["chat.postMessage"] = deque([0])  # it is there, and the answer is lost
+    assert "coord-slack: post" in house("coord-slack slack.toml --once", expect=75).err
+    once(house)
+    assert Counter(slack.texts()) == {"ada: one": 1, "ada: two": 1}
+    house("coord-slack slack.toml --dry-run")
+    assert house("coord-slack slack.toml --dry-run").lines == []
+
+
+def test_text_of_agents_pings_nobody(house: Shell, slack: Slack) -> None:
+    once(house)
+    body = "<!channel> <@U1> &amp; \\x1b[31m"
+    house(f"msg send --to human:eve --as ada --force --body $'{body}'")
+    once(house)
+    (text,) = slack.texts()
+    assert text == "ada: &lt;!channel&gt; &lt;@U1&gt; &amp;amp; \\u{1b}[31m"
+
+
+def test_a_stop_and_a_bad_token_are_one_line_each(house: Shell, slack: Slack) -> None:
+    once(house)
+    house("msg send --to human:eve --as ada --force --body one")
+    house("coord-patrol stop --as human:eve")
+    assert [event["type"] for event in once(house)] == []
+    house("coord-patrol resume --as human:eve")
+    done = house("coord-slack slack.toml --once", expect=2, BOT_TOKEN="")
+    assert done.err == "coord-slack: slack.toml: $BOT_TOKEN is not set; export BOT_TOKEN=…\n"
+    slack.fail["auth.test"] = deque([500] * 9)
+    assert "auth.test" in house("coord-slack slack.toml --once", expect=75).err
