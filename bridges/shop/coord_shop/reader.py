@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from coord_envelope.event import Event
     from coord_envelope.filter import Filter
     from coord_kernel.store.directory import Store
+    from coord_kernel.views.index import Index
     from coord_shop.history import Mark
     from coord_shop.model import Shop
 
@@ -189,12 +190,15 @@ class Names:
         self._journal = journal
         self._titles: dict[str, str] = {}
         self._shorts: dict[str, str] = {}
+        self._known: Index | None = None
+        """The index as of some refresh: a sentence of a batch needs no look at every file."""
 
     def title(self, entity: str) -> str:
         """What its first event calls it; empty if that is not here."""
         title = self._titles.get(entity, "")
         if not title:  # else it may have come meanwhile
-            place = self._journal.index.refresh().by_id(entity)
+            index = self._known or self._refreshed()
+            place = index.by_id(entity) or self._refreshed().by_id(entity)
             title = words.titled(self._journal.shown(place.event)["body"]) if place else ""
             _keep(self._titles, entity, title)
         return title
@@ -202,9 +206,13 @@ class Names:
     def short(self, prefix: str, entity: str) -> str:
         """The short id that names it."""
         if entity not in self._shorts:
-            count = self._journal.index.refresh().ending_so
+            count = (self._known or self._refreshed()).ending_so
             _keep(self._shorts, entity, short(prefix, entity, count))
         return self._shorts[entity]
+
+    def _refreshed(self) -> Index:
+        self._known = self._journal.index.refresh()
+        return self._known
 
 
 def _keep(known: dict[str, str], entity: str, text: str) -> None:

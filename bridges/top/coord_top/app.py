@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, ClassVar
@@ -13,10 +12,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
 from coord_envelope import world
-from coord_envelope.errors import DiskFault, Fault
+from coord_envelope.errors import Fault
 from coord_kernel.cli.values import moment
 from coord_kernel.cli.words import line
-from coord_kernel.store.disk import fault_of
 from coord_top import arrange, keys, shown
 from coord_top.arrange import PANELS
 from coord_top.bar import Bar
@@ -26,6 +24,7 @@ from coord_top.office import Office
 from coord_top.page import Page, help_page
 from coord_top.palette import THEME
 from coord_top.panel import Panel
+from coord_top.stores import READ, fault
 from coord_top.watch import TICK_S, Watch
 
 if TYPE_CHECKING:
@@ -120,8 +119,8 @@ class Top(App[int]):
     async def _ended(self, work: Coroutine[object, object, None]) -> None:
         try:
             await work
-        except (Fault, OSError, sqlite3.Error) as error:
-            self.fault = _fault(error)
+        except READ as error:
+            self.fault = fault(error)
             self.exit(self.fault.status)
         except Exception as error:
             self._handle_exception(error)
@@ -129,18 +128,23 @@ class Top(App[int]):
     # ---- looking
 
     async def _look(self) -> None:
-        """Look, and draw. In the past, what is new is only counted."""
+        """Draw what came at once, then look at everything. In the past what comes is counted."""
         at, old = self.at, self.looked
         try:
+            fresh, events = await self._watch.read(self._stores.take)
+            if at:
+                self._missed += fresh
             if old and at and old.seen[0].shop.at == at:
-                self._missed += await self._watch.read(self._stores.take)
                 self._draw_around()
                 return
+            if old and old.seen[0].shop.live and not at:
+                self._count(fresh)
+                self.body.draw_events(events, self._unseen)
             looked = await self._watch.read(self._stores.look, at)
-        except (Fault, OSError, sqlite3.Error) as error:
+        except READ as error:
             if old is None:
                 raise
-            self._fail(_fault(error))  # the next look may succeed
+            self._fail(fault(error))  # the next look may succeed
             return
         if at != self.at:
             self._watch.again()
@@ -148,11 +152,9 @@ class Top(App[int]):
         if old is None:
             self.bar.say([])
         self.looked = looked
-        self._missed = self._missed + looked.fresh if at else 0
-        self._count(looked.fresh)
-        self.body.draw(looked, self._unseen)
+        self.body.draw(looked)
         self._draw_around()
-        if self.opened and looked.fresh:
+        if self.opened and fresh:
             self._begin(self._read(self.opened))
 
     def _count(self, fresh: int) -> None:
@@ -307,8 +309,8 @@ class Top(App[int]):
         now = world.format_ts(world.now_ms())
         try:
             at = await self._watch.read(self._stores.step, self.at or now, way)
-        except (Fault, OSError, sqlite3.Error) as error:
-            self._fail(_fault(error))
+        except READ as error:
+            self._fail(fault(error))
             return
         if at:
             self._go(at)
@@ -329,8 +331,8 @@ class Top(App[int]):
     def _go_to(self, text: str) -> None:
         try:
             at = str(moment(text.strip()))
-        except Fault as fault:
-            self._fail(fault)
+        except Fault as refusal:
+            self._fail(refusal)
             return
         self._go(None if world.parse_ts(at) >= world.now_ms() else at)
 
@@ -361,15 +363,15 @@ class Top(App[int]):
     async def _act(self, verb: str, ref: Ref) -> None:
         try:
             act = await self._office.planned(verb, ref, self.looked)
-        except (Fault, OSError) as error:
-            self._fail(_fault(error))
+        except READ as error:
+            self._fail(fault(error))
             return
 
         def answered(text: str) -> None:
             try:
                 command = act.make(text)
-            except Fault as fault:
-                self._fail(fault)
+            except Fault as refusal:
+                self._fail(refusal)
                 return
             self.bar.say([("… ", "dim"), (line(" ".join(command.argv), 200), "dim")])
             self._begin(self._do(ref.store, command))
@@ -386,13 +388,5 @@ class Top(App[int]):
         if self.opened:
             await self._read(self.opened)
 
-    def _fail(self, fault: Fault) -> None:
-        self.bar.say([("✗ ", "bad"), (line(str(fault), 400), "bad")])
-
-
-def _fault(error: BaseException) -> Fault:
-    if isinstance(error, Fault):
-        return error
-    if isinstance(error, OSError):
-        return fault_of(error)
-    return DiskFault(f"a view cannot be read: {error}", todo="see `coord doctor`")
+    def _fail(self, failure: Fault) -> None:
+        self.bar.say([("✗ ", "bad"), (line(str(failure), 400), "bad")])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from textual.containers import Container, Horizontal, Vertical
-from textual.content import Content
 
 from coord_top import arrange
 from coord_top.arrange import PANELS, TITLES
@@ -13,7 +12,7 @@ from coord_top.lists import BOARD
 from coord_top.palette import COLOURS
 from coord_top.panel import Panel
 from coord_top.seen import COLUMNS
-from coord_top.table import filtered
+from coord_top.table import Row, filtered
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -91,10 +90,16 @@ class Body(Container):
 
     # ---- drawing
 
-    def draw(self, looked: Looked, unseen: int) -> None:
-        """Show what was looked at; `unseen` events passed without having been on the screen."""
-        self._looked, self._unseen = looked, unseen
+    def draw(self, looked: Looked) -> None:
+        """Show what was looked at."""
+        self._looked = looked
         self.redraw()
+
+    def draw_events(self, events: list[Row], unseen: int) -> None:
+        """Show new events; `unseen` of them passed without having been on the screen."""
+        self._show("events", events)
+        self._unseen = unseen
+        self._title()
 
     def redraw(self) -> None:
         """Show the same again, as it is chosen now."""
@@ -105,9 +110,12 @@ class Body(Container):
             rows["needs"] = self._looked.problems
         rows |= {f"board-{name}": cards for name, cards in self._looked.board.items()}
         for name, every in rows.items():
-            self.panel(name).show(filtered(every, self.query_text) if self.query_text else every)
+            self._show(name, every)
         self._arrange()
         self._title()
+
+    def _show(self, name: str, rows: list[Row]) -> None:
+        self.panel(name).show(filtered(rows, self.query_text) if self.query_text else rows)
 
     def _arrange(self) -> None:
         size = self.room
@@ -137,14 +145,10 @@ class Body(Container):
                 beside = f"+{self._unseen:,}" if self._unseen else ""
             title = "Problems" if name == "needs" and self.problems else TITLES[name]
             more = [(f"  {beside}", COLOURS["dim"])] if beside else []
-            self.panel(name).border_title = Content.assemble(
-                (f"{number} ", COLOURS["id"]), (title, "bold"), *more
-            )
+            self.panel(name).title((f"{number} ", COLOURS["id"]), (title, "bold"), *more)
         for name in BOARD:
             panel = self.panel(f"board-{name}")
-            panel.border_title = Content.assemble(
-                (name.capitalize(), "bold"), (f" {len(panel.rows):,}", COLOURS["dim"])
-            )
+            panel.title((name.capitalize(), "bold"), (f" {len(panel.rows):,}", COLOURS["dim"]))
 
     # ---- moving
 

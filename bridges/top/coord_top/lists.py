@@ -17,17 +17,22 @@ if TYPE_CHECKING:
 # ---- work
 
 
-def work(seen: Sequence[Seen]) -> list[Row]:
-    """Active, ready, blocked, held, landed: each below a heading."""
+STATUS = {"active": "good", "ready": "id", "blocked": "soon", "held": "dim", "landed": "dim"}
+"""Status of an item → the style of its id, in the order of the list."""
+
+
+def items(seen: Sequence[Seen]) -> dict[str, list[Row]]:
+    """The rows of work by status."""
+    return {
+        name: list(chain.from_iterable(_items(each, name, style) for each in seen))
+        for name, style in STATUS.items()
+    }
+
+
+def work(seen: Sequence[Seen], items: Mapping[str, list[Row]]) -> list[Row]:
+    """All items, each status below a heading."""
     rows: list[Row] = []
-    for name, style in (
-        ("active", "good"),
-        ("ready", "id"),
-        ("blocked", "soon"),
-        ("held", "dim"),
-        ("landed", "dim"),
-    ):
-        lines = list(chain.from_iterable(_items(each, name, style) for each in seen))
+    for name, lines in items.items():
         if lines:
             total = sum(count(each, name) for each in seen)
             rows += [heading(f"{name.upper()} {max(total, len(lines)):,}"), *lines]
@@ -85,15 +90,10 @@ BOARD = {
 """Column of the board → the statuses in it."""
 
 
-def board(seen: Sequence[Seen]) -> dict[str, list[Row]]:
+def board(items: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
     """The columns of the board: a row is a title, with who has it."""
     return {
-        column: [
-            _card(row)
-            for name in names
-            for each in seen
-            for row in _items(each, name, "dim" if name in ("held", "landed") else "")
-        ]
+        column: [_card(row) for name in names for row in items[name]]
         for column, names in BOARD.items()
     }
 

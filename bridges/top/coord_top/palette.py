@@ -25,6 +25,11 @@ STYLES = {
     **{name: Style(color=colour) for name, colour in COLOURS.items()},
     **{name: Style(color=colour, bold=True) for name, colour in BOLD.items()},
 }
+ROWS = {
+    chosen: {name: style + Style(bgcolor=colour) for name, style in STYLES.items()}
+    for chosen, colour in ((False, BACKGROUND), (True, CHOSEN))
+}
+"""Is it the row with the cursor → the styles there: made once, not for each line drawn."""
 
 THEME = Theme(
     name="coord",

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
-from rich.style import Style
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from coord_top import table
-from coord_top.palette import CHOSEN, STYLES
+from coord_top.palette import ROWS
 from coord_top.table import Column, Ref, Row
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Panel(ScrollView, can_focus=True):
         super().__init__(**names)  # type: ignore[arg-type]
         self._columns, self._empty, self._tail = columns, empty, tail
         self.rows: Sequence[Row] = ()
+        self._title: tuple[str | tuple[str, str], ...] = ()
         self._sizes: list[int] = []
         self._measured = 0
         """The width that `_sizes` are for; 0: for none."""
@@ -74,8 +75,16 @@ class Panel(ScrollView, can_focus=True):
         """Is the last row in sight?"""
         return self.scroll_offset.y + self.size.height >= len(self.rows)
 
+    def title(self, *parts: str | tuple[str, str]) -> None:
+        """Name it: texts, each with a style or without."""
+        if parts != self._title:
+            self._title = parts
+            self.border_title = Content.assemble(*parts)
+
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows; the cursor stays on its record, or else where it is."""
+        if rows == self.rows:
+            return
         before, followed = self.chosen, self._tail and self._at >= len(self.rows) - 1
         self.rows = rows
         refs = [row.ref for row in rows]
@@ -167,10 +176,10 @@ class Panel(ScrollView, can_focus=True):
         elif at < len(self.rows):
             parts = table.line(self.rows[at], self._columns, self._widths(width), width)
         else:
-            return Strip.blank(width, self.rich_style)
-        over = Style()
-        if self.rows and at == self._at and self.rows[at].ref and self.has_class("-current"):
-            over = Style(bgcolor=CHOSEN)
-        base = self.rich_style
-        segments = [Segment(text, base + STYLES[style] + over) for text, style in parts]
-        return Strip(segments).adjust_cell_length(width, base + over)
+            return Strip.blank(width, ROWS[False][""])
+        row = self.rows[at] if self.rows else None
+        chosen = bool(row and row.ref and at == self._at and self.has_class("-current"))
+        styles = ROWS[chosen]
+        return Strip([Segment(text, styles[style]) for text, style in parts]).adjust_cell_length(
+            width, styles[""]
+        )

@@ -28,10 +28,8 @@ class Seen(NamedTuple):
     shop: Shop
     me: str
     """The agent that acts here."""
-
-    @property
-    def now_ms(self) -> int:
-        return world.parse_ts(self.shop.at)
+    now_ms: int
+    """The moment, in Unix milliseconds."""
 
     @property
     def agents(self) -> list[Agent]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from coord_envelope import world
+from coord_envelope.errors import DiskFault, Fault
 from coord_envelope.filter import Filter
+from coord_kernel.store.disk import fault_of
 from coord_shop import News, Reader
 from coord_top import lists, rows
 from coord_top.seen import Seen
@@ -24,6 +27,17 @@ BEATS = ("agent.seen", "lease.renewed")
 """Signs of life: panels show their effect, and they would drown the rest."""
 
 
+READ = (Fault, OSError, sqlite3.Error)
+"""What reading raises."""
+
+
+def fault(error: BaseException) -> Fault:
+    """The failure of a reading, for a person."""
+    if isinstance(error, sqlite3.Error):
+        return DiskFault(f"a view cannot be read: {error}", todo="see `coord doctor`")
+    return fault_of(error) if isinstance(error, Exception) else Fault(repr(error))
+
+
 class Looked(NamedTuple):
     """What one look gave: all that is drawn."""
 
@@ -33,8 +47,6 @@ class Looked(NamedTuple):
     board: dict[str, list[Row]]
     titles: dict[str, str]
     problems: list[Row]
-    fresh: int
-    """Events that came since the look before."""
 
 
 class Stores:
@@ -57,34 +69,37 @@ class Stores:
         self._events.extend(self._until(None))
 
     def look(self, at: str | None) -> Looked:
-        """Everything, now or at a moment (a stamp). Raises Fault, OSError, sqlite3.Error."""
-        fresh = self.take()
+        """Everything, now or at a moment (a stamp). Raises Fault, OSError, sqlite3.Error.
+
+        Of the events of now, those that were taken.
+        """
         several = len(self._readers) > 1
         seen = []
         for number, reader in enumerate(self._readers):
             shop = reader.shop(at)
-            seen.append(Seen(number, shop.project if several else "", shop, self._me))
+            label = shop.project if several else ""
+            seen.append(Seen(number, label, shop, self._me, world.parse_ts(shop.at)))
+        items = lists.items(seen)
         panels = {
             "needs": rows.needs(seen),
             "agents": rows.agents(seen),
-            "work": lists.work(seen),
+            "work": lists.work(seen, items),
             "leases": lists.leases(seen),
             "jobs": lists.jobs(seen),
             "mail": lists.mail(seen),
             "events": self._until(at) if at else list(self._events),
         }
-        return Looked(
-            seen, panels, lists.board(seen), lists.titles(seen), rows.problems(seen), fresh
-        )
+        wrong = rows.problems(seen)
+        return Looked(seen, panels, lists.board(items), lists.titles(seen), wrong)
 
-    def take(self) -> int:
-        """Take in what was written; how many events of those that are shown."""
+    def take(self) -> tuple[int, list[Row]]:
+        """Take in what was written: how many events of those that are shown, and the newest."""
         fresh: list[tuple[int, Event]] = []
         for number, news in enumerate(self.news):
             fresh += ((number, event) for event in news.read() if self._wanted(event))
         fresh.sort(key=lambda pair: pair[1].id)
         self._events.extend(self._row(*pair) for pair in fresh[-KEPT:])
-        return len(fresh)
+        return len(fresh), list(self._events)
 
     def step(self, at: str, way: int) -> str | None:
         """The moment of the next event before (-1) or after (1) a moment; None if there is none."""
