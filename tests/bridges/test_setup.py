@@ -17,14 +17,21 @@ from terminal import Terminal
 
 from coord_coord import merge, texts
 from coord_coord.entries import entries
-from coord_coord.setup import agent_of
+from coord_coord.setup import _NAME, agent_of
 from coord_envelope import BadData
 from coord_hooks import pieces
+from coord_kernel.cli.dialects import HOOKED
 
 CLAUDE, SERVERS = ".claude/settings.local.json", ".mcp.json"
 HOOKS, CONFIG = ".codex/hooks.json", ".codex/config.toml"
 FILES = {"claude": (CLAUDE, SERVERS), "codex": (HOOKS, CONFIG)}
 PROGRAMS = tuple(FILES)
+
+
+def printed(program: str, agent: str = "qa") -> str:
+    """What `coord-hooks settings` prints."""
+    made = pieces.settings(program, agent)
+    return (made if isinstance(made, str) else json.dumps(made, indent=2)) + "\n"
 
 
 def wanted(program: str, agent: str = "qa") -> Json:
@@ -77,7 +84,7 @@ def test_what_is_added_can_be_removed_and_nothing_else_changes(
 ) -> None:
     """Of any settings that have none of ours; the second time nothing is added."""
     text = json.dumps(before, indent=indent, ensure_ascii=False) + "\n"
-    for entry in entries(program, "qa", wanted(program), True):
+    for entry in entries(program, "qa", printed(program), True):
         if entry.path.endswith(".toml"):
             continue
         added = entry.add(text)
@@ -89,6 +96,67 @@ def test_what_is_added_can_be_removed_and_nothing_else_changes(
                 assert kept[key][: len(value)] == value
             elif key not in ("hooks", "mcpServers"):
                 assert kept[key] == value
+
+
+OTHERS = sorted(set(HOOKED) - set(FILES))
+BEFORE = {
+    "groups": '{\n    "theme": "dark",\n    "hooks": {"Stop": [{"hooks": [{"command": "mine"}]}]}\n}\n',
+    "toml": 'model = "x" # mine\n\n[[hooks]]\nevent = "Stop"\ncommand = "mine"\n',
+    "file": "",
+}
+
+
+@pytest.mark.parametrize("program", OTHERS)
+def test_each_program_that_has_hooks_is_set_up_where_it_reads_them(program: str) -> None:
+    path, form = HOOKED[program]
+    (entry,) = entries(program, "qa", printed(program), True)
+    (renamed,) = entries(program, "other", printed(program, "other"), True)
+    for before in ("", BEFORE[form]):
+        done = entry.add(before)
+        assert entry.path == path and done != before and entry.add(done) == done
+        changed = renamed.add(done)
+        assert renamed.remove(changed) == entry.remove(done), "whatever the agent is called"
+        assert (agent := _NAME.search(changed)) and "other" in agent.groups()
+        if form == "toml":
+            assert entry.remove(done) == before
+            assert tomllib.loads(done)["hooks"][-1]["event"] == "SessionEnd"
+        elif form == "groups" and before:
+            assert json.loads(entry.remove(done)) == json.loads(before)
+        else:
+            assert entry.remove(done) == ""
+
+
+@pytest.mark.parametrize(
+    ("program", "text", "says"),
+    [
+        ("pi", "export default 1\n", "is not a file of coord"),
+        ("copilot", '{"version": 1}', "is not a file of coord"),
+        ("kimi", "hooks = 1", "hooks has a form that only its author can change"),
+        ("kimi", "hooks = [1]", "hooks has a form that only its author can change"),
+        ("kimi", "hooks = [", "not valid TOML"),
+    ],
+)
+def test_what_another_wrote_in_our_place_is_refused(program: str, text: str, says: str) -> None:
+    (entry,) = entries(program, "qa", printed(program), True)
+    with pytest.raises(BadData, match=re.escape(says)):
+        entry.add(text)
+
+
+def test_it_is_checked_and_a_file_of_the_home_is_given_back(shell: Shell, tmp_path: Path) -> None:
+    shell.env["HOME"] = str(tmp_path)
+    config = tmp_path / ".kimi-code/config.toml"
+    config.parent.mkdir()
+    config.write_text(BEFORE["toml"])
+    (row,) = shell("coord setup kimi --check", expect=1).lines
+    assert (row["file"], row["change"]) == ("~/.kimi-code/config.toml", "changed")
+    assert config.read_text() == BEFORE["toml"]
+    shell("coord setup kimi --yes --as builder")
+    assert shell("coord setup kimi --check").one["change"] == "unchanged"
+    assert "coord-hooks start kimi --as" in config.read_text()
+    shell("coord setup kimi --undo --yes")
+    assert config.read_text() == BEFORE["toml"]
+    shell("coord setup opencode --yes && coord setup opencode --undo --yes")
+    assert not (shell.cwd / ".opencode").exists()
 
 
 def test_a_hook_of_ours_is_corrected_where_it_is() -> None:

@@ -14,6 +14,7 @@ TABLE: Table = (
  'setup': ({'--yes': ('yes', 'flag'),
             '-y': ('yes', 'flag'),
             '--undo': ('undo', 'flag'),
-            '--dry-run': ('dry_run', 'flag')},
+            '--dry-run': ('dry_run', 'flag'),
+            '--check': ('check', 'flag')},
            [('program', 'one')], ['program'])}
 )

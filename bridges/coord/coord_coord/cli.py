@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from coord_coord import groups as g
 from coord_coord import tools
 from coord_envelope import world
 from coord_envelope.errors import Fault, Usage
@@ -29,7 +30,7 @@ coord: agents, scripts and people share work through five commands and .coord/.
   ev     events and sync      ev init; ev tail -f; ev sync --remote origin
   run    jobs                 run request -- COMMAND; run worker
 coord status shows who does what, coord doctor what is wrong.
-coord setup claude (or codex) makes an agent use this; coord man NAME explains.
+coord setup claude (codex, pi, …) makes an agent use this; coord man NAME explains.
 `ev init` makes .coord/; coord NAME runs coord-NAME\
 """
 
@@ -120,31 +121,29 @@ def man(call: Call, name: o.Page = None) -> None:
         manual.show(manual.page(name, known))
 
 
-def setup(
-    call: Call,
-    program: o.Program,
-    yes: o.Yes = False,
-    undo: o.Undo = False,
-    dry_run: o.DryRun = False,
-) -> None:
+def setup(call: Call, program: o.Program, changing: g.Changing) -> int:
     """Set up hooks and MCP server of a coding agent.
 
     Shows how the program's settings in this repository would change, asks, and keeps a copy. The
-    agent is called claude-1 or codex-1, or as --as or COORD_AGENT name it. Running it again changes
-    nothing.
+    agent is called PROGRAM-1, or as --as or COORD_AGENT name it. Running it again changes nothing.
+    With --check it only prints what would become of each file, and exits 1 if one would change.
     """
     from coord_coord.setup import Setup
 
-    work = Setup(call, program, undo, call.asked)
+    work = Setup(call, program, changing.undo, call.asked)
+    if changing.check:
+        call.put(work.rows())
+        return int(work.needed)
     if work.needed:
-        work.show(1 if dry_run else 2)
-    if dry_run:
-        return
-    if work.needed and not yes:
+        work.show(1 if changing.dry_run else 2)
+    if changing.dry_run:
+        return 0
+    if work.needed and not changing.yes:
         work.confirm()
     call.put(work.apply())
-    if work.needed and not undo:
+    if work.needed and not changing.undo:
         work.advise()
+    return 0
 
 
 COMMANDS = (status, doctor, man, setup)

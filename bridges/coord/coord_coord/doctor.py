@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from coord_coord import machine, tools
 from coord_coord.entries import PROGRAMS
-from coord_coord.setup import Setup
+from coord_coord.setup import SERVED, Setup, present
 from coord_coord.status import age
 from coord_envelope import VERSION, ids, world
 from coord_envelope.errors import Fault
@@ -237,6 +237,10 @@ def hooks(call: Call) -> Iterator[Json]:
     """Are the coding agents that are installed here set up?"""
     for program in PROGRAMS:
         check = f"hooks of {program}"
+        if program not in SERVED and not (
+            tools.on_path(program) or present(call.journal.store, program)
+        ):
+            continue
         try:
             work = Setup(call, program)
         except Fault as fault:

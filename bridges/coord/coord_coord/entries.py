@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from coord_coord import merge, texts
 from coord_envelope.errors import Usage
+from coord_kernel.cli.dialects import HOOKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coord_envelope.codec import Json
 
-HOOKED = {"claude": ".claude/settings.local.json", "codex": ".codex/hooks.json"}
-"""The files with a program's hooks."""
 PROGRAMS = tuple(HOOKED)
 ALLOWED = "enabledMcpjsonServers"
 """The servers of .mcp.json that Claude Code starts without asking."""
@@ -27,16 +27,22 @@ class Entry(NamedTuple):
     remove: Callable[[str], str]
 
 
-def entries(program: str, agent: str, hooks: Json, server: bool) -> list[Entry]:
+def entries(program: str, agent: str, printed: str, server: bool) -> list[Entry]:
     """The entries for a program whose agent has this name: hooks, and with `server` MCP, too.
 
-    Raises Usage for another program.
+    `printed`: what `coord-hooks settings` prints for it. Raises Usage for another program.
     """
     if program not in PROGRAMS:
-        raise Usage(f"unknown program: {program}", todo=f"use {' or '.join(PROGRAMS)}")
+        raise Usage(f"unknown program: {program}", todo=f"use {', '.join(PROGRAMS)}")
+    path, form = HOOKED[program]
+    if form == "file":
+        return [Entry(path, lambda text: texts.whole(text, printed), texts.without_whole)]
+    if form == "toml":
+        return [Entry(path, lambda text: texts.with_tables(text, printed), texts.without_tables)]
+    hooks = json.loads(printed)["hooks"]
     if program == "claude":
         return [_claude(hooks, server), *([_claude_server(agent)] if server else ())]
-    return [_hooks(HOOKED["codex"], hooks), *([_codex_server(agent)] if server else ())]
+    return [_hooks(path, hooks), *([_codex_server(agent)] if server and program == "codex" else ())]
 
 
 def _hooks(path: str, hooks: Json) -> Entry:
@@ -57,7 +63,7 @@ def _claude(hooks: Json, server: bool) -> Entry:
         return merge.without_word(known, ALLOWED, merge.SERVER)
 
     return Entry(
-        HOOKED["claude"],
+        HOOKED["claude"][0],
         lambda text: texts.changed_json(text, add),
         lambda text: texts.changed_json(text, remove),
     )

@@ -17,10 +17,10 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Files:
-    """The files below one directory, by their paths from there."""
+    """The files below one directory, by their paths from there; `~/…` are below the home."""
 
     def __init__(self, root: str) -> None:
-        self.root = os.path.realpath(root)
+        self._roots = os.path.realpath(root), os.path.realpath(os.path.expanduser("~"))
 
     def read(self, path: str) -> bytes | None:
         """The bytes of a file; None if it does not exist. Raises Fault with the path."""
@@ -57,9 +57,9 @@ class Files:
         try:
             if data is None:
                 os.unlink(real)
-                with suppress(OSError):  # it is not empty
-                    if os.path.dirname(real) != self.root:
-                        os.rmdir(os.path.dirname(real))
+                with suppress(OSError):  # one is not empty
+                    while (real := os.path.dirname(real)) not in self._roots:
+                        os.rmdir(real)
                 return
             os.makedirs(os.path.dirname(real), exist_ok=True)
             _replace(real, data)
@@ -68,9 +68,10 @@ class Files:
 
     def _real(self, path: str) -> str:
         """The file itself, if a link within the root leads to it. Raises Refused, BadData."""
-        linked = os.path.join(self.root, path)
+        root = self._roots[path.startswith("~/")]
+        linked = os.path.join(root, path.removeprefix("~/"))
         real = os.path.realpath(linked)
-        if os.path.commonpath((real, self.root)) != self.root:
+        if os.path.commonpath((real, root)) != root:
             what = f"a link to {real}, outside this directory"
             raise Refused(what, where=path, todo="edit that file by hand, or remove the link")
         if os.path.islink(linked) and not os.path.exists(real):

@@ -11,8 +11,15 @@ Page = Annotated[
     typer.Argument(metavar="[NAME]", help="A command, or a page with its section: coord.7."),
 ]
 Program = Annotated[
-    str, typer.Argument(metavar="PROGRAM", help="The program to set up: claude or codex.")
+    str, typer.Argument(metavar="PROGRAM", help="The program to set up: claude, codex, gemini, …")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Change the files without asking.")]
-Undo = Annotated[bool, typer.Option("--undo", help="Take the changes back.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the difference and change nothing.")]
+Changing = {
+    "yes": Annotated[bool, typer.Option("--yes", "-y", help="Change the files without asking.")],
+    "undo": Annotated[bool, typer.Option("--undo", help="Take the changes back.")],
+    "dry_run": Annotated[
+        bool, typer.Option("--dry-run", help="Print the difference and change nothing.")
+    ],
+    "check": Annotated[
+        bool, typer.Option("--check", help="Only print what would change; exit 1 if anything.")
+    ],
+}

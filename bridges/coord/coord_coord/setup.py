@@ -19,12 +19,13 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from coord_coord import tools
-from coord_coord.entries import HOOKED, PROGRAMS, Entry, entries
+from coord_coord.entries import PROGRAMS, Entry, entries
 from coord_coord.files import Files
 from coord_envelope import world
-from coord_envelope.errors import BadData, No, TryAgain, Usage
+from coord_envelope.errors import BadData, Fault, No, TryAgain, Usage
 from coord_envelope.platform import suppress
 from coord_kernel.cli import complaints
+from coord_kernel.cli.dialects import HOOKED
 from coord_kernel.cli.escape import visible
 from coord_kernel.cli.session import VARIABLES
 from coord_kernel.proc import beside
@@ -36,15 +37,25 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
+    from coord_kernel.store.directory import Store
 
-_NAME = re.compile(r'coord-hooks \w+ (?:\w+ )?--as \\"\$\{COORD_AGENT:-([^}\s"]+)\}')
-"""The agent in a hook of ours, as JSON has it."""
+_NAME = re.compile(
+    r'coord-hooks \w+ (?:\w+ )?--as \\?"\$\{COORD_AGENT:-([^}\s"]+)\}'
+    r'|process\.env\.COORD_AGENT \|\| "([^"\s]+)"'
+)
+"""The agent in a hook of ours, as JSON or TOML have it, or in a plugin."""
 CONTEXT = 2
 """Lines around a change that are shown."""
 COLOURS = {"+": "\033[32m", "-": "\033[31m", "@": "\033[36m"}
+SERVED = ("claude", "codex")
+"""Programs that are set up with the MCP server, too."""
 ADVICE = {
     "claude": "start `claude` in this directory",
     "codex": "start `codex` in this directory; it asks whether you trust it and its hooks",
+    "gemini": "start `gemini` in this directory, and trust it",
+    "copilot": "start `copilot --trust-folder` in this directory",
+    "kimi": "start `kimi`; its hooks are for all projects, and do nothing without a store",
+    "pi": "start `pi -a` in this directory, which trusts it",
 }
 
 
@@ -81,8 +92,8 @@ class Setup:
         agent = agent_of(agent or self._agent() or call.named, program)
         self.server = find_spec("mcp") is not None
         """Is the SDK there, without which the MCP server does not start?"""
-        hooks = _hooks(program, agent) if program in PROGRAMS else {}
-        self._entries = entries(program, agent, hooks, self.server)
+        printed = _hooks(program, agent) if program in PROGRAMS else ""
+        self._entries = entries(program, agent, printed, self.server)
         if undo and not self._record():
             what = f"nothing to undo: `coord setup {program}` has changed nothing here"
             raise No(what, code="not_found")
@@ -92,9 +103,9 @@ class Setup:
 
     def _agent(self) -> str | None:
         """The name that an earlier setup has given the program's agent."""
-        path = HOOKED.get(self.program)
+        path, _ = HOOKED.get(self.program, ("", ""))
         found = _NAME.search(self._files.text(path)) if path else None
-        return found[1] if found else None
+        return found[1] or found[2] if found else None
 
     @property
     def needed(self) -> bool:
@@ -165,6 +176,10 @@ class Setup:
                     self._files.replace(change.path, change.after)
             if self.undo:
                 self._save({})
+        return self.rows()
+
+    def rows(self) -> list[Json]:
+        """What becomes of each file."""
         return [self._row(change) for change in self.changes]
 
     def _row(self, change: Change) -> Json:
@@ -175,11 +190,11 @@ class Setup:
 
     def advise(self) -> None:
         """What to do next, on stderr."""
-        if not self.server:
+        if not self.server and self.program in SERVED:
             complaints.warn("without the MCP server: pip install 'coord-kernel[mcp]' adds it")
         if not tools.on_path("coord-hooks"):
             complaints.warn(f"add {beside.BIN} to PATH, or no hook can run")
-        complaints.warn(ADVICE[self.program])
+        complaints.warn(ADVICE.get(self.program, f"start `{self.program}` in this directory"))
 
     def _keep(self, change: Change) -> None:
         """Keep what the file was before the first setup, or before this one if it was edited."""
@@ -220,7 +235,15 @@ def agent_of(named: str | None, program: str) -> str:
     return f"{program}-1" if not name or name.startswith("human:") else name
 
 
-def _hooks(program: str, agent: str) -> Json:
+def present(store: Store, program: str) -> bool:
+    """Is the file there in which the program has its hooks?"""
+    path, _ = HOOKED[program]
+    with suppress(Fault):
+        return Files(locate.tree(store)).read(path) is not None
+    return True
+
+
+def _hooks(program: str, agent: str) -> str:
     """What `coord-hooks settings` prints. Raises Unreachable."""
     env = {name: text for name, text in os.environ.items() if name not in VARIABLES}
     argv = [tools.found("coord-hooks") or "coord-hooks", "settings", program, f"--as={agent}"]
@@ -231,8 +254,7 @@ def _hooks(program: str, agent: str) -> Json:
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().removeprefix("coord-hooks: ")
         raise BadData(said, where="coord-hooks settings")
-    hooks: Json = json.loads(done.stdout)["hooks"]
-    return hooks
+    return done.stdout.decode()
 
 
 def _attempt(change: Callable[[str], str], text: str, path: str) -> str:

@@ -176,3 +176,63 @@ def _toml(text: str) -> Json:
     except ValueError as error:
         what = f"not valid TOML: {str(error).partition(';')[0]}"
         raise BadData(what, todo="correct the file") from None
+
+
+_OURS = re.compile(r"coord-hooks (?:settings|start) ")
+_TABLE = re.compile(
+    r"""(?:^|(?<=\n)(?:\r?\n)?)\[\[hooks\]\]\r?\n
+    event\ =\ "[^"\n]*"\r?\n
+    (?:matcher\ =\ "[^"\n]*"\r?\n)?
+    command\ =\ '(?:coord-hooks|msg\ hook)\ [^'\n]*'\r?\n
+    timeout\ =\ \d+\r?\n(?:\r?\n)?""",
+    re.VERBOSE,
+)
+"""A hook of ours, as `coord-hooks settings` prints it."""
+
+
+def whole(text: str, printed: str) -> str:
+    """The text of a file that is ours alone. Raises BadData if another program's is there."""
+    if text.strip() and not _OURS.search(text):
+        raise BadData("is not a file of coord", todo="move it away, then run this again")
+    return printed
+
+
+def without_whole(text: str) -> str:
+    """Nothing, if the file is ours."""
+    return "" if _OURS.search(text) else text
+
+
+def with_tables(text: str, printed: str) -> str:
+    """The TOML text with our hooks as tables at its end. Raises BadData."""
+    if "".join(_TABLE.findall(text)).lstrip("\n") == printed:
+        return text
+    kept = without_tables(text)
+    apart = "" if not kept else "\n" if kept.endswith("\n") else "\n\n"
+    done = kept + apart + printed
+    hooks = _toml(kept).get("hooks", [])
+    if not isinstance(hooks, list) or _hooked(done) != [*hooks, *_toml(printed)["hooks"]]:
+        raise BadData("hooks has a form that only its author can change", todo=_BY_HAND)
+    return done
+
+
+def without_tables(text: str) -> str:
+    """The TOML text without our hooks. Raises BadData."""
+    hooks = _toml(text).get("hooks", [])
+    done = _TABLE.sub("", text)
+    if done == text:
+        return text
+    left = [hook for hook in hooks if not _OURS_HOOK.match(str(hook.get("command", "")))]
+    if _hooked(done) != left:
+        raise BadData("hooks has a form that only its author can change", todo=_BY_HAND)
+    return done
+
+
+_BY_HAND = "add, change or remove our [[hooks]] by hand"
+_OURS_HOOK = re.compile(r"(?:coord-hooks|msg hook) ")
+
+
+def _hooked(text: str) -> object:
+    try:
+        return tomllib.loads(text).get("hooks", [])
+    except tomllib.TOMLDecodeError:
+        return None

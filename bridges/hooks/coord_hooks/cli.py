@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from coord_envelope import Usage
-from coord_kernel.cli import complaints, process
+from coord_kernel.cli import complaints, dialects, process
 from coord_kernel.store.disk import write_all
 
 TYPE_CHECKING = False
@@ -31,7 +31,8 @@ def settings(call: Call, program: o.Program, keep: o.Keep = False) -> None:
         raise Usage(f"unknown program: {program}", todo=f"known programs: {known}")
     hooks = pieces.settings(program, call.actor()["agent_id"].removeprefix("agent:"), keep)
     text = hooks if isinstance(hooks, str) else json.dumps(hooks, indent=2)
-    complaints.warn(f"paste this into {PROGRAMS[program]['file']}; nothing was changed")
+    place, _ = dialects.HOOKED[program]
+    complaints.warn(f"paste this into {place}; nothing was changed")
     write_all(1, text.encode() + b"\n")
 
 

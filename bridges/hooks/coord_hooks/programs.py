@@ -1,4 +1,4 @@
-"""Where the programs read their hooks, in which form, and which of their tools edit files. Data."""
+"""In which form programs take hooks, and which of their tools edit files. Data."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     class Program(TypedDict):
         """A coding agent, as its hooks are concerned. Which dialect it speaks is in the kernel."""
 
-        file: str
-        """Where what is printed belongs."""
         form: str
         """groups: JSON, hooks in groups with a matcher; list: JSON, hooks without; toml; plugin"""
         editors: str
@@ -27,52 +25,43 @@ if TYPE_CHECKING:
 
 PROGRAMS: dict[str, Program] = {
     "claude": {
-        "file": ".claude/settings.local.json",
         "form": "groups",
         "editors": "Edit|MultiEdit|Write|NotebookEdit",
     },
     "codex": {
-        "file": ".codex/hooks.json",
         "form": "groups",
         "editors": "apply_patch|Edit|Write|Bash",  # a patch may come in a shell command
         "last": 3,
         "without": ("notice",),
     },
     "qwen": {
-        "file": ".qwen/settings.json",
         "form": "groups",
         "editors": "edit|write_file|notebook_edit",
     },
     "droid": {
-        "file": ".factory/settings.json",
         "form": "groups",
         "editors": "Edit|MultiEdit|Create|ApplyPatch",
     },
     "gemini": {
-        "file": ".gemini/settings.json",
         "form": "groups",
         "editors": "replace|write_file",
         "unit": 1_000,
         "without": ("compact",),  # that event comes before each request
     },
     "copilot": {
-        "file": ".github/hooks/coord.json",
         "form": "list",
         "editors": "Edit|MultiEdit|Write|Create",
     },
     "kimi": {
-        "file": "~/.kimi-code/config.toml",
         "form": "toml",
         "editors": "Edit|Write",
         "intro": "prompt",
     },
     "opencode": {
-        "file": ".opencode/plugin/coord.js",
         "form": "plugin",
         "editors": "edit|write|patch|apply_patch|multiedit",
     },
     "pi": {
-        "file": ".pi/extensions/coord.ts",
         "form": "plugin",
         "editors": "edit|write",
     },

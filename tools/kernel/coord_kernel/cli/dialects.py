@@ -94,6 +94,19 @@ PROGRAMS = {
     "pi": "claude",
 }
 """Program → its dialect. Of the last two it is our own plugin that speaks it."""
+HOOKED = {
+    "claude": (".claude/settings.local.json", "groups"),
+    "codex": (".codex/hooks.json", "groups"),
+    "qwen": (".qwen/settings.json", "groups"),
+    "droid": (".factory/settings.json", "groups"),
+    "gemini": (".gemini/settings.json", "groups"),
+    "copilot": (".github/hooks/coord.json", "file"),
+    "kimi": ("~/.kimi-code/config.toml", "toml"),
+    "opencode": (".opencode/plugin/coord.js", "file"),
+    "pi": (".pi/extensions/coord.ts", "file"),
+}
+"""Program → where it reads its hooks, and how: groups of JSON among other settings, tables of TOML
+among others, or a file that is ours."""
 
 
 def context(dialect: Dialect, event: str, text: str) -> Json | str:
