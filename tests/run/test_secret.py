@@ -80,6 +80,13 @@ def test_a_secret_that_is_missing_or_too_short_is_an_error(
     assert not (shell.cwd / "ran").exists()
 
 
+def test_what_may_begin_a_secret_stays_in_its_stream(shell: Shell) -> None:
+    """History: the masks of both held back together, and one's end came out of the other."""
+    line = "run exec --secret TOKEN -- sh -c 'printf top; printf sec >&2; printf x; printf y >&2'"
+    done = shell(line, TOKEN="topsecretvalue")
+    assert (done.out, done.err) == ("topx", "secy")
+
+
 def test_no_form_of_a_secret_is_printed_however_the_bytes_arrive() -> None:
     chance, secrets = random.Random(7), [VALUE, "another secret\nof two long lines", "aaaaaaab"]
     for _ in range(300):

@@ -102,7 +102,7 @@ b=$HOME/.coord-run/$label
 
 
 def job(argv: Sequence[str], env: Mapping[str, str], directory: str) -> str:
-    """The script that is the command. `directory` is absolute, or relative to the home directory."""
+    """The script that is the command. `directory`: absolute, or below the home directory."""
     exports = (f"export {name}={shlex.quote(value)}" for name, value in env.items())
     there = shlex.quote(directory)
     return "\n".join(

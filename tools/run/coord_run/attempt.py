@@ -165,8 +165,8 @@ class Attempt:
         self._beat_at = now + plan.lease_ms * 1_000_000 // 2
         self._process = process = Process(command)
         names = (self._call.journal.store, plan.run, plan.n)
-        both, mask = Both(opened(*names, BOTH)), self._preparation.mask
-        for stream, pipe in zip(STREAMS, process.pipes, strict=True):
+        both, masks = Both(opened(*names, BOTH)), self._preparation.masks
+        for stream, pipe, mask in zip(STREAMS, process.pipes, masks, strict=True):
             self._logs.append(Log(opened(*names, stream), pipe, mask, both))
         if self._unsent:
             self._pass_on(self._unsent)
@@ -255,7 +255,8 @@ class Attempt:
         if self._why in ("timeout", "cancelled"):
             return End(self._why, status)
         if code == command.failed:
-            reason = f"{command.argv[0]} ended with {code}: see its output"
+            kind = self._plan.where.partition(":")[0]
+            reason = f"{kind} ended with {code}: see its output"
             return End("error", code, reason)
         return End("signal" if code < 0 else "exit", status)
 

@@ -141,7 +141,9 @@ SignalName = Annotated[
 Once = Annotated[bool, typer.Option("--once", help="Exit when no job is free.")]
 Substrate = Annotated[
     str,
-    typer.Option("--substrate", metavar="WHERE", help="local, tmux, ssh:HOST or container:IMAGE."),
+    typer.Option(
+        "--substrate", metavar="WHERE", help="local, tmux, ssh:HOST, container:IMAGE, sprites:NAME."
+    ),
 ]
 Capacity["substrate"] = Substrate
 Here: dict[str, Any] = {"substrate": Substrate, "detach": Detach}

@@ -8,7 +8,7 @@ from coord_envelope import Fault
 from coord_kernel.store.blobs import Blobs
 from coord_run import secret, session, substrate
 from coord_run.failure import CannotRun
-from coord_run.logs import place
+from coord_run.logs import STREAMS, place
 from coord_run.substrate import Command
 
 TYPE_CHECKING = False
@@ -49,8 +49,8 @@ class Preparation:
         self._plan, self._store = plan, store
         self._command: Command | None = None
         self._tree: str | None = None
-        self.mask: Mask | None = None
-        """What hides secrets in the output."""
+        self.masks: Sequence[Mask | None] = [None] * len(STREAMS)
+        """What hides secrets in each stream of the output: it holds back what may begin one."""
 
     def command(self, resumes: bool) -> Command:
         """What to start. Raises CannotRun: the job cannot be run here.
@@ -69,7 +69,7 @@ class Preparation:
         if secrets:
             from coord_run.mask import Mask
 
-            self.mask = Mask(secrets.values())
+            self.masks = [Mask(secrets.values()) for _ in STREAMS]
         command = Command([*plan.sandbox, *body["argv"]], env, self._directory(), self._input())
         command.resumes = resumes
         try:

@@ -98,7 +98,9 @@ def chosen(text: str) -> Substrate:
         from importlib.util import find_spec
 
         if not find_spec("sprites"):
-            raise Unreachable("sprites-py is not installed", todo="pip install 'coord-kernel[sprites]'")
+            raise Unreachable(
+                "sprites-py is not installed", todo="pip install 'coord-kernel[sprites]'"
+            )
 
     def change(command: Command) -> None:
         if kind == "tmux":

@@ -1,0 +1,174 @@
+"""`--substrate sprites:NAME`: jobs in a double of the Sprites API, over links that are cut."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from bridges.sprite import TOKEN, Sprites
+from live.proxy import Proxy
+from proof.witness import PATIENCE_S, Watched
+from run.jobs import children, ended, requested, state, types, worker
+from support import Shell
+
+pytest.importorskip("sprites", reason="sprites-py is not installed")
+
+from sprites.exceptions import APIError, NetworkError
+
+from coord_sprites import here
+
+
+@pytest.fixture
+def box(shell: Shell, tmp_path: Path) -> Iterator[Sprites]:
+    with Sprites(tmp_path / "home", tmp_path / "points") as box:
+        shell.env |= {"SPRITES_URL": box.url, "SPRITES_TOKEN": TOKEN}
+        yield box
+
+
+def test_a_command_runs_there_as_it_does_here(shell: Shell, box: Sprites) -> None:
+    (box.home / "sub").mkdir()
+    words = 'sh -c \'pwd; cat; echo "$A" $RUN_ATTEMPT; echo "$1" >&2; exit 3\' sh "a  \'b"'
+    shell.env["A"] = "x  y\nz"
+    options = '--substrate sprites:box:sub --env A="$A" --input -'
+    done = shell(f"run exec {options} -- {words}", stdin="in\0\n", expect=3)
+    assert done.out == f"{box.home}/sub\nin\0\nx  y\nz 1\n"
+    assert done.err == "a  'b\n"
+    assert not list((box.home / ".coord-run").iterdir())
+
+
+def test_no_url_has_its_words_or_variables(shell: Shell, box: Sprites) -> None:
+    line = "run exec --substrate sprites:box --secret KEY -- sh -c 'echo $KEY word'"
+    assert shell(line, KEY="value-of-it").out == "*** word\n"
+    assert box.queries
+    assert not re.search("value-of-it|word|KEY", "".join(box.queries))
+
+
+def test_no_output_is_lost_and_nothing_runs_twice_when_links_are_cut(
+    shell: Shell,
+    box: Sprites,
+    pytestconfig: pytest.Config,
+    record_property: Callable[[str, object], None],
+) -> None:
+    jobs, cuts = (50, 20) if pytestconfig.getoption("long") else (3, 2)
+    line = Proxy(SimpleNamespace(url=box.url), 7)  # type: ignore[arg-type]
+    line.cuts = (12_000, 34_000)
+    shell.env["SPRITES_URL"] = line.url
+    script = "echo $RUN_ID >>ran; seq $1 $(($1 + 4999)); seq 300 >&2; cat | wc -c; exit $(($1 % 5))"
+    (shell.cwd / "in").write_bytes(b"x" * 9_000)
+    runs = [
+        requested(shell, f"sh -c '{script}' sh {n}", "--input in --max-attempts 1")
+        for n in range(jobs)
+    ]
+    shell("run worker --once --slots 4 --substrate sprites:box")
+    for n, run in enumerate(runs):
+        numbers = "".join(f"{k}\n" for k in range(n, n + 5000))
+        assert shell(f"run logs {run} --stdout").out == f"{numbers}9000\n", run
+        assert shell(f"run logs {run} --stderr").out == "".join(f"{k}\n" for k in range(1, 301))
+        assert state(shell, run)["code"] == n % 5
+    full = [json.loads(row)["run_id"] for row in shell("run ls --all").out.splitlines()]
+    assert sorted((box.home / "ran").read_text().split()) == sorted(full)
+    assert line.broken >= cuts
+    record_property("said", f"sprites: {jobs} jobs, {line.broken} links cut: all output, once")
+
+
+def test_a_signal_reaches_the_command(shell: Shell, box: Sprites) -> None:
+    script = 'trap "echo bye; exit 4" TERM; echo up; while :; do sleep 0.1; done'
+    run = requested(shell, f"sh -c '{script}'")
+    with (
+        worker(shell, "--substrate sprites:box"),
+        Watched(shell, f"run attach {run}") as attached,
+    ):
+        assert attached.line() == b"up"
+        shell(f"run cancel {run}")
+        assert attached.line() == b"bye"
+        assert attached.child.wait(PATIENCE_S) == 125
+
+
+SCRIPT = "echo $$ >>ran; echo one; read x <gate; echo two; exit 6"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_the_next_worker_takes_over_what_runs_there(shell: Shell, box: Sprites, how: int) -> None:
+    os.mkfifo(box.home / "gate")
+    run = requested(shell, f"sh -c '{SCRIPT}'")
+    with (
+        worker(shell, "--substrate sprites:box") as first,
+        Watched(shell, f"run attach {run}") as a,
+    ):
+        assert a.line() == b"one"
+        (attempt,) = children(first.child.pid)
+        if how == signal.SIGKILL:
+            os.kill(attempt, how)
+        for number in (signal.SIGINT, how):  # at a first one, it would wait
+            first.child.send_signal(number)
+        assert ended(attempt)
+        first.child.wait(PATIENCE_S)
+    with worker(shell, "--max 1 --substrate sprites:box") as second:
+        with (box.home / "gate").open("w") as gate:
+            gate.write("go\n")
+        second.child.wait(PATIENCE_S)
+    assert shell(f"run logs {run} --stdout").out == "one\ntwo\n"
+    row = state(shell, run)
+    assert (row["attempt"], row["code"]) == (2, 6)
+    assert len((box.home / "ran").read_text().split()) == 1
+
+
+def test_a_retry_runs_it_again(shell: Shell, box: Sprites) -> None:
+    run = requested(
+        shell, "sh -c 'echo x >>ran; exit 2'", "--retry any --max-attempts 2 --backoff 0s"
+    )
+    shell("run worker --max 2 --substrate sprites:box")
+    assert types(shell, run).count("completed") == 2
+    assert (box.home / "ran").read_text() == "x\nx\n"
+
+
+def test_a_checkpoint_is_restored_before_a_retry(shell: Shell, box: Sprites) -> None:
+    (box.home / "data").write_text("good\n")
+    script = "cat data; echo spoilt >data; exit 2"
+    run = requested(shell, f"sh -c '{script}'", "--retry any --max-attempts 3 --backoff 0s")
+    shell("run worker --max 3 --substrate sprites+checkpoint:box")
+    assert types(shell, run).count("completed") == 3
+    assert shell(f"run logs {run} --stdout").out == "good\n"
+
+
+def test_without_access_it_is_an_error_not_a_result(shell: Shell, box: Sprites) -> None:
+    line = "run exec --substrate sprites:box -- true"
+    assert (
+        "no token for Sprites; set SPRITES_TOKEN" in shell(line, expect=125, SPRITES_TOKEN="").err
+    )
+    assert "sprite box: unauthorized" in shell(line, expect=125, SPRITES_TOKEN="another").err
+    (shell.cwd / "token").write_text(f"{TOKEN}\n")
+    env = {"SPRITES_TOKEN": "", "SPRITES_TOKEN_FILE": "token"}
+    assert "chmod 600" in shell(line, expect=125, **env).err
+    (shell.cwd / "token").chmod(0o600)
+    shell(line, **env)
+
+
+def test_a_link_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(here.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(here.time, "sleep", lambda s: now.__setitem__(0, now[0] + s))
+    client = SimpleNamespace(sprite=lambda name: None)
+    place = here.Place(client, "box", "run-x", 1)  # type: ignore[arg-type]
+    tried = []
+
+    def ask() -> int:
+        tried.append(now[0])
+        raise NetworkError("cut") if len(tried) % 2 else APIError("busy", 503)
+
+    with pytest.raises(here.Failed, match="box: not reached for 600 s"):
+        place._linked(ask)
+    assert 600 < now[0] < 610
+    assert len(tried) < 300
+
+    def refuse() -> int:
+        raise APIError("no such sprite", 404)
+
+    with pytest.raises(here.Failed, match="no such sprite"):
+        place._linked(refuse)
