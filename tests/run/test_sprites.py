@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -144,16 +145,16 @@ def test_without_access_it_is_an_error_not_a_result(shell: Shell, box: Sprites) 
     )
     assert "sprite box: unauthorized" in shell(line, expect=125, SPRITES_TOKEN="another").err
     (shell.cwd / "token").write_text(f"{TOKEN}\n")
-    env = {"SPRITES_TOKEN": "", "SPRITES_TOKEN_FILE": "token"}
-    assert "chmod 600" in shell(line, expect=125, **env).err
+    shell.env |= {"SPRITES_TOKEN": "", "SPRITES_TOKEN_FILE": "token"}
+    assert "chmod 600" in shell(line, expect=125).err
     (shell.cwd / "token").chmod(0o600)
-    shell(line, **env)
+    shell(line)
 
 
 def test_a_link_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(here.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(here.time, "sleep", lambda s: now.__setitem__(0, now[0] + s))
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda s: now.__setitem__(0, now[0] + s))
     client = SimpleNamespace(sprite=lambda name: None)
     place = here.Place(client, "box", "run-x", 1)  # type: ignore[arg-type]
     tried = []
