@@ -140,6 +140,25 @@ def test_the_test_goes_on_when_the_queue_is_killed(town: Town) -> None:
     town.check()
 
 
+def test_a_test_that_nobody_needs_any_more_is_cancelled(town: Town) -> None:
+    town.commit("slow", {"gate.sh": "exec sleep 600"})
+    request = town.ask("good", {"file1": "good"})
+    with Watched(town.shell, "coord-land run") as lander:
+        assert b"land.batched" in lander.line()
+        town.shell("timeout 60 sh -c 'until run ls | grep -q running; do sleep 0.1; done'")
+        town.shell(f"coord-land rm {request}")
+        town.shell("timeout 60 run attach $(run ls --all -o id)", expect=125)
+    assert town.land() == []
+    town.check()
+
+
+def test_a_remote_that_cannot_be_reached_stops_no_queue(shell: Shell) -> None:
+    town = Town(shell, SETTINGS.replace("[land]", '[land]\nremote = "../nosuch"'))
+    town.branch("good", {"file1": "good"})
+    assert "git ls-remote: " in shell("coord-land add good", expect=69).err
+    assert shell("coord-land run --once", expect=69).out == shell("coord-land ls").out == ""
+
+
 def test_a_test_whose_process_is_killed_is_made_again(town: Town) -> None:
     killed = "mkdir ../../../../once 2>/dev/null && kill -9 $(ps -o ppid= $PPID) $PPID\n"
     gate = town.git("show", "main:gate.sh")

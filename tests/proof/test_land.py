@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from proof import land_world
 from proof.land_batches import Batch, poisoned
 
-from coord_land import fold
+from coord_land import fold, screen
 from coord_land.decide import Decision, Held
+from coord_land.listing import Listing
 
 SHORT, LONG = 1_000, 20_000
 FEW, MANY = 60, 5_000
@@ -184,3 +186,67 @@ def test_what_waits_four_hours_is_worth_a_priority() -> None:
     assert land_world.order(0, 1) < land_world.order(fold.AGING_MS - 1, 1)
     assert land_world.order(fold.AGING_MS + 1, 0) > land_world.order(0, 1)
     assert land_world.order(fold.AGING_MS - 1, 0) < land_world.order(0, 1)
+
+
+def test_no_event_of_a_stranger_stops_the_queue() -> None:
+    """Bodies with anything in them: the plan is made, and what is there lands all the same."""
+    anything: list[Any] = [
+        None,
+        5,
+        -1,
+        True,
+        "",
+        "x",
+        "\0",
+        [],
+        [1, "x", None],
+        {},
+        {"a": [1]},
+        1 << 80,
+    ]
+    kinds = (*fold.ENDS, "land.batched", "land.asked", "land.tested", "land.held", "land.resumed")
+    for seed in range(40):
+        town = land_world.Town(seed)
+        for _ in range(3):
+            town.arrive()
+        chance, real = town.chance, [each["id"] for each in town.open()]
+        fields = (
+            "target",
+            "base",
+            "commit",
+            "gate",
+            "attempt",
+            "outcome",
+            "requests",
+            "request",
+            "holds",
+        )
+        for number in range(60):
+            known = {
+                "target": "main",
+                "base": town.base,
+                "request": real[0],
+                "requests": real,
+                "commit": town.base,
+            }
+            body = {
+                field: chance.choice(
+                    [*anything, known.get(field, "x"), "queue aaaaaaaaaaaaaaaaaaaa"]
+                )
+                for field in (*fields, "sha", "branch", "epoch", "until", "why", "outcomes")
+            }
+            kind = chance.choice([*kinds, "land.requested", "land.other", "ci.completed"])
+            if kind not in fold.ENDS or body["request"] not in real:
+                key = {"idempotency_key": f"k{number}"} if chance.random() < 0.5 else {}
+                refs = {"refs": {"run_id": "x"}} if chance.random() < 0.3 else {}
+                town.emit(kind, "agent:stranger", body=body, **key, **refs)
+        land_world.settle(town)
+        source = town.source(town.events)
+        listing = Listing(source, "main", town.now)
+        assert listing.status()["open"] == len(list(fold.opened(source, "main")))
+        rows = list(listing.everything())
+        shown = [
+            listing.shown(found) for row in rows if (found := fold.named(source, row["request_id"]))
+        ]
+        assert len(shown) == len(rows) >= 3
+        assert screen.rows(rows, town.now)

@@ -16,7 +16,7 @@ newest are kept.
 
 from __future__ import annotations
 
-from coord_envelope import world
+from coord_envelope import ids, world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ if TYPE_CHECKING:
 name, version = "land", "1"
 MOST = 512
 """Newest verdicts of a base that are kept."""
+LONGEST = 2_000
+"""Characters of a text of a body that is kept."""
 FEW = 64
 """Newest of everything else that a state has."""
 AGING_MS = 4 * 3_600_000
@@ -84,7 +86,7 @@ def entities(event: Event) -> Iterable[str]:
     if kind == "land.requested":
         return (event.id,) if is_commit(body.get("sha")) and target else ()
     if kind in ENDS:
-        return _texts([body.get("request")])
+        return _ids([body.get("request")])
     if kind in _OF_BASE:
         return (f"base {target} {base}",) if is_commit(base) else ()
     if kind in _OF_QUEUE:
@@ -122,7 +124,7 @@ def _request(state: Any, event: Event) -> Request:
         request["close"] = body.get("close") is True
         request |= {"work": work} if isinstance(work, str) else {}
     else:
-        request["ends"][event.id] = [kind, event["ts"], body]
+        request["ends"][event.id] = [kind, event["ts"], _plain(body)]
         _trim(request["ends"])
     return request
 
@@ -131,12 +133,13 @@ def _base(state: Any, event: Event) -> Base:
     kind, body = event["type"], event["body"]
     base: Base = _untouched(_text(body, "target"), _text(body, "base")) if state is None else state
     if kind == "land.batched":
-        base["batches"][event.id] = _texts(body.get("requests"))
+        base["batches"][event.id] = _ids(body.get("requests"))
         _trim(base["batches"])
     elif kind in _OF_BASE:
         kept, refs = base["asked" if kind == "land.asked" else "tested"], event.get("refs")
         run = refs.get("run_id") if isinstance(refs, dict) else None
-        key, known = event.get("idempotency_key") or event.id, {**body, "id": event.id, "run": run}
+        known = _plain(body) | {"requests": _ids(body.get("requests")), "id": event.id, "run": run}
+        key = event.get("idempotency_key") or event.id
         kept[key] = min(kept.get(key, known), known, key=lambda each: each["id"])
         if len(kept) > MOST:
             del kept[min(kept, key=lambda each: kept[each]["id"])]
@@ -147,24 +150,20 @@ def _queue(state: Any, event: Event) -> Queue:
     kind, body = event["type"], event["body"]
     queue: Queue = {"holds": {}, "resumed": {}} if state is None else state
     if kind == "land.held":
-        queue["holds"][event.id] = {**body, "ts": event["ts"]}
+        queue["holds"][event.id] = _plain(body) | {"ts": event["ts"]}
         _trim(queue["holds"])
     elif kind == "land.resumed":
-        for hold in _texts(body.get("holds")):
+        for hold in _ids(body.get("holds")):
             queue["resumed"][hold] = min(queue["resumed"].get(hold, event.id), event.id)
         _trim(queue["resumed"])
     return queue
 
 
 def _commit(state: Any, event: Event) -> dict[str, Json]:
-    """Event id → {type, by, body}: of the body what is short and plain."""
-    body = {
-        field: value
-        for field, value in event["body"].items()
-        if type(value) in (bool, int) or (isinstance(value, str) and len(value) <= 1_000)
-    }
+    """Event id → {type, by, body}."""
     events = state or {}
-    events[event.id] = {"type": event["type"], "by": event["actor"]["agent_id"], "body": body}
+    by, body = event["actor"]["agent_id"], _plain(event["body"])
+    events[event.id] = {"type": event["type"], "by": by, "body": body}
     _trim(events)
     return events
 
@@ -179,10 +178,25 @@ def _text(body: Json, field: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _texts(value: object) -> list[str]:
+def _ids(value: object) -> list[str]:
     """The event ids in a list."""
-    found = value if isinstance(value, list) else []
-    return [each for each in found if isinstance(each, str) and len(each) == 26]
+    return [each for each in _texts(value) if ids.valid(each)]
+
+
+def _texts(value: object) -> list[str]:
+    found = value[:MOST] if isinstance(value, list) else []
+    return [each for each in found if isinstance(each, str) and len(each) <= LONGEST]
+
+
+def _plain(body: Json) -> Json:
+    """Of a body what is a short text, a number, true or false, or a list of short texts."""
+    plain: Json = {}
+    for field, value in body.items():
+        if type(value) in (bool, int) or (isinstance(value, str) and len(value) <= LONGEST):
+            plain[field] = value
+        elif isinstance(value, list):
+            plain[field] = _texts(value)
+    return plain
 
 
 def indexed(state: Any) -> Iterable[tuple[str, str]]:
@@ -233,7 +247,9 @@ def has_left(request: Request) -> bool:
 def opened(source: Source, target: str) -> Iterator[Request]:
     """The open requests of a target, in the order in which they are to land."""
     for _, entity in source.find("open", f"{target} ", f"{target}!"):
-        yield source.get(entity)
+        request: Request = source.get(entity)
+        if request["target"] == target:  # it may begin like another one, with a blank
+            yield request
 
 
 def named(source: Source, request: str) -> Request | None:
@@ -261,7 +277,8 @@ def last_base(source: Source, target: str) -> Base | None:
     """The base of the last batch of a target."""
     for _, entity in source.newest("batch", f"{target} ", f"{target}!"):
         base: Base = source.get(entity)
-        return base
+        if base["target"] == target:
+            return base
     return None
 
 

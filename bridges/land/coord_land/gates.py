@@ -47,6 +47,8 @@ class Gates:
         self._jobs = View(journal.store, Jobs.fold)
         self.running: dict[str, tuple[str, ...]] = {}
         """Jobs that were seen to run, each with its pin."""
+        self.asked = set[str]()
+        """Jobs that the plan in the making asked about."""
         self.awaited: set[str] = set()
         """Commits whose hosted check is waited for."""
 
@@ -72,6 +74,17 @@ class Gates:
         link.tool(*line, agent=self._agent, cwd=self._root)
         return []
 
+    def stale(self) -> list[str]:
+        """Jobs that run, and that nobody asks about any more: since the last call."""
+        unasked = [run for run in self.running if run not in self.asked]
+        self.asked.clear()
+        return unasked
+
+    def cancel(self, run: str) -> None:
+        """Cancel a job. Raises No if it is over."""
+        self.running.pop(run, None)
+        link.tool("run", "cancel", run, "--reason=no longer needed", agent=self._agent)
+
     # ---- commands
 
     def _key(self, gate: Command, commit: str, attempt: int) -> str:
@@ -87,6 +100,7 @@ class Gates:
         if stored is None:
             return None
         run = stored.event.id
+        self.asked.add(run)
         pin = ("local", "runs", run, "1", "pin")
         dead = pins.dropped(self._journal.store, *pin)  # before its events are read
         jobs = Jobs.current(self._jobs)

@@ -13,11 +13,12 @@ import fcntl
 import os
 
 from coord_envelope import world
-from coord_envelope.errors import TryAgain, Unreachable
+from coord_envelope.errors import No, TryAgain, Unreachable
+from coord_envelope.platform import suppress
 from coord_kernel.cli import link
 from coord_kernel.cli.complaints import complain
 from coord_kernel.cli.person import person
-from coord_kernel.controller import Plan
+from coord_kernel.controller import Act, Plan
 from coord_kernel.controller.deaths import Deaths
 from coord_kernel.rules import control
 from coord_kernel.store import locate, pins
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel import Store
     from coord_kernel.cli.call import Call
-    from coord_kernel.controller import Act
     from coord_kernel.views.view import Source
     from coord_land.fold import Request
     from coord_land.plan import Outcome, Running
@@ -101,6 +101,7 @@ class Lander:
                 raise
             complain(fault)  # it stays up, and looks again
             return Plan([], world.now_ms() + AGAIN_MS)
+        planned.acts += [Act("cancel", f"cancel:{run}", run=run) for run in self.gates.stale()]
         if self._deaths:
             self._deaths.watch(self.gates.running.values())
         return planned
@@ -120,14 +121,12 @@ class Lander:
     def rows(self) -> Iterator[Json]:
         """What it would do now."""
         for act in self.plan().acts:
-            request, gate = act.about.get("request"), act.about.get("gate")
-            row = {
-                "act": act.kind,
-                "request": request and request["id"],
-                "gate": gate and gate.name,
-            }
-            row |= {name: act.about[name] for name in ("commit", "why", "ref") if name in act.about}
-            yield {name: value for name, value in row.items() if value} | {"key": act.key}
+            about = act.about
+            row: Json = {"act": act.kind}
+            row |= {"request": about["request"]["id"]} if "request" in about else {}
+            row |= {"gate": about["gate"].name} if about.get("gate") else {}
+            row |= {name: about[name] for name in ("commit", "why", "ref", "run") if name in about}
+            yield row | {"key": act.key}
 
     # ---- acts
 
@@ -140,6 +139,9 @@ class Lander:
             self.repository.change(self.repository.target, about["base"], about["commit"])
         elif act.kind == "tidy":
             self.repository.change(about["ref"], about["commit"], "")
+        elif act.kind == "cancel":
+            with suppress(No):  # it is over by now
+                self.gates.cancel(about["run"])
         else:
             if act.kind == "landed":
                 self._close(about["request"], about["commit"])

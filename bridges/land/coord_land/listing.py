@@ -64,7 +64,7 @@ class Listing:
             | {"with": [ids.short("land", each) for each in test["requests"]]}
             for base in fold.bases(self._source, request["id"])
             for test in sorted(base["tested"].values(), key=lambda each: str(each["id"]))
-            if request["id"] in (test.get("requests") or ())
+            if request["id"] in test["requests"]
         ]
         row |= {"tests": tests} if tests else {}
         row |= {"close": True} if request["close"] else {}

@@ -223,7 +223,7 @@ class _Planning:
     def _runs(self, request: str, gate: str) -> list[str]:
         """The last jobs in which a gate tested a stack that ends with a request."""
         tests = [each for each in self._verdicts if (each.get("requests") or [""])[-1] == request]
-        return [each["run"] for each in tests if each["gate"] == gate and each.get("run")][-2:]
+        return [each["run"] for each in tests if each.get("gate") == gate and each.get("run")][-2:]
 
     def _land(self, stack: Stack) -> None:
         commit = self.commit(stack)
