@@ -18,6 +18,7 @@ from live.nats_server import NatsServer
 from live.redis_server import RedisServer
 from live.relay_server import RelayServer
 from support import Shell
+from web_server import WebServer
 
 ROOT = Path(__file__).parent.parent
 HOMES = ("bench", "bridges", "contrib", "spec", "tests")
@@ -43,6 +44,7 @@ SERVED = {
     "redis": RedisServer.missing,
     "relay": RelayServer.missing,
     "webhook": RelayServer.missing,
+    "web": WebServer.missing,
 }
 """Bridges whose page runs a server, and what it needs."""
 MARK = "===ended==="

@@ -62,15 +62,16 @@ def test_nothing_is_shown_without_the_token_or_to_another_origin(web: WebServer)
     mine = headers["set-cookie"].partition(";")[0]
     assert web.token not in mine
     assert ask(page, Cookie=mine)[0] == 200
-    for more in (
+    elsewhere: list[dict[str, Any]] = [
         {"Host": "evil.example"},
         {"Origin": "http://evil.example"},
         {"Origin": f"http://127.0.0.1:{web.port + 1}"},
         {"Sec_Fetch_Site": "cross-site"},
         {"Sec_Fetch_Site": "same-site", "Sec_Fetch_Mode": "cors"},
-    ):
+    ]
+    for more in elsewhere:
         assert ask(page, Cookie=mine, **more)[0] in (403, 421), more
-    followed = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
+    followed: dict[str, Any] = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
     assert ask(page, Cookie=mine, **followed)[0] == 200, "a link from elsewhere may be followed"
     for path in ("/s/acme/-/stream?page=overview", "/s/acme/-/find?q=x", "/s/none/", "/s/acme/x"):
         assert ask(f"{web.base}{path}")[0] == 401
