@@ -20,6 +20,7 @@ from coord_coord.status import COMMANDS, brief, report
 from coord_coord.tools import Answer, is_name
 from coord_envelope import world
 from coord_envelope.errors import No
+from coord_kernel.store import config
 
 ROOT = Path(__file__).parent.parent.parent
 NOW = "2026-11-30T12:00:00.000Z"
@@ -297,6 +298,28 @@ def test_a_sound_store_has_no_problem(shell: Shell) -> None:
         *("disk", "index", "remote"),
     }
     assert {row["status"] for row in rows.values()} <= {"ok", "note"}
+
+
+def test_a_setting_that_nothing_reads_is_a_problem(shell: Shell) -> None:
+    (shell.cwd / "coord.toml").write_text("[budgts]\na = 1\n[zzz]\n[wk]\none_claim = true\n")
+    rows = [row for row in shell("coord doctor", expect=1).lines if row["check"] == "settings"]
+    assert [row["what"].rpartition(": ")[2] for row in rows] == ["budgts", "zzz"]
+    assert rows[0]["todo"] == "did you mean budgets?"
+
+
+def test_the_tables_of_the_settings_are_those_that_something_reads() -> None:
+    read = set[str]()
+    for home in ("tools", "bridges"):
+        for path in (ROOT / home).rglob("*.py"):
+            if "locate.section(" in (text := path.read_text()):
+                read.update(re.findall(r'locate\.section\([^)]*?"(\w+)"\)', text))
+                read.update(
+                    re.findall(
+                        r'^(?:\w+, )?SECTION(?:, \w+)? = (?:"coord.toml", )?"(\w+)"', text, re.M
+                    )
+                )
+    read |= {"escalation", "tbd"}  # named by a variable
+    assert read == set(config.TABLES)
 
 
 DAMAGE = [

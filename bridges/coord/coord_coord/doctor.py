@@ -6,6 +6,7 @@ check that fails by itself is a problem, and stops no other check.
 
 from __future__ import annotations
 
+import difflib
 import os
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from coord_envelope import VERSION, ids, world
 from coord_envelope.errors import Fault
 from coord_kernel.cli.words import age_ms
 from coord_kernel.proc import beside
-from coord_kernel.store import locate, stamp
+from coord_kernel.store import config, locate, stamp
 from coord_kernel.store.disk import fault_of, known_local
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def examine(call: Call) -> Iterator[Json]:
     except Fault as fault:
         yield row("store", "problem", *_said(fault))
         return
-    for check in (store, journal, lock, clock, disk, index, remote, hooks):
+    for check in (store, settings, journal, lock, clock, disk, index, remote, hooks):
         yield from _guarded(check, call)
 
 
@@ -129,6 +130,18 @@ def store(call: Call) -> Iterator[Json]:
     if not known_local(opened.path):
         what = "on a network file system: its locks and fsync are unreliable"
         yield row("store", "note", what, "move the repository to a local disk")
+
+
+def settings(call: Call) -> Iterator[Json]:
+    """Does coord.toml have only what something reads?"""
+    file = config.Config(locate.root(call.journal.store.path))
+    unknown = file.unknown()
+    for name in unknown:
+        near = difflib.get_close_matches(name, (*config.KEYS, *config.TABLES), 1)
+        todo = f"did you mean {near[0]}?" if near else "see coord(7), FILES"
+        yield row("settings", "problem", f"{file.path}: unknown: {name}", todo)
+    if not unknown:
+        yield row("settings", "ok", f"{config.CONFIG} has only what is known")
 
 
 def journal(call: Call) -> Iterator[Json]:

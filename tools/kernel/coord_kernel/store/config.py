@@ -15,6 +15,12 @@ import os
 from coord_envelope.errors import BadData
 
 CONFIG = "coord.toml"
+KEYS = ("mirror", "project")
+TABLES = (
+    *("agents", "beads", "budgets", "dispatch", "escalation", "github", "land", "patrol", "sync"),
+    *("tbd", "wk"),
+)
+"""What a file may have at its top: commands pass over what they do not know."""
 
 
 class Config:
@@ -48,6 +54,10 @@ class Config:
         if not isinstance(table, dict):
             raise self._fault(f"{name} is not a table", f": [{name}]")
         return table
+
+    def unknown(self) -> list[str]:
+        """The keys and tables that nothing reads."""
+        return sorted(self._settings.keys() - {*KEYS, *TABLES})
 
     def _fault(self, reason: str, example: str = "") -> BadData:
         return BadData(reason, where=self.path, todo=f"correct the file{example}")
