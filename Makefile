@@ -11,7 +11,7 @@ PYTHON ?= python3
 ROUNDS ?= 30
 STAMP := .venv/.installed
 
-.PHONY: demo idle dispatch flow test test-real test-pythons proof live land bench picture session pyz check table clean
+.PHONY: demo idle dispatch flow test test-real test-pythons proof live land bench picture session web-picture pyz check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -79,6 +79,10 @@ $(STAMP): pyproject.toml tools/start
 # tests/screens/session.svg: the README's picture, of a real run.
 session: $(STAMP)
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python tests/picture.py tests/screens/session.svg
+
+# bridges/web/screen.png: the picture of coord-web, by Debian's chromium.
+web-picture: $(STAMP)
+	.venv/bin/python tests/picture_web.py bridges/web/screen.png
 
 # coord.pyz: the tools in one file. PLATFORMS="manylinux2014_aarch64 …" is for other machines.
 pyz: $(STAMP)

@@ -1,4 +1,4 @@
-"""What can be done from a page: each the command line of a tool. Pure, but for `run`.
+"""What can be done from a page: each the command line of a tool. All but `Runner` is pure.
 
 What a person typed is passed on standard input, after `--`, or after `=`: so it can be taken
 neither for an option nor for the name of a file.

@@ -280,7 +280,7 @@ class App:
 
 
 def _asked(name: str, request: Request) -> Asked:
-    """Raises Usage for a time that is none."""
+    """Raises Usage for a time that is not valid."""
     given = request.query_params
     at = given.get("at", "").strip()
     about = request.path_params.get("about", given.get("about", ""))
