@@ -91,7 +91,8 @@ PROGRAMS = {
     + DOES
     + 'echo "{\\"type\\":\\"result\\",\\"usage\\":{\\"in\\":7},\\"cost\\":0.5}"; '
     + "(trap '' HUP; sleep 600 >/dev/null 2>&1 </dev/null) & echo $! >\"$SEEN.left\"",
-    "chosen": 'echo "$@"; case $* in *--fork*) echo "because" ;; esac' + DOES,
+    "chosen": 'echo "$@"; case $* in *--fork*) touch here; touch .git/there; echo because ;; esac 2>&1'
+    + DOES,
     "mute": "exec sleep 600",
     "fails": "echo no login >&2; exit 3",
     "screen": 'case $1 in tell) echo "told $*" >>"$SEEN"; exit;; esac' + SCREEN,
@@ -260,11 +261,20 @@ def test_a_conversation_goes_on_and_a_copy_of_it_answers(town: Shell) -> None:
     output = town(f"run logs {again['run']}").out
     assert output == f"--resume {session} -p once more\n"
     answer = town(f"coord-agent seance {session[:8]} 'why?'").out
-    assert answer == f"--fork {session} --read-only why?\nbecause\n"
+    assert answer.startswith(f"--fork {session} --read-only why?\n")
+    assert answer.endswith("because\n")
+    if shutil.which("bwrap"):
+        assert answer.count("Read-only file system") == 2
+        assert not (town.cwd / "here").exists()
     assert town("wk mine --as ada.seance").out == ""
     town("coord-agent start bob --preset plain --prompt x")
     over(town, "bob")
-    done = town("coord-agent seance bob 'why?'", expect=2)
+    # Where no namespace can be had, only the words of a preset keep its program from that.
+    refuses = town.cwd.parent / "refuses"
+    refuses.mkdir()
+    (refuses / "bwrap").write_text("#!/bin/sh\nexit 1\n")
+    (refuses / "bwrap").chmod(0o755)
+    done = town(f"PATH={refuses}:$PATH coord-agent seance bob 'why?'", expect=2)
     assert "preset plain: cannot be kept from changing files" in done.err
     resumed = town("coord-agent resume bob").one
     over(town, "bob")

@@ -139,13 +139,13 @@ def resume(call: Call, name: o.Which, running: g.Running) -> None:
 def seance(call: Call, name: o.Which, question: o.Question) -> int:
     """Ask a session that is over, and print the answer.
 
-    A copy of its conversation answers, in its directory, with what its runtime has to change
-    nothing there; it holds nothing, and its name is NAME.seance. Exits 69 if its record is gone,
-    and prints its last hand-over instead.
+    A copy of its conversation answers, in its directory, which is read-only to it; it holds
+    nothing, and its name is NAME.seance. Exits 69 if its record is gone, and prints its last
+    hand-over instead.
     """
-    from coord_agents import starting
+    from coord_agents import seance as asking
 
-    return starting.seance(call, name, values.text(question, "QUESTION"))
+    return asking.seance(call, name, values.text(question, "QUESTION"))
 
 
 def usage(call: Call, sessions: o.Sessions = None) -> None:

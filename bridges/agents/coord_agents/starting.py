@@ -182,54 +182,6 @@ def _is_open(call: Call, work: str) -> bool:
     return row["status"] in ("ready", "active")
 
 
-def seance(call: Call, name: str, question: str) -> int:
-    """Ask a copy of a session's conversation; the status of the program that answers."""
-    rows = rows_of(call)
-    state = rows.named(name)
-    known = fold.facts(state)
-    record = registry.named(known["preset"])
-    _, way = record.way("headless", "fork")
-    if record.readonly is None:
-        todo = "add its words for that to presets.toml: readonly"
-        raise Usage(f"preset {record.name}: cannot be kept from changing files", todo=todo)
-    provider = rows.evidence.provider(state)
-    cwd = known.get("cwd", "")
-    if provider is None or not os.path.isdir(cwd):
-        missing = "its work tree" if provider else "the id of its conversation"
-        call.put(_handover(call, state))
-        raise Unreachable(f"{missing} is gone", where=state["session"])
-    argv = way.argv("fork", [*record.args, *record.readonly], prompt=question, session=provider)
-    agent = f"{state['agent']}.seance"
-    variables = [f"COORD_AGENT={agent}", "COORD_KEEP=1"]
-    passed = [f"{key}={os.environ[key]}" for key in record.passed if os.environ.get(key)]
-    words = [f"--env={pair}" for pair in (*variables, *passed)]
-    words += [f"--secret={key}" for key in record.secrets if os.environ.get(key)]
-    tools = tools_of(call)
-    exec_ = ["run", "exec", "--timeout=1h", *words, "--", *argv]
-    import subprocess
-
-    done = subprocess.run(exec_, env=tools.env, cwd=cwd, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        call.put(_handover(call, state))
-        call.warn(f"{state['session']}: {record.program} ended with {done.returncode}")
-        return Unreachable.status
-    return 0
-
-
-def _handover(call: Call, state: fold.Session) -> list[Event]:
-    """The last hand-over that the session wrote."""
-    sessions = {
-        state["session"],
-        *(each["session"] for each in rows_of(call).evidence.children(state)),
-    }
-    found = [
-        event
-        for event in call.journal.replay()
-        if event["type"] == "handoff.written" and event["body"].get("session") in sessions
-    ]
-    return found[-1:]
-
-
 def reported(call: Call, names: Sequence[str] | None) -> Iterator[Event]:
     """Report what sessions used that are over; the events that were written."""
     rows = rows_of(call)
