@@ -555,6 +555,11 @@ def test_values_are_checked() -> None:
     assert faults(text, v="x", n="3", s="v12") == []
 
 
+def test_a_default_may_name_what_is_given() -> None:
+    text = f'{steps("a")}description = "{{{{z}}}}"\n[vars]\nx = "1"\nz = "{{{{x}}}} {{{{y}}}}"\n[vars.y]\n'
+    assert cook(text, y="2")["a"]["desc"] == "{{x}} 2"
+
+
 def test_a_value_is_not_looked_at_again() -> None:
     text = f'{steps("a")}description = "{{{{x}}}} {{{{y}}}}"\n[vars.x]\n[vars.y]\ndefault = "why"\n'
     assert cook(text, x="{{y}}")["a"]["desc"] == "{{y}} why"

@@ -145,7 +145,7 @@ def test_a_poured_formula_is_followed_to_its_end(shell: Shell, pour: str) -> Non
 
     (shell.cwd / "built").touch()
     shell(f"wk close {build} --note 'it builds'")
-    assert judged(shell, run) == ["run.requested", "work.closed", "work.created", "work.updated"]
+    assert judged(shell, run) == ["run.requested", "work.closed", "work.created"]
     assert ready(shell) == ["One"]
     (question,) = shell("wk ls --kind question").lines
     assert question["asked"] == ["human:eve"]

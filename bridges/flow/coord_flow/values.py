@@ -1,7 +1,8 @@
 """Variables of a formula: their values, texts with them, conditions, ranges. Pure.
 
 `{{name}}` is replaced if the formula declares `name` and it has a value; otherwise it is left as it
-is, since many texts are templates of whoever does the step. What is put in is not looked at again.
+is, since many texts are templates of whoever does the step. What is put in is not looked at again;
+a default may name variables that are given.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def bound(declared: Json, given: Mapping[str, str], problems: Problems) -> dict[
             values[name] = given[name]
             _valid(name, given[name], spec, problems)
         elif default is not None:
-            values[name] = written(default)
+            values[name] = filled(written(default), given)
         elif spec.get("required") is True:
             problems.add(f"vars.{name}", "is unbound, and required", f"give it: --var {name}=VALUE")
         else:
