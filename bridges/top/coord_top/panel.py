@@ -87,11 +87,11 @@ class Panel(ScrollView, can_focus=True):
             return
         before, followed = self.chosen, self._tail and self._at >= len(self.rows) - 1
         self.rows = rows
-        refs = [row.ref for row in rows]
+        keys = [row.ref and row.ref.key for row in rows]
         if followed:
             self._at = len(rows) - 1
-        elif before and before.ref in refs:
-            self._at = refs.index(before.ref)
+        elif before and before.ref and before.ref.key in keys:
+            self._at = keys.index(before.ref.key)
         self._put(self._at, 1)
         self._lay_out()
         self.refresh()

@@ -46,6 +46,11 @@ class Ref(NamedTuple):
     todo: str = ""
     """What a person can do about it."""
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for the same record, whatever it says now."""
+        return self.kind, self.id, self.store, self.note
+
 
 class Row(NamedTuple):
     """A line of a panel. A heading has no `ref` and cannot be chosen."""
