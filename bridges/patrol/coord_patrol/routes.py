@@ -19,6 +19,16 @@ LOUDER = 2
 """Most times that an alert gets louder."""
 
 
+def _todo(name: str) -> str:
+    if name in ("person", "wait"):
+        return "it is a string"
+    if name == "louder":
+        return f"it is a list of at most {LOUDER} times"
+    if name in escalation.SEVERITIES:
+        return "it is a list of addresses"
+    return f"use {', '.join(('person', 'wait', 'louder', *escalation.SEVERITIES))}"
+
+
 def load(store: Store) -> Policy:
     """The table `[escalation]` of coord.toml. Raises BadData, Usage."""
     policy = Policy()
@@ -33,8 +43,7 @@ def load(store: Store) -> Policy:
         elif name in escalation.SEVERITIES and spans is not None:
             policy.routes[name] = [_route(text, name) for text in spans]
         else:
-            known = ", ".join(("person", "wait", "louder", *escalation.SEVERITIES))
-            raise BadData(f"not a valid setting: {SECTION}.{name}", CONFIG, todo=f"use {known}")
+            raise BadData(f"not a valid setting: {SECTION}.{name}", CONFIG, todo=_todo(name))
     policy.person = person(store)
     return policy
 

@@ -75,11 +75,11 @@ def _check(action: g.Action, remote: str | None) -> None:
 
 
 def trust(call: Call, show: o.Show = False) -> None:
-    """Agree to the configured remote and refs.
+    """Agree to the configured remote, refs and signers.
 
-    What coord.toml says about a remote, and about refs outside refs/coord/, counts only after you
-    agreed to that value: whoever can push to the repository can change the file. A remote whose URL
-    changed needs this, too. Prints what you agreed to.
+    What coord.toml says about a remote, about refs outside refs/coord/, and the file that it names
+    as allowed_signers count only after you agreed to that value: whoever can push to the repository
+    can change them. A remote whose URL changed needs this, too. Prints what you agreed to.
     """
     from coord_kernel.sync import settings
 

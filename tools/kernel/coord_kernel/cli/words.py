@@ -154,6 +154,8 @@ def _brief(item: Json, names: Names) -> Iterator[str]:
         text = item.get("$desc")
     else:
         head, name, text = [*_row(item)], titled(item), item.get("desc")
+        if not any((*head, name)):
+            head = [*_plainly(item)]
     yield " · ".join(filter(None, (" ".join(filter(None, head)), line(name, LONGEST))))
     if isinstance(text, str):
         yield from (QUOTE.decode() + visible(each) for each in text[:LONGEST_TEXT].splitlines())
@@ -275,6 +277,16 @@ def _row(row: Json) -> Iterator[str]:
     elif row.get("options"):
         asked = " ".join(map(who, row.get("asked", ())))
         yield f"asks {asked}: {' | '.join(line(option) for option in row['options'])}"
+
+
+def _plainly(row: Json) -> Iterator[str]:
+    """The fields of a row that has none of those above."""
+    for name, value in row.items():
+        texts = value if isinstance(value, list) else [value]
+        if value is True:
+            yield name
+        elif texts and all(isinstance(each, str | int | float) for each in texts):
+            yield f"{name} {' '.join(map(line, texts))}"
 
 
 def age_ms(ms: float) -> str:

@@ -100,7 +100,7 @@ def _configured(store: Store, name: str) -> str:
     for known in (name, os.path.abspath(name)):
         if known in locate.remotes(store):
             return known
-    raise Usage(f"{name}: not a remote of this store", todo=f"`ev sync --remote {name}` first")
+    raise Usage(f"{name}: not a remote of this store", todo="see `ev sync --status`")
 
 
 def _synced(journal: Journal, name: str, seconds: float) -> Rounds:
