@@ -119,6 +119,10 @@ BRIEF = [
         ["msg-px5h0a1r from ada", "> " + "x" * 4000, "> … 1,000 more characters: show it"],
     ),
     ({"agent_id": "agent:ada", "events": 3}, ["agent:ada"]),
+    (
+        {"remote": "origin", "unpushed": 0, "from": {}, "refs": ["a", "b"], "kept": True},
+        ["remote origin unpushed 0 refs a b kept"],
+    ),
 ]
 
 
