@@ -12,6 +12,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -82,9 +83,11 @@ class Slack:
             except ConnectionClosed:
                 return
             with self._changed:
-                self._changed.wait_for(
-                    lambda name=name: name in self.acked or socket not in self._sockets, 30
-                )
+                done = partial(self._is_done, name, socket)
+                assert self._changed.wait_for(done, 30), f"not acknowledged: {payload}"
+
+    def _is_done(self, name: str, socket: ServerConnection) -> bool:
+        return name in self.acked or socket not in self._sockets
 
     def _add(self, message: Json, root: str | None) -> str:
         with self._lock:

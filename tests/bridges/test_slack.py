@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
+import emulate
 import pytest
 from support import Json, Shell
 
@@ -302,3 +305,61 @@ def test_a_stop_and_a_bad_token_are_one_line_each(house: Shell, slack: Slack) ->
     assert done.err == "coord-slack: slack.toml: $BOT_TOKEN is not set; export BOT_TOKEN=…\n"
     slack.fail["auth.test"] = deque([500] * 9)
     assert "auth.test" in house("coord-slack slack.toml --once", expect=75).err
+
+
+@pytest.mark.skipif(not emulate.command(), reason="emulate, of npm, is not installed")
+def test_a_slack_of_others_has_each_message_once_also_after_a_death(
+    shell: Shell, tmp_path: Path
+) -> None:
+    """emulate knows one user: what the bridge posts itself is told apart by its metadata."""
+    from slack_sdk.web import WebClient
+
+    seed = tmp_path / "seed.yaml"
+    seed.write_text(
+        "slack:\n  team: {name: W, domain: w}\n  channels: [{name: general, topic: x}]\n"
+    )
+    with emulate.serving("slack", seed) as url:
+        web = WebClient(token="xoxb-1", base_url=f"{url}/api/")
+        (channel, *_) = (each["id"] for each in web.conversations_list()["channels"])
+        me = web.auth_test()["user_id"]
+        (shell.cwd / "slack.toml").write_text(
+            f'bot = "$BOT"\napp = "$BOT"\napi = "{url}/api/"\n[people]\n{me} = "human:eve"\n'
+            f'[channels.{channel}]\nto = ["ada"]\npost = ["human:eve"]\n'
+        )
+        shell.env["BOT"] = "xoxb-1"
+        shell("msg join --as ada")
+        shell("coord-slack slack.toml --once", COORD_NOW="2026-06-01T09:00:00Z")
+        root = web.chat_postMessage(channel=channel, text="The <b> is &amp; broken")["ts"]
+        once(shell)
+        (mail,) = shell("msg recv --as ada").lines
+        assert mail["body"]["text"] == "The b is & broken"
+        shell(f"msg send --to human:eve --thread {mail['event_id']} --as ada --force --body fixed")
+        shell("wk ask 'Deploy?' --to human:eve --as ada")
+        before = tmp_path / "before"
+        shutil.copytree(shell.cwd / ".coord", before)
+        once(shell)
+        shutil.rmtree(shell.cwd / ".coord")
+        shutil.copytree(before, shell.cwd / ".coord")  # it died before it noted what it posted
+        once(shell)
+        thread = web.conversations_replies(channel=channel, ts=root)["messages"]
+        assert [message["text"] for message in thread[1:]] == ["ada: fixed"]
+        (question,) = (
+            message
+            for message in web.conversations_history(channel=channel)["messages"]
+            if message["ts"] != root
+        )
+        buttons = question["blocks"][1]["elements"]
+        assert [button["text"]["text"] for button in buttons] == ["yes", "no"]
+        (item,) = shell("wk ls --kind question").lines
+        shell(f"wk answer {item['id']} yes --as human:eve")
+        once(shell)
+        (after,) = (
+            message
+            for message in web.conversations_history(channel=channel)["messages"]
+            if message["ts"] == question["ts"]
+        )
+        assert "eve answered: yes" in after["text"] and len(after["blocks"]) == 1
+        assert once(shell) == [] and [text for _, text in sent(shell)] == [
+            mail["body"]["text"],
+            "fixed",
+        ]

@@ -10,14 +10,13 @@ from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
 from slack_sdk.web import WebClient
 
 from coord_envelope.errors import BadData, Refused, TryAgain
+from coord_slack.inbound import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from coord_envelope.codec import Json
 
-KIND = "coord_event"
-"""The event type of the metadata of what is posted."""
 RETRIES = 5
 PAGE, PAGES = 200, 25
 _REFUSED = (
@@ -46,7 +45,7 @@ class Api:
         there = self._there(channel, root).get(key)
         if there:
             return there
-        metadata = {"event_type": KIND, "event_payload": {"key": key}}
+        metadata = {"event_type": OURS, "event_payload": {"key": key}}
         try:
             answer = self._call(
                 "chat_postMessage",
@@ -75,7 +74,7 @@ class Api:
             for message in self.messages(channel, root):
                 metadata = message.get("metadata") or {}
                 key = (metadata.get("event_payload") or {}).get("key")
-                if metadata.get("event_type") == KIND and isinstance(key, str):
+                if metadata.get("event_type") == OURS and isinstance(key, str):
                     found.setdefault(key, str(message["ts"]))
             self._names[place] = found
         return self._names[place]

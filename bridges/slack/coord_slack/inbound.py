@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_slack.settings import Settings
 
-SUBTYPES = (None, "file_share", "thread_broadcast")
+OURS = "coord_event"
+"""The event type of the metadata of what the bridge posts."""
+SUBTYPES = ("None", "file_share", "thread_broadcast")
 LONGEST_TEXT = 10 * LONGEST
 
 
@@ -22,7 +24,9 @@ def of_message(event: object, settings: Settings) -> Json | None:
     if not isinstance(event, dict) or event.get("type") not in ("message", "app_mention"):
         return None
     channel, user, ts = (event.get(name) for name in ("channel", "user", "ts"))
-    if event.get("subtype") not in SUBTYPES or event.get("bot_id") or event.get("hidden"):
+    if str(event.get("subtype")) not in SUBTYPES or event.get("bot_id") or event.get("hidden"):
+        return None
+    if _get(event, "metadata", "event_type") == OURS:
         return None
     return _message(channel, user, ts, event, settings)
 
@@ -36,7 +40,7 @@ def _message(
     channel: object, user: object, ts: object, event: Json, settings: Settings
 ) -> Json | None:
     who, text = settings.people.get(str(user)), event.get("text")
-    if channel not in settings.channels or who is None or not _is_ts(ts):
+    if str(channel) not in settings.channels or who is None or not _is_ts(ts):
         return None
     if not isinstance(text, str) or not text.strip():
         return None
@@ -56,7 +60,7 @@ def of_action(payload: object, settings: Settings) -> Json | None:
     ts = container.get("message_ts") if isinstance(container, dict) else None
     ts = ts or _get(payload, "message", "ts")
     who, actions = settings.people.get(str(user)), payload.get("actions")
-    if who is None or channel not in settings.channels or not _is_ts(ts):
+    if who is None or str(channel) not in settings.channels or not _is_ts(ts):
         return None
     for action in actions if isinstance(actions, list) else ():
         value = action.get("value") if isinstance(action, dict) else None
