@@ -149,6 +149,31 @@ def test_a_later_request_for_a_branch_replaces_the_earlier(town: Town) -> None:
     town.check()
 
 
+def test_a_name_stands_for_its_branch_and_a_commit_for_itself(town: Town) -> None:
+    commit = town.branch("b1", {"file1": "good"})
+    town.git("checkout", "-q", "b1")
+    town.git("branch", "deep/b2", "b1")
+    asked = [
+        town.shell(f"coord-land add {n} --as {n[:1].lower()}x").one
+        for n in ("HEAD", "refs/heads/deep/b2", "HEAD~0")
+    ]
+    assert [each["body"]["branch"] for each in asked] == ["b1", "deep/b2", commit]
+    again = town.shell("coord-land add b1 --as other").one
+    assert again["event_id"] == asked[0]["event_id"], "the same branch and commit"
+    town.git("checkout", "-q", "main")
+
+
+def test_a_branch_of_another_agent_with_the_same_name_replaces_nothing(town: Town) -> None:
+    town.branch("fix", {"file1": "good"})
+    town.shell("coord-land add fix --as one")
+    town.git("branch", "-M", "fix", "old")
+    town.branch("fix", {"file2": "good"})
+    town.shell("coord-land add fix --as two")
+    town.land()
+    assert town.has("file1") and town.has("file2")
+    town.check()
+
+
 def test_what_left_may_be_asked_for_again(town: Town) -> None:
     first = town.ask("b1", {"file1": "good"})
     assert town.shell(f"coord-land rm {first}").one["to"] == ["agent:tester"]

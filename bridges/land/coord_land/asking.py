@@ -36,7 +36,7 @@ def ask(call: Call, name: str | None, target: str | None, about: Json) -> Event:
     sha = repository.resolve(name)
     if sha is None:
         raise No("no such branch or commit", where=name)
-    name = name.removeprefix("refs/heads/")[:200]
+    name = repository.name(name) or sha
     if name == branch:
         raise BadData(f"{branch} is the target itself", todo="name another branch")
     work = _item(call, about["work"]) if about["work"] else None

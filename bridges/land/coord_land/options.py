@@ -20,7 +20,7 @@ Work = Annotated[
 ]
 Close = Annotated[bool, typer.Option("--close", help="Close the work item when it has landed.")]
 Priority = Annotated[
-    int, typer.Option("--priority", "-p", metavar="N", min=0, max=4, help="0 lands first (2).")
+    int, typer.Option("--priority", "-p", metavar="N", min=0, max=4, help="0 lands first.")
 ]
 Everything = Annotated[bool, typer.Option("--all", help="Those that are over, too, newest last.")]
 Lines = Annotated[

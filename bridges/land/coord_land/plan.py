@@ -1,6 +1,7 @@
 """What a merge queue does next. Pure: of what a look has seen, and a time.
 
-    1. what is in the target has landed; what a later request for its branch replaces leaves
+    1. what is in the target has landed; what a later request of the same agent for
+       the same branch replaces leaves
     2. a hold of this base and of one of its gates: nothing more
     3. the batch: the first requests, in order, that merge on the base. It stays until the target
        moves or each has an end, whatever comes meanwhile
@@ -135,12 +136,13 @@ class _Planning:
     # ---- 1. who is over
 
     def _ends(self) -> None:
-        newest: dict[str, str] = {}
+        newest: dict[tuple[str, str], str] = {}
         for request in self._seen.requests:
-            branch = request["branch"]
+            branch = (request["branch"], request["by"])
             newest[branch] = max(newest.get(branch, ""), request["id"])
         for request in (*self._seen.left, *self._seen.requests):
-            name, later = request["id"], newest.get(request["branch"], request["id"])
+            name, branch = request["id"], (request["branch"], request["by"])
+            later = newest.get(branch, name)
             commit = self._seen.landed.get(name)
             if commit:
                 self._act("landed", name, request=request, commit=commit)

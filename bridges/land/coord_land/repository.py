@@ -109,6 +109,22 @@ class Repository:
         words = ("symbolic-ref", "--quiet", "--short", "HEAD")
         return self._ran(*words, cwd=os.getcwd())[1].strip() or None
 
+    def name(self, name: str) -> str | None:
+        """The branch or tag that a name stands for, in the current directory; None for a commit."""
+        words = (
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            "--symbolic-full-name",
+            "--end-of-options",
+            name,
+        )
+        full = self._ran(*words, cwd=os.getcwd())[1].strip().removeprefix("refs/")
+        for kind in ("heads/", "tags/", "remotes/"):
+            if full.startswith(kind):
+                return full.removeprefix(kind)[:200]
+        return None
+
     def subject(self, commit: str) -> str:
         """The first line of its message."""
         return self.git("log", "-1", "--format=%s", commit).strip()
