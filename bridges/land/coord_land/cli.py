@@ -26,8 +26,8 @@ def add(
     """Ask for a branch to land.
 
     Its commit is what lands, merged on what the target is by then. A later request of yours for
-    the same branch replaces this one. Asking again for the same commit prints the first request. You have
-    mail when it has landed, or left.
+    the same branch replaces this one. Asking again for the same commit prints the first request.
+    You have mail when it has landed, or left.
     """
     from coord_land.asking import ask
 
