@@ -76,7 +76,7 @@ class Deliverer:
             os.close(lock)
 
     def _due(self, agent: str, state: fold.Session | None) -> delivery.Mail | None:
-        """The mail that its session has yet to be told of."""
+        """The mail that its session does not know of yet."""
         mail = self._waiting(agent, state)
         told = state["nudges"] if state else ()
         due = mail is not None and delivery.is_due(state["session"] if state else "", mail, told)

@@ -70,7 +70,7 @@ def _nudge(row: Row, health: Health, n: int, **_: Any) -> Json:
 def _reclaim(row: Row, health: Health, claim: Held, found: Json, **_: Any) -> Json:
     agent, short = claim["agent"], ids.short("wk", claim["work_id"])
     how = "ended" if health["state"] == "dead" else "is gone"
-    text = f"{agent} held {short}. {health['why'].capitalize()}, {health['since']}.\n"
+    text = f"{agent} held {short}: {health['why']}, {health['since']}.\n"
     text += "The item can be claimed again."
     place: Json = {name: found[name] for name in ("worktree", "branch") if name in found}
     if place:
@@ -129,7 +129,7 @@ def _quarantine(agent: str, causes: list[str], overseer: str, **_: Any) -> Json:
 def _budget(level: Level, overseer: str, **_: Any) -> Json:
     names = ("scope", "measure", "limit", "window_ms", "spent")
     body: Json = {name: level[name] for name in names}  # type: ignore[literal-required]
-    text = f"{budget.described(level).capitalize()}.\n"
+    text = f"{budget.described(level)}.\n"
     if level["state"] == "paused":
         body["until"] = until = world.format_ts(level["until_ms"])
         text += f"Workers begin nothing that this concerns until {until}. What runs goes on."

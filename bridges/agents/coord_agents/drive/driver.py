@@ -174,7 +174,7 @@ class Driver:
             else:
                 writer.write(_result("refused"))
         except (OSError, ValueError):
-            pass  # it is gone, or said what is no JSON
+            pass  # it is gone, or did not send JSON
         finally:
             writer.close()
 

@@ -1,4 +1,4 @@
-"""What a program is told on its standard input, and says on its standard output. Pure.
+"""What a program reads on its standard input, and says on its standard output. Pure.
 
 A protocol is given what the program says, and collects what is to be done in `out`, `asks` and
 `settled`. It reads and writes nothing itself, and passes over what it does not know.

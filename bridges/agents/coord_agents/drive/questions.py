@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from coord_kernel import Store
 
 AGENT = "bridge:drive"
-"""Who asks: an answer is no mail to the agent, which has it through its program."""
+"""Who asks, and so has mail with the answer: the agent has it through its program."""
 
 
 class _Asked:
