@@ -115,6 +115,9 @@ def test_without_a_recipient_only_the_escalation_tells(house: Shell) -> None:
     assert (raised["type"], "to" in raised) == ("alert.raised", False)
     assert told(around(house, 1)) == [("high", "human:ada")]
     assert "--severity" in house("msg send --to bob --fingerprint disk --subject x", expect=65).err
+    line = "msg send --to bob --severity low --subject x --fingerprint"
+    assert "control character" in house(f"{line} $'a\\nb'", expect=65).err
+    assert "is empty" in house(f"{line} ' '", expect=65).err
     assert "to is missing" in house("msg send --subject x", expect=65).err
 
 

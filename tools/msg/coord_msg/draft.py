@@ -181,6 +181,8 @@ def _limit(name: str, value: object) -> object:
         text = _text(name, value, FINGERPRINT_BYTES)
         if not text.strip():
             raise BadData("fingerprint is empty", todo="is a variable unset?")
+        if not text.isprintable():
+            raise BadData("fingerprint has a control character", todo="use text of one line")
     if name in ("vis_ms", "max_deliveries") and (type(value) is not int or value < least):
         raise BadData(f"{name} is not a whole number of at least {least}")
     if name == "expires_at" and not isinstance(value, world.Relative):
