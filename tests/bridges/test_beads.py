@@ -117,7 +117,7 @@ def test_options_are_read_as_bd_reads_them(line: str, values: dict[str, object])
         ("list --frob", "unknown flag: --frob"),
         ("list -n", "flag needs an argument: -n"),
         ("reopen", "reopen needs 1 argument(s), got 0"),
-        ("mol wisp x", "mol is not there: "),
+        ("mol distill x", "mol distill is not there: "),
         ("create T --graph f", "--graph is not there: use `wk apply`"),
     ],
 )
@@ -141,6 +141,8 @@ TEXTS = {
     "label list-all": [""], "comments": ["{a}"], "comments add": ["{a} {h}", "{h} x"], "comment": ["{c} {h}"],
     "update": ["{c} --title {h}", "{c} --status {h}"], "close": ["{c} -r {h}", "{h}"], "reopen": ["{c}", "{h}"],
     "delete": ["{c}", "{d} --force", "{h}"], "epic close-eligible": ["--dry-run"], "sync": [""], "export": ["-o {h}"],
+    "mol pour": ["{h}"], "mol wisp": ["{h}"], "mol current": ["", "{h}"], "mol show": ["{a}", "{h}"],
+    "mol squash": ["{a}", "{h}"], "mol burn": ["{a}", "{h} --force"],
     "import": ["{h}"], "config get": ["{h}"], "config set": ["types.custom {h}", "{h} x"], "{h}": [""],
 }  # fmt: skip
 """Verb → arguments that bring that text into what it prints for people."""
@@ -731,3 +733,49 @@ def test_of_two_stores_the_arbiter_confirms_one_claim(bd: Bd, tmp_path: Path) ->
     lost = other(f"coord-bd update {item} --claim", expect=1).err
     assert "ada" in lost
     assert bd.shell(f"wk show {item}").one["level"] == "confirmed"
+
+
+FORMULA = """
+formula = "chores"
+version = 1
+[vars.room]
+required = true
+[[steps]]
+id = "sweep"
+title = "Sweep the {{room}}"
+[[steps]]
+id = "mop"
+title = "Mop the {{room}}"
+needs = ["sweep"]
+"""
+
+
+def test_a_formula_is_poured_followed_and_burned(bd: Bd) -> None:
+    home = bd.shell.cwd / ".beads/formulas"
+    home.mkdir(parents=True)
+    (home / "chores.formula.toml").write_text(FORMULA)
+    poured = bd("mol pour chores --var room=hall")
+    root = poured["new_epic_id"]
+    assert poured["id_mapping"] == {"root": root, "sweep": f"{root}.1", "mop": f"{root}.2"}
+    assert (poured["created"], poured["phase"]) == (3, "liquid")
+    assert [row["title"] for row in bd(f"ready --mol {root}")] == ["Sweep the hall"]
+    other = bd("mol wisp chores --var room=attic")
+    assert (other["phase"], other["new_epic_id"] != root) == ("vapor", True), "poured again"
+    bd(f"update {root}.1 --claim")
+    (mol,) = bd(f"mol current {root}")
+    assert (mol["completed"], mol["total"]) == (0, 2)
+    assert [(s["status"], s["is_current"]) for s in mol["steps"]] == [
+        *(("current", True), ("blocked", False)),
+    ]
+    bd(f"close {root}.1")
+    assert [step["status"] for step in bd("mol current")[0]["steps"]] == ["done", "ready"]
+    assert len(bd("mol current")) == 2
+    squashed = bd(f"mol squash {root} --summary clean")
+    assert squashed["squashed_ids"] == [f"{root}.2", root]
+    assert "clean" in bd(f"comments {root}")[0]["text"]
+    burned = bd(f"mol burn {other['new_epic_id']} --force")
+    assert burned["burned_count"] == 3
+    assert bd("mol current") == []
+    assert "unbound" in bd.run("mol pour chores", 1, {}) + bd.err
+    assert "not found" in bd.run("mol pour nowhere --json", 1, {}) + bd.err
+    assert "is not a molecule" in bd.run(f"mol burn {bd.q('x')} --force", 1, {}) + bd.err

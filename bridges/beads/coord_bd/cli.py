@@ -36,6 +36,12 @@ CHANGING = {
     "label remove": ("link", "label_remove"),
     "comments add": ("link", "comment"),
     "comment": ("link", "comment"),
+    "mol pour": ("mol", "pour"),
+    "mol wisp": ("mol", "wisp"),
+    "mol current": ("mol", "current"),
+    "mol show": ("mol", "show"),
+    "mol squash": ("mol", "squash"),
+    "mol burn": ("mol", "burn"),
     "sync": ("store", "sync"),
     "export": ("store", "export"),
     "import": ("store", "import_"),
@@ -44,7 +50,7 @@ CHANGING = {
     "config get": ("store", "config_get"),
     "config set": ("store", "config_set"),
 }
-"""Verb → the module and the function that do it. Those that only read are in `read`."""
+"""Verb → the module and the function that do it. Most that only read are in `read`."""
 OUTSIDE = {"init": "init", "prime": "prime", "version": "version"}
 """Verbs that need no store."""
 

@@ -40,7 +40,8 @@ def list_(issues: Issues, _: list[str], values: Values) -> Answer:
 
 def ready_(issues: Issues, _: list[str], values: Values) -> Answer:
     """ready"""
-    deep = {"deep": True} if "parent" in values else {}
+    top = values.get("mol") or values.get("parent")
+    deep = {"deep": True, "parent": top} if top else {}
     found, note = cut(ready(Query(issues, {**values, **deep}), values), _limit(values, READY))
     rows = [issues.counted(item) for item in found]
     return Answer(rows, text.ready(rows), note=note)

@@ -146,11 +146,17 @@ READY = {
         ephemeral="flag --include-ephemeral",
         claim="flag --claim",
         pretty="flag --pretty --plain --flat",
-        mol="none --mol --mol-type --gated; molecules are not there",
+        mol="one --mol",
+        mol_type="none --mol-type --gated; use --mol",
         explain="none --explain; use `wk ready --explain`",
         rig="none --rig; a store has one project",
     ),
 }
+POUR = options(
+    var="many --var",
+    assignee="one --assignee; of the root",
+    attach="none --attach --root-only --dry-run; use `coord-flow cook`",
+)
 TREE = options(depth="one -d --max-depth", direction="one --direction", reverse="flag --reverse")
 VERBS: dict[str, Verb] = {
     "create": Verb(0, MANY, CREATE),
@@ -184,7 +190,7 @@ VERBS: dict[str, Verb] = {
             suggest_next="flag --suggest-next",
             claim_next="flag --claim-next",
             session="one --session",
-            no_auto="none --continue --no-auto; molecules are not there",
+            no_auto="none --continue --no-auto; use --suggest-next",
         ),
     ),
     "reopen": Verb(1, MANY, options(reason="one -r --reason")),
@@ -312,8 +318,17 @@ VERBS: dict[str, Verb] = {
     "config set": Verb(2, 2, {}, "takes issue_prefix and types.custom, changes neither"),
     "version": Verb(0, 0, {}),
     "edit": Verb(0, -1, {}, "use `wk edit`"),
-    "mol": Verb(0, -1, {}, "molecules and formulas are not there"),
-    "formula": Verb(0, -1, {}, "molecules and formulas are not there"),
+    "mol pour": Verb(1, 1, POUR, "what coord-flow(1) cooks; gates are opened by `coord-flow run`"),
+    "mol wisp": Verb(1, 2, POUR, "as pour; kept and synced like any other"),
+    "mol current": Verb(0, 1, {}),
+    "mol show": Verb(1, 1, {}),
+    "mol squash": Verb(
+        1, 1, options(summary="one --summary"), "a comment on the parent, or the root; all closed"
+    ),
+    "mol burn": Verb(1, 1, options(force="flag --force"), "closes, does not delete"),
+    "mol bond": Verb(0, -1, {}, "use `coord-flow cook --parent ID`"),
+    "mol distill": Verb(0, -1, {}, "write a formula; see coord-flow(1)"),
+    "formula": Verb(0, -1, {}, "use `coord-flow check` and `coord-flow draw`"),
     "gate": Verb(0, -1, {}, "use `wk update --hold`"),
     "sql": Verb(0, -1, {}, "there is no SQL database; use `bd query` or `ev replay`"),
     "dolt": Verb(0, -1, {}, "there is no Dolt; use `ev sync`"),
