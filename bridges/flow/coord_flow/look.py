@@ -231,6 +231,8 @@ class Look:
     def _roots(self) -> Iterator[tuple[str, str]]:
         items = self._items
         for item in items.urgent([f"label {MOL}", f"label {WISP}"]):
+            if items.status(item) in ("blocked", "held"):
+                continue
             detail = items.detail(item)
             labels, parts = detail.get("labels", []), items.children(item)
             if not parts or any(items.is_open(part) for part in parts):
