@@ -40,6 +40,15 @@ def missing() -> str | None:
     return None
 
 
+class Proxy(ThreadingHTTPServer):
+    """Says nothing of clients that are killed."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
+
+
 class GitHub:
     """The repository octocat/web."""
 
@@ -48,6 +57,8 @@ class GitHub:
     def __init__(self, directory: Path) -> None:
         self.requests: list[tuple[str, str]] = []
         """Verb and path of each request that was not answered 304."""
+        self.words: list[tuple[str, str, Any]] = []
+        """Verb, path and body of each request that changes something."""
         self.unchanged = 0
         self.limits: list[tuple[int, dict[str, str]]] = []
         """Answers to give instead of what emulate has, the next one last."""
@@ -58,8 +69,7 @@ class GitHub:
         argv += ["--service", "github", "--port", str(self._port), "--seed", "seed.yaml"]
         self._log = open(directory / "emulate.log", "wb")  # noqa: SIM115
         self._child = subprocess.Popen(argv, cwd=directory, stdout=self._log, stderr=self._log)
-        self._proxy = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._proxy.daemon_threads = True
+        self._proxy = Proxy(("127.0.0.1", 0), self._handler())
         self.url = f"http://localhost:{self._proxy.server_address[1]}"
         threading.Thread(target=self._proxy.serve_forever, daemon=True).start()
         self._wait()
@@ -138,6 +148,8 @@ class GitHub:
                 size = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(size) if size else None
                 path = urlsplit(self.path).path
+                if body:
+                    forge.words.append((self.command, path, json.loads(body)))
                 if forge.limits:
                     status, headers = forge.limits.pop()
                     self._send(status, b'{"message":"later"}', headers)

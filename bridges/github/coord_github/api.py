@@ -76,20 +76,15 @@ class Api:
         status, found, rows = self._asked("GET", path, query | {"per_page": PAGE}, headers)
         if status == 304:
             return None
-        if etag := found.get("etag"):
+        etag = found.get("etag")
+        # Of several pages, another one may change alone.
+        if etag and len(_listed(rows)) < PAGE:
             self.etags[key] = etag
         return self._pages(path, query, rows)
 
     def _pages(self, path: str, query: Json, rows: Any) -> Iterator[Json]:
         for page in range(2, MOST_PAGES):
-            # Checks are in an object.
-            listed = (
-                rows
-                if isinstance(rows, list)
-                else next((each for each in rows.values() if isinstance(each, list)), [])
-                if isinstance(rows, dict)
-                else []
-            )
+            listed = _listed(rows)
             yield from (row for row in listed if isinstance(row, dict))
             if len(listed) < PAGE:
                 return
@@ -143,6 +138,13 @@ class Api:
             return status, lower, json.loads(text) if text else None
         except ValueError:
             raise Unreachable("GitHub's answer is not JSON", where=path) from None
+
+
+def _listed(rows: Any) -> list[Any]:
+    """The rows of an answer: itself, or the list in it."""
+    if isinstance(rows, dict):
+        rows = next((each for each in rows.values() if isinstance(each, list)), [])
+    return rows if isinstance(rows, list) else []
 
 
 def _fault(status: int, headers: dict[str, str], text: str, path: str) -> Exception:

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 
 from coord_envelope import codec, world
 from coord_envelope.errors import Fault, TryAgain
-from coord_github import fold, remote
+from coord_github import asked, fields, fold, remote
 from coord_github.api import Limited
+from coord_github.checks import Checks
+from coord_github.events import leads_to_a_look
 from coord_github.exports import Exports
 from coord_github.fields import kept, merged, same
 from coord_github.imports import Imports
@@ -49,6 +51,8 @@ BATCH = 100
 """Issues of one transaction."""
 GAP_MS = 2_000
 """Least time between two looks that webhooks ask for."""
+WAITING_MS = 15_000
+"""Time between two looks while a merge queue waits for a check."""
 NEW = 20
 """Most issues that are created if nobody has named another number."""
 
@@ -90,7 +94,11 @@ class Bridge:
         self._due = self._asked = self._limited = 0
         self._failed = False
         self._reports: list[Json] = []
-        self._pulls = Pulls(api, self.remote, book)
+        self._again: list[Json] = []
+        """What a merge queue has asked once more, and the check was not run again."""
+        self._me = call.actor()["agent_id"]
+        self._checks, self._asks = Checks(api, book.slug), View(store, asked)
+        self._pulls = Pulls(api, self._checks, self.remote, book)
         self.imports, self.exports = Imports(self), Exports(self)
         self._load()
         items = self.desk.items()
@@ -113,12 +121,15 @@ class Bridge:
 
     def wakes(self, event: Event) -> bool:
         """Does it concern a work item, or does GitHub say that something is new?"""
-        space, _, rest = event["type"].partition(".")
+        space = event["type"].partition(".")[0]
+        if event["type"] == "land.asked" and event["body"].get("by") == self._me:
+            self._due = min(self._due, world.now_ms())
+            return True
         if space != "github":
             return space in ("work", "control") or event["type"] == "coord.redacted"
-        if event["actor"]["agent_id"] == self.call.actor()["agent_id"]:
+        if event["actor"]["agent_id"] == self._me:
             return False
-        if rest not in ("synced", "commented", "conflict"):  # a webhook
+        if leads_to_a_look(event["type"]):
             self._due = min(self._due, max(world.now_ms(), self._asked + GAP_MS))
         return True
 
@@ -139,6 +150,8 @@ class Bridge:
         acts = [*self._together(), *self._created(items)]
         if self._reports:
             acts.append(Act("report", f"report:{_digest(self._reports)}"))
+        if self.mode.push:
+            acts += [Act("rerun", f"rerun:{ask['id']}", ask=ask) for ask in self._again]
         if world.now_ms() < self._limited:
             acts = [act for act in acts if act.kind in ("import", "report")]
         elif not acts and not self._failed and not self.mode.dry:
@@ -158,12 +171,29 @@ class Bridge:
             self.refused -= touched
             if self.mode.pull:
                 index = self.call.journal.index.refresh()
-                drafts = self._pulls.look()
-                known = (index.by_key(each["type"], each["idempotency_key"]) for each in drafts)
-                self._reports = [each for each, at in zip(drafts, known, strict=True) if at is None]
+                asks = self._open_asks()
+                drafts = [*self._pulls.look(), *self._checks.asked(asks)]
+                self._again = [ask for ask in asks if self._unheard(ask)]
+                if asks:
+                    self._due = min(self._due, now + WAITING_MS)
+                keyed = {(each["type"], each["idempotency_key"]): each for each in drafts}
+                self._reports = [each for key, each in keyed.items() if not index.by_key(*key)]
         except Fault as fault:
             self.late(fault)
             (self.call.fail if self.mode.once else self.call.complain)(fault)
+
+    def _open_asks(self) -> list[Json]:
+        """What a merge queue waits for, of this bridge."""
+        view, now = self._asks.refresh(), world.format_ts(world.now_ms())
+        states = [view.get(entity) for _, entity in view.find("open", now)]
+        return [state["ask"] for state in states if state["ask"].get("by") == self._me]
+
+    def _unheard(self, ask: Json) -> bool:
+        """Has the check to be run again for this, and was that not asked for?"""
+        attempt, index = ask.get("attempt"), self.call.journal.index
+        if type(attempt) is not int or attempt < 2:
+            return False
+        return index.by_key("github.rerun", f"rerun:{ask['id']}") is None
 
     def late(self, fault: Fault) -> None:
         """GitHub has failed: look again before anything else is tried."""
@@ -274,6 +304,8 @@ class Bridge:
                 self.exports.comment(about["number"], about["comment"])
             elif act.kind == "create":
                 self.exports.create(about["work"])
+            elif act.kind == "rerun":
+                self._rerun(about["ask"])
             else:
                 drafts, self._reports = self._reports, []
                 self.call.append(drafts)
@@ -281,6 +313,17 @@ class Bridge:
             self.late(fault)
             self._due = max(self._limited, min(self._due, world.now_ms()))
             raise
+
+    def _rerun(self, ask: Json) -> None:
+        """Have a check run again that a merge queue asks for once more. Raises Fault."""
+        run = self._checks.again(ask)
+        if run:
+            self._checks.rerun(run)
+            name = fields.title_of(run.get("name"))
+            body = {"repository": self.book.slug, "commit": str(ask["commit"])[:64], "check": name}
+            key = {"idempotency_key": f"rerun:{ask['id']}"}
+            self.call.append([{"type": "github.rerun", "body": body | {"ask": ask["id"]}, **key}])
+        self._again = [other for other in self._again if other["id"] != ask["id"]]
 
     def rows(self) -> Iterator[Json]:
         """What it would do now."""

@@ -134,7 +134,18 @@ class Imports:
         elif state and here["state"] == "open":
             wish["status"] = "closed"
             wish["closing"] = {"resolution": state, "note": "closed on GitHub"}
-        done = desk.bring(t, items, work, wish, base)
+        try:
+            done = desk.bring(t, items, work, wish, base)
+        except BadData as fault:
+            # Such as a cycle of dependencies: the other fields need not wait for it.
+            if not result.here.keys() & {*RELATIONS}:
+                raise
+            fault.where = here["title"]
+            self._bridge.call.complain(fault)
+            wish["set"].pop("parent", None)
+            for how in (wish["add"], wish["rm"]):
+                how.pop("deps", None)
+            done = desk.bring(t, items, work, wish, base)
         if state and state != "open" and here["state"] != "open":
             # It was closed with another resolution: closed again, with this one.
             after = [done[-1].id] if done else list(base)

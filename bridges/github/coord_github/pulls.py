@@ -1,8 +1,6 @@
-"""Pull requests and their checks, as drafts of events. What an answer becomes is pure.
+"""Pull requests, as drafts of events. What an answer becomes is pure.
 
     github.pr.opened, .merged, .closed   once each; with an artifact of the item that it names
-    ci.failed                            a check of an open pull request failed, once a run
-    ci.passed                            of commits that somebody waits for
 
 A request names an item as an issue (`Fixes #12`), or by its short id in the title, the text or the
 name of the branch (`wk-k3f9x2ab`).
@@ -14,18 +12,17 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from coord_envelope import SELF
-from coord_github.fields import desc_of, title_of
+from coord_github.fields import title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from coord_envelope.codec import Json
     from coord_github.api import Api
+    from coord_github.checks import Checks
     from coord_github.items import Book
     from coord_github.remote import Remote
 
-FAILED = ("failure", "timed_out", "cancelled", "action_required", "startup_failure", "error")
-PASSED = ("success", "neutral", "skipped")
 _FIXES = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+#(\d{1,9})\b", re.IGNORECASE)
 _SHORT = re.compile(r"\bwk-([0-9a-hjkmnp-tv-z]{8})\b")
 MOST_OPEN = 200
@@ -35,8 +32,8 @@ MOST_OPEN = 200
 class Pulls:
     """The pull requests of a repository."""
 
-    def __init__(self, api: Api, remote: Remote, book: Book) -> None:
-        self._api, self._remote, self._book = api, remote, book
+    def __init__(self, api: Api, checks: Checks, remote: Remote, book: Book) -> None:
+        self._api, self._checks, self._remote, self._book = api, checks, remote, book
         self._open: dict[int, Json] = {}
 
     def look(self) -> list[Json]:
@@ -56,7 +53,7 @@ class Pulls:
             if type(number) is int and len(self._open) < MOST_OPEN:
                 self._open[number] = row
         for number, row in list(self._open.items()):
-            drafts += self._checks(number, row)
+            drafts += self._failed(number, row)
         self._remote.seen["pulls"] = newest or "1970-01-01T00:00:00Z"
         return drafts
 
@@ -78,22 +75,15 @@ class Pulls:
                 "idempotency_key": f"github:{name}:{work}",
             }
 
-    def _checks(self, number: int, row: Json) -> Iterator[Json]:
-        head = row.get("head")
-        sha = head.get("sha") if isinstance(head, dict) else None
-        if not isinstance(sha, str) or not re.fullmatch(r"[0-9a-f]{40,64}", sha):
-            return
+    def _failed(self, number: int, row: Json) -> Iterator[Json]:
+        commit = _object(row, "head").get("sha")
         work = self._work(row)
-        for run in self._api.changed(f"/commits/{sha}/check-runs", {}) or ():
-            draft = of_check(run, self._book.slug, sha)
-            if draft and draft["type"] == "ci.failed":
-                draft["body"]["pr"] = number
-                yield draft | ({"refs": {"work_id": work}} if work else {})
+        for draft in self._checks.failed(str(commit), number):
+            yield draft | ({"refs": {"work_id": work}} if work else {})
 
     def _work(self, row: Json) -> str:
         """The item that a request is about; empty if it names none that is an issue."""
-        head = row.get("head")
-        branch = head.get("ref") if isinstance(head, dict) else ""
+        branch = _object(row, "head").get("ref")
         text = " ".join(str(each) for each in (row.get("title"), branch, row.get("body")))
         for number in _FIXES.findall(text):
             if int(number) in self._book.works:
@@ -136,28 +126,6 @@ def of_pull(row: Json, slug: str) -> Iterator[Json]:
             "body": body,
             "idempotency_key": f"{key}:closed:{str(row.get('closed_at'))[:30]}",
         }
-
-
-def of_check(run: Json, slug: str, sha: str) -> Json | None:
-    """The draft of a check that is over. Total."""
-    ident, conclusion = run.get("id"), run.get("conclusion")
-    if type(ident) is not int or not isinstance(conclusion, str):
-        return None
-    if conclusion not in FAILED and conclusion not in PASSED:
-        return None
-    output = _object(run, "output")
-    body: Json = {
-        "repository": slug,
-        "sha": sha,
-        "job": title_of(run.get("name")),
-        "conclusion": conclusion,
-        "url": str(run.get("html_url") or run.get("details_url") or "")[:2000],
-    }
-    if summary := desc_of(output.get("summary")):
-        body["text"] = summary[:4000]
-    kind = "ci.failed" if conclusion in FAILED else "ci.passed"
-    key = f"github:{slug}:check:{ident}:{conclusion}"
-    return {"type": kind, "body": body, "idempotency_key": key}
 
 
 def _object(row: Json, name: str) -> dict[str, Any]:

@@ -128,12 +128,14 @@ class Remote:
 
     def save(self) -> None:
         """Everything that was read is processed."""
+        lists = {k: v for k, v in self._api.etags.items() if k.startswith("/issues")}
         if self._next != self.since:
             # Pages of an earlier time are not asked for again.
-            etags = self._api.etags
-            self._api.etags = {k: v for k, v in etags.items() if not k.startswith("/issues")}
+            for key in lists:
+                del self._api.etags[key]
+            lists = {}
         self.since = self._next
-        kept = {"since": self.since, "etags": self._api.etags, "seen": self.seen}
+        kept = {"since": self.since, "etags": lists, "seen": self.seen}
         data = codec.dumps(kept) + b"\n"
         if self._store.load(*self._place) != data:
             self._store.save(data, *self._place)
