@@ -58,6 +58,7 @@ def test_each_unit_starts_what_is_there(shell: Shell) -> None:
         "coord-cron run cron.toml",
         "coord-notify %h/.config/coord/notify.toml",
         "coord-otel --now",
+        "coord-slack %h/.config/coord/slack.toml",
         "coord-dispatch",
         "coord-web",
         "coord-postman ci.failed agent:fixer",

@@ -54,6 +54,7 @@ PAGES = (
     TOOLS.parent / "bridges/notify/coord-notify.8",
     TOOLS.parent / "bridges/otel/coord-otel.8",
     TOOLS.parent / "bridges/land/coord-land.8",
+    TOOLS.parent / "bridges/slack/coord-slack.8",
     TOOLS.parent / "bridges/patrol/coord-patrol.8",
     TOOLS.parent / "bridges/flow/coord-flow.1",
     TOOLS.parent / "bridges/cron/coord-cron.8",

@@ -46,7 +46,8 @@ class Handler:
             found = text.command(came["text"], self.bot)
             if found and found[0]:
                 said = text.plain(found[1], self._settings.people)
-                return getattr(self, f"_{found[0]}")(tools, came, at, said)  # type: ignore[no-any-return]
+                done: Done = getattr(self, f"_{found[0]}")(tools, came, at, said)
+                return done
             rest = came["text"] if found is None else found[1]
             return self._mail(tools, came, at, (text.plain(rest, self._settings.people), others))
         except LATER:
@@ -65,7 +66,8 @@ class Handler:
             line: Json = {"to": list(to), "subject": text.title(body), "text": body}
             line |= {"idempotency_key": key(came)}
             line |= {"thread": at["thread"]} if at.get("thread") else {}
-            line |= {"work": at["work"]} if at.get("work") else {}
+            work = at.get("work") or self._settings.channels[came["channel"]].work
+            line |= {"work": work} if work else {}
             (event,) = tools.run("msg", "send", "--force", lines=[line])
         thread = (event.get("refs") or {}).get("thread_id") or event["event_id"]
         return "", [] if at.get("thread") else [(thread, "thread")]

@@ -7,13 +7,14 @@ U012AB3CD = "human:ada"
 [channels.C012AB3CD]             # nothing else is read
 to = ["ada", "group:devs"]       # who has mail when somebody writes here
 post = ["human:ada", "chan:news"]   # mail to these, and questions to these people, appear here
+    work = "01KF4QBCFS000DHT52RH6PKMCY"  # what is written here is about this item
 """
 
 from __future__ import annotations
 
 import hashlib
 
-from coord_envelope import BadData, codec
+from coord_envelope import BadData, codec, ids
 from coord_envelope.event import recipient
 from coord_kernel.store import private, toml
 
@@ -27,8 +28,8 @@ API = "https://slack.com/api/"
 class Channel:
     """What a channel is for."""
 
-    def __init__(self, to: list[str], post: list[str]) -> None:
-        self.to, self.post = to, post
+    def __init__(self, to: list[str], post: list[str], work: str = "") -> None:
+        self.to, self.post, self.work = to, post, work
 
 
 class Settings:
@@ -82,9 +83,13 @@ class Settings:
                 raise BadData("not a person", f"{self.path}: people.{user}", "use human:NAME")
         for name, channel in _table(table, "channels", self.path).items():
             where = f"{self.path}: channels.{name}"
-            if not isinstance(channel, dict) or set(channel) - {"to", "post"}:
-                raise BadData("not a channel", where=where, todo='use to = ["NAME"] and post = […]')
-            self.channels[name] = Channel(*(_addresses(channel, n, where) for n in ("to", "post")))
+            if not isinstance(channel, dict) or set(channel) - {"to", "post", "work"}:
+                raise BadData("not a channel", where=where, todo="use to, post and work")
+            work = channel.get("work", "")
+            if work and not ids.valid(work):
+                raise BadData("work is not a full id", where=where, todo="see `wk show`")
+            to, post = (_addresses(channel, each, where) for each in ("to", "post"))
+            self.channels[name] = Channel(to, post, work)
         if not self.channels or not self.people:
             raise BadData("no channels or no people", where=self.path, todo="see coord-slack(8)")
         return self

@@ -49,7 +49,7 @@ def escaped(text: str, most: int = LONGEST) -> str:
 def command(text: str, bot: str) -> tuple[str, str] | None:
     """(verb, rest) of a message that begins with a mention of the bot and a verb.
 
-    ("", rest) of one that begins with the mention only; None of any other.
+    ("", rest) if it has the mention only, None without that.
     """
     mention = f"<@{bot}>"
     if not bot or not text.lstrip().startswith(mention):

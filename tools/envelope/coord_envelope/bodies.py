@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 USERLAND = (
     *("session", "handoff", "patrol", "control"),
-    *("usage", "provider", "budget", "alert", "mountain", "land", "notify"),
+    *("usage", "provider", "budget", "alert", "mountain", "land", "notify", "slack"),
     *("convoy", "flow", "cron", "github"),
 )
 """Namespaces of which spec/userland.md defines some types."""
