@@ -211,8 +211,12 @@ def test_a_role_is_a_file_of_the_repository(shell: Shell) -> None:
         ("other", 1, "no such role: other; write "),
         ("../x", 65, "not a valid name of a role"),
         ("big", 65, "exceeds 16,000 bytes"),
-        ("link", 74, ""),
+        ("link", 65, "link.md: leads through a link"),
     ):
         assert says in shell(f"coord-hooks prime --role {role} --as nobody", expect=status).err
+    roles.rename(shell.cwd / "elsewhere")
+    roles.symlink_to(shell.cwd / "elsewhere")
+    done = shell("coord-hooks prime --role reviewer --as nobody", expect=65)
+    assert done.err.endswith("leads through a link; put the file itself there\n")
     done_again = hook(shell, "coord-hooks start --role other --as qa", given("SessionStart"), None)
     assert PRIME in done_again["hookSpecificOutput"]["additionalContext"]

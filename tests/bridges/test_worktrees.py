@@ -80,6 +80,9 @@ def test_a_file_counts_with_all_its_names(trees: Shell) -> None:
 def test_work_in_progress_is_saved_behind_a_ref(trees: Shell) -> None:
     one = trees.cwd.parent / "one"
     line = f"cd {one} && coord-hooks checkpoint s1 --as qa"
+    assert "s1: no such session" in trees(line, expect=1).err
+    for session in ("s1", "s1 /../x", "s1 /.:/x"):
+        crashed(trees, session, "crash")
     assert "checkpoints are not enabled" in trees(line, expect=77).err
     (trees.cwd / "coord.toml").write_text("[agents]\ncheckpoint = true\n")
     assert "nothing to save" in trees(line, expect=1).err
@@ -103,12 +106,27 @@ def test_work_in_progress_is_saved_behind_a_ref(trees: Shell) -> None:
     assert files == [".gitignore", "new.py", "src/a.py"]
     assert git("show", f"{row['ref']}:src/a.py", cwd=trees.cwd) == "one = 2\n"
     assert git("rev-parse", f"{row['ref']}^", cwd=trees.cwd).strip() == head
-    again = trees(line.replace("s1", "'s1 /../x'"), GIT_DIR="/nowhere", GIT_INDEX_FILE="/x").one
-    assert again["ref"] == "refs/coord-wip/agent.qa/s1-----x"
+    odd = [
+        trees(line.replace("s1", f"'{name}'"), GIT_DIR="/nowhere", GIT_INDEX_FILE="/x").one["ref"]
+        for name in ("s1 /../x", "s1 /.:/x")
+    ]
+    assert all(ref.startswith("refs/coord-wip/agent.qa/s1-----x-") for ref in odd)
+    assert odd[0] != odd[1], "of another session"
+
+
+def test_a_session_that_may_live_is_not_saved(shell: Shell) -> None:
+    (shell.cwd / "coord.toml").write_text("[agents]\ncheckpoint = true\n")
+    start = {"session_id": "s1", "hook_event_name": "SessionStart"}
+    shell("coord-hooks start --as qa", json.dumps(start))
+    line = "coord-hooks checkpoint s1 --as qa"
+    assert "s1: is not over" in shell(line, expect=1).err
+    crashed(shell, "s1", "crash")
+    shell(line)
 
 
 def test_a_repository_without_a_commit_is_saved_too(shell: Shell) -> None:
     (shell.cwd / "coord.toml").write_text("[agents]\ncheckpoint = true\n")
+    crashed(shell, "s1", "crash")
     row = shell("coord-hooks checkpoint s1 --as qa").one
     assert git("ls-tree", "-r", "--name-only", row["ref"], cwd=shell.cwd).split() == ["coord.toml"]
     assert "head" not in row

@@ -120,6 +120,15 @@ def test_agents_and_stats(shell: Shell) -> None:
     assert stats["types"] == {"a.b": 1, "agent.registered": 1, "a.c": 1}
 
 
+def test_an_agent_that_only_a_job_has_begun_is_known_by_name(shell: Shell) -> None:
+    body = '{"agent":"agent:mute","session":"s1","run":"01KF4QBCFS000HY2KBEWSW1ZZE"}'
+    shell(f"ev emit session.started --as worker --body '{body}'", COORD_NOW="2026-01-01T00:00:00Z")
+    row = shell("ev agents mute").one
+    assert (row["agent_id"], row["events"], row["last_seen"]) == ("agent:mute", 0, None)
+    assert row["sessions"][0]["session"] == "s1"
+    assert "no such agent" in shell("ev agents other", expect=1).err
+
+
 def test_a_clock_that_was_ahead_is_no_sign_of_life(shell: Shell) -> None:
     now = "2026-01-01T10:00:00Z"
     shell("ev emit a.b --as one", COORD_NOW="2030-01-01T00:00:00Z")

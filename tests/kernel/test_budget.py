@@ -200,3 +200,20 @@ def test_budgets_are_read_from_the_file_of_the_project(repo: Path, shell: Shell)
     assert [(each["scope"], each["limit"]) for each in budgets.configured(open_store(repo))] == [
         *(("all", 2_500_000), ("agent:*", 1_000), ("agent:*", 1_000_000))
     ]
+
+
+def test_who_stays_up_has_the_budgets_that_the_file_has_now(
+    shell: Shell, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = shell.cwd / "coord.toml"
+    known = budgets.Configured(open_store(shell.cwd))
+    assert known.now() == []
+    path.write_text('[budgets]\nall = "10 tokens per 1d"\n')
+    assert [each["limit"] for each in known.now()] == [10]
+    path.write_text('[budgets]\nall = "lots"\n')
+    assert [each["limit"] for each in (*known.now(), *known.now())] == [10, 10]
+    assert capfd.readouterr().err.count("budgets.all is not a budget") == 1
+    path.write_text('[budgets]\nall = "20 tokens per 1d"\n')
+    assert [each["limit"] for each in known.now()] == [20]
+    path.unlink()
+    assert known.now() == []

@@ -65,6 +65,19 @@ def save(store: Store, agent: str, session: str) -> Json:
     return row | ({"head": head} if head else {})
 
 
+def refuse_living(store: Store, agent: str, session: str) -> None:
+    """Raise No for a session that the store does not know, or that is not known to be over."""
+    from coord_kernel.rules import presence
+    from coord_kernel.views.presence import Sessions
+
+    known = [each for each in Sessions(store).refresh().of(agent) if each["session"] == session]
+    if not known:
+        todo = f"`ev agents {agent.removeprefix('agent:')}` lists its sessions"
+        raise No("no such session", where=session, todo=todo, code="not_found")
+    if any(presence.is_open(each) and not _died(store, each) for each in known):
+        raise No("is not over", where=session, todo="end it, or wait for a patrol to do so")
+
+
 def save_crashed(store: Store, actor: Json) -> None:
     """Save the work tree of the current directory for the agent's sessions that died in it.
 
@@ -107,9 +120,13 @@ def ref_of(agent: str, session: str) -> str:
 
 
 def _word(session: str) -> str:
-    """The session as a part of a ref's name."""
+    """The session as a part of a ref's name: another one for each session."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in session)
-    return kept[:100] or "-"
+    if kept == session and 0 < len(kept) <= 100:
+        return kept
+    import zlib
+
+    return f"{kept[:90]}-{zlib.crc32(session.encode('utf-8', 'replace')):08x}"
 
 
 class Tree:

@@ -121,9 +121,11 @@ def checkpoint(call: Call, session: o.Session) -> None:
     not ignore; nothing else changes. AGENT is that of --as or COORD_AGENT. Only if coord.toml has
     `[agents] checkpoint = true`.
     """
-    from coord_hooks.checkpoint import save
+    from coord_hooks import checkpoint as saving
 
-    call.put([save(call.journal.store, call.actor()["agent_id"], session)])
+    store, agent = call.journal.store, call.actor()["agent_id"]
+    saving.refuse_living(store, agent, session)
+    call.put([saving.save(store, agent, session)])
 
 
 COMMANDS = (settings, prime, start, edit, seen, end, checkpoint)

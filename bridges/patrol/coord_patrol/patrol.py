@@ -42,8 +42,8 @@ class Patrol:
         )
         self._work: View | None = None
         self._policy = policy.load(store)
-        self._budgets = budgets.configured(store)
-        self._usages = budgets.Usages(store) if self._budgets else None
+        self._budgets = budgets.Configured(store)
+        self._usages: budgets.Usages | None = None
         self._acts = Acts(call.journal, agent, self._policy.overseer, call.put)
         self._deaths: Deaths | None = None
 
@@ -71,8 +71,10 @@ class Patrol:
 
     def _levels(self, state: Control, now: int) -> Iterator[tuple[Level, int | None]]:
         """The levels of budgets, each with the time of the last mail about it."""
-        if self._usages:
-            seen = budgets.Budgets(self._budgets, self._usages.refresh(), state, now)
+        configured = self._budgets.now()
+        if configured:
+            self._usages = self._usages or budgets.Usages(self._store)
+            seen = budgets.Budgets(configured, self._usages.refresh(), state, now)
             for level in seen.levels():
                 yield level, seen.told(level)
 

@@ -41,6 +41,16 @@ class Agents(View):
                 yield codec.dumps({**fold.row(self.get(agent), until)})
 
 
+def begun(store: Store, agent: str) -> fold.State | None:
+    """An agent that has not written yet: a job has begun a session of it. None if none has."""
+    from coord_kernel.views.presence import Sessions  # 2 ms
+
+    sessions = [each for each in Sessions(store).refresh().of(agent) if "started" in each]
+    return fold.begun(
+        agent, ((each["replica"], each["session"], each["started"][1]) for each in sessions)
+    )
+
+
 def holds(store: Store, agent: str) -> Iterator[str]:
     """The work items that an agent holds, in the order of its claims."""
     view = View(store, claims).refresh()

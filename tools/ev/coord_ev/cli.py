@@ -259,10 +259,10 @@ def agents(call: Call, names: o.Agents = None, active: o.Active = False) -> None
 
     Last seen first. With NAMEs everything about these agents: their description, groups, sessions,
     what they hold, the newest jobs that they requested and items that they closed. Exits 1 if one
-    never wrote.
+    never wrote, and no job runs it.
     """
     from coord_ev import fold
-    from coord_ev.agents import Agents, holds
+    from coord_ev.agents import Agents, begun, holds
 
     since = call.moment("30m") if active else ""
     until = world.format_ts(world.now_ms() + AHEAD_MS)
@@ -275,7 +275,8 @@ def agents(call: Call, names: o.Agents = None, active: o.Active = False) -> None
         call.put(row for row in rows if (row["last_seen"] or "") >= since)
         return
     for name in names:
-        state = known.get(call.agent_id(name, "NAME"))
+        agent = call.agent_id(name, "NAME")
+        state = known.get(agent) or begun(call.journal.store, agent)
         if state is None:
             call.fail(No("no such agent", where=name, code="not_found"))
             continue

@@ -104,6 +104,17 @@ def _nothing(agent: str, first: str) -> State:
     return {"agent": agent, "first": first, "events": 0, **empty}  # type: ignore[typeddict-item]
 
 
+def begun(agent: str, sessions: Iterable[tuple[str, str, str]]) -> State | None:
+    """An agent that has not written yet, by its sessions that a job began; None if there is none.
+
+    Each: replica, session, time stamp of its start.
+    """
+    kept: dict[str, list[Any]] = {f"{at} {text}": [ts, ""] for at, text, ts in sessions}
+    if not kept:
+        return None
+    return {**_nothing(agent, min(ts for ts, _ in kept.values())), "sessions": kept}
+
+
 def _session(state: State, event: Event) -> None:
     session = event["actor"].get("session_id")
     writer: str = event["writer"].partition("!")[0]

@@ -13,7 +13,6 @@ import sys
 from coord_envelope import BadData, codec, world
 from coord_envelope.event import name_ok
 from coord_kernel.rules import control
-from coord_kernel.store import locate
 from coord_kernel.views.presence import Stops
 from coord_run import session
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.cli.budgets import Budgets, Usages
     from coord_kernel.cli.call import Call
-    from coord_kernel.rules.budget import Budget
     from coord_kernel.rules.control import Control
     from coord_run.types import Job, Request
 
@@ -33,8 +31,9 @@ ASK_S = 30.0
 
 
 class Admission:
-    """What may be begun by the workers of an agent, or of a pool. Reads coord.toml once.
+    """What may be begun by the workers of an agent, or of a pool.
 
+    The budgets are those that coord.toml has at each look.
     Raises BadData.
     """
 
@@ -49,12 +48,10 @@ class Admission:
         self._labels: dict[str, list[str] | None] = {}
         """Of the work items of jobs, as far as a stop is about labels."""
         self._warned = set[str]()
-        self._configured: list[Budget] = []
-        self._usages: Usages | None = None
-        if locate.section(self._store, "budgets"):
-            from coord_kernel.cli import budgets  # 5 ms, for those who have budgets
+        from coord_kernel.cli.budgets import Configured  # 5 ms, of a worker's start
 
-            self._configured = budgets.configured(self._store)
+        self._configured = Configured(self._store)
+        self._usages: Usages | None = None
         self.due_ms: int | None = None
         """When a job may be begun that may not yet, since the last look."""
 
@@ -71,12 +68,13 @@ class Admission:
     def _ledger(self) -> Budgets | None:
         """The budgets, if anything can be closed by one or by a limit."""
         limited = self._pool and control.limits(self._control, self._pool)
-        if not self._configured and not limited:
+        configured = self._configured.now()
+        if not configured and not limited:
             return None
         from coord_kernel.cli.budgets import Budgets, Usages
 
         self._usages = self._usages or Usages(self._store)
-        return Budgets(self._configured, self._usages.refresh(), self._control, world.now_ms())
+        return Budgets(configured, self._usages.refresh(), self._control, world.now_ms())
 
     def close(self) -> None:
         """Close the files, before a fork."""

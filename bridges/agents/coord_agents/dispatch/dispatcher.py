@@ -12,7 +12,7 @@ from coord_agents.starting import end, report, task_prompt
 from coord_agents.tools import Tools
 from coord_envelope import ids, world
 from coord_envelope.errors import No
-from coord_kernel.cli.budgets import Budgets, Usages, configured
+from coord_kernel.cli.budgets import Budgets, Configured, Usages
 from coord_kernel.cli.person import person
 from coord_kernel.controller import Act, Plan
 from coord_kernel.journal.beat import beat
@@ -44,7 +44,7 @@ class Dispatcher:
         self._tools = Tools(AGENT, directory)
         self._items, self._stops = View(store, Items.fold), Stops(store)
         self._evidence = Evidence(store, policy.records)
-        self._budgets, self._usages = configured(store), Usages(store)
+        self._budgets, self._usages = Configured(store), Usages(store)
 
     def wakes(self, event: Event) -> bool:
         """Can the event change the plan?
@@ -66,7 +66,7 @@ class Dispatcher:
 
     def _gate(self) -> Gate:
         budgets = Budgets(
-            self._budgets, self._usages.refresh(), self._stops.control(), world.now_ms()
+            self._budgets.now(), self._usages.refresh(), self._stops.control(), world.now_ms()
         )
         return budgets.gate
 
@@ -104,7 +104,12 @@ class Dispatcher:
         order.work, order.key, order.worktree = item["id"], act.key, self._policy.worktree
         order.slots = [f"slot-{number}" for number in range(self._policy.max)]
         sling = Sling(self._journal, self._tools, self._settings, order)
-        sling.begin()
+        try:
+            sling.begin()
+        except No as fault:
+            if fault.code != "held":
+                raise
+            return  # another dispatcher was faster
         state = session(self._evidence.sessions(), agent, sling.session)
         if state:
             self._put([fold.begun(state)[0]])

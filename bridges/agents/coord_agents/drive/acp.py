@@ -1,8 +1,8 @@
 """The Agent Client Protocol: a program, and the editors that look at its conversation. Pure.
 
 To the program this is the client; to each editor it is the agent. What they say to each other is
-passed on as it is, with other ids: so what this does not know, an extension or a later version of the
-protocol, goes through.
+passed on as it is, with other ids: so what this does not know, an extension or a later version of
+the protocol, goes through.
 
 1. The conversation is begun before any editor is there. The first `session/new` of an editor, and
    `session/load` with its id, show that one; another `session/new` begins one more.
