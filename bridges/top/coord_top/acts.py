@@ -161,7 +161,8 @@ def _escalate(ref: Ref, person: str) -> Act:
 
     def make(text: str) -> Command:
         command = _message(person, text, about)
-        return Command([*command.argv, f"--severity={SEVERITY}"], command.text)
+        # Whoever the project names need not have written anything here.
+        return Command([*command.argv, f"--severity={SEVERITY}", "--force"], command.text)
 
     return Act(make, f"Escalate to {who(person)}:", begin=f"{ref.name}: " if ref.name else "")
 
