@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from coord_wk.items import Items
     from coord_wk.items import Row as Item
 
-MOST, WORK = 200, 100
+MOST, WORK = 200, 60
 """Rows of a list, and of a list of work: its status is worked out for each."""
 LOOKED = 200
 """Newest jobs that are looked at for failures, and closings for what landed."""
@@ -81,24 +81,18 @@ class Lists:
         return some[:most]
 
 
-def shop(parts: Parts, place: Place) -> Shop:
-    """The shop."""
+def shop(parts: Parts, place: Place, same: Shop | None = None) -> Shop:
+    """The shop. `same`: one in which the work items were as they are, some seconds ago."""
     items, jobs, lists, now_ms = parts.items, parts.jobs, Lists(), parts.items.now_ms
     holders = list(islice(items.urgent(["status active"]), HOLDERS))
-    questions = [_question(items, each) for each in islice(_open_questions(items), MOST)]
+    work = _listed(parts, holders, lists) if same is None else _again(same, lists)
     done = Shop(
         project=place.project,
         path=place.path,
         at=items.now,
         live=place.dropped is not None,
-        counts=_counts(items, questions),
         agents=[],
-        ready=lists.take("ready", _with(items, items.ranked("free"), "ready"), WORK),
-        active=lists.take("active", _work(items, holders)),
-        blocked=lists.take("blocked", _with(items, items.ranked("linked"), "blocked"), WORK),
-        held=lists.take("held", _with(items, items.ranked("linked"), "held"), WORK),
-        landed=list(islice(_landed(items, parts.closings), LANDED)),
-        questions=questions,
+        **work,
         leases=lists.take("leases", parts.leases),
         jobs=lists.take("jobs", map(jobs.row, jobs.listed(False, None))),
         failed=list(_failed(jobs)),
@@ -112,6 +106,29 @@ def shop(parts: Parts, place: Place) -> Shop:
     done.agents[:] = model.agents(seen, known, done, now_ms)
     done.problems[:] = model.problems(done, board.disputed(done.leases), now_ms)
     return done
+
+
+_WORK = ("counts", "ready", "active", "blocked", "held", "landed", "questions")
+"""What a shop has of work items, which is most of the cost."""
+
+
+def _again(same: Shop, lists: Lists) -> Json:
+    lists.cut += [name for name in same.cut if name in _WORK]
+    return {name: getattr(same, name) for name in _WORK}
+
+
+def _listed(parts: Parts, holders: Sequence[str], lists: Lists) -> Json:
+    items = parts.items
+    questions = [_question(items, each) for each in islice(_open_questions(items), MOST)]
+    return {
+        "counts": _counts(items, questions),
+        "ready": lists.take("ready", _with(items, items.ranked("free"), "ready"), WORK),
+        "active": lists.take("active", _work(items, holders)),
+        "blocked": lists.take("blocked", _with(items, items.ranked("linked"), "blocked"), WORK),
+        "held": lists.take("held", _with(items, items.ranked("linked"), "held"), WORK),
+        "landed": list(islice(_landed(items, parts.closings), LANDED)),
+        "questions": questions,
+    }
 
 
 def _counts(items: Items, questions: Sequence[Item]) -> dict[str, int]:

@@ -9,8 +9,9 @@ from coord_envelope.errors import Fault
 from coord_kernel.cli import health as configured
 from coord_kernel.cli import words
 from coord_kernel.journal.journal import Journal
-from coord_kernel.rules import health
+from coord_kernel.rules import control, health, presence
 from coord_kernel.store import pins
+from coord_kernel.streams.redaction import TYPE as REDACTED
 from coord_kernel.sync import remotes
 from coord_kernel.views.presence import Sessions, Stops
 from coord_kernel.views.resolve import short
@@ -24,16 +25,21 @@ from coord_wk.items import Items
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
+    from typing import Any, TypeVar
 
     from coord_envelope.codec import Json
     from coord_envelope.cursor import Cursor
     from coord_envelope.event import Event
     from coord_envelope.filter import Filter
+    from coord_kernel.rules.control import Control
     from coord_kernel.store.directory import Store
+    from coord_kernel.views.entities import Entities
     from coord_kernel.views.index import Index
     from coord_shop.history import Mark
     from coord_shop.model import Shop
+
+    Kind = TypeVar("Kind", bound=Entities)
 
 EVER = 1 << 47
 """A time in milliseconds that comes after all others."""
@@ -62,22 +68,48 @@ class Reader:
         self._work, self._jobs = View(store, Items.fold), View(store, Jobs.fold)
         self._mail = View(store, Mail.fold)
         self._board, self._history = Board(store), History(store)
+        self._last: Shop | None = None
+        self._first: int | None = None
 
-    def shop(self, at: str | None = None) -> Shop:
-        """The state now, or at a time (a stamp). Raises Fault, OSError if it cannot be read."""
+    def shop(self, at: str | None = None, news: Collection[Event] | None = None) -> Shop:
+        """The state now, or at a time (a stamp). Raises Fault, OSError if it cannot be read.
+
+        `news`: all events that came since the last call; what none of them concerns is not looked
+        at again. None: anything may have come.
+        """
         then_ms = world.parse_ts(at) if at else world.now_ms()
-        history = self._history.refresh()
+        history = self._history.refresh() if news is None or news else self._history
         closings = history.newest("landed", then_ms, build.LOOKED)
+        same = bool(not at and self._last and not self._concerned(Items.fold, news))
         parts = build.Parts(
-            self.items(at),
-            self.mail(at),
-            self.jobs(at),
-            history.sessions(then_ms) if at else self._sessions.refresh(),
-            history.control(then_ms) if at else self._stops.control(),
+            self.items(at) if at else self._now(Items, self._work, news),
+            self.mail(at) if at else self._now(Mail, self._mail, news),
+            self.jobs(at) if at else self._now(Jobs, self._jobs, news),
+            history.sessions(then_ms) if at else self._looked(self._sessions, presence, news),
+            history.control(then_ms) if at else self._stopped(news),
             list(self._board.at(at) if at else self._board.now()),
             [(world.format_ts(mark.ms), mark.about) for mark in closings],
         )
-        return build.shop(parts, self._place(live=not at))
+        shop = build.shop(parts, self._place(live=not at), self._last if same else None)
+        self._last = self._last if at else shop
+        return shop
+
+    def _now(self, kind: type[Kind], view: View, news: Collection[Event] | None) -> Kind:
+        now: Kind = kind(self._looked(view, kind.fold, news), world.now_ms())
+        return now
+
+    def _looked(self, view: View, fold: Any, news: Collection[Event] | None) -> View:
+        """The view, refreshed if one of the events concerns it."""
+        return view.refresh() if self._concerned(fold, news) else view
+
+    def _stopped(self, news: Collection[Event] | None) -> Control:
+        state: Control | None = self._looked(self._stops, control, news).get(control.ENTITY)
+        return state or control.nothing()
+
+    def _concerned(self, fold: Any, news: Collection[Event] | None) -> bool:
+        if news is None or self._last is None:
+            return True
+        return any(tuple(fold.entities(event)) or event["type"] == REDACTED for event in news)
 
     def _place(self, live: bool) -> build.Place:
         times = health.Times()
@@ -141,22 +173,22 @@ class Reader:
 
     def _after(self, after: str) -> Iterator[Event]:
         """Durable events with a greater id, oldest first."""
-        index = self.journal.index.refresh()
+        index, shown = self.journal.index.refresh(), self.journal.showing()
         while rows := sorted(set(index.query(_NEXT, after)))[:PAGE]:
             for event_id, stream, first, offset in rows:
                 stored = index.read(stream, first, offset)
                 if stored and stored.event.id == event_id:
-                    yield self.journal.shown(stored.event)
+                    yield shown(stored.event)
             after = rows[-1][0]
 
     def _before(self, before: str) -> Iterator[Event]:
         """Durable events with a smaller id, newest first."""
-        index = self.journal.index.refresh()
+        index, shown = self.journal.index.refresh(), self.journal.showing()
         while rows := sorted(set(index.query(_NEWEST, before)), reverse=True)[:PAGE]:
             for event_id, stream, first, offset in rows:
                 stored = index.read(stream, first, offset)
                 if stored and stored.event.id == event_id:
-                    yield self.journal.shown(stored.event)
+                    yield shown(stored.event)
             before = rows[-1][0]
 
     def event(self, event_id: str) -> Event | None:
@@ -171,16 +203,22 @@ class Reader:
     def span(self) -> tuple[int, int]:
         """The time of the first event, and now: Unix milliseconds; equal in an empty store."""
         now = world.now_ms()
-        firsts = [row[0] for row in self.journal.index.refresh().query(_FIRST) if row[0]]
-        return (min(ids.stamp_of(min(firsts)) >> 16, now) if firsts else now), now
+        if self._first is None:
+            rows = self.journal.index.refresh().query(_FIRST)
+            firsts = [ids.stamp_of(row[0]) >> 16 for row in rows if row[0]]
+            self._first = min(firsts, default=None)
+        return (now if self._first is None else min(self._first, now)), now
 
     def marks(self, begin_ms: int, end_ms: int, most: int = 200) -> list[Mark]:
-        """The newest that mattered between two times, newest first."""
-        return self._history.refresh().marks(begin_ms, end_ms, most)
+        """The newest that mattered between two times, as of the last shop, newest first."""
+        return self._history.marks(begin_ms, end_ms, most)
 
     def density(self, begin_ms: int, end_ms: int, most: int) -> list[int]:
-        """About how many events were written in each of equal parts of a time, at most so many."""
-        return self._history.refresh().density(begin_ms, end_ms, most)
+        """About how many events were written in each of equal parts of a time, at most so many.
+
+        As of the last shop.
+        """
+        return self._history.density(begin_ms, end_ms, most)
 
 
 class Names:

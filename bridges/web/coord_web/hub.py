@@ -149,12 +149,12 @@ class Hub:
         reader = self._present()
         if self._news is None:
             self._news = News(self.store, reader.end())
-        self._news.read()
+        news = self._news.read() or None  # without an event it may be a setting, or time
         cursor = codec.dumps(dict(sorted(self._news.reached.items()))).decode()
         if len(cursor) > LONGEST_ID:
             cursor = f"sha256:{hashlib.sha256(cursor.encode()).hexdigest()}"
         self.folds += 1
-        return reader.shop(), cursor
+        return reader.shop(news=news), cursor
 
     def _arm(self) -> None:
         """Be woken by the next event."""

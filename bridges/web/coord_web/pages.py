@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Context = dict[str, Any]
     Load = Callable[[View], Context]
 
-MARKS = 2_000
+MARKS, SLIDER_MS = 2_000, 5_000
 LABELS = {
     "stalled": "Stalled",
     "person": "Waiting",
@@ -59,12 +59,25 @@ def path_of(asked: Asked) -> str:
     return f"{section}/{quote(asked.about)}" if asked.about else section
 
 
-def parts(site: Site, asked: Asked, reader: Reader, shop: Shop) -> dict[str, str]:
-    """The HTML of each part of a page. Raises No if what it is about is not there."""
-    view = View(site, asked, reader, shop)
-    page = PAGES[asked.page]
-    context = common(view) | _timeline(view) | page.load(view)
-    return {name: render(name, context) for name in ("timeline", *page.parts)}
+class Drawing:
+    """A page, drawn again and again: all parts, but the slider only every SLIDER_MS.
+
+    Its picture differs after every event, and nobody could see that.
+    """
+
+    def __init__(self, site: Site, asked: Asked) -> None:
+        self._site, self._asked = site, asked
+        self._slider, self._since = "", 0
+
+    def __call__(self, reader: Reader, shop: Shop) -> dict[str, str]:
+        """The HTML of each part. Raises No if what it is about is not there."""
+        view = View(self._site, self._asked, reader, shop)
+        page = PAGES[self._asked.page]
+        context = common(view) | page.load(view)
+        if not self._slider or view.now_ms >= self._since + SLIDER_MS:
+            self._slider = render("timeline", context | _timeline(view))
+            self._since = view.now_ms
+        return {"timeline": self._slider} | {name: render(name, context) for name in page.parts}
 
 
 def common(view: View) -> Context:

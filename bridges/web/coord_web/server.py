@@ -31,7 +31,7 @@ from coord_web import feed, pages
 from coord_web.acts import ACTS, DONE, Form, Runner
 from coord_web.gate import Denied, Gate, Guarded, joined, key_of, origin_of
 from coord_web.hub import VIEWERS, Hub
-from coord_web.pages import PAGES
+from coord_web.pages import PAGES, Drawing
 from coord_web.render import FILES, STAMP, plain, render
 from coord_web.view import Asked, Site, address
 from coord_wk.items import Items
@@ -139,9 +139,7 @@ class App:
         return HTMLResponse(render("layout", context))
 
     async def _parts(self, shown: Shown, asked: Asked) -> tuple[dict[str, str], Shop, str]:
-        def draw(reader: Reader, shop: Shop) -> dict[str, str]:
-            return pages.parts(shown.site, asked, reader, shop)
-
+        draw = Drawing(shown.site, asked)
         if asked.at:
             return *(await shown.hub.then(asked.at, draw)), ""
         return await shown.hub.live(repr(asked), draw)
@@ -204,9 +202,11 @@ class App:
         again = request.headers.get("last-event-id")
         cursor = None if again else request.query_params.get("after")
 
+        drawing = Drawing(shown.site, asked)
+
         def draw(reader: Reader, shop: Shop) -> dict[str, str]:
             try:
-                return pages.parts(shown.site, asked, reader, shop)
+                return drawing(reader, shop)
             except No as fault:
                 return {"fault": render("message", {"text": str(fault), "back": shown.site.base})}
 

@@ -79,10 +79,10 @@ def ticks(window: Window, marks: Iterable[Mark]) -> list[Tick]:
     order = list(MARKED)
     known: dict[tuple[int, str], Tick] = {}
     for mark in marks:
-        if mark.kind in MARKED:
-            left = place(window, mark.ms)
+        left = place(window, mark.ms)
+        if mark.kind in MARKED and (left // 4, mark.kind) not in known:
             tick = Tick(world.format_ts(mark.ms), left, mark.kind, mark.about, mark.event)
-            known.setdefault((left // 4, mark.kind), tick)
+            known[left // 4, mark.kind] = tick
     return sorted(known.values(), key=lambda tick: (-order.index(tick.kind), tick.left))
 
 

@@ -13,7 +13,7 @@ from coord_kernel.streams.stream import Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from coord_envelope.codec import Json
     from coord_envelope.cursor import Cursor
@@ -119,14 +119,23 @@ class Journal:
 
     def shown(self, event: Event) -> Event:
         """The event, or its tombstone if it was redacted; with `$trust` if nobody has signed it."""
-        event = self.redactions.refresh().apply(event)
-        if self.store.signers():
-            from coord_kernel.streams.trusted import Trusted  # only with signers
+        return self.showing()(event)
 
-            self._trusted = self._trusted or Trusted(self.store)
-            if self._trusted.refresh().unsigned(event):
-                return event.annotated(trust="unsigned")
-        return event
+    def showing(self) -> Callable[[Event], Event]:
+        """`shown` for many events, as it is now: what it depends on is looked at once."""
+        apply = self.redactions.refresh().apply
+        if not self.store.signers():
+            return apply
+        from coord_kernel.streams.trusted import Trusted  # only with signers
+
+        self._trusted = self._trusted or Trusted(self.store)
+        unsigned = self._trusted.refresh().unsigned
+
+        def shown(event: Event) -> Event:
+            event = apply(event)
+            return event.annotated(trust="unsigned") if unsigned(event) else event
+
+        return shown
 
     def tail(
         self, count: int, wanted: Filter | None = None, until: Cursor | None = None
