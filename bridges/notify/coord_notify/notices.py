@@ -7,7 +7,7 @@ notify.failed {route, events, …}   said once; it is tried again
 
 from __future__ import annotations
 
-from coord_kernel.rules import escalation
+from coord_notify.routes import severity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,12 +80,6 @@ def _waiting(event: Event) -> Json:
     for name in ("fingerprint", "episode", "level"):
         fields |= {name: _text(body[name])} if _text(body.get(name)) else {}
     return fields
-
-
-def severity(event: Event) -> int:
-    """How severe an event says that it is: 0 to 3; -1 if it does not say."""
-    said = [event["body"].get(name) for name in ("severity", "level", "sev")]
-    return max(escalation.rank(text) if isinstance(text, str) else -1 for text in said)
 
 
 def _is_list(value: object) -> bool:

@@ -24,7 +24,6 @@ from coord_envelope.platform import suppress
 from coord_kernel.cli import values
 from coord_kernel.rules import escalation
 from coord_kernel.store import private, toml
-from coord_notify.notices import severity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,6 +83,12 @@ class Routes:
     def url(self, route: Route) -> str:
         """Where the route sends. Raises Usage, Refused."""
         return private.secret(route.url, self._path)
+
+
+def severity(event: Event) -> int:
+    """How severe an event says that it is: 0 to 3; -1 if it does not say."""
+    said = [event["body"].get(name) for name in ("severity", "level", "sev")]
+    return max(escalation.rank(text) if isinstance(text, str) else -1 for text in said)
 
 
 def load(path: str) -> Routes:

@@ -101,12 +101,8 @@ def _requested(state: Job, event: Event, body: Any) -> None:
     refs, key = event.get("refs"), event.get("idempotency_key")
     if not all(_sound(body, field, kind) for field, kind in _KINDS.items()) or not body.get("argv"):
         return
-    state["request"] = {
-        "id": event.id,
-        "by": event["actor"]["agent_id"],
-        "ts": event["ts"],
-        "body": body,
-    }
+    by = event["actor"]["agent_id"]
+    state["request"] = {"id": event.id, "by": by, "ts": event["ts"], "body": body}
     work = refs.get("work_id") if isinstance(refs, dict) else None
     if isinstance(work, str):
         state["request"]["work"] = work
