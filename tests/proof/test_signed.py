@@ -314,6 +314,9 @@ def test_lists_and_brief_lines_say_what_is_unsigned(git_team: Team) -> None:
         rows = [row for row in bob(command).out.splitlines() if "good" in row or "bad" in row]
         assert [("bad" in row) for row in rows] == [("unsigned" in row) for row in rows], command
         assert len(rows) == 2, command
+    assert item(bob, bob("wk ready --claim").one["refs"]["work_id"])["title"] == "good"
+    err = bob("wk ready --claim", expect=1).err
+    assert "nothing is ready that somebody has signed (1 are unsigned); `wk claim ID`" in err
 
 
 def test_a_store_that_knows_signers_and_does_not_sign_confirms_nothing(git_team: Team) -> None:

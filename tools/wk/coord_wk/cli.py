@@ -18,7 +18,7 @@ from coord_wk.work import WORK, Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
@@ -135,7 +135,8 @@ def ready(
     """List the ready work items, the most urgent first.
 
     Not those of a kind that is not work, such as message, unless --kind names it. With --claim:
-    claim the first that is not assigned to another agent, under one lock; exit 1 if there is none.
+    claim the first that is not assigned to another agent, nor unsigned where signers are known,
+    under one lock; exit 1 if there is none.
     With --explain: list the open items that are not ready, and why.
     """
     shows = explain or listing.full or listing.lines is not None or listing.at is not None
@@ -202,7 +203,7 @@ def _claim_first(work: Work, listing: g.Listing, confirm: Confirm, me: str | Non
             wanted = groups(items, listing)
             item = next(_takeable(items, listing, wanted + mine), None)
             if item is None:
-                raise _nothing_ready(sum(1 for _ in _takeable(items, listing, wanted)))
+                raise _nothing_ready(items, _ready(items, listing, wanted))
             work.refuse_second(items)
             claim = t.add(draft.claimed(item, items.known(item)))
         try:
@@ -212,15 +213,24 @@ def _claim_first(work: Work, listing: g.Listing, confirm: Confirm, me: str | Non
 
 
 def _takeable(items: Items, listing: g.Listing, wanted: Groups) -> Iterator[str]:
-    """The ready items but questions: those are answered, not taken."""
-    ready = _ready(items, listing, wanted)
-    return (item for item in ready if items.kind(item) != "question")
+    """The ready items but questions, which are answered, and what a stranger may have written."""
+    return (item for item in _ready(items, listing, wanted) if _is_takeable(items, item))
 
 
-def _nothing_ready(others: int) -> No:
-    if not others:
+def _is_takeable(items: Items, item: str) -> bool:
+    return items.kind(item) != "question" and not items.unsigned(item)
+
+
+def _nothing_ready(items: Items, ready: Iterable[str]) -> No:
+    """Why none of these is taken."""
+    left = [item for item in ready if items.kind(item) != "question"]
+    others = [item for item in left if not items.unsigned(item)]
+    if not left:
         return No("nothing is ready", code="empty")
-    what = f"nothing is ready that is not assigned to another agent ({others} are)"
+    if not others:
+        what = f"nothing is ready that somebody has signed ({len(left)} are unsigned)"
+        return No(what, todo="`wk claim ID` takes one", code="empty")
+    what = f"nothing is ready that is not assigned to another agent ({len(others)} are)"
     return No(what, todo="--anyone takes what is assigned to others", code="empty")
 
 

@@ -113,6 +113,10 @@ class Items(Relations):
         self.fetch: Callable[[Json], str] = str
         """The text in a blob."""
 
+    def unsigned(self, item: str) -> bool:
+        """Is it from another store, and has nobody signed it, where signers are known?"""
+        return self.known(item)["created"].get("trust") == "unsigned"
+
     def resolve(self, text: str, allow_missing: bool = False) -> str:
         """The full id of the item that a text names. Raises No if there is none.
 

@@ -57,9 +57,8 @@ class Look:
         items = self._items
         for work in items.ranked("free"):
             if items.kind(work) not in NOT_WORK and items.status(work) == "ready":
-                detail = items.detail(work)
-                if detail.get("trust") != "unsigned":
-                    yield self._item(work, detail)
+                if not items.unsigned(work):
+                    yield self._item(work, items.detail(work))
 
     def _item(self, work: str, detail: Detail) -> Item:
         reset = self._sessions.get(f"work {work}")
