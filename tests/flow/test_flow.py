@@ -299,6 +299,23 @@ def test_of_two_clones_one_lands_a_convoy_and_each_landing_is_announced_once(
     assert [event["type"] for event in mail] == ["convoy.landed"] * 2
 
 
+def test_a_landing_that_was_cut_short_is_announced_and_one_controller_does_each_act(
+    shell: Shell,
+) -> None:
+    member = shell("wk new Member --as boss -o id").out.strip()
+    goal = f"wk new Goal --kind epic -l convoy --blocked-by {member} --as boss -o id"
+    convoy = shell(goal).out.strip()
+    assert shell(f"wk show {convoy}").one["progress"] == {"closed": 0, "of": 1}
+    shell(f"wk close {member}")
+    (row,) = shell(f"wk tree {convoy}").lines
+    assert row["progress"] == {"closed": 1, "of": 1}
+    assert "Goal (1/1)" in shell(f"wk tree {convoy} -o table").out
+    shell(f"wk close {convoy} --as bridge:flow")  # and then it was killed
+    several = [shell.popen("coord-flow run --once") for _ in range(3)]
+    assert [process.wait() for process in several] == [0, 0, 0]
+    assert len(shell("ev replay --type convoy.landed").lines) == 1
+
+
 def test_what_goes_wrong_is_one_line(shell: Shell, pour: str) -> None:
     for line, status, said in (
         ("cook nowhere.toml", 69, "coord-flow: nowhere.toml: no such file"),
