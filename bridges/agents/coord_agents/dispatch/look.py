@@ -56,9 +56,9 @@ class Look:
         """What an agent may be started for: not what another store wrote and nobody has signed."""
         items = self._items
         for work in items.ranked("free"):
-            if items.kind(work) not in NOT_WORK and items.status(work) == "ready":
-                if not items.unsigned(work):
-                    yield self._item(work, items.detail(work))
+            ready = items.kind(work) not in NOT_WORK and items.status(work) == "ready"
+            if ready and not items.unsigned(work):
+                yield self._item(work, items.detail(work))
 
     def _item(self, work: str, detail: Detail) -> Item:
         reset = self._sessions.get(f"work {work}")
