@@ -254,7 +254,8 @@ class Matches:
         for event in self._journal.replay(_filter(types, since), after):  # type: ignore[arg-type]
             for item, fields in wanted.items():
                 if item not in self._first and fits(event, fields):
-                    self._first[item] = event.id
+                    if "$trust" not in self._journal.shown(event):
+                        self._first[item] = event.id
 
     def first(self, item: str) -> str:
         """The first event that a gate waits for; empty: none came."""
@@ -278,8 +279,6 @@ def fits(event: Event, fields: Json) -> bool:
 
     named = str(fields.get("gate.id", ""))
     if event["ts"] < fields["since"] or not fnmatchcase(event["type"], named):
-        return False
-    if event.get("$trust"):
         return False
     where = {k[11:]: v for k, v in fields.items() if k.startswith("gate.where.")}
     try:
