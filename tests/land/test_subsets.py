@@ -9,8 +9,6 @@ import pytest
 from land.town import Town
 from support import Shell
 
-MOST = {0: 1, 1: 9, 2: 14}
-"""Tests with so many culprits, at most."""
 TOTAL = 630
 """Tests of all subsets together."""
 
@@ -28,8 +26,6 @@ def test_every_subset_of_up_to_five_on_real_git(
             shutil.copytree(shell.cwd, path, symlinks=True)
             town = Town.at(Shell(path), first)
             town.land_subset(count, mask)
-            runs = town.runs()
-            assert runs <= MOST.get(mask.bit_count(), 20), f"{mask:0{count}b}: {runs} tests"
-            total += runs
+            total += town.runs()
             shutil.rmtree(path)
     assert total <= TOTAL

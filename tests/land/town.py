@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from proof.land_batches import Batch, poisoned
 from support import Json, Shell, git
 
 from coord_envelope.bodies import check_body
@@ -108,6 +109,8 @@ class Town:
             bad = bool(mask >> at & 1)
             assert self.ends()[f"b{at}"] == ("rejected:gate" if bad else "landed")
             assert self.has(f"file{at}") == (not bad), (at, self.git("log", "--graph", "main"))
+        culprits = {str(at) for at in range(count) if mask >> at & 1}
+        assert self.runs() == Batch(count).demand(poisoned(culprits), culprits), "no test too many"
         self.check()
 
     def check(self, where: Path | None = None) -> None:

@@ -5,7 +5,8 @@
     2. a hold of this base and of one of its gates: nothing more
     3. the batch: the first requests, in order, that merge on the base. It stays until the target
        moves or each has an end, whatever comes meanwhile
-    4. the decision about it: a test, a hold, or culprits that leave; then the good stack lands
+    4. the decision about it: a test, a hold, or culprits that leave, one after the other; then the
+       good stack lands
 
 An act is about this base, this commit, this attempt: its key says so.
 """
@@ -102,6 +103,8 @@ class _Planning:
         self._acts: list[Act] = []
         self._wakes: list[int] = []
         self._alive: dict[str, Request] = {}
+        self._culprits: dict[str, Request] = {}
+        """Those that the decision has rejected: it stays what it is until all of them have left."""
         self._tested = ""
         self.base, self.gates = seen.base, seen.gates
         self._epochs = {
@@ -147,11 +150,16 @@ class _Planning:
             if commit:
                 self._act("landed", name, request=request, commit=commit)
             elif request in self._seen.left:
-                continue
+                if self._is_culprit(request):
+                    self._culprits[name] = request
             elif later != name:
                 self._act("withdraw", name, request=request, by=later)
             else:
                 self._alive[name] = request
+
+    def _is_culprit(self, request: Request) -> bool:
+        _, _, _, body = fold.ended(request) or ("", "", "", {})
+        return (body.get("why"), body.get("base")) == ("gate", self.base)
 
     # ---- 2. holds
 
@@ -165,11 +173,15 @@ class _Planning:
     # ---- 3. the batch
 
     def _batch(self) -> list[str]:
-        """The members of the batch that have no end yet; a batch is planned if there is none."""
+        """The members of the batch, with its culprits; a batch is planned if there is none."""
         for _, requests in sorted(self._seen.done["batches"].items()):
-            members = [each for each in requests if each in self._alive]
-            if members:
-                return [each for each in members if self._fits(self._alive[each])]
+            if any(each in self._alive for each in requests):
+                return [
+                    each
+                    for each in requests
+                    if each in self._culprits
+                    or (each in self._alive and self._fits(self._alive[each]))
+                ]
         chosen = list[str]()
         for request in self._alive.values():
             if len(chosen) < self._seen.policy.batch and self._fits(request):
@@ -216,10 +228,11 @@ class _Planning:
             about = {"gate": gate, "outcomes": held.outcomes, "epoch": epoch}
             self._act("hold", f"{self.base}:{gate.id}:{epoch}", base=self.base, **about)
         else:
-            for name, failed in decision.culprits.items():
+            left = {at: gate for at, gate in decision.culprits.items() if at in self._alive}
+            for name, failed in left.items():
                 runs = self._runs(name, failed)
                 self._reject(self._alive[name], "gate", gate=self._gate(failed), runs=runs)
-            if decision.stack and not decision.culprits:
+            if decision.stack and not left:
                 self._land(decision.stack)
 
     def _runs(self, request: str, gate: str) -> list[str]:
@@ -256,7 +269,8 @@ class _Planning:
         commit = self.base
         for name in stack:
             try:
-                commit = self._seen.merged(commit, self._alive[name])
+                request = self._alive.get(name) or self._culprits[name]
+                commit = self._seen.merged(commit, request)
             except Conflict:
                 return None
         return commit
