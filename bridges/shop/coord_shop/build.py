@@ -35,7 +35,7 @@ MOST, WORK = 200, 60
 """Rows of a list, and of a list of work: its status is worked out for each."""
 LOOKED = 200
 """Newest jobs that are looked at for failures, and closings for what landed."""
-LANDED = 50
+LANDED = 30
 HOLDERS = 5_000
 """Claims that are looked at to judge their sessions."""
 DAY_MS = 86_400_000

@@ -80,6 +80,7 @@ class Reader:
         then_ms = world.parse_ts(at) if at else world.now_ms()
         history = self._history.refresh() if news is None or news else self._history
         closings = history.newest("landed", then_ms, build.LOOKED)
+        leases = self._last is None or news is None or any(map(_of_lease, news))
         same = bool(not at and self._last and not self._concerned(Items.fold, news))
         parts = build.Parts(
             self.items(at) if at else self._now(Items, self._work, news),
@@ -87,7 +88,7 @@ class Reader:
             self.jobs(at) if at else self._now(Jobs, self._jobs, news),
             history.sessions(then_ms) if at else self._looked(self._sessions, presence, news),
             history.control(then_ms) if at else self._stopped(news),
-            list(self._board.at(at) if at else self._board.now()),
+            list(self._board.at(at) if at else self._board.now(leases)),
             [(world.format_ts(mark.ms), mark.about) for mark in closings],
         )
         shop = build.shop(parts, self._place(live=not at), self._last if same else None)
@@ -219,6 +220,11 @@ class Reader:
         As of the last shop.
         """
         return self._history.density(begin_ms, end_ms, most)
+
+
+def _of_lease(event: Event) -> bool:
+    kind: str = event["type"]
+    return kind.startswith("lease.") or kind == REDACTED
 
 
 class Names:

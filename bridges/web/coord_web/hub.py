@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Render = Callable[[Reader, Shop], dict[str, str]]
     """The parts of a page, by name."""
 
-TICK_S = 30.0
+TICK_S = 60.0
 REST, LEAST_S = 2.0, 0.02
 POLL_S, AGAIN_S = 1.0, 5.0
 """How often it looks where the system does not notify, and after it failed."""
@@ -141,9 +141,13 @@ class Hub:
         if shop and fresh and not self._dirty.is_set():
             return
         self._dirty.clear()
-        self._shop, self._cursor = await self._in(self._now, self._look)
-        self._arm()
-        await self._draw()
+        try:
+            self._shop, self._cursor = await self._in(self._now, self._look)
+            self._arm()
+            await self._draw()
+        except BaseException:  # who asked has left, or it failed: it is to be done again
+            self._dirty.set()
+            raise
 
     def _look(self) -> tuple[Shop, str]:
         reader = self._present()

@@ -23,17 +23,20 @@ class Board:
         self._store = store
         self._local, self._remote = Leases(store), View(store, confirmed)
 
-    def now(self) -> Iterator[Row]:
-        """All that is held, of either scope, and in other stores; reads what is new.
+    def now(self, refresh: bool = True) -> Iterator[Row]:
+        """All that is held, of either scope, and in other stores; with `refresh` reads what is new.
 
         How long one of scope `remote` is left is what others must see.
         """
         boot_ns, now_ms = machine.boot_ns(), world.now_ms()
-        for lease in self._local.refresh().running(boot_ns):
+        if refresh:
+            self._local.refresh()
+            self._remote.refresh()
+        for lease in self._local.running(boot_ns):
             name = lease.get("pin")
             if fold.held(lease, boot_ns) and not (name and pin.dropped(self._store, name)):
                 yield fold.row(lease, boot_ns)
-        names = {name for _, name in self._remote.refresh().find("until")}
+        names = {name for _, name in self._remote.find("until")}
         for lease in self._remote.states(sorted(names)):
             left_ms = confirmed.left_ms(lease, now_ms, mine=False)
             if left_ms > 0 or lease.get("timed"):
