@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import time
 from collections.abc import Mapping
@@ -48,3 +49,17 @@ def until_seen(shell: Shell, text: str) -> str:
         assert poll.poll(max(0, (end - time.monotonic()) * 1000)), f"{text!r} is not in {noted!r}"
         watcher.drain()
     return noted
+
+
+def until_gone(process: int) -> None:
+    """Wait until a process has ended, whoever started it."""
+    try:
+        fd = os.pidfd_open(process)
+    except ProcessLookupError:
+        return
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        assert poll.poll(PATIENCE_S * 1000), f"{process} does not end"
+    finally:
+        os.close(fd)

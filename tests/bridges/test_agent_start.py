@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bridges.stubs import install, seen, until_gone, until_seen
 from support import Json, Shell, git
 
 PRELUDE = "#!/bin/sh\nexport LC_ALL=C\n"
@@ -101,24 +102,12 @@ PROGRAMS = {
 
 @pytest.fixture
 def town(shell: Shell, tmp_path: Path) -> Shell:
-    bin_, conf = tmp_path / "bin", tmp_path / "conf"
-    bin_.mkdir()
-    (conf / "coord").mkdir(parents=True)
-    (conf / "coord/presets.toml").write_text(PRESETS)
-    for name, text in PROGRAMS.items():
-        (bin_ / name).write_text(PRELUDE + text)
-        (bin_ / name).chmod(0o755)
+    programs = {name: PRELUDE + text for name, text in PROGRAMS.items()}
     python = shell("command -v python").out.strip()
-    (bin_ / "pastes").write_text(f"#!{python}\n{PASTES}")
-    (bin_ / "pastes").chmod(0o755)
+    install(shell, tmp_path, PRESETS, {**programs, "pastes": f"#!{python}\n{PASTES}"})
     git("commit", "-q", "--allow-empty", "-m", "first", cwd=shell.cwd)
-    shell.env |= {
-        "PATH": f"{bin_}:{shell.env['PATH']}",
-        "XDG_CONFIG_HOME": str(conf),
-        "SEEN": str(tmp_path / "seen"),
-        "CLAUDECODE": "1",  # of a program around this one: no agent inherits it
-        "STUB_KEY": "s3cret-of-stub",
-    }
+    # The first is of a program around this one: no agent inherits it.
+    shell.env |= {"CLAUDECODE": "1", "STUB_KEY": "s3cret-of-stub"}
     return shell
 
 
@@ -130,15 +119,6 @@ def over(town: Shell, name: str) -> Json:
     """The agent's last session, when it is over."""
     town(f"timeout 60 run attach $(coord-agent show {name} | jq -r .run) >&2", expect=None)
     return town(f"coord-agent show {name}").one
-
-
-def seen(town: Shell) -> str:
-    path = Path(town.env["SEEN"])
-    return path.read_text() if path.exists() else ""
-
-
-def until(town: Shell, text: str) -> None:
-    town(f"timeout 30 sh -c 'until grep -q \"{text}\" $SEEN 2>/dev/null; do sleep 0.05; done'")
 
 
 def test_an_agent_does_its_item_in_a_work_tree_and_says_what_it_used(town: Shell) -> None:
@@ -155,7 +135,7 @@ def test_an_agent_does_its_item_in_a_work_tree_and_says_what_it_used(town: Shell
     assert town.env["STUB_KEY"] not in town("ev replay").out
     # A daemon that it left behind is gone.
     left = Path(f"{town.env['SEEN']}.left").read_text().strip()
-    town(f"timeout 30 sh -c 'while kill -0 {left} 2>/dev/null; do sleep 0.05; done'")
+    until_gone(int(left))
     branch = git("branch", "--list", "agents/ada/*", cwd=town.cwd).strip()
     assert branch.startswith("+ agents/ada/")
     assert shown["cwd"] == str(town.cwd / ".coord/local/worktrees/1")
@@ -330,7 +310,7 @@ def test_text_and_enter_are_apart_so_that_no_program_takes_them_for_a_paste(
     sent, nudged = town("coord-agent say ada 'the tests are red\nsee main'").lines
     assert (sent["to"], sent["body"]["subject"]) == (["agent:ada"], "the tests are red")
     assert (nudged["body"]["result"], nudged["body"]["via"]) == ("delivered", "tmux")
-    until(town, "coord: 1 message waits for you, the newest from agent:tester")
+    until_seen(town, "coord: 1 message waits for you, the newest from agent:tester")
     assert "red" not in seen(town), "a pointer, never the text"
     assert town("coord-agent deliver").lines == []
     town("msg ack $(msg recv --as ada -o id) --as ada")

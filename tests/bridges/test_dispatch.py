@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bridges.stubs import install
 from proof.witness import Watched
 from support import Json, Shell
 
@@ -37,19 +38,9 @@ exit 3
 
 @pytest.fixture
 def town(shell: Shell, tmp_path: Path) -> Shell:
-    bin_, conf = tmp_path / "bin", tmp_path / "conf"
-    bin_.mkdir()
-    (conf / "coord").mkdir(parents=True)
-    (conf / "coord/presets.toml").write_text(PRESETS)
-    for name, text in (("good", GOOD), ("bad", BAD), ("mute", "#!/bin/sh\nexec sleep 600\n")):
-        (bin_ / name).write_text(text)
-        (bin_ / name).chmod(0o755)
-    shell.env |= {
-        "PATH": f"{bin_}:{shell.env['PATH']}",
-        "XDG_CONFIG_HOME": str(conf),
-        "LOG": str(tmp_path / "log"),
-        "COORD_AGENT": "boss",
-    }
+    mute = "#!/bin/sh\nexec sleep 600\n"
+    install(shell, tmp_path, PRESETS, {"good": GOOD, "bad": BAD, "mute": mute})
+    shell.env |= {"LOG": str(tmp_path / "log"), "COORD_AGENT": "boss"}
     return shell
 
 

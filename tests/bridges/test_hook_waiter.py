@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bridges.stubs import until_gone
 from support import BIN, Shell
 
 STOP = {"session_id": "s1", "hook_event_name": "Stop", "stop_hook_active": True}
@@ -117,12 +118,12 @@ def test_it_dies_with_the_program(shell: Shell) -> None:
     assert waiter.process.stdout and waiter.process.stderr
     waiter.process.stdout.close()
     waiter.process.stderr.close()
-    until(lambda: not Path(f"/proc/{number}").exists())
+    until_gone(int(number))
     waiter.process.wait(60)
     waiter = Waiter(shell).begun()
     (number,) = held(shell)
     os.kill(waiter.process.pid, signal.SIGKILL)
-    until(lambda: not Path(f"/proc/{number}").exists())
+    until_gone(int(number))
     waiter.process.communicate()
 
 

@@ -64,10 +64,10 @@ def test_two_vendors_share_three_items_and_hand_one_over(
         codex.run(f"wk close {first}"),
         say("A is done."),
     )
-    with Watched(shell, "coord-dispatch"), Watched(shell, "coord-patrol"):
-        shell(
-            "timeout 110 sh -c 'until [ -z \"$(wk ls -o id)\" ]; do sleep 0.2; done'", expect=None
-        )
+    closings = Watched(shell, "ev tail -f -n 0 --type work.closed")
+    with closings, Watched(shell, "coord-dispatch"), Watched(shell, "coord-patrol"):
+        for _ in range(3):
+            closings.line(110)
         runs = shell("coord-agent ls --all").lines
         for row in runs:
             shell(f"timeout 60 run attach {row['run']} >/dev/null", expect=None)
