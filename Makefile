@@ -11,7 +11,7 @@ PYTHON ?= python3
 ROUNDS ?= 30
 STAMP := .venv/.installed
 
-.PHONY: demo idle dispatch flow test test-real test-pythons proof live land bench picture session web-picture pyz check table clean
+.PHONY: demo idle dispatch flow test test-real test-pythons proof live land forge bench picture session web-picture pyz check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -30,6 +30,12 @@ test-real: $(STAMP)
 
 proof: $(STAMP)
 	@.venv/bin/python -m pytest tests/proof --long --numprocesses auto -rs
+
+# 200 issues, 50 changed on both sides at once, the bridge killed 30 times; and an alert within 100 ms.
+forge: $(STAMP)
+	@PYTHON=$(PYTHON) tests/forge/install
+	@.venv/bin/python -m pytest tests/bridges/test_github.py tests/bridges/test_github_forms.py --long -rs
+	@.venv/bin/python bench/webhooks.py
 
 # What live remotes promise, in its long form, on every engine that is installed.
 live: $(STAMP)

@@ -447,7 +447,7 @@ def test_what_is_sent_is_what_githubs_description_of_its_api_has(
     written = double.writes
     assert {(verb, path.rpartition("/")[2]) for verb, path, _ in written} >= {
         ("POST", "issues"),
-        ("PATCH", "2"),
+        ("PATCH", "3"),
     }
     document = json.loads(path.read_text())
     for verb, path_, words in written:

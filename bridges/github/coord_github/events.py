@@ -2,7 +2,7 @@
 one is noticed.
 
 Their contents are not used: a delivery only says that something is new, and a look at both sides
-finds what. So nothing depends on the order of deliveries, or on one that is lost.
+finds what. So nothing depends on the order of deliveries, or on all of them.
 """
 
 from __future__ import annotations

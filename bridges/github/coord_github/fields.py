@@ -5,7 +5,7 @@ A side is the fields that both have: title, desc, state (open, done, cancelled, 
 field that a side cannot express: nothing is concluded from it.
 
 What both had when they were last the same is kept, for each side as it was there. So what GitHub
-spells in another way (a label's case, an assignee that it does not take) is no change.
+spells in another way (a label's case, an assignee that it refuses) does not count as a change.
 
 1. A field that changed on one side is taken over by the other.
 2. Of a set, what was added and what was removed on each side.

@@ -45,7 +45,7 @@ class Imports:
         return any(name not in RELATIONS or not self._missing(result, name) for name in result.here)
 
     def _missing(self, result: Merged, name: str) -> bool:
-        """Is this a relation to an issue that is no item yet?"""
+        """Is this a relation to an issue without an item?"""
         value = result.here[name]
         numbers = value if isinstance(value, list) else [value]
         return any(number and number not in self._book.works for number in numbers)

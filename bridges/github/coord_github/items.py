@@ -84,7 +84,7 @@ class Book:
         }
 
     def wish(self, items: Items, item: str, changes: Json) -> Wish:
-        """What the item is to be, but for its state and for issues that are no items yet."""
+        """What the item is to be, without its state, and without issues that have no item."""
         words: Json = {}
         add, rm = dict[str, list[Any]](), dict[str, list[Any]]()
         for name in changes.keys() & {"title", "desc"}:
@@ -113,7 +113,7 @@ class Book:
         return {"rel": "blocked_by", "to": self.works[number]}
 
     def unlinked(self, merged: Merged) -> bool:
-        """Does it wait for issues that are no items yet?"""
+        """Does it wait for issues without an item?"""
         numbers = [merged.here.get("parent"), *merged.here.get("blocked_by", ())]
         return any(number and number not in self.works for number in numbers)
 
