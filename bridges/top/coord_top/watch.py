@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from coord_top.stores import Stores
 
-TICK_S = 20.0
+TICK_S = 30.0
 """How often ages are drawn again if nothing happens."""
 PAUSE_S = 0.1
 """Least time between two looks."""
