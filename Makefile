@@ -11,7 +11,7 @@ PYTHON ?= python3
 ROUNDS ?= 30
 STAMP := .venv/.installed
 
-.PHONY: demo idle dispatch flow test test-real test-pythons proof live land forge bench picture session web-picture pyz check table clean
+.PHONY: demo idle dispatch flow test test-real test-pythons proof live land forge bench picture session web-picture top-picture pyz check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -89,6 +89,10 @@ session: $(STAMP)
 # bridges/web/screen.png: the picture of coord-web, by Debian's chromium.
 web-picture: $(STAMP)
 	.venv/bin/python tests/picture_web.py bridges/web/screen.png
+
+# bridges/top/screen.svg: the picture of coord-top.
+top-picture: $(STAMP)
+	.venv/bin/python tests/picture_top.py bridges/top/screen.svg
 
 # coord.pyz: the tools in one file. PLATFORMS="manylinux2014_aarch64 …" is for other machines.
 pyz: $(STAMP)

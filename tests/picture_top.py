@@ -18,7 +18,7 @@ from coord_kernel.store.locate import find
 from coord_top.app import Top
 from coord_top.stores import Stores
 
-SIZE = (132, 38)
+SIZE = (124, 34)
 
 
 async def drawn(root: Path, size: tuple[int, int], keys: list[str]) -> str:
@@ -34,8 +34,10 @@ async def drawn(root: Path, size: tuple[int, int], keys: list[str]) -> str:
 
 
 def plain(svg: str) -> str:
-    """Without the fonts that it would fetch from the network."""
+    """Without the fonts that it would fetch from the network, and without a clip for each line."""
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<clipPath id="[^"]*-line-\d+">.*?</clipPath>\s*', "", svg, flags=re.DOTALL)
+    svg = re.sub(r' clip-path="url\(#[^")]*-line-\d+\)"', "", svg)
     svg = re.sub(r"font-family: [^;]*;", "font-family: monospace;", svg)
     return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
 
