@@ -217,8 +217,13 @@ class _Planning:
 
     def _decide(self) -> None:
         members = self._batch()
-        if not members:
-            return
+        alive = [each for each in members if each in self._alive]
+        # Those that fit only without a culprit come when all culprits have left.
+        if alive and not self._decided(members):
+            self._decided(alive)
+
+    def _decided(self, members: Sequence[str]) -> bool:
+        """Plan what the decision about these asks for; False if that is nothing."""
         try:
             decision = decide(members, self)
         except Needed as needed:
@@ -234,6 +239,8 @@ class _Planning:
                 self._reject(self._alive[name], "gate", gate=self._gate(failed), runs=runs)
             if decision.stack and not left:
                 self._land(decision.stack)
+            return bool(left or decision.stack)
+        return True
 
     def _runs(self, request: str, gate: str) -> list[str]:
         """The last jobs in which a gate tested a stack that ends with a request."""
