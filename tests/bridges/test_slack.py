@@ -286,6 +286,24 @@ def test_what_was_posted_before_a_death_is_found_by_its_metadata(
     assert house("coord-slack slack.toml --dry-run").lines == []
 
 
+def test_what_looks_like_a_credential_or_is_huge_is_taken_as_far_as_it_may_be(
+    house: Shell, slack: Slack
+) -> None:
+    once(house)
+    secret = "ghp_" + "a" * 36
+    slack.say("U1", f"use {secret}")
+    slack.say("U1", "é" * 40_000)
+    slack.say("U1", "<@U7|bob> see <https://example.org|this> &lt;b&gt;")
+    once(house)
+    assert secret not in house("ev replay").out
+    (told,) = slack.texts()
+    assert told.startswith("<@U1> this was not taken")
+    (long, short) = sent(house)
+    assert 0 < len(long[1].encode()) <= 30_000
+    assert short[1] == "@bob see this (https://example.org) <b>"
+    assert once(house) == []
+
+
 def test_text_of_agents_pings_nobody(house: Shell, slack: Slack) -> None:
     once(house)
     body = "<!channel> <@U1> &amp; \\x1b[31m"

@@ -57,7 +57,8 @@ class Route:
 
     def matches(self, event: Event) -> bool:
         """Does it send this event?"""
-        to = event.get("to", ())
+        to = event.get("to")
+        to = to if isinstance(to, list) else []
         return (
             not event["type"].startswith("notify.")
             and (not self.to or any(who in to for who in self.to))

@@ -112,7 +112,7 @@ def _spent(meters: Meters, event: Event, body: Json) -> None:
 
 def _series(meters: Meters, metric: str, attributes: Json, empty: Json) -> Json:
     plain = {
-        name: value if isinstance(value, bool | int) else str(value)[:200]
+        name: value if isinstance(value, bool) else str(value)[:200]
         for name, value in sorted(attributes.items())
     }
     series, key = meters.setdefault(metric, {}), codec.dumps(plain).decode("utf-8", "replace")

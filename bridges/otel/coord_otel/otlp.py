@@ -38,8 +38,8 @@ def log_request(resource: Json, records: Iterable[Json], now: int) -> bytes:
         row.time_unix_nano, row.observed_time_unix_nano = record["ms"] * NS, now * NS
         row.severity_number = record["severity"]
         row.severity_text = NAMES[record["severity"]]
-        row.event_name = _text(record["name"])
-        row.body.string_value = _text(record["body"])
+        row.event_name = record["name"]
+        row.body.string_value = record["body"]
         row.trace_id = bytes.fromhex(record["trace"])
         if record["span"]:
             row.span_id = bytes.fromhex(record["span"])
@@ -59,12 +59,12 @@ def trace_request(resource: Json, spans: Iterable[Span]) -> bytes:
         row.trace_id, row.span_id = bytes.fromhex(span["trace"]), bytes.fromhex(span["span"])
         if span["parent"]:
             row.parent_span_id = bytes.fromhex(span["parent"])
-        row.name, row.kind = _text(span["name"]), trace.Span.SPAN_KIND_INTERNAL
+        row.name, row.kind = span["name"], trace.Span.SPAN_KIND_INTERNAL
         row.start_time_unix_nano, row.end_time_unix_nano = span["begin"] * NS, span["end"] * NS
         _fill(row.attributes, span["attributes"])
         if span["failed"]:
             row.status.code = trace.Status.STATUS_CODE_ERROR
-            row.status.message = _text(span["failed"])
+            row.status.message = span["failed"]
     return bytes(request.SerializeToString())
 
 
@@ -128,7 +128,7 @@ def _name(scope: common.InstrumentationScope) -> None:
 def _fill(row: Any, attributes: Json) -> None:
     for name, value in attributes.items():
         pair = row.add()
-        pair.key = _text(name)
+        pair.key = name
         if isinstance(value, bool):
             pair.value.bool_value = value
         elif isinstance(value, int):
@@ -136,9 +136,4 @@ def _fill(row: Any, attributes: Json) -> None:
         elif isinstance(value, float):
             pair.value.double_value = value
         else:
-            pair.value.string_value = _text(str(value))
-
-
-def _text(value: str) -> str:
-    """What protobuf takes: a writer may have written half of a surrogate pair."""
-    return value.encode("utf-8", "replace").decode()
+            pair.value.string_value = str(value)

@@ -57,8 +57,9 @@ def taken(event: Event, opened: Open, find: Find) -> Iterator[Span]:
         while len(opened) > MOST:
             del opened[min(opened)]
     elif kind == "run" and verb == "started":
-        if body.get("claim") in opened:
-            opened[body["claim"]]["ms"] = ms(event["ts"])
+        begun = opened.get(str(body.get("claim")))
+        if begun:
+            begun["ms"] = ms(event["ts"])
     elif kind in ("work", "run") and verb in ENDS:
         claim = body.get("claim")
         named = [claim] if isinstance(claim, str) and claim in opened else []
@@ -95,7 +96,7 @@ def _begun(event: Event, kind: str, find: Find) -> Json:
         begun["name"] = f"run {_word(argv)}" if _word(argv) else "run"
         for name in ("agent", "pool", "n"):
             if isinstance(event["body"].get(name), str | int):
-                attributes[f"coord.{name}"] = event["body"][name]
+                attributes[f"coord.{name}"] = _plain(event["body"][name])
         if request and reference(request, "work_id"):
             attributes["coord.work_id"] = reference(request, "work_id")
     else:
@@ -132,7 +133,7 @@ def _ended(event: Event, claims: list[str], opened: Open, verb: str) -> Iterator
         attributes, failed = {**begun["attributes"], "coord.end": verb}, ""
         for name in ("outcome", "code", "signal", "resolution", "reason"):
             if isinstance(body.get(name), str | int):
-                attributes[f"coord.{name}"] = body[name]
+                attributes[f"coord.{name}"] = _plain(body[name])
         begin = begun["ms"]
         if verb == "completed":
             took = body.get("dur_ms")
@@ -140,7 +141,7 @@ def _ended(event: Event, claims: list[str], opened: Open, verb: str) -> Iterator
                 begin = end - took
             outcome, code = body.get("outcome"), body.get("code")
             good = outcome == "exit" and code in (0, None)
-            failed = "" if good else f"{outcome} {code if code is not None else ''}".strip()
+            failed = "" if good else f"{outcome} {'' if code is None else code}".strip()
         elif verb in ("conceded", "stolen") or begun["kind"] == "run":
             failed = str(body.get("reason") or verb)[:200]
         yield {
@@ -172,6 +173,12 @@ def _consumed(event: Event, consumer: str, find: Find) -> Iterator[Span]:
         "failed": "",
         "attributes": {"coord.consumer": consumer[:63], "coord.cause": cause.id},
     }
+
+
+def _plain(value: str | int) -> str | int:
+    if isinstance(value, str):
+        return value[:500]
+    return value if abs(value) < 1 << 63 else str(value)[:500]
 
 
 def ms(ts: str) -> int:

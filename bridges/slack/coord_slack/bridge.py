@@ -14,7 +14,7 @@ from coord_kernel.store import locate, pins
 from coord_kernel.views.presence import Stops
 from coord_kernel.views.view import View
 from coord_slack import draft, plan, text
-from coord_slack.fold import Fold
+from coord_slack.fold import AGENT, Fold
 from coord_slack.handle import Handler
 from coord_wk.items import Items
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from coord_slack.api import Api
     from coord_slack.settings import Settings
 
-AGENT = "bridge:slack"
 _SPACES = ("slack", "msg", "work", "control")
 
 
@@ -177,7 +176,8 @@ class Bridge:
 
     def _write(self, drafts: list[Json]) -> None:
         index = self._journal.index.refresh()
-        with self._journal.transaction({"agent_id": AGENT}) as t:
+        # What a reply holds was allowed where it comes from.
+        with self._journal.transaction({"agent_id": AGENT}, allow_secret=True) as t:
             for each in drafts:
                 # What was noted before stands, whatever this would say.
                 if index.by_key(each["type"], each["idempotency_key"]) is None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_slack.settings import Settings
 
+AGENT = "bridge:slack"
 PREFIX = "slack:"
 """Of the idempotency keys of what came from Slack: that is never posted there."""
 MOST, WHO = 100, 20
@@ -44,7 +45,8 @@ class Fold:
     def _entities(self, event: Event) -> Iterator[str]:
         kind, body = event["type"], event["body"]
         if kind.startswith("slack."):
-            yield from _own(event, kind, body)
+            if event["actor"]["agent_id"] == AGENT:
+                yield from _own(event, kind, body)
         elif kind == "msg.sent":
             for name in ("thread_id", "work_id"):
                 if ref := _ref(event, name):
@@ -79,9 +81,9 @@ class Fold:
         if "received" in state:
             came = state["received"]
             yield "seen", f"{came.get('channel')} {came.get('ts')}"
-            if "handled" not in state:
+            if "handled" not in state and _is_sound(came):
                 yield "todo", came["id"]
-            elif state["reply"] and "replied" not in state:
+            elif state.get("reply") and "replied" not in state:
                 yield "reply", state["handled"]
         if "link" in state and ("thread" in state or "work" in state):
             yield "thread", f"{state['link'][1]} {state['link'][0]}"
@@ -90,6 +92,19 @@ class Fold:
         linked = state.get("what") == "work" and "link" in state
         if (linked or "question" in state) and state.get("last", "") > state.get("upto", ""):
             yield "board", state["last"]
+
+
+def _is_sound(came: Json) -> bool:
+    """Has it what is needed to handle it?"""
+    more = ("question", "option") if came.get("kind") == "answer" else ("text",)
+    needed = ("kind", "channel", "ts", "root", "user", "who", *more)
+    return all(isinstance(came.get(name), str) for name in needed)
+
+
+def _link(state: Json, body: Json) -> None:
+    channel, root = body.get("channel"), body.get("root")
+    if isinstance(channel, str) and isinstance(root, str):
+        state.setdefault("link", [channel, root])
 
 
 def _ref(event: Event, name: str) -> str:
@@ -136,9 +151,10 @@ def _took(state: Json, event: Event, verb: str, body: Json) -> None:
     elif verb == "handled":
         state["handled"], state["reply"] = event.id, str(body.get("reply") or "")
     elif verb == "linked":
-        state[str(body.get("what"))] = body.get("conv")
-        state.setdefault("link", [body.get("channel"), body.get("root")])
-        state.setdefault("what", body.get("what"))
+        if body.get("what") in ("thread", "work") and isinstance(body.get("conv"), str):
+            state[body["what"]] = body["conv"]
+            state.setdefault("what", body["what"])
+            _link(state, body)
     elif verb == "posted":
         _posted(state, body)
 
@@ -148,8 +164,8 @@ def _posted(state: Json, body: Json) -> None:
     if what == "reply":
         state["replied"] = True
     for done in events if what == "message" and isinstance(events, list) else ():
-        state.get("pending", {}).pop(done, None)
+        state.get("pending", {}).pop(str(done), None)
         state["posted"] = [*state.get("posted", ())[-MOST:], done]
     if what == "board":
-        state["board"], state["upto"] = body.get("ts"), str(body.get("upto", ""))
-    state.setdefault("link", [body.get("channel"), body.get("root")])
+        state["board"], state["upto"] = str(body.get("ts")), str(body.get("upto", ""))
+    _link(state, body)

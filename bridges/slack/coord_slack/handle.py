@@ -43,6 +43,11 @@ class Handler:
             if came["kind"] == "answer":
                 tools.run("wk", "answer", "--", came["question"], came["option"])
                 return "", []
+            if came.get("refused"):
+                return (
+                    f"<@{came['user']}> this was not taken: it {text.escaped(came['refused'])}",
+                    [],
+                )
             found = text.command(came["text"], self.bot)
             if found and found[0]:
                 said = text.plain(found[1], self._settings.people)

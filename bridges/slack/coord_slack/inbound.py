@@ -6,7 +6,6 @@ Only people of the file, only channels of the file. What bots write, edits and j
 from __future__ import annotations
 
 from coord_slack import draft
-from coord_slack.text import LONGEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
 OURS = "coord_event"
 """The event type of the metadata of what the bridge posts."""
 SUBTYPES = ("None", "file_share", "thread_broadcast")
-LONGEST_TEXT = 10 * LONGEST
+LONGEST_TEXT = 30_000
+"""Bytes: a message here has up to 32 KiB."""
 
 
 def of_message(event: object, settings: Settings) -> Json | None:
@@ -47,7 +47,8 @@ def _message(
     thread = event.get("thread_ts")
     root = thread if _is_ts(thread) else ts
     fields = {"channel": channel, "ts": ts, "root": root, "user": user, "who": who}
-    return draft.message({**fields, "text": text[:LONGEST_TEXT]})
+    cut = text.encode("utf-8", "replace")[:LONGEST_TEXT].decode("utf-8", "ignore")
+    return draft.message({**fields, "text": cut})
 
 
 def of_action(payload: object, settings: Settings) -> Json | None:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from slack_sdk.socket_mode.builtin.client import SocketModeClient
 from slack_sdk.socket_mode.response import SocketModeResponse
 
-from coord_envelope.errors import Fault
+from coord_envelope.errors import Fault, Refused
 from coord_kernel import Journal, Store
 from coord_kernel.cli.complaints import complain
 from coord_slack import inbound
-from coord_slack.bridge import AGENT, Bridge
+from coord_slack.bridge import Bridge
+from coord_slack.fold import AGENT
 
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
@@ -35,13 +36,20 @@ class Inlet:
         self._store, self._settings, self._api = store, settings, api
 
     def take(self, draft: Json | None) -> None:
-        """Put it on the disk, unless it is there. Raises Fault."""
-        if draft:
-            journal = self._journal()
-            journal.index.refresh()
-            with journal.transaction({"agent_id": AGENT}) as t:
-                if journal.index.refresh().by_key(draft["type"], draft["idempotency_key"]) is None:
-                    t.add(draft)
+        """Put it on the disk, unless it is there. Raises Fault.
+
+        What looks like a credential is not kept, only that it came.
+        """
+        if draft is None:
+            return
+        journal = self._journal()
+        if journal.index.refresh().by_key(draft["type"], draft["idempotency_key"]):
+            return
+        try:
+            journal.append({"agent_id": AGENT}, [draft])
+        except Refused as fault:
+            body = draft["body"] | {"text": "", "refused": fault.what[:200]}
+            journal.append({"agent_id": AGENT}, [draft | {"body": body}])
 
     def catch_up(self) -> None:
         """Read what was written in the channels since the newest message known. Raises Fault.

@@ -28,7 +28,8 @@ def plain(text: str, people: Mapping[str, str]) -> str:
     def shown(match: re.Match[str]) -> str:
         what, label = match[1], match[2]
         if what.startswith("@"):
-            return f"@{people.get(what[1:], label or what[1:]).partition(':')[2] or what[1:]}"
+            known = people.get(what[1:], "").partition(":")[2]
+            return f"@{known or label or what[1:]}"
         if what.startswith(("#", "!")):
             return f"{what[0]}{label or what[1:]}"
         return f"{label} ({what})" if label and label != what else what
