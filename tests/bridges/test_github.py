@@ -239,6 +239,37 @@ def test_what_is_wrong_on_the_command_line_is_one_line(shell: Shell, tmp_path: P
     )
 
 
+def test_what_follows_hears_both_sides_at_once(shell: Shell, forge: GitHub) -> None:
+    """A change here by its event, one at GitHub by the event of a webhook; SIGTERM ends it."""
+    forge("POST", "/issues", {"title": "One"})
+    with shell.popen(f"coord-github follow {SLUG}", stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        until(child, "github.synced")
+        item = links(shell)["1"]
+        shell(f"wk update {item} --title Two")
+        until(child, "github.synced")
+        assert forge("GET", "/issues/1")["title"] == "Two"
+        forge("PATCH", "/issues/1", {"title": "Three"})
+        shell("ev emit github.issues.edited action=edited --as bridge:github")
+        assert until(child, "work.updated")["body"]["set"] == {"title": "Three"}
+        until(child, "github.synced")
+        busy = shell(f"coord-github follow {SLUG} --status", expect=75)
+        assert "another coord-github serves this repository" in busy.err
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == 0
+    assert_equal(shell, forge)
+
+
+def until(child: subprocess.Popen[bytes], kind: str) -> Json:
+    """The next event of this type that it prints."""
+    assert child.stdout
+    while line := child.stdout.readline():
+        event: Json = json.loads(line)
+        if event["type"] == kind:
+            return event
+    raise AssertionError(f"it has ended without {kind}")
+
+
 def test_killed_at_any_point_both_sides_become_equal_and_nothing_is_twice(
     shell: Shell, forge: GitHub, request: pytest.FixtureRequest
 ) -> None:

@@ -19,7 +19,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from coord_envelope import codec, world
-from coord_envelope.errors import Fault, TryAgain
+from coord_envelope.errors import Fault
 from coord_github import asked, fields, fold, remote
 from coord_github.api import Limited
 from coord_github.checks import Checks
@@ -27,23 +27,24 @@ from coord_github.events import leads_to_a_look
 from coord_github.exports import Exports
 from coord_github.fields import kept, merged, same
 from coord_github.imports import Imports
-from coord_github.items import Book, exportable
+from coord_github.items import exportable
+from coord_github.pair import Pair
 from coord_github.pulls import Pulls
 from coord_kernel.controller import Act, Plan
 from coord_kernel.rules import control
-from coord_kernel.store import pins
 from coord_kernel.views.presence import Stops
 from coord_kernel.views.view import View
-from coord_wk.desk import Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_github.api import Api
     from coord_github.fields import Side
     from coord_github.fold import Linked
+    from coord_github.items import Book
+    from coord_github.pair import Mode
     from coord_kernel.cli.call import Call
     from coord_wk.items import Items
 
@@ -53,43 +54,20 @@ GAP_MS = 2_000
 """Least time between two looks that webhooks ask for."""
 WAITING_MS = 15_000
 """Time between two looks while a merge queue waits for a check."""
-NEW = 20
-"""Most issues that are created if nobody has named another number."""
 
 
-class Mode:
-    """What is to be done."""
-
-    def __init__(
-        self, pull: bool = True, push: bool = True, new: Sequence[str] | None = None
-    ) -> None:
-        """`new`: the items of which issues are made; empty: all that are open; None: none."""
-        self.pull, self.push, self.new = pull, push, new
-        self.most, self.interval_ms = NEW, 60_000
-        self.once = self.dry = False
-
-
-class Bridge:
-    """One repository and one store."""
+class Bridge(Pair):
+    """The controller of one repository and one store."""
 
     def __init__(self, call: Call, api: Api, book: Book, mode: Mode) -> None:
         """Raises TryAgain if another process does the same."""
-        self.call, self.api, self.book, self.mode = call, api, book, mode
-        store = call.journal.store
-        place = ("local", "github", f"{book.slug.replace('/', '~')}.lock")
-        self._held = pins.take(store, *place)
-        if self._held is None:
-            raise TryAgain("another coord-github serves this repository here", where=book.slug)
-        self.desk = Desk(call)
-        self.remote = remote.Remote(api, store, book.slug)
-        self.links: dict[int, Linked] = {}
-        self.refused = set[int]()
-        """Issues that cannot be taken over as they are now."""
+        super().__init__(call, api, book, mode)
         self.over = 0
         """How many issues were to be created, if they were too many."""
+        store = call.journal.store
         self._view, self._stops = View(store, fold), Stops(store)
         self._follower = call.journal.follow(call.journal.end(), live=False)
-        self._dirty, self._waiting, self._works = set[int](), set[int](), set[str]()
+        self._waiting, self._works = set[int](), set[str]()
         self._acts: dict[int, list[Act]] = {}
         self._due = self._asked = self._limited = 0
         self._failed = False
@@ -99,54 +77,57 @@ class Bridge:
         self._me = call.actor()["agent_id"]
         self._checks, self._asks = Checks(api, book.slug), View(store, asked)
         self._pulls = Pulls(api, self._checks, self.remote, book)
-        self.imports, self.exports = Imports(self), Exports(self)
+        self.imports = Imports(self)
+        self.exports = Exports(self, self.imports)
         self._load()
         items = self.desk.items()
-        self._new = list(mode.new) if mode.new else list(items.ranked("open"))
+        self._new: list[str] = []
+        """The items of which issues are to be made."""
+        if mode.new is not None:
+            self._new = list(mode.new) or list(items.ranked("open"))
 
     def _load(self) -> None:
         """All links. Every linked item is compared once."""
         self._view.refresh()
         for number, name in remote.numbers(self._view.entities(), self.book.slug).items():
             self._link(number, self._view.get(name))
-        self._dirty |= self.links.keys()
+        self.dirty |= self.links.keys()
 
     def _link(self, number: int, state: Linked) -> None:
         self.links[number] = state
         if state["work"] and number not in self.book.works:
             self.book.link(number, state["work"])
             # Others may have waited for this one to be an item.
-            self._dirty |= self._waiting
+            self.dirty |= self._waiting
             self._waiting.clear()
 
     def wakes(self, event: Event) -> bool:
         """Does it concern a work item, or does GitHub say that something is new?"""
-        space = event["type"].partition(".")[0]
-        if event["type"] == "land.asked" and event["body"].get("by") == self._me:
+        kind = event["type"]
+        if kind == "land.asked" and event["body"].get("by") == self._me:
             self._due = min(self._due, world.now_ms())
             return True
-        if space != "github":
-            return space in ("work", "control") or event["type"] == "coord.redacted"
-        if event["actor"]["agent_id"] == self._me:
-            return False
-        if leads_to_a_look(event["type"]):
+        # A hook of coord-webhook may have this bridge's name.
+        if leads_to_a_look(kind):
             self._due = min(self._due, max(world.now_ms(), self._asked + GAP_MS))
-        return True
+            return True
+        ours = event["actor"]["agent_id"] == self._me
+        return not ours and kind.partition(".")[0] in ("work", "control", "coord")
 
     def plan(self) -> Plan:
         """What is to be done now. Reads GitHub if it is time."""
         if control.stopped(self._stops.control()):
             return Plan([])
-        if world.now_ms() >= self._due:
+        if world.now_ms() >= max(self._due, self._limited):
             self._look()
         items = self._refresh()
-        for number in self._dirty:
+        for number in self.dirty:
             acts = [] if number in self.refused else list(self._compared(items, number))
             if acts:
                 self._acts[number] = acts
             else:
                 self._acts.pop(number, None)
-        self._dirty.clear()
+        self.dirty.clear()
         acts = [*self._together(), *self._created(items)]
         if self._reports:
             acts.append(Act("report", f"report:{_digest(self._reports)}"))
@@ -167,7 +148,7 @@ class Bridge:
             for number in list(self.remote.comments):
                 if number not in self.remote.issues and number not in self.links:
                     del self.remote.comments[number]  # of a pull request
-            self._dirty |= touched
+            self.dirty |= touched
             self.refused -= touched
             if self.mode.pull:
                 index = self.call.journal.index.refresh()
@@ -201,23 +182,13 @@ class Bridge:
         if isinstance(fault, Limited):
             self._limited = self._due = max(self._due, fault.until_ms)
 
-    def touch(self, number: int) -> None:
-        """Compare this issue again."""
-        self._dirty.add(number)
-
-    def refuse(self, number: int, fault: Fault) -> None:
-        """This issue cannot be taken over: report it, and leave it until it changes."""
-        fault.where = fault.where or self.book.name(number)
-        (self.call.fail if self.mode.once else self.call.complain)(fault)
-        self.refused.add(number)
-
     def _refresh(self) -> Items:
         """Read what is new in the journal."""
         self._view.refresh()
         for event in self._follower.batch():
             for number, name in remote.numbers(fold.entities(event), self.book.slug).items():
                 self._link(number, self._view.get(name))
-                self._dirty.add(number)
+                self.dirty.add(number)
             refs = event.get("refs")
             work = refs.get("work_id") if isinstance(refs, dict) else None
             if event["type"] == "work.created":
@@ -231,7 +202,7 @@ class Bridge:
             name = items.name(work)
             linked = self.book.numbers.get(name)
             if linked:
-                self._dirty.add(linked)
+                self.dirty.add(linked)
                 self.refused.discard(linked)
             elif self.mode.new is not None and not self.mode.new and name not in self._new:
                 self._new.append(name)
@@ -281,11 +252,10 @@ class Bridge:
         """The issues that are to be created."""
         if self.mode.new is None or not self.mode.push:
             return
-        works = [
-            work
-            for work in self._new
-            if work not in self.book.numbers and items.state(work) and exportable(items, work)
+        self._new = [
+            work for work in self._new if work not in self.book.numbers and exportable(items, work)
         ]
+        works = self._new
         self.over = len(works) if len(works) > self.mode.most else 0
         if self.over and not self.mode.dry:
             return

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from coord_github import options as o
-    from coord_github.bridge import Bridge, Mode
+    from coord_github.bridge import Bridge
+    from coord_github.pair import Mode
     from coord_kernel.cli.call import Call
 
 AGENT = "bridge:github"
@@ -23,7 +24,7 @@ def import_(call: Call, repository: o.Repository = None, dry_run: o.DryRun = Fal
     was changed on both sides gets GitHub's value; the other is kept under conflicts, and its author
     has mail.
     """
-    from coord_github.bridge import Mode
+    from coord_github.pair import Mode
 
     return _once(call, repository, Mode(push=False), dry_run).call.status
 
@@ -41,7 +42,7 @@ def export(
     here to what these say. If more than --max issues would be created, they are listed, none is
     created, and the status is 1.
     """
-    from coord_github.bridge import Mode
+    from coord_github.pair import Mode
 
     mode = Mode(pull=False, new=_resolved(call, ids or ()))
     mode.most = most
@@ -68,7 +69,7 @@ def follow(
     those at GitHub if coord-webhook receives its webhooks. Stays in the foreground; prints what it
     writes. Ended at any point and started again, it loses nothing and does nothing twice.
     """
-    from coord_github.bridge import Mode
+    from coord_github.pair import Mode
     from coord_kernel.cli.turns import serve
 
     mode = Mode(new=[] if export else None)

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from coord_envelope.codec import Json
-    from coord_github.bridge import Bridge
     from coord_github.fields import Side
+    from coord_github.imports import Imports
+    from coord_github.pair import Pair
     from coord_github.remote import Issue
     from coord_wk.items import Items
 
@@ -23,29 +24,30 @@ LONGEST_COMMENT = 60_000
 class Exports:
     """What is written at GitHub."""
 
-    def __init__(self, bridge: Bridge) -> None:
-        self._bridge, self._book, self._api = bridge, bridge.book, bridge.api
+    def __init__(self, pair: Pair, imports: Imports) -> None:
+        self._pair, self._imports = pair, imports
+        self._book, self._api = pair.book, pair.api
         self._milestones: dict[str, int] | None = None
 
     def change(self, number: int) -> None:
         """Bring an issue to what its item says. Raises Fault."""
-        bridge = self._bridge
-        link = bridge.links[number]
-        bridge.touch(number)
+        pair = self._pair
+        link = pair.links[number]
+        pair.touch(number)
         try:
-            issue = bridge.remote.again(number)
+            issue = pair.remote.again(number)
         except No as fault:
-            bridge.refuse(number, fault)
+            pair.refuse(number, fault)
             return
-        items = bridge.desk.items()
+        items = pair.desk.items()
         work, base = link["work"], link["synced"]
         here, heads = self._book.side(items, work), claims.base(items.known(work))
         result = merged(base, here, issue.side)
-        if bridge.mode.pull and bridge.imports.needed(result):
+        if pair.mode.pull and self._imports.needed(result):
             return  # that comes first: it is planned now that the issue is known
         if result.there:
             self._patch(issue, here, result.there)
-        after = bridge.remote.issues[number]
+        after = pair.remote.issues[number]
         new_here, new_there = kept(here), kept(issue.side)
         new_there |= {name: kept(after.side)[name] for name in result.there}
         for name in result.here:
@@ -69,10 +71,10 @@ class Exports:
             words["milestone"] = self._milestone(changes["milestone"])
         if words:
             row = self._api.write("PATCH", f"/issues/{issue.number}", words)
-            self._bridge.remote.take(row | {"number": issue.number, "id": issue.id})
+            self._pair.remote.take(row | {"number": issue.number, "id": issue.id})
         if changes.keys() & {*RELATIONS}:
             self._relate(issue, changes)
-            self._bridge.remote.again(issue.number)
+            self._pair.remote.again(issue.number)
 
     def _relate(self, issue: Issue, changes: Json) -> None:
         """Parents and blockers, each a request."""
@@ -93,8 +95,8 @@ class Exports:
                 self._api.write("DELETE", f"{path}/{self._id(number)}", {})
 
     def _id(self, number: int) -> int:
-        known = self._bridge.remote.issues.get(number)
-        return (known or self._bridge.remote.again(number)).id
+        known = self._pair.remote.issues.get(number)
+        return (known or self._pair.remote.again(number)).id
 
     def _milestone(self, title: str) -> int | None:
         """The number of a milestone, which is made if there is none."""
@@ -113,7 +115,7 @@ class Exports:
 
     def create(self, work: str) -> None:
         """Make an issue of an item. Raises Fault."""
-        items = self._bridge.desk.items()
+        items = self._pair.desk.items()
         here, heads = self._book.side(items, work), claims.base(items.known(work))
         words: Json = {"title": here["title"], "body": marked(here["desc"], work)}
         if here["labels"]:
@@ -122,18 +124,18 @@ class Exports:
             words["assignees"] = [here["assignee"]]
         if here["milestone"]:
             words["milestone"] = self._milestone(here["milestone"])
-        number = self._bridge.remote.take(self._api.write("POST", "/issues", words))
-        issue = self._bridge.remote.issues[number]
+        number = self._pair.remote.take(self._api.write("POST", "/issues", words))
+        issue = self._pair.remote.issues[number]
         sides = kept(here), kept(issue.side)
         for name in RELATIONS:
             sides[0][name] = sides[1][name]
         self._note(number, work, sides, heads)
-        self._bridge.touch(number)
+        self._pair.touch(number)
 
     def comments(self, items: Items, number: int) -> Iterator[str]:
         """The comments of the item that the issue does not have, by event id."""
-        link = self._bridge.links[number]
-        me = self._bridge.call.actor()["agent_id"]
+        link = self._pair.links[number]
+        me = self._pair.call.actor()["agent_id"]
         for comment in items.known(link["work"])["comments"]:
             if comment["by"] == me or comment["event_id"] in link["sent"]:
                 continue
@@ -142,10 +144,10 @@ class Exports:
 
     def comment(self, number: int, event_id: str) -> None:
         """Post one comment. Raises Fault."""
-        bridge = self._bridge
-        bridge.touch(number)
-        work = bridge.links[number]["work"]
-        items = bridge.desk.items()
+        pair = self._pair
+        pair.touch(number)
+        work = pair.links[number]["work"]
+        items = pair.desk.items()
         found: list[Any] = [
             each for each in items.detail(work)["comments"] if each["event_id"] == event_id
         ]
@@ -155,12 +157,12 @@ class Exports:
         row = self._api.write(
             "POST", f"/issues/{number}/comments", {"body": marked(text, event_id)}
         )
-        with bridge.desk.transaction() as (t, _):
-            bridge.imports.commented(t, number, work, (event_id, int(row["id"])))
-        bridge.call.put(t.events)
+        with pair.desk.transaction() as (t, _):
+            self._imports.commented(t, number, work, (event_id, int(row["id"])))
+        pair.call.put(t.events)
 
     def _note(self, number: int, work: str, sides: tuple[Json, Json], heads: list[str]) -> None:
-        bridge = self._bridge
-        with bridge.desk.transaction() as (t, _):
-            bridge.imports.synced(t, number, work, sides, heads)
-        bridge.call.put(t.events)
+        pair = self._pair
+        with pair.desk.transaction() as (t, _):
+            self._imports.synced(t, number, work, sides, heads)
+        pair.call.put(t.events)

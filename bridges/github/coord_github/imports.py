@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_github.bridge import Bridge
     from coord_github.fields import Merged, Side
+    from coord_github.pair import Pair
     from coord_github.remote import Issue, Said
     from coord_kernel.journal.transaction import Transaction
     from coord_wk.items import Items
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Imports:
     """What is written here."""
 
-    def __init__(self, bridge: Bridge) -> None:
-        self._bridge, self._book = bridge, bridge.book
+    def __init__(self, pair: Pair) -> None:
+        self._pair, self._book = pair, pair.book
         self._linked = set[str]()
         """The items that are issues since the transaction began."""
 
@@ -52,21 +52,21 @@ class Imports:
 
     def take(self, numbers: Sequence[int]) -> None:
         """Take over these issues, in one transaction."""
-        bridge = self._bridge
-        bridge.call.journal.index.refresh()
+        pair = self._pair
+        pair.call.journal.index.refresh()
         self._linked.clear()
-        with bridge.desk.transaction() as (t, items):
+        with pair.desk.transaction() as (t, items):
             for number in numbers:
                 try:
                     self._one(t, items, number)
                 except (BadData, Refused, No) as fault:
-                    bridge.refuse(number, fault)
+                    pair.refuse(number, fault)
         for number in numbers:
-            bridge.touch(number)
-        bridge.call.put(event for event in t.events if not event.get("$dup"))
+            pair.touch(number)
+        pair.call.put(event for event in t.events if not event.get("$dup"))
 
     def _one(self, t: Transaction, items: Items, number: int) -> None:
-        link, issue = self._bridge.links.get(number), self._bridge.remote.issues.get(number)
+        link, issue = self._pair.links.get(number), self._pair.remote.issues.get(number)
         work = link["work"] if link else ""
         if (not work or items.state(work) is None) and issue:
             work = self.by_marker(items, issue) or self._created(t, items, issue)
@@ -80,7 +80,7 @@ class Imports:
     def _created(self, t: Transaction, items: Items, issue: Issue) -> str:
         """A new item; empty, or the item if there is one with its key already."""
         side = issue.side
-        event = self._bridge.desk.create(t, items, created(side, self._book, issue.number))
+        event = self._pair.desk.create(t, items, created(side, self._book, issue.number))
         if event.get("$dup"):
             return event.id
         last = event.id
@@ -99,7 +99,7 @@ class Imports:
 
     def _changed(self, t: Transaction, items: Items, work: str, issue: Issue) -> None:
         """Bring an item to what its issue says, and note what is the same now."""
-        link = self._bridge.links.get(issue.number)
+        link = self._pair.links.get(issue.number)
         base = link["synced"] if link and link["synced"] else None
         here, state = self._book.side(items, work), items.known(work)
         result = merged(base, here, issue.side)
@@ -126,7 +126,7 @@ class Imports:
     ) -> Iterator[Event]:
         """Add what brings the item to the issue's side."""
         here, result = change
-        desk = self._bridge.desk
+        desk = self._pair.desk
         wish = self._book.wish(items, work, result.here)
         state = result.here.get("state")
         if state == "open":
@@ -141,7 +141,7 @@ class Imports:
             if not result.here.keys() & {*RELATIONS}:
                 raise
             fault.where = here["title"]
-            self._bridge.call.complain(fault)
+            self._pair.call.complain(fault)
             wish["set"].pop("parent", None)
             for how in (wish["add"], wish["rm"]):
                 how.pop("deps", None)
@@ -197,7 +197,7 @@ class Imports:
         ours: Json = {**here}
         theirs: Json = {**issue.side}
         name, short = self._book.name(issue.number), ids.short("wk", work)
-        last = self._bridge.desk.items().known(work)["last"]["by"]
+        last = self._pair.desk.items().known(work)["last"]["by"]
         for field in result.conflicts:
             lost, won = str(ours[field])[:1000], str(theirs[field])[:1000]
             body = {
@@ -216,7 +216,7 @@ class Imports:
 
     def heard(self, items: Items, number: int) -> list[Said]:
         """The comments of an issue that are not here. Those that are, are forgotten."""
-        link, pending = self._bridge.links.get(number), self._bridge.remote.comments[number]
+        link, pending = self._pair.links.get(number), self._pair.remote.comments[number]
         sent = {*link["sent"].values()} if link else set()
         for comment in list(pending.values()):
             if comment.id in sent or self._key(comment) is None:
@@ -225,13 +225,13 @@ class Imports:
 
     def _key(self, comment: Said) -> str | None:
         """The key of a new comment, or of an edit of one; None if it is here."""
-        index = self._bridge.call.journal.index
+        index = self._pair.call.journal.index
         first = f"github:{self._book.slug}:{comment.id}"
         known = index.by_key("work.commented", first)
         if known is None:
             return first
         body = known.event["body"]
-        whole = Blobs(self._bridge.call.journal.store).whole(body) or body
+        whole = Blobs(self._pair.call.journal.store).whole(body) or body
         if whole.get("text") == said(comment.author, comment.text) or "redacted" in body:
             return None
         edit = f"{first}:{hash_of(comment.text)}"
@@ -242,11 +242,11 @@ class Imports:
     ) -> str:
         """Add the comments that are not here; the id of the last event."""
         work, heads = item
-        bridge, last = self._bridge, ""
-        pending = bridge.remote.comments.get(number, {})
+        pair, last = self._pair, ""
+        pending = pair.remote.comments.get(number, {})
         state = items.state(work)
         ours = {each["event_id"] for each in state["comments"]} if state else set()
-        link = bridge.links.get(number)
+        link = pair.links.get(number)
         sent = link["sent"] if link else {}
         for comment in sorted(self.heard(items, number) if pending else (), key=lambda c: c.id):
             refs = {"work_id": work}
@@ -256,7 +256,7 @@ class Imports:
                 text = said(comment.author, comment.text)
                 edited = "" if key.count(":") == 2 else "(edited) "
                 body: Json = {"text": edited + text}
-                body |= bridge.desk.shortened(body, "text")
+                body |= pair.desk.shortened(body, "text")
                 draft = {"type": "work.commented", "refs": refs, "body": body}
                 event = t.add(draft | {"base": list(heads), "idempotency_key": key})
                 last, heads = event.id, [event.id]

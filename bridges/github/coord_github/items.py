@@ -120,9 +120,10 @@ class Book:
 
 def exportable(items: Items, item: str) -> bool:
     """May a new issue be made of it: is it open work?"""
-    state = items.known(item)
+    state = items.state(item)
     return (
-        value(state, "closed") is None
+        state is not None
+        and value(state, "closed") is None
         and "question" not in state
         and items.kind(item) not in NOT_WORK
         and "created" in state
