@@ -136,6 +136,15 @@ def test_a_conversation_is_resumed_by_a_message(town: Shell, via: str, noted: st
     assert town("coord-agent show ada").one["provider_session"] == "its-own"
 
 
+def test_a_line_without_an_end_ends_the_program_that_prints_it(town: Shell, tmp_path: Path) -> None:
+    program = "#!/bin/sh\nread x; echo '{\"type\":\"system\"}'; exec tr '\\0' x </dev/zero\n"
+    (tmp_path / "bin/driven").write_text(program)
+    start(town, "stream-json", "x")
+    run = town("coord-agent show ada").one["run"]
+    town(f"timeout 60 run attach {run} >/dev/null", expect=None)
+    assert status(town) == "ended"
+
+
 def test_a_program_that_refuses_does_not_come_up_and_says_why(town: Shell, tmp_path: Path) -> None:
     program = '#!/bin/sh\nread x\necho \'{"id":1,"error":{"code":-32000,"message":"Authentication required"}}\'\nexec cat >/dev/null\n'
     (tmp_path / "bin/driven").write_text(program)

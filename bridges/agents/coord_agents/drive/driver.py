@@ -16,6 +16,7 @@ import subprocess
 
 from coord_agents.drive import READY, link
 from coord_agents.drive.acp import Acp, Editor
+from coord_agents.drive.protocol import plain
 from coord_agents.drive.questions import Questions
 from coord_envelope import codec
 from coord_envelope.errors import Fault, Unreachable
@@ -68,6 +69,7 @@ class Driver:
                 self._connected, sock=link.listen(store, session), limit=link.LONGEST
             )
             reading = asyncio.create_task(self._read(output))
+            reading.add_done_callback(self._unreadable)
             self._protocol.begin()
             self._flush()
             status = await asyncio.to_thread(self._program.wait)
@@ -106,6 +108,12 @@ class Driver:
             self._program.send_signal(number)
 
     # ---- the program
+
+    def _unreadable(self, reading: asyncio.Task[None]) -> None:
+        """What it prints cannot be read any more: it would wait for that for ever."""
+        if not reading.cancelled() and (error := reading.exception()):
+            self._protocol.failure = plain(f"{type(error).__name__}: {error}", 200)
+            self._stop()
 
     async def _read(self, output: asyncio.StreamReader) -> None:
         async for line in _lines(output):
