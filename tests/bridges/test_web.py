@@ -181,6 +181,7 @@ def test_what_is_wrong_on_the_command_line(shell: Shell) -> None:
     assert "not a valid origin" in shell("coord-web --port 0 --origin ftp://x", expect=2).err
     assert "no such file" in shell("coord-web nowhere", expect=69).err
     assert "go together" in shell("coord-web --cert x", expect=2).err
+    assert "no agent name" in shell("coord-web --port 0", expect=2, COORD_AGENT="").err
 
 
 def test_the_gate_behind_a_proxy_knows_what_browsers_see() -> None:

@@ -5,8 +5,8 @@ The group of an agent, the first that applies to one of its sessions in this sto
     stalled    dead, never, stalled or lost, and it holds work; or holds work elsewhere, silent
     waiting    it waits for a person, or has asked a question that is open
     working    it is at work, or has just started
-    quiet      it is idle, or silent for less than SILENT_MS
-    gone       the rest
+    quiet      it is idle, or silent for less than SILENT_MS; a person
+    gone       the rest, without people: they do not beat
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
 GROUPS = ("stalled", "waiting", "working", "quiet", "gone")
 """In the order in which they need a person."""
 SILENT_MS = 30 * 60_000
-UNSYNCED_MS = 24 * 3_600_000
+WAITING_MS = UNSYNCED_MS = 24 * 3_600_000
 IDLE_MS = 10 * 60_000
 """How long a job may wait for a worker."""
 _WORST = ("dead", "never", "stalled", "lost", "waiting", "quiet", "starting", "working", "idle")
@@ -192,8 +192,9 @@ def _agent(name: str, seen: Mapping[str, str], sessions: Iterable[Session], shop
 
 
 def _is_told(session: Session) -> bool:
-    """Does it hold something, or was it here a moment ago?"""
-    return bool(session["holds"]) or session["age_ms"] < SILENT_MS
+    """Does it hold something, was it here a moment ago, or does it wait for a person?"""
+    since = WAITING_MS if session["state"] == "waiting" else SILENT_MS
+    return bool(session["holds"]) or session["age_ms"] < since
 
 
 def _group(agent: Agent, now_ms: int) -> str:
@@ -209,7 +210,7 @@ def _group(agent: Agent, now_ms: int) -> str:
     if agent["state"] == "active":
         return "working" if agent["items"] else "quiet"
     if agent["state"] in ("dead", "silent"):
-        return "gone"
+        return "quiet" if agent["agent_id"].startswith("human:") else "gone"
     return _GROUP[agent["state"]]
 
 

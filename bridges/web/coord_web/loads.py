@@ -94,7 +94,11 @@ def item(view: View) -> Context:
     dag = sorted(items.known(name)["dag"], reverse=True)
     events = [event for at in dag[:HISTORY] if (event := view.reader.event(at))]
     events = [event for event in events if not view.at or event["ts"] <= view.at]
-    return {"item": detail, "relations": _relations(items, name), "history": told(view, events)}
+    return {
+        "item": detail,
+        "relations": _relations(items, name),
+        "history": told(view, events, brief=True),
+    }
 
 
 def _relations(items: Items, name: str) -> list[tuple[str, Row]]:

@@ -23,7 +23,7 @@ Origin = Annotated[
     typer.Option(
         "--origin",
         metavar="URL",
-        help="Behind a proxy: what browsers see, as https://coord.example.org.",
+        help="What browsers see, behind a proxy or on --host: https://coord.example.org.",
     ),
 ]
 Cert = Annotated[

@@ -26,7 +26,7 @@ from coord_envelope.errors import Fault, No, Usage
 from coord_kernel.cli import values, web
 from coord_kernel.views.text import Texts
 from coord_kernel.views.text import words as words_of
-from coord_shop import needs
+from coord_shop import Reader, needs
 from coord_web import feed, pages
 from coord_web.acts import ACTS, DONE, Form, Runner
 from coord_web.gate import Denied, Gate, Guarded, joined, key_of, origin_of
@@ -37,20 +37,21 @@ from coord_web.view import Asked, Site, address
 from coord_wk.items import Items
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from starlette.requests import Request
 
     from coord_envelope.codec import Json
     from coord_kernel.store.directory import Store
-    from coord_shop import Reader, Shop
+    from coord_shop import Shop
     from coord_web.groups import Listen
 
 LARGEST = 256 * 1024
 """Bytes of a form."""
 NOTES = 50
 """What was done, to be said on the next page: kept for so many."""
-FOUND = 12
+FOUND, OUTPUTS = 12, 20
+"""Items that the palette offers, and outputs of jobs that are followed at a time."""
 _STATUS = {1: 409, 2: 400, 65: 400, 67: 404, 69: 503, 75: 503, 77: 403}
 _FORM = "application/x-www-form-urlencoded"
 _SLUG = re.compile(r"[^a-z0-9._-]+")
@@ -72,6 +73,7 @@ class App:
     def __init__(self, stores: Sequence[Store], gate: Gate, agent: str | None) -> None:
         self._gate, self._agent = gate, agent
         self._notes: dict[str, dict[str, str]] = {}
+        self._followed = 0
         self.shown: dict[str, Shown] = {}
         for store in stores:
             base = _SLUG.sub("-", store.project.lower()).strip("-") or "store"
@@ -213,9 +215,21 @@ class App:
         return feed.answer(shown.hub.stream(repr(asked), draw, cursor))
 
     async def output(self, request: Request) -> Response:
-        """A job's output as it is written."""
+        """A job's output as it is written: each is a process."""
         shown = self._of(request)
-        return feed.answer(feed.output(shown.hub.store.path, request.path_params["about"]))
+        if self._followed >= OUTPUTS:
+            return PlainTextResponse(f"{OUTPUTS} outputs are followed already\n", 503)
+
+        async def followed() -> AsyncIterator[Json]:
+            self._followed += 1
+            try:
+                path, job = shown.hub.store.path, request.path_params["about"]
+                async for event in feed.output(path, job):
+                    yield event
+            finally:
+                self._followed -= 1
+
+        return feed.answer(followed())
 
     async def find(self, request: Request) -> Response:
         """What the palette offers for some words: items."""
@@ -353,6 +367,8 @@ def serve(
     """
     keys = (listen.cert, listen.key) if listen.cert and listen.key else None
     web.check(listen.host, keys)
+    if listen.host not in web.LOOPBACK and not listen.origin:
+        raise Usage(f"no name for {listen.host}", todo="--origin https://HOST: what browsers see")
     with web.listening(listen.host, listen.port) as bound:
         scheme = "https" if keys else "http"
         port = bound.getsockname()[1]
@@ -364,6 +380,8 @@ def serve(
             origin, host = origin_of(listen.origin)
             origins, hosts = [origin], [host, *hosts]
         gate = Gate(joined([key_of(store) for store in stores]), tuple(hosts), tuple(origins))
+        for store in stores:
+            Reader(store).shop()  # may take minutes, and forks: so before there are threads
         app = App(stores, gate, agent)
         url = f"{origins[0]}/?token={gate.token}"
         config = web.config(app.application, keys)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlencode
 
 from coord_envelope import world
+from coord_kernel.cli.words import MALFORMED
+from coord_kernel.cli.words import happened as said
 from coord_web.render import plain
 
 if TYPE_CHECKING:
@@ -72,15 +74,17 @@ def address(path: str, query: Mapping[str, str]) -> str:
     return f"{path}?{text}" if text else path
 
 
-def told(view: View, events: Iterable[Event], whole: bool = False) -> list[Json]:
-    """Events as pages show them."""
+def told(
+    view: View, events: Iterable[Event], whole: bool = False, brief: bool = False
+) -> list[Json]:
+    """Events as pages show them: `whole` with their JSON, `brief` on the page of their entity."""
     return [
         {
             "id": event.id,
             "ts": event["ts"],
             "type": event["type"],
             "space": plain(event["type"].partition(".")[0])[:20],
-            "text": view.reader.sentence(event),
+            "text": happened(event) if brief else view.reader.sentence(event),
             "url": about(view, event),
             "json": json.dumps(event, ensure_ascii=False, indent=2) if whole else "",
         }
@@ -106,3 +110,11 @@ def about(view: View, event: Event) -> str:
     if isinstance(work, str):
         return view.link(f"item/{quote(work)}")
     return view.link({"lease": "leases"}.get(space, "agents"))
+
+
+def happened(event: Event) -> str:
+    """What happened to an entity, without naming it."""
+    try:
+        return said(event)
+    except MALFORMED:
+        return f"{plain(event['type'])} {event.id}"
