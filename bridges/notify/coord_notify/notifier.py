@@ -167,13 +167,15 @@ def _taken(alert: Json | None, notice: Json) -> bool:
 
 def sender() -> Send:
     """Sends with apprise. Raises Unreachable if it is not installed."""
-    try:
-        import apprise  # 0.4 s
-    except ModuleNotFoundError:
+    from importlib.util import find_spec
+
+    if not find_spec("apprise"):
         todo = "pip install 'coord-kernel[notify]'"
-        raise Unreachable("apprise is not installed", todo=todo) from None
+        raise Unreachable("apprise is not installed", todo=todo)
 
     def send(url: str, title: str, body: str) -> None:
+        import apprise  # 0.4 s, only if there is something to send
+
         where = apprise.Apprise()
         if not where.add(url):
             raise TryAgain("not a URL that apprise knows")

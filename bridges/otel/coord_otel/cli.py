@@ -46,6 +46,7 @@ def run(
         call.put([{"to": where} | exporter.rehearsed()])
     else:
         exporter.alone()
+        exporter.bounded = not once
         _begin(exporter, first)
         _serve(call, exporter, prometheus, once)
 

@@ -36,6 +36,8 @@ EVENTS, BYTES = 1_000, 1 << 20
 """Most events of a batch, and most bytes of their lines."""
 FIRST, LONGEST_S = 10_000, 60
 """Most events of a first export that nobody has asked for; longest pause of its own."""
+BURST, PAUSE_MS = 10, 10
+"""Batches of a turn, and the pause between two."""
 FRESH_MS = 60_000
 """An event of another replica that is older came before this looked: its way is not measured."""
 
@@ -54,6 +56,9 @@ class Batch:
 class Exporter:
     """Exports a journal to a collector, or with None only counts."""
 
+    bounded = False
+    """Does a turn end after BURST batches? Signals, and the watchdog, are seen to between turns."""
+
     def __init__(self, journal: Journal, collector: Collector | None) -> None:
         """Raises BadData."""
         self._journal, self._collector = journal, collector
@@ -63,7 +68,7 @@ class Exporter:
         self._batch: Batch | None = None
         self._known: dict[str, Event | None] = {}
         self._reading: tuple[Follower, Iterator[Event]] | None = None
-        self._not_before, self._pause_s = 0, 1
+        self._not_before, self._pause_s, self._burst = 0, 1, 0
         self.counted: Callable[[Meters], object] = lambda _: None
         """What is to see the meters after each batch."""
 
@@ -91,6 +96,9 @@ class Exporter:
         now = world.now_ms()
         if now < self._not_before:
             return Plan([], self._not_before)
+        if self.bounded and self._burst == BURST:
+            self._burst = 0
+            return Plan([], now + PAUSE_MS)
         self._batch = self._batch or self._next()
         if self._batch is None:
             return Plan([])
@@ -113,7 +121,7 @@ class Exporter:
             self._wait(fault, now)
             raise
         state.end(batch.open, batch.meters)
-        self._batch, self._pause_s = None, 1
+        self._batch, self._pause_s, self._burst = None, 1, self._burst + 1
         self._known.clear()
         self.counted(state.meters)
 
