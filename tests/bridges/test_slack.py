@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import IO
 
 import emulate
@@ -156,19 +157,24 @@ def test_a_question_is_answered_by_two_at_once_one_counts_and_the_other_is_told(
         bridge.until("slack.posted", "board")
         question = slack.posted("wk-")
         assert "Deploy &lt;now&gt;?" in question["text"]
-        slack.press("U2", question, "later")
-        slack.press("U1", question, "yes")
-        slack.press("U2", question, "later")  # again, by impatience
-        for _ in range(3):
+        slack.twice = True
+        choices = (("U2", "later"), ("U1", "yes"))
+        pressing = [Thread(target=slack.press, args=(user, question, o)) for user, o in choices]
+        for thread in pressing:
+            thread.start()
+        for thread in pressing:
+            thread.join()
             bridge.until("slack.handled")
         bridge.until("slack.posted", "reply")
     once(house)
     (item,) = house("wk ls --kind question --all").lines
-    assert (item["answer"], item["answered_by"]) == ("later", "human:mallory")
-    assert "mallory answered: later" in question["text"] and len(question["blocks"]) == 1
-    replies = [m for m in slack.messages if m.get("thread_ts") == question["ts"]]
-    (told,) = replies
-    assert told["text"].startswith("<@U1> human:mallory answered later")
+    won = {"human:mallory": ("later", "U1"), "human:eve": ("yes", "U2")}
+    option, other = won[item["answered_by"]]
+    name = item["answered_by"].partition(":")[2]
+    assert item["answer"] == option
+    assert f"{name} answered: {option}" in question["text"] and len(question["blocks"]) == 1
+    (told,) = (m for m in slack.messages if m.get("thread_ts") == question["ts"])
+    assert told["text"].startswith(f"<@{other}> {item['answered_by']} answered {option}")
     assert len(slack.texts()) == 2
     assert len(house("ev replay --type work.closed").lines) == 1
 
