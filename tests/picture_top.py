@@ -27,6 +27,7 @@ async def drawn(root: Path, size: tuple[int, int], keys: list[str]) -> str:
     async with app.run_test(size=size) as pilot:
         while app.looked is None:
             await pilot.pause(0.05)
+        await pilot.pause(0.5)
         for key in keys:
             await pilot.press(key)
             await pilot.pause(0.5)

@@ -104,6 +104,7 @@ class Body(Container):
     def redraw(self) -> None:
         """Show the same again, as it is chosen now."""
         if self._looked is None:
+            self._arrange()
             return
         rows = dict(self._looked.panels)
         if self.problems:

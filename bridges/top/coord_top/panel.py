@@ -58,6 +58,8 @@ class Panel(ScrollView, can_focus=True):
         """`empty`: what is shown without rows. `tail`: the newest row is the last, and is kept."""
         super().__init__(**names)  # type: ignore[arg-type]
         self._columns, self._empty, self._tail = columns, empty, tail
+        self._asked = False
+        """Is it known what there is?"""
         self.rows: Sequence[Row] = ()
         self._title: tuple[str | tuple[str, str], ...] = ()
         self._sizes: list[int] = []
@@ -83,8 +85,9 @@ class Panel(ScrollView, can_focus=True):
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows; the cursor stays on its record, or else where it is."""
-        if rows == self.rows:
+        if rows == self.rows and self._asked:
             return
+        self._asked = True
         before, followed = self.chosen, self._tail and self._at >= len(self.rows) - 1
         self.rows = rows
         keys = [row.ref and row.ref.key for row in rows]
@@ -172,7 +175,7 @@ class Panel(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         at = y + self.scroll_offset.y
         if not self.rows and y == 0:
-            parts = [(table.cut(self._empty, width), "dim")]
+            parts = [(table.cut(self._empty if self._asked else "…", width), "dim")]
         elif at < len(self.rows):
             parts = table.line(self.rows[at], self._columns, self._widths(width), width)
         else:

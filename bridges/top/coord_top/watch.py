@@ -29,7 +29,7 @@ class Watch:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._asked = SimpleQueue[tuple[asyncio.Future[Any], Callable[..., Any], Any]]()
-        # One that ends with the process: a first look at a long history takes seconds.
+        # A daemon: it ends with the process, though a first look at a long history takes seconds.
         Thread(target=self._answer, daemon=True, name="stores").start()
         self._changed = asyncio.Event()
         self.tick_s = TICK_S
