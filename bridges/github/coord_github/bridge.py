@@ -179,6 +179,8 @@ class Bridge(Pair):
     def late(self, fault: Fault) -> None:
         """GitHub has failed: look again before anything else is tried."""
         self._failed = True
+        # What was read and not processed is read again.
+        self.api.etags.clear()
         if isinstance(fault, Limited):
             self._limited = self._due = max(self._due, fault.until_ms)
 
@@ -278,7 +280,7 @@ class Bridge(Pair):
                 self._rerun(about["ask"])
             else:
                 drafts, self._reports = self._reports, []
-                self.call.append(drafts)
+                self.call.append_each([(each["idempotency_key"], each) for each in drafts])
         except Fault as fault:
             self.late(fault)
             self._due = max(self._limited, min(self._due, world.now_ms()))

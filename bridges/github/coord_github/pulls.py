@@ -9,6 +9,7 @@ name of the branch (`wk-k3f9x2ab`).
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from coord_envelope import SELF
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 _FIXES = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+#(\d{1,9})\b", re.IGNORECASE)
 _SHORT = re.compile(r"\bwk-([0-9a-hjkmnp-tv-z]{8})\b")
-MOST_OPEN = 200
-"""Open requests whose checks are looked at."""
+MOST_OPEN = 50
+"""Open requests whose checks are looked at: those that changed last."""
 
 
 class Pulls:
@@ -39,28 +40,27 @@ class Pulls:
     def look(self) -> list[Json]:
         """Drafts of what has happened since the last look, each with its key. Raises Fault."""
         since = str(self._remote.seen.get("pulls", ""))
-        query = {"state": "all" if since else "open", "sort": "updated", "direction": "desc"}
+        query = {"sort": "updated", "direction": "desc"}
         drafts: list[Json] = []
         newest = since
-        for row in self._api.changed("/pulls", query) or ():
+        rows = self._api.changed("/pulls", query | {"state": "open"})
+        opened = None if rows is None else list(islice(rows, MOST_OPEN))
+        if opened is not None:
+            self._open = {row["number"]: row for row in opened if _numbered(row)}
+        recent = self._api.changed("/pulls", query | {"state": "all"}) if since else opened
+        for row in recent or ():
             at = str(row.get("updated_at", ""))
             if since and at < since:
                 break
             newest = max(newest, at)
             drafts += self._drafts(row)
-        for row in self._api.changed("/pulls", {"state": "open"}) or self._open.values():
-            number = row.get("number")
-            if type(number) is int and len(self._open) < MOST_OPEN:
-                self._open[number] = row
         for number, row in list(self._open.items()):
             drafts += self._failed(number, row)
-        self._remote.seen["pulls"] = newest or "1970-01-01T00:00:00Z"
+        self._remote.seen_next["pulls"] = newest or "1970-01-01T00:00:00Z"
         return drafts
 
     def _drafts(self, row: Json) -> Iterator[Json]:
         work = self._work(row)
-        if row.get("state") == "closed":
-            self._open.pop(int(row.get("number", 0)), None)
         for draft in of_pull(row, self._book.slug):
             refs = {"refs": {"work_id": work}} if work else {}
             yield draft | refs
@@ -93,6 +93,10 @@ class Pulls:
             if len(found) == 1:
                 return found[0]
         return ""
+
+
+def _numbered(row: Json) -> bool:
+    return type(row.get("number")) is int
 
 
 def of_pull(row: Json, slug: str) -> Iterator[Json]:

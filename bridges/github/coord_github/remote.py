@@ -55,7 +55,9 @@ class Remote:
         saved = codec.loads(store.load(*self._place) or b"{}")
         self.since: str = saved.get("since", "")
         self.seen: Json = saved.get("seen", {})
-        """What other parts keep of how far they read."""
+        """How far other parts have read."""
+        self.seen_next: Json = {}
+        """The same, when all of it is processed."""
         api.etags = dict(saved.get("etags", {}))
         self._next = self.since
 
@@ -135,6 +137,7 @@ class Remote:
                 del self._api.etags[key]
             lists = {}
         self.since = self._next
+        self.seen |= self.seen_next
         kept = {"since": self.since, "etags": lists, "seen": self.seen}
         data = codec.dumps(kept) + b"\n"
         if self._store.load(*self._place) != data:
