@@ -52,6 +52,7 @@ class Flow:
         self._root = locate.root(store.path)
         self._tools = Tools(AGENT, self._root)
         self._warned = set[str]()
+        self._settled = set[str]()
 
     def wakes(self, event: Event) -> bool:
         """Can the event change the plan?"""
@@ -75,7 +76,7 @@ class Flow:
             self._elsewhere.item,
         )
         seen.programs = self._programs is not None
-        seen.stores = self._elsewhere.names
+        seen.stores, seen.settled = self._elsewhere.names, self._settled
         seen.own = set(self._store.replicas())
         seen.replica = self._replica
         return seen
@@ -253,9 +254,10 @@ class Matches:
         types = [str(fields.get("gate.id", "")) for fields in wanted.values()]
         for event in self._journal.replay(_filter(types, since), after):  # type: ignore[arg-type]
             for item, fields in wanted.items():
-                if item not in self._first and fits(event, fields):
-                    if "$trust" not in self._journal.shown(event):
-                        self._first[item] = event.id
+                if item in self._first or not fits(event, fields):
+                    continue
+                if "$trust" not in self._journal.shown(event):
+                    self._first[item] = event.id
 
     def first(self, item: str) -> str:
         """The first event that a gate waits for; empty: none came."""

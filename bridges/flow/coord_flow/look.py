@@ -7,6 +7,7 @@ from coord_envelope.platform import suppress
 from coord_flow import gates
 from coord_flow.operations import CONVOY, MOL, WISP
 from coord_run.jobs import OVER
+from coord_wk.desk import present, value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class World:
         """The names of the other projects that are known."""
         self.own: Collection[str] = ()
         """The replica ids of the store."""
+        self.settled = set[str]()
+        """Landings that are announced, or another store's: kept from look to look."""
         self.replica: Callable[[str], str] = lambda _: ""
         """In which replica an event was written."""
 
@@ -69,7 +72,7 @@ class Look:
 
     def _trusted(self, item: str) -> bool:
         """Not what another store wrote and nobody has signed."""
-        return self._items.row(item).get("trust") != "unsigned"
+        return self._items.known(item)["created"].get("trust") != "unsigned"
 
     # ---- gates
 
@@ -195,21 +198,36 @@ class Look:
     # ---- convoys, roots
 
     def _convoys(self) -> Iterator[Convoy]:
-        for item in self._items.oldest([f"label {CONVOY}"]):
-            row = self._items.row(item)
-            if WISP in row.get("labels", ()) and self._items.is_open(item):
-                continue  # it is squashed first
-            if row["status"] in ("cancelled", "duplicate", "wontfix") or not self._trusted(item):
+        """The convoys that something may be done about.
+
+        There may be many that landed long ago: of these no more is read than their state and their
+        members'.
+        """
+        items = self._items
+        for item in items.oldest([f"label {CONVOY}"]):
+            state, is_open = items.known(item), items.is_open(item)
+            if is_open and items.status(item) == "blocked":
                 continue
+            if (not is_open and _how(state) != "done") or not self._trusted(item):
+                continue
+            if is_open and WISP in present(state, "labels"):
+                continue  # it is squashed first
             members = [self._member(item, each) for each in self.members(item)]
             event = self._closing(item)
-            key = f"landed:{item}:{max((m['event'] for m in members), default='')}"
+            last = max((member["event"] for member in members), default="")
+            settled = f"{event}:{last}"
+            if settled in self._world.settled and all(member["event"] for member in members):
+                continue
+            own = bool(event) and self._world.replica(event) in self._world.own
+            announced = bool(event) and self._world.told(LANDED, f"landed:{item}:{last}")
+            if event and (announced or not own):
+                self._world.settled.add(settled)
             yield {
                 "id": item,
                 "event": event,
-                "own": bool(event) and self._world.replica(event) in self._world.own,
+                "own": own,
                 "members": members,
-                "announced": self._world.told(LANDED, key),
+                "announced": announced,
             }
 
     def members(self, item: str) -> list[str]:
@@ -221,7 +239,7 @@ class Look:
         state = self._items.state(item)
         event = self._closing(item) if state else ""
         if event or not state:
-            how = str(self._items.detail(item)["closed"]["resolution"]) if event else ""
+            how = _how(state) if event else ""
             return {"id": item, "event": event, "resolution": how, "since": ""}
         link = self._items.links(convoy).get(("blocked_by", item), "")
         opened = max(state["registers"].get("closed", {}), default="")
@@ -274,13 +292,19 @@ class Look:
     def _fields(self, name: str) -> Iterator[tuple[str, str]]:
         """(value, item) of the items that have a field of this name."""
         begin, seen = f"field {name}=", set[str]()
-        for value, entity in self._source.find("has", begin, f"{begin}\U0010ffff"):
+        for found, entity in self._source.find("has", begin, f"{begin}\U0010ffff"):
             item = self._items.name(entity)
             if item not in seen and self._items.state(item):
                 seen.add(item)
                 text = self._items.detail(item).get("fields", {}).get(name)
-                if isinstance(text, str) and value.startswith(begin):
+                if isinstance(text, str) and found.startswith(begin):
                     yield text, item
+
+
+def _how(state: Any) -> str:
+    """The resolution of an item; empty if it is open."""
+    closed = value(state, "closed") if state else None
+    return str(closed["resolution"]) if isinstance(closed, dict) else ""
 
 
 def _ms(text: str) -> int:
