@@ -183,7 +183,8 @@ class Top(App[int]):
         tabs.display = not (arrange.wide(*body.room) or self.screen.has_class("-small"))
         tabs.put(shown.tabs(body.numbers, body.chosen))
         ref, reading = self.ref(), self.screen.has_class("-reading")
-        offered = shown.keys(ref, reading, self._read_only, self.at is not None)
+        past, width = self.at is not None, body.room[0]
+        offered = shown.keys(ref, reading, self._read_only, past, width)
         self.bar.keys(shown.ASKED if self.bar.asking else offered, shown.todo(ref))
 
     def on_resize(self, event: Resize) -> None:

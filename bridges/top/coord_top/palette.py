@@ -8,7 +8,7 @@ from __future__ import annotations
 from rich.style import Style
 from textual.theme import Theme
 
-BACKGROUND, CHOSEN = "#0f1419", "#22384f"
+BACKGROUND, CHOSEN = "#0f1419", "#1c3145"
 _TEXT, _DIM = "#d5dae0", "#8d99a6"
 COLOURS = {
     "": _TEXT,

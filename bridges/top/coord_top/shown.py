@@ -95,8 +95,8 @@ def tabs(counts: Mapping[str, int], chosen: str) -> Parts:
     return parts
 
 
-def keys(ref: Ref | None, reading: bool, read_only: bool, past: bool) -> Parts:
-    """The keys at the bottom: those of the record first, as far as they do something.
+def keys(ref: Ref | None, reading: bool, read_only: bool, past: bool, width: int) -> Parts:
+    """The keys at the bottom that fit: those of the record first, as far as they do something.
 
     `reading`: its page is open.
     """
@@ -105,7 +105,9 @@ def keys(ref: Ref | None, reading: bool, read_only: bool, past: bool) -> Parts:
     own = (*first, *(TRAVEL if past else () if read_only else own[1:]))
     parts: Parts = [(" ", "")]
     for key, about in (*own, *ALWAYS):
-        parts += [(key, "id"), (f" {about}  ", "dim")]
+        width -= len(f"{key} {about}  ")
+        if width >= 0:
+            parts += [(key, "id"), (f" {about}  ", "dim")]
     return parts
 
 
