@@ -105,6 +105,18 @@ def test_an_apply_that_is_cut_between_any_two_lines_is_completed_by_the_next(
         assert items(other) == whole
 
 
+def test_a_step_that_the_file_has_more_is_added_alone(shell: Shell, pour: str) -> None:
+    shell(f"{pour} | wk apply")
+    more = '[[steps]]\nid = "party"\ntitle = "Party"\nneeds = ["all"]\n'
+    (shell.cwd / "release.toml").write_text(FORMULA + more)
+    events = shell(f"{pour} | wk apply").lines
+    assert [event["body"]["title"] for event in events if "$dup" not in event] == ["Party"]
+    assert items(shell)[-2:] == [
+        {"step": "root", "title": "release", "status": "blocked", "needs": [], "parent": None},
+        {"step": "two", "title": "Two", "status": "blocked", "needs": ["one"], "parent": "all"},
+    ]
+
+
 def test_an_apply_that_is_killed_is_completed_by_the_next(shell: Shell) -> None:
     """At any moment: the file has many steps, so that some are hit."""
     big = "".join(
