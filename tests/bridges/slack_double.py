@@ -197,6 +197,12 @@ class Slack:
                 self.connected.clear()
                 self._changed.notify_all()
 
+    def drop(self) -> None:
+        """Close all connections, as Slack does now and then."""
+        self.connected.clear()
+        for socket in list(self._sockets):
+            socket.close()
+
     def wait_alone(self) -> bool:
         """Wait until nobody is connected."""
         with self._changed:

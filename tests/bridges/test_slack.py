@@ -211,6 +211,29 @@ def test_mentions_make_items_claims_questions_and_show_how_things_are(
     assert once(house) == [] and len(slack.messages) == count
 
 
+def test_what_was_written_while_the_connection_was_lost_is_read_once(
+    house: Shell, slack: Slack
+) -> None:
+    once(house)
+    with running(house, slack) as bridge:
+        root = slack.say("U1", "before")
+        bridge.until("slack.handled")
+        slack.drop()
+        assert slack.wait_alone()
+        slack.say("U1", "meanwhile", root)
+        slack.say("U1", "meanwhile, another")
+        for _ in range(2):
+            bridge.until("slack.handled")
+        assert slack.connected.wait(30)
+        slack.say("U1", "after", root)
+        bridge.until("slack.handled")
+    texts = ["before", "meanwhile", "meanwhile, another", "after"]
+    assert [text for _, text in sent(house)] == texts
+    mail = house("ev replay --type msg.sent").lines
+    threads = [each["refs"].get("thread_id", each["event_id"]) for each in mail]
+    assert threads[0] == threads[1] == threads[3] != threads[2]
+
+
 def test_only_people_and_channels_of_the_file_are_heard_and_nothing_else_is_kept(
     house: Shell, slack: Slack
 ) -> None:
