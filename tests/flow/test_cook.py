@@ -521,6 +521,10 @@ BAD = {
         "a: has both retry and check",
     ),
     "timer": (steps("a") + "gate = {type = 'timer'}\n", "a: gate: a timer without timeout"),
+    "whom": (
+        steps("a") + "gate = {type = 'human', to = 'No One'}\n",
+        "a: gate: not the address of an agent or a person: 'No One'",
+    ),
     "span": (steps("a") + "timeout = 'soon'\n", "a: timeout: not a valid time: 'soon'"),
     "expansion": (EXPANSION, "is an expansion: it has no steps of its own"),
     "aspect": (ASPECT, "is an aspect: it has no steps of its own"),

@@ -12,7 +12,9 @@ check    behind a step: it is opened again if a program does not exit 0, some ti
 
 from __future__ import annotations
 
+from coord_envelope.event import address
 from coord_envelope.fields import Where
+from coord_envelope.platform import suppress
 from coord_flow.steps import Step
 
 TYPE_CHECKING = False
@@ -81,6 +83,14 @@ def problems_of(data: Json, kind: str) -> Iterator[tuple[str, str]]:
     options = gate.get("options")
     if options is not None and len(set(options)) != len(options):
         yield "gate: the same option twice", ""
+    if any(not each.strip() or len(each.encode()) > 100 for each in options or ()):
+        yield "gate: not a valid option", "use texts of up to 100 bytes"
+    to = gate.get("to", "human:x")
+    with suppress(ValueError):
+        if "{{" not in to and address(to):
+            to = ""
+    if to and "{{" not in to:
+        yield f"gate: not the address of an agent or a person: {to!r}", "as human:ada"
     if gate.get("on_timeout") and gate["on_timeout"] not in (options or ("yes", "no")):
         yield f"gate: on_timeout is not an option: {gate['on_timeout']!r}", ""
     if kind == HUMAN and "gate" in data:
