@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,7 +16,7 @@ from web_server import WebServer, ask
 if missing := WebServer.missing():
     pytest.skip(f"{missing} is not installed: coord-kernel[web]", allow_module_level=True)
 
-from coord_envelope import world
+from coord_envelope import ids, world
 from coord_envelope.errors import Usage
 from coord_shop.history import Mark
 from coord_web import graph, timeline
@@ -174,6 +175,48 @@ def test_several_stores_on_one_page(shell: Shell, tmp_path: Any) -> None:
     assert len(other("wk ls").lines) == 2
     assert len(shell("wk ls").lines) == 1
     server.stop()
+
+
+def test_events_that_no_tool_of_ours_wrote_are_text_in_every_page(
+    web: WebServer, shell: Shell
+) -> None:
+    evil, begin = "<script>evil</script>\u202e", world.parse_ts("2026-11-29T00:00:00Z")
+    lines = []
+    kinds: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        (
+            "work.created",
+            {"title": evil, "kind": evil, "labels": [evil], "fields": {"x": evil}},
+            {},
+        ),
+        ("work.claimed", {"gen": 1}, {"refs": {"work_id": "ITEM"}}),
+        ("work.commented", {"text": evil}, {"refs": {"work_id": "ITEM"}}),
+        ("work.updated", {"set": {"assignee": evil}}, {"refs": {"work_id": evil}}),
+        ("msg.sent", {"subject": evil, "text": evil}, {"to": ["human:eve", evil]}),
+        ("run.requested", {"argv": [evil, 3, {}]}, {"refs": {"run_id": evil}}),
+        ("run.requested", {"argv": [evil]}, {}),
+        ("lease.acquired", {"resources": [evil], "holder": evil}, {"refs": {"lease_id": evil}}),
+        ("session.started", {"agent": evil, "session": evil, "kind": evil}, {}),
+        ("agent.seen", {"status": "waiting", "why": evil}, {}),
+        ("control.stopped", {"scope": evil, "reason": evil}, {}),
+        (f"x.{evil}", {evil: evil}, {"refs": evil}),
+    ]
+    for n, (kind, body, more) in enumerate(kinds):
+        made: dict[str, Any] = {"event_id": ids.mint((begin << 16) + n, bytes(8)), "type": kind}
+        made |= {"ts": world.format_ts(begin), "project": "acme", "writer": "agent.evil~00000009"}
+        made |= {"seq": n + 1, "actor": {"agent_id": f"agent:{evil}", "session_id": evil}}
+        lines.append(json.dumps(made | {"body": body} | more))
+    first = ids.mint(begin << 16, bytes(8))
+    stream = Path(shell.cwd, ".coord/journal/agent.evil~00000009")
+    stream.mkdir()
+    (stream / f"{1:012d}.jsonl").write_text("\n".join(lines).replace("ITEM", first) + "\n")
+    mine = cookie(web)
+    for path in ("", "board", "agents", "mail", "leases", "jobs", "events", "graph", "sync"):
+        for query in ("", "?at=2026-11-29T01:00:00Z"):
+            status, _, page = ask(f"{web.base}/s/acme/{path}{query}", Cookie=mine)
+            assert status == 200, path
+            assert "<script>evil" not in page and "\u202e" not in page, path
+    status, _, page = ask(f"{web.base}/s/acme/item/{first}", Cookie=mine)
+    assert (status, "&lt;script&gt;evil" in page, "<script>evil" in page) == (200, True, False)
 
 
 def test_what_is_wrong_on_the_command_line(shell: Shell) -> None:
