@@ -23,6 +23,7 @@ pytest.importorskip("uvicorn", reason="not installed: coord-kernel[webhook]")
 pytest.importorskip("starlette", reason="not installed: coord-kernel[webhook]")
 
 from coord_envelope import BadData
+from coord_envelope.bodies import check_body
 from coord_envelope.errors import Refused
 from coord_kernel import Journal
 from coord_kernel.cli import web
@@ -457,3 +458,67 @@ def test_a_delivery_can_be_tried(shell: Shell, tmp_path: Path) -> None:
     assert (
         "not NAME:VALUE" in shell(f"coord-webhook try {path} --header x", SESAME="x", expect=2).err
     )
+
+
+def test_signatures_are_those_that_the_senders_document() -> None:
+    """The examples in GitHub's documentation and in the specification of Standard Webhooks."""
+    body = b"Hello, World!"
+    known = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+    way = Way("github", "It's a Secret to Everybody")
+    assert way.name(body, {"x-hub-signature-256": known}, 0)
+    headers = {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+    way = Way("standard", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    assert way.name(b'{"test": 2432232314}', headers, 1614265330) == headers["webhook-id"]
+
+
+DOCUMENTED: list[tuple[str, dict[str, str], Any, list[str]]] = [
+    # prometheus.io/docs/alerting/latest/configuration/#webhook_config, version 4
+    ("alertmanager", {}, {
+        "version": "4", "groupKey": '{}:{alertname="HighLatency"}', "truncatedAlerts": 0, "status": "firing",
+        "receiver": "coord", "groupLabels": {"alertname": "HighLatency"}, "commonLabels": {"severity": "warning"},
+        "commonAnnotations": {}, "externalURL": "http://alertmanager:9093",
+        "alerts": [
+            {"status": "firing", "labels": {"alertname": "HighLatency", "severity": "warning"},
+             "annotations": {"summary": "p99 is 2 s"}, "startsAt": "2026-01-17T01:00:00.000Z",
+             "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "http://prometheus/graph", "fingerprint": "c0ffee"},
+            {"status": "resolved", "labels": {"alertname": "HighLatency"}, "annotations": {},
+             "startsAt": "2026-01-17T00:00:00.000Z", "endsAt": "2026-01-17T00:30:00.000Z",
+             "generatorURL": "", "fingerprint": "decaf"},
+        ],
+    }, ["alert.raised", "alert.resolved"]),
+    # developer.pagerduty.com/docs/webhooks-overview, V3
+    ("pagerduty", {}, {"event": {
+        "id": "5ac64822-4adc-4fda-ade0-410becf0de4f", "event_type": "incident.priority_updated",
+        "resource_type": "incident", "occurred_at": "2020-10-02T18:45:22.169Z",
+        "agent": {"html_url": "https://acme.pagerduty.com/users/PLH1HKV", "id": "PLH1HKV", "type": "user_reference"},
+        "client": {"name": "PagerDuty"}, "data": {"id": "PGR0VU2", "type": "incident", "title": "A little bump"},
+    }}, ["pagerduty.incident.priority_updated"]),
+    # docs.sentry.io/organization/integrations/integration-platform/webhooks/issue-alerts
+    ("sentry", {"sentry-hook-resource": "event_alert"}, {
+        "action": "triggered", "actor": {"id": "sentry", "name": "Sentry", "type": "application"},
+        "data": {"event": {"title": "ReferenceError: heck is not defined"}, "triggered_rule": "Very Important"},
+        "installation": {"uuid": "a8e5d37a-696c-4c54-adb5-b3f28d64c7de"},
+    }, ["sentry.event_alert.triggered"]),
+    # docs.gitlab.com/user/project/integrations/webhook_events
+    ("gitlab", {"x-gitlab-event": "Pipeline Hook"}, {
+        "object_kind": "pipeline", "object_attributes": {"id": 31, "status": "failed", "detailed_status": "failed"},
+        "project": {"id": 1, "path_with_namespace": "acme/web"}, "builds": [{"id": 380, "name": "test", "status": "failed"}],
+    }, ["gitlab.pipeline"]),
+    ("gitlab", {"x-gitlab-event": "System Hook"}, {"event_name": "project_create", "name": "web"}, ["gitlab.project_create"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("form", "headers", "payload", "types"), DOCUMENTED, ids=lambda each: str(each)[:14]
+)
+def test_payloads_as_the_senders_document_them_are_events(
+    form: str, headers: dict[str, str], payload: Any, types: list[str]
+) -> None:
+    drafts = list(forms.drafts(form, "x", Received(payload, headers)))
+    assert [draft["type"] for draft in drafts] == types
+    for draft in drafts:
+        check_body(draft["type"], draft["body"])
