@@ -78,7 +78,7 @@ def execution(name: str, **specifiers: str) -> list[str]:
     return [word.replace("$$", "$") for word in shlex.split(line.removeprefix("ExecStart="))]
 
 
-@pytest.mark.parametrize("name", ["patrol", "flow", "cron", "worker", "dispatch", "agent"])
+@pytest.mark.parametrize("name", ["patrol", "flow", "cron", "worker", "dispatch", "land", "agent"])
 def test_what_stays_up_tells_systemd_when_it_is_ready_and_alive(shell: Shell, name: str) -> None:
     (shell.cwd / "agent").write_text("#!/bin/sh\nev emit agent.began --as ada\nexec sleep 600\n")
     (shell.cwd / "agent").chmod(0o755)

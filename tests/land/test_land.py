@@ -268,10 +268,8 @@ def test_what_is_wrong_is_one_line(town: Town) -> None:
     ):
         (said,) = town.shell(line, expect=status).err.splitlines()
         assert what in said, line
-    town.ask("b1", {"file1": "good"})
+    town.branch("b1", {"file1": "good"})
+    said = town.shell("coord-land add b1 --target nosuch", expect=1).err
     assert (
-        "nosuch: no such branch"
-        in town.shell(
-            "coord-land add b1 --target nosuch; coord-land run --once --target nosuch", expect=1
-        ).err
+        said == "coord-land: nosuch: no such branch; make it, or set [land] target in coord.toml\n"
     )

@@ -13,7 +13,7 @@ from coord_envelope.errors import BadData, No
 from coord_kernel.store import locate
 from coord_land import draft, fold, policy
 from coord_land.lander import Requests
-from coord_land.repository import KEPT, Repository, plain
+from coord_land.repository import KEPT, Repository, plain, target_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def ask(call: Call, name: str | None, target: str | None, about: Json) -> Event:
     known = call.journal.index.refresh().by_key("land.requested", key)
     if known:
         return known.event.annotated(dup=True)
-    if repository.refs().get(body["ref"]) != sha:
+    refs = repository.refs()
+    target_of(refs, repository.target, branch)
+    if refs.get(body["ref"]) != sha:
         repository.change(body["ref"], "", sha)
     call.journal.index.refresh()
     with call.transaction() as t:

@@ -28,7 +28,7 @@ from coord_land import draft, fold, policy
 from coord_land.gates import Gates
 from coord_land.plan import AGAIN_MS, Seen, plan
 from coord_land.policy import Command
-from coord_land.repository import CHECKED, KEPT, Repository, known
+from coord_land.repository import CHECKED, KEPT, Repository, target_of
 from coord_wk.items import Items
 
 TYPE_CHECKING = False
@@ -198,7 +198,7 @@ class _Look(Seen):
         """Is there anything to plan?"""
         if not self.worth:
             return
-        self.base = known(refs, repository.target, lander.target)
+        self.base = target_of(refs, repository.target, lander.target)
         commits = {each["sha"]: each["ref"] for each in (*self.left, *requests)}
         self.missing = repository.missing({self.base, *commits})
         wanted = [commits.get(each, repository.target) for each in self.missing]

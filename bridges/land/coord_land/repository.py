@@ -327,7 +327,7 @@ def _last(err: str) -> str:
     return lines[-1].strip()[:500] if lines else ""
 
 
-def known(refs: Mapping[str, str], target: str, name: str) -> str:
+def target_of(refs: Mapping[str, str], target: str, name: str) -> str:
     """The commit of the target. Raises No."""
     if target not in refs:
         raise No("no such branch", where=name, todo="make it, or set [land] target in coord.toml")
