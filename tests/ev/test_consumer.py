@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -244,3 +245,31 @@ def test_blob_gives_the_text_of_what_was_too_long_for_an_event(shell: Shell, rep
     for wrong in ({"sha256": "0" * 64}, {"sha256": "../x"}, 7):
         with pytest.raises(BadData):
             found.job(event(blob=wrong))
+
+
+@pytest.mark.parametrize(
+    ("where", "matching"),
+    [
+        ('{ job = "lint" }', ["lint"]),
+        ('{ "body.job" = ["lint", "unit*"], n = 1 }', ["lint", "unit 3"]),
+        ('{ "tags.name" = "slow" }', ["unit 3"]),
+        ('{ long = "x*" }', ["in a blob"]),
+        ('{ none = "x" }', []),
+    ],
+)
+def test_fields_of_the_body_select_events_also_in_a_blob(
+    shell: Shell, repo: Path, where: str, matching: list[str]
+) -> None:
+    for body in (
+        {"job": "lint", "n": 1},
+        {"job": "unit 3", "n": 1, "tags": [{"name": "slow"}, {"name": "db"}]},
+        {"job": "in a blob", "n": 2, "long": "x" * 60_000},
+    ):
+        shell("ev emit ci.failed --body -", stdin=json.dumps(body))
+    shell("ev emit ci.passed job=lint")
+    (repo / "c.toml").write_text(
+        f'name = "c"\n[match]\ntypes = ["ci.failed"]\nwhere = {where}\n[run]\nargv = ["true"]\nstdin = "event"\n'
+    )
+    found = [json.loads(row["stdin"]) for row in shell("ev consume c.toml --once --dry-run").lines]
+    whole = [shell(f"ev show {event['event_id']}").one for event in found]
+    assert [event.get("$body", event["body"])["job"] for event in whole] == matching
