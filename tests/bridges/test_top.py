@@ -71,6 +71,7 @@ class User:
             while not what():
                 await self._changed.wait()
                 self._changed.clear()
+                await self.pilot.pause()  # until it is drawn
 
         try:
             await asyncio.wait_for(wait(), SECONDS)
@@ -414,7 +415,12 @@ def test_what_others_wrote_is_text_in_one_line(story: acme.Acme, sit: Callable[.
     story("08:39", "kim", 'msg send --to human:kim --subject "$(printf %.150s "$HOSTILE")"', **env)
     story("08:39", "kim", 'run request -- sh -c "$HOSTILE"', **env)
     story("08:39", "kim", 'lease acquire "file:[red]a b" --reason "$HOSTILE"', **env)
-    story("08:39", "kim", 'wk ask "$(printf %.150s "$HOSTILE")" --to human:kim --option "[a]" --option b', **env)
+    story(
+        "08:39",
+        "kim",
+        'wk ask "$(printf %.150s "$HOSTILE")" --to human:kim --option "[a]" --option b',
+        **env,
+    )
 
     async def act(user: User) -> None:
         for key in ("1", "2", "3", "b", "4", "5", "6", "7", "p"):
