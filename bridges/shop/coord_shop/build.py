@@ -35,7 +35,8 @@ MOST, WORK = 200, 60
 """Rows of a list, and of a list of work: its status is worked out for each."""
 LOOKED = 200
 """Newest jobs that are looked at for failures, and closings for what landed."""
-LANDED = 30
+LANDED, LINKED = 20, 2_000
+"""Closings that are shown, and open items with relations that are looked at."""
 HOLDERS = 5_000
 """Claims that are looked at to judge their sessions."""
 DAY_MS = 86_400_000
@@ -122,10 +123,9 @@ def _listed(parts: Parts, holders: Sequence[str], lists: Lists) -> Json:
     questions = [_question(items, each) for each in islice(_open_questions(items), MOST)]
     return {
         "counts": _counts(items, questions),
-        "ready": lists.take("ready", _with(items, items.ranked("free"), "ready"), WORK),
+        "ready": lists.take("ready", _ready(items), WORK),
         "active": lists.take("active", _work(items, holders)),
-        "blocked": lists.take("blocked", _with(items, items.ranked("linked"), "blocked"), WORK),
-        "held": lists.take("held", _with(items, items.ranked("linked"), "held"), WORK),
+        **_waiting(items, lists),
         "landed": list(islice(_landed(items, parts.closings), LANDED)),
         "questions": questions,
     }
@@ -163,14 +163,20 @@ def _work(items: Items, names: Iterable[str]) -> Iterator[Item]:
             yield {**items.row(each), **since}
 
 
-def _with(items: Items, names: Iterable[str], status: str) -> Iterator[Item]:
-    for each in names:
-        if "question" not in items.known(each) and items.status(each) == status:
-            row = items.row(each)
-            if status != "ready":
-                blockers: Any = {"blockers": items.blockers(each), "held_by": items.held_by(each)}
-                row = {**row, **{name: some for name, some in blockers.items() if some}}
-            yield row
+def _ready(items: Items) -> Iterator[Item]:
+    return (row for row in _work(items, items.ranked("free")) if row["status"] == "ready")
+
+
+def _waiting(items: Items, lists: Lists) -> dict[str, list[Item]]:
+    """Items that are blocked, and that are held, with what they wait on."""
+    found: dict[str, list[Item]] = {"blocked": [], "held": []}
+    for row in _work(items, islice(items.ranked("linked"), LINKED)):
+        rows = found.get(row["status"])
+        if rows is not None and len(rows) <= WORK:
+            name = row["work_id"]
+            waits: Any = {"blockers": items.blockers(name), "held_by": items.held_by(name)}
+            rows.append({**row, **{key: some for key, some in waits.items() if some}})
+    return {name: lists.take(name, rows, WORK) for name, rows in found.items()}
 
 
 def _landed(items: Items, closings: Iterable[tuple[str, str]]) -> Iterator[Landed]:
