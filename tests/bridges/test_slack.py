@@ -333,6 +333,26 @@ def test_what_looks_like_a_credential_or_is_huge_is_taken_as_far_as_it_may_be(
     assert once(house) == []
 
 
+def test_mail_to_a_person_begins_a_thread_and_the_answer_goes_to_its_sender(
+    house: Shell, slack: Slack
+) -> None:
+    once(house)
+    house("msg join --as carol")
+    first = house("msg send --to human:eve --as carol --force --subject Ready --body 'It is'").one
+    once(house)
+    post = slack.posted("carol: Ready\nIt is")
+    assert "thread_ts" not in post
+    slack.say("U1", "Merge it", post["ts"])
+    once(house)
+    (answer,) = house("msg recv --as carol").lines
+    assert answer["body"]["text"] == "Merge it"
+    assert answer["refs"]["thread_id"] == first["refs"].get("thread_id", first["event_id"])
+    house(f"msg reply {answer['event_id']} --as carol --body Merged")
+    once(house)
+    assert slack.posted("carol: Merged")["thread_ts"] == post["ts"]
+    assert len(slack.texts()) == 2
+
+
 def test_text_of_agents_pings_nobody(house: Shell, slack: Slack) -> None:
     once(house)
     body = "<!channel> <@U1> &amp; \\x1b[31m"
@@ -350,6 +370,9 @@ def test_a_stop_and_a_bad_token_are_one_line_each(house: Shell, slack: Slack) ->
     house("coord-patrol resume --as human:eve")
     done = house("coord-slack slack.toml --once", expect=2, BOT_TOKEN="")
     assert done.err == "coord-slack: slack.toml: $BOT_TOKEN is not set; export BOT_TOKEN=…\n"
+    slack.fail["apps.connections.open"] = deque([500] * 9)
+    done = house("coord-slack slack.toml", expect=75)
+    assert done.err.count("\n") == 1 and "apps.connections.open" in done.err
     slack.fail["auth.test"] = deque([500] * 9)
     assert "auth.test" in house("coord-slack slack.toml --once", expect=75).err
 

@@ -40,6 +40,10 @@ class Api:
         """The id of the bot's user."""
         return str(self._call("auth_test")["user_id"])
 
+    def socket(self, token: str) -> str:
+        """The URL of a new connection of Socket Mode."""
+        return str(self._call("apps_connections_open", app_token=token)["url"])
+
     def post(self, key: str, channel: str, root: str | None, text: str, blocks: Any) -> str:
         """Post, unless it is there; the ts. Raises TryAgain, Refused, BadData."""
         there = self._there(channel, root).get(key)
@@ -99,12 +103,12 @@ class Api:
             answer = getattr(self.client, method)(**values)
         except SlackApiError as error:
             what = str(error.response.get("error") or error.response.status_code)
-            where = method.replace("_", ".", 1)
+            where = method.replace("_", ".")
             if what in _REFUSED:
                 raise Refused(what, where, todo="see coord-slack(8)") from None
             code = error.response.status_code
             kind = TryAgain if code == 429 or code >= 500 or what == "ratelimited" else BadData
             raise kind(what, where) from None
         except Exception as error:  # of urllib, ssl, json: it was not reached, or it answers badly
-            raise TryAgain(str(error)[:200] or "no answer", method.replace("_", ".", 1)) from None
+            raise TryAgain(str(error)[:200] or "no answer", method.replace("_", ".")) from None
         return dict(answer.data)

@@ -7,12 +7,13 @@ there is one again.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from slack_sdk.socket_mode.builtin.client import SocketModeClient
 from slack_sdk.socket_mode.response import SocketModeResponse
 
-from coord_envelope.errors import Fault, Refused
+from coord_envelope.errors import Fault, Refused, TryAgain
 from coord_kernel import Journal, Store
 from coord_kernel.cli.complaints import complain
 from coord_slack import inbound
@@ -72,7 +73,8 @@ class Inlet:
 
 
 def listening(inlet: Inlet, settings: Settings, api: Api) -> SocketModeClient:
-    """A connection that is kept; close it at the end."""
+    """A connection that is kept; close it at the end. Raises Fault if there is none now."""
+    url = api.socket(settings.app())
     client = SocketModeClient(
         app_token=settings.app(), web_client=api.client, concurrency=1, ping_interval=PING_S
     )
@@ -98,5 +100,20 @@ def listening(inlet: Inlet, settings: Settings, api: Api) -> SocketModeClient:
 
     client.socket_mode_request_listeners.append(on_request)
     client.message_listeners.append(on_message)
-    client.connect()
+    logger = logging.getLogger("slack_sdk")
+    logger.addHandler(_Complaints(logging.WARNING))
+    logger.propagate = False
+    client.wss_uri = url
+    try:
+        client.connect()
+    except Exception as error:  # of ssl, sockets and the handshake
+        client.close()
+        raise TryAgain(str(error)[:200] or "no answer", where="Socket Mode") from None
     return client
+
+
+class _Complaints(logging.Handler):
+    """What the library logs, as one line each: it goes on by itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(TryAgain(record.getMessage().partition("\n")[0][:300], where="Socket Mode"))
