@@ -255,6 +255,7 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
         "share/man/man1/lease.1",
         "share/man/man1/msg.1",
         "share/man/man1/run.1",
+        "share/man/man1/coord-acp.1",
         "share/man/man1/coord-agent.1",
         "share/man/man1/coord.1",
         "share/man/man1/coord-hooks.1",
