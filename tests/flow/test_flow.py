@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -326,6 +328,45 @@ def test_a_landing_that_was_cut_short_is_announced_and_one_controller_does_each_
     several = [shell.popen("coord-flow run --once") for _ in range(3)]
     assert [process.wait() for process in several] == [0, 0, 0]
     assert len(shell("ev replay --type convoy.landed").lines) == 1
+
+
+def test_a_controller_that_is_killed_at_any_moment_is_continued_by_the_next(shell: Shell) -> None:
+    """Gates that ask, steps to do again, convoys that land: all due at once, and each done once."""
+    due = []
+    for number in range(4):
+        step = {"op": "new", "as": f"$s{number}", "title": "S", "fields": {"step": f"s{number}"}}
+        behind = {"rel": "blocked_by", "to": f"$s{number}"}
+        fields = {"gate": "retry", "gate.of": f"s{number}", "gate.most": 2}
+        due += [
+            step,
+            {"op": "new", "title": "G", "kind": "gate", "fields": fields, "deps": [behind]},
+            {"op": "close", "id": f"$s{number}", "resolution": "wontfix"},
+            {"op": "new", "title": "H", "kind": "gate", "fields": {"gate": "human"}},
+            {"op": "new", "as": f"$m{number}", "title": "M"},
+            {
+                "op": "new",
+                "title": "C",
+                "kind": "epic",
+                "labels": ["convoy"],
+                "deps": [{"rel": "blocked_by", "to": f"$m{number}"}],
+            },
+            {"op": "close", "id": f"$m{number}"},
+        ]
+    shell("wk apply --atomic", "".join(f"{json.dumps(each)}\n" for each in due))
+    for wait in (0.2, 0.3, 0.4, 0.5, 0.6, 0.8):
+        with shell.popen("coord-flow run --once", stdout=subprocess.DEVNULL) as process:
+            try:
+                process.wait(wait)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+    flow(shell)
+    assert flow(shell) == []
+    written = shell("ev replay --agent bridge:flow").lines
+    counted = Counter(event["type"] for event in written)
+    assert counted["work.reopened"] == counted["convoy.landed"] == counted["work.closed"] == 4
+    assert counted["work.created"] == 4, "questions"
+    keys = [(e["type"], e["idempotency_key"]) for e in written if "idempotency_key" in e]
+    assert len(keys) == len(set(keys))
 
 
 def test_what_goes_wrong_is_one_line(shell: Shell, pour: str) -> None:
