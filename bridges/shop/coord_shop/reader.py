@@ -74,8 +74,8 @@ class Reader:
     def shop(self, at: str | None = None, news: Collection[Event] | None = None) -> Shop:
         """The state now, or at a time (a stamp). Raises Fault, OSError if it cannot be read.
 
-        `news`: all events that came since the last call; what none of them concerns is not looked
-        at again. None: anything may have come.
+        `news`: all events that came since the last call; only what they concern is looked at
+        again. None: anything may have come.
         """
         then_ms = world.parse_ts(at) if at else world.now_ms()
         history = self._history.refresh() if news is None or news else self._history
