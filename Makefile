@@ -58,7 +58,7 @@ dispatch: $(STAMP)
 flow: $(STAMP)
 	.venv/bin/python bench/flow.py
 
-# A merge queue: 20,000 batches, 5,000 random days, real git with every subset and killed at every step.
+# A merge queue: 20,000 batches, 2,000 random days, real git with every subset and killed at every step.
 land: $(STAMP)
 	@.venv/bin/python -m pytest tests/proof/test_land.py tests/land --long --numprocesses auto -rs
 

@@ -16,7 +16,7 @@ from coord_land.decide import Decision, Held
 from coord_land.listing import Listing
 
 SHORT, LONG = 1_000, 20_000
-FEW, MANY = 60, 5_000
+FEW, MANY = 60, 2_000
 WORST = {1: 9, 2: 14}
 """Tests of a batch of five with so many culprits, at most."""
 
@@ -223,6 +223,7 @@ def test_no_event_of_a_stranger_stops_the_queue() -> None:
         )
         for number in range(60):
             known = {
+                "gate": land_world.POLICY.gates[0].id,
                 "target": "main",
                 "base": town.base,
                 "request": real[0],
@@ -250,3 +251,22 @@ def test_no_event_of_a_stranger_stops_the_queue() -> None:
         ]
         assert len(shown) == len(rows) >= 3
         assert screen.rows(rows, town.now)
+
+
+def test_a_base_with_very_many_verdicts_keeps_the_newest_and_its_own() -> None:
+    town = land_world.Town(0)
+    for number in range(2 * fold.MOST):
+        commit = town.base if number % 100 == 0 else land_world.digest(str(number))
+        body = {
+            "target": "main",
+            "base": town.base,
+            "commit": commit,
+            "gate": "g",
+            "attempt": number,
+            "outcome": "pass",
+        }
+        town.emit("land.tested", body=body, idempotency_key=f"t{number}")
+    tested = fold.base_of(town.source(town.events), "main", town.base)["tested"]
+    assert len(tested) == fold.MOST and f"t{2 * fold.MOST - 1}" in tested
+    own = [each["attempt"] for each in tested.values() if each["commit"] == town.base]
+    assert own == list(range(0, 2 * fold.MOST, 100))

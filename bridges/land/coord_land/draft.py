@@ -84,9 +84,9 @@ def _end(how: str, request: Request, about: Json) -> Json:
     }
 
 
-def _batched(target: str, base: str, requests: list[str], number: int, **_: Any) -> Json:
+def _batched(target: str, base: str, requests: list[str], **_: Any) -> Json:
     body = {"target": target, "base": base, "requests": requests}
-    return _keyed("land.batched", body, f"batch:{target}:{base}:{number}")
+    return _keyed("land.batched", body, f"batch:{target}:{base}:{requests[0]}")
 
 
 def _tested(target: str, outcome: str, more: Json, **about: Any) -> Json:

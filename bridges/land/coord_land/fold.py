@@ -142,7 +142,9 @@ def _base(state: Any, event: Event) -> Base:
         key = event.get("idempotency_key") or event.id
         kept[key] = min(kept.get(key, known), known, key=lambda each: each["id"])
         if len(kept) > MOST:
-            del kept[min(kept, key=lambda each: kept[each]["id"])]
+            # Verdicts of the base itself are asked for as long as it is the base.
+            others = [at for at in kept if kept[at].get("commit") != base["base"]]
+            del kept[min(others or kept, key=lambda at: kept[at]["id"])]
     return base
 
 

@@ -158,8 +158,9 @@ class _Planning:
                 self._alive[name] = request
 
     def _is_culprit(self, request: Request) -> bool:
-        _, _, _, body = fold.ended(request) or ("", "", "", {})
-        return (body.get("why"), body.get("base")) == ("gate", self.base)
+        at, _, _, body = fold.ended(request) or ("", "", "", {})
+        by = (body.get("why"), body.get("base"))
+        return by == ("gate", self.base) and at > max(self._epochs.values(), default="")
 
     # ---- 2. holds
 
@@ -187,9 +188,7 @@ class _Planning:
             if len(chosen) < self._seen.policy.batch and self._fits(request):
                 chosen.append(request["id"])
         if chosen:
-            number = len(self._seen.done["batches"])
-            about = {"requests": chosen, "number": number}
-            self._act("batch", f"{self.base}:{number}", base=self.base, **about)
+            self._act("batch", f"{self.base}:{chosen[0]}", base=self.base, requests=chosen)
         return []
 
     def _fits(self, request: Request) -> bool:
@@ -255,7 +254,8 @@ class _Planning:
         gate, commit = self._gate(needed.gate), needed.commit
         tests = self._seen.done["tested"].values()
         before = [each for each in tests if (each.get("gate"), each.get("commit")) == needed.of]
-        attempt = len(before) + 1
+        attempts = [each["attempt"] for each in before if type(each.get("attempt")) is int]
+        attempt = 1 + max(attempts, default=0)
         key = f"{self.base}:{gate.id}:{commit}:{attempt}"
         about: Json = {"gate": gate, "commit": commit, "attempt": attempt, "base": self.base}
         progress = self._seen.progress(gate, commit, attempt)
