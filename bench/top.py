@@ -32,7 +32,7 @@ from coord_envelope import SELF
 from coord_kernel import Journal, Store
 
 COUNT, SIZE = 1_000_000, (160, 50)
-WITHIN_S, PANELS_S, BUSY_S = 0.05, 0.15, 1.0
+WITHIN_S, PANELS_S, BUSY_S = 0.05, 0.1, 1.0
 IDLE_S, IDLE = 20, 0.005
 OTHERS, GAP_S = 100, 0.3
 ACTOR = {"agent_id": "agent:bench"}

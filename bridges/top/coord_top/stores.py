@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 KEPT = 500
 """Events that can be scrolled back to."""
+MANY = 10_000
+"""Events since the last look at now, of which each is asked what it concerns."""
 BEATS = ("agent.seen", "lease.renewed")
 """Signs of life: panels show their effect, and they would drown the rest."""
 
@@ -57,6 +59,8 @@ class Stores:
         self._readers: list[Reader] = []
         self.news: list[News] = []
         self._events: deque[Row] = deque(maxlen=KEPT)
+        self._since: list[list[Event] | None] = [None for _ in stores]
+        """Of each store what came since the last look at now; None: anything."""
         self._wanted = Filter(not_types=BEATS)
 
     def open(self) -> None:
@@ -76,7 +80,9 @@ class Stores:
         several = len(self._readers) > 1
         seen = []
         for number, reader in enumerate(self._readers):
-            shop = reader.shop(at)
+            shop = reader.shop(at) if at else reader.shop(None, self._since[number])
+            if not at:
+                self._since[number] = []
             label = shop.project if several else ""
             seen.append(Seen(number, label, shop, self._me, world.parse_ts(shop.at)))
         items = lists.items(seen)
@@ -95,8 +101,14 @@ class Stores:
     def take(self) -> tuple[int, list[Row]]:
         """Take in what was written: how many events of those that are shown, and the newest."""
         fresh: list[tuple[int, Event]] = []
+        known = {row.ref.id for row in self._events if row.ref}
         for number, news in enumerate(self.news):
-            fresh += ((number, event) for event in news.read() if self._wanted(event))
+            events = news.read()
+            since = self._since[number]
+            if since is not None:
+                self._since[number] = [*since, *events] if len(since) < MANY else None
+            fresh += ((number, event) for event in events if self._wanted(event))
+        fresh = [pair for pair in fresh if pair[1].id not in known]
         fresh.sort(key=lambda pair: pair[1].id)
         self._events.extend(self._row(*pair) for pair in fresh[-KEPT:])
         return len(fresh), list(self._events)
