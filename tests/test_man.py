@@ -41,6 +41,7 @@ BRIDGES = {
 PAGES = (
     *(TOOLS / f"{name}/{name}.1" for name in ("wk", "ev", "lease", "msg", "run")),
     TOOLS / "kernel/coord.7",
+    TOOLS.parent / "bridges/agents/coord-acp.1",
     TOOLS.parent / "bridges/agents/coord-agent.1",
     TOOLS.parent / "bridges/agents/coord-dispatch.8",
     TOOLS.parent / "bridges/coord/coord.1",
