@@ -60,7 +60,8 @@ ABOUT = "The whole shop in a browser, now and at any moment before."
 
 
 def main() -> None:
-    # Without a command it serves: `coord-web DIR` is `coord-web serve DIR`.
-    if sys.argv[1:2] not in (["serve"], ["-h"], ["--help"], ["--version"]):
+    # There is one command: `coord-web DIR` is `coord-web serve DIR`.
+    own = ("serve", "--version", "--install-completion", "--show-completion")
+    if not sys.argv[1:2] or sys.argv[1] not in own:
         sys.argv.insert(1, "serve")
     process.run("coord-web", ABOUT, COMMANDS, "coord_web.options", {})
