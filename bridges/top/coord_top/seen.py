@@ -62,7 +62,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column(1),
         Column(12, drop=24),
         Column(share=3),
-        Column(share=2, drop=76),
+        Column(share=2, drop=96),
         Column(5, right=True),
     ),
     "agents": (
