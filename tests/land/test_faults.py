@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -126,15 +127,13 @@ def test_a_request_that_is_withdrawn_while_it_is_pushed_has_landed(
 
 
 def test_the_test_goes_on_when_the_queue_is_killed(town: Town) -> None:
-    town.commit(
-        "slow",
-        {"gate.sh": "while ! [ -e ../../../../go ]; do sleep 0.1; done; echo 1 tests passed"},
-    )
+    os.mkfifo(town.cwd / ".coord/local/go")
+    town.commit("slow", {"gate.sh": "cat ../../../../go"})
     town.ask("good", {"file1": "good"})
     with Watched(town.shell, "coord-land run") as lander:
         assert b"land.batched" in lander.line()
-        town.shell("timeout 60 sh -c 'until run ls | grep -q running; do sleep 0.1; done'")
-    (town.cwd / ".coord/local/go").touch()
+        town.wait("run.started", 1)
+    (town.cwd / ".coord/local/go").write_text("1 tests passed\n")
     town.land()
     assert len(town.events("run.requested")) == 1
     town.check()
@@ -145,7 +144,7 @@ def test_a_test_that_nobody_needs_any_more_is_cancelled(town: Town) -> None:
     request = town.ask("good", {"file1": "good"})
     with Watched(town.shell, "coord-land run") as lander:
         assert b"land.batched" in lander.line()
-        town.shell("timeout 60 sh -c 'until run ls | grep -q running; do sleep 0.1; done'")
+        town.wait("run.started", 1)
         town.shell(f"coord-land rm {request}")
         town.shell("timeout 60 run attach $(run ls --all -o id)", expect=125)
     assert town.land() == []
@@ -174,7 +173,8 @@ def test_three_copies_at_once_do_everything_once(town: Town) -> None:
     three(town)
     line = "coord-land run"
     with Watched(town.shell, line) as one, Watched(town.shell, line), Watched(town.shell, line):
-        town.shell("timeout 110 sh -c 'while [ -n \"$(coord-land ls)\" ]; do sleep 0.2; done'")
+        town.wait("land.landed", 1)
+        town.wait("land.rejected", 2)
         one.child.terminate()
         assert one.child.wait(30) == 0
     town.land()

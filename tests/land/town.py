@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from proof.land_batches import Batch, poisoned
+from proof.witness import Watched
 from support import Json, Shell, git
 
 from coord_envelope.bodies import check_body
@@ -91,6 +92,12 @@ class Town:
         return {
             row["branch"]: ":".join(filter(None, (row["status"], row.get("why")))) for row in rows
         }
+
+    def wait(self, kind: str, count: int) -> None:
+        """Wait for so many events of a type, those that are there included."""
+        with Watched(self.shell, f"ev tail -f -n 100 --type {kind}") as tail:
+            for _ in range(count):
+                tail.line(110)
 
     def runs(self) -> int:
         """How many tests there were."""
