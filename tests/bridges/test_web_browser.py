@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -246,6 +247,22 @@ def test_what_somebody_types_survives_an_update(
         page.get_by_role("textbox", name="Comment").fill("half a sentence")
         page.get_by_role("button", name="Comment").click()
         expect(page.locator(".talk li")).to_have_count(2)
+
+
+def test_one_page_of_several_stores_is_live(shell: Shell, browser: Browser, tmp_path: Path) -> None:
+    other = Shell(tmp_path / "other")
+    other.cwd.mkdir()
+    other("ev init; msg join --as human:eve")
+    server = WebServer(shell, str(shell.cwd), str(other.cwd))
+    server.start()
+    with tab(browser, server.url) as page:
+        live(page)
+        other("wk ask 'Deploy there?' --to human:eve --as ada")
+        expect(page.locator(".repository").nth(1)).to_contain_text("Deploy there?")
+        page.get_by_role("button", name="Answer yes").click()
+        expect(page.locator(".card.question")).to_have_count(0)
+    assert other("wk ls --kind question --all").one["answer"] == "yes"
+    server.stop()
 
 
 def test_palette_keys_and_theme(web: WebServer, shell: Shell, browser: Browser) -> None:

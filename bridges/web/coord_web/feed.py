@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 from contextlib import suppress
@@ -31,6 +32,28 @@ def answer(events: AsyncIterator[Json]) -> EventSourceResponse:
             yield ServerSentEvent(**event, sep="\n")
 
     return EventSourceResponse(sent(), ping=PING_S, sep="\n", headers=HEADERS)
+
+
+async def merged(streams: dict[str, AsyncIterator[Json]]) -> AsyncIterator[Json]:
+    """Several event streams as one: the name of a part begins with that of its stream."""
+    queue: asyncio.Queue[Json | None] = asyncio.Queue()
+
+    async def follow(name: str, stream: AsyncIterator[Json]) -> None:
+        async for event in stream:
+            if event["event"] == "part":
+                part = json.loads(event["data"])
+                part["part"] = f"{name}.{part['part']}"
+                event["data"] = json.dumps(part, ensure_ascii=False)
+            await queue.put(event)
+        await queue.put(None)
+
+    tasks = [asyncio.create_task(follow(*each)) for each in streams.items()]
+    try:
+        while event := await queue.get():
+            yield event
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def output(path: str, job: str) -> AsyncIterator[Json]:

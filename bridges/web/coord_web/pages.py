@@ -74,7 +74,9 @@ class Drawing:
         view = View(self._site, self._asked, reader, shop)
         page = PAGES[self._asked.page]
         context = common(view) | page.load(view)
-        if not self._slider or view.now_ms >= self._since + SLIDER_MS:
+        if self._asked.page == ALL:
+            self._slider = ""
+        elif not self._slider or view.now_ms >= self._since + SLIDER_MS:
             self._slider = render("timeline", context | _timeline(view))
             self._since = view.now_ms
         return {"timeline": self._slider} | {name: render(name, context) for name in page.parts}
@@ -87,6 +89,7 @@ def common(view: View) -> Context:
     query = dict(asked.query)
     return {
         "shop": shop,
+        "prefix": f"{site.base[3:]}-" if asked.page == ALL else "",
         "base": site.base,
         "me": site.me or "",
         "csrf": site.csrf,
@@ -127,7 +130,10 @@ def _timeline(view: View) -> Context:
     }
 
 
+ALL = "all"
+"""The page with what matters of each store."""
 PAGES: dict[str, Page] = {
+    ALL: Page("", "All stores", ("summary", "needs"), loads.overview),
     "overview": Page(
         "",
         "Overview",

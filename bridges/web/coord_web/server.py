@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -24,17 +23,15 @@ from starlette.routing import Route
 from coord_envelope import world
 from coord_envelope.errors import Fault, No, Usage
 from coord_kernel.cli import values, web
-from coord_kernel.views.text import Texts
-from coord_kernel.views.text import words as words_of
 from coord_shop import Reader, needs
 from coord_web import feed, pages
 from coord_web.acts import ACTS, DONE, Form, Runner
 from coord_web.gate import Denied, Gate, Guarded, joined, key_of, origin_of
 from coord_web.hub import VIEWERS, Hub
-from coord_web.pages import PAGES, Drawing
+from coord_web.pages import ALL, PAGES, Drawing
+from coord_web.palette import found
 from coord_web.render import FILES, STAMP, plain, render
 from coord_web.view import Asked, Site, address
-from coord_wk.items import Items
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -50,8 +47,8 @@ LARGEST = 256 * 1024
 """Bytes of a form."""
 NOTES = 50
 """What was done, to be said on the next page: kept for so many."""
-FOUND, OUTPUTS = 12, 20
-"""Items that the palette offers, and outputs of jobs that are followed at a time."""
+OUTPUTS = 20
+"""Outputs of jobs that are followed at a time."""
 _STATUS = {1: 409, 2: 400, 65: 400, 67: 404, 69: 503, 75: 503, 77: 403}
 _FORM = "application/x-www-form-urlencoded"
 _SLUG = re.compile(r"[^a-z0-9._-]+")
@@ -82,7 +79,10 @@ class App:
             self.shown[slug] = Shown(store, slug, gate, agent)
         at = "/s/{slug}"
         routes = [Route("/", self.all), Route("/static/{name}", self.static)]
+        routes.append(Route("/-/stream", self.streams))
         for name, page in PAGES.items():
+            if name == ALL:
+                continue
             path = f"{at}/{page.section}" if page.section else f"{at}/"
             if name in ("item", "thread", "job"):
                 path += "/{about}"
@@ -109,21 +109,18 @@ class App:
             (only,) = self.shown.values()
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(f"{only.site.base}/{query}", 303)
-        asked = _asked("overview", request)
+        asked = _asked(ALL, request)
         shops: list[dict[str, Any]] = []
-        for shown in self.shown.values():
+        for slug, shown in self.shown.items():
             parts, shop, _ = await self._parts(shown, asked)
-            shops.append({"base": shown.site.base, "shop": shop, "parts": parts})
+            shops.append({"slug": slug, "base": shown.site.base, "shop": shop, "parts": parts})
         html = "".join(render("repository", {"one": one, "at": asked.at}) for one in shops)
         first = next(iter(self.shown.values()))
         context = self._frame(request, first, asked, shops[0]["shop"])
         context |= {
             "parts": {"timeline": "", "all": Markup(html)},
-            "title": "All stores",
             "section": "-",
-            "beside": (),
-            "aside": (),
-            "page": "all",
+            "stream": "" if asked.at else "/-/stream",
         }
         return HTMLResponse(render("layout", context))
 
@@ -214,6 +211,17 @@ class App:
 
         return feed.answer(shown.hub.stream(repr(asked), draw, cursor))
 
+    async def streams(self, request: Request) -> Response:
+        """The parts of all stores as they change."""
+        asked = Asked(ALL, "", "", ())
+        streams = {
+            slug: shown.hub.stream(repr(asked), Drawing(shown.site, asked), None)
+            for slug, shown in self.shown.items()
+        }
+        if any(shown.hub.viewers >= VIEWERS for shown in self.shown.values()):
+            return PlainTextResponse("too many look\n", 503)
+        return feed.answer(feed.merged(streams))
+
     async def output(self, request: Request) -> Response:
         """A job's output as it is written: each is a process."""
         shown = self._of(request)
@@ -234,7 +242,7 @@ class App:
     async def find(self, request: Request) -> Response:
         """What the palette offers for some words: items."""
         shown, text = self._of(request), request.query_params.get("q", "")[:200]
-        return JSONResponse(await shown.hub.read(lambda reader: _found(reader, text)))
+        return JSONResponse(await shown.hub.read(lambda reader: found(reader, text)))
 
     async def stats(self, request: Request) -> Response:
         """What it cost: looks at the store, renderings, and who looks now."""
@@ -308,24 +316,6 @@ def _title(asked: Asked, shop: Shop) -> str:
     rows = (*shop.ready, *shop.active, *shop.blocked, *shop.held, *shop.questions)
     closed = (done["item"] for done in shop.landed)
     return next((row["title"] for row in (*rows, *closed) if row["work_id"] == asked.about), "")
-
-
-def _found(reader: Reader, text: str) -> list[dict[str, str]]:
-    items = reader.items()
-    names: list[str] = []
-    with suppress(Fault):
-        names.append(items.resolve(text))
-    wanted = words_of(text)
-    if wanted:
-        wanted[-1] = wanted[-1] if wanted[-1].endswith("*") else f"{wanted[-1]}*"
-        texts = Texts(reader.store, Items.fold).refresh()
-        for name in texts.matching(items, wanted):
-            names.append(name)
-            if len(names) > FOUND:
-                break
-    rows: list[Json] = [{**items.row(name)} for name in dict.fromkeys(names)]
-    fields = ("title", "id", "status", "work_id")
-    return [{name: plain(row[name]) for name in fields} for row in rows]
 
 
 def _sentence(fault: Fault) -> str:
