@@ -145,13 +145,21 @@ def test_a_line_without_an_end_ends_the_program_that_prints_it(town: Shell, tmp_
     assert status(town) == "ended"
 
 
-def test_a_program_that_refuses_does_not_come_up_and_says_why(town: Shell, tmp_path: Path) -> None:
-    program = '#!/bin/sh\nread x\necho \'{"id":1,"error":{"code":-32000,"message":"Authentication required"}}\'\nexec cat >/dev/null\n'
-    (tmp_path / "bin/driven").write_text(program)
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        (
+            'read x; echo \'{"id":1,"error":{"message":"Authentication required"}}\'; exec cat >/dev/null',
+            "driven: initialize: Authentication required",
+        ),
+        ("exit 0", "driven: ended before it took input"),
+    ],
+)
+def test_a_program_that_does_not_begin_does_not_come_up_and_says_why(
+    town: Shell, tmp_path: Path, does: str, says: str
+) -> None:
+    (tmp_path / "bin/driven").write_text(f"#!/bin/sh\n{does}\n")
     done = town("coord-agent start ada --preset acp-steers --prompt x", expect=75)
     assert "did not come up" in done.err
-    run = town("coord-agent show ada").one["run"]
-    assert (
-        "driven: initialize: Authentication required"
-        in town(f"run logs {run}").err + town(f"run logs {run}").out
-    )
+    logs = town("run logs $(coord-agent show ada | jq -r .run)")
+    assert says in logs.err + logs.out

@@ -83,6 +83,8 @@ class Driver:
             await self._questions.close()
         if self._protocol.failure:
             raise Unreachable(self._protocol.failure, where=argv[0])
+        if not self._protocol.is_ready and not self._stopped:
+            raise Unreachable("ended before it took input", where=argv[0])
         if self._stopped:
             return 128 + signal.SIGTERM
         return status if status >= 0 else 128 - status
