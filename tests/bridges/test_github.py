@@ -112,6 +112,11 @@ def test_changes_go_both_ways_and_a_second_run_does_nothing(shell: Shell, forge:
     assert shell("ev replay").out == events
     assert shell(f"coord-github follow {SLUG} --status").one["linked"] == 3
     assert forge.unchanged > 0, "what has not changed is not sent again"
+    forge("PATCH", "/issues/3", {"title": "Four"})
+    shell(f"coord-github export {SLUG} {one}")  # it sees that, and leaves it
+    assert rows(shell)["3"]["title"] == "Three"
+    shell(f"coord-github import {SLUG}")
+    assert_equal(shell, forge)
 
 
 def test_a_field_changed_on_both_sides_is_githubs_and_the_other_is_kept(

@@ -135,8 +135,8 @@ class Bridge(Pair):
             acts += [Act("rerun", f"rerun:{ask['id']}", ask=ask) for ask in self._again]
         if world.now_ms() < self._limited:
             acts = [act for act in acts if act.kind in ("import", "report")]
-        elif not acts and not self._failed and not self.mode.dry:
-            self.remote.save()
+        elif not acts and self.mode.pull and not self._failed and not self.mode.dry:
+            self.remote.save()  # an export takes over nothing of what it has read
         return Plan(acts, self._due)
 
     def _look(self) -> None:
