@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from forge import github
-from support import Json, Shell
+from support import Json, Shell, open_journal
 
 pytest.importorskip("github", reason="not installed: coord-kernel[github]")
 
@@ -507,7 +507,8 @@ def test_a_merge_queue_gets_the_answer_that_it_waits_for(shell: Shell, double: D
     asked()
     asked(commit=wrong, by="bridge:other")
     asked(commit=wrong, event="work.closed")
-    asked(commit="../../x")
+    hostile = {"type": "land.asked", "body": ask | {"commit": "../../x"}}  # `ev emit` refuses it
+    open_journal(shell.cwd).append({"agent_id": "agent:mallory"}, [hostile])
     follow = f"coord-github follow {SLUG} --once"
     assert shell(follow).out == ""
     failed = running | {"conclusion": "failure", "completed_at": "2026-01-17T01:00:00Z"}

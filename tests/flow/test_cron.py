@@ -247,3 +247,10 @@ def test_the_next_times_are_printed(schedules: Shell) -> None:
         {"at": "2026-06-01T03:00:00.000Z", "name": "nightly"},
         {"at": "2026-06-01T03:00:00.000Z", "name": "pulse"},
     ]
+
+
+def test_an_event_of_a_schedule_is_as_the_spec_says_whoever_emits_it(shell: Shell) -> None:
+    said = shell("ev emit cron.fired name=nightly", expect=65).err
+    assert "'at' is a required property; see cron.fired in spec/userland.md" in said
+    shell("ev emit cron.fired name=nightly at=2026-06-01T03:00:00.000Z")
+    shell("ev emit cron.skipped name=nightly")

@@ -9,19 +9,11 @@ import os
 
 from coord_envelope import codec
 from coord_envelope.errors import BadData
-from coord_envelope.event import KERNEL
+from coord_envelope.event import KERNEL, USERLAND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-
-USERLAND = (
-    *("session", "handoff", "patrol", "control"),
-    *("usage", "provider", "budget", "alert", "mountain", "land", "notify", "slack"),
-    *("convoy", "flow", "cron", "github"),
-)
-"""Namespaces of which spec/userland.md defines some types."""
 
 
 def check_body(kind: str, body: object) -> None:

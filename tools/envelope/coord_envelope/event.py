@@ -18,6 +18,12 @@ LIMIT = 65_536
 """Maximum bytes of a line, its newline included."""
 KERNEL = ("work", "lease", "msg", "run", "agent", "artifact", "coord")
 """Namespaces whose types spec/ defines; any other is the user's."""
+USERLAND = (
+    *("session", "handoff", "patrol", "control"),
+    *("usage", "provider", "budget", "alert", "mountain", "land", "notify", "slack"),
+    *("convoy", "flow", "cron", "github"),
+)
+"""Namespaces of which spec/userland.md defines some types."""
 FEW = 16
 """Lines from which parsing them in one block is cheaper."""
 MAX_HOPS = 32

@@ -6,7 +6,7 @@ from itertools import islice
 
 from coord_envelope import BadData, No, Usage, world
 from coord_envelope.errors import Fault
-from coord_envelope.event import KERNEL
+from coord_envelope.event import KERNEL, USERLAND
 from coord_envelope.ids import AHEAD_MS
 from coord_ev import groups as g
 from coord_ev.draft import addresses, from_record, references, with_pairs
@@ -112,11 +112,12 @@ def _draft(call: Call, raw: bytes, agent: str, allow_secret: bool) -> Json | Fau
 
 def _checked(call: Call, draft: Json, allow_secret: bool) -> Json:
     kind, body = str(draft.get("type")), draft["body"]
-    if kind.partition(".")[0] in KERNEL:
+    space = kind.partition(".")[0]
+    if space in KERNEL or space in USERLAND:
         from coord_envelope.bodies import check_body
 
         check_body(kind, body)
-    elif isinstance(body, dict):
+    if space not in KERNEL and isinstance(body, dict):
         from coord_kernel.store.blobs import Blobs  # 0.3 ms, as each module
 
         body = Blobs(call.journal.store, allow_secret).body(body)
