@@ -277,6 +277,60 @@ def until(child: subprocess.Popen[bytes], kind: str) -> Json:
     raise AssertionError(f"it has ended without {kind}")
 
 
+@pytest.mark.parametrize("seed", [2, 5])
+def test_whatever_is_changed_where_and_in_which_order_they_become_equal(
+    shell: Shell, forge: GitHub, request: pytest.FixtureRequest, seed: int
+) -> None:
+    """With --long: ten rounds of changes and commands."""
+    long = request.config.getoption("--long")
+    if not long and seed != 2:
+        pytest.skip("of the long form: make forge")
+    chance = random.Random(seed)
+    for number in range(4):
+        forge("POST", "/issues", {"title": f"Issue {number}", "labels": ["a", "b"]})
+    shell(f"coord-github import {SLUG}")
+    known = links(shell)
+    for round_ in range(10 if long else 2):
+        for _ in range(4):
+            change(shell, forge, chance, (chance.choice("1234"), known, round_))
+        commands = ("import {}", f"export {{}} {known['1']}", "follow {} --once")
+        shell(f"coord-github {chance.choice(commands).format(SLUG)}")
+    shell(f"coord-github follow {SLUG} --once")
+    assert_equal(shell, forge)
+    writes = len(forge.writes)
+    assert shell(f"coord-github follow {SLUG} --once").out == ""
+    assert len(forge.writes) == writes
+
+
+def change(
+    shell: Shell, forge: GitHub, chance: random.Random, what: tuple[str, dict[str, str], int]
+) -> None:
+    """One change of an issue or of its item."""
+    number, known, round_ = what
+    item, path, text = known[number], f"/issues/{number}", f"{round_}.{chance.random()}"
+    closed = {"state": "closed", "state_reason": chance.choice(["completed", "not_planned"])}
+    label = chance.choice("abcdef")
+    match chance.randrange(8):
+        case 0:
+            forge("PATCH", path, {"title": f"Theirs {text}"})
+        case 1:
+            shell(f"wk update {item} --force --title 'Ours {text}'")
+        case 2:
+            forge("PATCH", path, {"labels": sorted(chance.sample("abcdef", 3))})
+        case 3:
+            shell(f"wk update {item} --force --label {label}")
+        case 4:
+            shell(f"wk update {item} --force --rm-label {label}", expect=None)
+        case 5:
+            is_open = forge("GET", path)["state"] == "open"
+            forge("PATCH", path, closed if is_open else {"state": "open"})
+        case 6:
+            shell(f"wk close {item} || wk reopen {item}", expect=None)
+        case _:
+            shell(f"wk comment {item} 'ours {text}'")
+            forge("POST", f"{path}/comments", {"body": f"theirs {text}"})
+
+
 def test_killed_at_any_point_both_sides_become_equal_and_nothing_is_twice(
     shell: Shell, forge: GitHub, request: pytest.FixtureRequest
 ) -> None:
