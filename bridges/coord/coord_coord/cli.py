@@ -30,7 +30,7 @@ coord: agents, scripts and people share work through five commands and .coord/.
   ev     events and sync      ev init; ev tail -f; ev sync --remote origin
   run    jobs                 run request -- COMMAND; run worker
 coord status shows who does what, coord doctor what is wrong.
-coord setup claude (codex, pi, …) makes an agent use this; coord man NAME explains.
+coord setup claude (codex, …) makes an agent use this; coord man NAME explains.
 `ev init` makes .coord/; coord NAME runs coord-NAME\
 """
 

@@ -222,7 +222,7 @@ def _is_takeable(items: Items, item: str) -> bool:
 
 
 def _nothing_ready(items: Items, ready: Iterable[str]) -> No:
-    """Why none of these is taken."""
+    """Why nothing of this is taken."""
     left = [item for item in ready if items.kind(item) != "question"]
     others = [item for item in left if not items.unsigned(item)]
     if not left:

@@ -280,7 +280,7 @@ def _row(row: Json) -> Iterator[str]:
 
 
 def _plainly(row: Json) -> Iterator[str]:
-    """The fields of a row that has none of those above."""
+    """The fields of a row of another kind."""
     for name, value in row.items():
         texts = value if isinstance(value, list) else [value]
         if value is True:

@@ -54,7 +54,7 @@ def span_of(event_id: str) -> str:
 
 
 def traceparent(trace: str, event_id: str) -> str:
-    """What goes into the environment of who runs inside of the span that an event begins."""
+    """The variable for a program that runs inside of the span that an event begins."""
     return f"00-{trace}-{span_of(event_id)}-01"
 
 
