@@ -6,6 +6,7 @@ import tomllib
 
 from coord_cron.schedule import Schedule
 from coord_envelope.errors import BadData, Unreachable
+from coord_kernel.cli.extra import extra
 from coord_kernel.cli.values import span
 
 TYPE_CHECKING = False
@@ -75,11 +76,8 @@ def _span(table: Json, key: str, where: str, least: int) -> int:
 def _cron(text: object, where: str) -> str:
     from datetime import UTC, datetime  # 2 ms
 
-    try:
+    with extra("cron", "cronsim"):
         from cronsim import CronSim, CronSimError  # 25 ms
-    except ModuleNotFoundError:
-        todo = "install it: pip install 'coord-kernel[cron]'"
-        raise Unreachable("cron expressions need cronsim", where=where, todo=todo) from None
     try:
         CronSim(str(text), datetime(2026, 1, 1, tzinfo=UTC))
     except (CronSimError, ValueError) as reason:

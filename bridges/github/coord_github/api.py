@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from coord_envelope import VERSION, BadData, No, Unreachable, world
 from coord_envelope.errors import Refused, TryAgain
+from coord_kernel.cli.extra import extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,14 +44,8 @@ class Api:
 
     def __init__(self, base: str, slug: str, token: str) -> None:
         """Raises Unreachable if PyGithub is not installed."""
-        try:
+        with extra("github", "github"):
             from github import Auth, Github  # 0.3 s
-        except ModuleNotFoundError as error:
-            if error.name != "github":
-                raise
-            raise Unreachable(
-                "PyGithub is not installed", todo="pip install 'coord-kernel[github]'"
-            ) from None
         pace = _PACE if base == HOME else dict.fromkeys(_PACE, None)
         self._requester = Github(
             auth=Auth.Token(token),

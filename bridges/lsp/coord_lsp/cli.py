@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from coord_envelope import Unreachable, Usage
+from coord_envelope import Usage
 from coord_kernel.cli import process, values
+from coord_kernel.cli.extra import extra
 from coord_kernel.store.disk import write_all
 
 TYPE_CHECKING = False
@@ -21,15 +22,9 @@ def serve(call: Call) -> None:
     On standard input and output, as editors start language servers. Acts as --as or COORD_AGENT,
     and without these as human:USER. What another holds is a warning at the top of the file.
     """
-    try:
-        from coord_lsp.features import answer  # pygls: half a second
+    with extra("lsp", "pygls", "lsprotocol"):
+        from coord_lsp.features import answer  # half a second
         from coord_lsp.server import Server
-    except ModuleNotFoundError as error:
-        if error.name not in ("pygls", "lsprotocol"):
-            raise
-        raise Unreachable(
-            "pygls is not installed", todo="pip install 'coord-kernel[lsp]'"
-        ) from None
     server = Server(values.agent_id(_agent(call), "--as"))
     answer(server)
     # Copies, for it closes what it is given.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from coord_envelope import Unreachable
 from coord_envelope.platform import signal, suppress
 from coord_kernel.cli import process
+from coord_kernel.cli.extra import extra
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,14 +42,8 @@ def _server(call: Call) -> MCPServer[None]:
     # A client that hangs up, or a tool that ends early, must not end the server.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     actor = call.actor()
-    try:
-        from coord_mcp.server import serve  # the SDK: a second
-    except ModuleNotFoundError as error:
-        if error.name != "mcp":
-            raise
-        raise Unreachable(
-            "the MCP SDK is not installed", todo="pip install 'coord-kernel[mcp]'"
-        ) from None
+    with extra("mcp", "mcp"):
+        from coord_mcp.server import serve  # a second
     _join(actor)
     return serve(actor)
 

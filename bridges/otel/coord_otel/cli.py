@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from coord_envelope import Unreachable, Usage
+from coord_envelope import Usage
 from coord_envelope.errors import Refused
 from coord_kernel.cli import process
+from coord_kernel.cli.extra import extra
 from coord_otel import groups as g
 
 TYPE_CHECKING = False
@@ -31,13 +32,8 @@ def run(
     Each event is a log record, each attempt of a job, claim and run of a consumer a span; counters
     and histograms are metrics. Stays in the foreground, goes on where it was, and writes no event.
     """
-    try:
+    with extra("otel", *PACKAGES):
         exporter, where = _exporter(call, to, prometheus)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in PACKAGES:
-            raise
-        todo = "pip install 'coord-kernel[otel]'"
-        raise Unreachable(f"{error.name} is not installed", todo=todo) from None
     if looks.status:
         state = exporter.state
         row = {"to": where, "exported": state.exported, "behind": exporter.behind()}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import Unreachable, Usage
+from coord_envelope import Usage
 from coord_kernel.cli import process
+from coord_kernel.cli.extra import extra
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,14 +30,8 @@ def serve(
     """
     if bool(cert) != bool(key):
         raise Usage("--cert and --key go together")
-    try:
-        from coord_relay import server  # uvicorn, Starlette: 0.3 s
-    except ModuleNotFoundError as error:
-        if error.name not in ("uvicorn", "starlette", "websockets"):
-            raise
-        raise Unreachable(
-            f"{error.name} is not installed", todo="pip install 'coord-kernel[relay]'"
-        ) from None
+    with extra("relay", "uvicorn", "starlette", "websockets"):
+        from coord_relay import server  # 0.3 s
     keys = (cert, key) if cert and key else None
     server.serve(directory, (host, port), keys, lambda url: call.put([{"url": url}]))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from coord_envelope import Unreachable
 from coord_kernel.cli import process
+from coord_kernel.cli.extra import extra
 from coord_slack import groups as g
 
 TYPE_CHECKING = False
@@ -38,13 +38,8 @@ def run(
         rows = bridge.status() if looks.status else map(described, bridge.plan().acts)
         call.put(rows)
         return
-    try:
-        from coord_slack.api import Api  # slack_sdk: 0.2 s
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "slack_sdk":
-            raise
-        todo = "pip install 'coord-kernel[slack]'"
-        raise Unreachable("slack_sdk is not installed", todo=todo) from None
+    with extra("slack", "slack_sdk"):
+        from coord_slack.api import Api  # 0.2 s
     api = Api(settings.bot(), settings.api)
     bridge = Bridge(call.journal, settings, api, call.put)
     bridge.read_only = read_only

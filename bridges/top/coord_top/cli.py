@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from coord_envelope import Unreachable, Usage
+from coord_envelope import Usage
 from coord_kernel.cli import process
+from coord_kernel.cli.extra import extra
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,14 +27,8 @@ def watch(
         raise Usage("needs a terminal", todo="`coord status` prints what there is")
     if os.environ.get("TERM") == "dumb":
         raise Usage("the terminal is dumb", todo="set TERM, or use `coord status`")
-    try:
-        from coord_top import session  # Textual: 0.4 s
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("textual", "rich"):
-            raise
-        raise Unreachable(
-            "textual is not installed", todo="pip install 'coord-kernel[top]'"
-        ) from None
+    with extra("top", "textual", "rich"):
+        from coord_top import session  # 0.4 s
     return session.run(call, dirs or [], at, read_only)
 
 

@@ -7,6 +7,7 @@ import sys
 
 from coord_envelope import Unreachable, Usage
 from coord_kernel.cli import process
+from coord_kernel.cli.extra import extra
 from coord_web import groups as g
 
 TYPE_CHECKING = False
@@ -26,13 +27,8 @@ def serve(
     """
     if bool(listen.cert) != bool(listen.key):
         raise Usage("--cert and --key go together")
-    try:
-        from coord_web import server  # uvicorn, Starlette, Jinja: 0.4 s
-    except ModuleNotFoundError as error:
-        if error.name not in ("uvicorn", "starlette", "sse_starlette"):
-            raise
-        what = f"{error.name} is not installed"
-        raise Unreachable(what, todo="pip install 'coord-kernel[web]'") from None
+    with extra("web", "uvicorn", "starlette", "sse_starlette", "jinja2"):
+        from coord_web import server  # 0.4 s
     stores = [_store(path) for path in directories] if directories else [call.journal.store]
     agent = None if read_only else str(call.actor()["agent_id"])
     server.serve(stores, agent, listen, lambda url: call.put([{"url": url}]))

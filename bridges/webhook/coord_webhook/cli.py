@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from coord_envelope import BadData, Unreachable, Usage, codec, world
+from coord_envelope import BadData, Usage, codec, world
 from coord_kernel.cli import process
+from coord_kernel.cli.extra import extra
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,14 +31,8 @@ def serve(
     """
     if bool(cert) != bool(key):
         raise Usage("--cert and --key go together")
-    try:
-        from coord_webhook import server  # uvicorn, Starlette: 0.3 s
-    except ModuleNotFoundError as error:
-        if error.name not in ("uvicorn", "starlette", "h11"):
-            raise
-        raise Unreachable(
-            f"{error.name} is not installed", todo="pip install 'coord-kernel[webhook]'"
-        ) from None
+    with extra("webhook", "uvicorn", "starlette", "h11"):
+        from coord_webhook import server  # 0.3 s
     from coord_webhook.hook import Hooks
 
     webhooks = server.Webhooks(Hooks(directory), call.journal)
