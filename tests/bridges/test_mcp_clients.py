@@ -206,7 +206,9 @@ def test_what_keeps_it_from_starting_is_one_line(shell: Shell) -> None:
         assert done.err.startswith("coord-mcp: ") and says in done.err and done.err.count("\n") == 1
     (shell.cwd / "mcp.py").write_text("raise ModuleNotFoundError(name='mcp')\n")
     done = shell("coord-mcp stdio", PYTHONPATH=str(shell.cwd), expect=69)
-    assert done.err == "coord-mcp: the package mcp is not installed; pip install 'coord-kernel[mcp]'\n"
+    assert (
+        done.err == "coord-mcp: the package mcp is not installed; pip install 'coord-kernel[mcp]'\n"
+    )
 
 
 def test_without_a_store_it_starts_all_the_same(shell: Shell) -> None:

