@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from emulate import FORGE
-from forge import github
 from support import Json, Shell, open_journal
 
 pytest.importorskip("github", reason="not installed: coord-kernel[github]")
