@@ -305,6 +305,61 @@ def test_what_cannot_be_reached_may_be_tried_again(shell: Shell) -> None:
     )
 
 
+def test_a_url_that_is_a_secret_is_only_named(shell: Shell, httpserver: Any) -> None:
+    """Its value is in no event, no argument and no output; the job has it in its environment."""
+    httpserver.expect_request("/services/T0/sesame").respond_with_data("no", status=404)
+    shell.env["OUT"] = httpserver.url_for("/services/T0/sesame")
+    (shell.cwd / "out.toml").write_text(
+        'name = "out"\n[match]\ntypes = ["ci.failed"]\n[run]\nurl = "$OUT"\n'
+    )
+    shell("ev emit ci.failed")
+    failed = shell("ev consume out.toml --once", expect=1)
+    assert len(httpserver.log) == 1
+    request = shell("ev replay --type run.requested").one["body"]
+    assert request["argv"][2] == "$OUT"
+    assert request["secrets"] == ["OUT"]
+    assert "sesame" not in shell("ev replay").out + failed.out + failed.err
+    wrong = shell("coord-webhook send '$OUT'", stdin="{}", expect=65, OUT="http://x:sesame@[").err
+    assert "not a valid URL; use" in wrong
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "status"),
+    [
+        ("'http://[::1/'", "not a valid URL: 'http://[::1/'", 65),
+        ("'http://127.0.0.1:99999'", "not a valid URL", 65),
+        ("'http://127.0.0.1:1/a b'", "write other characters as %XX", 65),
+        ("http://a:b@127.0.0.1:1", "the URL holds credentials", 65),
+        ("'$'", "not the name of a variable: '$'", 65),
+        ("'$NOT_SET'", "$NOT_SET is not set", 2),
+        ("http://127.0.0.1:1 --id 'a\nb'", "not a valid id of a delivery: 'a", 65),
+        ("http://127.0.0.1:1 --id ü", "not a valid id of a delivery: 'ü'", 65),
+    ],
+)
+def test_what_cannot_be_sent_is_one_line(shell: Shell, words: str, what: str, status: int) -> None:
+    err = shell(f"coord-webhook send {words}", stdin="{}", expect=status).err
+    assert what in err
+    assert err.count("\n") == 1
+
+
+def test_an_answer_that_is_not_http_is_one_line(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            client, _ = listening.accept()
+            with client:
+                client.recv(1 << 16)
+                client.sendall(b"HELLO\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        err = shell(f"coord-webhook send {url}", stdin="{}", expect=69).err
+        thread.join()
+    assert "the answer is not HTTP" in err
+    assert err.count("\n") == 1
+
+
 BODY = b'{"a":1}'
 STAMP = "1768611492"
 RIGHT: list[tuple[str, str, dict[str, str], str]] = [
@@ -430,6 +485,7 @@ def test_a_hook_without_a_secret_or_with_one_that_others_can_read_is_refused(she
     for text, what, status in (
         ('form = "json"\n', "secret is missing", 65),
         ('secret = "$NOT_SET"\n', "$NOT_SET is not set", 2),
+        ('secret = "$"\n', "not the name of a variable: '$'; use $NAME", 65),
         ('secret = "abc"\n', "others can read", 77),
         ('form = "svn"\nsecret = "$HOME"\n', "not a valid form", 65),
         ('secret = "$HOME"\nsignature = 1\n', "signature is the name of a header", 65),
@@ -454,6 +510,13 @@ def test_a_delivery_can_be_tried(shell: Shell, tmp_path: Path) -> None:
     assert done.one["type"] == "ci.failed"
     assert shell(f"coord-webhook try {path}", stdin='{"status":"ok"}', SESAME="x").out == ""
     assert shell("ev replay").out == ""
+    for large, what in (
+        (json.dumps({"x": "x" * (1 << 20)}), "exceeds 1 MiB"),
+        ('{"x":' + "9" * 5000 + "}", "a number has too many digits"),
+    ):
+        err = shell(f"coord-webhook try {path}", stdin=large, SESAME="x", expect=65).err
+        assert what in err
+        assert err.count("\n") == 1
     assert "no such file" in shell("coord-webhook try none.toml", expect=65).err
     assert (
         "not NAME:VALUE" in shell(f"coord-webhook try {path} --header x", SESAME="x", expect=2).err

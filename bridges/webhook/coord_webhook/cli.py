@@ -45,7 +45,7 @@ def try_(call: Call, file: o.File, header: o.Header = None) -> None:
 
     Writes nothing, and verifies no signature.
     """
-    from coord_webhook.hook import Hook
+    from coord_webhook.hook import LARGEST, Hook
 
     try:
         hook = Hook(file)
@@ -57,21 +57,26 @@ def try_(call: Call, file: o.File, header: o.Header = None) -> None:
         if not colon:
             raise Usage("not NAME:VALUE", where=f"--header {text}")
         headers[name.strip().lower()] = value.strip()
-    call.put(hook.drafts(sys.stdin.buffer.read(1 << 20), headers))
+    body = sys.stdin.buffer.read(LARGEST + 1)
+    if len(body) > LARGEST:
+        raise BadData("exceeds 1 MiB", where="standard input")
+    call.put(hook.drafts(body, headers))
 
 
 def send(call: Call, url: o.Url, secret: o.Secret = None, id_: o.Name = None) -> None:
     """Send stdin to a URL, signed.
 
-    Exits 0 when the server has answered 2xx; 69 or 75 if it may be tried again; 65 if not.
+    $NAME is the URL in this environment variable, for URLs that are secret. Exits 0 when the server
+    has answered 2xx; 69 or 75 if it may be tried again; 65 if not.
     """
+    from coord_kernel.cli import urls
+    from coord_kernel.store import private
     from coord_webhook.send import send as post
 
-    key = ""
-    if secret:
-        key = world.getenv(secret) or ""
-        if not key:
-            raise Usage(f"${secret} is not set", where="--secret", todo=f"export {secret}=…")
+    key = private.named(secret, "--secret") if secret else ""
+    named = url.startswith("$")
+    url = private.named(url, "URL") if named else url
+    urls.http(url, shown=not named)
     body = sys.stdin.buffer.read()
     name = id_ or _named(body)
     answer = post(url, body, key, name)

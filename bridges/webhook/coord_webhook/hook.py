@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,53}")
 KEYS = ("form", "secret", "signature", "emit")
+LARGEST = 1 << 20
+"""Bytes of a delivery."""
 _STATE = tuple[int, ...]
 
 
@@ -91,7 +93,10 @@ def _payload(body: bytes) -> Json:
     try:
         value: Any = codec.loads(data)
     except (ValueError, RecursionError) as reason:
-        raise BadData(f"not valid JSON: {str(reason)[:100]}") from None
+        what = str(reason)
+        if "set_int_max_str_digits" in what:
+            what = "a number has too many digits"
+        raise BadData(f"not valid JSON: {what[:100]}") from None
     if not isinstance(value, dict):
         raise BadData("not a JSON object")
     return value

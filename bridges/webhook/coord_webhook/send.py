@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from typing import IO
 
 PATIENCE_S = 30.0
+LONGEST_ID = 128
+"""Most characters of what names a delivery: it is a header."""
 LONGEST_S = 300
 """Longest time that a server's Retry-After is waited for here."""
 ANSWER = 1 << 16
@@ -44,8 +47,11 @@ class _Direct(urllib.request.HTTPRedirectHandler):
 
 def send(url: str, body: bytes, secret: str, name: str) -> bytes:
     """POST the body; the answer. Raises BadData, TryAgain, Unreachable."""
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise BadData("not a valid URL", where=url[:200], todo="use https://…")
+    if not name or len(name) > LONGEST_ID or not all("!" <= char <= "~" for char in name):
+        raise BadData(
+            f"not a valid id of a delivery: {name[:80]!r}",
+            todo=f"use up to {LONGEST_ID} visible ASCII characters",
+        )
     stamp = str(world.now_ms() // 1000)
     headers = {
         "Content-Type": "application/json",
@@ -66,6 +72,8 @@ def send(url: str, body: bytes, secret: str, name: str) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise Unreachable(str(reason).lower()[:200] or "no answer", where=_place(url)) from None
+    except HTTPException:
+        raise Unreachable("the answer is not HTTP", where=_place(url)) from None
 
 
 def _refused(url: str, error: urllib.error.HTTPError) -> BadData | TryAgain:

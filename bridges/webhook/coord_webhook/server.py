@@ -23,6 +23,7 @@ from coord_envelope.errors import No, Refused, TryAgain
 from coord_kernel.cli import complaints, web
 from coord_kernel.store.blobs import Blobs
 from coord_kernel.store.disk import fault_of
+from coord_webhook.hook import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from coord_kernel import Journal
     from coord_webhook.hook import Hooks
 
-LARGEST = 1 << 20
-"""Bytes of a delivery."""
 WAITING = 64
 """Most deliveries at a time; more are answered 503."""
 

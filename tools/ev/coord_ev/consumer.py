@@ -11,9 +11,10 @@ from coord_envelope.event import name_ok, recipient
 from coord_ev.bounded import bounded
 from coord_ev.draft import own_type
 from coord_ev.template import WORDS, Templates, Words, compiled, is_template, rendered, text
+from coord_kernel.cli import urls
 from coord_kernel.cli.call import Call
 from coord_kernel.proc.beside import BIN
-from coord_kernel.store import toml
+from coord_kernel.store import private, toml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class Consumer:
 
     def _run(self, section: _Section) -> None:
         """[run]: the command for each event."""
-        self.secret: str | None = None
-        """The name of the secret that signs what is sent to a URL."""
+        self.secrets: list[str] = []
+        """The names of the secrets that its command gets: of the URL, and what signs it."""
         url = section.take("url", str)
         if url is None:
             self.argv = section.words("argv", needed='as argv = ["llm", "{{body.text}}"]')
@@ -110,10 +111,14 @@ class Consumer:
 
     def _post(self, section: _Section, url: str) -> Any:
         """The command that sends an event to a URL: coord-webhook(8)."""
-        self.secret = section.take("secret", str)
+        secret = section.take("secret", str)
         if section.take("argv", list):
             section.mistake("url", "stands beside argv", "leave one of them out")
-        words = section.good("url", lambda: _sender(url, self.secret))
+        if secret is not None:
+            secret = section.good("secret", lambda: private.variable(secret))
+        words = section.good("url", lambda: _sender(url, secret))
+        named = url.removeprefix("$") if url.startswith("$") else None
+        self.secrets = [name for name in (named, secret) if name] if words else []
         return words and Words(self.templates, words, "[run] url")
 
     def _gate(self, section: _Section, given: bool) -> None:
@@ -257,10 +262,9 @@ def _having(wanted: Filter, store: Store, conditions: Json) -> Filter:
 
 def _sender(url: str, secret: str | None) -> list[str]:
     """The words of the command that sends its input to a URL. Raises BadData."""
-    if not url.startswith(("https://", "http://")):
-        raise BadData(f"not a valid URL: {url[:80]!r}", todo="use https://…")
     if is_template(url):
         raise BadData("is a template", todo="write the URL itself, so that no event can choose it")
+    (private.variable if url.startswith("$") else urls.http)(url)
     signed = ["--secret", secret] if secret else []
     return [os.path.join(BIN, "coord-webhook"), "send", url, *signed, "--id", "{{event_id}}"]
 

@@ -190,7 +190,7 @@ class Reaction:
             "retry": "any",
             "max_attempts": attempts,
             "backoff_ms": self._call.span(consumer.backoff, "backoff", least=0),
-            **({"secrets": [consumer.secret]} if consumer.secret else {}),
+            **({"secrets": consumer.secrets} if consumer.secrets else {}),
         }
         again = more.encode("utf-8", "replace")
         return Command(argv, stdin + again, env, fields | _about(event))

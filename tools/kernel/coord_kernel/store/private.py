@@ -6,7 +6,7 @@ import os
 import stat
 
 from coord_envelope import world
-from coord_envelope.errors import Refused, Usage
+from coord_envelope.errors import BadData, Refused, Usage
 
 
 def check(path: str) -> None:
@@ -23,13 +23,27 @@ def check(path: str) -> None:
 def secret(text: str, path: str) -> str:
     """The secret that a setting gives: `$NAME` is of the environment, else it is the text itself.
 
-    `path` is the file of the setting. Raises Usage if the variable is not set, Refused if the file
-    holds the secret and others can read it.
+    `path` is the file of the setting. Raises Usage if the variable is not set, BadData if it is not
+    a name, Refused if the file holds the secret and others can read it.
     """
     if not text.startswith("$"):
         check(path)
         return text
-    value = world.getenv(text[1:])
+    return named(text, path)
+
+
+def named(text: str, where: str) -> str:
+    """The value of the environment variable `$NAME`. Raises Usage if it is not set, BadData."""
+    name = variable(text, where)
+    value = world.getenv(name)
     if not value:
-        raise Usage(f"{text} is not set", where=path, todo=f"export {text[1:]}=…")
+        raise Usage(f"${name} is not set", where=where, todo=f"export {name}=…")
     return value
+
+
+def variable(text: str, where: str = "") -> str:
+    """The NAME of `NAME` or `$NAME`. Raises BadData."""
+    name = text.removeprefix("$")
+    if not (name.isascii() and name.isidentifier()):
+        raise BadData(f"not the name of a variable: {text[:80]!r}", where, "use $NAME")
+    return name
