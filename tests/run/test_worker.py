@@ -388,6 +388,33 @@ def test_a_job_of_a_commit_has_a_separate_work_tree(shell: Shell) -> None:
     assert git("worktree", "list", cwd=shell.cwd).count("\n") == 1
 
 
+def test_a_job_of_a_commit_changes_no_ref_and_no_setting_of_the_repository(shell: Shell) -> None:
+    git("commit", "-q", "--allow-empty", "-m", "one", cwd=shell.cwd)
+    git("tag", "v1", cwd=shell.cwd)
+    config = (shell.cwd / ".git/config").read_text()
+    before = git("for-each-ref", cwd=shell.cwd)
+    harm = (
+        "git describe --tags; git commit -q --allow-empty -m RED && git tag v9;"
+        "git update-ref refs/heads/main HEAD; git config core.bare true; mkdir -p .git/hooks;"
+        "cp $0 .git/hooks/post-commit; test $1 = 1 || rm -rf .git; echo done"
+    )
+    for keep in ("1", "0"):
+        done = shell(f"run exec --repo HEAD -- sh -c '{harm}' /bin/sh {keep}")
+        assert done.out == "v1\ndone\n", done.err
+    assert git("for-each-ref", cwd=shell.cwd) == before
+    assert (shell.cwd / ".git/config").read_text() == config
+    assert not (shell.cwd / ".git/hooks/post-commit").exists()
+    assert not list(shell.cwd.glob(".coord/local/runs/*/*/tree"))
+
+
+def test_a_job_of_an_agent_works_in_the_repository(shell: Shell) -> None:
+    git("commit", "-q", "--allow-empty", "-m", "one", cwd=shell.cwd)
+    line = "sh -c 'git checkout -q -b fix && wk new found -o id'"
+    assert shell(f"run exec --env COORD_AGENT=bob --repo HEAD -- {line}").out
+    assert shell("wk ls").one["title"] == "found"
+    git("rev-parse", "--verify", "fix", cwd=shell.cwd)
+
+
 def test_the_work_tree_of_a_dead_attempt_is_removed(shell: Shell) -> None:
     git("commit", "-q", "--allow-empty", "-m", "one", cwd=shell.cwd)
     run = requested(shell, "sh -c 'pwd; test $RUN_ATTEMPT = 2 || sleep 1000'", "--repo HEAD")

@@ -88,7 +88,8 @@ class Preparation:
             if _elsewhere(plan.where):
                 raise CannotRun(f"--repo is not supported with {plan.where.partition(':')[0]}")
             self._tree = _tree(self._store, plan.run, plan.n)
-            worktree.checkout(root, plan.body["repo"], self._tree)
+            linked = session.agent_of(plan.body.get("env", {})) is not None
+            worktree.checkout(root, plan.body["repo"], self._tree, linked)
             root = os.path.realpath(self._tree)
         below = plan.body.get("cwd", ".")
         cwd = os.path.realpath(os.path.join(root, below))

@@ -1,4 +1,9 @@
-"""A commit of the user's repository in a work tree for one attempt. No hook runs."""
+"""A commit of the user's repository in a work tree for one attempt. No hook runs.
+
+A job of an agent works in the repository: its work tree is linked, so its branches stay. Any other
+job has a clone that borrows the objects: it reads the settings of the repository and has a copy of
+its refs, and what it does to refs, settings and hooks ends with it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ if TYPE_CHECKING:
 
 SECONDS = 600.0
 _GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never")
+_COPIED = ("refs/heads", "refs/tags", "refs/remotes")
 
 
 def reference(root: str, ref: str) -> Json:
@@ -37,7 +43,7 @@ def _public(url: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}" if separator else url
 
 
-def checkout(root: str, repo: object, path: str) -> None:
+def checkout(root: str, repo: object, path: str, linked: bool) -> None:
     """Make the work tree at `path`, of the repository that contains `root`. Raises CannotRun."""
     commit = repo.get("commit") if isinstance(repo, dict) else None
     if (
@@ -48,13 +54,54 @@ def checkout(root: str, repo: object, path: str) -> None:
         raise CannotRun("repo.commit: not a full commit id")
     if os.path.lexists(path):
         remove(root, path)
-    status, _, error = git.run(
-        [*_GIT, "-C", root, "worktree", "add", "--detach", "--force", path, commit], SECONDS
-    )
+    if linked:
+        _ran(commit, root, "worktree", "add", "--detach", "--force", path, commit)
+        return
+    _clone(commit, root, path)
+    _ran(commit, path, "checkout", "--quiet", "--detach", commit, "--")
+
+
+def _clone(commit: str, root: str, path: str) -> None:
+    """A repository at `path`, with nothing checked out. `git clone` copies only some refs."""
+    words = ("rev-parse", "--path-format=absolute", "--show-object-format", "--git-common-dir")
+    form, _, common = _ran(commit, root, *words).removesuffix(b"\n").partition(b"\n")
+    algorithm = f"--object-format={form.decode('ascii')}"
+    _ran(commit, root, "init", "--quiet", "--template=", algorithm, path)
+    own = os.fsencode(os.path.join(path, ".git"))
+    os.makedirs(os.path.join(own, b"objects/info"), exist_ok=True)
+    with open(os.path.join(own, b"objects/info/alternates"), "wb") as file:
+        file.write(os.path.join(common, b"objects") + b"\n")
+    shallow = os.path.join(common, b"shallow")
+    if os.path.exists(shallow):
+        with open(shallow, "rb") as source, open(os.path.join(own, b"shallow"), "wb") as file:
+            file.write(source.read())
+    with open(os.path.join(own, b"config"), "rb+") as file:
+        ours = file.read()
+        file.seek(0)
+        # The last one counts: ours stand after what is included.
+        file.write(b"[include]\n\tpath = " + _quoted(common + b"/config") + b"\n" + ours)
+        file.write(b"[core]\n\thooksPath = " + _quoted(own + b"/hooks") + b"\n")
+    form_of_refs = "--format=create %(refname) %(objectname)"
+    refs = _ran(commit, root, "for-each-ref", form_of_refs, *_COPIED)
+    _ran(commit, path, "update-ref", "--no-deref", "--stdin", stdin=refs)
+
+
+def _quoted(text: bytes) -> bytes:
+    return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
+def _ran(commit: str, root: str, *words: str, stdin: bytes = b"") -> bytes:
+    status, out, error = git.run([*_GIT, "-C", root, *words], SECONDS, None, stdin)
     if status:
         raise CannotRun(f"cannot check out commit {commit[:12]}: {git.reason(error)}")
+    return out
 
 
 def remove(root: str, path: str) -> None:
-    """Remove a work tree with its contents."""
-    git.run([*_GIT, "-C", root, "worktree", "remove", "--force", "--force", path], SECONDS)
+    """Remove a work tree with its contents, whatever the job did to it."""
+    if os.path.isfile(os.path.join(path, ".git")):
+        git.run([*_GIT, "-C", root, "worktree", "remove", "--force", "--force", path], SECONDS)
+    if os.path.lexists(path):
+        import shutil
+
+        shutil.rmtree(path, ignore_errors=True)
