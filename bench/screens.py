@@ -27,6 +27,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import history
@@ -51,7 +52,8 @@ class Site:
         env = {**place.env, "COORD_AGENT": "human:bench"}
         self.process = subprocess.Popen(argv, cwd=place.path, env=env, stdout=subprocess.PIPE)
         assert self.process.stdout
-        self.url: str = json.loads(self.process.stdout.readline())["url"]
+        ready = json.loads(self.process.stdout.readline())
+        self.url = Path(ready["file"]).read_text().strip()
         self.netloc = urlsplit(self.url).netloc
         _, headers, _ = self.get(f"/?{urlsplit(self.url).query}", cookie="")
         self._cookie = headers["set-cookie"].partition(";")[0]

@@ -39,7 +39,8 @@ class WebServer:
             argv, cwd=self._shell.cwd, env=env, stdout=subprocess.PIPE, text=True
         )
         assert self._child.stdout
-        self.url: str = json.loads(self._child.stdout.readline())["url"]
+        self.ready: dict[str, str] = json.loads(self._child.stdout.readline())
+        self.url = Path(self.ready["file"]).read_text().strip()
         self.token = self.url.rpartition("=")[2]
 
     def stop(self, kill: bool = False) -> int:
@@ -69,6 +70,13 @@ def ask(url: str, data: bytes | None = None, **headers: str) -> tuple[int, dict[
     except urllib.error.HTTPError as error:
         with error:
             return error.code, _lower(error.headers), error.read().decode()
+
+
+def cookie(server: WebServer) -> str:
+    """The cookie of who has opened the URL with the token."""
+    status, headers, _ = ask(server.url)
+    assert status == 303
+    return headers["set-cookie"].partition(";")[0]
 
 
 def _lower(headers: object) -> dict[str, str]:

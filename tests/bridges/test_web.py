@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 from support import Shell
-from web_server import WebServer, ask
+from web_server import WebServer, ask, cookie
 
 if missing := WebServer.missing():
     pytest.skip(f"{missing} is not installed: coord-kernel[web]", allow_module_level=True)
@@ -21,7 +21,6 @@ from coord_envelope.errors import Usage
 from coord_shop.history import Mark
 from coord_web import graph, timeline
 from coord_web.acts import ACTS, DONE, Form, fault_of
-from coord_web.gate import Gate, origin_of
 from coord_web.render import ENVIRONMENT, anchor, lines, plain, prose
 from coord_web.tree import tree
 
@@ -35,12 +34,6 @@ def web(shell: Shell) -> Iterator[WebServer]:
     server.start()
     yield server
     server.stop()
-
-
-def cookie(server: WebServer) -> str:
-    status, headers, _ = ask(server.url)
-    assert status == 303
-    return headers["set-cookie"].partition(";")[0]
 
 
 def csrf(page: str) -> str:
@@ -227,17 +220,15 @@ def test_what_is_wrong_on_the_command_line(shell: Shell) -> None:
     assert "no agent name" in shell("coord-web --port 0", expect=2, COORD_AGENT="").err
 
 
-def test_the_gate_behind_a_proxy_knows_what_browsers_see() -> None:
-    assert origin_of("https://Coord.example.org/") == (
-        "https://coord.example.org",
-        "coord.example.org",
-    )
-    for wrong in ("coord.example.org", "https://a/b", "https://u@a", "https://", "https://a?b"):
-        with pytest.raises(Usage):
-            origin_of(wrong)
-    one, other = (Gate(b"k" * 32, ("a",), (origin,)) for origin in ("http://a", "http://b"))
-    assert one.cookie != other.cookie, "cookies do not know ports"
-    assert len({one.token, one.csrf}) == 2
+def test_the_badge_counts_what_the_overview_lists(web: WebServer, shell: Shell) -> None:
+    shell("wk ask --to human:eve --option yes --option no 'Ship it?'")
+    shell("wk ask --to human:ned 'And this?'")
+    shell("msg send --to human:eve --subject Hello", stdin="x")
+    _, _, page = ask(f"{web.base}/s/acme/", Cookie=cookie(web))
+    badge = re.search(r'aria-current="page">Overview <span class="badge">(\d+)<', page)
+    assert badge
+    needs = page.partition('id="part-needs"')[2].partition("</ul>")[0]
+    assert int(badge[1]) == needs.count('<li class="card') == 3
 
 
 def test_the_window_of_the_slider_has_the_moment_in_it() -> None:

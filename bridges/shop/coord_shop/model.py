@@ -298,9 +298,13 @@ def age(ts: str | None, now_ms: int) -> int:
         return now_ms
 
 
-def needs(shop: Shop, me: str) -> tuple[Sequence[Item], Sequence[Message]]:
-    """What waits for this person: questions to answer, and mail, without that about these."""
+def needs(shop: Shop, me: str) -> tuple[Sequence[Item], Sequence[Message], Sequence[Problem]]:
+    """What needs this person: questions to answer, mail and problems; each thing once."""
     asked = [item for item in shop.questions if me in item.get("asked", ())]
     known = {item["work_id"] for item in asked}
     mail = [message for message in shop.mail if me in message.get("waits_for", ())]
-    return asked, [message for message in mail if message["msg_id"] not in known]
+    return (
+        asked,
+        [message for message in mail if message["msg_id"] not in known],
+        [problem for problem in shop.problems if problem["about"] not in known],
+    )

@@ -22,8 +22,9 @@ def serve(
 ) -> None:
     """Show stores in a browser, now and at any moment.
 
-    Prints the URL with its token when it is ready: whoever has that may read, and act as you, or as
-    --as. Without DIR it is the store of this directory. SIGTERM ends it.
+    Prints its URL when it is ready, with a token at a terminal, else with the file that has it:
+    whoever has that may read, and act as you, or as --as. Without DIR it is the store of this
+    directory. SIGTERM ends it.
     """
     if bool(listen.cert) != bool(listen.key):
         raise Usage("--cert and --key go together")
@@ -31,7 +32,7 @@ def serve(
         from coord_web import server  # 0.4 s
     stores = [_store(path) for path in directories] if directories else [call.journal.store]
     agent = None if read_only else str(call.actor()["agent_id"])
-    server.serve(stores, agent, listen, lambda url: call.put([{"url": url}]))
+    server.serve(stores, agent, listen, lambda where: call.put([where]))
 
 
 def _store(path: str) -> Store:

@@ -7,7 +7,9 @@
 3. Who has the token gets a cookie for it, which scripts cannot read and other sites do not send.
    The URL is then without the token.
 4. A write must be of this origin, with the cookie, and with the token that only our pages contain.
-5. No page runs or loads what is not ours, and none can be put into a frame.
+5. Token and cookie are those of one origin and one agent: the token of a server that only reads
+   opens no server of the same store that acts.
+6. No page runs or loads what is not ours, and none can be put into a frame.
 
 The key is kept in the store, readable by its owner only, so that pages that are open survive a
 restart. Delete the file `local/web-key` to make all cookies and tokens invalid.
@@ -17,8 +19,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -46,6 +48,10 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "x-frame-options": "DENY",
 }
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?/?"
+)
+_PORTS = {"http": 80, "https": 443}
 CLOSED = """This page needs a token: open the URL that `coord-web` printed when it was started."""
 
 
@@ -60,12 +66,20 @@ class Denied(Exception):
 class Gate:
     """The rules above, for one server."""
 
-    def __init__(self, key: bytes, hosts: tuple[str, ...], origins: tuple[str, ...]) -> None:
-        """`hosts` with their port, as browsers say them; `origins` of pages that may write."""
-        self._key, self._hosts, self.origins = key, hosts, origins
-        self.cookie = "coord-" + self._derived(f"cookie name {origins[0]}")[:8]
-        self.token, self.csrf = self._derived("token"), self._derived("csrf")
-        self._ticket = self._derived("cookie")
+    def __init__(
+        self, key: bytes, hosts: tuple[str, ...], origins: tuple[str, ...], agent: str | None
+    ) -> None:
+        """`hosts` with their port, as browsers say them; `origins` of pages that may write.
+
+        `agent` acts; None if nobody may.
+        """
+        self._hosts, self.origins = hosts, origins
+        whose = f"{origins[0]} {'reads' if agent is None else f'acts as {agent}'}"
+        self._key = hmac.digest(key, whose.encode(), "sha256")
+        # Browsers send a cookie to every port of a host: by its name each server finds its own.
+        self.cookie = "coord-" + self._derived("cookie name")[:8]
+        self.token, self._ticket = self._derived("token"), self._derived("cookie")
+        self.csrf = self._derived(f"csrf of {self._ticket}")
         self._secure = origins[0].startswith("https:")
 
     def _derived(self, what: str) -> str:
@@ -168,9 +182,12 @@ def joined(keys: list[bytes]) -> bytes:
 
 
 def origin_of(url: str) -> tuple[str, str]:
-    """(origin, host) of what browsers see. Raises Usage."""
-    parts = urlsplit(url)
-    wrong = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
-    if parts.scheme not in ("http", "https") or not parts.hostname or wrong:
-        raise Usage(f"not a valid origin: {url}", todo="use https://HOST or https://HOST:PORT")
-    return f"{parts.scheme}://{parts.netloc.lower()}", parts.netloc.lower()
+    """(origin, host) of what browsers see, who leave out the port of the scheme. Raises Usage."""
+    match = _ORIGIN.fullmatch(url.lower())
+    if match is None or not 0 < int(match["port"] or 1) <= 65_535:
+        todo = "use https://HOST or https://HOST:PORT"
+        raise Usage(f"not a valid origin: {url[:200]}", todo=todo)
+    scheme, host, port = match["scheme"], match["host"], int(match["port"] or 0)
+    if port and port != _PORTS[scheme]:
+        host += f":{port}"
+    return f"{scheme}://{host}", host

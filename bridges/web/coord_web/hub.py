@@ -45,8 +45,6 @@ FRESH_MS = 1_000
 """How old what a page shows may be, without an event."""
 PAST = 24
 """Moments that are kept."""
-VIEWERS = 200
-"""Most event streams at a time."""
 LONGEST_ID = 4_000
 """Characters of a cursor that is sent; of a longer one its digest is."""
 

@@ -38,10 +38,8 @@ DAY_MS = 86_400_000
 def overview(view: View) -> Context:
     """What the overview, and the panel of a store among several, shows."""
     shop = view.shop
-    asked, mine = needs(shop, view.site.me or "")
+    asked, mine, others = needs(shop, view.site.me or "")
     shown = [agent for agent in shop.agents if agent["group"] in ("stalled", "waiting", "working")]
-    known = {item["work_id"] for item in asked}
-    others = [problem for problem in shop.problems if problem["about"] not in known]
     since = world.format_ts(view.now_ms - DAY_MS)
     return {
         "asked": asked,
@@ -116,7 +114,7 @@ def agents(view: View) -> Context:
 
 
 def mail(view: View) -> Context:
-    shop, (_, mine) = view.shop, needs(view.shop, view.site.me or "")
+    shop, (_, mine, _) = view.shop, needs(view.shop, view.site.me or "")
     ours = {message["msg_id"] for message in mine}
     rest = [message for message in reversed(shop.mail) if message["msg_id"] not in ours]
     boxes = [("mine", "Mail to you", "Not yet done. It stays here until you say so.", mine)]

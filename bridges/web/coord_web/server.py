@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -27,14 +28,14 @@ from coord_shop import Reader, needs
 from coord_web import feed, pages
 from coord_web.acts import ACTS, DONE, Form, Runner
 from coord_web.gate import Denied, Gate, Guarded, joined, key_of, origin_of
-from coord_web.hub import VIEWERS, Hub
+from coord_web.hub import Hub
 from coord_web.pages import ALL, PAGES, Drawing
 from coord_web.palette import found
 from coord_web.render import FILES, STAMP, plain, render
 from coord_web.view import Asked, Site, address
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from starlette.requests import Request
 
@@ -47,8 +48,10 @@ LARGEST = 256 * 1024
 """Bytes of a form."""
 NOTES = 50
 """What was done, to be said on the next page: kept for so many."""
-OUTPUTS = 20
-"""Outputs of jobs that are followed at a time."""
+VIEWERS, OUTPUTS = 200, 20
+"""Pages that are followed at a time, and outputs of jobs: each of those is a process."""
+URL = "web-url"
+"""The file in `local/` with the URL, before the port."""
 _STATUS = {1: 409, 2: 400, 65: 400, 67: 404, 69: 503, 75: 503, 77: 403}
 _FORM = "application/x-www-form-urlencoded"
 _SLUG = re.compile(r"[^a-z0-9._-]+")
@@ -70,7 +73,8 @@ class App:
     def __init__(self, stores: Sequence[Store], gate: Gate, agent: str | None) -> None:
         self._gate, self._agent = gate, agent
         self._notes: dict[str, dict[str, str]] = {}
-        self._followed = 0
+        self._pages = feed.Places(VIEWERS, f"{VIEWERS} pages are followed already")
+        self._outputs = feed.Places(OUTPUTS, f"{OUTPUTS} outputs are followed already")
         self.shown: dict[str, Shown] = {}
         for store in stores:
             base = _SLUG.sub("-", store.project.lower()).strip("-") or "store"
@@ -150,7 +154,7 @@ class App:
         page, query = PAGES[asked.page], dict(asked.query)
         here = f"{shown.site.base}/{pages.path_of(asked)}"
         kept = {"at": asked.at, "span": query.get("span", "") if asked.at else ""}
-        waiting, mail = needs(shop, self._agent or "")
+        waiting, mail, wrong = needs(shop, self._agent or "")
         return {
             "project": shown.project,
             "path": shop.path,
@@ -171,7 +175,7 @@ class App:
             "me": self._agent,
             "pages": pages.TABS,
             "badges": {
-                "": len(shop.problems) + len(waiting) + len(mail) if not asked.at else 0,
+                "": len(waiting) + len(mail) + len(wrong) if not asked.at else 0,
                 "mail": len(waiting) + len(mail),
                 "jobs": len(shop.failed),
             },
@@ -195,8 +199,8 @@ class App:
         """The parts of a page as they change."""
         shown = self._of(request)
         name = request.query_params.get("page", "")
-        if name not in PAGES or shown.hub.viewers >= VIEWERS:
-            return PlainTextResponse("no such page, or too many look\n", 404)
+        if name not in PAGES:
+            return PlainTextResponse("no such page\n", 404)
         asked = _asked(name, request)._replace(at="")
         again = request.headers.get("last-event-id")
         cursor = None if again else request.query_params.get("after")
@@ -209,7 +213,7 @@ class App:
             except No as fault:
                 return {"fault": render("message", {"text": str(fault), "back": shown.site.base})}
 
-        return feed.answer(shown.hub.stream(repr(asked), draw, cursor))
+        return self._pages.answer(shown.hub.stream(repr(asked), draw, cursor))
 
     async def streams(self, request: Request) -> Response:
         """The parts of all stores as they change."""
@@ -218,26 +222,12 @@ class App:
             slug: shown.hub.stream(repr(asked), Drawing(shown.site, asked), None)
             for slug, shown in self.shown.items()
         }
-        if any(shown.hub.viewers >= VIEWERS for shown in self.shown.values()):
-            return PlainTextResponse("too many look\n", 503)
-        return feed.answer(feed.merged(streams))
+        return self._pages.answer(feed.merged(streams))
 
     async def output(self, request: Request) -> Response:
-        """A job's output as it is written: each is a process."""
-        shown = self._of(request)
-        if self._followed >= OUTPUTS:
-            return PlainTextResponse(f"{OUTPUTS} outputs are followed already\n", 503)
-
-        async def followed() -> AsyncIterator[Json]:
-            self._followed += 1
-            try:
-                path, job = shown.hub.store.path, request.path_params["about"]
-                async for event in feed.output(path, job):
-                    yield event
-            finally:
-                self._followed -= 1
-
-        return feed.answer(followed())
+        """A job's output as it is written."""
+        path = self._of(request).hub.store.path
+        return self._outputs.answer(feed.output(path, request.path_params["about"]))
 
     async def find(self, request: Request) -> Response:
         """What the palette offers for some words: items."""
@@ -348,9 +338,12 @@ class Server(web.Server):
 
 
 def serve(
-    stores: Sequence[Store], agent: str | None, listen: Listen, ready: Callable[[str], None]
+    stores: Sequence[Store], agent: str | None, listen: Listen, ready: Callable[[Json], None]
 ) -> None:
-    """Serve until a signal; `ready` is called with the URL and its token.
+    """Serve until a signal; `ready` is called with what to print: where it is reached.
+
+    The URL has its token only for a terminal: what else reads the output may keep it, as the
+    journal of systemd does, for others to read. A file of the first store has it then.
 
     Raises Usage, Refused for an address that others reach without certificate and key, DiskFault
     if it is taken.
@@ -369,11 +362,25 @@ def serve(
         if listen.origin:
             origin, host = origin_of(listen.origin)
             origins, hosts = [origin], [host, *hosts]
-        gate = Gate(joined([key_of(store) for store in stores]), tuple(hosts), tuple(origins))
+        key = joined([key_of(store) for store in stores])
+        gate = Gate(key, tuple(hosts), tuple(origins), agent)
         for store in stores:
             Reader(store).shop()  # may take minutes, and forks: so before there are threads
         app = App(stores, gate, agent)
-        url = f"{origins[0]}/?token={gate.token}"
         config = web.config(app.application, keys)
-        server = Server(config, app, lambda: ready(url))
+        address = _address(stores[0], origins[0], gate.token, port)
+        server = Server(config, app, lambda: ready(address))
         asyncio.run(server.serve([bound]))
+
+
+def _address(store: Store, origin: str, token: str, port: int) -> Json:
+    """Where the server is reached: for a terminal with the token, else with the file that has it.
+
+    The file stays behind: it says no more than the key beside it.
+    """
+    url = f"{origin}/?token={token}"
+    if sys.stdout.isatty():
+        return {"url": url}
+    name = ("local", f"{URL}.{port}")
+    store.save(f"{url}\n".encode(), *name)
+    return {"url": f"{origin}/", "file": "/".join((store.path, *name))}
