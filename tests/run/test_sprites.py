@@ -148,12 +148,24 @@ def test_without_access_it_is_an_error_not_a_result(shell: Shell, box: Sprites) 
     assert (
         "no token for Sprites; set SPRITES_TOKEN" in shell(line, expect=125, SPRITES_TOKEN="").err
     )
-    assert "sprite box: unauthorized" in shell(line, expect=125, SPRITES_TOKEN="another").err
+    refused = "sprite box: answered 401: unauthorized; is SPRITES_TOKEN right?"
+    assert refused in shell(line, expect=125, SPRITES_TOKEN="another").err
+    assert "not a URL: 'nonsense'" in shell(line, expect=125, SPRITES_URL="nonsense").err
     (shell.cwd / "token").write_text(f"{TOKEN}\n")
     shell.env |= {"SPRITES_TOKEN": "", "SPRITES_TOKEN_FILE": "token"}
     assert "chmod 600" in shell(line, expect=125).err
     (shell.cwd / "token").chmod(0o600)
     shell(line)
+    (shell.cwd / "token").write_text("two\nlines\n")
+    assert "token: not a token: one line of text" in shell(line, expect=125).err
+    shell("rm token; mkfifo -m 600 token")
+    assert "not in a regular file" in shell(line, expect=125).err
+
+
+def test_while_nothing_answers_it_says_so_and_can_be_stopped(shell: Shell) -> None:
+    shell.env |= {"SPRITES_URL": "http://127.0.0.1:1", "SPRITES_TOKEN": TOKEN}
+    line = "run exec --substrate sprites:box --timeout 1s -- true"
+    assert "trying again" in shell(line, expect=124).err
 
 
 def test_a_link_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

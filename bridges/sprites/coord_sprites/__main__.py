@@ -15,23 +15,33 @@ import os
 import sys
 
 from coord_envelope import Fault, world
-from coord_envelope.errors import Usage
+from coord_envelope.errors import BadData, Usage
 from coord_kernel.store import private
 from coord_sprites import there
 
 URL = "https://api.sprites.dev"
-TOKEN, FILE = "SPRITES_TOKEN", "SPRITES_TOKEN_FILE"
+FILE, MOST = "SPRITES_TOKEN_FILE", 4096
 
 
 def token() -> str:
     """What proves who asks: a variable, or a file that only its owner can read. Raises Fault."""
-    if found := world.getenv(TOKEN):
+    if found := world.getenv(there.TOKEN):
         return found
     if path := world.getenv(FILE):
         private.check(path)
         with open(path, encoding="ascii", errors="replace") as file:
-            return file.read().strip()
-    raise Usage(f"no token for Sprites; set {TOKEN}, or {FILE} to a file with it")
+            found = file.read(MOST).strip()
+        if found and found.isprintable() and found.isascii():
+            return found
+        raise BadData("not a token: one line of text", where=path)
+    raise Usage(f"no token for Sprites; set {there.TOKEN}, or {FILE} to a file with it")
+
+
+def _url() -> str:
+    url = world.getenv("SPRITES_URL") or URL
+    if not url.startswith(("http://", "https://")):
+        raise Usage(f"SPRITES_URL is not a URL: {url!r}", todo=URL)
+    return url
 
 
 def main(verb: str, name: str, *words: str) -> int:
@@ -41,7 +51,7 @@ def main(verb: str, name: str, *words: str) -> int:
     from coord_sprites.here import Failed, Place, pass_on
 
     try:
-        client = SpritesClient(token(), world.getenv("SPRITES_URL") or URL)
+        client = SpritesClient(token(), _url())
         if verb == "end":
             label, n = words
             Place(client, name, label, int(n)).end()

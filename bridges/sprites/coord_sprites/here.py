@@ -13,23 +13,27 @@ The SDK holds what comes over one link in memory: a command that prints more tha
 from __future__ import annotations
 
 import io
+import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TypeVar
 
 from sprites import SpritesClient
 from sprites.exceptions import APIError, ExitError, SpriteError
 
+from coord_kernel.cli.escape import visible
 from coord_kernel.store.disk import write_all
 from coord_sprites import there
 
 T = TypeVar("T")
 FIRST_S, LONGEST_S = 0.2, 5.0
 """Pauses before a link is tried again."""
+SOON_S = 5.0
+"""How long a signal, and the end, are tried."""
 
 
 class Failed(Exception):
@@ -54,6 +58,7 @@ class Place:
     def __init__(self, client: SpritesClient, name: str, label: str, n: int) -> None:
         self._sprite, self._name = client.sprite(name), name
         self._job, self._label, self._before = label, f"{label}-{n}", f"{label}-{n - 1}"
+        self._warned = False
 
     def run(self, job: str, stdin: bytes, resume: bool) -> int:
         """Start the command, or with `resume` take over the attempt before; its exit status."""
@@ -76,12 +81,12 @@ class Place:
     def signal(self, name: str) -> None:
         """Send the command's process group a signal."""
         text = there.script(there.SIGNAL, label=self._label, signal=name)
-        self._linked(lambda: self._exec(text))
+        self._linked(lambda: self._exec(text), within_s=SOON_S)
 
     def end(self) -> None:
         """Kill what is left of the command, and remove the directory."""
         text = there.script(there.END, label=self._label)
-        self._linked(lambda: self._exec(text), within_s=30)
+        self._linked(lambda: self._exec(text), within_s=SOON_S)
 
     def reset(self, resume: bool) -> None:
         """Have the Sprite be as it was before the first attempt.
@@ -128,17 +133,26 @@ class Place:
                 return ask()
             except APIError as error:
                 code, wait = error.status_code or 503, error.retry_after_header or 0
+                last = f"answered {code}: {_line(error)}"
                 if code < 500 and code not in (408, 429):
-                    raise Failed(f"sprite {self._name}: {error}") from None
-                last = str(error)
+                    todo = f"; is {there.TOKEN} right?" if code in (401, 403) else ""
+                    raise Failed(f"sprite {self._name}: {last}{todo}") from None
             except SpriteError as error:
-                last = str(error)
+                last = _line(error)
             if seen() > count:
                 pause, count, end = FIRST_S, seen(), time.monotonic() + within_s
             if time.monotonic() > end:
                 raise Failed(f"sprite {self._name}: not reached for {within_s:g} s: {last}")
+            if not self._warned and within_s > SOON_S:
+                self._warned = True
+                print(f"coord-sprites: sprite {self._name}: {last}; trying again", file=sys.stderr)
             time.sleep(max(wait, pause * random.uniform(0.5, 1)))
             pause = min(2 * pause, LONGEST_S)
+
+
+def _line(error: Exception) -> str:
+    """What a server says, as one line that controls no terminal."""
+    return visible(" ".join(str(error).split()))[:200]
 
 
 def pass_on(place: Place) -> None:
@@ -148,8 +162,10 @@ def pass_on(place: Place) -> None:
         name = signal.Signals(number).name.removeprefix("SIG")
 
         def ask() -> None:
-            with suppress(Failed):  # the attempt sends KILL in the end
+            try:
                 place.signal(name)
+            except Failed:  # without a link it is killed there, as nobody follows it
+                os._exit(there.FAILED)
 
         threading.Thread(target=ask, daemon=True).start()
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
+TOKEN = "SPRITES_TOKEN"
 KEEP_MIN = 10
 """Minutes a command goes on that nobody follows."""
 FAILED = 255

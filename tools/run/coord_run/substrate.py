@@ -82,7 +82,7 @@ def chosen(text: str) -> Substrate:
     ):
         raise Usage(
             f"--substrate {text}: not a valid substrate",
-            todo="use local, tmux, ssh:HOST[:DIR], container:IMAGE or sprites:NAME[:DIR]",
+            todo="use local, tmux, ssh:HOST[:DIR], container:IMAGE or sprites[+checkpoint]:NAME",
         )
     programs = {"tmux": ("tmux",), "ssh": ("ssh",), "container": ("podman", "docker")}.get(kind, ())
     program = ""

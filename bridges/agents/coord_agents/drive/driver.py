@@ -185,6 +185,8 @@ class Driver:
                 writer.write(_result("refused"))
         except (OSError, ValueError):
             pass  # it is gone, or did not send JSON
+        except asyncio.CancelledError:
+            pass  # the program ended: until Python 3.12, asyncio would print this
         finally:
             writer.close()
 

@@ -16,6 +16,8 @@ def check(path: str) -> None:
     except OSError as error:
         what = (error.strerror or "").lower()
         raise Refused(f"credentials cannot be read: {what}", where=path) from None
+    if not stat.S_ISREG(info.st_mode):
+        raise Refused("credentials that are not in a regular file", where=path)
     if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o077:
         raise Refused("credentials that others can read", where=path, todo=f"chmod 600 {path}")
 
