@@ -174,6 +174,20 @@ def test_what_was_not_taken_is_tried_again_and_said_once(house: Shell, inbox: In
     assert house("ev replay --type 'notify.*'").out.count(inbox.url) == 0
 
 
+def test_a_redirection_is_not_followed_and_nothing_counts_as_sent(
+    house: Shell, inbox: Inbox
+) -> None:
+    from werkzeug import Response
+
+    moved = Response("", status=302, headers={"Location": "/other"})
+    inbox.server.expect_request("/moved").respond_with_response(moved)
+    inbox.server.expect_request("/other").respond_with_data("")
+    house("msg send --to human:ada --subject hello")
+    (failed,) = house("coord-notify routes.toml --once", expect=75, PHONE=inbox.url + "moved").lines
+    assert failed["type"] == "notify.failed"
+    assert {request.path for request, _ in inbox.server.log} == {"/moved"}
+
+
 def test_it_never_feeds_itself(house: Shell, inbox: Inbox) -> None:
     routes(house, 'type = ["*"]')
     house("msg send --to human:ada --subject hello")

@@ -236,6 +236,22 @@ def test_a_refused_credential_is_one_line(shell: Shell, collector: Receiver) -> 
     assert "answered 404" in shell(f"coord-otel --to {collector.url} --once", expect=65).err
 
 
+def test_a_redirection_is_not_followed_and_nothing_counts_as_exported(
+    shell: Shell, collector: Receiver
+) -> None:
+    shell("ev emit a.b")
+    with receiving() as other:
+        for status in (301, 302, 307, 308):
+            moved = Response("", status=status, headers={"Location": f"{other.url}/v1/logs"})
+            collector.refuse = lambda _, moved=moved: moved
+            done = shell(f"coord-otel --to {collector.url} --once", expect=65)
+            assert f"answered {status}" in done.err
+        assert other.headers == [] and export(shell, collector, "--status")[0]["exported"] == 0
+    collector.refuse = lambda _: None
+    export(shell, collector)
+    assert ids(collector) == stored(shell)
+
+
 def test_prometheus_sees_the_same(shell: Shell) -> None:
     pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
     shell("run exec -- true")

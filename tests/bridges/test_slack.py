@@ -15,6 +15,7 @@ from typing import IO
 
 import emulate
 import pytest
+from ports import free_port
 from support import Json, Shell
 
 pytest.importorskip(
@@ -375,6 +376,20 @@ def test_a_stop_and_a_bad_token_are_one_line_each(house: Shell, slack: Slack) ->
     assert done.err.count("\n") == 1 and "apps.connections.open" in done.err
     slack.fail["auth.test"] = deque([500] * 9)
     assert "auth.test" in house("coord-slack slack.toml --once", expect=75).err
+
+
+def test_the_token_is_not_sent_where_a_redirection_points(house: Shell) -> None:
+    httpserver = pytest.importorskip("pytest_httpserver", reason="no pytest-httpserver")
+    from werkzeug import Response
+
+    with httpserver.HTTPServer(port=free_port()) as server:
+        moved = Response("", status=302, headers={"Location": server.url_for("/other")})
+        server.expect_request("/api/auth.test").respond_with_response(moved)
+        server.expect_request("/other").respond_with_json({"ok": True, "user_id": "U9"})
+        (house.cwd / "slack.toml").write_text(FILE.format(port=server.port))
+        done = house("coord-slack slack.toml --once", expect=65)
+        assert done.err == "coord-slack: auth.test: answered 302\n"
+        assert [request.path for request, _ in server.log] == ["/api/auth.test"]
 
 
 @pytest.mark.skipif(not emulate.command(), reason="emulate, of npm, is not installed")

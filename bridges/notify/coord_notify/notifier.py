@@ -179,6 +179,8 @@ def sender() -> Send:
         where = apprise.Apprise()
         if not where.add(url):
             raise TryAgain("not a URL that apprise knows")
+        for target in where:
+            target.redirects = False  # a GET of what was a POST is no notification
         if not where.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT):
             raise TryAgain(f"{url.partition(':')[0]}: the notification was not taken")
 

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from coord_envelope import Usage, world
 from coord_envelope.errors import BadData, Fault, Refused, TryAgain
 from coord_envelope.platform import suppress
+from coord_kernel.cli.request import opener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Collector:
         url = f"{self.url}/{PATHS[signal]}"
         request = urllib.request.Request(url, data, self._headers, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+            with opener().open(request, timeout=PATIENCE_S) as answer:
                 said: bytes = answer.read(ANSWER)
                 return said
         except urllib.error.HTTPError as error:

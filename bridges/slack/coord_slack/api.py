@@ -3,6 +3,7 @@ before it is posted again."""
 
 from __future__ import annotations
 
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 from slack_sdk.errors import SlackApiError
@@ -10,6 +11,7 @@ from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
 from slack_sdk.web import WebClient
 
 from coord_envelope.errors import BadData, Refused, TryAgain
+from coord_kernel.cli.request import opener
 from coord_slack.inbound import OURS
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ class Api:
 
     def __init__(self, token: str, base: str) -> None:
         again = RateLimitErrorRetryHandler(max_retry_count=RETRIES)
+        # The library opens with urllib's own, which would send the token where it is redirected to.
+        urllib.request.install_opener(opener())
         self.client = WebClient(token=token, base_url=base, retry_handlers=[again])
         self._names: dict[tuple[str, str | None], dict[str, str]] = {}
         """Of a channel or thread: key → ts of what is there, as it was read back."""
@@ -102,11 +106,12 @@ class Api:
         try:
             answer = getattr(self.client, method)(**values)
         except SlackApiError as error:
-            what = str(error.response.get("error") or error.response.status_code)
+            code = error.response.status_code
+            what = str(error.response.get("error") or code)
+            what = f"answered {code}" if 300 <= code < 400 else what
             where = method.replace("_", ".")
             if what in _REFUSED:
                 raise Refused(what, where, todo="see coord-slack(8)") from None
-            code = error.response.status_code
             kind = TryAgain if code == 429 or code >= 500 or what == "ratelimited" else BadData
             raise kind(what, where) from None
         except Exception as error:  # of urllib, ssl, json: it was not reached, or it answers badly

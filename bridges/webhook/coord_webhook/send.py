@@ -10,16 +10,12 @@ import time
 import urllib.error
 import urllib.request
 from http.client import HTTPException
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from coord_envelope import VERSION, BadData, Unreachable, world
 from coord_envelope.errors import TryAgain
+from coord_kernel.cli.request import opener
 from coord_webhook.verify import signature
-
-if TYPE_CHECKING:
-    from http.client import HTTPMessage
-    from typing import IO
 
 PATIENCE_S = 30.0
 LONGEST_ID = 128
@@ -28,21 +24,6 @@ LONGEST_S = 300
 """Longest time that a server's Retry-After is waited for here."""
 ANSWER = 1 << 16
 """Bytes of an answer that are read."""
-
-
-class _Direct(urllib.request.HTTPRedirectHandler):
-    """Follows no redirection: what was signed is for this URL."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: HTTPMessage,
-        newurl: str,
-    ) -> None:
-        return None
 
 
 def send(url: str, body: bytes, secret: str, name: str) -> bytes:
@@ -63,7 +44,7 @@ def send(url: str, body: bytes, secret: str, name: str) -> bytes:
         headers["webhook-signature"] = signature(secret, name, stamp, body)
     request = urllib.request.Request(url, body, headers, method="POST")
     try:
-        with urllib.request.build_opener(_Direct).open(request, timeout=PATIENCE_S) as answer:
+        with opener().open(request, timeout=PATIENCE_S) as answer:
             data: bytes = answer.read(ANSWER)
             return data
     except urllib.error.HTTPError as error:
