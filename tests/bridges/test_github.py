@@ -230,6 +230,11 @@ def test_what_is_wrong_on_the_command_line_is_one_line(shell: Shell, tmp_path: P
             2,
             "no token",
         ),
+        (
+            f"COORD_GITHUB_URL=http://127.0.0.1:99999 coord-github import {SLUG}",
+            2,
+            "not a valid URL",
+        ),
         (f"coord-github export {SLUG} wk-nope1234", 1, "no such work item"),
     ):
         assert what in shell(line, expect=status, **env).err

@@ -365,6 +365,66 @@ def double(httpserver: Any, shell: Shell) -> Iterator[Double]:
     yield one
 
 
+def moved(httpserver: Any, places: dict[str, str]) -> None:
+    """Answer GET of these paths by 301 to these places."""
+    for path, place in places.items():
+        headers = {"Location": place}
+        httpserver.expect_request(path).respond_with_data("{}", status=301, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("places", "what", "status"),
+    [
+        ({"/repos/o/old/issues": "/repositories/1/issues", "/repos/o/old": "/repositories/1"},
+         "o/old: was renamed; use o/new", 65),
+        ({"/repos/o/old/issues": "http://example.invalid/issues"}, "redirects to example.invalid", 65),
+        ({"/repos/o/old/issues": "/repos/o/old/issues", "/repos/o/old": "/repos/o/old"}, "in a circle", 65),
+        ({"/repos/o/old/issues": ""}, "o/old/issues: was moved to another repository", 1),
+        ({}, "o/old/issues: GitHub answered 404; check the name; or the token may not read it", 1),
+    ],
+)  # fmt: skip
+def test_a_repository_that_has_moved_is_named_and_not_followed(
+    shell: Shell, httpserver: Any, places: dict[str, str], what: str, status: int
+) -> None:
+    moved(httpserver, places)
+    if "/repos/o/old" not in places and places:
+        httpserver.expect_request("/repos/o/old").respond_with_json({"full_name": "o/old"})
+    httpserver.expect_request("/repositories/1").respond_with_json({"full_name": "o/new"})
+    if not places:
+        httpserver.expect_request("/repos/o/old/issues").respond_with_data("{}", status=404)
+    url = httpserver.url_for("").rstrip("/").replace("127.0.0.1", "localhost")
+    env = {"COORD_GITHUB_URL": url, "COORD_GITHUB_TOKEN": "t"}
+    done = shell("coord-github import o/old", expect=status, **env)
+    assert what in done.err
+    assert all(line.startswith("coord-github: ") for line in done.err.splitlines())
+    assert "/repositories/1/issues" not in [request.path for request, _ in httpserver.log]
+
+
+def test_what_looks_like_a_credential_is_masked_and_the_rest_is_imported(
+    shell: Shell, double: Double
+) -> None:
+    token = "ghp_" + "a1B2" * 9
+    key = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----"
+    double.add(f"Use {token}x now", body=f"it is\n{key}\nhere")
+    double.add("Other")
+    done = shell(f"coord-github import {SLUG}")
+    assert done.err.count("is masked with ***") == 1
+    items = {row["title"]: row for row in shell("wk ls -o id | wk show -").lines}
+    assert items.keys() == {"Use ghp_*** now", "Other"}
+    assert items["Use ghp_*** now"]["desc"] == "it is\n----***\nhere"
+    assert shell(f"coord-github follow {SLUG} --once").out == ""
+    assert double.writes == [], "GitHub's text is left as it is"
+
+
+def test_what_cannot_be_masked_is_left_out(shell: Shell, double: Double) -> None:
+    double.add("One", body="AK\0IA" + "A1B2C3D4E5F6G7H8")
+    double.add("Other")
+    done = shell(f"coord-github import {SLUG}")
+    assert [row["title"] for row in shell("wk ls").lines] == ["Other"]
+    assert "it is left out until it changes" in done.err
+    assert "--allow-secret" not in done.err
+
+
 def test_sub_issues_and_dependencies_go_both_ways(shell: Shell, double: Double) -> None:
     for title in ("Part", "Whole", "First", "Other"):
         double.add(title)

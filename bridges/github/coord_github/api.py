@@ -7,12 +7,15 @@ not changed is an answer, and a limit is a time until which nothing is asked.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from coord_envelope import VERSION, BadData, No, Unreachable, world
 from coord_envelope.errors import Refused, TryAgain
+from coord_envelope.secrets import holds_secret, masked
+from coord_kernel.cli import complaints
 from coord_kernel.cli.extra import extra
 
 if TYPE_CHECKING:
@@ -21,14 +24,51 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
 
 PAGE = 100
+MOST_MOVES = 4
 MOST_PAGES = 1_000
 HOME = "https://api.github.com"
 _PACE = {"seconds_between_requests": 0.25, "seconds_between_writes": 1.0}
 """What GitHub asks for, of its own server."""
 WAIT_S = 60
 """After a limit that names no time."""
+TIMEOUT_S = 30
 SLEEP_S = 20
 """Longest limit that is waited for within a request."""
+
+
+class _Moved(Exception):
+    """An answer that names another place."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+
+class _Direct:
+    """A connection of PyGithub's, which would follow a 301 without the query."""
+
+    def __init__(self, base: str) -> None:
+        from github import Requester
+
+        parts = urlsplit(base)
+        tls = parts.scheme == "https"
+        kind = "HTTPSRequestsConnectionClass" if tls else "HTTPRequestsConnectionClass"
+        host = parts.hostname or ""
+        host = f"[{host}]" if ":" in host else host
+        self._inner = getattr(Requester, kind)(host, parts.port, timeout=TIMEOUT_S)
+
+    def request(self, *words: Any) -> None:
+        self._inner.request(*words)
+
+    def getresponse(self) -> Any:
+        response = self._inner.getresponse()
+        if response.status in (301, 308):
+            response.read()
+            raise _Moved(response.headers.get("location", ""))
+        return response
+
+    def close(self) -> None:
+        """PyGithub closes a connection after each request; this one is used again."""
 
 
 class Limited(TryAgain):
@@ -50,12 +90,15 @@ class Api:
         self._requester = Github(
             auth=Auth.Token(token),
             base_url=base,
-            timeout=30,
+            timeout=TIMEOUT_S,
             user_agent=f"coord-github/{VERSION}",
             retry=None,
             **pace,
         ).requester
-        self._base, self._root = base, f"/repos/{slug}"
+        # Its warnings have no name of a tool before them; what they say is in the answer.
+        logging.getLogger("github").addHandler(logging.NullHandler())
+        self._connection: Any = _Direct(base)
+        self._base, self._slug, self._root = base, slug, f"/repos/{slug}"
         self.etags: dict[str, str] = {}
         """By URL, of the first pages that were read."""
         self.writes = 0
@@ -114,25 +157,65 @@ class Api:
     def _once(
         self, verb: str, path: str, query: Json | None, headers: Json, words: Json | None
     ) -> tuple[int, dict[str, str], Any]:
+        try:
+            status, lower, text = self._sent(verb, self._root + path, query, headers, words)
+        except _Moved as moved:
+            raise self._gone(moved, path) from None
+        if status == 304:
+            return status, lower, None
+        if status >= 300:
+            raise _fault(status, lower, text, self._slug + path)
+        return status, lower, _value(text, self._slug + path)
+
+    def _sent(
+        self, verb: str, path: str, query: Json | None, headers: Json, words: Json | None = None
+    ) -> tuple[int, dict[str, str], str]:
+        """Status, headers and text of an answer. Raises _Moved, Unreachable."""
         import requests
 
         headers = {"X-GitHub-Api-Version": "2022-11-28", **headers}
         try:
             status, found, text = self._requester.requestJson(
-                verb, self._root + path, query, headers, words
+                verb, path, query, headers, words, self._connection
             )
         except (requests.RequestException, OSError) as error:
             what = type(error).__name__
             raise Unreachable(f"{what}: no answer", where=urlsplit(self._base).netloc) from None
-        lower = {name.lower(): value for name, value in found.items()}
-        if status == 304:
-            return status, lower, None
-        if status >= 400 or 300 <= status < 400:
-            raise _fault(status, lower, text, path)
-        try:
-            return status, lower, json.loads(text) if text else None
-        except ValueError:
-            raise Unreachable("GitHub's answer is not JSON", where=path) from None
+        return status, {name.lower(): value for name, value in found.items()}, text
+
+    def _gone(self, moved: _Moved, path: str) -> BadData | No:
+        """Why something is in another place: the repository was renamed, or an issue moved."""
+        for _ in range(MOST_MOVES):
+            place = urljoin(self._base + self._root, moved.place)
+            if urlsplit(place)[:2] != urlsplit(self._base)[:2]:
+                # The token is not sent there.
+                todo = "correct COORD_GITHUB_URL or the repository"
+                host = urlsplit(place).hostname
+                return BadData(f"GitHub redirects to {host}", where=self._slug, todo=todo)
+            try:
+                status, _, text = self._sent("GET", self._root if path else place, {}, {})
+            except _Moved as again:
+                moved, path = again, ""
+                continue
+            if path:
+                return No("was moved to another repository", self._slug + path, code="not_found")
+            row = _value(text, self._slug) if status == 200 else None
+            name = row.get("full_name") if isinstance(row, dict) else None
+            todo = f"use {name[:140]}" if isinstance(name, str) else "use its new name"
+            return BadData("was renamed", where=self._slug, todo=todo)
+        return BadData("GitHub redirects in a circle", where=self._slug)
+
+
+def _value(text: str, where: str) -> Any:
+    """The JSON of an answer; what looks like a credential is masked. Raises Unreachable."""
+    try:
+        value = json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        raise Unreachable("GitHub's answer is not JSON", where=where) from None
+    if holds_secret(text.encode("utf-8", "replace")):
+        complaints.warn(f"{where}: a text that looks like a credential is masked with ***")
+        return masked(value)
+    return value
 
 
 def _listed(rows: Any) -> list[Any]:
@@ -142,7 +225,7 @@ def _listed(rows: Any) -> list[Any]:
     return rows if isinstance(rows, list) else []
 
 
-def _fault(status: int, headers: dict[str, str], text: str, path: str) -> Exception:
+def _fault(status: int, headers: dict[str, str], text: str, where: str) -> Exception:
     """The failure that an answer is."""
     try:
         said = json.loads(text)
@@ -154,12 +237,13 @@ def _fault(status: int, headers: dict[str, str], text: str, path: str) -> Except
     if status == 429 or (status == 403 and (limited or "retry-after" in headers)):
         return Limited(what, until(headers, world.now_ms()))
     if status == 401 or status == 403:
-        return Refused(what, where=path, todo="check the token and its rights")
-    if status in (404, 410, 301):
-        return No(what, where=path, code="not_found")
+        return Refused(what, where=where, todo="check the token and its rights")
+    if status in (404, 410):
+        todo = "check the name; or the token may not read it"
+        return No(what, where=where, todo=todo, code="not_found")
     if status >= 500 or status == 408:
-        return Unreachable(what, where=path)
-    return BadData(what, where=path)
+        return Unreachable(what, where=where)
+    return BadData(what, where=where)
 
 
 def until(headers: dict[str, str], now_ms: int) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from coord_envelope.errors import TryAgain
+from coord_envelope.secrets import Credential
 from coord_github.remote import Remote
+from coord_kernel.cli.complaints import warn
 from coord_kernel.store import pins
 from coord_wk.desk import Desk
 
@@ -60,5 +62,9 @@ class Pair:
     def refuse(self, number: int, fault: Fault) -> None:
         """This issue cannot be taken over: report it, and leave it until it changes."""
         fault.where = fault.where or self.book.name(number)
-        (self.call.fail if self.mode.once else self.call.complain)(fault)
         self.refused.add(number)
+        if isinstance(fault, Credential):
+            # It would be so at each run, and nobody here can change it.
+            warn(f"{fault.where}: {fault.what}; it is left out until it changes")
+            return
+        (self.call.fail if self.mode.once else self.call.complain)(fault)

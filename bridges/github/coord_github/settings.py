@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from coord_envelope import BadData, Usage, world
 from coord_envelope.errors import Refused
 from coord_envelope.event import address
 from coord_github.api import HOME
 from coord_github.items import People
+from coord_kernel.cli import urls
 from coord_kernel.cli.values import span
 from coord_kernel.store import locate, private
 
@@ -39,9 +39,10 @@ def slug(text: str | None) -> str:
 def base() -> str:
     """Where the REST API is. Raises Usage, Refused."""
     url = (world.getenv(URL) or HOME).rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username:
-        raise Usage(f"not a valid URL: {url[:80]!r}", where=URL, todo=f"use {HOME}")
+    try:
+        parts = urls.http(url)
+    except BadData as fault:
+        raise Usage(fault.what, where=URL, todo=f"use {HOME}") from None
     if parts.scheme == "http" and parts.hostname not in _LOCAL:
         raise Refused("a token is not sent unencrypted", where=URL, todo="use https://…")
     return url

@@ -88,7 +88,7 @@ def _alertmanager(received: Received) -> Iterator[Json]:
         yield {
             "type": "alert.resolved" if status == "resolved" else "alert.raised",
             "body": _alert(alert, received.payload, _cut(fingerprint), status),
-            "idempotency_key": _cut(f"{fingerprint} {began} {status}"),
+            "idempotency_key": f"{fingerprint} {began} {status}",
         }
 
 

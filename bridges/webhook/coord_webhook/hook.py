@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from coord_envelope import BadData, codec
+from coord_envelope import BadData, codec, ids
 from coord_envelope.bodies import check_body
 from coord_envelope.event import KERNEL
 from coord_kernel.cli import complaints
@@ -82,7 +82,7 @@ class Hook:
         check_body(kind, draft["body"])
         named = f"{delivery} {at}" if delivery and at else delivery
         key = draft.get("idempotency_key") or named
-        return draft | ({"idempotency_key": f"{self.name}:{key}"} if key else {})
+        return draft | ({"idempotency_key": ids.key(f"{self.name}:{key}")} if key else {})
 
 
 def _payload(body: bytes) -> Json:

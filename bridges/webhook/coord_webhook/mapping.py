@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 MOST = 1_000
 """Events of one delivery."""
 KEYS = ("where", "each", "type", "key", "to", "body")
-_LONGEST_KEY = 200
 
 
 class Received:
@@ -78,7 +77,7 @@ class Emit:
                 "body": body if isinstance(body, dict) else {"value": body},
             }
             if self._key and (key := self._key(received, element)) is not None:
-                draft["idempotency_key"] = str(key)[:_LONGEST_KEY]
+                draft["idempotency_key"] = str(key)
             if self._to:
                 draft["to"] = self._to
             yield draft

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from coord_envelope import Fault, world
 from coord_envelope.errors import No, Refused, TryAgain
+from coord_envelope.secrets import Credential
 from coord_kernel.cli import complaints, web
 from coord_kernel.store.blobs import Blobs
 from coord_kernel.store.disk import fault_of
@@ -71,6 +72,8 @@ class Webhooks:
         except No as fault:
             return web.failure(fault, 404)
         except Fault as fault:
+            if isinstance(fault, Credential):
+                fault.todo = "remove it from what is sent"
             complaints.complain(fault)
             return web.failure(fault)
         except OSError as error:

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from coord_envelope.errors import Refused
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 PATTERNS = {
     b"AKIA": rb"AKIA[0-9A-Z]{16}",
     b"ghp_": rb"ghp_[A-Za-z0-9]{36}",
@@ -23,13 +27,54 @@ PATTERNS = {
 """Patterns of credentials, by the plain bytes that every match contains."""
 
 
+class Credential(Refused):
+    """What looks like a credential. Who has no --allow-secret names another way out in `todo`."""
+
+
+def holds_secret(raw: bytes) -> bool:
+    """Does the text seem to hold a credential?"""
+    return _match(raw) is not None
+
+
 def refuse_secret(raw: bytes) -> None:
-    """Raise Refused if the line seems to hold a credential; shows its first characters only."""
+    """Raise Credential if the line seems to hold one; shows its first characters only."""
+    match = _match(raw)
+    if match:
+        what = f"holds what looks like a credential ({match.decode()}…)"
+        raise Credential(what, todo="remove it, or use --allow-secret")
+
+
+def masked(value: Any) -> Any:
+    """The JSON value with `***` in place of the rest of what looks like a credential.
+
+    Names of fields are left as they are.
+    """
+    if isinstance(value, dict):
+        return {name: masked(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [masked(inner) for inner in value]
+    return _masked(value) if isinstance(value, str) else value
+
+
+def _masked(text: str) -> str:
+    for mark, pattern in PATTERNS.items():
+        if mark.decode() in text:
+            import re
+
+            # Of a key all of it goes, of a token also what follows the part that is looked for.
+            rest = r"(?s:.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))"
+            more = rest if mark.startswith(b"PRIVATE") else r"[A-Za-z0-9_-]*"
+            text = re.sub(pattern.decode() + more, lambda match: f"{match[0][:4]}***", text)
+    return text
+
+
+def _match(raw: bytes) -> bytes | None:
+    """The first characters of what looks like a credential."""
     for mark, pattern in PATTERNS.items():
         if mark in raw:
             import re
 
             match = re.search(pattern, raw)
             if match:
-                what = f"holds what looks like a credential ({match[0][:8].decode()}…)"
-                raise Refused(what, todo="remove it, or use --allow-secret")
+                return match[0][:8]
+    return None
