@@ -241,9 +241,11 @@ def test_a_redirection_is_not_followed_and_nothing_counts_as_exported(
 ) -> None:
     shell("ev emit a.b")
     with receiving() as other:
-        for status in (301, 302, 307, 308):
-            moved = Response("", status=status, headers={"Location": f"{other.url}/v1/logs"})
-            collector.refuse = lambda _, moved=moved: moved
+        place = {"Location": f"{other.url}/v1/logs"}
+        statuses = (301, 302, 307, 308)
+        answers = iter([Response("", status=status, headers=place) for status in statuses])
+        collector.refuse = lambda _: next(answers)
+        for status in statuses:
             done = shell(f"coord-otel --to {collector.url} --once", expect=65)
             assert f"answered {status}" in done.err
         assert other.headers == [] and export(shell, collector, "--status")[0]["exported"] == 0

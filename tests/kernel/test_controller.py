@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import select
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,36 @@ def test_an_act_that_fails_is_reported_tried_once_a_turn_and_left_for_the_next()
     plan, failed = run(controller)
     assert (controller.done, failed) == (["a", "b"], ["a"])
     assert [act.key for act in plan.acts] == ["a"]
+
+
+def test_a_signal_in_an_act_ends_the_loop_before_the_next_and_the_rest_is_left(
+    repo: Path, shell: Shell
+) -> None:
+    shell("ev emit a.b")
+    script = """
+import os, signal
+from pathlib import Path
+from support import open_journal
+from kernel.test_controller import Scripted
+from coord_kernel.controller import run
+
+class Ended(Scripted):
+    def act(self, act):
+        super().act(act)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+controller = Ended("abc", "abc", "abc", "bc")
+run(controller, open_journal(Path.cwd()), print)
+print(controller.done)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=repo,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "['a']\n", "")
 
 
 def test_the_death_of_a_process_wakes_whoever_waits_for_its_pin(repo: Path, shell: Shell) -> None:

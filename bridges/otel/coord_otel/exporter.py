@@ -57,7 +57,7 @@ class Exporter:
     """Exports a journal to a collector, or with None only counts."""
 
     bounded = False
-    """Does a turn end after BURST batches? Signals, and the watchdog, are seen to between turns."""
+    """Does a turn end after BURST batches? The watchdog is seen to between turns."""
 
     def __init__(self, journal: Journal, collector: Collector | None) -> None:
         """Raises BadData."""

@@ -5,8 +5,8 @@
     3. read what is new; if it does not concern the controller, and the clock was not set, sleep on
     4. else wait a moment for the rest of the burst; then 1
 
-It ends at SIGTERM, SIGINT, or when the reader of stdout is gone, between two turns. A restart
-misses nothing: all that the loop knows is in the journal.
+It ends at SIGTERM or SIGINT before the next act, and between two turns when the reader of stdout is
+gone. A restart misses nothing: all that the loop knows is in the journal.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def run(
             drift = _drift()
             if woken and not signals.wait(BURST_MS):
                 list(follower.batch())
-            plan = turn(controller, report)
+            plan = turn(controller, report, signals.arrived)
+            if signals.arrived():
+                break
             due = min(
                 float("inf") if plan.wake is None else plan.wake,
                 world.now_ms() + AGAIN_MS if plan.acts else float("inf"),
@@ -89,9 +91,9 @@ def run(
             if world.now_ms() >= due or abs(_drift() - drift) > SET_MS:
                 break
         if signals.take() or ready.get(1, 0) & (select.POLLERR | select.POLLHUP):
-            notify.say("STOPPING=1")
-            return
+            break
         watcher.drain()
+    notify.say("STOPPING=1")
 
 
 def _drift() -> float:

@@ -56,11 +56,16 @@ class Plan:
         return any(act.key == other.key for other in self.acts)
 
 
-def turn(controller: Controller, report: Callable[[Fault, Act], None]) -> Plan:
+def turn(
+    controller: Controller,
+    report: Callable[[Fault, Act], None],
+    ended: Callable[[], bool] = lambda: False,
+) -> Plan:
     """Act until nothing new is planned. Returns the last plan: its acts are those that failed.
 
     Before each act the controller looks again: what was right a moment ago may be an answer to a
-    question that has changed. An act is tried once a turn.
+    question that has changed. An act is tried once a turn. None begins when the turn is `ended`:
+    the next start finds what is left in the journal.
     """
     tried = set[str]()
     while True:
@@ -72,6 +77,8 @@ def turn(controller: Controller, report: Callable[[Fault, Act], None]) -> Plan:
             tried.add(act.key)
             if not controller.plan().has(act):
                 continue
+            if ended():
+                return plan
             try:
                 controller.act(act)
             except Fault as fault:

@@ -108,6 +108,10 @@ class Signals:
         received, self._received = self._received, []
         return received
 
+    def arrived(self) -> bool:
+        """Did one arrive? It is still to be taken."""
+        return bool(self._received)
+
     def wait(self, most_ms: int) -> bool:
         """Wait for one, at most so long. Did one arrive? It is still to be taken."""
         poll = select.poll()
