@@ -163,6 +163,7 @@ def test_it_ends_when_the_terminal_is_closed(made: acme.Acme) -> None:
         ((), "xterm", 69, "no store here; make one with `ev init`"),
         (("/nowhere",), "xterm", 69, "coord-top: /nowhere: no such directory"),
         (("--at", "soon"), "xterm", 2, "not a valid time"),
+        (("--at", "2999-01-01"), "xterm", 2, "is in the future"),
         ((), "dumb", 2, "the terminal is dumb"),
     ],
 )

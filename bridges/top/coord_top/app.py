@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
 from coord_envelope import world
-from coord_envelope.errors import Fault
+from coord_envelope.errors import Fault, Usage
 from coord_kernel.cli.values import moment
 from coord_kernel.cli.words import line
 from coord_top import arrange, keys, shown
@@ -335,7 +335,11 @@ class Top(App[int]):
         except Fault as refusal:
             self._fail(refusal)
             return
-        self._go(None if world.parse_ts(at) >= world.now_ms() else at)
+        if world.parse_ts(at) > world.now_ms():
+            self._fail(Usage(f"{at} is in the future"))
+            return
+        self.bar.say([])
+        self._go(at)
 
     def action_now(self) -> None:
         """Go back to now."""

@@ -156,13 +156,14 @@ def _agent(agent: Agent, seen: Seen) -> Row:
     mail = f"{agent['mail']} mail" if agent["mail"] else ""
     plain = agent["group"] in ("waiting", "gone")
     state = agent["group"] if plain else agent["state"]
-    last = age_ms(agent["age_ms"]) if agent["why"] or agent["last_seen"] else "never"
+    seen_ever = agent["why"] or agent["last_seen"]
+    state, last = (state, age_ms(agent["age_ms"])) if seen_ever else ("never seen", "")
     return Row(
         (
             Cell("●" if agent["group"] != "gone" else "○", style),
             cell(seen.label, "dim"),
             cell(who(agent["agent_id"]), "title" if agent["group"] != "gone" else "dim"),
-            cell(f"{state} {last}", style),
+            cell(f"{state} {last}".strip(), style),
             cell(_holding(agent, seen), "dim"),
             cell(" · ".join(_holds(agent, seen)), "" if agent["items"] else "dim"),
             cell(mail, "soon"),

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from coord_envelope import Usage, world
 from coord_kernel.cli.values import moment
 from coord_kernel.store.locate import find
 from coord_top.app import Top
@@ -29,6 +30,8 @@ def run(call: Call, dirs: Sequence[str], at: str | None, read_only: bool) -> int
     me = call.actor()["agent_id"]
     stores = [find(each) for each in dict.fromkeys(dirs)] or [find()]
     then = moment(at) if at else None
+    if then and world.parse_ts(then) > world.now_ms():
+        raise Usage(f"--at {then} is in the future")
     app = Top(Stores(stores, me), me, str(then) if then else None, read_only)
     threading.Thread(target=_die_with_terminal, daemon=True).start()
     status = asyncio.run(_shown(app))
