@@ -70,3 +70,10 @@ def test_the_spec_vectors_of_ids() -> None:
         assert (
             ids.stamp_of(vector["id"]) == vector["stamp"] == vector["ms"] << 16 | vector["counter"]
         )
+
+
+def test_a_key_that_is_too_long_is_not_that_of_another_text() -> None:
+    assert ids.key("k" * 256) == "k" * 256
+    first, second = (ids.key("é" * 300 + end) for end in "ab")
+    assert first != second
+    assert len(first) == len(second) == 256

@@ -108,6 +108,21 @@ def test_a_schedule_that_is_written_differently_begins_to_count_then() -> None:
     assert town.turn() == [{"name": "pulse", "at": "2026-06-01T13:00:00.000Z"}]
 
 
+def test_a_long_schedule_that_is_written_differently_is_armed_again() -> None:
+    """The two differ behind what a key has room for."""
+    minutes, hours, days = (",".join(map(str, range(1, end))) for end in (60, 24, 32))
+    first, second = (cron(f"{minutes} {hours} {days} * {day}") for day in ("1", "2"))
+    town = Town(first)
+    town.turn()
+    assert [act.kind for act in town.planned(town.events, town.now).acts] == []
+    town.schedules = (second,)
+    town.turn()
+    armed = [event for event in town.events if event["type"] == "cron.armed"]
+    assert {event["body"]["spec"] for event in armed} == {first.spec, second.spec}
+    assert len({event["idempotency_key"] for event in armed}) == 2
+    assert all(len(event["idempotency_key"]) == 256 for event in armed)
+
+
 def test_nothing_is_fired_under_a_stop_and_the_last_time_after_it() -> None:
     town = Town(every(10 * MINUTE))
     town.turn()

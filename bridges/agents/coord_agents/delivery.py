@@ -75,7 +75,7 @@ def pointer(mail: Mail) -> str:
 
 def key(session: str, mail: Mail, result: str) -> str:
     """The idempotency key of an outcome."""
-    return f"nudge:{session[:120]}:{mail['newest']}:{result}"
+    return ids.key(f"nudge:{session}:{mail['newest']}:{result}")
 
 
 def is_due(session: str, mail: Mail, told: Collection[str]) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from itertools import islice
 
 from coord_cron.schedule import MOST_MISSED
-from coord_envelope import world
+from coord_envelope import ids, world
 from coord_kernel.controller import Act, Plan
 from coord_kernel.rules import control
 
@@ -51,7 +51,8 @@ def plan(
 def _steps(schedule: Schedule, state: State | None, now: int) -> Iterator[tuple[Act, int]]:
     armed = state["armed"].get(schedule.spec) if state else None
     if armed is None or state is None:
-        yield Act("arm", f"arm:{schedule.name}:{schedule.spec}"[:250], schedule=schedule), now
+        key = ids.key(f"arm:{schedule.name}:{schedule.spec}")
+        yield Act("arm", key, schedule=schedule), now
         return
     fired = state["at"] if state["at"] <= now + _AHEAD_MS else 0
     since = max(armed, fired)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from coord_envelope import codec
+from coord_envelope import codec, ids
 from coord_flow import values
 
 TYPE_CHECKING = False
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 ROOT = "$"
 """The name of the root in the operations; that of a step is `$ID`."""
 MOL, WISP, CONVOY = "mol", "wisp", "convoy"
-_KEY = 256
 _KINDS = {"parallel": "", "sequential": ""}
 """Types that say how a step is done, not what it is."""
 
@@ -37,14 +36,7 @@ def operations(made: Cooked, order: Order) -> Iterator[Json]:
     yield _root(made, order, key)
     for step in made.steps:
         parent = f"${made.parent[step.id]}" if step.id in made.parent else ROOT
-        yield _new(step, made, parent) | {"idempotency_key": _keyed(key, step.id)}
-
-
-def _keyed(key: str, id_: str) -> str:
-    whole = f"cook:{key}:{id_}"
-    if len(whole) <= _KEY:
-        return whole
-    return f"cook:{key[:100]}:{hashlib.sha256(whole.encode()).hexdigest()[:40]}"
+        yield _new(step, made, parent) | {"idempotency_key": ids.key(f"cook:{key}:{step.id}")}
 
 
 def _root(made: Cooked, order: Order, key: str) -> Json:
@@ -68,7 +60,7 @@ def _root(made: Cooked, order: Order, key: str) -> Json:
         "labels": labels,
         "fields": fields,
         **({"parent": order.parent} if order.parent else {}),
-        "idempotency_key": _keyed(key, ""),
+        "idempotency_key": ids.key(f"cook:{key}:"),
     }
 
 

@@ -180,7 +180,7 @@ def _hold(gate: Gate, evidence: str, why: str) -> Act:
 
 
 def _ask(gate: Gate, evidence: str, why: str = "", options: tuple[str, ...] = ()) -> Act:
-    return Act("ask", f"ask:{evidence}"[:250], gate=gate, why=why, options=options)
+    return Act("ask", f"ask:{evidence}", gate=gate, why=why, options=options)
 
 
 def _answered(gate: Gate, question: Question) -> Iterator[Act]:

@@ -18,7 +18,7 @@
 
 from __future__ import annotations
 
-from coord_envelope import world
+from coord_envelope import ids, world
 from coord_kernel.controller import Act, Plan
 from coord_kernel.rules import control, health, presence, usage
 
@@ -83,7 +83,7 @@ def _steps(row: Row, judged: Health, now: int, policy: Policy) -> Iterator[tuple
     claims, session = row["claims"], row["session"]
     what = judged["state"]
     if "ahead" in judged and claims:
-        key = f"notice:{row['name'][-150:]}:{sum(judged['ahead'].values())}"
+        key = ids.key(f"notice:{row['name']}:{sum(judged['ahead'].values())}")
         yield Act("notice", key, row=row, health=judged), now
     if what in ("dead", "lost"):
         if presence.is_open(session) and (claims or what == "dead"):
@@ -91,8 +91,8 @@ def _steps(row: Row, judged: Health, now: int, policy: Policy) -> Iterator[tuple
         for claim in claims:
             yield Act("reclaim", f"reclaim:{claim['id']}", row=row, health=judged, claim=claim), now
     elif what == "never":
-        first = claims[0]["id"] if claims else session.get("started", [row["name"][-100:]])[0]
-        yield _escalation("never", f"never:{first}", row, judged, "high"), now
+        first = claims[0]["id"] if claims else session.get("started", [row["name"]])[0]
+        yield _escalation("never", ids.key(f"never:{first}"), row, judged, "high"), now
     elif what == "waiting" and claims:
         due = now + policy.waiting - judged["age_ms"]
         key = f"waiting:{claims[0]['id']}:{presence.signs(session)}"

@@ -12,7 +12,7 @@ disturbed, and hooks show an agent its mail while it works.
 
 from __future__ import annotations
 
-from coord_envelope import codec
+from coord_envelope import codec, ids
 from coord_kernel.controller import Act, Plan
 from coord_kernel.rules import control
 from coord_kernel.store import pins
@@ -74,7 +74,7 @@ class Post:
                 continue
             self._expecting.add(agent)
             if _status(family) == "idle":
-                key = f"deliver:{session['session'][:120]}:{newest}"
+                key = f"deliver:{session['session']}:{newest}"
                 acts.append(Act("deliver", key, agent=agent, mail=newest))
         return Plan(acts)
 
@@ -105,7 +105,7 @@ class Post:
         return newest
 
     def _is_settled(self, session: str, mail: str) -> bool:
-        keys = [f"nudge:{session[:120]}:{mail}:{result}" for result in SETTLED]
+        keys = [ids.key(f"nudge:{session}:{mail}:{result}") for result in SETTLED]
         index = self._journal.index.refresh()
         return any(index.by_key("session.nudged", key) for key in [*keys, f"nudge::{mail}:gone"])
 

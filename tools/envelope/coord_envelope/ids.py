@@ -12,6 +12,8 @@ from __future__ import annotations
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _DIGIT = {c: i for i, c in enumerate(CROCKFORD)}
+LONGEST_KEY = 256
+"""Characters of an idempotency key."""
 AHEAD_MS = 5 * 60 * 1000
 """How far ahead of the wall clock a stamp may be for our clock to follow it."""
 
@@ -38,6 +40,19 @@ def mint(stamp: int, randomness: bytes) -> str:
 def short(kind: str, event_id: str) -> str:
     """The short id for people, `wk-k3f9x2ab`: the last 8 characters, which are random."""
     return f"{kind}-{event_id[-8:].lower()}"
+
+
+def key(text: str) -> str:
+    """An idempotency key for this text: itself, or of a text that is too long its begin and digest.
+
+    A key that is only cut is that of another text, too.
+    """
+    if len(text) <= LONGEST_KEY:
+        return text
+    import hashlib  # 2 ms, for few
+
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+    return f"{text[: LONGEST_KEY - 41]}:{digest}"
 
 
 def stamp_of(event_id: str) -> int:

@@ -163,8 +163,8 @@ def _silence(row: Row, health: Health, times: Times | type[Times]) -> Health:
 
 def nudge_key(row: Row, n: int) -> str:
     """The key of the n-th nudge in the silence since its last sign of life."""
-    claim = row["claims"][0]["id"] if row["claims"] else row["name"][-100:]
-    return f"nudge:{claim}:{presence.signs(row['session'])}:{n}"
+    claim = row["claims"][0]["id"] if row["claims"] else row["name"]
+    return ids.key(f"nudge:{claim}:{presence.signs(row['session'])}:{n}")
 
 
 def _health(
