@@ -111,11 +111,11 @@ def test_a_bad_record_is_one_line(
 @pytest.mark.parametrize(
     ("name", "via", "verb", "what"),
     [
-        ("aider", "acp", "start", "has no way to start via acp; use --via headless"),
-        ("codex", "rpc", "start", "has no way to start via rpc; use --via headless or tmux or acp"),
+        ("aider", "acp", "start", "has no way to start via acp; it has headless"),
+        ("codex", "rpc", "start", "has no way to start via rpc; it has headless and tmux and acp"),
         ("codex", "ssh", "start", "--via ssh: not a valid way; use headless, tmux, stream-json"),
         ("gptme", None, "resume", "has no way to resume; add its words to presets.toml"),
-        ("gptme", "tmux", "start", "has no way to start via tmux; use --via headless"),
+        ("gptme", "tmux", "start", "has no way to start via tmux; it has headless"),
     ],
 )
 def test_a_way_that_a_preset_does_not_have_is_refused_in_one_line(

@@ -168,8 +168,8 @@ def test_a_work_tree_is_used_again_only_if_nothing_in_it_would_be_lost(town: She
     [
         ("mute", 75, "did not come up; its job and its claim were undone"),
         ("fails", 75, "did not come up; its job and its claim were undone"),
-        ("absent", 69, "absent is not installed"),
-        ("chosen --via acp", 2, "has no way to start via acp; use --via headless"),
+        ("absent", 69, "absent is not on PATH; install it"),
+        ("chosen --via acp", 2, "has no way to start via acp; it has headless"),
         ("nobody", 1, "unknown preset: nobody; known presets: claude, codex"),
     ],
 )

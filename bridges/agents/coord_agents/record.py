@@ -120,7 +120,8 @@ class Record:
             return can[0], self.ways[can[0]]
         if via in can:
             return str(via), self.ways[str(via)]
-        todo = f"use --via {' or '.join(can)}" if can else "add its words to presets.toml"
+        ways = f"it has {' and '.join(can)}" if can else "add its words to presets.toml"
+        todo = f"{ways}; see `coord-agent presets`"
         what = f"has no way to {verb}" + (f" via {via}" if via else "")
         raise Usage(f"preset {self.name}: {what}", todo=todo)
 

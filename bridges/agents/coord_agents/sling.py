@@ -110,7 +110,8 @@ class Sling:
         """Raise what speaks against it, before anything is written."""
         order = self.order
         if not shutil.which(self._way.program, path=self._tools.env["PATH"]):
-            raise Unreachable(f"{self._way.program} is not installed", where=order.record.name)
+            what, todo = f"{self._way.program} is not on PATH", "install it, or use another preset"
+            raise Unreachable(what, where=order.record.name, todo=todo)
         state = Stops(self._store).control()
         stop = control.stopped(state, order.agent)
         if stop:
