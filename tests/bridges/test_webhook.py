@@ -151,6 +151,9 @@ def test_a_delivery_that_is_sent_again_is_not_written_again(served: Served) -> N
     assert len(served.post("forge", body, github(body))[1]["events"]) == 1
     assert served.post("forge", body, github(body))[1] == {"events": [], "duplicates": 1}
     assert served.post("forge", body, github(body, delivery="2"))[1]["duplicates"] == 1
+    for event in ("land", "issue_comment", ".."):
+        again = served.post("forge", body, github(body, event, "3"))
+        assert again[1] == {"events": [], "duplicates": 1}, "nor is its type signed"
     headers = {"X-Sign": f"sha256={signed(body)}"}
     assert served.post("ci", body, headers)[1] == {"events": [], "duplicates": 0}
     failed = b'{"status":"failed","job":{"name":"lint"},"branch":"main"}'

@@ -31,10 +31,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from coord_envelope import Event
     from coord_envelope.codec import Json
     from coord_kernel import Journal
-    from coord_webhook.hook import Hooks
+    from coord_webhook.hook import Hook, Hooks
 
 WAITING = 64
 """Most deliveries at a time; more are answered 503."""
@@ -62,7 +61,7 @@ class Webhooks:
             return web.failure(TryAgain(f"{WAITING} deliveries are open"))
         self._open += 1
         try:
-            events = await self._delivered(request)
+            new, duplicates = await self._delivered(request)
         except web.TooLong as fault:
             return web.failure(fault, 413)
         except web.TooSlow as fault:
@@ -81,10 +80,9 @@ class Webhooks:
             return web.failure(fault_of(error))
         finally:
             self._open -= 1
-        new = [event.id for event in events if not event.get("$dup")]
-        return JSONResponse({"events": new, "duplicates": len(events) - len(new)})
+        return JSONResponse({"events": new, "duplicates": duplicates})
 
-    async def _delivered(self, request: Request) -> Sequence[Event]:
+    async def _delivered(self, request: Request) -> tuple[list[str], int]:
         name = request.path_params["name"]
         hook = self._hooks.get(name)
         if hook is None:
@@ -101,14 +99,27 @@ class Webhooks:
             fault.where = fault.where or hook.name
             raise
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writer, self._write, hook.name, drafts)
+        return await loop.run_in_executor(self._writer, self._write, hook, delivery, drafts)
 
-    def _write(self, name: str, drafts: Sequence[Json]) -> Sequence[Event]:
-        if not drafts:
-            return ()
+    def _write(self, hook: Hook, delivery: str, drafts: Sequence[Json]) -> tuple[list[str], int]:
+        """The ids of the events, and how many drafts were events before."""
+        # A header that is not signed may give them another type, which is no new delivery.
+        digest = f"{hook.name}:{delivery}" if hook.way.of_body else ""
+        index = self._journal.index.refresh() if digest else None
+        new = [
+            draft
+            for draft in drafts
+            if index is None
+            or not (key := draft.get("idempotency_key", "")).startswith(digest)
+            or not index.has_key(key)
+        ]
+        if not new:
+            return [], len(drafts)
         blobs = Blobs(self._journal.store)
-        bodies = [draft | {"body": blobs.body(draft["body"])} for draft in drafts]
-        return self._journal.append({"agent_id": f"bridge:{name}"}, bodies)
+        bodies = [draft | {"body": blobs.body(draft["body"])} for draft in new]
+        events = self._journal.append({"agent_id": f"bridge:{hook.name}"}, bodies)
+        ids = [event.id for event in events if not event.get("$dup")]
+        return ids, len(drafts) - len(ids)
 
 
 class Unverified(Refused):

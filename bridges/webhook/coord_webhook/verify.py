@@ -43,6 +43,11 @@ class Way:
         """`header`: of the signature of the body, for a form without its own."""
         self._form, self._secret, self._header = form, secret, header.lower()
 
+    @property
+    def of_body(self) -> bool:
+        """Is the body all that is signed? Then no header says which delivery it is, or of what."""
+        return self._form in _OF_BODY or bool(self._header)
+
     def name(self, body: bytes, headers: Mapping[str, str], now_s: int) -> str:
         """The name of a delivery, the same if it is sent again; empty if it has none.
 

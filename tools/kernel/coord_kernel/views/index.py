@@ -25,6 +25,14 @@ _FIRST_KEY = "INSERT INTO key VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET id = mi
 # CROSS: in this order. The other way it would read all keys of the type.
 _ANY_KEY = """SELECT 1 FROM json_each(?) AS wanted CROSS JOIN key
               WHERE key.type = ? AND key.key = wanted.value LIMIT 1"""
+# One search for each type, not a look at each key.
+_OF_ANY_TYPE = """WITH RECURSIVE kind(type) AS (
+                    SELECT min(type) FROM key
+                    UNION ALL
+                    SELECT (SELECT min(type) FROM key WHERE type > kind.type) FROM kind
+                    WHERE kind.type IS NOT NULL)
+                  SELECT 1 FROM kind CROSS JOIN key
+                  WHERE key.type = kind.type AND key.key = ? LIMIT 1"""
 _ENDINGS = "CREATE INDEX IF NOT EXISTS ending ON event (substr(id, 23))"
 """By the last 4 characters: a million endings, so that few events share one."""
 ENDING = f"""SELECT id FROM event WHERE substr(id, 23) = ? AND substr(id, ?) = ?
@@ -101,6 +109,10 @@ class Index(Derived):
         return any(
             self.query(_ANY_KEY, codec.dumps(some).decode(), kind) for kind, some in keys.items()
         )
+
+    def has_key(self, key: str) -> bool:
+        """Is there an event of any type with this idempotency key?"""
+        return bool(self.query(_OF_ANY_TYPE, key))
 
     def by_id(self, event_id: str) -> Stored | None:
         """The event with this full id."""
