@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from support import DATA, Json
 
+from coord_envelope import BadData, ids, world
 from coord_envelope import event as envelope
-from coord_envelope import ids, world
 from coord_flow import cook as cooking
 from coord_flow import draw
 from coord_flow.operations import operations
@@ -557,6 +557,11 @@ def test_values_are_checked() -> None:
         "--var s: '1' does not match ^v[0-9]+$",
     ]
     assert faults(text, v="x", n="3", s="v12") == []
+    slow = steps("a") + "[vars.v]\npattern = '^(a+)+$'\n"
+    (fault,) = faults(slow, v="a" * 40 + "!")
+    assert "takes more than 2 s of CPU time" in fault
+    for pattern in ("a{99999999999999}", "(", "a" * 1_001):
+        assert any("pattern" in f for f in faults(slow.replace("^(a+)+$", pattern), v="a"))
 
 
 def test_a_default_may_name_what_is_given() -> None:
@@ -584,6 +589,24 @@ def test_loops_in_loops_end_at_a_bound() -> None:
     body += '[[steps.loop.body.loop.body]]\nid = "c"\ntitle = "c"\n'
     text = f"{steps('a')}[steps.loop]\ncount = 1000\n{body}"
     assert faults(text) == ["has more than 20,000 steps"]
+
+
+def test_what_is_printed_has_a_bound() -> None:
+    body = f'[[steps.loop.body]]\nid = "b"\ntitle = "b"\ndescription = "{"x" * 200_000}%s"\n'
+    text = f"{steps('a')}[steps.loop]\ncount = 5000\nvar = 'i'\n{body}"
+    assert (
+        faults(text % "") == faults(text % "{i}") == ["has more than 64 MiB of text in its steps"]
+    )
+    woven = steps(*(f"s{n}" for n in range(400))) + "[[advice]]\ntarget = 's*'\n"
+    woven += f'[advice.before]\nid = "{{step.id}}-b"\ndescription = "{"x" * 200_000}"\n'
+    assert "has more than 64 MiB of text in its steps" in faults(woven)
+    map_ = f"{steps(*(f's{n}' for n in range(400)))}[[compose.map]]\nselect = 's*'\nwith = 'e'\n"
+    each = f"[[template]]\nid = '{{target}}.x'\ntitle = 'x'\ndescription = '{'x' * 200_000}'\n"
+    other = {"e": f"formula = 'e'\ntype = 'expansion'\n{each}"}
+    assert "has more than 64 MiB of text in its steps" in faults(map_, other)
+    many = f'{steps("a")}description = "{"{{v}}" * 10_000}"\n[vars.v]\n'
+    with pytest.raises(BadData, match="exceeds 1,048,576 characters"):
+        faults(many, v="x" * 10_000)
 
 
 JUNK: list[Any] = [

@@ -385,6 +385,14 @@ def test_what_goes_wrong_is_one_line(shell: Shell, pour: str) -> None:
         assert done.err.count("\n") == (1 if status else 0)
     (shell.cwd / "bad.toml").write_text("steps = [")
     assert "bad.toml: not TOML" in shell("coord-flow check bad.toml release.toml", expect=65).err
+    (shell.cwd / "bad.json").write_text('{"formula": ')
+    assert "bad.json: not JSON" in shell("coord-flow check bad.json", expect=65).err
+    many = '[vars.v]\n[[steps]]\nid = "a"\ntitle = "a"\ndescription = "' + "{{v}}" * 20_000
+    (shell.cwd / "many.toml").write_text(f'formula = "f"\nversion = 1\n{many}"\n')
+    for line in ("check many.toml", f"cook many.toml --var v={'x' * 99}"):
+        done = shell(f"coord-flow {line}", expect=None)
+        assert done.err.count("\n") == done.status // 65
+    assert "coord-flow: many.toml: a text with the values" in done.err
     assert shell("coord-flow cook - --var version=1", FORMULA).lines[0]["title"] == "release"
 
 

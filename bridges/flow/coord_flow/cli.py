@@ -51,7 +51,12 @@ def check(call: Call, files: o.Files) -> None:
             call.fail(fault)
             continue
         problems = _problems(file)
-        for step, name in checked(source.data, source.read, problems):
+        try:
+            undeclared = checked(source.data, source.read, problems)
+        except BadData as fault:
+            call.fail(fault, file)
+            continue
+        for step, name in undeclared:
             call.warn(f"{file}: {step}: {{{{{name}}}}} is not declared, and is left as it is")
         _report(call, problems)
 
@@ -169,7 +174,11 @@ def _cooked(call: Call, file: str, order: Order, problems: Problems) -> Cooked |
     from coord_flow.source import Source
 
     source = Source(file)
-    made = cooked(source.data, order, source.read, problems)
+    try:
+        made = cooked(source.data, order, source.read, problems)
+    except BadData as fault:
+        call.fail(fault, file)
+        return None
     _report(call, problems)
     return None if problems else made
 

@@ -17,11 +17,11 @@ from coord_envelope.event import address
 from coord_flow import shape, values, weave
 from coord_flow.graph import Cooked
 from coord_flow.graph import order as ordered
-from coord_flow.steps import Step, Unfolding, every
+from coord_flow.steps import Size, Step, Unfolding, every
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from coord_envelope.codec import Json
     from coord_flow.shape import Problems
@@ -59,20 +59,24 @@ def cooked(data: Json, order: Order, read: Read, problems: Problems) -> Cooked:
     rows = _legs(whole, order, problems) if "legs" in whole else shape.tables(whole, "steps")
     if not rows:
         problems.add("", "has no steps")
-    unfolding = Unfolding(known, bound, problems)
+    size = Size()
+    unfolding = Unfolding(known, bound, problems, size)
     steps = unfolding.steps(rows)
-    unfolding.full()
     compose = _table(whole, "compose")
-    weaving = weave.Weaving(steps, unfolding.instead, read, problems)
+    weaving = weave.Weaving(steps, unfolding, size, read, problems)
     weaving.expand(compose)
     weaving.advise(shape.tables(whole, "advice"), shape.tables(whole, "pointcuts"))
     for name in shape.texts(compose, "aspects"):
         _aspect(name, weaving, read, problems)
     weaving.branch(shape.tables(compose, "branch"))
     weaving.gate(shape.tables(compose, "gate"))
-    for step in list(every(steps)):
+    size.text = 0  # with the values of variables
+    for step in list(every(steps)) if size.fits() else ():
         _fill(step, bound)
         _check(step, problems)
+        if not size.add(*_texts(step)):
+            break
+    size.report(problems)
     _gates(steps, weaving)
     made.tops = steps
     ordered(made, weaving.needs, problems)
@@ -175,6 +179,18 @@ def _fill(step: Step, bound: Mapping[str, str]) -> None:
     step.labels = [values.filled(label, bound) for label in step.labels]
     step.kind = values.filled(step.kind, bound)
     step.data = _deep(step.data, bound)
+
+
+def _texts(step: Step) -> Iterator[str]:
+    """What a step prints."""
+    yield from (step.id, step.title, step.desc, step.assignee, step.kind, *step.labels)
+    todo: list[object] = [step.data]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, (dict, list)):
+            todo += value.values() if isinstance(value, dict) else value
 
 
 def _deep(value: object, bound: Mapping[str, str]) -> Json:

@@ -87,6 +87,7 @@ TODO = {
     "tally": "use a step that needs the others",
 }
 """What to use in place of keys that other programs know."""
+LONGEST_PATTERN = 1_000
 MODES = ("exec",)
 EXHAUSTED = ("hard_fail", "soft_fail")
 
@@ -148,9 +149,13 @@ def check(data: Json, problems: Problems) -> None:
 
 
 def _pattern(text: object, name: str, problems: Problems) -> None:
+    text = text if isinstance(text, str) else ""
+    if len(text) > LONGEST_PATTERN:
+        problems.add(name, f"pattern exceeds {LONGEST_PATTERN:,} characters")
+        return
     try:
-        re.compile(text if isinstance(text, str) else "")
-    except re.error as reason:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as reason:
         problems.add(name, f"not a valid pattern: {reason}")
 
 

@@ -61,7 +61,8 @@ def _parsed(path: str) -> Json:
         else:
             value = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as reason:
-        raise BadData(f"not TOML: {reason}", where=path) from None
+        kind = "JSON" if path.endswith(".json") else "TOML"
+        raise BadData(f"not {kind}: {reason}", where=path) from None
     if not isinstance(value, dict):
         raise BadData("not a formula", where=path)
     _inlined(value, os.path.dirname(path) or ".", path)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_flow.shape import Problems
 
-MOST_STEPS = 20_000
+MOST_STEPS, MOST_TEXT = 20_000, 64 << 20
+"""Steps of a formula, and characters of their texts."""
 _TEXTS = ("title", "description", "notes", "acceptance", "assignee", "focus")
 
 
@@ -115,21 +116,50 @@ class Scope:
         return self.outer.id(name) if self.outer else name
 
 
+class Size:
+    """How much a formula has become, with all that is woven into it."""
+
+    def __init__(self) -> None:
+        self.steps = self.text = 0
+
+    def more(self) -> bool:
+        """Count a step; is it within the bound?"""
+        self.steps += 1
+        return self.fits()
+
+    def add(self, *texts: str) -> bool:
+        """Count texts; are they within the bound?"""
+        self.text += sum(map(len, texts))
+        return self.fits()
+
+    def fits(self) -> bool:
+        return self.steps <= MOST_STEPS and self.text <= MOST_TEXT
+
+    def report(self, problems: Problems) -> None:
+        """Add a fault if it is more than allowed."""
+        if self.steps > MOST_STEPS:
+            problems.add("", f"has more than {MOST_STEPS:,} steps", "cook it in parts")
+        elif self.text > MOST_TEXT:
+            what = f"has more than {MOST_TEXT >> 20} MiB of text in its steps"
+            problems.add("", what, "cook it in parts, or shorten the texts")
+
+
 class Unfolding:
     """One formula's steps, made from its tables."""
 
-    def __init__(self, known: Json, bound: Mapping[str, str], problems: Problems) -> None:
+    def __init__(
+        self, known: Json, bound: Mapping[str, str], problems: Problems, size: Size
+    ) -> None:
         """`known`: the declared variables; `bound`: the values of those that have one."""
         self._known, self._bound, self._problems = known, bound, problems
-        self.instead, self._count = Instead(), 0
+        self.instead, self._size = Instead(), size
 
     def steps(self, rows: list[Json], scope: Scope | None = None) -> list[Step]:
         """The steps of a list of tables."""
         scope = scope or Scope()
         made: list[Step] = []
         for row in rows:
-            self._count += 1
-            if self._count > MOST_STEPS:
+            if not self._size.more():
                 return made
             name = self._filled(scope.prefix + str(row.get("id", "")))
             if not self._included(row, scope, name):
@@ -139,11 +169,6 @@ class Unfolding:
             else:
                 made.append(self._step(row, scope, name))
         return made
-
-    def full(self) -> None:
-        """Add a fault if there are more steps than allowed."""
-        if self._count > MOST_STEPS:
-            self._problems.add("", f"has more than {MOST_STEPS:,} steps", "cook it in parts")
 
     def _included(self, row: Json, scope: Scope, name: str) -> bool:
         condition = row.get("condition")
@@ -185,7 +210,7 @@ class Unfolding:
             round_ = self.steps(body, inner)
             before = self.instead.join(before, round_)
             made += round_
-            if self._count > MOST_STEPS:
+            if not self._size.fits():
                 break
         self.instead.put(name, before)
         return made
@@ -200,6 +225,7 @@ class Unfolding:
 
     def _step(self, row: Json, scope: Scope, name: str) -> Step:
         filled = {key: values.replaced(_text(row, key), scope.bound) for key in _TEXTS}
+        self._size.add(*filled.values())
         step = Step(values.replaced(name, scope.bound), filled["title"])
         step.desc = description(filled)
         step.kind, step.assignee = _text(row, "type"), filled["assignee"]

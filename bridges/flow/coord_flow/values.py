@@ -1,4 +1,6 @@
-"""Variables of a formula: their values, texts with them, conditions, ranges. Pure.
+"""Variables of a formula: their values, texts with them, conditions, ranges.
+
+Pure, but for the child that matches patterns.
 
 `{{name}}` is replaced if the formula declares `name` and it has a value; otherwise it is left as it
 is, since many texts are templates of whoever does the step. What is put in is not looked at again;
@@ -10,6 +12,9 @@ from __future__ import annotations
 import ast
 import operator
 import re
+
+from coord_envelope import BadData
+from coord_kernel.proc.bounded import bounded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +29,10 @@ _CONDITION = re.compile(r"(!?)\s*\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}\s*(?:(==|!=)\s
 _FALSE = ("", "false", "0", "no", "off")
 MOST_ROUNDS = 10_000
 """Iterations of one loop."""
+LONGEST = 1 << 20
+"""Characters of a text with the values of its variables."""
+NOT_PATTERN = (re.error, OverflowError, RecursionError)
+"""What compiling a text that is not a pattern raises."""
 _SUMS = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -74,8 +83,12 @@ def _valid(name: str, text: str, spec: Json, problems: Problems) -> None:
     if isinstance(allowed, list) and allowed and text not in map(written, allowed):
         problems.add(where, f"not a valid value: {text!r}", f"use {', '.join(map(str, allowed))}")
     pattern = spec.get("pattern")
-    if isinstance(pattern, str) and not _found(pattern, text):
-        problems.add(where, f"{text!r} does not match {pattern}")
+    if isinstance(pattern, str):
+        try:
+            if not _found(pattern, text):
+                problems.add(where, f"{text!r} does not match {pattern}")
+        except BadData as fault:
+            problems.add(where, f"matching it with {pattern} {fault.what}", "simplify the pattern")
     if kind in ("int", "integer", "number") and not re.fullmatch(r"-?\d+(\.\d+)?", text):
         problems.add(where, f"not a number: {text!r}")
     if kind in ("bool", "boolean") and text not in ("true", "false"):
@@ -83,24 +96,36 @@ def _valid(name: str, text: str, spec: Json, problems: Problems) -> None:
 
 
 def _found(pattern: str, text: str) -> bool:
+    """Raises BadData for a pattern that costs too much: its time may grow with 2^length."""
     try:
-        return re.search(pattern, text) is not None
-    except re.error:  # a fault of the formula
+        compiled = re.compile(pattern)
+    except NOT_PATTERN:  # a fault of the formula
         return True
+    return bounded(lambda: compiled.search(text) is not None, "")
+
+
+def _fits(text: str, values: Mapping[str, str], pattern: re.Pattern[str]) -> None:
+    """Raise BadData if the text with its values would be too long."""
+    size = len(text) + sum(len(values.get(match[1], "")) for match in pattern.finditer(text))
+    if size > LONGEST:
+        what = f"a text with the values of its variables exceeds {LONGEST:,} characters"
+        raise BadData(what, todo="shorten it")
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
-    """The text with the values of `{{name}}`."""
+    """The text with the values of `{{name}}`. Raises BadData if that is too long."""
     if "{{" not in text:
         return text
+    _fits(text, values, NAME)
     return NAME.sub(lambda match: values.get(match[1], match[0]), text)
 
 
 def replaced(text: str, values: Mapping[str, str]) -> str:
-    """The text with the values of `{name}`, and of `{{name}}`."""
+    """The text with the values of `{name}`, and of `{{name}}`. Raises BadData as `filled`."""
     if not values or "{" not in text:
         return text
     text = filled(text, values)
+    _fits(text, values, _SINGLE)
     return _SINGLE.sub(lambda match: values.get(match[1], match[0]), text)
 
 

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from coord_flow import shape, values
 from coord_flow.shape import advised
-from coord_flow.steps import Instead, Step, description, every
+from coord_flow.steps import Step, Unfolding, description, every
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
     from coord_flow.shape import Problems
+    from coord_flow.steps import Size
 
     Read = Callable[[str], Json]
     """The formula of a name. Raises ValueError with the reason."""
@@ -93,8 +94,10 @@ def _joined(old: Json, new: Json) -> Json:
 class Weaving:
     """The steps of one formula, while others are woven into them."""
 
-    def __init__(self, steps: list[Step], instead: Instead, read: Read, problems: Problems) -> None:
-        self.steps, self._instead = steps, instead
+    def __init__(
+        self, steps: list[Step], unfolding: Unfolding, size: Size, read: Read, problems: Problems
+    ) -> None:
+        self.steps, self._instead, self._size = steps, unfolding.instead, size
         self._read, self._problems = read, problems
         self.after: dict[str, str] = {}
         """Step → the step behind it that others wait for in its place."""
@@ -156,9 +159,7 @@ class Weaving:
         )
         for step, what, todo in inner:
             self._problems.add(target.id, f"{name}: {step} {what}", todo)
-        from coord_flow.steps import Unfolding
-
-        unfolding = Unfolding(declared, bound, self._problems)
+        unfolding = Unfolding(declared, bound, self._problems, self._size)
         unfolding.instead = self._instead
         rows = [_targeted(row, target, bound) for row in template]
         made = unfolding.steps(rows)
@@ -180,9 +181,14 @@ class Weaving:
         homes += [(parent.children, s) for parent in every(self.steps) for s in parent.children]
         for home, step in homes:
             matching = [rule for rule in rules if matches(str(rule.get("target", "")), step.id)]
+            if not self._size.fits():
+                return
             if matching and any(_cut(cut, step) for cut in pointcuts or [{}]):
                 before = [_advised(row, step) for r in matching for row in advised(r, "before")]
                 behind = [_advised(row, step) for r in matching for row in advised(r, "after")]
+                for each in (*before, *behind):
+                    self._size.more()
+                    self._size.add(each.title, each.desc)
                 at = home.index(step)
                 home[at : at + 1] = [*before, step, *behind]
                 self._chain(before, step, behind)
