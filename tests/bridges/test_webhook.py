@@ -251,6 +251,22 @@ def test_who_sends_slowly_is_hung_up_on(shell: Shell, monkeypatch: pytest.Monkey
         thread.join()
 
 
+def test_slow_senders_take_no_place_of_a_delivery(served: Served) -> None:
+    """More bodies on their way than are received at a time: the oldest are given up."""
+    host, port = served.url.removeprefix("http://").split(":")
+    head = b"POST /hook/plain HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"
+    bearer = {"Authorization": f"Bearer {SECRET}"}
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for _ in range(server.RECEIVING + 3):
+            client = socket.create_connection((host, int(port)), timeout=60)
+            clients.append(stack.enter_context(client))
+            client.sendall(head)
+        for client in clients[:3]:
+            assert client.recv(64).startswith(b"HTTP/1.1 408")
+        assert served.post("plain", b'{"n":1}', bearer)[0] == 200
+
+
 def test_an_event_is_delivered_to_a_url_signed_and_again_until_it_is_taken(served: Served) -> None:
     """A consumer with a URL, to a hook of the same kind: what arrives is what was sent."""
     shell = served.shell

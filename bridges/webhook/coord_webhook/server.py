@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from coord_webhook.hook import Hook, Hooks
 
 WAITING = 64
-"""Most deliveries at a time; more are answered 503."""
+"""Most verified deliveries at a time; more are answered 503."""
+RECEIVING = 256
+"""Most bodies that are on their way, so at most 256 MiB. Of more, the oldest is given up: that of a
+sender who is slow, for the others' are there at once. So slow senders cost only each other."""
 
 
 class Webhooks:
@@ -44,6 +47,8 @@ class Webhooks:
 
     def __init__(self, hooks: Hooks, journal: Journal) -> None:
         self._hooks, self._journal, self._open = hooks, journal, 0
+        self._receiving: dict[asyncio.Timeout, None] = {}
+        """What ends each body that is on its way, the oldest first."""
         self._writer = ThreadPoolExecutor(1)
         self.application = Starlette(
             routes=[
@@ -57,9 +62,6 @@ class Webhooks:
 
     async def deliver(self, request: Request) -> Response:
         """Take one delivery."""
-        if self._open >= WAITING:
-            return web.failure(TryAgain(f"{WAITING} deliveries are open"))
-        self._open += 1
         try:
             new, duplicates = await self._delivered(request)
         except web.TooLong as fault:
@@ -78,8 +80,6 @@ class Webhooks:
         except OSError as error:
             complaints.complain(fault_of(error))
             return web.failure(fault_of(error))
-        finally:
-            self._open -= 1
         return JSONResponse({"events": new, "duplicates": duplicates})
 
     async def _delivered(self, request: Request) -> tuple[list[str], int]:
@@ -88,7 +88,7 @@ class Webhooks:
         if hook is None:
             raise No("no such hook", where=name[:60], code="not_found")
         headers = {key.lower(): value for key, value in request.headers.items()}
-        body = await web.body(request, LARGEST)
+        body = await self._received(request)
         try:
             delivery = hook.way.name(body, headers, world.now_ms() // 1000)
         except Refused as fault:
@@ -98,8 +98,30 @@ class Webhooks:
         except Fault as fault:
             fault.where = fault.where or hook.name
             raise
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writer, self._write, hook, delivery, drafts)
+        if self._open >= WAITING:
+            raise TryAgain(f"{WAITING} deliveries are open")
+        self._open += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._writer, self._write, hook, delivery, drafts)
+        finally:
+            self._open -= 1
+
+    async def _received(self, request: Request) -> bytes:
+        """The body. Raises TooLong, TooSlow."""
+        if len(self._receiving) >= RECEIVING:
+            oldest = next(iter(self._receiving))
+            del self._receiving[oldest]
+            oldest.reschedule(0)
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                self._receiving[limit] = None
+                return await web.body(request, LARGEST)
+        except TimeoutError:
+            raise web.TooSlow("the body came slowly, and others wait") from None
+        finally:
+            self._receiving.pop(limit, None)
 
     def _write(self, hook: Hook, delivery: str, drafts: Sequence[Json]) -> tuple[list[str], int]:
         """The ids of the events, and how many drafts were events before."""
