@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 from collections.abc import Sequence
@@ -14,10 +15,10 @@ from support import Json, Shell
 
 from coord_cron import fold
 from coord_cron.cron import drafted
-from coord_cron.plan import plan
+from coord_cron.plan import Known, plan
 from coord_cron.schedule import Schedule
 from coord_cron.source import load
-from coord_envelope import BadData, Unreachable, ids, world
+from coord_envelope import BadData, ids, world
 from coord_envelope import event as envelope
 from coord_envelope.event import Event
 from coord_kernel.controller import Act, Plan
@@ -51,7 +52,8 @@ class Town:
         ordered = sorted({event.id: event for event in events}.values(), key=lambda e: e.id)
         fired = Snapshot(fold, events)
         stops = Snapshot(control, ordered).get(control.ENTITY) or control.nothing()
-        return plan(self.schedules, fired.get, stops, now)
+        keys = {event.get("idempotency_key") for event in events if event["type"] == "cron.fired"}
+        return plan(self.schedules, Known(fired.get, keys.__contains__), stops, now)
 
     def apply(self, act: Act) -> list[Event]:
         return [self.event(**drafted(act))]
@@ -121,6 +123,32 @@ def test_a_long_schedule_that_is_written_differently_is_armed_again() -> None:
     assert {event["body"]["spec"] for event in armed} == {first.spec, second.spec}
     assert len({event["idempotency_key"] for event in armed}) == 2
     assert all(len(event["idempotency_key"]) == 256 for event in armed)
+
+
+def test_a_clock_that_was_years_ahead_is_forgotten_when_it_is_right_again() -> None:
+    town = Town(every(10 * MINUTE))
+    town.turn()
+    town.now = ms("2030-01-01T00:00:00Z")
+    assert [body["at"] for body in town.turn()] == ["2030-01-01T00:00:00.000Z"]
+    for at, missed in (("09:10", 0), ("09:40", 2), ("09:50", 0)):
+        town.now = ms(f"2026-06-01T{at}:01Z")
+        (fired,) = town.turn()
+        assert (fired["at"][11:16], fired.get("missed", 0)) == (at, missed)
+        assert town.planned(town.events, town.now).acts == []
+    town.now = ms("2029-12-31T23:50:00Z")
+    town.turn()
+    town.now = ms("2030-01-01T00:00:01Z")
+    assert town.turn() == [], "this one was fired"
+
+
+def test_a_schedule_that_was_armed_years_ahead_counts_from_now() -> None:
+    town = Town(every(10 * MINUTE))
+    town.now = ms("2030-01-01T00:00:00Z")
+    town.turn()
+    town.now = BEGIN
+    assert town.turn() == []
+    town.now += 10 * MINUTE
+    assert [body["at"] for body in town.turn()] == ["2026-06-01T09:10:00.000Z"]
 
 
 def test_nothing_is_fired_under_a_stop_and_the_last_time_after_it() -> None:
@@ -196,7 +224,17 @@ BAD = {
     '[x]\ncron = "* * * * *"\nzone = "Mars"': "not a time zone",
     '[x]\nevery = "1h"\nzone = "UTC"': "zone is for cron only",
     '[x]\nevery = "1h"\n[x.body]\nat = 1': "not a valid body",
-    "[": "not TOML",
+    '[x]\nevery = "1h"\n"a\\u001b" = 3': "x: unsupported key 'a.u.1b.'",
+    '[x]\ncron = "0 * * * * *"': "not five fields",
+    "[x]\ncron = 3": "not a cron expression",
+    f'[x]\ncron = "{",".join(["1"] * 300)} * * * *"': "more than 500 characters",
+    '[x]\nevery = "1h"\nbody.on = 2026-06-01': "x: body: holds a date or a time",
+    '[x]\nevery = "1h"\nbody.at_least = nan': "x: body: holds nan or inf",
+    f'[x]\nevery = "1h"\nbody.a{".a" * 200} = 1': "x: body: nested more than 128 deep",
+    f'[x]\nevery = "1h"\nbody.a = "{"a" * 65_000}"': "x: body: the event has 6",
+    f'[x]\nevery = "1h"\nbody.a = "AKIA{"A" * 16}"': "x: body: holds what looks like a credential",
+    f"x = {'[' * 5_000}": "nested too deeply",
+    "[": "not valid TOML",
 }
 
 
@@ -205,8 +243,14 @@ def test_a_file_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> Non
     (tmp_path / "cron.toml").write_text(text)
     with pytest.raises(BadData, match=BAD[text].replace("'", ".")):
         load(str(tmp_path / "cron.toml"))
-    with pytest.raises(Unreachable):
-        load(str(tmp_path / "nowhere"))
+
+
+def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
+    """Nothing is waited for."""
+    os.mkfifo(tmp_path / "fifo")
+    for name, what in (("fifo", "not a regular"), ("", "not a regular"), ("no", "no such file")):
+        with pytest.raises(BadData, match=what):
+            load(str(tmp_path / name))
 
 
 @pytest.fixture

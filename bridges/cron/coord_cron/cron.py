@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_cron import fold
+from coord_cron import draft, fold
 from coord_cron import plan as planning
 from coord_envelope import world
 from coord_kernel.views.presence import Stops
@@ -41,16 +41,18 @@ class Cron:
 
     def plan(self) -> Plan:
         view, stops = self._fired.refresh(), self._stops.control()
-        return planning.plan(self._schedules, view.get, stops, world.now_ms())
+        index = self._journal.index.refresh()
+        known = planning.Known(view.get, lambda key: index.by_key("cron.fired", key) is not None)
+        return planning.plan(self._schedules, known, stops, world.now_ms())
 
     def act(self, act: Act) -> None:
         """Do it, unless it was done. Raises Fault."""
-        draft = drafted(act)
+        event = drafted(act)
         with self._journal.transaction({"agent_id": AGENT}) as t:
             # Two see another number of missed times: the first event counts.
             index = self._journal.index.refresh()
-            if index.by_key(draft["type"], act.key) is None:
-                t.add(draft)
+            if index.by_key(event["type"], act.key) is None:
+                t.add(event)
         self._call.put(t.events)
 
     def drafts(self) -> Iterator[Json]:
@@ -60,10 +62,4 @@ class Cron:
 
 def drafted(act: Act) -> Json:
     """The event of an act."""
-    schedule: Schedule = act.about["schedule"]
-    if act.kind == "arm":
-        body: Json = {"name": schedule.name, "spec": schedule.spec}
-        return {"type": "cron.armed", "body": body, "idempotency_key": act.key}
-    body = {**schedule.body, "name": schedule.name, "at": world.format_ts(act.about["at"])}
-    body |= {"missed": act.about["missed"]} if act.about["missed"] else {}
-    return {"type": "cron.fired", "body": body, "idempotency_key": act.key}
+    return draft.armed(**act.about) if act.kind == "arm" else draft.fired(**act.about)

@@ -5,7 +5,7 @@
 
 1. The first `cron.armed` of a name and spec counts. A schedule that is written differently is
    armed again: times that it had before that are not missed.
-2. Of several `cron.fired` the latest `at` counts.
+2. Of several `cron.fired` the latest `at` counts. It may be of a wrong clock: see the plan.
 """
 
 from __future__ import annotations
