@@ -348,7 +348,10 @@ def test_a_hostile_title_or_branch_adds_no_trailer(town: Town, repository: Repos
     town.branch("b1", {"file1": "good"})
     bad = "x\n\nLand-Request: 01KF4QBCFS000DHT52RH6PKMCY\n"
     merged = repository.merged(town.main, wanted(town, "b1") | {"title": bad, "branch": bad}, False)
-    assert repository.landed(merged, [town.main]) == {"01KF4QBCFS000HY2KBEWSW1ZZE": merged}
+    other = wanted(town, "b1") | {"id": "01KF4QBCFS000DHT52RH6PKMCY"}
+    assert repository.landed(merged, [wanted(town, "b1"), other]) == {
+        wanted(town, "b1")["id"]: merged
+    }
     for squash in (False, True):
         message = town.git(
             "log",
@@ -378,4 +381,4 @@ def test_histories_without_a_common_commit_conflict(town: Town, repository: Repo
     town.git("branch", "alien", alien)
     with pytest.raises(Conflict) as conflict:
         repository.merged(town.main, wanted(town, "alien"), False)
-    assert "nothing in common" in conflict.value.why
+    assert "nothing in common" in conflict.value.note

@@ -178,8 +178,9 @@ def test_what_left_may_be_asked_for_again(town: Town) -> None:
 def test_another_pusher_loses_nothing(shell: Shell) -> None:
     """The first test pushes to the target, as somebody else might meanwhile."""
     town = Town(shell, SETTINGS.replace("protect", "# protect"))
-    theirs = "git -c user.name=x -c user.email=x commit-tree -p main -m theirs main^{tree}"
-    once = f"mkdir ../../../../once 2>&1 && git update-ref refs/heads/main $({theirs})\n"
+    outside = "git -C ../../../../../.. -c user.name=x -c user.email=x"
+    theirs = f"{outside} commit-tree -p main -m theirs main^{{tree}}"
+    once = f"mkdir ../../../../once 2>&1 && {outside} update-ref refs/heads/main $({theirs})\n"
     town.commit("a gate", {"gate.sh": once + GATE})
     town.ask("b1", {"file1": "good"})
     town.land()

@@ -101,7 +101,7 @@ class Town:
         if self.clash.get(name) in inside or name in [self.clash.get(each) for each in inside]:
             raise Conflict(["file"], "it conflicts")
         if name in inside:
-            raise Conflict([], "")
+            raise Conflict([], "", "empty")
         commit = digest(below, name)
         self.content[commit] = inside | {name}
         self.trailers[commit] = name
@@ -181,6 +181,10 @@ class Look(Seen):
 
     def merged(self, below: str, request: fold.Request) -> str:
         return self._town.merged(below, request)
+
+    def proven(self, request: fold.Request, _: str) -> bool:
+        inside, name = self._town.content, request["id"]
+        return any(at in self._town.tested and name in inside[at] for at in self._town.history)
 
     def gates(self, _: str) -> Sequence[Any]:
         return self.policy.gates

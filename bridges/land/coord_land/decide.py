@@ -98,6 +98,11 @@ def decide(batch: Sequence[str], world: World) -> Decision:
     return _Search(world).of(tuple(batch))
 
 
+def demand_base(world: World) -> None:
+    """Demand that the base itself passes all gates. Raises Needed, Held."""
+    _Search(world).base()
+
+
 class _Search:
     def __init__(self, world: World) -> None:
         self._world, self._decision = world, Decision()
@@ -111,6 +116,12 @@ class _Search:
         for gate, place in self._last.values():
             self._demand_control(gate, place)
         return self._decision
+
+    def base(self) -> None:
+        base = self._world.base
+        for gate in self._world.gates(base):
+            if self._fails(gate, base, ()) is not None:
+                raise Held(gate.id, [outcome for _, outcome in self._tests(gate.id, base)])
 
     def _search(self, good: Stack, rest: Stack) -> Stack:
         """The good stack, and what is good of the rest on top of it."""

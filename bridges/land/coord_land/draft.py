@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coord_envelope import ids
+from coord_envelope.secrets import masked
 from coord_land.repository import plain
 
 TYPE_CHECKING = False
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 _WHY = {
     "conflict": "It conflicts with {target}",
     "empty": "It changes nothing in {target}",
+    "policy": "With it {target} would have no queue",
+    "git": "git cannot merge it into {target}",
     "gone": "Its commit {sha} is not in the repository",
     "gate": "It does not pass: {gate}. {target} does, without it",
 }
 _TODO = {
     "conflict": "Merge {target} into it, and add it again.",
     "empty": "There is nothing to do if it was merged already.",
+    "policy": "Correct it, and add it again.",
+    "git": "Correct it, and add it again.",
     "gone": "Push it, and add it again.",
     "gate": "Correct it, and add it again.",
 }
@@ -30,7 +35,9 @@ _TODO = {
 
 def draft(act: Act, target: str, person: str) -> Json:
     """The event of an act, with its key. `person`: the address of whom a hold concerns."""
-    return _DRAFTS[act.kind](target=target, person=person, **act.about)
+    # The name of a file or a branch may look like a credential: the end is written all the same.
+    event: Json = masked(_DRAFTS[act.kind](target=target, person=person, **act.about))
+    return event
 
 
 def requested(body: Json, number: int, work: str | None) -> Json:

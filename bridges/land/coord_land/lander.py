@@ -13,7 +13,7 @@ import fcntl
 import os
 
 from coord_envelope import world
-from coord_envelope.errors import No, TryAgain, Unreachable
+from coord_envelope.errors import BadData, No, TryAgain, Unreachable
 from coord_envelope.platform import suppress
 from coord_kernel.cli import link
 from coord_kernel.cli.complaints import complain
@@ -25,10 +25,11 @@ from coord_kernel.store import locate, pins
 from coord_kernel.views.presence import Stops
 from coord_kernel.views.view import View
 from coord_land import draft, fold, policy
+from coord_land.decide import PASS
 from coord_land.gates import Gates
 from coord_land.plan import AGAIN_MS, Seen, plan
 from coord_land.policy import Command
-from coord_land.repository import CHECKED, KEPT, Repository, target_of
+from coord_land.repository import CHECKED, KEPT, Conflict, Repository, target_of
 from coord_wk.items import Items
 
 TYPE_CHECKING = False
@@ -73,6 +74,7 @@ class Lander:
         self._view, self._stops = Requests(store), Stops(store)
         self.gates = Gates(call.journal, self.repository, agent, self._root)
         self._given, self._policies = given, dict[str, "Policy"]()
+        self._judged: dict[str, Conflict | None] = {}
         self._deaths: Deaths | None = None
 
     def deaths(self) -> Deaths:
@@ -96,6 +98,8 @@ class Lander:
         try:
             look = _Look(self, source, requests)
             planned = plan(look, world.now_ms()) if look.worth else Plan([])
+            if look.fault and requests and not planned.acts:
+                raise look.fault  # what has landed is written before
         except (Unreachable, TryAgain) as fault:
             if self._deaths is None:
                 raise
@@ -182,6 +186,18 @@ class Lander:
             self._policies = {base: policy.committed(text, base)}
         return self._policies[base]
 
+    def judge(self, commit: str) -> None:
+        """Raise Conflict if nothing could land on a commit: its policy is not valid."""
+        if commit not in self._judged:
+            self._judged[commit] = None
+            try:
+                if not self._given:
+                    policy.committed(self.repository.text(commit, policy.FILE), commit)
+            except BadData as fault:
+                self._judged[commit] = Conflict((), str(fault), "policy")
+        if conflict := self._judged[commit]:
+            raise conflict
+
 
 class _Look(Seen):
     """A queue at one moment."""
@@ -189,6 +205,8 @@ class _Look(Seen):
     def __init__(self, lander: Lander, source: Source, requests: Sequence[Request]) -> None:
         self._lander, self._source, self.requests = lander, source, requests
         self._repository = repository = lander.repository
+        self.fault: BadData | None = None
+        self.policy = policy.Policy()
         refs, ours = repository.refs(), f"{CHECKED}{lander.target}/"
         kept = {ref: at for ref, at in refs.items() if ref.startswith(KEPT)}
         self.stray = {ref: at for ref, at in kept.items() if self._is_over(ref)}
@@ -199,15 +217,19 @@ class _Look(Seen):
         if not self.worth:
             return
         self.base = target_of(refs, repository.target, lander.target)
-        commits = {each["sha"]: each["ref"] for each in (*self.left, *requests)}
+        known = [*self.left, *requests]
+        commits = {each["sha"]: each["ref"] for each in known}
         self.missing = repository.missing({self.base, *commits})
         wanted = [commits.get(each, repository.target) for each in self.missing]
         if wanted := [ref for ref in wanted if ref in refs]:
             repository.fetch(wanted)
             self.missing = repository.missing(self.missing)
-        here = {sha for sha in commits if sha not in self.missing}
-        self.policy = lander.policy(self.base) if requests else policy.Policy()
-        self.landed = repository.landed(self.base, here) if here else {}
+        here = [each for each in known if each["sha"] not in self.missing]
+        self.landed = repository.landed(self.base, here)
+        try:
+            self.policy = lander.policy(self.base) if known else self.policy
+        except BadData as fault:
+            self.fault = fault
         self.done = fold.base_of(source, lander.target, self.base)
         self.queue = fold.queue_of(source, lander.target)
 
@@ -223,16 +245,46 @@ class _Look(Seen):
         return next(iter(found), None) is not None
 
     def merged(self, below: str, request: Request) -> str:
-        return self._repository.merged(below, request, self.policy.squash)
+        commit = self._repository.merged(below, request, self.policy.squash)
+        self._lander.judge(commit)
+        return commit
+
+    def proven(self, request: Request, commit: str) -> bool:
+        batched = fold.bases(self._source, request["id"])
+        return any(self._has_passed(done, commit) for done in (*batched, self.done))
+
+    def _has_passed(self, done: fold.Base, landed: str) -> bool:
+        """Has a commit passed on a base that is in the target now, and contains this one?"""
+        passed: dict[str, set[str]] = {}
+        for each in done["tested"].values():
+            if each.get("outcome") == PASS and fold.is_commit(each.get("commit")):
+                passed.setdefault(each["commit"], set()).add(str(each.get("gate")))
+        absent = self._repository.missing({done["base"], *passed})
+        if done["base"] in absent:
+            return False
+        try:
+            demanded = self._lander.policy(done["base"])
+        except BadData:
+            return False
+        contains = self._repository.contains
+        return any(
+            commit not in absent
+            and contains(self.base, commit)
+            and contains(commit, landed)
+            and {gate.id for gate in self._demanded(demanded, commit, done["base"])} <= gates
+            for commit, gates in passed.items()
+        )
 
     def gates(self, commit: str) -> list[Command | Hosted]:
         """The gates; a variation of one only if the commit has other files there."""
+        return self._demanded(self.policy, commit, self.base)
 
+    def _demanded(self, policy: Policy, commit: str, base: str) -> list[Command | Hosted]:
         def applies(gate: Command | Hosted) -> bool:
             paths = gate.paths if isinstance(gate, Command) else ()
-            return not paths or self._repository.varied(commit, self.base, paths) != commit
+            return not paths or self._repository.varied(commit, base, paths) != commit
 
-        return [gate for gate in self.policy.gates if applies(gate)]
+        return [gate for gate in policy.gates if applies(gate)]
 
     def progress(
         self, gate: Command | Hosted, commit: str, attempt: int

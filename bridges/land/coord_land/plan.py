@@ -1,8 +1,9 @@
 """What a merge queue does next. Pure: of what a look has seen, and a time.
 
-    1. what is in the target has landed; what a later request of the same agent for
-       the same branch replaces leaves
-    2. a hold of this base and of one of its gates: nothing more
+    1. what is in the target has landed, if a commit of the target that has it has passed; what a
+       later request of the same agent for the same branch replaces leaves
+    2. a hold of this base and of one of its gates: nothing more. If somebody else moved the target
+       to what was not tested, with requests in it, the base is tested
     3. the batch: the first requests, in order, that merge on the base. It stays until the target
        moves or each has an end, whatever comes meanwhile
     4. the decision about it: a test, a hold, or culprits that leave, one after the other; then the
@@ -16,16 +17,16 @@ from __future__ import annotations
 from coord_envelope import world
 from coord_kernel.controller import Act, Plan
 from coord_land import fold
-from coord_land.decide import Held, Needed, Verdict, decide
+from coord_land.decide import Held, Needed, Verdict, decide, demand_base
 from coord_land.repository import Conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import NamedTuple
 
     from coord_envelope.codec import Json
-    from coord_land.decide import Stack
+    from coord_land.decide import Decision, Stack
     from coord_land.fold import Base, Queue, Request
     from coord_land.policy import Command, Hosted, Policy
 
@@ -58,7 +59,7 @@ class Seen:
     left: Sequence[Request]
     """Those of the last batch that left: they may have been withdrawn while being pushed."""
     landed: Mapping[str, str]
-    """Request → the commit of the target that has its trailer."""
+    """Request → the commit of the target that landed it."""
     missing: Collection[str]
     """Commits of requests that are not here."""
     done: Base
@@ -71,6 +72,10 @@ class Seen:
 
     def merged(self, below: str, request: Request) -> str:
         """The commit of a request on top of another. Raises Conflict."""
+        raise NotImplementedError
+
+    def proven(self, request: Request, commit: str) -> bool:
+        """Has a commit that the target was passed, with the commit that landed the request?"""
         raise NotImplementedError
 
     def gates(self, commit: str) -> Sequence[Command | Hosted]:
@@ -105,6 +110,8 @@ class _Planning:
         self._alive: dict[str, Request] = {}
         self._culprits: dict[str, Request] = {}
         """Those that the decision has rejected: it stays what it is until all of them have left."""
+        self._unproven = False
+        """Is something in the target that no test has passed?"""
         self._tested = ""
         self.base, self.gates = seen.base, seen.gates
         self._epochs = {
@@ -125,8 +132,10 @@ class _Planning:
         self._ends()
         hold = self._hold()
         if hold:
-            self._wakes += [self._now + AGAIN_MS] if self._alive else []
-        elif self._alive:
+            self._wakes += [self._now + AGAIN_MS] if self._alive or self._unproven else []
+        elif self._unproven and self._epochs:
+            self._tried(lambda: demand_base(self))
+        elif self._alive and self._epochs:
             self._decide()
         over = {ref: at for ref, at in self._seen.checked.items() if at != self._tested}
         for ref, commit in {**self._seen.stray, **over}.items():
@@ -147,7 +156,9 @@ class _Planning:
             name, branch = request["id"], (request["branch"], request["by"])
             later = newest.get(branch, name)
             commit = self._seen.landed.get(name)
-            if commit:
+            if commit and not self._seen.proven(request, commit):
+                self._unproven = True
+            elif commit:
                 self._act("landed", name, request=request, commit=commit)
             elif request in self._seen.left:
                 if self._is_culprit(request):
@@ -203,8 +214,8 @@ class _Planning:
         try:
             self._seen.merged(self.base, request)
         except Conflict as conflict:
-            why = "conflict" if conflict.why else "empty"
-            self._reject(request, why, files=list(conflict.files), note=conflict.why)
+            about = {"files": list(conflict.files), "note": conflict.note}
+            self._reject(request, conflict.why, **about)
             return False
         return True
 
@@ -223,23 +234,28 @@ class _Planning:
 
     def _decided(self, members: Sequence[str]) -> bool:
         """Plan what the decision about these asks for; False if that is nothing."""
+        decision = self._tried(lambda: decide(members, self))
+        if decision is None:
+            return True
+        left = {at: gate for at, gate in decision.culprits.items() if at in self._alive}
+        for name, failed in left.items():
+            runs = self._runs(name, failed)
+            self._reject(self._alive[name], "gate", gate=self._gate(failed), runs=runs)
+        if decision.stack and not left:
+            self._land(decision.stack)
+        return bool(left or decision.stack)
+
+    def _tried(self, decided: Callable[[], Decision | None]) -> Decision | None:
+        """The decision; None if a test or a hold comes first, which is planned then."""
         try:
-            decision = decide(members, self)
+            return decided()
         except Needed as needed:
             self._test(needed)
         except Held as held:
             gate, epoch = self._gate(held.gate), self._epochs[held.gate]
             about = {"gate": gate, "outcomes": held.outcomes, "epoch": epoch}
             self._act("hold", f"{self.base}:{gate.id}:{epoch}", base=self.base, **about)
-        else:
-            left = {at: gate for at, gate in decision.culprits.items() if at in self._alive}
-            for name, failed in left.items():
-                runs = self._runs(name, failed)
-                self._reject(self._alive[name], "gate", gate=self._gate(failed), runs=runs)
-            if decision.stack and not left:
-                self._land(decision.stack)
-            return bool(left or decision.stack)
-        return True
+        return None
 
     def _runs(self, request: str, gate: str) -> list[str]:
         """The last jobs in which a gate tested a stack that ends with a request."""

@@ -12,15 +12,17 @@ and refuses if it is not clean.
 from __future__ import annotations
 
 import os
-import subprocess
+import re
 
 from coord_envelope import world
 from coord_envelope.errors import BadData, No, TryAgain, Unreachable
 from coord_kernel.store import machine
+from coord_land.git import Git, said
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from coord_land.fold import Request
 
@@ -31,44 +33,53 @@ TRAILER = "Land-Request"
 OLDEST = (2, 38)
 """The first git that merges without a work tree."""
 NAME, EMAIL = "coord-land", "coord-land@coord.invalid"
-PATIENCE_S = 600
 FLOOR_MS = 1_000
 """How old a listing of a remote's refs may be. A push is refused if it was too old."""
 MOST_FILES = 50
-_ALWAYS = (
-    *("core.hooksPath=/dev/null", "core.quotePath=false", "core.attributesFile=/dev/null"),
-    *("gc.auto=0", "maintenance.auto=false", "fetch.recurseSubmodules=false"),
-    *("push.gpgSign=false", "push.followTags=false", "push.recurseSubmodules=no"),
-    *("merge.renames=true", "merge.directoryRenames=conflict", "merge.renameLimit=7000"),
-    *("merge.renormalize=false", "diff.algorithm=myers", "i18n.commitEncoding=UTF-8"),
-)
 _UPDATE = "--receive-pack=git -c receive.denyCurrentBranch=updateInstead receive-pack"
 
 
+_NO_NAME = re.compile(r"""[\x00-\x20.,:;<>"\\']*""")
+"""What git refuses as a name if there is nothing else in it."""
+
+
 class Conflict(Exception):
-    """A commit does not merge, or changes nothing (no files)."""
+    """A commit does not merge: why it leaves, as in `land.rejected`, and what git says."""
 
-    def __init__(self, files: Sequence[str], why: str) -> None:
-        self.files, self.why = files, why
+    def __init__(self, files: Sequence[str], note: str, why: str = "conflict") -> None:
+        self.files, self.note, self.why = files, note, why
 
 
-class Repository:
+class Repository(Git):
     """One repository, and the remote whose branch is the target."""
 
     def __init__(self, root: str, remote: str, target: str) -> None:
         """Raises BadData, Unreachable."""
-        self._root, self.remote, self.target = root, remote, f"refs/heads/{target}"
+        super().__init__(root)
+        self.remote, self.target = remote, f"refs/heads/{target}"
         version = self.git("version").split()[2].split(".")
         if tuple(int(part) for part in version[:2] if part.isdigit()) < OLDEST:
             what = f"git {'.'.join(version)} cannot merge without a work tree"
             raise Unreachable(what, todo="install git 2.38 or later")
         if self._ran("check-ref-format", self.target)[0]:
             raise BadData(f"not a valid branch: {target!r}", where="target")
+        if self.git("rev-parse", "--is-shallow-repository").strip() == "true":
+            what, todo = (
+                "a shallow repository: its history is not all here",
+                "git fetch --unshallow",
+            )
+            raise BadData(what, todo=f"run `{todo}`")
+        # What is tested is of the one, and what lands is pushed to the other.
+        words = ("remote", "get-url", "--all")
+        if self._ran(*words, "--", remote)[1] != self._ran(*words, "--push", "--", remote)[1]:
+            todo = "remove its pushurl, or name another remote in [land]"
+            raise BadData("its push URL is not its fetch URL", where=f"remote {remote}", todo=todo)
         self._listed, self._until = dict[str, str](), 0
         # What was looked up of commits stays as it is.
         self._present = set[str]()
         self._landed: tuple[object, dict[str, str]] = (None, {})
-        self._merged: dict[tuple[str, str], str | Conflict] = {}
+        self._contained: dict[tuple[str, str], bool] = {}
+        self._merged: dict[tuple[str, str, bool], str | Conflict] = {}
         self._varied: dict[tuple[str, ...], str] = {}
 
     # ---- what is there
@@ -102,7 +113,8 @@ class Repository:
     def resolve(self, name: str) -> str | None:
         """The commit that a name is now, in the current directory's work tree."""
         words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        return self._ran(*words, cwd=os.getcwd())[1].strip() or None
+        status, out, _ = self._ran(*words, cwd=os.getcwd())
+        return None if status else out.strip() or None
 
     def branch(self) -> str | None:
         """The branch that is checked out in the current directory."""
@@ -134,33 +146,60 @@ class Repository:
         status, out, _ = self._bytes("cat-file", "blob", f"{commit}:{path}")
         return None if status else out
 
-    def landed(self, tip: str, commits: Collection[str]) -> dict[str, str]:
-        """Request → the commit of the target that has its trailer, for requests of these commits.
+    def contains(self, commit: str, other: str) -> bool:
+        """Is the other commit this one, or one before it?"""
+        key = (commit, other)
+        if key not in self._contained:
+            status, _, err = self._ran("merge-base", "--is-ancestor", other, commit)
+            if status > 1:
+                raise Unreachable(said(err), where="git merge-base")
+            self._contained[key] = status == 0
+        return self._contained[key]
 
-        By first parents, from the tip down to what it has in common with all of them: a commit
-        that landed a request is not an ancestor of the request's own.
+    def landed(self, tip: str, requests: Collection[Request]) -> dict[str, str]:
+        """Request → the commit of the target that landed it, of these requests.
+
+        That is one with its trailer that contains the request's commit, or is what a queue makes
+        of it. They are looked for from the tip down to what it has in common with all requests: a
+        commit that landed a request is not an ancestor of the request's own.
         """
-        asked = (tip, frozenset(commits))
+        wanted = {each["id"]: each for each in requests}
+        asked = (tip, frozenset(wanted))
         if self._landed[0] != asked:
-            self._landed = (asked, self._with_trailers(tip, commits))
+            commits = {each["sha"] for each in requests}
+            pairs = self._with_trailers(tip, commits) if commits else ()
+            found = {
+                request: commit
+                for commit, request in pairs
+                if request in wanted and self._has(commit, wanted[request])
+            }
+            self._landed = (asked, found)
         return self._landed[1]
 
-    def _with_trailers(self, tip: str, commits: Collection[str]) -> dict[str, str]:
+    def _with_trailers(self, tip: str, commits: Collection[str]) -> Iterator[tuple[str, str]]:
         status, common, _ = self._ran("merge-base", "--octopus", tip, *commits)
         until = [] if status else [f"^{common.strip()}"]
         form = f"--format=%H %(trailers:key={TRAILER},valueonly,separator=%x20)"
-        text = self.git("log", "--first-parent", f"--grep=^{TRAILER}: ", form, tip, *until, "--")
-        found: dict[str, str] = {}
+        text = self.git("log", f"--grep=^{TRAILER}: ", form, tip, *until, "--")
         for line in text.splitlines():
             commit, *requests = line.split()
-            found |= dict.fromkeys(requests, commit)
-        return found
+            for request in requests:
+                yield commit, request
+
+    def _has(self, commit: str, request: Request) -> bool:
+        if self.contains(commit, request["sha"]):
+            return True
+        below = self._ran("rev-parse", "--verify", "--quiet", f"{commit}^")[1].strip()
+        try:
+            return bool(below) and self.merged(below, request, True) == commit
+        except Conflict:
+            return False
 
     # ---- merges
 
     def merged(self, below: str, request: Request, squash: bool) -> str:
         """The commit of a request on top of another commit. Raises Conflict, Unreachable."""
-        key = (below, request["id"])
+        key = (below, request["id"], squash)
         if key not in self._merged:
             try:
                 self._merged[key] = self._merge(below, request, squash)
@@ -172,30 +211,45 @@ class Repository:
         return answer
 
     def _merge(self, below: str, request: Request, squash: bool) -> str:
+        try:
+            return self._made(below, request, squash)
+        except Unreachable as fault:
+            # If git can do as much without the request, it is the request's.
+            stamp = int(self.git("log", "-1", "--format=%ct", below).strip())
+            self._commit(f"{below}^{{tree}}", (below,), "It can write\n", (NAME, EMAIL, stamp))
+            raise Conflict((), f"{fault.where}: {fault.what}", "git") from None
+
+    def _made(self, below: str, request: Request, squash: bool) -> str:
         sha = request["sha"]
         if self._ran("merge-base", below, sha)[0]:
             raise Conflict((), "its history has nothing in common with the target's")
         words = ("merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", below, sha)
-        status, out, err = self._ran(*words)
+        status, out, err = self._ran(*words, **self._bare())
         tree, *files = out.split("\0")
         if status == 1:
             raise Conflict(list(filter(None, files))[:MOST_FILES], "it conflicts")
         if status:
-            raise Unreachable(_last(err), where="git merge-tree")
+            raise Unreachable(said(err), where="git merge-tree")
         if tree == self.git("rev-parse", f"{below}^{{tree}}").strip():
-            raise Conflict((), "")
+            raise Conflict((), "", "empty")
         author, email = self.git("log", "-1", "--format=%an%n%ae", sha).split("\n")[:2]
         stamps = self.git("log", "-1", "--format=%ct", below).strip()
         parents = (below,) if squash else (below, sha)
         message = _message(request, squash)
         return self._commit(tree, parents, message, (author, email, _seconds(request, int(stamps))))
 
+    def _bare(self) -> dict[str, Any]:
+        """A view without a work tree: else a merge obeys the .gitattributes checked out."""
+        own = self.git("rev-parse", "--absolute-git-dir").strip()
+        empty = os.path.join(own, "objects", "info")
+        return {"env": {"GIT_DIR": own, "GIT_WORK_TREE": empty}, "cwd": own}
+
     def _commit(
         self, tree: str, parents: Iterable[str], message: str, by: tuple[str, str, int]
     ) -> str:
         author, email, seconds = by
         env = {
-            "GIT_AUTHOR_NAME": author or NAME,
+            "GIT_AUTHOR_NAME": NAME if _NO_NAME.fullmatch(author) else author,
             "GIT_AUTHOR_EMAIL": email or EMAIL,
             "GIT_COMMITTER_NAME": NAME,
             "GIT_COMMITTER_EMAIL": EMAIL,
@@ -248,54 +302,18 @@ class Repository:
         self._until = 0
         if status and self.refs().get(ref, "") == old:
             refused = [line.split("\t")[-1] for line in out.splitlines() if line.startswith("!")]
-            raise TryAgain(next(iter(refused), _last(err)), where=f"push to {self.remote}")
+            where, todo = f"push to {self.remote}", self._in_the_way(ref)
+            raise TryAgain(next(iter(refused), said(err)), where=where, todo=todo)
 
-    # ---- git
-
-    def git(self, *words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> str:
-        """What git prints. Raises Unreachable."""
-        status, out, err = self._ran(*words, stdin=stdin, env=env)
-        if status:
-            raise Unreachable(_last(err) or f"exit status {status}", where=f"git {words[0]}")
-        return out
-
-    def _ran(
-        self,
-        *words: str,
-        stdin: str = "",
-        env: Mapping[str, str] | None = None,
-        cwd: str | None = None,
-    ) -> tuple[int, str, str]:
-        """Exit status, stdout and stderr."""
-        data = stdin.encode("utf-8", "surrogateescape")
-        status, out, err = self._bytes(*words, stdin=data, env=env, cwd=cwd)
-        return status, out.decode("utf-8", "surrogateescape"), err
-
-    def _bytes(
-        self,
-        *words: str,
-        stdin: bytes = b"",
-        env: Mapping[str, str] | None = None,
-        cwd: str | None = None,
-    ) -> tuple[int, bytes, str]:
-        # How the user reaches a remote is kept; the rest may be a hook's, of another repository.
-        ours = {
-            name: text
-            for name, text in os.environ.items()
-            if not name.startswith("GIT_") or name.startswith(("GIT_SSH", "GIT_ASKPASS"))
-        }
-        ours |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(env or {})}
-        config = [word for setting in _ALWAYS for word in ("-c", setting)]
-        argv = ["git", "-C", cwd or self._root, *config, *words]
-        try:
-            done = subprocess.run(
-                argv, env=ours, input=stdin, capture_output=True, timeout=PATIENCE_S
-            )
-        except FileNotFoundError:
-            raise Unreachable("git is not installed", todo="install git 2.38 or later") from None
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise TryAgain(str(error), where=f"git {words[0]}") from None
-        return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
+    def _in_the_way(self, ref: str) -> str:
+        """What to do about a ref that is named as a directory of this one."""
+        parts = ref.split("/")
+        above = ["/".join(parts[:end]) for end in range(2, len(parts))]
+        status, out, _ = self._ran("ls-remote", self.remote, *above)
+        for found in () if status else _refs(out):
+            if found in above:
+                return f"rename {found}: it is in the way of {ref}"
+        return ""
 
 
 def _refs(text: str) -> dict[str, str]:
@@ -320,11 +338,6 @@ def _seconds(request: Request, below: int) -> int:
         return max(world.parse_ts(request["ts"]) // 1_000, below)
     except ValueError:
         return below
-
-
-def _last(err: str) -> str:
-    lines = [line for line in err.splitlines() if line.strip() and not line.startswith("hint:")]
-    return lines[-1].strip()[:500] if lines else ""
 
 
 def target_of(refs: Mapping[str, str], target: str, name: str) -> str:
