@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from ports import free_port
-from support import Json, Shell
+from support import Json, Shell, open_store
 
+from coord_envelope import BadData, Usage
 from coord_kernel.rules import tracing
+from coord_otel.collector import Busy, Collector
+from coord_otel.state import State
 
 pytest.importorskip("opentelemetry.proto", reason="opentelemetry-proto is not installed")
 pytest.importorskip("pytest_httpserver", reason="pytest-httpserver is not installed")
@@ -160,7 +165,7 @@ def test_what_is_not_for_others_is_not_exported_and_credentials_are_in_no_argume
     assert collector.resources[0]["deployment.environment.name"] == "test"
     assert collector.resources[0]["service.namespace"] == "acme"
     refused = shell("coord-otel --to http://a:b@localhost:4318 --once", expect=2)
-    assert "shown to others" in refused.err
+    assert "the URL holds credentials" in refused.err
     assert "no collector" in shell("coord-otel --once", expect=2).err
 
 
@@ -186,6 +191,78 @@ def test_a_first_export_is_bounded_and_rehearsed(shell: Shell, collector: Receiv
     shell("ev emit c.d")
     export(shell, collector)
     assert [row.event_name for row in collector.logs] == ["c.d"]
+
+
+def test_a_first_try_that_failed_leaves_the_first_export_to_come(
+    shell: Shell, collector: Receiver
+) -> None:
+    shell("ev emit a.b")
+    collector.refuse = lambda _: Response("", status=503)
+    export(shell, collector, expect=75)
+    shell("ev emit -o id", '{"type":"a.b","body":{}}\n' * 10_001)
+    collector.refuse = lambda _: None
+    assert "than 10,000" in shell(f"coord-otel --to {collector.url} --once", expect=77).err
+    export(shell, collector, "--now --once")
+    shell("ev emit c.d")
+    export(shell, collector)
+    assert [row.event_name for row in collector.logs] == ["c.d"]
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        *((url, "") for url in ("nonsense", "http://", "ftp://h", "http://[::1", "http://h:99999")),
+        *((f"http://h{rest}", "") for rest in ("..x", "?a=b", "/#f", ":0", "é", "%20 x", "x" * 64)),
+        *(("http://h", text) for text in ("a=%E2%82%AC", "a b=c", "é=c", "a", "a=%0A", "=x")),
+    ],
+)
+def test_a_url_or_a_header_that_cannot_work_is_one_line(url: str, headers: str) -> None:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Usage) as caught:
+        patch.setenv("OTEL_EXPORTER_OTLP_HEADERS", headers)
+        Collector(url)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_answer_that_never_ends_is_given_up(
+    collector: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coord_otel.collector.LIMIT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        to = Collector(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(Busy, match=r"no answer in 0\.1 s"):
+            to.send("logs", b"")
+    assert Collector(collector.url).send("logs", b"") == b"", "the limit was of the first alone"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        *(("cursor", value) for value in ({"x": "y"}, [], 3)),
+        *(("count", value) for value in (-1, "1", None)),
+        *(("open", value) for value in ({"x": 1}, {"x": {"kind": "run"}}, [3])),
+        *(("meters", {"coord.events": value}) for value in (3, {"x": 1}, {"{}": {"n": "1"}})),
+        ("meters", {"coord.hop.latency": {"{}": {"n": 1, "sum": 1, "buckets": [1]}}}),
+        ("meters", {"of.others": {"{}": {"n": 1}}}),
+        ("done", ["x"]),
+    ],
+)
+def test_a_state_that_is_not_one_is_named(
+    exported: tuple[Shell, Path, Json], name: str, wrong: object
+) -> None:
+    shell, path, state = exported
+    path.write_text(json.dumps(state | {name: wrong}))
+    with pytest.raises(BadData, match=f"local/otel/{path.name}: not a valid state; delete it"):
+        State(open_store(shell.cwd), "http://x", 0)
+
+
+@pytest.fixture
+def exported(shell: Shell) -> tuple[Shell, Path, Json]:
+    """A store, and the file and the state of what was exported from it to http://x."""
+    shell("ev init")
+    state = State(open_store(shell.cwd), "http://x", 0)
+    state.save()
+    (path,) = (shell.cwd / ".coord/local/otel").iterdir()
+    return shell, path, json.loads(path.read_text())
 
 
 def test_counters_and_histograms_say_what_happened(shell: Shell, collector: Receiver) -> None:
@@ -254,11 +331,12 @@ def test_a_redirection_is_not_followed_and_nothing_counts_as_exported(
     assert ids(collector) == stored(shell)
 
 
-def test_prometheus_sees_the_same(shell: Shell) -> None:
+@pytest.mark.parametrize("more", ["", "--to http://127.0.0.1:9"])
+def test_prometheus_sees_the_same_also_while_the_collector_is_down(shell: Shell, more: str) -> None:
     pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
     shell("run exec -- true")
     port = free_port()
-    with shell.popen(f"coord-otel --prometheus :{port}", stdout=subprocess.PIPE) as loop:
+    with shell.popen(f"coord-otel --prometheus :{port} {more}", stdout=subprocess.PIPE) as loop:
         assert loop.stdout
         url = json.loads(loop.stdout.readline())["url"]
         assert url == f"http://127.0.0.1:{port}/metrics"

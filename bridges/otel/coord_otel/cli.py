@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from coord_envelope import Usage
-from coord_envelope.errors import Refused
 from coord_kernel.cli import process
 from coord_kernel.cli.extra import extra
 from coord_otel import groups as g
@@ -33,21 +32,20 @@ def run(
     and histograms are metrics. Stays in the foreground, goes on where it was, and writes no event.
     """
     with extra("otel", *PACKAGES):
-        exporter, where = _exporter(call, to, prometheus)
+        exporters = _exporters(call, to, prometheus)
     if looks.status:
-        state = exporter.state
-        row = {"to": where, "exported": state.exported, "behind": exporter.behind()}
-        call.put([row | {"open": len(state.open)}])
+        call.put(exporter.status() for exporter in exporters)
     elif looks.dry_run:
-        call.put([{"to": where} | exporter.rehearsed()])
+        call.put({"to": exporter.to} | exporter.rehearsed() for exporter in exporters)
     else:
-        exporter.alone()
-        exporter.bounded = not once
-        _begin(exporter, first)
-        _serve(call, exporter, prometheus, once)
+        for exporter in exporters:
+            exporter.alone()
+            exporter.begin(first.now, first.all_)
+        _serve(call, exporters, prometheus, once)
 
 
-def _exporter(call: Call, to: str | None, prometheus: str | None) -> tuple[Exporter, str]:
+def _exporters(call: Call, to: str | None, prometheus: str | None) -> list[Exporter]:
+    """To the collector, and for Prometheus: that of the two which is down holds up only itself."""
     from coord_otel.collector import Collector, endpoint
     from coord_otel.exporter import Exporter
 
@@ -56,33 +54,26 @@ def _exporter(call: Call, to: str | None, prometheus: str | None) -> tuple[Expor
         raise Usage("no collector", todo="use --to http://HOST:4318, or --prometheus :9464")
     from coord_otel import otlp  # noqa: F401 - fails here if the extra is not installed
 
-    return Exporter(call.journal, Collector(url) if url else None), url or "prometheus"
+    collector = Collector(url) if url else None
+    exporters = [Exporter(call.journal, collector)] if collector else []
+    if prometheus:
+        beside = collector.url if collector else ""
+        exporters.append(Exporter(call.journal, None, beside))
+    return exporters
 
 
-def _begin(exporter: Exporter, first: g.First) -> None:
-    """A first export is bounded."""
-    from coord_otel.exporter import FIRST
-
-    if exporter.state.saved:
-        return
-    if first.now:
-        exporter.skip()
-    elif exporter.behind() > FIRST and not first.all_:
-        what = f"the first export has {exporter.behind():,} events, more than {FIRST:,}"
-        raise Refused(what, todo="use --all, or --now to begin behind them")
-
-
-def _serve(call: Call, exporter: Exporter, prometheus: str | None, once: bool) -> None:
+def _serve(call: Call, exporters: list[Exporter], prometheus: str | None, once: bool) -> None:
     from coord_kernel.cli.turns import serve
+    from coord_otel.exporters import Exporters
 
     if prometheus:
         from coord_otel.prometheus import Meter
         from coord_otel.prometheus import serve as listen
 
-        meter = Meter(exporter.state.meters)
-        exporter.counted = meter.see
+        meter = Meter(exporters[-1].state.meters)
+        exporters[-1].counted = meter.see
         call.put([{"url": listen(prometheus, meter)}])
-    serve(call, exporter, once)
+    serve(call, Exporters(exporters, bounded=not once), once)
 
 
 COMMANDS = (run,)

@@ -8,22 +8,28 @@ OTEL_RESOURCE_ATTRIBUTES.
 from __future__ import annotations
 
 import http.client
+import re
 import urllib.error
 import urllib.request
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from coord_envelope import Usage, world
 from coord_envelope.errors import BadData, Fault, Refused, TryAgain
 from coord_envelope.platform import suppress
-from coord_kernel.cli.request import opener
+from coord_kernel.cli import urls
+from coord_kernel.cli.request import opener, within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from urllib.parse import SplitResult
 
     from coord_envelope.codec import Json
 
-PATIENCE_S = 10
+HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+PATIENCE_S, LIMIT_S = 10, 30
+"""How long to wait for the next bytes of an answer, and for all of it."""
 LONGEST_S = 3_600
 """Longest Retry-After that is waited for."""
 ANSWER = 1 << 16
@@ -44,23 +50,26 @@ class Collector:
     """Where to send to."""
 
     def __init__(self, url: str) -> None:
-        """Raises Usage, BadData."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Usage(f"not a valid URL: {url}", todo="use http://HOST:4318")
-        if parts.username or parts.password:
-            todo = "use OTEL_EXPORTER_OTLP_HEADERS"
-            raise Usage("credentials in a URL are shown to others", todo=todo)
+        """Raises Usage."""
+        parts = _parts(url)
         self.url, self.place = url.rstrip("/"), f"{parts.scheme}://{parts.netloc}"
         self._headers = {"content-type": "application/x-protobuf", "user-agent": "coord-otel"}
-        self._headers |= dict(_pairs("OTEL_EXPORTER_OTLP_HEADERS"))
+        for name, value in _pairs(HEADERS):
+            if (
+                not _HEADER.fullmatch(name)
+                or not value.isprintable()
+                or max(value, default="") > "ÿ"
+            ):
+                todo = "use letters of ISO 8859-1"
+                raise Usage(f"not a valid header: {name[:80]!r}", HEADERS, todo)
+            self._headers[name] = value
 
     def send(self, signal: str, data: bytes) -> bytes:
         """Its answer. Raises Busy: try again; Refused, BadData: a person must look."""
         url = f"{self.url}/{PATHS[signal]}"
         request = urllib.request.Request(url, data, self._headers, method="POST")
         try:
-            with opener().open(request, timeout=PATIENCE_S) as answer:
+            with within(LIMIT_S), opener().open(request, timeout=PATIENCE_S) as answer:
                 said: bytes = answer.read(ANSWER)
                 return said
         except urllib.error.HTTPError as error:
@@ -76,8 +85,22 @@ class Collector:
         if error.code in AGAIN:
             return Busy(what, self.place, _seconds(error.headers.get("Retry-After", "")))
         if error.code in (401, 403):
-            return Refused(what, self.place, todo="see OTEL_EXPORTER_OTLP_HEADERS")
+            return Refused(what, self.place, todo=f"see {HEADERS}")
         return BadData(what, self.place, todo="is this the endpoint of OTLP over HTTP?")
+
+
+def _parts(url: str) -> SplitResult:
+    """The parts of a URL to which a path can be added. Raises Usage."""
+    try:
+        parts = urls.http(url)
+        (parts.hostname or "").encode("idna")  # as the socket will
+    except BadData as fault:
+        raise Usage(fault.what, todo=fault.todo) from None
+    except UnicodeError:
+        raise Usage(f"not a valid URL: {url[:80]!r}", todo="use http://HOST:4318") from None
+    if "?" in url or "#" in url:
+        raise Usage("the URL has a query or a fragment", todo="use http://HOST:4318")
+    return parts
 
 
 def _seconds(text: str) -> int | None:
@@ -109,10 +132,10 @@ def resource(project: str, replica: str) -> Json:
 
 
 def _pairs(name: str) -> Iterator[tuple[str, str]]:
-    """`a=b,c=d` of the environment, decoded. Raises BadData."""
+    """`a=b,c=d` of the environment, decoded. Raises Usage."""
     for pair in filter(None, (world.getenv(name) or "").split(",")):
         key, equals, value = pair.partition("=")
         key, value = unquote(key.strip()), unquote(value.strip())
         if not equals or not key or not (key + value).isprintable():
-            raise BadData("not of the form NAME=VALUE,…", where=name)
+            raise Usage("not of the form NAME=VALUE,…", where=name)
         yield key, value

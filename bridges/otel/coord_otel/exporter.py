@@ -1,4 +1,4 @@
-"""The exporter as a controller: the next events, as logs, spans and metrics, to a collector.
+"""An exporter: the next events, as logs, spans and metrics, to a collector.
 
 It writes no event, so it never feeds itself. A batch is sent signal by signal, and each that was
 acknowledged is noted before the next is sent. A collector that is down is asked again after 1, 2, 4
@@ -11,7 +11,7 @@ import copy
 import zlib
 
 from coord_envelope import Cursor, ids, world
-from coord_envelope.errors import Fault, TryAgain
+from coord_envelope.errors import Fault, Refused, TryAgain
 from coord_kernel.cli.complaints import warn
 from coord_kernel.controller import Act, Plan
 from coord_kernel.store import pins
@@ -36,8 +36,6 @@ EVENTS, BYTES = 1_000, 1 << 20
 """Most events of a batch, and most bytes of their lines."""
 FIRST, LONGEST_S = 10_000, 60
 """Most events of a first export that nobody has asked for; longest pause of its own."""
-BURST, PAUSE_MS = 10, 10
-"""Batches of a turn, and the pause between two."""
 FRESH_MS = 60_000
 """An event of another replica that is older came before this looked: its way is not measured."""
 
@@ -56,25 +54,24 @@ class Batch:
 class Exporter:
     """Exports a journal to a collector, or with None only counts."""
 
-    bounded = False
-    """Does a turn end after BURST batches? The watchdog is seen to between turns."""
-
-    def __init__(self, journal: Journal, collector: Collector | None) -> None:
-        """Raises BadData."""
+    def __init__(self, journal: Journal, collector: Collector | None, beside: str = "") -> None:
+        """`beside`: the URL of a collector that the same process exports to. Raises BadData."""
         self._journal, self._collector = journal, collector
-        target = collector.url if collector else "prometheus"
-        self.state = State(journal.store, target, world.now_ms())
+        self.to = collector.url if collector else "prometheus"
+        self._target = f"{self.to} {beside}".rstrip()
+        self.state = State(journal.store, self._target, world.now_ms())
         self._resource = resource(journal.store.project, journal.store.replica())
         self._batch: Batch | None = None
         self._known: dict[str, Event | None] = {}
         self._reading: tuple[Follower, Iterator[Event]] | None = None
-        self._not_before, self._pause_s, self._burst = 0, 1, 0
+        self._not_before, self._pause_s = 0, 1
         self.counted: Callable[[Meters], object] = lambda _: None
         """What is to see the meters after each batch."""
 
     def alone(self) -> None:
         """Be the only one of this store and collector until the process ends. Raises TryAgain."""
-        name = f"{zlib.crc32((self._collector.url if self._collector else '').encode()):08x}.pin"
+        target = self._target if self._target != "prometheus" else ""
+        name = f"{zlib.crc32(target.encode()):08x}.pin"
         if pins.take(self._journal.store, *PLACE, name) is None:
             raise TryAgain("another coord-otel exports this store there")
 
@@ -83,29 +80,35 @@ class Exporter:
         end, cursor = self._journal.end(live=False), self.state.cursor
         return sum(seq - cursor.get(stream, 0) for stream, seq in end.items())
 
-    def skip(self) -> None:
-        """Begin behind everything that is there."""
-        self.state.cursor = self._journal.end(live=False)
-        self.state.save()
+    def status(self) -> Json:
+        """How far it is."""
+        row: Json = {"to": self.to, "exported": self.state.exported, "behind": self.behind()}
+        return row | {"open": len(self.state.open)}
 
-    def wakes(self, event: Event) -> bool:
-        """Beats are not exported."""
-        return not event["writer"].endswith("+live")
+    def begin(self, now: bool, all_: bool) -> None:
+        """A first export, of which nothing was acknowledged: behind what is there, or bounded.
+
+        Raises Refused.
+        """
+        if self.state.acknowledged():
+            return
+        if now:
+            self.state.skip(self._journal.end(live=False))
+        elif self._collector and self.behind() > FIRST and not all_:
+            what = f"the first export has {self.behind():,} events, more than {FIRST:,}"
+            raise Refused(what, todo="use --all, or --now to begin behind them")
 
     def plan(self) -> Plan:
         now = world.now_ms()
         if now < self._not_before:
             return Plan([], self._not_before)
-        if self.bounded and self._burst == BURST:
-            self._burst = 0
-            return Plan([], now + PAUSE_MS)
         self._batch = self._batch or self._next()
         if self._batch is None:
             return Plan([])
-        return Plan([Act("export", f"export:{self.state.exported}")])
+        return Plan([Act("export", f"export:{self._target}:{self.state.exported}", exporter=self)])
 
-    def act(self, act: Act) -> None:
-        """Send the batch. Raises Fault."""
+    def export(self) -> None:
+        """Send the batch that was planned. Raises Fault."""
         batch, state = self._batch, self.state
         assert batch is not None, "an act is planned with its batch"
         if not state.count:
@@ -121,7 +124,7 @@ class Exporter:
             self._wait(fault, now)
             raise
         state.end(batch.open, batch.meters)
-        self._batch, self._pause_s, self._burst = None, 1, self._burst + 1
+        self._batch, self._pause_s = None, 1
         self._known.clear()
         self.counted(state.meters)
 

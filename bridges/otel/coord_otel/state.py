@@ -14,6 +14,7 @@ import hashlib
 
 from coord_envelope import BadData, Cursor, codec
 from coord_envelope.platform import suppress
+from coord_otel import meters as metering
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,14 +28,14 @@ PLACE = ("local", "otel")
 
 
 class State:
-    """It is new as long as `saved` is False."""
+    """Read when it is made, saved at each step."""
 
     def __init__(self, store: Store, target: str, now: int) -> None:
         """`target` is what it is exported to. Raises BadData."""
         digest = hashlib.blake2b(target.encode(), digest_size=8).hexdigest()
         self._store, self._name = store, f"{digest}.json"
         self.cursor, self.until, self.done = Cursor({}), Cursor({}), list[str]()
-        self.count, self.exported, self.begun, self.saved = 0, 0, now, False
+        self.count, self.exported, self.begun = 0, 0, now
         self.open: Open = {}
         self.meters: Meters = {}
         data = store.load(*PLACE, self._name, most=LARGEST)
@@ -42,13 +43,13 @@ class State:
             self._load(data)
 
     def _load(self, data: bytes) -> None:
-        with suppress(ValueError, TypeError, KeyError, AttributeError):
+        with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
             fields = codec.loads(data)
+            _check(fields)
             self.cursor, self.until = Cursor(fields["cursor"]), Cursor(fields["until"])
             self.done, self.count = list(fields["done"]), int(fields["count"])
             self.exported, self.begun = int(fields["exported"]), int(fields["begun"])
             self.open, self.meters = dict(fields["open"]), dict(fields["meters"])
-            self.saved = True
             return
         where = f"{'/'.join(PLACE)}/{self._name}"
         raise BadData("not a valid state", where=where, todo="delete it to start over")
@@ -66,7 +67,15 @@ class State:
             "meters": self.meters,
         }
         self._store.save(codec.dumps(fields) + b"\n", *PLACE, self._name)
-        self.saved = True
+
+    def acknowledged(self) -> bool:
+        """Was anything exported, or passed over? A first try that failed has done neither."""
+        return bool(self.exported or self.done or self.cursor)
+
+    def skip(self, until: Cursor) -> None:
+        """Nothing up to there is exported."""
+        self.cursor, self.count = until, 0
+        self.save()
 
     def begin(self, until: Cursor, count: int) -> None:
         """A batch of `count` events up to `until` is being exported."""
@@ -78,3 +87,34 @@ class State:
         self.cursor, self.exported = self.until, self.exported + self.count
         self.open, self.meters, self.done, self.count = opened, meters, [], 0
         self.save()
+
+
+def _check(fields: Json) -> None:
+    """Raises ValueError, TypeError, KeyError, AttributeError unless all of it can be used."""
+    for name in ("cursor", "until"):
+        _need(all(type(seq) is int for seq in fields[name].values()))
+    _need(set(fields["done"]) <= {"logs", "traces", "metrics"})
+    _need(
+        all(
+            type(fields[name]) is int and fields[name] >= 0
+            for name in ("count", "exported", "begun")
+        )
+    )
+    for claim in fields["open"].values():
+        _need(all(isinstance(claim[name], str) for name in ("kind", "about", "name", "trace")))
+        _need(type(claim["ms"]) is int and isinstance(claim["attributes"], dict))
+        bytes.fromhex(claim["trace"] + (claim["parent"] or ""))
+    for metric, series in fields["meters"].items():
+        bounds = None if metric in metering.COUNTERS else metering.HISTOGRAMS[metric][2]
+        for key, numbers in series.items():
+            _need(isinstance(codec.loads(key.encode()), dict))
+            _need(isinstance(numbers["n"], int | float))
+            if bounds is not None:
+                _need(isinstance(numbers["sum"], int | float))
+                _need(len(numbers["buckets"]) == len(bounds) + 1)
+                _need(all(type(count) is int for count in numbers["buckets"]))
+
+
+def _need(valid: bool) -> None:
+    if not valid:
+        raise ValueError
