@@ -177,5 +177,5 @@ def test_a_range_is_no_commit_and_a_branch_in_the_way_is_named(town: Town) -> No
     repository = Repository(str(town.cwd), ".", "main")
     with pytest.raises(TryAgain, match="rename refs/heads/coord-land: it is in the way of refs/"):
         repository.change(f"refs/heads/coord-land/main/{town.main}", "", town.main)
-    with pytest.raises(Unreachable, match="^git cat-file: Not a valid object name nosuch$"):
+    with pytest.raises(Unreachable, match=r"^git cat-file: Not a valid object name nosuch$"):
         repository.git("cat-file", "commit", "nosuch")
