@@ -66,7 +66,7 @@ HOLDS: list[tuple[dict[str, Any], bool]] = [
     ({"on": True}, True),
     ({"on": 1}, False),
     ({"n": "3"}, False),
-    ({"n": 3.0}, False),
+    ({"n": 3.0}, True),
     ({"labels.team": "*"}, False),
     ({"labels": "*"}, False),
     ({".status": "firing"}, True),
@@ -77,6 +77,26 @@ HOLDS: list[tuple[dict[str, Any], bool]] = [
 @pytest.mark.parametrize(("conditions", "holds"), HOLDS)
 def test_conditions_hold_all_of_them_or_not(conditions: dict[str, Any], holds: bool) -> None:
     assert Where(conditions)(ALERT) is holds
+
+
+@pytest.mark.parametrize(
+    ("conditions", "holds"),
+    [
+        ({"s": "[x]"}, True),
+        ({"s": "[[]x]"}, True),
+        ({"s": "[xyz]"}, False),
+        ({"star": "a[*]"}, True),
+        ({"star": "a[?]"}, False),
+        ({'"a.b"': 1}, True),
+        ({'."a.b"': 1.0}, True),
+        ({"a.b": 1}, False),
+        ({'"a.b"': True}, False),
+    ],
+)
+def test_wildcards_and_dots_can_be_meant_as_themselves(
+    conditions: dict[str, Any], holds: bool
+) -> None:
+    assert Where(conditions)({"s": "[x]", "star": "a*", "a.b": 1}) is holds
 
 
 @pytest.mark.parametrize(

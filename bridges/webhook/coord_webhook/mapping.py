@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from coord_envelope import BadData, codec
 from coord_envelope.event import recipient, type_fault
-from coord_envelope.fields import Where, found, parsed
+from coord_envelope.fields import Where, flat, found, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -64,7 +64,7 @@ class Emit:
     def drafts(self, received: Received) -> Iterator[Json]:
         """The drafts of a delivery. Raises BadData."""
         elements = (
-            [received.payload] if self._each is None else _flat(found(received.payload, self._each))
+            [received.payload] if self._each is None else flat(found(received.payload, self._each))
         )
         for count, element in enumerate(elements):
             if count >= MOST:
@@ -165,14 +165,6 @@ def _shown(value: Any) -> str:
 
 def _present(pairs: Iterator[tuple[str, Any]]) -> Json:
     return {name: value for name, value in pairs if value is not None}
-
-
-def _flat(values: Iterator[Any]) -> Iterator[Any]:
-    for value in values:
-        if isinstance(value, list):
-            yield from value
-        else:
-            yield value
 
 
 def _text(value: Any, name: str) -> str:

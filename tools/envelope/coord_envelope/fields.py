@@ -11,7 +11,6 @@ It is what jq has of paths, and nothing else: a value from outside costs no more
 
 from __future__ import annotations
 
-from coord_envelope import codec
 from coord_envelope.filter import WILD
 
 TYPE_CHECKING = False
@@ -90,8 +89,8 @@ class Where:
     """Conditions on the fields of a value, all of which must hold.
 
     `labels.severity = "critical"`: the value at the path is this one. A list is any of its values.
-    A text may have wildcards, as the type of an event. A field that is a list has the value if one
-    of its elements does. A field that is missing has none.
+    A text may have wildcards, as the type of an event; `[*]` is a star itself. A field that is a
+    list has the value if one of its elements does. A field that is missing has none.
     """
 
     def __init__(self, conditions: Mapping[str, Any]) -> None:
@@ -108,11 +107,12 @@ class Where:
 
     def __call__(self, value: Json) -> bool:
         return all(
-            any(test(each) for each in _flat(found(value, path))) for path, test in self._tests
+            any(test(each) for each in flat(found(value, path))) for path, test in self._tests
         )
 
 
-def _flat(values: Iterator[Any]) -> Iterator[Any]:
+def flat(values: Iterator[Any]) -> Iterator[Any]:
+    """The values, and in place of a list its elements."""
     for value in values:
         if isinstance(value, list):
             yield from value
@@ -121,14 +121,16 @@ def _flat(values: Iterator[Any]) -> Iterator[Any]:
 
 
 def _any_of(wanted: Sequence[Any]) -> Callable[[Any], bool]:
-    """Is a value one of these? true is not 1, and a text is not the number that it spells."""
-    exact = [value for value in wanted if not _is_wild(value)]
+    """Is a value one of these? true is not 1, and a text is not the number that it spells.
+
+    3 is 3.0, as for JSON. A text with wildcards is also itself, so `[x]` has no need of an escape.
+    """
     globs = [value for value in wanted if _is_wild(value)]
 
     def test(value: Any) -> bool:
         if not isinstance(value, str | int | float):
             return False
-        if any(codec.same(value, each) for each in exact):
+        if any(_equal(value, each) for each in wanted):
             return True
         if not globs or not isinstance(value, str):
             return False
@@ -137,6 +139,15 @@ def _any_of(wanted: Sequence[Any]) -> Callable[[Any], bool]:
         return any(fnmatchcase(value, glob) for glob in globs)
 
     return test
+
+
+def _equal(left: object, right: object) -> bool:
+    return left == right and _kind(left) is _kind(right)
+
+
+def _kind(value: object) -> type:
+    """Of numbers one kind; in Python true is 1."""
+    return int if isinstance(value, float) else type(value)
 
 
 def _is_wild(value: Any) -> bool:
