@@ -16,7 +16,7 @@ from coord_envelope.event import Event
 from coord_flow import gates
 from coord_flow.flow import fits
 from coord_flow.look import AGENT, Look, World
-from coord_flow.plan import plan
+from coord_flow.plan import convoys, plan
 from coord_kernel.controller import Act, Plan
 from coord_kernel.rules import control
 from coord_kernel.views.past import Snapshot
@@ -73,7 +73,9 @@ class Town:
         ordered = sorted(events or self.events, key=lambda event: event.id)
         return Items(Snapshot(Items.fold, ordered), self.now)
 
-    def planned(self, events: Sequence[Event], now: int) -> Plan:
+    def planned(
+        self, events: Sequence[Event], now: int, convoys: Sequence[str] | None = None
+    ) -> Plan:
         """The plan that events give: each look folds all of them again."""
         ordered = sorted({event.id: event for event in events}.values(), key=lambda e: e.id)
         keys = {(e["type"], e.get("idempotency_key")) for e in ordered}
@@ -89,7 +91,7 @@ class Town:
         seen.programs, seen.own = True, {self.replica}
         seen.replica = lambda event: by_id[event]["writer"].rpartition("~")[2]
         stops = Snapshot(control, ordered).get(control.ENTITY) or control.nothing()
-        return plan(Look(items, jobs, source, seen).seen(stops), now)
+        return plan(Look(items, jobs, source, seen).seen(stops, convoys), now)
 
     def plan(self) -> Plan:
         return self.planned(self.events, self.now)
@@ -412,7 +414,9 @@ def turned(town: Town) -> list[str]:
         shuffled = town.chance.sample(town.events, k=len(town.events))
         assert controllers.keys(town.planned(shuffled, town.now)) == sorted(a.key for a in acts)
         for act in acts:
-            if town.plan().has(act):
+            narrow = town.planned(town.events, town.now, convoys(act))
+            assert narrow.has(act) == town.plan().has(act), "one convoy tells as much as all"
+            if narrow.has(act):
                 town.events += town.apply(act)
                 done.append(act.key)
     return done

@@ -62,6 +62,17 @@ def test_what_an_act_makes_possible_is_done_in_the_same_turn() -> None:
     assert controller.done == ["a", "b"]
 
 
+def test_a_controller_that_can_tell_of_one_act_does_not_look_at_all_for_each() -> None:
+    class Narrow(Scripted):
+        def still(self, act: Act) -> bool:
+            return act.key != "b"
+
+    controller = Narrow("abc", "")
+    run(controller)
+    assert controller.done == ["a", "c"]
+    assert controller.looks == [""], "two looks: at the begin, and at the end"
+
+
 def test_an_act_that_fails_is_reported_tried_once_a_turn_and_left_for_the_next() -> None:
     controller = Scripted("ab", "ab", "ab", "a", failing="a")
     plan, failed = run(controller)

@@ -28,7 +28,7 @@ from coord_wk.items import Items
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
@@ -60,9 +60,17 @@ class Flow:
         return kind.partition(".")[0] in _NAMESPACES or kind in _ENDS or self._matches.wanted(event)
 
     def plan(self) -> Plan:
+        return self._planned(None)
+
+    def still(self, act: Act) -> bool:
+        """Would `plan` have it now? Reads no convoy but the act's: there may be thousands."""
+        return self._planned(planning.convoys(act)).has(act)
+
+    def _planned(self, convoys: Collection[str] | None) -> Plan:
         items = Items.current(self._items)
         jobs = Jobs.current(self._jobs)
-        seen = Look(items, jobs, self._items, self._world(items)).seen(self._stops.control())
+        look = Look(items, jobs, self._items, self._world(items))
+        seen = look.seen(self._stops.control(), convoys)
         self._warn(seen["gates"])
         return planning.plan(seen, world.now_ms())
 
@@ -120,7 +128,7 @@ class Flow:
         try:
             acts[act.kind](act)
         except No:
-            if self.plan().has(act):  # else somebody else did it
+            if self.still(act):  # else somebody else did it
                 raise
 
     def _put(self, events: list[Json]) -> None:

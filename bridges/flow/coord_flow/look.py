@@ -57,11 +57,11 @@ class Look:
         """`source`: that of the items."""
         self._items, self._jobs, self._source, self._world = items, jobs, source, world
 
-    def seen(self, stops: Control) -> Seen:
-        """All that is planned on."""
+    def seen(self, stops: Control, convoys: Collection[str] | None = None) -> Seen:
+        """All that is planned on; of the convoys only these: no act needs to know of two."""
         return {
             "gates": list(self._gates()),
-            "convoys": list(self._convoys()),
+            "convoys": list(self._convoys(convoys)),
             "roots": list(self._roots()),
             "mirrors": list(self._mirrors()),
             "times": list(self._times()),
@@ -197,14 +197,17 @@ class Look:
 
     # ---- convoys, roots
 
-    def _convoys(self) -> Iterator[Convoy]:
-        """The convoys that something may be done about.
+    def _convoys(self, wanted: Collection[str] | None) -> Iterator[Convoy]:
+        """The convoys that something may be done about: of these, or of all.
 
         There may be many that landed long ago: of these no more is read than their state and their
         members'.
         """
         items = self._items
-        for item in items.oldest([f"label {CONVOY}"]):
+        every = items.oldest([f"label {CONVOY}"]) if wanted is None else wanted
+        for item in every:
+            if wanted is not None and not self._is_convoy(item):
+                continue
             state, is_open = items.known(item), items.is_open(item)
             if is_open and items.status(item) == "blocked":
                 continue
@@ -229,6 +232,10 @@ class Look:
                 "members": members,
                 "announced": announced,
             }
+
+    def _is_convoy(self, item: str) -> bool:
+        state = self._items.state(item)
+        return bool(state) and CONVOY in present(state, "labels")
 
     def members(self, item: str) -> list[str]:
         """What a convoy is blocked by, and its parts."""

@@ -125,6 +125,13 @@ def plan(seen: Seen, now: int) -> Plan:
     return Plan(acts, min(wakes, default=None))
 
 
+def convoys(act: Act) -> list[str]:
+    """The convoys that decide whether an act is planned: at most that which it is about."""
+    about = act.about
+    convoy = about["convoy"]["id"] if "convoy" in about else about.get("item", "")
+    return [convoy] if convoy else []
+
+
 def _steps(seen: Seen, now: int) -> Iterator[tuple[Act, int]]:
     steps = [step for gate in seen["gates"] for step in _gate(gate, now, seen["programs"])]
     yield from steps

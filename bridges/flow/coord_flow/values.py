@@ -1,6 +1,6 @@
 """Variables of a formula: their values, texts with them, conditions, ranges.
 
-Pure, but for the child that matches patterns.
+Pure, except that a child matches patterns.
 
 `{{name}}` is replaced if the formula declares `name` and it has a value; otherwise it is left as it
 is, since many texts are templates of whoever does the step. What is put in is not looked at again;
