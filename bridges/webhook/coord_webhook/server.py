@@ -125,7 +125,7 @@ class Webhooks:
 
     def _write(self, hook: Hook, delivery: str, drafts: Sequence[Json]) -> tuple[list[str], int]:
         """The ids of the events, and how many drafts were events before."""
-        # A header that is not signed may give them another type, which is no new delivery.
+        # A header that is not signed may give them another type: a duplicate all the same.
         digest = f"{hook.name}:{delivery}" if hook.way.of_body else ""
         index = self._journal.index.refresh() if digest else None
         new = [
