@@ -1,4 +1,4 @@
-"""git for a merge queue: without the settings, attributes and hooks of who runs it."""
+"""git for a merge queue: the settings, attributes and hooks of its user change nothing."""
 
 from __future__ import annotations
 

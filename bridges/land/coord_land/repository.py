@@ -239,7 +239,7 @@ class Repository(Git):
         return self._commit(tree, parents, message, (author, email, _seconds(request, int(stamps))))
 
     def _bare(self) -> dict[str, Any]:
-        """A view without a work tree: else a merge obeys the .gitattributes checked out."""
+        """A work tree that is empty: a merge obeys the .gitattributes that it finds there."""
         own = self.git("rev-parse", "--absolute-git-dir").strip()
         empty = os.path.join(own, "objects", "info")
         return {"env": {"GIT_DIR": own, "GIT_WORK_TREE": empty}, "cwd": own}
