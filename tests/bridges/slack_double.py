@@ -33,6 +33,10 @@ class Slack:
         self.calls = Counter[str]()
         self.fail: dict[str, deque[int]] = {}
         """Method → statuses; 0: do it, and cut the connection. 200: answer as usual."""
+        self.refuse: dict[str, dict[str, str]] = {}
+        """Method → what a text holds → the error that is the answer."""
+        self.answers: dict[str, Json] = {}
+        """Method → its answer, whatever it would be."""
         self.twice = False
         self.acked = set[str]()
         self.connected, self._changed = threading.Event(), threading.Condition()
@@ -111,6 +115,11 @@ class Slack:
 
     def call(self, method: str, values: Json) -> Json:
         channel = values.get("channel")
+        if method in self.answers:
+            return self.answers[method]
+        for part, error in self.refuse.get(method, {}).items():
+            if part in str(values.get("text")):
+                return {"ok": False, "error": error}
         if method == "auth.test":
             return {"ok": True, "user_id": BOT, "user": "coord", "team_id": "T1"}
         if method == "apps.connections.open":

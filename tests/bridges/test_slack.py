@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,11 @@ pytest.importorskip(
 pytest.importorskip("websockets", reason="websockets is not installed")
 
 from bridges.slack_double import BOT, Slack, workspace
+
+from coord_envelope import BadData
+from coord_slack.draft import handled
+from coord_slack.settings import Settings
+from coord_slack.text import escaped
 
 FILE = """
 bot = "$BOT_TOKEN"
@@ -361,6 +367,94 @@ def test_text_of_agents_pings_nobody(house: Shell, slack: Slack) -> None:
     once(house)
     (text,) = slack.texts()
     assert text == "ada: &lt;!channel&gt; &lt;@U1&gt; &amp;amp; \\u{1b}[31m"
+
+
+def test_text_is_cut_as_it_is_sent_and_no_entity_in_two() -> None:
+    for text in ("&" * 3_000, "x" + "<" * 3_000, "xx" + "&" * 3_000, "xxx" + ">&" * 2_000):
+        cut = escaped(text)
+        assert 2_890 < len(cut) <= 2_900
+        assert re.fullmatch(r"x*(&(amp|lt|gt);)+…", cut)
+    assert escaped("a;" * 1_450) == "a;" * 1_450
+    reply = handled("R", escaped("<" * 900))["body"]["reply"]
+    assert len(reply) <= 2_000 and reply.endswith("&lt;…")
+
+
+def test_a_long_question_and_mail_fit_into_what_slack_takes(house: Shell, slack: Slack) -> None:
+    once(house)
+    house("wk ask - --to human:eve --as ada", stdin="& " * 90 + "\n" + "<&>" * 1_500)
+    house("msg send --to human:eve --as ada --force --body -", stdin="&" * 5_000)
+    once(house)
+    posts = [message for message in slack.messages if message.get("bot_id")]
+    assert len(posts) == 2
+    assert all(len(post["blocks"][0]["text"]["text"]) <= 3_000 for post in posts)
+
+
+def test_what_slack_refuses_for_good_is_noted_once_and_the_rest_goes_on(
+    house: Shell, slack: Slack
+) -> None:
+    once(house)
+    slack.refuse["chat.postMessage"] = {"bad": "msg_too_long", "Bad?": "invalid_blocks"}
+    bad = house("msg send --to human:eve --as ada --force --body 'bad one'").one["event_id"]
+    house("wk ask 'Bad?' --to human:eve --as ada")
+    house("msg send --to human:eve --as ada --force --body 'good one'")
+    done = house("coord-slack slack.toml --once", expect=65)
+    assert done.err.count("\n") == 2 and f"post: {bad}: chat.postMessage: msg_too_long" in done.err
+    assert slack.texts() == ["ada: good one"]
+    failed = house("ev replay --type slack.failed").lines
+    assert [event["body"]["error"] for event in failed] == ["msg_too_long", "invalid_blocks"]
+    assert failed[0]["body"]["events"] == [bad]
+    calls = slack.calls["chat.postMessage"]
+    assert once(house) == [] and slack.calls["chat.postMessage"] == calls
+
+
+@pytest.mark.parametrize(
+    ("method", "what"), [("auth.test", "user_id"), ("apps.connections.open", "url")]
+)
+def test_an_answer_without_what_it_is_for_is_one_line(
+    house: Shell, slack: Slack, method: str, what: str
+) -> None:
+    slack.answers[method] = {"ok": True}
+    done = house("coord-slack slack.toml", expect=75)
+    assert done.err == f"coord-slack: {method}: the answer has no {what}\n"
+
+
+BAD = {
+    'api = "nonsense"': "api is not a URL of http or https",
+    'api = "file:///etc/passwd"': "api is not a URL of http or https",
+    "api = 3": "api is not a URL of http or https",
+    'api = "http://[::1"': "api is not a URL of http or https",
+    "bot = 3": "bot is not text",
+    'bot = ""': "bot is empty",
+    "": "bot is missing",
+}
+
+
+@pytest.mark.parametrize("line", BAD)
+def test_a_field_of_the_file_that_is_wrong_is_said_so(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "slack.toml"
+    bot = 'bot = "$B"\napp = "$A"\n' if line.startswith("api") else 'app = "$A"\n'
+    path.write_text(f"{bot}{line}\n[people]\nU1 = 'human:eve'\n[channels.C1]\nto = ['ada']\n")
+    with pytest.raises(BadData, match=re.escape(BAD[line])):
+        Settings(str(path)).load()
+
+
+def test_a_connection_that_is_not_there_is_said_in_plain_words(house: Shell) -> None:
+    (house.cwd / "slack.toml").write_text(FILE.format(port=free_port()))
+    done = house("coord-slack slack.toml --once", expect=75)
+    assert done.err == "coord-slack: auth.test: connection refused\n"
+
+
+def test_a_command_may_have_its_rest_on_the_next_line_and_asks_nobody_unknown(
+    house: Shell, slack: Slack
+) -> None:
+    once(house)
+    slack.say("U1", f"<@{BOT}> new\nFix it")
+    slack.say("U1", f"<@{BOT}> ask nobody hello")
+    slack.say("U1", f"<@{BOT}> ask No:body hello")
+    once(house)
+    assert [item["title"] for item in house("wk ls").lines] == ["Fix it"]
+    told = [text for text in slack.texts() if text.startswith("<@U1>")]
+    assert told == [f"<@U1> unknown agent or person: {name}" for name in ("nobody", "No:body")]
 
 
 def test_a_stop_and_a_bad_token_are_one_line_each(house: Shell, slack: Slack) -> None:

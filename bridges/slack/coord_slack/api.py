@@ -10,8 +10,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler
 from slack_sdk.web import WebClient
 
-from coord_envelope.errors import BadData, Refused, TryAgain
+from coord_envelope.errors import TryAgain
 from coord_kernel.cli.request import opener
+from coord_slack import failures
 from coord_slack.inbound import OURS
 
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
 RETRIES = 5
 PAGE, PAGES = 200, 25
-_REFUSED = (
-    *("invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"),
-    *("missing_scope", "not_in_channel", "channel_not_found", "restricted_action"),
-)
 
 
 class Api:
@@ -42,11 +39,11 @@ class Api:
 
     def me(self) -> str:
         """The id of the bot's user."""
-        return str(self._call("auth_test")["user_id"])
+        return self._field("auth_test", "user_id")
 
     def socket(self, token: str) -> str:
         """The URL of a new connection of Socket Mode."""
-        return str(self._call("apps_connections_open", app_token=token)["url"])
+        return self._field("apps_connections_open", "url", app_token=token)
 
     def post(self, key: str, channel: str, root: str | None, text: str, blocks: Any) -> str:
         """Post, unless it is there; the ts. Raises TryAgain, Refused, BadData."""
@@ -55,8 +52,9 @@ class Api:
             return there
         metadata = {"event_type": OURS, "event_payload": {"key": key}}
         try:
-            answer = self._call(
+            return self._field(
                 "chat_postMessage",
+                "ts",
                 channel=channel,
                 thread_ts=root,
                 text=text,
@@ -68,7 +66,6 @@ class Api:
         except TryAgain:
             self._names.pop((channel, root), None)  # it may be there all the same
             raise
-        return str(answer["ts"])
 
     def update(self, channel: str, ts: str, text: str, blocks: Any) -> None:
         """Edit a message."""
@@ -80,8 +77,10 @@ class Api:
         if place not in self._names:
             found: dict[str, str] = {}
             for message in self.messages(channel, root):
-                metadata = message.get("metadata") or {}
-                key = (metadata.get("event_payload") or {}).get("key")
+                metadata = message.get("metadata")
+                metadata = metadata if isinstance(metadata, dict) else {}
+                about = metadata.get("event_payload")
+                key = about.get("key") if isinstance(about, dict) else None
                 if metadata.get("event_type") == OURS and isinstance(key, str):
                     found.setdefault(key, str(message["ts"]))
             self._names[place] = found
@@ -97,8 +96,11 @@ class Api:
                 answer = self._call("conversations_replies", ts=root, **more)
             else:
                 answer = self._call("conversations_history", **more)
-            yield from answer.get("messages") or ()
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            found = answer.get("messages")
+            found = found if isinstance(found, list) else []
+            yield from (message for message in found if _is_message(message))
+            rest = answer.get("response_metadata")
+            cursor = rest.get("next_cursor") if isinstance(rest, dict) else None
             if not cursor:
                 return
 
@@ -106,14 +108,27 @@ class Api:
         try:
             answer = getattr(self.client, method)(**values)
         except SlackApiError as error:
-            code = error.response.status_code
-            what = str(error.response.get("error") or code)
-            what = f"answered {code}" if 300 <= code < 400 else what
-            where = method.replace("_", ".")
-            if what in _REFUSED:
-                raise Refused(what, where, todo="see coord-slack(8)") from None
-            kind = TryAgain if code == 429 or code >= 500 or what == "ratelimited" else BadData
-            raise kind(what, where) from None
+            status = error.response.status_code
+            what = str(error.response.get("error") or status)
+            raise failures.refused(what, status, _named(method)) from None
         except Exception as error:  # of urllib, ssl, json: it was not reached, or it answers badly
-            raise TryAgain(str(error)[:200] or "no answer", method.replace("_", ".")) from None
-        return dict(answer.data)
+            raise failures.lost(error, _named(method)) from None
+        if not isinstance(answer.data, dict):
+            raise TryAgain("the answer is not an object", _named(method))
+        return answer.data
+
+    def _field(self, method: str, name: str, **values: Any) -> str:
+        """A text of the answer."""
+        value = self._call(method, **values).get(name)
+        if not isinstance(value, str) or not value:
+            raise TryAgain(f"the answer has no {name}", _named(method))
+        return value
+
+
+def _named(method: str) -> str:
+    """As Slack calls it: `auth.test`."""
+    return method.replace("_", ".")
+
+
+def _is_message(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("ts"), str)

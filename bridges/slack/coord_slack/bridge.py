@@ -14,6 +14,7 @@ from coord_kernel.store import locate, pins
 from coord_kernel.views.presence import Stops
 from coord_kernel.views.view import View
 from coord_slack import draft, plan, text
+from coord_slack.failures import Unpostable
 from coord_slack.fold import AGENT, Fold
 from coord_slack.handle import Handler
 from coord_wk.items import Items
@@ -85,8 +86,14 @@ class Bridge:
         return Plan(plan.acts(todo, replies, states, begun, self._settings))
 
     def act(self, act: Act) -> None:
-        """Do it, then write that it was done. Raises Fault."""
-        getattr(self, f"_{act.kind}")(**act.about)
+        """Do it, then write that it was done, or that it never can be. Raises Fault."""
+        try:
+            getattr(self, f"_{act.kind}")(**act.about)
+        except Unpostable as fault:
+            what, key, body = _named(act)
+            self._write([draft.failed(what, f"{what}:{key}", fault.what, body)])
+            fault.where = f"{key.partition(':')[0]}: {fault.where}"
+            raise
 
     # ---- from Slack
 
@@ -143,11 +150,12 @@ class Bridge:
         if items.state(conv) is None:
             return
         item: Json = {**items.row(conv)}
-        said, more = text.escaped(text.board(item)), []
+        about, more = text.board(item), []
         if asked and items.is_open(conv):
             rest = items.description(conv)
-            said += f"\n{text.escaped(rest)}" if rest else ""
+            about += f"\n{rest}" if rest else ""
             more = [text.buttons(conv, item.get("options") or ["yes", "no"])]
+        said = text.escaped(about)
         if board:
             self.web.update(where[0], board, said, [text.section(said), *more])
             ts = board
@@ -203,6 +211,20 @@ def _channel(act: Act) -> str | None:
     if "where" in act.about:
         return str(act.about["where"][0])
     return str(act.about["state"]["received"].get("channel"))
+
+
+def _named(act: Act) -> tuple[str, str, Json]:
+    """What an act posts: its kind, the key and the body of what is noted of it."""
+    about = act.about
+    if act.kind == "post":
+        body = {"conv": about["conv"], "events": [about["event"]]}
+        body |= {"also": about["also"]} if "also" in about else {}
+        return "message", about["event"], body
+    if act.kind == "reply":
+        state = about["state"]
+        return "reply", state["handled"], {"received": state["received"]["id"]}
+    body = {"conv": about["conv"], "upto": about["upto"]}
+    return "board", f"{about['conv']}:{about['upto']}", body
 
 
 def described(act: Act) -> Json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from coord_slack.text import REPLY, cut
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
@@ -30,7 +32,7 @@ def answer(body: Json) -> Json:
 
 def handled(received: str, reply: str) -> Json:
     """What came was done."""
-    body = {"received": received} | ({"reply": reply[:2_000]} if reply else {})
+    body = {"received": received} | ({"reply": cut(reply, REPLY)} if reply else {})
     return _event("handled", received, body)
 
 
@@ -39,6 +41,11 @@ def linked(place: tuple[str, str], conv: str, what: str) -> Json:
     channel, root = place
     body = {"channel": channel, "root": root, "conv": conv, "what": what}
     return _event("linked", f"{channel}:{root}:{conv}", body)
+
+
+def failed(what: str, key: str, error: str, body: Json) -> Json:
+    """Slack refuses it for good: it is not tried again."""
+    return _event("failed", key, {"what": what, "error": error} | body)
 
 
 def posted(what: str, key: str, place: tuple[str, str, str], body: Json) -> Json:

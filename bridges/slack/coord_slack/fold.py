@@ -10,6 +10,7 @@ slack.received {kind, channel, ts, root, who}  somebody wrote, or pressed a butt
 slack.handled {received, reply?}               that was done
 slack.linked {channel, root, conv, what}       a thread is this conversation, or this item
 slack.posted {channel, ts, root, conv, what}   a message, a reply or a board is there
+slack.failed {what, error}                     Slack has refused it for good: as if it were there
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ def _took(state: Json, event: Event, verb: str, body: Json) -> None:
             state[body["what"]] = body["conv"]
             state.setdefault("what", body["what"])
             _link(state, body)
-    elif verb == "posted":
+    elif verb in ("posted", "failed"):
         _posted(state, body)
 
 
@@ -167,5 +168,7 @@ def _posted(state: Json, body: Json) -> None:
         state.get("pending", {}).pop(str(done), None)
         state["posted"] = [*state.get("posted", ())[-MOST:], done]
     if what == "board":
-        state["board"], state["upto"] = str(body.get("ts")), str(body.get("upto", ""))
+        state["upto"] = str(body.get("upto", ""))
+        if isinstance(body.get("ts"), str):
+            state["board"] = body["ts"]
     _link(state, body)

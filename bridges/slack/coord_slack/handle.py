@@ -6,7 +6,9 @@ not done again.
 
 from __future__ import annotations
 
-from coord_envelope.errors import DiskFault, Fault, TryAgain, Unreachable
+from coord_envelope.errors import DiskFault, Fault, NoAddressee, TryAgain, Unreachable
+from coord_envelope.event import address
+from coord_envelope.platform import suppress
 from coord_kernel.cli.tools import Tools
 from coord_kernel.views.view import View
 from coord_slack import text
@@ -99,14 +101,22 @@ class Handler:
     def _ask(self, tools: Tools, came: Json, _at: Json, said: str) -> Done:
         event = self._known("work.created", came)
         if event is None:
-            name, _, question = said.partition(" ")
-            to = name.lstrip("@")
-            people = set(self._settings.people.values())
-            to = f"human:{to}" if f"human:{to}" in people else to
+            name, *more = said.split(None, 1) or [""]
+            question = "".join(more)
+            to = self._addressee(name.lstrip("@"))
             # The blank: a text that begins with @ would be the name of a file.
             ask = ("wk", "ask", f"--to={to}", f"--key={key(came)}", "--", f" {question.strip()}")
             (event,) = tools.run(*ask)
         return "", [(event["event_id"], "work")]
+
+    def _addressee(self, name: str) -> str:
+        """The address of a person of the file, or of an agent that has written here."""
+        if f"human:{name}" in self._settings.people.values():
+            return f"human:{name}"
+        with suppress(ValueError):
+            if self._journal.last_seen(address(name)):
+                return address(name)
+        raise NoAddressee(f"unknown agent or person: {name}")
 
     def _known(self, kind: str, came: Json) -> Json | None:
         """What was written for it before."""

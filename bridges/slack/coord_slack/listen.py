@@ -16,7 +16,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from coord_envelope.errors import Fault, Refused, TryAgain
 from coord_kernel import Journal, Store
 from coord_kernel.cli.complaints import complain
-from coord_slack import inbound
+from coord_slack import failures, inbound
 from coord_slack.bridge import Bridge
 from coord_slack.fold import AGENT
 
@@ -108,7 +108,7 @@ def listening(inlet: Inlet, settings: Settings, api: Api) -> SocketModeClient:
         client.connect()
     except Exception as error:  # of ssl, sockets and the handshake
         client.close()
-        raise TryAgain(str(error)[:200] or "no answer", where="Socket Mode") from None
+        raise failures.lost(error, "Socket Mode") from None
     return client
 
 

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
 
-LONGEST, TITLE = 2_900, 200
-"""Characters of a post, and of a title. Slack's own limit for a section is 3,000."""
+LONGEST, REPLY, TITLE = 2_900, 2_000, 200
+"""Characters of a post and of a reply, as they are sent; bytes of a title. Slack's own limit for a
+section is 3,000, in which `&amp;` is five."""
 COMMANDS = ("new", "claim", "status", "ask")
 _MARKUP = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
@@ -43,8 +44,17 @@ def plain(text: str, people: Mapping[str, str]) -> str:
 def escaped(text: str, most: int = LONGEST) -> str:
     """Text of here, so that Slack shows it as it is: one line or more, no control characters."""
     lines = "\n".join(visible(line.rstrip("\r")) for line in text[: most + 1].split("\n"))
-    cut = lines if len(lines) <= most else f"{lines[: most - 1]}…"
-    return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return cut(lines.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"), most)
+
+
+def cut(text: str, most: int) -> str:
+    """Escaped text of at most so many characters, without a part of an entity at its end."""
+    if len(text) <= most:
+        return text
+    begin = text[: most - 1]
+    if begin.rfind("&") > begin.rfind(";"):
+        begin = begin[: begin.rfind("&")]
+    return f"{begin}…"
 
 
 def command(text: str, bot: str) -> tuple[str, str] | None:
@@ -55,9 +65,11 @@ def command(text: str, bot: str) -> tuple[str, str] | None:
     mention = f"<@{bot}>"
     if not bot or not text.lstrip().startswith(mention):
         return None
-    rest = text.lstrip()[len(mention) :].strip(" :,\t")
-    verb, _, more = rest.partition(" ")
-    return (verb.lower(), more.strip()) if verb.lower() in COMMANDS else ("", rest)
+    rest = text.lstrip()[len(mention) :].strip(" :,\t\r\n")
+    if not rest:
+        return "", ""
+    verb, *more = rest.split(None, 1)
+    return (verb.lower(), "".join(more).strip()) if verb.lower() in COMMANDS else ("", rest)
 
 
 def title(text: str) -> str:
