@@ -188,6 +188,20 @@ def test_a_redirection_is_not_followed_and_nothing_counts_as_sent(
     assert {request.path for request, _ in inbox.server.log} == {"/moved"}
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("json://127.0.0.1:9/, json://127.0.0.1:9/b", "a URL of 2 targets; use a route for each"),
+        ("ntfy://127.0.0.1:9/one/two", "a URL of 2 targets; use a route for each"),
+        ("nonsense://x", "not a URL that apprise knows; see coord-notify(8)"),
+        ("nonsense", "not a URL that apprise knows; see coord-notify(8)"),
+    ],
+)
+def test_a_route_has_one_target_that_works(house: Shell, url: str, told: str) -> None:
+    done = house("coord-notify routes.toml --once", expect=65, PHONE=url)
+    assert done.err == f"coord-notify: routes.toml: routes.phone: {told}\n"
+
+
 def test_it_never_feeds_itself(house: Shell, inbox: Inbox) -> None:
     routes(house, 'type = ["*"]')
     house("msg send --to human:ada --subject hello")

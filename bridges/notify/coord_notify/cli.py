@@ -28,7 +28,7 @@ def run(
     Stays in the foreground; prints the results, which are events, too. Acts as bridge:notify.
     """
     from coord_kernel.cli.turns import serve
-    from coord_notify.notifier import Notifier, sender
+    from coord_notify.notifier import Notifier, sender, target
     from coord_notify.routes import load
 
     routes, looks = load(file), dry_run or status
@@ -39,7 +39,8 @@ def run(
         call.put(draft for act in notifier.plan().acts for draft in notifier.draft(act))
     else:
         for route in routes:
-            routes.url(route)  # a secret that is missing is noticed now
+            # What is missing or wrong is noticed now.
+            target(routes.url(route), routes.where(route))
         notifier.alone()
         serve(call, notifier, once)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from coord_envelope import world
-from coord_envelope.errors import TryAgain, Unreachable
+from coord_envelope.errors import BadData, TryAgain, Unreachable
+from coord_envelope.platform import suppress
 from coord_kernel.controller import Plan
 from coord_kernel.rules import control, escalation
 from coord_kernel.store import pins
@@ -17,6 +18,7 @@ from coord_wk.items import Items
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
 
     from coord_envelope import Event
     from coord_envelope.codec import Json
@@ -26,9 +28,12 @@ if TYPE_CHECKING:
     from coord_notify.routes import Route, Routes
 
     Send = Callable[[str, str, str], None]
-    """url, title, text. Raises TryAgain if it was not taken."""
+    """url, title, text. Raises TryAgain if it was not taken, BadData if it cannot be."""
 
 AGENT = "bridge:notify"
+LIMIT_S = 60
+_LISTS = ("targets", "topics", "channels", "rooms", "users", "phone", "devices")
+"""What the services of apprise call their addressees."""
 _ALSO = ("msg.acked", "alert.resolved", "work.closed", "notify.sent")
 
 
@@ -169,19 +174,41 @@ def sender() -> Send:
     """Sends with apprise. Raises Unreachable if it is not installed."""
     from importlib.util import find_spec
 
+    from coord_kernel.cli.request import within  # urllib: 20 ms
+
     if not find_spec("apprise"):
         todo = "pip install 'coord-kernel[notify]'"
         raise Unreachable("apprise is not installed", todo=todo)
 
     def send(url: str, title: str, body: str) -> None:
-        import apprise  # 0.4 s, only if there is something to send
-
-        where = apprise.Apprise()
-        if not where.add(url):
-            raise TryAgain("not a URL that apprise knows")
-        for target in where:
-            target.redirects = False  # a GET of what was a POST is no notification
-        if not where.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT):
+        where, taken = target(url), False
+        with suppress(TimeoutError), within(LIMIT_S):
+            taken = where.notify(title=title, body=body, body_format="text")
+        if not taken:
             raise TryAgain(f"{url.partition(':')[0]}: the notification was not taken")
 
     return send
+
+
+def target(url: str, where: str = "") -> Any:
+    """What apprise makes of a URL. Raises BadData unless it is one target.
+
+    Of several, one that took a notification would get it again because another did not.
+    """
+    import apprise  # 0.4 s, not for who only looks
+
+    found = apprise.Apprise()
+    if not found.add(url) or not len(found):
+        raise BadData("not a URL that apprise knows", where, "see coord-notify(8)")
+    count = sum(map(_targets, found))
+    if count > 1:
+        raise BadData(f"a URL of {count} targets", where, "use a route for each")
+    for service in found:
+        service.redirects = False  # a GET in place of a POST tells nobody
+    return found
+
+
+def _targets(service: Any) -> int:
+    """How many requests of its own a service sends: one for each of these."""
+    lists = (getattr(service, name, ()) for name in _LISTS)
+    return max(1, sum(len(each) for each in lists if isinstance(each, list | tuple | set)))

@@ -16,8 +16,9 @@ loud = "critical"             # from this severity on `quiet` and `most` do not 
 from __future__ import annotations
 
 import hashlib
+import re
 
-from coord_envelope import BadData, codec
+from coord_envelope import BadData, Usage, codec
 from coord_envelope.event import address, name_ok
 from coord_envelope.filter import Filter
 from coord_envelope.platform import suppress
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
 
 MOST = 100
+_URL = re.compile(r"[A-Za-z0-9+.-]+:/")
 LONGEST_WINDOW_MS = 86_400_000
 FIELDS = (*("url", "to", "type", "severity", "after", "most", "window", "quiet", "zone", "loud"),)
 
@@ -85,6 +87,10 @@ class Routes:
         """Where the route sends. Raises Usage, Refused."""
         return private.secret(route.url, self._path)
 
+    def where(self, route: Route) -> str:
+        """The place of the route, for a failure."""
+        return f"{self._path}: routes.{route.name}"
+
 
 def severity(event: Event) -> int:
     """How severe an event says that it is: 0 to 3; -1 if it does not say."""
@@ -121,6 +127,11 @@ def _route(name: str, table: Json, path: str) -> Route:
     route.url = fields.text("url")
     if not route.url:
         raise BadData("url is missing", where=where, todo='url = "$NTFY_URL"')
+    if route.url.startswith("$"):
+        private.variable(route.url, where)
+    elif not _URL.match(route.url):
+        # It may hold a credential all the same.
+        raise BadData("not a valid url", where=where, todo='url = "$NTFY_URL"')
     route.to = [_address(text, where) for text in fields.texts("to")]
     route.types = fields.texts("type")
     route.wanted = Filter(types=route.types)
@@ -171,8 +182,13 @@ class _Fields:
 
     def span(self, name: str, default: int, most: int) -> int:
         text = self.text(name)
-        where = f"{self._where}.{name}"
-        return values.span(text, where, most=most or LONGEST_WINDOW_MS) if text else default
+        if not text:
+            return default
+        try:
+            return values.span(text, name, most=most or LONGEST_WINDOW_MS)
+        except Usage as fault:
+            what = f"not a valid {name}: {text[:80]}"
+            raise BadData(what, where=self._where, todo=fault.todo) from None
 
     def count(self, name: str, default: int) -> int:
         value = self._table.get(name, default)

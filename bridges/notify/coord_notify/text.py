@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from coord_envelope import ids
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 TITLE, TEXT, LINES = 180, 4_000, 20
 """Most characters of a title and of a text, and most lines of a summary."""
+_MENTION = re.compile(r"(?<!\w)@(?=\S)|<(?=[@!#])")
 
 
 def written(project: str, notices: Sequence[Json], event: Event | None) -> tuple[str, str]:
@@ -26,8 +28,8 @@ def written(project: str, notices: Sequence[Json], event: Event | None) -> tuple
         said = body.get("text") or body.get("desc")
         lines = [_lines(said)] if isinstance(said, str) and said.strip() else []
         lines.append(f"{project}: ev show {ids.short('ev', notice['id'])}")
-        return _cut(visible(notice["subject"]), TITLE), "\n\n".join(lines)
-    counts = Counter(visible(notice["subject"]) for notice in notices)
+        return _cut(_quiet(visible(notice["subject"])), TITLE), "\n\n".join(lines)
+    counts = Counter(_quiet(visible(notice["subject"])) for notice in notices)
     lines = [
         f"{subject} ({count:,} times)" if count > 1 else subject
         for subject, count in counts.most_common(LINES)
@@ -42,7 +44,12 @@ def written(project: str, notices: Sequence[Json], event: Event | None) -> tuple
 def _lines(text: str) -> str:
     """Without control characters, but with its lines."""
     shown = "\n".join(visible(line.rstrip("\r")) for line in text[: TEXT + 1].split("\n"))
-    return _cut(shown.strip(), TEXT)
+    return _cut(_quiet(shown.strip()), TEXT)
+
+
+def _quiet(text: str) -> str:
+    """Text in which no chat finds a mention: `@everyone`, `<@1>`, `<!channel>`; with U+200B."""
+    return _MENTION.sub("\\g<0>\u200b", text)
 
 
 def _cut(text: str, most: int) -> str:

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 from coord_envelope import VERSION, BadData, Unreachable, world
 from coord_envelope.errors import TryAgain
-from coord_kernel.cli.request import opener
+from coord_kernel.cli.request import opener, within
 from coord_webhook.verify import signature
 
-PATIENCE_S = 30.0
+PATIENCE_S, LIMIT_S = 30.0, 60.0
+"""How long to wait for the next bytes of an answer, and for all of it."""
 LONGEST_ID = 128
 """Most characters of what names a delivery: it is a header."""
 LONGEST_S = 300
@@ -44,7 +45,7 @@ def send(url: str, body: bytes, secret: str, name: str) -> bytes:
         headers["webhook-signature"] = signature(secret, name, stamp, body)
     request = urllib.request.Request(url, body, headers, method="POST")
     try:
-        with opener().open(request, timeout=PATIENCE_S) as answer:
+        with within(LIMIT_S), opener().open(request, timeout=PATIENCE_S) as answer:
             data: bytes = answer.read(ANSWER)
             return data
     except urllib.error.HTTPError as error:
