@@ -209,10 +209,11 @@ def test_what_a_person_is_to_do_comes_first(shell: Shell) -> None:
     shell("msg send --to human:eve --subject Lunch --body x --as bob")
     shell("run exec -- false", expect=1)
     shop = Reader(open_store(shell.cwd)).shop()
-    asked, mail = needs(shop, "human:eve")
+    asked, mail, wrong = needs(shop, "human:eve")
     assert [row["title"] for row in asked] == ["Deploy?"]
     assert [row["subject"] for row in mail] == ["Lunch"], "the question is not mail as well"
     assert [problem["kind"] for problem in shop.problems] == ["person", "job"]
+    assert [problem["kind"] for problem in wrong] == ["job"], "nor a problem as well"
     assert shop.counts["active"] == 1, "a question is nobody's work"
     assert [agent["agent_id"] for agent in shop.group("waiting")] == ["agent:ada"]
     shell("run exec -- true; run exec -- false", expect=None)
