@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from coord_envelope import world
-from coord_kernel.cli import process
+from coord_kernel.cli import process, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def run(call: Call, file: o.File, once: o.Once = False, dry_run: o.DryRun = Fals
     from coord_cron.source import load
     from coord_kernel.cli.turns import serve
 
+    values.one_of(once=once, dry_run=dry_run)
     cron = Cron(call, load(file))
     if dry_run:
         call.put(cron.drafts())

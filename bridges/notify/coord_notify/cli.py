@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from coord_envelope import No
-from coord_kernel.cli import process
+from coord_kernel.cli import process, values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def run(
     from coord_notify.notifier import Notifier, sender, target
     from coord_notify.routes import load
 
+    values.one_of(once=once, dry_run=dry_run, status=status)
     routes, looks = load(file), dry_run or status
     notifier = Notifier(call.journal, routes, _unsent if looks else sender(), call.put)
     if status:

@@ -193,7 +193,7 @@ def sender() -> Send:
 def target(url: str, where: str = "") -> Any:
     """What apprise makes of a URL. Raises BadData unless it is one target.
 
-    Of several, one that took a notification would get it again because another did not.
+    Of several, what took a notification would get it again because another did not.
     """
     import apprise  # 0.4 s, not for who only looks
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from coord_envelope import Usage
-from coord_kernel.cli import process
+from coord_kernel.cli import process, values
 from coord_kernel.cli.extra import extra
 from coord_otel import groups as g
 
@@ -31,6 +31,8 @@ def run(
     Each event is a log record, each attempt of a job, claim and run of a consumer a span; counters
     and histograms are metrics. Stays in the foreground, goes on where it was, and writes no event.
     """
+    values.one_of(once=once, dry_run=looks.dry_run, status=looks.status)
+    values.one_of(all_=first.all_, now=first.now)
     with extra("otel", *PACKAGES):
         exporters = _exporters(call, to, prometheus)
     if looks.status:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from coord_kernel.cli import process
+from coord_kernel.cli import process, values
 from coord_kernel.cli.extra import extra
 from coord_slack import groups as g
 
@@ -32,6 +32,7 @@ def run(
     from coord_slack.bridge import Bridge, described
     from coord_slack.settings import Settings
 
+    values.one_of(once=once, dry_run=looks.dry_run, status=looks.status)
     settings = Settings(file).load()
     if looks.dry_run or looks.status:
         bridge = Bridge(call.journal, settings, None, call.put)

@@ -74,6 +74,13 @@ def span(text: str, where: str, least: int = 1, most: int = LONGEST_MS) -> int:
     raise Usage(what, todo=f"from {least}ms to {most // 86_400_000}d, as 500ms 60s 10m 2h 1d")
 
 
+def one_of(**options: bool) -> None:
+    """Raise Usage if more than one of the options, named as parameters are, was given."""
+    names = [f"--{name.strip('_').replace('_', '-')}" for name, given in options.items() if given]
+    if len(names) > 1:
+        raise Usage(f"{' and '.join(names)} cannot be used together", todo="give only one")
+
+
 def agent_id(text: str, where: str) -> str:
     """The full address of an agent. Raises BadData, with the option in `where`."""
     try:
