@@ -211,27 +211,14 @@ title = "{{i}}/{{j}}"
     assert list(chain.values()) == [[], *([step] for step in list(chain)[:-1])]
 
 
+def _step(name: str, table: str = "steps") -> str:
+    return f'[[{table}]]\nid = "{name}"\ntitle = "{name}"\n'
+
+
 def test_parts_wait_below_their_step_and_it_is_done_after_them() -> None:
-    text = """
-formula = "f"
-version = 1
-[[steps]]
-id = "all"
-title = "All"
-type = "parallel"
-[[steps.children]]
-id = "one"
-title = "One"
-[[steps.children]]
-id = "two"
-title = "Two"
-needs = ["one"]
-[[steps]]
-id = "end"
-title = "End"
-needs = ["all"]
-"""
-    made = cook(text)
+    parts = _step("one", "steps.children") + _step("two", "steps.children") + 'needs = ["one"]\n'
+    steps = f'{_step("all")}type = "parallel"\n{parts}{_step("end")}needs = ["all"]\n'
+    made = cook(HEAD + steps)
     assert made["all"]["kind"] == "epic"
     assert [made[part]["parent"] for part in ("one", "two")] == ["$all", "$all"]
     assert list(made) == ["", "all", "one", "two", "end"]
