@@ -6,8 +6,6 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from proof.witness import bytes_of
@@ -15,7 +13,7 @@ from support import ME, Done, Json, Shell, check_invariants, git, open_store
 
 from coord_envelope import world
 from coord_ev.check import check
-from coord_kernel import Journal, Store
+from coord_kernel import Journal
 
 
 class Scene:
@@ -233,27 +231,15 @@ SCENES = (Emit, Claim, Acquire, Ack, Exec, Tail, Rebuild, Init, First, Sync)
 
 def append(shell: Shell, *drafts: Json) -> list[Json]:
     """In this process, which is cheaper than a new one."""
-    with opened(shell) as store:
-        return [*Journal(store).append(ME, drafts)]
+    return [*Journal(open_store(shell.cwd)).append(ME, drafts)]
 
 
 def events(shell: Shell) -> list[Json]:
-    with opened(shell) as store:
-        return [*Journal(store).replay(live=True)]
+    return [*Journal(open_store(shell.cwd)).replay(live=True)]
 
 
 def of(shell: Shell, kind: str) -> list[Json]:
     return [one for one in events(shell) if one["type"] == kind]
-
-
-@contextmanager
-def opened(shell: Shell) -> Iterator[Store]:
-    """The store as it is now, and closed again: a store keeps its descriptor as long as its process lives."""
-    store = open_store(shell.cwd)
-    try:
-        yield store
-    finally:
-        os.close(store._root)
 
 
 def withstood(scene: Scene, n: int, first: Done) -> None:
@@ -275,9 +261,9 @@ def withstood(scene: Scene, n: int, first: Done) -> None:
 
 def sound(shell: Shell, done: Done) -> None:
     """What was printed is there, and every byte of the journal is in an event."""
-    with opened(shell) as store:
-        check_invariants(store)
-        assert list(check(store, world.now_ms())) == [], "verify finds fault"
+    store = open_store(shell.cwd)
+    check_invariants(store)
+    assert list(check(store, world.now_ms())) == [], "verify finds fault"
     assert done.out == "" or done.out.endswith("\n"), "half a line was printed"
     stored = {one["event_id"] for one in events(shell)}
     assert {one["event_id"] for one in done.lines if "event_id" in one} <= stored, (
