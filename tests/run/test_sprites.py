@@ -164,7 +164,7 @@ def test_without_access_it_is_an_error_not_a_result(shell: Shell, box: Sprites) 
 
 def test_while_nothing_answers_it_says_so_and_can_be_stopped(shell: Shell) -> None:
     shell.env |= {"SPRITES_URL": "http://127.0.0.1:1", "SPRITES_TOKEN": TOKEN}
-    line = "run exec --substrate sprites:box --timeout 1s -- true"
+    line = "run exec --substrate sprites:box --timeout 9s -- true"
     assert "trying again" in shell(line, expect=124).err
 
 

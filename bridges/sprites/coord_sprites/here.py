@@ -143,8 +143,9 @@ class Place:
                 pause, count, end = FIRST_S, seen(), time.monotonic() + within_s
             if time.monotonic() > end:
                 raise Failed(f"sprite {self._name}: not reached for {within_s:g} s: {last}")
-            if not self._warned and within_s > SOON_S:
-                self._warned = True
+            silent = not seen() and time.monotonic() > end - within_s + SOON_S
+            if silent and not self._warned and within_s > SOON_S:
+                self._warned = True  # only then: it is among what the command prints
                 print(f"coord-sprites: sprite {self._name}: {last}; trying again", file=sys.stderr)
             time.sleep(max(wait, pause * random.uniform(0.5, 1)))
             pause = min(2 * pause, LONGEST_S)
