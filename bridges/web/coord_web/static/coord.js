@@ -54,6 +54,7 @@ document.addEventListener("focusout", () => setTimeout(settle, 50));
 // Server-sent events. The browser connects again by itself, and says the last id.
 
 let source = null;
+let late = 0;
 function live(state) {
   const sign = $("#live");
   sign.dataset.state = state;
@@ -62,12 +63,14 @@ function live(state) {
 
 function follow() {
   source?.close();
+  clearTimeout(late);
   source = null;
   if (!body.dataset.stream) { live("past"); return; }
   const url = new URL(body.dataset.stream, location.href);
   url.searchParams.set("after", body.dataset.cursor);
   source = new EventSource(url);
-  source.addEventListener("hello", () => live("on"));
+  late = setTimeout(follow, 10000); // an answer that does not begin is asked for again
+  source.addEventListener("hello", () => { clearTimeout(late); live("on"); });
   source.addEventListener("part", (event) => {
     const { part, html } = JSON.parse(event.data);
     show(part, html);
@@ -77,7 +80,7 @@ function follow() {
     if (source.readyState === EventSource.CLOSED) setTimeout(follow, 2000);
   };
 }
-addEventListener("pagehide", () => source?.close());
+addEventListener("pagehide", () => { clearTimeout(late); source?.close(); });
 addEventListener("pageshow", (event) => { if (event.persisted) follow(); });
 
 // Time: the slider moves the whole page.
