@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import coord_shop
 from coord_kernel.cli.words import age_ms, line, titled, who
 from coord_top.seen import Seen, cell, message_ref, short
 from coord_top.table import Cell, Ref, Row
 
 if TYPE_CHECKING:
+    from coord_msg.mail import Row as Message
     from coord_shop.model import Agent, Problem
+    from coord_wk.items import Row as Item
 
 
 GROUP = {"stalled": "bad", "waiting": "soon", "working": "good", "quiet": "", "gone": "dim"}
@@ -31,25 +34,25 @@ KIND = {
 
 def needs(seen: Sequence[Seen]) -> list[Row]:
     """What waits for you, then what is wrong: questions first, then mail, then problems."""
+    found = [(each, *coord_shop.needs(each.shop, each.me)) for each in seen]
     return [
-        *chain.from_iterable(map(_asked, seen)),
-        *chain.from_iterable(_mailed(each, "soon") for each in seen),
-        *chain.from_iterable(map(_problems, seen)),
+        *chain.from_iterable(_asked(each, items) for each, items, _, _ in found),
+        *chain.from_iterable(_mailed(each, mail) for each, _, mail, _ in found),
+        *chain.from_iterable(_problems(each, wrong) for each, _, _, wrong in found),
     ]
 
 
 def problems(seen: Sequence[Seen]) -> list[Row]:
     """Only what is wrong, for whomever it waits."""
+    found = [(each, *coord_shop.needs(each.shop, each.me)) for each in seen]
     return [
-        *chain.from_iterable(map(_asked, seen)),
-        *chain.from_iterable(map(_problems, seen)),
+        *chain.from_iterable(_asked(each, items) for each, items, _, _ in found),
+        *chain.from_iterable(_problems(each, wrong) for each, _, _, wrong in found),
     ]
 
 
-def _asked(seen: Seen) -> Iterator[Row]:
-    for item in seen.shop.questions:
-        if seen.me not in item.get("asked", ()):
-            continue
+def _asked(seen: Seen, questions: Sequence[Item]) -> Iterator[Row]:
+    for item in questions:
         options = tuple(line(option) for option in item.get("options", ()))
         by = str(item.get("asked_by", ""))
         ref = seen.ref(
@@ -67,26 +70,18 @@ def _asked(seen: Seen) -> Iterator[Row]:
         yield Row((*cells, cell(seen.since(item["work_id"]), "dim")), ref)
 
 
-def _mailed(seen: Seen, style: str) -> Iterator[Row]:
-    asked = {item["work_id"] for item in seen.shop.questions}
-    for message in seen.shop.mail:
-        if seen.me in message.get("waits_for", ()) and message["msg_id"] not in asked:
-            ref = message_ref(seen, message)
-            loud = str(message.get("severity", "")) in ("high", "critical")
-            text = cell(f"{who(message['from'])}: {message['subject']}", "title" if loud else "")
-            mark = cell("!" if loud else "@", "alarm" if loud else style)
-            hint = cell("")
-            yield Row(
-                (mark, cell(seen.label, "dim"), text, hint, cell(seen.age(message["ts"]), "dim")),
-                ref,
-            )
+def _mailed(seen: Seen, mail: Sequence[Message]) -> Iterator[Row]:
+    for message in mail:
+        loud = str(message.get("severity", "")) in ("high", "critical")
+        text = cell(f"{who(message['from'])}: {message['subject']}", "title" if loud else "")
+        mark = cell("!" if loud else "@", "alarm" if loud else "soon")
+        cells = mark, cell(seen.label, "dim"), text, cell("")
+        age = cell(seen.age(message["ts"]), "dim")
+        yield Row((*cells, age), message_ref(seen, message))
 
 
-def _problems(seen: Seen) -> Iterator[Row]:
-    asked = {item["work_id"] for item in seen.shop.questions if seen.me in item.get("asked", ())}
-    for problem in seen.shop.problems:
-        if problem["about"] in asked:
-            continue  # it stands above, with its answers
+def _problems(seen: Seen, wrong: Sequence[Problem]) -> Iterator[Row]:
+    for problem in wrong:
         bad = problem["kind"] in ("stalled", "job", "conflict", "stopped")
         yield Row(
             (
