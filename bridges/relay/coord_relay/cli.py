@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import Usage
-from coord_kernel.cli import process
+from coord_kernel.cli import process, values
 from coord_kernel.cli.extra import extra
 
 TYPE_CHECKING = False
@@ -28,11 +27,9 @@ def serve(
     address than the loopback it needs a certificate. Prints the URL when it is ready. SIGTERM ends
     it when what was put is on the disk; SIGKILL loses nothing that was acknowledged.
     """
-    if bool(cert) != bool(key):
-        raise Usage("--cert and --key go together")
+    keys = values.pair(cert, key)
     with extra("relay", "uvicorn", "starlette", "websockets"):
         from coord_relay import server  # 0.3 s
-    keys = (cert, key) if cert and key else None
     server.serve(directory, (host, port), keys, lambda url: call.put([{"url": url}]))
 
 

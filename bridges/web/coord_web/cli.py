@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from coord_envelope import Unreachable, Usage
-from coord_kernel.cli import process
+from coord_envelope import Unreachable
+from coord_kernel.cli import process, values
 from coord_kernel.cli.extra import extra
 from coord_web import groups as g
 
@@ -26,8 +26,7 @@ def serve(
     whoever has that may read, and act as you, or as --as. Without DIR it is the store of this
     directory. SIGTERM ends it.
     """
-    if bool(listen.cert) != bool(listen.key):
-        raise Usage("--cert and --key go together")
+    values.pair(listen.cert, listen.key)  # before the server is loaded
     with extra("web", "uvicorn", "starlette", "sse_starlette", "jinja2"):
         from coord_web import server  # 0.4 s
     stores = [_store(path) for path in directories] if directories else [call.journal.store]

@@ -6,16 +6,14 @@ from typing import Annotated
 
 import typer
 
+from coord_kernel.cli.listen import Cert, Host, Key, Port
+
 SECTION = 8
 """Of the manual page."""
 
 Directories = Annotated[
     list[str] | None,
     typer.Argument(metavar="[DIR]...", help="Directories with a store; default: this one."),
-]
-Host = Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")]
-Port = Annotated[
-    int, typer.Option("--port", metavar="N", min=0, max=65_535, help="Port to listen on; 0: any.")
 ]
 ReadOnly = Annotated[bool, typer.Option("--read-only", help="Show everything, change nothing.")]
 Origin = Annotated[
@@ -26,8 +24,4 @@ Origin = Annotated[
         help="What browsers see, behind a proxy or on --host: https://coord.example.org.",
     ),
 ]
-Cert = Annotated[
-    str | None, typer.Option("--cert", metavar="FILE", help="TLS certificate, with its chain.")
-]
-Key = Annotated[str | None, typer.Option("--key", metavar="FILE", help="TLS private key.")]
 Listen = {"host": Host, "port": Port, "origin": Origin, "cert": Cert, "key": Key}

@@ -348,7 +348,7 @@ def serve(
     Raises Usage, Refused for an address that others reach without certificate and key, DiskFault
     if it is taken.
     """
-    keys = (listen.cert, listen.key) if listen.cert and listen.key else None
+    keys = values.pair(listen.cert, listen.key)
     web.check(listen.host, keys)
     if listen.host not in web.LOOPBACK and not listen.origin:
         raise Usage(f"no name for {listen.host}", todo="--origin https://HOST: what browsers see")

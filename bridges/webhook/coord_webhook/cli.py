@@ -6,7 +6,7 @@ import os
 import sys
 
 from coord_envelope import BadData, Usage, codec, world
-from coord_kernel.cli import process
+from coord_kernel.cli import process, values
 from coord_kernel.cli.extra import extra
 
 TYPE_CHECKING = False
@@ -29,14 +29,12 @@ def serve(
     says, and is answered when they are on the disk. On another address than the loopback it needs a
     certificate. Prints the URL when it is ready.
     """
-    if bool(cert) != bool(key):
-        raise Usage("--cert and --key go together")
+    keys = values.pair(cert, key)
     with extra("webhook", "uvicorn", "starlette", "h11"):
         from coord_webhook import server  # 0.3 s
     from coord_webhook.hook import Hooks
 
     webhooks = server.Webhooks(Hooks(directory), call.journal)
-    keys = (cert, key) if cert and key else None
     server.serve(webhooks, (host, port), keys, lambda url: call.put([{"url": url}]))
 
 

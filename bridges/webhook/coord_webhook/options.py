@@ -6,21 +6,17 @@ from typing import Annotated
 
 import typer
 
+from coord_kernel.cli.listen import Cert as Cert
+from coord_kernel.cli.listen import Host as Host
+from coord_kernel.cli.listen import Key as Key
+from coord_kernel.cli.listen import Port as Port
+
 SECTION = 8
 """Of the manual page."""
 
 Directory = Annotated[
     str, typer.Argument(metavar="DIR", help="Directory of the hooks: NAME.toml each.")
 ]
-Host = Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")]
-Port = Annotated[
-    int,
-    typer.Option("--port", metavar="N", min=0, max=65_535, help="Port to listen on; 0: any."),
-]
-Cert = Annotated[
-    str | None, typer.Option("--cert", metavar="FILE", help="TLS certificate, with its chain.")
-]
-Key = Annotated[str | None, typer.Option("--key", metavar="FILE", help="TLS private key.")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="The file of a hook.")]
 Header = Annotated[
     list[str] | None,

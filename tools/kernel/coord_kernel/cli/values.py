@@ -81,6 +81,13 @@ def one_of(**options: bool) -> None:
         raise Usage(f"{' and '.join(names)} cannot be used together", todo="give only one")
 
 
+def pair(cert: str | None, key: str | None) -> tuple[str, str] | None:
+    """The files of --cert and --key, if they are given. Raises Usage if only one of them is."""
+    if bool(cert) != bool(key):
+        raise Usage("--cert and --key go together")
+    return (cert, key) if cert and key else None
+
+
 def agent_id(text: str, where: str) -> str:
     """The full address of an agent. Raises BadData, with the option in `where`."""
     try:
