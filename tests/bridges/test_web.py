@@ -18,9 +18,10 @@ if missing := WebServer.missing():
 
 from coord_envelope import ids, world
 from coord_envelope.errors import Usage
+from coord_kernel.cli.tools import failure
 from coord_shop.history import Mark
 from coord_web import graph, timeline
-from coord_web.acts import ACTS, DONE, Form, fault_of
+from coord_web.acts import ACTS, DONE, Form
 from coord_web.render import ENVIRONMENT, anchor, lines, plain, prose
 from coord_web.tree import tree
 
@@ -293,8 +294,8 @@ def test_what_a_person_types_is_no_option_and_no_file() -> None:
         assert verb in DONE
     with pytest.raises(Usage):
         ACTS["claim"](Form({}))
-    assert fault_of(b"Traceback\nx", 70).status == 70
-    assert fault_of(b'{"what":"w","where":"x","todo":"","code":"c","status":1}', 1).what == "w"
+    assert failure(b"Traceback\nx", 70).status == 70
+    assert failure(b'{"what":"w","where":"x","todo":"","code":"c","status":1}', 1).what == "w"
 
 
 def test_text_of_others_stays_text() -> None:

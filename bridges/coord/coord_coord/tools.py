@@ -8,6 +8,7 @@ import shutil
 import subprocess
 
 from coord_envelope.errors import Fault, Unreachable
+from coord_kernel.cli.tools import failure
 from coord_kernel.proc.beside import path
 
 TYPE_CHECKING = False
@@ -98,22 +99,5 @@ def _answer(process: subprocess.Popen[bytes] | Fault) -> Answer:
     with process.stderr as errors:  # a few lines: they fit into the pipe
         said = errors.read()
     status = process.wait()
-    return Answer(rows, cut=bool(line), fault=None if line else _fault(status, said))
-
-
-def _fault(status: int, said: bytes) -> Fault | None:
-    """The first failure that a command printed with `--errors json`, if it failed."""
-    if not status:
-        return None
-    for line in said.split(b"\n"):
-        try:
-            fields = json.loads(line)
-            fault = Fault(fields["what"], fields["where"], fields["todo"], fields["code"])
-            fault.status = fields["status"]
-        except (ValueError, TypeError, KeyError):
-            continue
-        if fault.status:
-            return fault
-    fault = Fault(f"ended with status {status}")
-    fault.status = abs(status)
-    return fault
+    failed = status and not line
+    return Answer(rows, cut=bool(line), fault=failure(said, status) if failed else None)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from coord_envelope.errors import Fault, Usage
 from coord_kernel.cli.session import VARIABLES
+from coord_kernel.cli.tools import failure
 from coord_kernel.proc import beside
 
 if TYPE_CHECKING:
@@ -157,21 +158,5 @@ class Runner:
                 await process.wait()
                 raise Fault(f"{tool} {verb} took longer than {TIMEOUT_S:.0f} s") from None
         if process.returncode:
-            raise fault_of(err, process.returncode)
+            raise failure(err, process.returncode)
         return [json.loads(line) for line in out.split(b"\n") if line]
-
-
-def fault_of(stderr: bytes, status: int) -> Fault:
-    """The first failure that a tool printed with `--errors json`."""
-    for line in stderr.split(b"\n"):
-        try:
-            said = json.loads(line)
-            fault = Fault(said["what"], said["where"], said["todo"], said["code"])
-            fault.status = said["status"]
-        except (ValueError, TypeError, KeyError):
-            continue
-        if fault.status:
-            return fault
-    fault = Fault(f"ended with status {status}")
-    fault.status = status
-    return fault

@@ -34,6 +34,22 @@ _FAULTS: dict[int, type[Fault]] = {
 }
 
 
+def failure(stderr: bytes, status: int) -> Fault:
+    """The first failure that a command printed with `--errors json`, else one of this status."""
+    for line in stderr.split(b"\n"):
+        try:
+            said = codec.loads(line)
+            fault = Fault(said["what"], said["where"], said["todo"], said["code"])
+            fault.status = said["status"]
+        except (ValueError, TypeError, KeyError):
+            continue
+        if fault.status:
+            return fault
+    fault = Fault(f"ended with status {status}")
+    fault.status = status
+    return fault
+
+
 class Tools:
     """The tools, run as one agent, without a session, in one directory."""
 
