@@ -13,6 +13,7 @@ from support import Shell, open_store
 from coord_envelope import BadData, Event, ids, world
 from coord_kernel.cli import budgets
 from coord_kernel.cli.budgets import Budgets
+from coord_kernel.cli.configured import Configured
 from coord_kernel.rules import budget, control, usage
 from coord_kernel.views.past import Snapshot
 
@@ -206,7 +207,7 @@ def test_who_stays_up_has_the_budgets_that_the_file_has_now(
     shell: Shell, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = shell.cwd / "coord.toml"
-    known = budgets.Configured(open_store(shell.cwd))
+    known = Configured(open_store(shell.cwd))
     assert known.now() == []
     path.write_text('[budgets]\nall = "10 tokens per 1d"\n')
     assert [each["limit"] for each in known.now()] == [10]

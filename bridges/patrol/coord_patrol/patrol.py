@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from coord_envelope import ids, world
 from coord_kernel.cli import budgets
+from coord_kernel.cli.configured import Configured
 from coord_kernel.controller.deaths import Deaths
 from coord_kernel.rules import claims, control, health
 from coord_kernel.store import pins
@@ -42,7 +43,7 @@ class Patrol:
         )
         self._work: View | None = None
         self._policy = policy.load(store)
-        self._budgets = budgets.Configured(store)
+        self._budgets = Configured(store)
         self._usages: budgets.Usages | None = None
         self._acts = Acts(call.journal, agent, self._policy.overseer, call.put)
         self._deaths: Deaths | None = None

@@ -12,6 +12,7 @@ import sys
 
 from coord_envelope import BadData, codec, world
 from coord_envelope.event import name_ok
+from coord_kernel.cli.configured import Configured
 from coord_kernel.rules import control
 from coord_kernel.views.presence import Stops
 from coord_run import session
@@ -48,8 +49,6 @@ class Admission:
         self._labels: dict[str, list[str] | None] = {}
         """Of the work items of jobs, as far as a stop is about labels."""
         self._warned = set[str]()
-        from coord_kernel.cli.budgets import Configured  # 5 ms, of a worker's start
-
         self._configured = Configured(self._store)
         self._usages: Usages | None = None
         self.due_ms: int | None = None

@@ -12,7 +12,8 @@ from coord_agents.starting import end, report, task_prompt
 from coord_agents.tools import Tools
 from coord_envelope import ids, world
 from coord_envelope.errors import No
-from coord_kernel.cli.budgets import Budgets, Configured, Usages
+from coord_kernel.cli.budgets import Budgets, Usages
+from coord_kernel.cli.configured import Configured
 from coord_kernel.cli.person import person
 from coord_kernel.controller import Act, Plan
 from coord_kernel.journal.beat import beat

@@ -8,13 +8,11 @@ all = "100 usd per 30d"
 
 from __future__ import annotations
 
-import os
-
 from coord_envelope import world
 from coord_envelope.errors import BadData, Usage
 from coord_envelope.event import address, name_ok
 from coord_envelope.platform import suppress
-from coord_kernel.cli import complaints, values
+from coord_kernel.cli import values
 from coord_kernel.rules import budget, control, usage
 from coord_kernel.store import locate
 from coord_kernel.views.view import View
@@ -118,36 +116,6 @@ class Budgets:
 
     def _find(self, name: str, scope: str, begin: str) -> Iterable[tuple[str, str]]:
         return self._usages.find(name, f"{scope} {begin}", f"{scope}!")
-
-
-class Configured:
-    """The budgets of a project as coord.toml has them now, for who stays up.
-
-    A file that has become wrong is reported once, and the budgets stay what they were.
-    """
-
-    def __init__(self, store: Store) -> None:
-        """Raises BadData."""
-        self._store = store
-        self._seen = self._stamp()
-        self._budgets = configured(store)
-
-    def now(self) -> list[Budget]:
-        """The budgets; read again if the file is another."""
-        seen = self._stamp()
-        if seen != self._seen:
-            self._seen = seen
-            try:
-                self._budgets = configured(self._store)
-            except BadData as fault:
-                complaints.complain(fault)
-        return self._budgets
-
-    def _stamp(self) -> object:
-        with suppress(OSError):
-            found = os.stat(os.path.join(locate.root(self._store.path), "coord.toml"))
-            return found.st_mtime_ns, found.st_size, found.st_ino
-        return None
 
 
 def configured(store: Store) -> list[Budget]:
