@@ -20,7 +20,7 @@ from pathlib import Path
 import measure
 from measure import Place, Row
 
-COUNT = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
+COUNT = 1_000_000
 SIGN_S, VERIFY, FEW = 0.060, 1.10, 3
 EVENTS = b'{"type":"bench.tick","body":{"pad":"' + b"x" * 60 + b'"}}\n'
 PART = 100_000
@@ -59,12 +59,12 @@ def sync(place: Place, timed: str = "time") -> float:
     return seconds
 
 
-def rows(rounds: int, scratch: str) -> Iterator[Row]:
-    key, remotes = Key(scratch), [f"{scratch}/{name}.git" for name in ("one", "two", "many")]
+def rows(rounds: int, scratch: str, count: int = COUNT) -> Iterator[Row]:
+    key, remotes = Key(scratch), [f"{scratch}/{name}.git" for name in ("one", "two")]
     for remote in remotes:
         subprocess.run(["git", "init", "-q", "--bare", remote], check=True)
     yield from _sign(rounds, key, scratch, remotes)
-    yield _verify(min(rounds, FEW), key, scratch, remotes[2])
+    yield _verify(min(rounds, FEW), count, key, scratch)
     yield _nothing(key, scratch, remotes[0])
 
 
@@ -94,10 +94,12 @@ def _sign(rounds: int, key: Key, scratch: str, remotes: list[str]) -> Iterator[R
         yield row
 
 
-def _verify(rounds: int, key: Key, scratch: str, remote: str) -> Row:
+def _verify(rounds: int, count: int, key: Key, scratch: str) -> Row:
+    remote = f"{scratch}/many.git"
+    subprocess.run(["git", "init", "-q", "--bare", remote], check=True)
     giver = key.store(f"{scratch}/giver", remote, sign=True, verify=False)
-    for begin in range(0, COUNT, PART):
-        giver.run("ev", "emit", "-o", "id", stdin=EVENTS * min(PART, COUNT - begin))
+    for begin in range(0, count, PART):
+        giver.run("ev", "emit", "-o", "id", stdin=EVENTS * min(PART, count - begin))
         sync(giver)
     number = 0
 
@@ -112,7 +114,7 @@ def _verify(rounds: int, key: Key, scratch: str, remote: str) -> Row:
     took = measure.interleaved(
         rounds, {"verified": lambda: take(verify=True), "believed": lambda: take(verify=False)}
     )
-    what = f"{COUNT:,} signed events taken in and verified, CPU"
+    what = f"{count:,} signed events taken in and verified, CPU"
     return took.row(what, "verified", "believed", VERIFY, label="without signers")
 
 
@@ -139,4 +141,5 @@ def _nothing(key: Key, scratch: str, remote: str) -> Row:
 
 
 if __name__ == "__main__":
-    sys.exit(measure.alone("signing", rows))
+    many = int(sys.argv[2]) if len(sys.argv) > 2 else COUNT
+    sys.exit(measure.alone("signing", partial(rows, count=many)))

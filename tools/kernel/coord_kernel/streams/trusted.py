@@ -9,6 +9,7 @@ is loaded. It is written by `sync.signed.judge`, which alone verifies anything.
              so no event counts for less only because its statement was read a moment later
     ranges   stream → place in `who` → [first seq, last seq] of what its keys have signed
     who      lists of the patterns of those whom a key may write as
+    keys     whose lists these are: at each place the key that allowed_signers has
 
 What this store has written itself is not judged. Its former streams are its own up to the seq in
 `local/signed/own`: what is behind that came from a remote.
@@ -27,6 +28,7 @@ from coord_kernel.streams.stream import Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any, Self
 
     from coord_kernel.store.directory import Store
@@ -48,11 +50,12 @@ class Trusted:
         self.ends: dict[str, int] = {}
         self._ranges: dict[str, dict[str, list[list[int]]]] = {}
         self._who: list[list[str]] = []
+        self._keys: list[str] = []
         self._own: dict[str, int] = {}
         self._replicas = frozenset[str]()
         self._forked = set[str]()
         """Writers with a fork that is signed."""
-        self._known: dict[tuple[int, str], str | None] = {}
+        self._matched: dict[tuple[int, str], str | None] = {}
         self.judged = False
 
     def refresh(self) -> Self:
@@ -67,7 +70,8 @@ class Trusted:
             self.judged = bool(table)
             self.era = str(table.get("era", "-"))
             self.ends, self._ranges = table.get("ends", {}), table.get("ranges", {})
-            self._who, self._known = table.get("who", []), {}
+            self._who, self._keys = table.get("who", []), table.get("keys", [])
+            self._matched = {}
             self._forked = {name.partition("!")[0] for name in self._ranges if "!" in name}
             self._own = loaded(self._store, *OWN)
             self._replicas = self._store.all_replicas()
@@ -80,30 +84,45 @@ class Trusted:
 
     def principal(self, event: Event) -> str | None:
         """The pattern of the key that has signed the event, and may write as its actor."""
-        name = self._principal(event)
-        if name is None and event["writer"] in self._forked and (same := self._elsewhere(event)):
-            name = self._principal(same)
-        return name
+        return next((pattern for _, pattern in self._signed(event)), None)
 
-    def _principal(self, event: Event) -> str | None:
+    def key(self, event: Event) -> str | None:
+        """The key that has signed the event, and may write as its actor: as allowed_signers has it.
+
+        One that it was rotated to is the same. Of several it is the least. Also of an event that
+        was written here.
+        """
+        known = (self._keys[who] for who, _ in self._signed(event) if who < len(self._keys))
+        return min(known, default=None)
+
+    def _signed(self, event: Event) -> Iterator[tuple[int, str]]:
+        """Place in `who`, and pattern, of each key."""
+        found = False
+        for pair in self._here(event):
+            found = True
+            yield pair
+        if not found and event["writer"] in self._forked and (same := self._elsewhere(event)):
+            yield from self._here(same)
+
+    def _here(self, event: Event) -> Iterator[tuple[int, str]]:
         ranges = self._ranges.get(event.stream)
         if not ranges:
-            return None
+            return
         seq, agent = event["seq"], event["actor"]["agent_id"]
         # Who moves the arbiter acts for all: any of the keys may.
         anyone = event["type"] == _MOVED and claims.is_arbiter(event.stream)
-        for who, rows in ranges.items():
+        for number, rows in ranges.items():
             at = bisect.bisect_right(rows, [seq, _MOST]) - 1
             if at < 0 or seq > rows[at][1]:
                 continue
-            key = int(who), agent
-            if key not in self._known:
-                self._known[key] = trust.principal(self._who[key[0]], agent)
-            if anyone and self._who[key[0]]:
-                return self._who[key[0]][0].partition(",")[0]
-            if self._known[key] is not None:
-                return self._known[key]
-        return None
+            who, patterns = int(number), self._who[int(number)]
+            if (who, agent) not in self._matched:
+                self._matched[who, agent] = trust.principal(patterns, agent)
+            pattern = self._matched[who, agent]
+            if anyone and patterns:
+                yield who, patterns[0].partition(",")[0]
+            elif pattern is not None:
+                yield who, pattern
 
     def unsigned(self, event: Event) -> bool:
         """Is it another store's, and no key that may write as its actor has signed it?"""

@@ -57,13 +57,13 @@ class Judge:
         rows = (store.load(*trusted.TABLE, most=1 << 28) or b"").split(b"\n")
         with suppress(ValueError, IndexError):
             self.state = codec.loads(rows[1])
-        if self.state.get("signers") != self._digest:
-            self.begin()
+        if self.state.get("signers") != self._digest or "keys" not in self.table:
+            self.begin()  # there are none in the table of an earlier version
 
     def begin(self) -> None:
         """Judge everything, from nothing."""
         era, self._anew = self.table["era"] + 1, True
-        self.table = {"era": era, "ends": {}, "ranges": {}, "who": []}
+        self.table = {"era": era, "ends": {}, "ranges": {}, "who": [], "keys": []}
         empty: dict[str, Any] = {name: {} for name in ("chains", "streams", "refused", "open")}
         self.state = {"signers": self._digest, **empty, "sizes": {}}
 
@@ -220,10 +220,12 @@ class Judge:
         return signed[low - 1] + 1 if low else 0
 
     def _said(self, statement: Statement, root: str) -> list[str]:
-        principals = self.signers.principals(root, statement.time)
-        if principals not in self.table["who"]:
-            self.table["who"].append(principals)
-        who = self.table["who"].index(principals)
+        pair = self.signers.principals(root, statement.time), root
+        pairs = list(zip(self.table["who"], self.table["keys"], strict=True))
+        who = pairs.index(pair) if pair in pairs else len(pairs)
+        if who == len(pairs):
+            self.table["who"].append(pair[0])
+            self.table["keys"].append(root)
         for path, begin, end, sha256 in statement.files:
             waiting = self.state["open"].setdefault(path, [])
             waiting.append([begin, end, sha256, who])
