@@ -267,6 +267,7 @@ def test_the_wheel_has_every_module_schema_and_man_page(wheel: Path) -> None:
         "share/man/man1/coord-gc.1",
         "share/man/man1/coord-kwike.1",
         "share/man/man7/coord.7",
+        "share/man/man1/coord-commons.1",
         "share/man/man1/coord-flow.1",
         "share/man/man8/coord-cron.8",
         "share/man/man8/coord-dispatch.8",

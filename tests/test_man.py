@@ -57,6 +57,7 @@ PAGES = (
     TOOLS.parent / "bridges/land/coord-land.8",
     TOOLS.parent / "bridges/slack/coord-slack.8",
     TOOLS.parent / "bridges/patrol/coord-patrol.8",
+    TOOLS.parent / "bridges/commons/coord-commons.1",
     TOOLS.parent / "bridges/flow/coord-flow.1",
     TOOLS.parent / "bridges/cron/coord-cron.8",
     TOOLS.parent / "bridges/relay/coord-relay.8",

@@ -50,7 +50,7 @@ class Trusted:
         self.ends: dict[str, int] = {}
         self._ranges: dict[str, dict[str, list[list[int]]]] = {}
         self._who: list[list[str]] = []
-        self._keys: list[str] = []
+        self.keys: list[str] = []
         self._own: dict[str, int] = {}
         self._replicas = frozenset[str]()
         self._forked = set[str]()
@@ -70,7 +70,7 @@ class Trusted:
             self.judged = bool(table)
             self.era = str(table.get("era", "-"))
             self.ends, self._ranges = table.get("ends", {}), table.get("ranges", {})
-            self._who, self._keys = table.get("who", []), table.get("keys", [])
+            self._who, self.keys = table.get("who", []), table.get("keys", [])
             self._matched = {}
             self._forked = {name.partition("!")[0] for name in self._ranges if "!" in name}
             self._own = loaded(self._store, *OWN)
@@ -89,10 +89,10 @@ class Trusted:
     def key(self, event: Event) -> str | None:
         """The key that has signed the event, and may write as its actor: as allowed_signers has it.
 
-        One that it was rotated to is the same. Of several it is the least. Also of an event that
-        was written here.
+        A key that it was rotated to stands for the same. Of several it is the least. Also of an
+        event that was written here.
         """
-        known = (self._keys[who] for who, _ in self._signed(event) if who < len(self._keys))
+        known = (self.keys[who] for who, _ in self._signed(event) if who < len(self.keys))
         return min(known, default=None)
 
     def _signed(self, event: Event) -> Iterator[tuple[int, str]]:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 WAITING = 4_096
 """Claims about a file whose bytes have not come, at most, of each file."""
+_ANY_SEQ = 1 << 62
+"""Behind the last of a stream's."""
 
 
 class Judge:
@@ -67,14 +69,14 @@ class Judge:
         empty: dict[str, Any] = {name: {} for name in ("chains", "streams", "refused", "open")}
         self.state = {"signers": self._digest, **empty, "sizes": {}}
 
-    def run(self) -> None:
-        """Judge what is new, and save it."""
+    def run(self, own: bool = True) -> None:
+        """Judge what is new, and save it. Without `own` only if something of others is new."""
         sizes = _sizes(self._store)
         known = self.state["sizes"].items()
         if any(sizes.get(name, [0, 0]) < size for name, size in known):
             self.begin()  # something is gone: what stands in its place is not known
         changed = {name for name, size in sizes.items() if self.state["sizes"].get(name) != size}
-        if not changed and not self._anew:
+        if not self._anew and all(not own and self._own(name, _ANY_SEQ) for name in changed):
             return
         writers = {name.partition("!")[0] for name in changed}
         names = [
@@ -277,13 +279,16 @@ class Judge:
         known[at:end] = [[first, last]]
 
 
-def judge(store: Store) -> list[str]:
-    """Judge what is new in a store that knows signers; sentences for stderr."""
+def judge(store: Store, own: bool = True) -> list[str]:
+    """Judge what is new in a store that knows signers; sentences for stderr.
+
+    Without `own` nothing is done if only this store has written something.
+    """
     if not store.signers():
         return []
     with locked(store, "judge.lock"):
         judging = Judge(store)
-        judging.run()
+        judging.run(own)
     return judging.warnings
 
 

@@ -1,0 +1,1 @@
+"""Work that towns share: offers, submissions, and stamps that one can check."""

@@ -1,0 +1,339 @@
+"""What the events of a commons mean: whose an offer is, what was accepted, what counts. Pure.
+
+What no key of the commons has signed means nothing. A party is one town (`towns`), whatever its
+keys and names.
+
+1. An offer is its author's party's. Only that party withdraws it, returns and accepts. If two have
+   given offers one id, these are two: what others write about one names whose it is (`offerer`).
+2. Whose it is: the confirmed claims in the arbiter's order. A claim counts if nobody has the offer
+   then: no claim before it, or that one was given back by its own party, or is over quota. What
+   others write (a steal, a close, a release) changes nothing.
+3. A submission counts if its party's claim counts, and the offer is not its own.
+4. An offer is accepted by the first close as done, of its owner, that names a submission that
+   counts. It is withdrawn if its owner has closed it otherwise.
+5. A stamp counts if
+   a. its three values are whole numbers from 0 to 5,
+   b. it is about an offer that was accepted before, and about who had submitted,
+   c. its party is not the subject's,
+   d. it is the first of its party about this offer, those that its party has withdrawn left out.
+6. Quotas: over it, and for ever, is an offer or a claim of a party that had so many open when it
+   was made, and a stamp after so many of the same day.
+
+What is refused stays visible, with the reason.
+"""
+
+from __future__ import annotations
+
+from coord_commons import fold
+from coord_commons.towns import Parties
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from coord_envelope.codec import Json
+
+OFFERS = 100
+"""Open offers of a party."""
+CLAIMS = 50
+"""Offers that a party has taken, and not yet submitted or given back."""
+STAMPS = 100
+"""Stamps of a party in a day, UTC."""
+DIMENSIONS = ("quality", "reliability", "creativity")
+HIGHEST = 5
+UNSIGNED = "unsigned"
+
+
+class Offer:
+    """An offer, and what was decided about it."""
+
+    def __init__(self, record: Json, party: str) -> None:
+        self.id: str = record["id"]
+        self.record, self.party = record, party
+        self.at = self.id, party
+        self.over_quota = False
+        self.claims: list[Json] = []
+        """Those that count, in order. The last one has the offer, if it is not in `ended`."""
+        self.lost: list[Json] = []
+        """Confirmed claims on what another party had."""
+        self.ended: dict[str, str] = {}
+        """Claim → the event that gave it back."""
+        self.submissions: list[Json] = []
+        self.returned: dict[str, Json] = {}
+        """Submission → the last return."""
+        self.accepted: Json | None = None
+        self.submission: Json | None = None
+        """That was accepted."""
+        self.withdrawn: Json | None = None
+        self.stamps: list[Json] = []
+        self.refused: list[tuple[Json, str]] = []
+        """Stamps that do not count, and forged ones; each with the reason."""
+
+    @property
+    def holder(self) -> Json | None:
+        """The claim that has the offer."""
+        last = self.claims[-1] if self.claims else None
+        return None if last is None or last["id"] in self.ended or self.over else last
+
+    @property
+    def over(self) -> str:
+        """The event that ended it; "": it is open."""
+        end = self.accepted or self.withdrawn
+        return str(end["id"]) if end else ""
+
+    @property
+    def waiting(self) -> Json | None:
+        """The submission that the owner is to look at."""
+        holder, last = self.holder, self.submissions[-1] if self.submissions else None
+        mine = holder and last and last["body"].get("claim") == holder["id"]
+        return last if last and mine and last["id"] not in self.returned else None
+
+    @property
+    def status(self) -> str:
+        """accepted, withdrawn, submitted, taken, over quota or wanted."""
+        if self.accepted:
+            return "accepted"
+        if self.withdrawn:
+            return "withdrawn"
+        if self.holder:
+            return "submitted" if self.waiting else "taken"
+        return "over quota" if self.over_quota else "wanted"
+
+
+class Market:
+    """All offers of a commons."""
+
+    def __init__(self, text: str, states: Iterable[fold.State], then: str = "") -> None:
+        """`text`: the allowed_signers file; `then`: the time up to which events count."""
+        known = [_then(state, then) for state in states]
+        rows = [record for records in known for record in records]
+        self.parties = Parties(text, ((row["key"], row["by"]) for row in rows if row["key"]))
+        self.offers: dict[tuple[str, str], Offer] = {}
+        """By id and party."""
+        self._records: dict[tuple[str, str], list[Json]] = {}
+        self._nowhere: list[tuple[Json, str]] = []
+        for records in known:
+            made = [each for each in records if each["type"] == "work.created" and each["key"]]
+            for record in made:
+                offer = Offer(record, self._party(record))
+                if offer.at not in self.offers:
+                    self.offers[offer.at] = offer
+                    self._records[offer.at] = list(self._about(offer, records))
+            parties = {self._party(record) for record in made}
+            self._nowhere += [
+                (record, "of no offer" if record["key"] else UNSIGNED)
+                for record in records
+                if record["type"] == "commons.stamped" and self._offerer(record) not in parties
+            ]
+        self.offers = dict(sorted(self.offers.items()))
+        self._decide()
+
+    def _offerer(self, record: Json) -> str:
+        return self.parties.of(str(record["body"].get("offerer", "")))
+
+    def _about(self, offer: Offer, records: Iterable[Json]) -> Iterator[Json]:
+        """What is about this offer, and not about another party's with the same id."""
+        for record in records:
+            names = record["type"] == "work.claimed" or record["type"].startswith("commons.")
+            if not names or self._offerer(record) == offer.party:
+                yield record
+
+    def _party(self, record: Json) -> str:
+        return self.parties.of(record["key"])
+
+    def _decide(self) -> None:
+        confirmed = {at: self._confirmed(offer) for at, offer in self.offers.items()}
+        for offer in self.offers.values():
+            self._end(offer, confirmed[offer.at])
+        over = self._over_quota(confirmed)
+        for offer in self.offers.values():
+            self._take(offer, confirmed[offer.at], over)
+            self._submitted(offer)
+            self._close(offer)
+        opened = [(each.party, each.id, each.over) for each in self.offers.values()]
+        beyond = set(_beyond(opened, OFFERS))
+        for offer in self.offers.values():
+            offer.over_quota = (offer.party, offer.id) in beyond
+        for offer in self.offers.values():
+            self._stamped(offer)
+        self._limit_stamps()
+
+    # ---- claims
+
+    def _signed(self, offer: Offer, kind: str) -> list[Json]:
+        records = self._records[offer.at]
+        return [each for each in records if each["type"] == kind and each["key"]]
+
+    def _confirmed(self, offer: Offer) -> list[Json]:
+        """Its confirmed claims, in the arbiter's order."""
+        claims = {each["id"]: each for each in self._signed(offer, "work.claimed")}
+        found: dict[str, tuple[int, str]] = {}
+        for record in self._signed(offer, "work.confirmed"):
+            claim = claims.get(str(record["body"].get("claim")))
+            n = record["body"].get("n")
+            if not claim or not record.get("arbiter") or type(n) is not int:
+                continue
+            if self._party(claim) == self._party(record) and claim["by"] == record["by"]:
+                found[claim["id"]] = min(
+                    found.get(claim["id"], (n, record["id"])), (n, record["id"])
+                )
+        return [claims[at] for at in sorted(found, key=found.__getitem__)]
+
+    def _end(self, offer: Offer, confirmed: Sequence[Json]) -> None:
+        """Which claims their own party gave back."""
+        parties = {claim["id"]: self._party(claim) for claim in confirmed}
+        for kind in ("work.released", "work.conceded"):
+            for record in self._signed(offer, kind):
+                claim = str(record["body"].get("claim"))
+                if parties.get(claim) == self._party(record):
+                    offer.ended[claim] = min(offer.ended.get(claim, record["id"]), record["id"])
+
+    def _over_quota(self, confirmed: Mapping[tuple[str, str], Sequence[Json]]) -> set[str]:
+        """The claims that were made when their party had taken as much as it may."""
+        spans = []
+        for at, claims in confirmed.items():
+            offer = self.offers[at]
+            closed = [
+                each["id"]
+                for each in self._signed(offer, "work.closed")
+                if self._party(each) == offer.party
+            ]
+            submitted = [
+                (str(each["body"].get("claim")), self._party(each), each["id"])
+                for each in self._signed(offer, "commons.submitted")
+            ]
+            for claim in claims:
+                party = self._party(claim)
+                ends = [offer.ended[claim["id"]]] if claim["id"] in offer.ended else []
+                ends += [end for *of, end in submitted if of == [claim["id"], party]]
+                spans.append((party, claim["id"], min(ends + closed, default="")))
+        return {at for _, at in _beyond(spans, CLAIMS)}
+
+    def _take(self, offer: Offer, confirmed: Iterable[Json], over: set[str]) -> None:
+        for claim in confirmed:
+            last = offer.claims[-1] if offer.claims else None
+            if claim["id"] in over:
+                offer.lost.append({**claim, "why": "over quota"})
+            elif (
+                last is None or last["id"] in offer.ended or self._party(last) == self._party(claim)
+            ):
+                offer.claims.append(claim)
+            else:
+                offer.lost.append({**claim, "why": "was taken"})
+
+    # ---- submissions
+
+    def _submitted(self, offer: Offer) -> None:
+        claims = {claim["id"]: self._party(claim) for claim in offer.claims}
+        for record in self._signed(offer, "commons.submitted"):
+            party = self._party(record)
+            if claims.get(str(record["body"].get("claim"))) == party != offer.party:
+                offer.submissions.append(record)
+        known = {each["id"] for each in offer.submissions}
+        for record in self._signed(offer, "commons.returned"):
+            submission = str(record["body"].get("submission"))
+            if submission in known and self._party(record) == offer.party:
+                offer.returned[submission] = record
+
+    def _close(self, offer: Offer) -> None:
+        submissions = {each["id"]: each for each in offer.submissions}
+        for record in self._signed(offer, "work.closed"):
+            if self._party(record) != offer.party:
+                continue
+            submission = submissions.get(str(record["body"].get("submission")))
+            if record["body"].get("resolution") != "done":
+                offer.withdrawn = offer.withdrawn or record
+            elif submission and submission["id"] < record["id"] and not offer.accepted:
+                offer.accepted, offer.submission = record, submission
+
+    # ---- stamps
+
+    def _stamped(self, offer: Offer) -> None:
+        withdrawn = {
+            (str(each["body"].get("stamp")), self._party(each))
+            for each in self._signed(offer, "commons.stamp.withdrawn")
+        }
+        records = self._records[offer.at]
+        signed = {each["id"] for each in records if each["key"]}
+        givers = set[str]()
+        for record in records:
+            if record["type"] != "commons.stamped":
+                continue
+            if not record["key"]:
+                if record["id"] not in signed:  # else it is a copy of one
+                    offer.refused.append((record, UNSIGNED))
+                continue
+            party = self._party(record)
+            if (record["id"], party) in withdrawn:
+                continue
+            why = self._why_not(offer, record) or ("repeated" if party in givers else "")
+            if why:
+                offer.refused.append((record, why))
+            else:
+                givers.add(party)
+                offer.stamps.append(record)
+
+    def _why_not(self, offer: Offer, record: Json) -> str:
+        body = record["body"]
+        values = [body.get(name) for name in DIMENSIONS]
+        if not all(type(value) is int and 0 <= value <= HIGHEST for value in values):
+            return "malformed"
+        accepted, submission = offer.accepted, offer.submission
+        if not accepted or not submission or record["id"] < accepted["id"]:
+            return "not accepted"
+        if self._party(record) == self._party(submission):
+            return "self"
+        return "" if body.get("subject") == submission["by"] else "of another subject"
+
+    def _limit_stamps(self) -> None:
+        rows = [(record, offer) for offer in self.offers.values() for record in offer.stamps]
+        counts: dict[tuple[str, str], int] = {}
+        for record, offer in sorted(rows, key=lambda row: str(row[0]["id"])):
+            day = self._party(record), str(record["ts"])[:10]
+            counts[day] = counts.get(day, 0) + 1
+            if counts[day] > STAMPS:
+                offer.stamps.remove(record)
+                offer.refused.append((record, "over quota"))
+
+    # ---- questions
+
+    def with_id(self, work: str) -> list[Offer]:
+        """The offers with this id: several, if towns have copied it."""
+        return [offer for (at, _), offer in self.offers.items() if at == work]
+
+    def records(self, offer: Offer) -> list[Json]:
+        """The events about an offer, in order."""
+        return self._records[offer.at]
+
+    def stamps(self) -> Iterator[tuple[str, str, Json]]:
+        """(giver, subject, stamp) of those that count, oldest first."""
+        rows = [
+            (self._party(record), self._party(offer.submission), record)
+            for offer in self.offers.values()
+            for record in offer.stamps
+            if offer.submission
+        ]
+        yield from sorted(rows, key=lambda row: str(row[2]["id"]))
+
+    def refused(self) -> Iterator[tuple[Json, str]]:
+        """The stamps that do not count, oldest first, each with the reason."""
+        rows = [row for offer in self.offers.values() for row in offer.refused] + self._nowhere
+        yield from sorted(rows, key=lambda row: (str(row[0]["id"]), str(row[0]["key"])))
+
+
+def _then(state: Mapping[str, Json], then: str) -> list[Json]:
+    """The records up to a time, in order."""
+    rows = sorted(state.values(), key=lambda record: (record["id"], record["key"]))
+    return [row for row in rows if not then or row["ts"] <= then]
+
+
+def _beyond(spans: Iterable[tuple[str, str, str]], most: int) -> Iterator[tuple[str, str]]:
+    """Of these (party, id, end) those that were made when so many of the party's were open."""
+    opened: dict[str, list[str]] = {}
+    for party, at, end in sorted(spans, key=lambda span: span[1]):
+        before = [each for each in opened.get(party, ()) if not each or each > at]
+        if len(before) >= most:
+            yield party, at
+        else:
+            before.append(end)
+        opened[party] = before

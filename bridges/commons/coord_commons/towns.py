@@ -1,0 +1,214 @@
+"""Who belongs to a commons: the lines of its allowed_signers file, and what is derived. Pure.
+
+    agent:springfield ssh-ed25519 AAAA…                        founded it
+    agent:shelbyville ssh-ed25519 AAAA… by=SHA256:3f0c…        was admitted by that key
+
+1. A town is admitted by an event `commons.admitted`. It changes nothing by itself: it proposes a
+   line, and the file with it counts in a store when its person has agreed to it, by its digest.
+2. A proposal is what the file says, and a line for each key that somebody in it has admitted. So
+   stores with equal events, whose persons agreed to the same keys, propose the same file.
+3. A party is all keys that may be one town: that stand for the same principals, or have written
+   under one name.
+4. Who founded the commons has the seed 1. A party keeps half of its seed and gives the other half,
+   in equal parts, to those that it has admitted. So whoever admits puppets shares what is theirs.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from hashlib import sha256
+from typing import NamedTuple
+
+from coord_kernel.rules.signing import Signers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from coord_envelope.codec import Json
+
+KEY = r"[a-z0-9@.-]{1,64} [A-Za-z0-9+/=]{16,12000}"
+_LINE = re.compile(rf'(?:"([^"]*)"|(\S+))[ \t]+(?:.*?[ \t]+)?({KEY})(?:[ \t]+(.*))?', re.ASCII)
+_BY = re.compile(r"(?:^|\s)by=(SHA256:[A-Za-z0-9+/]{43})(?:\s|$)", re.ASCII)
+_TOWN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
+
+
+class Member(NamedTuple):
+    """A line of the file."""
+
+    principals: str
+    key: str
+    by: str
+    """The fingerprint of the key that has admitted it; "": it founded the commons."""
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.key)
+
+
+class Proposal(NamedTuple):
+    """A file that one may agree to."""
+
+    text: str
+    digest: str
+    rows: list[Json]
+    """For each key: town, fingerprint, by, and how it differs from the file agreed to."""
+
+
+def fingerprint(key: str) -> str:
+    """The name of a public key, as ssh shows it: `SHA256:…`; "" if it is not a key."""
+    try:
+        data = base64.b64decode(key.partition(" ")[2], validate=True)
+    except (ValueError, binascii.Error):
+        return ""
+    return "SHA256:" + base64.b64encode(sha256(data).digest()).decode().rstrip("=")
+
+
+def is_town(name: str) -> bool:
+    """May a town be called that?"""
+    return bool(_TOWN.fullmatch(name))
+
+
+def line(town: str, key: str, by: str) -> str:
+    """The line of a town."""
+    return f"agent:{town} {key}" + (f" by={by}" if by else "")
+
+
+def members(text: str) -> list[Member]:
+    """The keys of a file, those that it revokes left out. Of several lines of a key the first."""
+    found: dict[str, Member] = {}
+    revoked = Signers(text).revoked
+    for match in map(_member, text.split("\n")):
+        if match and match.key not in revoked:
+            found.setdefault(match.key, match)
+    return list(found.values())
+
+
+def _member(row: str) -> Member | None:
+    match = None if row.lstrip().startswith(("#", "@")) else _LINE.fullmatch(row.strip())
+    if not match:
+        return None
+    by = _BY.search(match[4] or "")
+    return Member(match[1] or match[2], match[3], by[1] if by else "")
+
+
+def digest(text: str) -> str:
+    """What identifies a file."""
+    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def proposal(agreed: str, records: Iterable[Json]) -> Proposal:
+    """The file that these `commons.admitted` ask for: `id`, `key` (whose it is), `body`.
+
+    If a file was agreed to, only those count that a key of it has signed; else all of them do, as
+    nobody can be known yet: then the digest has to come from somebody who is believed.
+    """
+    before = {member.key: member for member in members(agreed)}
+    known = {member.fingerprint for member in before.values()}
+    admitted: dict[str, str] = {}
+    for record in sorted(records, key=lambda each: (each["id"], each["key"])):
+        body = record["body"]
+        town, key, by = (_text(body, name) for name in ("town", "key", "by"))
+        if not is_town(town) or not re.fullmatch(KEY, key, re.ASCII) or not fingerprint(key):
+            continue
+        signed = record["key"] in known and record["key"] == (by or fingerprint(key))
+        if signed if before else (not by or by.startswith("SHA256:")):
+            admitted.setdefault(key, line(town, key, by))
+    rows = [row.strip() for row in agreed.split("\n") if row.strip()]
+    kept = [row for row in rows if getattr(_member(row), "key", "") not in admitted]
+    text = "".join(f"{row}\n" for row in sorted({*kept, *admitted.values()}))
+    after = {member.key: member for member in members(text)}
+    return Proposal(text, digest(text), list(_rows(before, after)))
+
+
+def _rows(before: Mapping[str, Member], after: Mapping[str, Member]) -> Iterable[Json]:
+    for key in sorted({*before, *after}, key=lambda each: after.get(each) or before[each]):
+        was, now = before.get(key), after.get(key)
+        shown = now or was
+        assert shown is not None
+        how = "removed" if now is None else "new" if was is None else "agreed"
+        row = {"town": shown.principals, "key": shown.fingerprint, "by": shown.by or "founder"}
+        yield {**row, "status": "changed" if how == "agreed" and was != now else how}
+
+
+def _text(body: Json, field: str) -> str:
+    value = body.get(field)
+    return value if isinstance(value, str) else ""
+
+
+class Parties:
+    """Which keys are one town."""
+
+    def __init__(self, text: str, written: Iterable[tuple[str, str]] = ()) -> None:
+        """`text`: the file; `written`: (fingerprint, name) of keys that have written."""
+        self._over: dict[str, str] = {}
+        self.members = members(text)
+        for member in self.members:
+            self._join(f"key {member.fingerprint}", f"who {member.principals}")
+        for key, name in sorted(set(written)):
+            self._join(f"key {key}", f"who {name}")
+        self.keys: dict[str, list[str]] = {}
+        """Party → fingerprints."""
+        self._named: dict[str, str] = {}
+        """Name or fingerprint → party."""
+        groups: dict[str, list[str]] = {}
+        for each in self._over:
+            groups.setdefault(self._top(each), []).append(each)
+        for group in groups.values():
+            keys = sorted(each[4:] for each in group if each.startswith("key "))
+            names = sorted(each[4:] for each in group if each.startswith("who "))
+            plain = [name for name in names if not set("*?!,") & set(name)]
+            party = (plain or names or keys)[0]
+            self.keys[party] = keys
+            self._named |= dict.fromkeys((*keys, *names), party)
+
+    def _top(self, each: str) -> str:
+        self._over.setdefault(each, each)
+        while self._over[each] != each:
+            self._over[each] = self._over[self._over[each]]
+            each = self._over[each]
+        return each
+
+    def _join(self, one: str, other: str) -> None:
+        low, high = sorted((self._top(one), self._top(other)))
+        self._over[high] = low
+
+    def of(self, key: str) -> str:
+        """The party of a fingerprint; "" of none."""
+        return self._named.get(key, key)
+
+    def named(self, text: str) -> str | None:
+        """The party with this name, short name or fingerprint."""
+        return self._named.get(text) or self._named.get(f"agent:{text}")
+
+    def seeds(self) -> dict[str, float]:
+        """What each party has without a single stamp. They sum to 1."""
+        children: dict[str, set[str]] = {party: set() for party in self.keys}
+        above: dict[str, str] = {}
+        for member in self.members:
+            party, parent = self.of(member.fingerprint), self.of(member.by) if member.by else ""
+            if parent in children and parent != party and party not in above:
+                above[party] = parent
+        roots = []
+        for party in sorted(self.keys):
+            chain, at = {party}, party
+            while (at := above.get(at, "")) and at not in chain:
+                chain.add(at)
+            if at:  # they have admitted each other in a circle: nobody else has
+                above.pop(party, None)
+        own = {self.of(member.fingerprint) for member in self.members}
+        for party in sorted(own):
+            if party in above:
+                children[above[party]].add(party)
+            else:
+                roots.append(party)
+        seeds: dict[str, float] = {}
+        todo = [(party, 1.0 / len(roots)) for party in roots]
+        while todo:
+            party, seed = todo.pop()
+            below = sorted(children[party])
+            seeds[party] = seed / 2 if below else seed
+            todo += [(each, seed / 2 / len(below)) for each in below]
+        return seeds

@@ -1,0 +1,108 @@
+"""Who belongs to a commons: proposals that persons agree to, and what follows from the file."""
+
+from __future__ import annotations
+
+from commons.market_of import file_of, fingerprint, public
+
+from coord_commons import towns
+from coord_commons.towns import Parties
+
+
+def record(
+    key: str, town: str, at: str = "1", signed: bool = True, by: str | None = None
+) -> dict[str, object]:
+    giver = fingerprint(key) if by is None else by
+    body = {"town": town, "key": public(town), **({"by": giver} if key != town else {})}
+    return {"id": at, "key": fingerprint(key) if signed else "", "body": body}
+
+
+def statuses(proposal: towns.Proposal) -> dict[str, str]:
+    return {row["town"]: row["status"] for row in proposal.rows}
+
+
+def test_an_admission_proposes_and_changes_nothing() -> None:
+    agreed = file_of("ada")
+    found = towns.proposal(agreed, [record("ada", "ada", "0"), record("ada", "bob")])
+    assert statuses(found) == {"agent:ada": "agreed", "agent:bob": "new"}
+    assert found.text == file_of("ada", "bob")
+    assert found.digest == towns.digest(found.text)
+    assert [member.by for member in towns.members(found.text)] == ["", fingerprint("ada")]
+
+
+def test_only_who_is_in_the_file_can_propose() -> None:
+    agreed = file_of("ada")
+    rows = [
+        record("mal", "mal"),
+        record("mal", "eve"),
+        record("ada", "kim", signed=False),
+        record("ada", "joe", by=fingerprint("mal")),
+    ]
+    assert towns.proposal(agreed, rows).text == agreed
+
+
+def test_nobody_is_in_the_file_of_who_has_just_joined_so_the_digest_decides() -> None:
+    rows = [record("ada", "ada", "0", signed=False), record("ada", "bob", signed=False)]
+    found = towns.proposal("", rows)
+    assert found.digest == towns.digest(file_of("ada", "bob"))
+    more = towns.proposal("", [*rows, record("mal", "mal", signed=False)])
+    assert more.digest != found.digest
+
+
+def test_equal_events_give_equal_files_whoever_admitted_first() -> None:
+    both = [record("ada", "kim", "3"), record("bob", "kim", "2")]
+    first = towns.proposal(file_of("ada", "bob", "kim"), both)
+    second = towns.proposal(file_of("ada", "bob"), both[::-1])
+    assert first.text == second.text
+    assert {member.by for member in towns.members(first.text)} == {
+        "",
+        fingerprint("ada"),
+        fingerprint("bob"),
+    }
+
+
+def test_what_a_person_has_added_stays() -> None:
+    agreed = f"# ours\n@revoked {public('mal')}\n{file_of('ada', 'mal')}"
+    found = towns.proposal(agreed, [record("ada", "mal"), record("ada", "bob")])
+    assert "# ours\n" in found.text and f"@revoked {public('mal')}\n" in found.text
+    assert [member.principals for member in towns.members(found.text)] == ["agent:ada", "agent:bob"]
+
+
+def test_hostile_names_and_keys_are_no_line() -> None:
+    rows = [
+        {
+            "id": "1",
+            "key": fingerprint("ada"),
+            "body": {"town": town, "key": key, "by": fingerprint("ada")},
+        }
+        for town, key in (
+            ("x,human:*", public("mal")),
+            ("x\nagent:y", public("mal")),
+            ("x", public("mal") + "\nhuman:* " + public("mal")),
+            ("x", "ssh-ed25519 ====" + "A" * 20),
+            ("x", "cert-authority ssh-ed25519 AAAA"),
+            ("x" * 64, public("mal")),
+            (None, public("mal")),
+            ("x", ["k"]),
+        )
+    ]
+    assert towns.proposal(file_of("ada"), rows).text == file_of("ada")
+
+
+def test_keys_with_one_name_are_one_party() -> None:
+    text = f"agent:ada {public('ada')}\nagent:bob {public('bob')}\nagent:bob {public('new')}\n"
+    parties = Parties(text)
+    assert parties.of(fingerprint("new")) == parties.of(fingerprint("bob")) == "agent:bob"
+    assert parties.named("bob") == parties.named(fingerprint("new")) == "agent:bob"
+    assert parties.named("mal") is None
+    joined = Parties(text, [(fingerprint("ada"), "agent:bob")])
+    assert len(joined.keys) == 1 and len(joined.keys["agent:ada"]) == 3
+
+
+def test_seeds_end_also_where_towns_admitted_each_other() -> None:
+    lines = [
+        towns.line("a", public("a"), fingerprint("b")),
+        towns.line("b", public("b"), fingerprint("a")),
+        towns.line("c", public("c"), fingerprint("gone")),
+    ]
+    assert abs(sum(Parties("\n".join(lines)).seeds().values()) - 1) < 1e-9
+    assert Parties("").seeds() == {}
