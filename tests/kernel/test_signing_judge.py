@@ -282,6 +282,24 @@ def test_what_a_remote_gives_of_a_stream_that_was_this_stores_is_not_its_own(sto
     assert Trusted(store).refresh().end(Stream(store, "journal", own)) == 2, "3 was not judged"
 
 
+def test_what_a_store_has_signed_itself_is_verified_when_something_of_others_comes(
+    store: Store,
+) -> None:
+    with store.lock():
+        replica = store.replica()
+    own, ada = f"agent.ada~{replica}", Ada()
+    ada.writes(1)
+    judged(store)
+    put(store, own, line(1, writer=own))
+    put(store, f"{signing.STREAM}{replica}", ada.signs())
+    judge = Judge(store, verify)
+    judge.run(own=False)
+    assert VERIFIED == [] and not Trusted(store).refresh().ends
+    put(store, NAME, line(1))
+    Judge(store, verify).run(own=False)
+    assert {own, NAME} < Trusted(store).refresh().ends.keys()
+
+
 def test_statements_of_a_revoked_key_that_cannot_count_do_not_stop_the_next_key(
     store: Store,
 ) -> None:

@@ -29,11 +29,13 @@ def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Run:
     elif request.param == "no setsid":
         monkeypatch.setattr(os, "posix_spawnp", refuse)
 
-    def started(script: str, stdin: bytes = b"", seconds: float = 60) -> tuple[int, bytes, bytes]:
+    def started(
+        script: str, stdin: bytes = b"", seconds: float = 60, asks: bool = False
+    ) -> tuple[int, bytes, bytes]:
         gc.collect()  # what other tests left is closed now, not while this one counts
         before = set(os.listdir("/proc/self/fd"))
         try:
-            return spawn.run(["sh", "-c", script], dict(os.environ), stdin, seconds)
+            return spawn.run(["sh", "-c", script], dict(os.environ), stdin, seconds, asks)
         finally:
             assert set(os.listdir("/proc/self/fd")) <= before
 
@@ -64,6 +66,14 @@ def test_it_has_a_session_of_its_own_and_default_signals(run: Run) -> None:
     assert run(f"exec {sys.executable} -c '{script}'")[1] == b"True\n"
     # Python ignores SIGPIPE in this process: a shell that inherited that could not undo it.
     assert run("kill -PIPE $$; echo ignored") == (-signal.SIGPIPE, b"", b"")
+
+
+def test_one_that_may_ask_stays_in_this_session_and_only_it_is_killed(run: Run) -> None:
+    script = f"import os; print(os.getsid(0) == {os.getsid(0)}, os.getpgid(0) == {os.getpgid(0)})"
+    assert run(f"exec {sys.executable} -c '{script}'", asks=True)[1] == b"True True\n"
+    with pytest.raises(TimeoutError):
+        run("exec sleep 600", seconds=0.05, asks=True)
+    assert run("cat; echo no >&2; exit 2", b"text", asks=True)[:2] == (2, b"text")
 
 
 def test_when_the_time_is_up_its_whole_group_is_killed(run: Run, tmp_path: Path) -> None:

@@ -134,6 +134,9 @@ def encoder(sort: bool = False) -> Callable[[object], str]:
     return encode
 
 
+_MUCH = 2 << 20
+
+
 def sha1(data: bytes) -> Any:
     """The hash of these bytes, as git's ids; see `sha256`."""
     with suppress(ImportError):
@@ -143,9 +146,12 @@ def sha1(data: bytes) -> Any:
     return sha1(data)
 
 
-def sha256() -> Any:
-    """A new hash. That of `hashlib` loads OpenSSL, 3 ms, and is faster from a few MB on."""
-    for name in ("_sha256", "_sha2"):
+def sha256(size: int = 0) -> Any:
+    """A new hash, of about so many bytes.
+
+    That of `hashlib` loads OpenSSL, 3 ms, and is faster from a few MB on.
+    """
+    for name in ("_sha256", "_sha2") if size < _MUCH else ():
         with suppress(ImportError):
             return __import__(name).sha256()
     from hashlib import sha256

@@ -1,11 +1,13 @@
 """Run a program to its end: bytes to its standard input, bytes from its two outputs.
 
     1. It gets three pipes, a session of its own, and the default action of the signals that Python
-       or we ignore.
+       or we ignore. One that may ask the user something stays in this session instead, and what
+       it says on standard error is shown, if that is a terminal.
     2. One poll loop writes its input and reads both outputs, so no full pipe can block either side.
     3. It is done when it has ended, even if a process that it left behind (ssh's ControlPersist)
        keeps a pipe open: what is in the pipes then is read, and nothing more is waited for.
-    4. When the time is up, or at an exception of ours, its whole process group is killed.
+    4. When the time is up, or at an exception of ours, its whole process group is killed; in this
+       session only the process is.
 
 It is started by `os.posix_spawnp`, because `subprocess` takes 6 ms to import: as long as `git
 ls-remote` takes on a local repository. Where that or its `setsid` is missing, `subprocess` does it.
@@ -34,10 +36,15 @@ _LOOK_MS = 50
 
 
 def run(
-    argv: Sequence[str], env: dict[str, str], stdin: bytes = b"", seconds: float = DAY_S
+    argv: Sequence[str],
+    env: dict[str, str],
+    stdin: bytes = b"",
+    seconds: float = DAY_S,
+    asks: bool = False,
 ) -> tuple[int, bytes, bytes]:
     """Its status (negative: the signal that killed it), standard output and standard error.
 
+    `asks`: it may ask the user something at the terminal; what it shows there is not returned.
     Raises FileNotFoundError if there is no such program, TimeoutError, OSError.
     """
     theirs_in, ours_in = os.pipe()
@@ -47,12 +54,12 @@ def run(
     # A program that ends without reading its input must not end us.
     handler = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
-        pid = _start(argv, env, (theirs_in, theirs_out, theirs_err))
+        pid = _start(argv, env, (theirs_in, theirs_out, theirs_err), asks)
         ended = _pidfd(pid)
         try:
             _converse(open_fds, ours_in, stdin, received, (pid, ended, time.monotonic() + seconds))
         except BaseException:
-            os.killpg(pid, signal.SIGKILL)
+            (os.kill if asks else os.killpg)(pid, signal.SIGKILL)
             raise
         finally:
             if ended is not None:
@@ -65,23 +72,24 @@ def run(
     return status, received[ours_out], received[ours_err]
 
 
-def _start(argv: Sequence[str], env: dict[str, str], ends: Sequence[int]) -> int:
-    """Start it in a session of its own with these as its fds 0 to 2, which are closed here."""
+def _start(argv: Sequence[str], env: dict[str, str], ends: Sequence[int], asks: bool) -> int:
+    """Start it with these as its fds 0 to 2, which are closed here."""
+    theirs = [2 if asks and fd == ends[2] and os.isatty(2) else fd for fd in ends]
     try:
         return os.posix_spawnp(
             argv[0],
             list(argv),
             env,
-            file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(ends)],
-            setsid=True,
+            file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(theirs)],
+            setsid=not asks,
             setsigdef=_IGNORED,
         )
     except (AttributeError, NotImplementedError):
         import subprocess
 
-        stdin, stdout, stderr = ends
+        stdin, stdout, stderr = theirs
         child = subprocess.Popen(
-            argv, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+            argv, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=not asks
         )
         child.returncode = 0  # it is `run` that waits for it
         return child.pid

@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from coord_envelope.platform import sha256
 from coord_kernel.rules import trust
 
 TYPE_CHECKING = False
@@ -53,18 +54,17 @@ MOST_FILES = 200
 """In one statement: a line of a journal has a limit. The next statement names the rest."""
 _HEAD = "coord-statement 1"
 _KEY = r"[a-z0-9@.-]{1,64} [A-Za-z0-9+/=]{16,12000}"
-_STATEMENT = re.compile(
+_STATEMENT = (  # compiled by `re` where it is first used
     rf"{_HEAD}\nproject ([a-z0-9._-]{{1,64}})\nreplica ([0-9a-z]{{8}})\n"
     r"time (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\nprevious (-|[0-9a-f]{64})\n"
-    rf"key ({_KEY})\n(?:next ({_KEY})\n)?((?:file [^\n]+\n)*)",
-    re.ASCII,
+    rf"key ({_KEY})\n(?:next ({_KEY})\n)?((?:file [^\n]+\n)*)"
 )
 _PATH = r"journal/[!-.0-~]{1,300}/\d{12}\.jsonl"
-_FILE = re.compile(rf"file ({_PATH}) (\d{{1,9}}) (\d{{1,9}}) ([0-9a-f]{{64}})", re.ASCII)
-_ENTRY = re.compile(r'(?:"([^"]*)"|(\S+))[ \t]+(?:(.*?)[ \t]+)?(' + _KEY + r")(?:[ \t]+(.*))?")
-_OPTION = re.compile(r'([a-z-]+)(?:="([^"]*)")?(?:,|$)', re.IGNORECASE)
-_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?Z?", re.ASCII)
-_GOOD = re.compile(r"([0-9a-z]{8})=([0-9a-f]{64})", re.ASCII)
+_FILE = rf"file ({_PATH}) (\d{{1,9}}) (\d{{1,9}}) ([0-9a-f]{{64}})"
+_ENTRY = r'(?:"([^"]*)"|(\S+))[ \t]+(?:(.*?)[ \t]+)?(' + _KEY + r")(?:[ \t]+(.*))?"
+_OPTION = r'([A-Za-z-]+)(?:="([^"]*)")?(?:,|$)'
+_TIME = r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?Z?"
+_GOOD = r"([0-9a-z]{8})=([0-9a-f]{64})"
 
 
 class Claimed(NamedTuple):
@@ -102,21 +102,25 @@ def text(statement: Mapping[str, str], files: Sequence[Claimed]) -> str:
 
 def read(body: Json) -> Statement:
     """The statement in the body of an event. Raises ValueError."""
-    import hashlib  # 3 ms
-
     whole, signature = body.get("statement"), body.get("signature", "")
-    match = _STATEMENT.fullmatch(whole) if isinstance(whole, str) else None
+    match = re.fullmatch(_STATEMENT, whole, re.ASCII) if isinstance(whole, str) else None
     if not match or not isinstance(whole, str) or not isinstance(signature, str):
         raise ValueError("is not a statement")
     project, replica, time, previous, key, after, rows = match.groups()
-    files = [_FILE.fullmatch(row) for row in rows.split("\n")[:-1]]
+    files = [re.fullmatch(_FILE, row, re.ASCII) for row in rows.split("\n")[:-1]]
     claimed = tuple(Claimed(file[1], int(file[2]), int(file[3]), file[4]) for file in files if file)
     if len(claimed) < len(files) or any(file.begin >= file.end for file in claimed):
         raise ValueError("names a file that it cannot name")
-    digest = hashlib.sha256(whole.encode()).hexdigest()
     return Statement(
-        digest, project, replica, time, previous, key, after or "", claimed, whole, signature
+        digest(whole), project, replica, time, previous, key, after or "", claimed, whole, signature
     )
+
+
+def digest(statement: str) -> str:
+    """What names a statement: the SHA-256 of its text, in hexadecimal."""
+    hashing = sha256()
+    hashing.update(statement.encode())
+    return str(hashing.hexdigest())
 
 
 class Entry(NamedTuple):
@@ -143,18 +147,18 @@ class Signers:
                 self.faults.append(f"line {number}: {why}")
 
     def _add(self, row: str) -> str:
-        match = _ENTRY.fullmatch(row)
+        match = re.fullmatch(_ENTRY, row)
         if not match:
             return "not PRINCIPALS [OPTIONS] KEYTYPE KEY"
         quoted, bare, given, key, comment = match.groups()
         names = quoted or bare
         if names == "@revoked":
             known = self.revoked.setdefault(key, {})
-            for replica, digest in _GOOD.findall(comment or ""):
+            for replica, digest in re.findall(_GOOD, comment or ""):
                 known.setdefault(replica, []).append(digest)
             return ""
-        options = {name.lower(): value for name, value in _OPTION.findall(given or "")}
-        rest = _OPTION.sub("", given or "")
+        options = {name.lower(): value for name, value in re.findall(_OPTION, given or "")}
+        rest = re.sub(_OPTION, "", given or "")
         unknown = [
             name
             for name in options
@@ -186,7 +190,7 @@ def _moment(stamp: str) -> str:
     """`YYYYMMDD[HHMM[SS]][Z]` as RFC 3339. UTC, with or without Z: the same in every store."""
     if not stamp:
         return ""
-    match = _TIME.fullmatch(stamp)
+    match = re.fullmatch(_TIME, stamp, re.ASCII)
     if not match:
         raise ValueError(f"not a time: {stamp!r}")
     year, month, day, hour, minute, second = (part or "00" for part in match.groups())

@@ -52,6 +52,7 @@ class Exchange(Rounds):
         super().__init__(journal, remote.name, settle)
         self.remote, self.refs = remote, Refs(journal.store, remote, seconds)
         self.received, self.warnings = self.refs.received, self.refs.warnings
+        self.signing_key = remote.signing_key
 
     @property
     def sent(self) -> int:

@@ -88,6 +88,7 @@ class Configuration:
         for key in ("proxy", "proxyauthmethod"):
             reach += [(f"http.{key}", value) for value in self._of(configured, key)]
         remote = Remote(name, url, url if url in places else places[0], reach)
+        remote.signing_key = self.signing_key()
         for value in self._of(configured, "uploadpack"):
             remote.upload_pack = value
         for value in self._of(configured, "receivepack"):

@@ -25,6 +25,8 @@ class Remote:
         """Patterns of more refs to read."""
         self.upload_pack, self.receive_pack = "", ""
         """The programs that serve it, if not the usual ones."""
+        self.signing_key: str | None = None
+        """git's `user.signingkey` where the store is, if it was read with the rest."""
         self.looked: dict[str, str] | None = None
         """Its refs, if they were looked at just now: the next look takes them."""
 

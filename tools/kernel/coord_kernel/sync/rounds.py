@@ -48,6 +48,8 @@ class Rounds(ABC):
     """Are live events exchanged, too? Only live remotes have them."""
     signs: bool | None = None
     """Is what this store gives to be signed? None: as coord.toml says."""
+    signing_key: str | None = None
+    """git's `user.signingkey`, if it was read already."""
 
     def __init__(self, journal: Journal, name: str, settle: Settle | None) -> None:
         """`settle` gives more events for the arbiter, when everything there was taken in."""
@@ -97,7 +99,8 @@ class Rounds(ABC):
             if self.store.signers():
                 from coord_kernel.sync.signed.judge import judge  # only with signers
 
-                self.warnings += judge(self.store)  # what a sync took in that was cut off
+                # What a sync took in that was cut off. Its own can wait for what comes next.
+                self.warnings += judge(self.store, own=False)
             self._rounds()
         if self.unconfirmed:
             raise self.unconfirmed
@@ -180,7 +183,7 @@ class Rounds(ABC):
         if self.signs and not self._with:
             from coord_kernel.sync.signed.sign import Signer  # only who signs
 
-            self._with = Signer(self.journal)
+            self._with = Signer(self.journal, self.signing_key)
         return self._with
 
     def _unfit(self) -> bool:

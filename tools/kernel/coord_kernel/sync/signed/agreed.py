@@ -11,6 +11,7 @@ import os
 import stat
 
 from coord_envelope.errors import BadData, Fault
+from coord_envelope.platform import sha256
 from coord_kernel.rules.signing import Signers
 from coord_kernel.store import consent, locate
 from coord_kernel.store.disk import fault_of
@@ -100,6 +101,6 @@ def changed(store: Store) -> str:
 
 
 def _digest(data: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(data).hexdigest()
+    hashing = sha256()
+    hashing.update(data)
+    return str(hashing.hexdigest())

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 
+from coord_envelope import world
 from coord_envelope.errors import Refused, Unreachable
+from coord_envelope.platform import contextmanager
 from coord_kernel.proc import spawn
 from coord_kernel.rules.signing import NAMESPACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from coord_kernel.rules.signing import Statement
 
 PROGRAM = "ssh-keygen"
+_BEGIN = b"-----BEGIN SSH SIGNATURE"
 _SECONDS = 20.0
 _PUBLIC = ("ssh-", "ecdsa-", "sk-")
 _MISSING = "install it (Debian: openssh-client)"
@@ -43,56 +47,33 @@ class Key:
 
         Raises Refused if it is not given, Unreachable without ssh-keygen.
         """
-        import subprocess  # 6 ms; `proc.spawn` takes the terminal from it
-        import tempfile
-
-        with tempfile.TemporaryDirectory(prefix="coord-") as directory:
+        with _scratch() as directory:
             path, more = self._path, list[str]()
             if self.literal:
                 path, more = os.path.join(directory, "key.pub"), ["-U"]
-                with open(path, "w", encoding="ascii") as file:
-                    file.write(f"{self.public}\n")
+                _write(path, f"{self.public}\n")
             argv = [PROGRAM, "-Y", "sign", "-n", NAMESPACE, "-f", path, *more]
             # What it asks for stands on stderr; "Signing data on standard input" does, too.
-            shown = sys.stderr.isatty()
-            try:
-                done = subprocess.run(
-                    argv,
-                    input=text.encode(),
-                    stdout=subprocess.PIPE,
-                    stderr=None if shown and not self.literal else subprocess.PIPE,
-                    check=False,
-                )
-            except FileNotFoundError:
-                raise Unreachable("ssh-keygen is not installed", todo=_MISSING) from None
-        if done.returncode or not done.stdout.startswith(b"-----BEGIN SSH SIGNATURE"):
-            rows = (done.stderr or b"").decode("utf-8", "replace").strip().split("\n")
+            status, out, error = _run(argv, text, asks=not self.literal)
+        if status or not out.startswith(_BEGIN):
+            rows = error.decode("utf-8", "replace").strip().split("\n")
             raise Refused(
                 f"not signed: {rows[-1].strip() or 'ssh-keygen failed'}",
                 where="user.signingkey",
                 todo="check that `ssh-keygen -Y sign` works with this key",
             )
-        return done.stdout.decode("ascii", "replace")
+        return out.decode("ascii", "replace")
 
 
 def verified(statement: Statement) -> bool:
     """Is the signature of its text by its key good? Raises Unreachable without ssh-keygen."""
-    import tempfile  # with hashlib and random: 10 ms, and only where there is something to verify
-
-    with tempfile.TemporaryDirectory(prefix="coord-") as directory:
-        names = [os.path.join(directory, name) for name in ("signers", "signature")]
-        contents = (f"it {statement.key}\n", statement.signature)
-        for name, content in zip(names, contents, strict=True):
-            with open(name, "w", encoding="utf-8", errors="replace") as file:
-                file.write(content)
-        signers, signature = names
+    with _scratch() as directory:
+        signers, signature = (os.path.join(directory, name) for name in ("signers", "signature"))
+        _write(signers, f"it {statement.key}\n")
+        _write(signature, statement.signature)
         argv = [PROGRAM, "-Y", "verify", "-f", signers, "-I", "it", "-n", NAMESPACE]
         try:
-            status, _, _ = spawn.run(
-                [*argv, "-s", signature], {**os.environ}, statement.text.encode(), _SECONDS
-            )
-        except FileNotFoundError:
-            raise Unreachable("ssh-keygen is not installed", todo=_MISSING) from None
+            status, _, _ = _run([*argv, "-s", signature], statement.text, _SECONDS)
         except TimeoutError:
             return False
     return status == 0
@@ -108,6 +89,33 @@ def fingerprint(key: str) -> str:
     except ValueError:
         return "?"
     return "SHA256:" + base64.b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+
+
+def _run(
+    argv: Sequence[str], text: str, seconds: float = spawn.DAY_S, asks: bool = False
+) -> tuple[int, bytes, bytes]:
+    try:
+        return spawn.run(argv, {**os.environ}, text.encode(), seconds, asks)
+    except FileNotFoundError:
+        raise Unreachable("ssh-keygen is not installed", todo=_MISSING) from None
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    """A directory of this user alone. `tempfile` takes 10 ms to import."""
+    path = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"coord-{world.entropy(8).hex()}")
+    os.mkdir(path, 0o700)
+    try:
+        yield path
+    finally:
+        for name in os.listdir(path):
+            os.unlink(os.path.join(path, name))
+        os.rmdir(path)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8", errors="replace") as file:
+        file.write(text)
 
 
 def _public(line: str, where: str) -> str:

@@ -17,13 +17,14 @@ import os
 from coord_envelope import codec, event, world
 from coord_envelope.errors import Fault, Refused
 from coord_envelope.event import Event
-from coord_envelope.platform import suppress
+from coord_envelope.platform import sha256, suppress
 from coord_kernel.rules import signing
 from coord_kernel.rules.signing import Claimed
 from coord_kernel.store import locate
+from coord_kernel.store.disk import fdatasync
 from coord_kernel.streams import trusted
 from coord_kernel.streams.stream import SUFFIX, Stream
-from coord_kernel.sync import layout, publish
+from coord_kernel.sync import layout
 from coord_kernel.sync.places import Configuration
 from coord_kernel.sync.signed import agreed
 from coord_kernel.sync.signed.keygen import Key
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from coord_kernel.store.directory import Store
 
     Added = tuple[str, int, bytes]
-    """Lines for the arbiter: the file, where they begin, and all its bytes up to their end."""
+    """Lines that are new: the file, where they begin, and all its bytes up to their end."""
 
 
 class _RenewedError(Exception):
@@ -51,10 +52,11 @@ _MINE = (*trusted.DIRECTORY, "mine")
 class Signer:
     """The key of the user who syncs, and what it has signed of this store."""
 
-    def __init__(self, journal: Journal) -> None:
-        """Raises Refused if there is no key."""
+    def __init__(self, journal: Journal, named: str | None = None) -> None:
+        """`named` is git's `user.signingkey`, if it is known. Raises Refused if there is no key."""
         self._journal, self._store = journal, journal.store
-        named = Configuration(self._store).signing_key()
+        if named is None:
+            named = Configuration(self._store).signing_key()
         if not named:
             raise Refused(
                 "no signing key",
@@ -93,7 +95,6 @@ class Signer:
         with locked(self._store, "sign.lock"):
             while True:
                 replica = self._replica()
-                publish.make_durable(self._store, replica)
                 mine = self._mine(replica)
                 files = [*self._files(mine["files"]), *map(_claimed, added)]
                 if not files and not after:
@@ -135,7 +136,7 @@ class Signer:
             if last:
                 body["signature"] = self._key.sign(text)
             drafts.append({"type": signing.TYPE, "body": body})
-            previous = signing.read(body).digest
+            previous = signing.digest(text)
         actor = {"agent_id": signing.ACTOR}
         with self._journal.transaction(actor, allow_secret=True) as t:
             events = [t.add(draft) for draft in drafts]
@@ -204,19 +205,23 @@ class Signer:
     # ---- what is to be signed
 
     def _files(self, signed: dict[str, int]) -> Iterator[Claimed]:
-        for path, begin, end in self._unsigned(signed):
-            data = self._store.load(*path.split("/"), most=end) or b""
+        for path, begin, data in self._unsigned(signed):
+            fd = self._store.open(*path.split("/"))
+            try:
+                fdatasync(fd)
+            finally:
+                os.close(fd)
             yield _claimed((path, begin, data))
 
-    def _unsigned(self, signed: dict[str, int]) -> Iterator[tuple[str, int, int]]:
-        """File, begin and end of what was written here and is not signed."""
+    def _unsigned(self, signed: dict[str, int]) -> Iterator[Added]:
+        """What was written here and is not signed: file, where it begins, and the bytes up to its
+        end."""
         own = trusted.loaded(self._store, *trusted.OWN)
         for name in self._names():
             for first in Stream(self._store, "journal", name).segments():
                 path = f"journal/{name}/{first:012d}{SUFFIX}"
                 begin = signed.get(path, 0)
-                size = _size(self._store, path)
-                if size <= begin:
+                if _size(self._store, path) <= begin:
                     continue
                 data = layout.whole(
                     self._store.load(*path.split("/"), most=layout.SEGMENT_BYTES) or b"", path
@@ -224,7 +229,7 @@ class Signer:
                 if name in own:
                     data = _before(data, own[name])
                 if len(data) > begin:
-                    yield path, begin, len(data)
+                    yield path, begin, data
 
     def _names(self) -> list[str]:
         """The streams that this store writes, or has written under a former id."""
@@ -253,10 +258,10 @@ def unfit(signer: Signer | None, store: Store) -> str:
 
 
 def _claimed(added: Added) -> Claimed:
-    import hashlib
-
     path, begin, data = added
-    return Claimed(path, begin, len(data), hashlib.sha256(data).hexdigest())
+    hashing = sha256(len(data))
+    hashing.update(data)
+    return Claimed(path, begin, len(data), str(hashing.hexdigest()))
 
 
 def _before(data: bytes, seq: int) -> bytes:
