@@ -25,6 +25,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from coord_envelope.errors import Refused, Unreachable
+from coord_kernel.sync.live.heard import Heard
 from coord_kernel.sync.live.log import TOLD_S, Birth, Entry, Moved
 
 TYPE_CHECKING = False
@@ -72,6 +73,7 @@ class RedisLog:
         self._put, self._open, self._end = scripts
         self._done = threading.Event()
         self._follower: redis.Redis | None = None
+        self._heard = Heard()
 
     def _connected(self, seconds: float) -> redis.Redis:
         """A client of its own connection. Nothing is repeated: the caller knows what may be."""
@@ -136,24 +138,30 @@ class RedisLog:
         self._follower = self._connected(_BLOCK_MS / 1000 + self._place.seconds)
         threading.Thread(target=self._watch, args=(self._follower, wake), daemon=True).start()
 
+    def heard(self, at: str) -> list[Entry] | None:
+        return self._heard.behind(at)
+
     def _watch(self, client: redis.Redis, wake: Callable[[], None]) -> None:
-        key, position, heard, live = self._keys[0].encode(), b"", b"", b"$"
+        log, live, position, told = self._keys[0].encode(), self._live.encode(), b"", b"$"
         while not self._done.is_set():
             try:
                 if not position:
                     position = self._end(keys=self._keys, client=client) or b"0"
-                    if position != heard:
-                        wake()
-                wanted: dict[Any, Any] = {key: position, self._live: live}
-                rows = _ids(client.xread(wanted, count=1, block=_BLOCK_MS))
+                    self._heard.begin(position.decode())
+                    wake()
+                wanted: dict[Any, Any] = {log: position, live: told}
+                rows = _rows(client.xread(wanted, count=_BATCH, block=_BLOCK_MS))
+                if entries := rows.get(log):
+                    position = entries[-1][0]
+                    if not self._heard.add([_entry(row) for row in entries]):
+                        position = b""
+                if tellings := rows.get(live):
+                    told = tellings[-1][0]
                 if rows:
                     wake()
-                live = rows.pop(self._live.encode(), live)
-                if rows:
-                    # Of many that come together the payloads are not read here.
-                    position, heard = b"", rows[key]
             except (redis.RedisError, OSError, ValueError):
-                position = heard = b""
+                position = b""
+                self._heard.lost()
                 if not self._done.is_set():
                     wake()
                     time.sleep(_PAUSE_S)
@@ -180,12 +188,13 @@ class RedisLog:
             raise Unreachable(_plain(what), where=where) from None
 
 
-def _ids(answer: Any) -> dict[bytes, bytes]:
-    """Of an XREAD, the id of the first entry of each stream; RESP3 answers with a map."""
+def _rows(answer: Any) -> dict[bytes, list[Any]]:
+    """Of an XREAD, the entries of each stream; RESP3 answers with a map, and lists of lists."""
     streams = answer.items() if isinstance(answer, dict) else answer or ()
     return {
-        bytes(key): bytes((rows[0] if isinstance(rows[0][0], bytes) else rows[0][0])[0])
+        bytes(key): rows if isinstance(rows[0][0], bytes) else rows[0]
         for key, rows in streams
+        if rows
     }
 
 

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from coord_kernel.sync.rounds import Rounds
 
 _ENDED = select.POLLERR | select.POLLHUP
+_ABOVE = ("journal", "blobs/sha256", "live")
+"""The directories of directories in which what is given appears."""
+_SWITCH_S = 0.0005
+"""How long an engine's thread may keep the interpreter from this one: by default it is 5 ms."""
 
 
 def mirror(
@@ -83,8 +87,12 @@ def _loop(
     beside: _Beside | None,
 ) -> None:
     watcher, remotes_fds = Watcher(mirror.store.path), mirror.fds()
+    changed: set[str] | None = None
+    pause = 0
+    sys.setswitchinterval(_SWITCH_S)
     while not signals.take():
-        pause = watcher.watch(_directories(mirror.store))
+        if changed is None or not changed.isdisjoint(_ABOVE):
+            pause = watcher.watch(_directories(mirror.store))
         poll = select.poll()
         poll.register(1, 0)  # POLLERR and POLLHUP come unasked: stdout's reader is gone
         others = [signals.fd, watcher.fd, beside.fd if beside else None]
@@ -99,14 +107,15 @@ def _loop(
         for fd in desk.fds():  # commands wait for it
             if fd in ready:
                 desk.serve(fd)
-        woken = watcher.fd in ready or polls
-        watcher.drain()
-        if woken:
-            mirror.give()
+        changed = watcher.changed() if watcher.fd in ready or polls else set()
+        if changed is None or changed:
+            mirror.give(changed)
         for fd, link in remotes_fds.items():
             if fd in ready:
                 link.live.woken()
-                mirror.pull(link)
+                mirror.hear(link)
+        if not ready:  # some file systems do not notify
+            changed = None
         for link in list(mirror.due()):
             mirror.pull(link)
         if beside:
@@ -115,13 +124,13 @@ def _loop(
 
 def _directories(store: Store) -> Iterator[str]:
     """Where what is given appears."""
-    for above in (("journal",), ("blobs", "sha256"), ("live",)):
-        yield "/".join(above)
-        for name in store.listdir(*above):
+    for above in _ABOVE:
+        yield above
+        for name in store.listdir(*above.split("/")):
             # Live events of others are written by the mirror itself.
             replica = name.rpartition("~")[2].removesuffix("+live")
-            if above != ("live",) or replica in store.replicas():
-                yield "/".join((*above, name))
+            if above != "live" or replica in store.replicas():
+                yield f"{above}/{name}"
 
 
 class _Beside:

@@ -112,13 +112,16 @@ class Store:
 
         Raises FileNotFoundError, unless `make`; OSError.
         """
-        fd = os.dup(self._root)
+        if not names:
+            return os.dup(self._root)
+        fd = self._root
         for depth, name in enumerate(names):
             durable = not (depth and names[0] == "local" and names[1] != "replica")
             try:
                 child = _enter(fd, name, make, durable)
             finally:
-                os.close(fd)
+                if depth:
+                    os.close(fd)
             fd = child
         return fd
 
@@ -178,12 +181,10 @@ class Store:
 
     def _is_lock_file(self, fd: int) -> bool:
         try:
-            current = self._lock_file()
+            current = os.stat("local/lock", dir_fd=self._root, follow_symlinks=False)
         except FileNotFoundError:
             return False
-        same = os.path.samestat(os.fstat(fd), os.fstat(current))
-        os.close(current)
-        return same
+        return os.path.samestat(os.fstat(fd), current)
 
     def save(self, data: bytes, *names: str, durable: bool = True) -> None:
         """Replace a small file below the store, atomically: after a crash it is the old or the new.
@@ -231,6 +232,14 @@ class Store:
             return os.pread(fd, most, offset)
         finally:
             os.close(fd)
+
+    def mark(self, *names: str) -> tuple[int, ...]:
+        """What differs when a file below the store was written or replaced; () if there is none."""
+        try:
+            info = os.stat("/".join(names), dir_fd=self._root, follow_symlinks=False)
+        except OSError:
+            return ()
+        return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
     def sync_directory(self, *names: str) -> None:
         """Make the entries of a directory below the store durable. Raises OSError."""

@@ -125,7 +125,7 @@ class Watcher:
     """`fd` is readable when a file in a watched directory grows or appears; None without it."""
 
     def __init__(self, root: str) -> None:
-        self._root, self._watched = root, set[str]()
+        self._root, self._watched = root, dict[str, int]()
         self._inotify: Inotify | None = None
         with suppress(ImportError, OSError):
             from coord_kernel.streams.inotify import Inotify  # ctypes: 2 ms
@@ -143,18 +143,28 @@ class Watcher:
         for name in directories:
             if name not in self._watched:
                 try:
-                    self._inotify.watch(os.path.join(self._root, name))
+                    self._watched[name] = self._inotify.watch(os.path.join(self._root, name))
                 except NotADirectoryError:
                     continue
                 except OSError:  # this user has no watch left
                     return POLL_MS
-                self._watched.add(name)
         return SWEEP_MS
 
     def drain(self) -> None:
         """Discard the notifications that woke it."""
         if self._inotify:
             self._inotify.drain()
+
+    def changed(self) -> set[str] | None:
+        """As `drain`, the directories that they are about; None if that is not known."""
+        if not self._inotify:
+            return None
+        from coord_kernel.streams.inotify import numbers
+
+        woken = numbers(self._inotify.drain())
+        if not woken <= set(self._watched.values()):
+            return None
+        return {name for name, number in self._watched.items() if number in woken}
 
 
 class _Signals:

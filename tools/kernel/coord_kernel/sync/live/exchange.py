@@ -54,6 +54,12 @@ class LiveExchange(Rounds):
         self.received, self.warnings = live.intake.sources, live.intake.warnings
         self.quick, self.foreign, self.saves = False, True, True
         """Ask before pulling; give what others have written, too; save the state."""
+        self.hears, self.hastes = False, tuple[str, ...]()
+        """Begin with what the engine was told; with what was appended in these directories."""
+        self.heard: int | None = None
+        """How many entries that were, if nothing had to be read."""
+        self.rests = False
+        """Was nothing else looked at?"""
         self._sent, self._repeated = live.sent, False
         live.intake.sources.clear()
         live.intake.warnings.clear()
@@ -95,15 +101,26 @@ class LiveExchange(Rounds):
 
     def _round(self) -> bool:
         quick, self.quick = self.quick and bool(self.live.state.at), False
-        if not quick:
+        hears, self.hears = self.hears, False
+        if hears and (count := self.live.hear()) is not None:
+            self.heard, self.rests, quick = count, not self.live.stirred, True
+        elif not quick:
             self.live.pull()
         try:
-            return self._given(quick)
+            return self.rests or self._hastened() or self._given(quick)
         except Unreachable:
             if self._repeated or self.left() < 1:
                 raise
             self._repeated = True
             return False  # the answer may be lost: what became of it is seen there
+
+    def _hastened(self) -> bool:
+        """Was all given that was appended? A signature, or a claim, needs a whole round."""
+        directories, self.hastes = self.hastes, ()
+        signs = bool(directories) and (self.signs or self.store.signers())
+        self.rests = bool(directories) and not signs and self.live.hasten(directories)
+        self.rests = self.rests and not self.live.stirred
+        return self.rests
 
     def _given(self, quick: bool) -> bool:
         """Give, and ask the arbiter; what others wait for first. False: others were faster."""

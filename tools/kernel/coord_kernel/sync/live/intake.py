@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from typing import NamedTuple
 
 from coord_kernel.rules import claims
 from coord_kernel.store import disk
+from coord_kernel.streams import changes
 from coord_kernel.streams.rows import readable
 from coord_kernel.streams.stream import SUFFIX
 from coord_kernel.sync import layout
@@ -41,6 +43,16 @@ _NOWHERE = ""
 _REPORTED = 20
 
 
+class _Last(NamedTuple):
+    """The end of a stream, when it was appended to."""
+
+    file: str
+    size: int
+    event: Event | None
+    mark: tuple[int, ...]
+    """Of the directory: another one, and there may be another segment. () of an own stream."""
+
+
 class Intake(Taken):
     """What was taken in from one log."""
 
@@ -52,8 +64,8 @@ class Intake(Taken):
         self._unsettled, self._entered = set[str](), set[str]()
         """Files that were written to, and directories that have a new file, since `settle`."""
         self._bad: dict[str, int] = {}
-        self._lasts: dict[str, tuple[str, int, Event | None]] = {}
-        """Of a stream: the file that was appended to, its size since, and its last event."""
+        self._lasts: dict[str, _Last] = {}
+        """Of a stream: where it was appended to."""
         self.full = False
         """Was there no room for a chunk that came early? Then it must be read again."""
 
@@ -63,6 +75,8 @@ class Intake(Taken):
             chunk = chunks.unpack(entry.payload)
             if layout.BLOB.fullmatch(chunk.path):
                 self._blob(entry.subject, chunk)
+                return
+            if self._continues(entry.subject, chunk):
                 return
             try:
                 self._segment(entry.subject, chunk.path, chunk.offset, chunk.data)
@@ -97,6 +111,37 @@ class Intake(Taken):
             self.warnings.append(text)
 
     # ---- segments
+
+    def _continues(self, source: str, chunk: chunks.Chunk) -> bool:
+        """Append a chunk that goes on exactly where this stream was appended to last.
+
+        False: it is something else, and nothing was done.
+        """
+        path, data = chunk.path, chunk.data
+        _, name, file = path.split("/")
+        last = self._lasts.get(name)
+        if last is None or (last.file, last.size) != (file, chunk.offset) or not last.mark:
+            return False
+        diverted = self._state.diverted
+        odd = diverted and any(f"{source} {each}" in diverted for each in (path, path[:-19]))
+        if odd or (source, path) in self._pending.pieces or data[-1:] != b"\n":
+            return False
+        if readable(data) != (len(data), 0):
+            return False
+        with self._store.lock():
+            if self._store.mark("journal", name) != last.mark:
+                return False
+            fd = self._store.open("journal", name, file, flags=os.O_RDWR | os.O_APPEND)
+            try:
+                if os.fstat(fd).st_size != chunk.offset:
+                    return False
+                changes.add(self._store, f"journal/{name}")
+                disk.write_all(fd, data)
+            finally:
+                os.close(fd)
+        self._written(path, chunk.offset, data, last.mark)
+        self._given(path, chunk.offset, chunk.end)
+        return True
 
     def _segment(self, source: str, path: str, offset: int, data: bytes) -> None:
         key = source, path
@@ -255,15 +300,11 @@ class Intake(Taken):
         return whole_size(self._store, path)
 
     def _last(self, name: str) -> Event | None:
-        file, size, last = self._lasts.get(name, ("", 0, None))
-        if last is not None and max(self._store.listdir("journal", name), default="") == file:
-            names = ("journal", name, file)
-            fd = self._store.open(*names)
-            try:
-                if os.fstat(fd).st_size == size:
-                    return last  # to read it back takes longer than all else
-            finally:
-                os.close(fd)
+        last = self._lasts.get(name)
+        if last and last.event:
+            there = max(self._store.listdir("journal", name), default="")
+            if there == last.file and self._store.mark("journal", name, there)[1:2] == (last.size,):
+                return last.event  # to read it back takes longer than all else
         return super()._last(name)
 
     def _load(self, path: str, offset: int, count: int) -> bytes:
@@ -280,6 +321,7 @@ class Intake(Taken):
             what = "has events of this store that are missing here; taking a new replica id"
             self._warn(f"{path}: {what}")
         self._not_ours(names[1], data)
+        changes.add(self._store, f"journal/{names[1]}")
         fd = self._store.open(*names, flags=os.O_RDWR | os.O_CREAT)
         try:
             # Half a line is not written yet; ended with a newline it would be a fork.
@@ -288,12 +330,20 @@ class Intake(Taken):
             disk.write_all(fd, data)
         finally:
             os.close(fd)
-        self._unsettled.add(path)
+        replica = names[1].rpartition("~")[2].partition("!")[0]
+        ours = replica in self._store.all_replicas()
+        self._written(path, size, data, () if ours else self._store.mark("journal", names[1]))
         if not size:
             self._entered.add(path.rpartition("/")[0])
-        last = self._count(writer, data)
-        known = last is not None and last["writer"] == writer
-        self._lasts[names[1]] = (names[2], size + len(data), last if known else None)
+
+    def _written(self, path: str, size: int, data: bytes, mark: tuple[int, ...]) -> None:
+        """Note what was appended at `size`."""
+        _, name, file = path.split("/")
+        self._unsettled.add(path)
+        writer = name.partition("!")[0]
+        event = self._count(writer, data)
+        known = event if event is not None and event["writer"] == writer else None
+        self._lasts[name] = _Last(file, size + len(data), known, mark)
 
     def _given(self, path: str, begin: int, end: int) -> None:
         has = self._state.has

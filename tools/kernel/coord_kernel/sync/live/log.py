@@ -171,5 +171,12 @@ class Log(Protocol):
         raises.
         """
 
+    def heard(self, at: str) -> list[Entry] | None:
+        """Entries right behind this position that the follower was told, without asking the server.
+
+        None: that is not known, and `read` says it. See `heard.Heard`. An engine may lack this.
+        Never raises.
+        """
+
     def close(self) -> None:
         """Let go of the connection. Idempotent, never raises."""

@@ -1,7 +1,10 @@
 """The mirror: a process that holds the connections to live remotes, and answers commands.
 
-1. What comes at a remote wakes it: it pulls, settles, gives.
-2. What this store writes wakes it: it gives, and asks the arbiter at once.
+1. What comes at a remote wakes it: it takes that in at once, and a moment later it pulls,
+   settles, gives; at once if there is a claim to judge.
+2. What this store writes wakes it: what was appended to known segments it gives at once, and looks
+   at the rest a moment later. If there is a claim, or a new segment, it gives all, and asks the
+   arbiter.
 3. A command asks it by `local/bus.sock` (see `sync.bus`): it answers when the round is done.
 4. While a remote cannot be reached it answers so without trying, and tries again by itself:
    after 100 ms, later after 2 s at most.
@@ -19,6 +22,7 @@ import time
 
 from coord_envelope import codec, world
 from coord_envelope.errors import Fault, Refused, TryAgain, Unreachable
+from coord_kernel.rules import claims
 from coord_kernel.sync import bus, settle
 from coord_kernel.sync import seat as seats
 from coord_kernel.sync.live.exchange import LiveExchange
@@ -58,11 +62,20 @@ class Link:
         self.pause_s = min(2 * self.pause_s, _LONGEST_S)
         return new
 
-    def succeeded(self) -> None:
-        """A round was done."""
+    def succeeded(self, whole: bool = True) -> None:
+        """A round was done; `whole`: nothing was left to look at."""
         self.down, self.pause_s = None, _FIRST_S
+        if not whole:
+            self.later()
+            return
         pause = _LATER_S * (1 + _random()) if self.live.later else SWEEP_S
         self.due = time.monotonic() + pause
+
+    def later(self) -> None:
+        """Something is to be looked at in a moment, if it can be reached."""
+        if self.down:
+            return
+        self.due = min(self.due, time.monotonic() + _LATER_S * (1 + _random()))
 
 
 class Mirror:
@@ -80,6 +93,8 @@ class Mirror:
         self.links, self._report = [Link(live) for live in lives], report
         self.signs = settle.signs(self.store)
         """Is what it gives signed?"""
+        self._marked: tuple[int, ...] = (0,)
+        self._ids: list[str] = []
 
     def fds(self) -> dict[int, Link]:
         """A descriptor for each remote that is readable when something may have come."""
@@ -103,13 +118,50 @@ class Mirror:
             else:
                 link.live.share()
 
-    def give(self) -> None:
-        """The store has grown: give it to all that can be reached."""
+    def hear(self, link: Link) -> None:
+        """Something has come: take in what is known of it, else a whole round."""
+        if link.down:
+            return self.pull(link)
+        with contextlib.suppress(Unreachable, TryAgain):
+            exchange = self._exchange(link)
+            exchange.hears, exchange.foreign = True, False
+            self._run(link, exchange)
+            if not exchange.heard:
+                link.live.share()
+        return None
+
+    def give(self, changed: set[str] | None) -> None:
+        """The store has grown: give it to all that can be reached.
+
+        `changed`: the directories that have; None: that is not known.
+        """
+        ours = None if changed is None else {name for name in changed if not self._of_others(name)}
+        if ours is not None and not ours:
+            for link in self.links:
+                link.live.later = True
+                link.later()
+            return
         for link in self.links:
             if not link.down:
                 with contextlib.suppress(Unreachable, TryAgain):
-                    self._round(link, quick=True, foreign=False)
-                    link.live.share(hear=False)
+                    exchange = self._exchange(link)
+                    exchange.quick, exchange.foreign = True, False
+                    exchange.hastes = tuple(ours or ())
+                    self._run(link, exchange)
+                    if not exchange.rests:
+                        link.live.share(hear=False)
+
+    def _of_others(self, directory: str) -> bool:
+        """Is it a stream that this store does not write, and not the arbiter's?"""
+        kind, _, name = directory.partition("/")
+        foreign = kind == "journal" and name and not claims.is_arbiter(name)
+        return bool(foreign) and name.rpartition("~")[2] not in self._replicas()
+
+    def _replicas(self) -> list[str]:
+        mark = self.store.mark("local", "replica")
+        if mark != self._marked:
+            self._marked, self._ids = mark, self.store.replicas()
+        return self._ids
 
     def answer(self, line: bytes) -> Json:
         """The answer to a command's request."""
@@ -162,10 +214,17 @@ class Mirror:
         foreign: bool = True,
         settle: Callable[[], Wishes] | None = None,
     ) -> bool:
-        """Was something taken in?"""
+        """A whole round. Was something taken in?"""
+        exchange = self._exchange(link, settle)
+        exchange.quick, exchange.foreign = quick, foreign
+        return self._run(link, exchange)
+
+    def _exchange(self, link: Link, settle: Callable[[], Wishes] | None = None) -> LiveExchange:
         exchange = LiveExchange(self._journal, link.live, ROUND_S, settle, self._alone)
-        exchange.quick, exchange.foreign, exchange.signs = quick, foreign, self.signs
-        exchange.saves = time.monotonic() - link.saved > _SAVE_S
+        exchange.signs, exchange.saves = self.signs, time.monotonic() - link.saved > _SAVE_S
+        return exchange
+
+    def _run(self, link: Link, exchange: LiveExchange) -> bool:
         try:
             exchange.run()
         except TryAgain as fault:
@@ -181,7 +240,7 @@ class Mirror:
             if link.failed(fault):
                 self._report(fault)
             raise
-        link.succeeded()
+        link.succeeded(whole=not exchange.rests)
         if exchange.saves:
             link.saved = time.monotonic()
         self._report(exchange)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from coord_kernel.rules import claims
 from coord_kernel.rules.trust import STREAM
+from coord_kernel.store import disk
 from coord_kernel.sync import layout, publish
 from coord_kernel.sync.live import chunk as chunks
 from coord_kernel.sync.live import spans
@@ -68,3 +71,42 @@ def read(store: Store, files: Missing, replica: str) -> Iterator[Chunk]:
             for piece in chunks.cut(data):
                 yield Chunk(path, begin, whole, replica, piece)
                 begin += len(piece)
+
+
+class Tails:
+    """The newest segments of the streams that this store writes, given up to some byte.
+
+    What is appended there is given at once; all else is found by `missing`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, tuple[str, tuple[int, ...]]] = {}
+        """By directory: its newest segment, and the mark of the directory while it is that."""
+
+    def note(self, path: str) -> None:
+        """A segment was given: it may be the newest one of its stream."""
+        directory, _, file = path.rpartition("/")
+        names = directory.split("/")
+        mark = self._store.mark(*names)
+        if max(self._store.listdir(*names), default="") == file:
+            self._known[directory] = path, mark
+
+    def grown(self, directory: str, has: dict[str, Spans], replica: str) -> Chunk | None:
+        """What was appended, durably; of no bytes: nothing. None: it needs a look at everything."""
+        path, mark = self._known.get(directory, ("", ()))
+        end = spans.end(has.get(path, []))
+        names = directory.split("/")
+        if not path or has[path] != [[0, end]] or self._store.mark(*names) != mark:
+            return None
+        fd = self._store.open(*path.split("/"))
+        try:
+            data = os.pread(fd, chunks.MOST + 1, end)
+            data = data[: data.rfind(b"\n") + 1]
+            if len(data) > chunks.MOST or end + len(data) > layout.limit(path):
+                return None
+            if data:
+                disk.fdatasync(fd)
+        finally:
+            os.close(fd)
+        return Chunk(path, end, 0, replica, data)

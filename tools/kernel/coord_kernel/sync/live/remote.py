@@ -26,7 +26,7 @@ from coord_kernel.sync.live.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from coord_envelope.codec import Json
     from coord_kernel.store.directory import Store
@@ -54,6 +54,8 @@ class Live:
         self.state = State(store, place.url)
         self._begin()
         self._looked = False
+        self._tails, self._giver = outbox.Tails(store), ""
+        """What is given at once, and as whom: as of the last look at everything."""
         self._birth: Birth | None = None
         """Of the log, while nothing has failed since it was asked; `_sure`: until when."""
         self._sure = 0.0
@@ -107,6 +109,20 @@ class Live:
         except BaseException:
             self._birth = None
             raise
+
+    def hear(self) -> int | None:
+        """Take in what the engine was told since, without asking it; how many entries that was.
+
+        None: `pull`. A log that was deleted meanwhile is found by the next `look`: until then what
+        comes is recognised or waits, as everything that is taken in.
+        """
+        if not self._birth or not self.state.at:
+            return None
+        heard = getattr(self._log, "heard", None)  # an engine may lack it
+        entries = heard(self.state.at) if heard else None
+        if entries:
+            self._take(iter(entries))
+        return None if entries is None else len(entries)
 
     def _pull(self) -> None:
         birth = self._birth if time.monotonic() < self._sure else None
@@ -179,7 +195,7 @@ class Live:
 
         False: others were faster. Raises Unreachable, Refused.
         """
-        replica = self._replica()
+        self._giver, replica = "", self._replica()
         files = outbox.missing(self._store, self.state.has)
         of_arbiter = [row for row in files if seat.stream == row[0].split("/")[1]]
         mine = [row for row in files if outbox.written_here(row[0], replica)]
@@ -188,11 +204,24 @@ class Live:
         others.sort(key=outbox.order)
         self._make_durable(mine)
         self.later = bool(others) and not foreign
-        return (
-            self._put_all(of_arbiter, replica, ARBITER)
-            and self._put_all(mine, replica)
-            and (not foreign or self._put_all(others, replica))
-        )
+        if not self._put_all(of_arbiter, replica, ARBITER) or not self._put_all(mine, replica):
+            return False
+        for path, _, _ in mine:
+            self._tails.note(path)
+        if not seat.stream or self.lives_here(seat):  # nobody else adds to the arbiter's stream
+            self._giver = replica
+        return not foreign or self._put_all(others, replica)
+
+    def hasten(self, directories: Iterable[str]) -> bool:
+        """Put what was appended to this store's newest segments in these directories.
+
+        False: that is not all, or others were faster. Raises as `publish`.
+        """
+        for directory in directories:
+            chunk = self._giver and self._tails.grown(directory, self.state.has, self._giver)
+            if not chunk or (chunk.data and not self._put_chunk(chunk, self._giver)):
+                return False
+        return True
 
     def confirm(self, seat: Seat, drafts: Sequence[Json]) -> bool:
         """Add these events to the arbiter's stream, and take them in. False: others were faster."""
@@ -239,13 +268,16 @@ class Live:
         return bool(seat.place) and seat.place in (self.epoch, *self.state.former)
 
     def _put_all(self, files: Missing, replica: str, subject: str = "") -> bool:
-        for chunk in outbox.read(self._store, files, replica):
-            if self._put(subject or outbox.subject(chunk.path, replica), chunk) is None:
-                return False
-            self.stirred = self.stirred or _CLAIMED in chunk.data
-            has = self.state.has
-            has[chunk.path] = spans.added(has.get(chunk.path, []), chunk.offset, chunk.end)
-            self.sent += 0 if chunk.size else chunk.data.count(b"\n")
+        chunks = outbox.read(self._store, files, replica)
+        return all(self._put_chunk(chunk, replica, subject) for chunk in chunks)
+
+    def _put_chunk(self, chunk: Chunk, replica: str, subject: str = "") -> bool:
+        if self._put(subject or outbox.subject(chunk.path, replica), chunk) is None:
+            return False
+        self.stirred = self.stirred or _CLAIMED in chunk.data
+        has = self.state.has
+        has[chunk.path] = spans.added(has.get(chunk.path, []), chunk.offset, chunk.end)
+        self.sent += 0 if chunk.size else chunk.data.count(b"\n")
         return True
 
     def _put(self, subject: str, chunk: Chunk) -> str | None:

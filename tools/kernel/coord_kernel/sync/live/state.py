@@ -56,6 +56,7 @@ class State:
     def __init__(self, store: Store, url: str) -> None:
         self._store, self._url, self._place = store, url, (*DIRECTORY, name(url))
         self._saved = b""
+        self._mark: tuple[int, ...] = (0,)
         self.former: list[str] = []
         self.forget()
         self.load()
@@ -71,6 +72,10 @@ class State:
 
     def load(self) -> bool:
         """Take over what another process has saved. Was there anything?"""
+        mark = self._store.mark(*self._place)
+        if mark == self._mark:
+            return False
+        self._mark = mark
         data = self._store.load(*self._place, most=1 << 26) or b""
         if data == self._saved:
             return False
@@ -110,7 +115,7 @@ class State:
         )
         if data != self._saved:
             self._store.save(data, *self._place, durable=False)
-            self._saved = data
+            self._saved, self._mark = data, self._store.mark(*self._place)
 
     def born(self, birth: Birth) -> bool:
         """Is it still the log of this state? Otherwise the state is forgotten."""
