@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -336,6 +337,34 @@ def test_one_at_work_or_before_a_question_is_given_nothing(
     (gone,) = town("coord-agent deliver ada").lines
     assert gone["body"]["result"] == "gone"
     assert town("coord-agent deliver").lines == []
+
+
+def test_one_in_a_terminal_is_ended_when_its_work_is_done_unless_it_is_looked_at(
+    town: Shell,
+) -> None:
+    if not shutil.which("tmux"):
+        pytest.skip("tmux is not installed")
+    work = item(town)
+    row = town(f"coord-agent start ada --preset screen --work {work}").one
+    assert town("coord-agent finish").lines == [], "it holds its item"
+    town(f"wk close {work} --as ada", COORD_SESSION=row["session_id"])
+    beat(town, row["session_id"], "UserPromptSubmit")
+    assert town("coord-agent finish").lines == [], "it is at work"
+    beat(town, row["session_id"], "Stop")
+    ours, theirs = os.openpty()
+    attached = town.popen(
+        "env TERM=xterm coord-agent attach ada", stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    screen = b""
+    while b"ready" not in screen:
+        screen += os.read(ours, 4096)
+    assert town("coord-agent finish").lines == [], "a person looks at it"
+    os.close(ours)
+    attached.wait(60)
+    (ended,) = town("coord-agent finish").lines
+    assert (ended["status"], ended["how"]) == ("ended", "stopped")
+    assert town("coord-patrol --once").lines == []
 
 
 def test_the_queue_of_a_program_is_used_where_it_has_one(

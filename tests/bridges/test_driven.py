@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -122,6 +123,62 @@ def test_a_question_is_withdrawn_with_its_program(town: Shell) -> None:
     town("coord-agent stop ada")
     (asked,) = town("wk ls --all --kind question").lines
     assert asked["status"] == "cancelled"
+
+
+def hooked(town: Shell, row: Json, event: str) -> None:
+    said = json.dumps({"session_id": row["session_id"], "hook_event_name": event})
+    town("coord-hooks seen --as ada", said, COORD_SESSION=row["session_id"])
+
+
+def begun_with_work(town: Shell, via: str, prompt: str) -> Json:
+    """A session that was started for an item, after it closed that."""
+    work = town("wk new 'Do it' -o id").out.strip()
+    start = f"coord-agent start ada --preset {via}-refuses --work {work} --prompt '{prompt}'"
+    row = town(start).one
+    until_seen(town, f"{prompt}\n")
+    town(f"wk close {work} --as ada", COORD_SESSION=row["session_id"])
+    return row
+
+
+@pytest.mark.parametrize("via", VIAS)
+def test_one_whose_work_is_done_is_ended_by_a_patrol(town: Shell, via: str) -> None:
+    (town.cwd / "coord.toml").write_text('[patrol]\ndone = "1ms"\n')
+    with (
+        Watched(town, "ev tail -f -n 0 --type session.ended") as ends,
+        Watched(town, "coord-patrol") as patrol,
+    ):
+        begun_with_work(town, via, "one")
+        assert b'"how":"exit"' in ends.line()
+        assert b'"status":"ended"' in patrol.line(), "it prints the session"
+    shown = town("coord-agent show ada").one
+    assert (shown["how"], shown["code"]) == ("exit", 0)
+    assert town("coord-agent finish").lines == []
+    assert not list((town.cwd / ".coord/local/agents").glob("*.sock"))
+
+
+def test_one_at_work_attached_or_without_work_is_not_ended(town: Shell, tmp_path: Path) -> None:
+    town.env["GO"] = str(tmp_path / "go")
+    os.mkfifo(town.env["GO"])
+    with Watched(town, "ev tail -f -n 0 --type agent.seen") as beats:
+        row = begun_with_work(town, "acp", "hold")
+        assert town("coord-agent finish").lines == [], "within a turn"
+        hooked(town, row, "Stop")
+        beat(beats, "idle")
+        assert town("coord-agent finish").lines == [], "its driver knows better"
+        hooked(town, row, "PreToolUse")
+        with open(town.env["GO"], "w") as go:
+            go.write("on")
+        beat(beats, "idle")
+        with Watched(town, "coord-acp ada", stdin=-1) as editor:
+            editor.tell(b'{"id":0,"method":"initialize","params":{}}\n')
+            editor.line()
+            assert town("coord-agent finish").lines == [], "an editor shows it"
+    (ended,) = town("coord-agent finish ada").lines
+    assert (ended["status"], ended["how"]) == ("ended", "exit")
+    with Watched(town, "ev tail -f -n 0 --type agent.seen") as beats:
+        start(town, "rpc", "two")
+        beat(beats, "idle")
+    assert town("coord-agent finish ada").lines == [], "it was started without work"
 
 
 @pytest.mark.parametrize(

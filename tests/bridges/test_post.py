@@ -122,3 +122,55 @@ def test_only_mail_for_who_runs_and_the_end_of_an_awaited_turn_wake_it(
     assert wakes(*idle)
     assert not wakes("agent.seen", "agent:ada", {"status": "busy"})
     assert not wakes("agent.seen", "agent:eve", {"status": "idle"})
+
+
+LATER, DONE = (
+    "2099-01-01T00:00:00Z",
+    {"pin": "local/pin", "run": RUN, "work": "01KF4QBCFS000HY2KBEWSW1ZZF"},
+)
+
+
+def ending(shell: Shell, at: str = LATER) -> list[str]:
+    """The sessions that a patrol would have ended now."""
+    rows = shell("coord-patrol --dry-run", COORD_NOW=at).lines
+    return [row["session"] for row in rows if row.get("act") == "finish"]
+
+
+def test_one_whose_work_is_done_is_ended_when_it_was_idle_for_long(shell: Shell, job: int) -> None:
+    assert ending(shell) == [], "it was started without work"
+    started(shell, DONE)
+    assert ending(shell) == ["s1"]
+    assert ending(shell, at="") == [], "not at once"
+    item = shell("wk new x --as boss -o id").out.strip()
+    shell(f"wk claim {item} --as ada", COORD_SESSION="s1")
+    assert ending(shell) == [], "it holds an item"
+    shell(f"wk close {item} --as ada", COORD_SESSION="s1")
+    assert ending(shell) == ["s1"]
+    beat(shell, "busy")
+    assert ending(shell) == []
+    beat(shell, "waiting")
+    assert ending(shell) == []
+    beat(shell, "idle")
+    other = mail(shell)
+    assert ending(shell) == [], "mail is delivered first"
+    shell(f"msg ack {other} --as ada")
+    started(shell, {"parent": "s1"}, "own")
+    shell(f"wk reopen {item} --as boss")
+    shell(f"wk claim {item} --as ada", COORD_SESSION="own")
+    assert ending(shell) == [], "its program's own session holds one"
+    shell(f"wk release {item} --as ada", COORD_SESSION="own")
+    shell("coord-patrol stop --scope ada --as human:eve")
+    assert ending(shell) == []
+    shell("coord-patrol resume --as human:eve")
+    assert ending(shell) == ["s1"]
+
+
+def test_the_pause_before_an_end_is_a_setting(shell: Shell, job: int) -> None:
+    started(shell, DONE)
+    (shell.cwd / "coord.toml").write_text('[patrol]\ndone = "100d"\n')
+    assert ending(shell, at="") == []
+    post = Post(open_journal(shell.cwd), "bridge:patrol", lambda _: None)
+    days = (post.plan().wake or 0) / 86_400_000
+    assert 100 <= days - int(shell("date +%s").out) / 86_400 + 1 <= 101.1
+    (shell.cwd / "coord.toml").write_text("[patrol]\ndone = 5\n")
+    assert "not a valid setting: patrol.done" in shell("coord-patrol --once", expect=65).err

@@ -207,3 +207,51 @@ def orphaned(town: Shell, tool: str, work: str) -> None:
     assert start(town, f"orphan-{tool}", work, 0, str(bin_)).returncode == -signal.SIGKILL
     town(f"timeout 60 sh -c 'until [ -e {done} ]; do sleep 0.05; done'")
     done.unlink()
+
+
+TALKS = """#!/bin/sh
+while read -r line; do
+    echo '{"type":"system","subtype":"init","session_id":"own"}'
+    echo '{"type":"result","session_id":"own"}'
+done
+"""
+IDLE = (
+    "timeout 60 sh -c 'until ev replay --live --type agent.seen | grep {} | tail -1 | grep -q idle;"
+    " do sleep 0.05; done'"
+)
+
+
+def test_a_finish_that_is_killed_at_any_step(
+    town: Shell, long: bool, say: Callable[..., None]
+) -> None:
+    """The session is over then, or goes on as before, and the next finish ends it."""
+    program = Path(town.env["PIDS"]).parent / "bin/talks"
+    program.write_text(TALKS)
+    program.chmod(0o755)
+    with open(f"{town.env['XDG_CONFIG_HOME']}/coord/presets.toml", "a") as presets:
+        presets.write("[talks.stream-json]\nstart = []\n")
+    count, over, steps = 10 if long else 1, 0, 0
+    for number in range(count + 1):
+        work = town("wk new 'Do it' --as boss -o id").out.strip()
+        row = town(f"coord-agent start a{number} --preset talks --work {work} --prompt x").one
+        town(f"wk close {work} --as a{number}", COORD_SESSION=row["session_id"])
+        town(IDLE.format(row["session_id"]))
+        left = 1 + (number - 1) * steps // count if number else 0
+        argv = [f"{BIN}/python", "-c", DRIVER, str(left), BIN, "finish", row["session_id"]]
+        done = subprocess.run(
+            argv, cwd=town.cwd, env=town.env, capture_output=True, text=True, timeout=120
+        )
+        if number:
+            assert done.returncode == -signal.SIGKILL
+        else:
+            steps = int(done.stderr.strip().split("\n")[-1])
+        ends = town(f"coord-agent finish {row['session_id']}").lines
+        shown = town(f"coord-agent show {row['session_id']}").one
+        town(f"timeout 60 run attach {shown['run']} >/dev/null", expect=None)
+        shown = town(f"coord-agent show {row['session_id']}").one
+        assert (shown["status"], shown["how"], shown["code"]) == ("ended", "exit", 0)
+        assert town("coord-patrol --once").lines == []
+        over += not ends
+    say(
+        f"agents: a finish of {steps} steps killed {count} times: {over - 1} had ended all the same"
+    )

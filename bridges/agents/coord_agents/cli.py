@@ -114,6 +114,17 @@ def stop(call: Call, name: o.Which) -> None:
     call.put([starting.stop(call, name)])
 
 
+def finish(call: Call, sessions: o.Sessions = None) -> None:
+    """End sessions whose work is done.
+
+    Those of programs that would go on: started with --work or --claim, which hold no item any more,
+    are idle, and that nobody is attached to. Never within a turn. Prints those that ended.
+    """
+    from coord_agents import starting
+
+    call.put(starting.finished(call, sessions))
+
+
 def restart(call: Call, name: o.Which, running: g.Running) -> None:
     """Stop a session if it runs, and start the next one.
 
@@ -186,7 +197,7 @@ def drive(call: Call, argv: o.Argv, talk: g.Talk) -> int:
 
 COMMANDS = (
     *(start, ls, show, attach, say, deliver),
-    *(stop, restart, resume, seance, usage, presets, drive),
+    *(stop, finish, restart, resume, seance, usage, presets, drive),
 )
 ABOUT = "Start coding agents, reach them, wake them, and let the next one go on."
 

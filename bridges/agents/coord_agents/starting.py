@@ -133,6 +133,25 @@ def stop(call: Call, name: str) -> Json:
     return rows.row(rows.named(state["session"]))
 
 
+def finished(call: Call, names: Sequence[str] | None) -> Iterator[Json]:
+    """End sessions whose work is done; their rows. Raises Fault."""
+    from coord_agents.finishing import Finisher
+
+    evidence = rows_of(call).evidence
+    finisher = Finisher(call.journal, evidence, tools_of(call))
+    if names:
+        rows = rows_of(call)
+        states = [rows.named(name) for name in names]
+    else:
+        states = finisher.opened()
+    for state in states:
+        if finisher.is_done(state) and finisher.finish(state["session"]):
+            rows = rows_of(call)
+            state = rows.named(state["session"])
+            report(call.journal, rows.evidence, state, call.actor()["agent_id"])
+            yield rows.row(state)
+
+
 def end(journal: Journal, tools: Tools, state: fold.Session, why: str, by: str | None) -> None:
     """End a session: its job, its claims, and say so. `by`: a person asked for it."""
     names = (state["agent"], state["session"])

@@ -37,6 +37,8 @@ class Policy(health.Times):
     deaths = 3
     window = 15 * health.MINUTE
     overseer = "human:unknown"
+    done = 2 * health.MINUTE
+    """How long a session is idle whose work is done, before it is ended."""
 
 
 def plan(

@@ -1,25 +1,30 @@
-"""Mail for agents that are idle, as a controller: `coord-agent deliver` wakes them.
+"""Agents that are idle, as a controller: mail wakes them, and those whose work is done are ended.
 
 Only sessions that run as a job of this store: who types in a terminal of their own is not
-disturbed, and hooks show an agent its mail while it works.
+disturbed, and hooks show an agent its mail while it works. It is `coord-agent deliver` and
+`coord-agent finish` that look once more, and act.
 
 1. Mail waits that the agent has not read, and no hook has shown to the session; its last sign says
    that it is idle.
 2. What came of that is an event of `coord-agent`, with a key of the session and the newest message.
    After `delivered`, `unknown` and `gone` nothing more is done about that message; after `busy` it
    is tried again when the session is idle.
+3. A session that was started for an item, holds none any more, and has been idle for `done`, with
+   no mail to be delivered, is ended; if somebody is attached to it, that is tried again after the
+   same time. One that was started without work stays.
 """
 
 from __future__ import annotations
 
-from coord_envelope import codec, ids
+from coord_envelope import codec, ids, world
 from coord_kernel.controller import Act, Plan
-from coord_kernel.rules import control
+from coord_kernel.rules import claims, control, presence
 from coord_kernel.store import pins
 from coord_kernel.views import look
 from coord_kernel.views.presence import Sessions, Stops
 from coord_kernel.views.view import View
 from coord_msg.mail import Mail
+from coord_patrol import policy
 from coord_patrol.act import ran
 
 TYPE_CHECKING = False
@@ -47,7 +52,10 @@ class Post:
         self._journal, self._store, self._agent, self._put = journal, store, agent, put
         self._sessions, self._stops = Sessions(store), Stops(store)
         self._mail = View(store, Mail.fold)
+        self._claims, self._pause = View(store, claims), policy.load(store).done
         self._agents, self._expecting = set[str](), set[str]()
+        self._tried = dict[str, int]()
+        """Session → when it was to be ended last; Unix milliseconds."""
 
     def wakes(self, event: Event) -> bool:
         """Can the event change the plan? Mail for an agent that runs; its turn is over."""
@@ -60,7 +68,7 @@ class Post:
         )
 
     def plan(self) -> Plan:
-        state, acts = self._stops.control(), list[Act]()
+        state, acts, wakes = self._stops.control(), list[Act](), list[int]()
         self._agents, self._expecting = set(), set()
         if control.stopped(state):
             return Plan(acts)
@@ -70,17 +78,46 @@ class Post:
             if control.stopped(state, agent):
                 continue
             newest = self._newest(agent, [each["session"] for each in family])
-            if newest is None or self._is_settled(session["session"], newest):
-                continue
-            self._expecting.add(agent)
-            if _status(family) == "idle":
-                key = f"deliver:{session['session']}:{newest}"
-                acts.append(Act("deliver", key, agent=agent, mail=newest))
-        return Plan(acts)
+            is_idle = _status(family) == "idle"
+            if newest is not None and not self._is_settled(session["session"], newest):
+                self._expecting.add(agent)
+                if is_idle:
+                    key = f"deliver:{session['session']}:{newest}"
+                    acts.append(Act("deliver", key, agent=agent, mail=newest))
+            elif session["started"][2].get("work"):
+                self._expecting.add(agent)
+                if is_idle and not self._holds(agent, {each["session"] for each in family}):
+                    self._end(session, family, acts, wakes)
+        return Plan(acts, min(wakes, default=None))
+
+    def _holds(self, agent: str, sessions: set[str]) -> bool:
+        """Does one of these sessions hold an item?"""
+        view = self._claims.refresh()
+        held = (entity for _, entity in view.find("owner", f"{agent} ", f"{agent}!"))
+        owners = (claims.owner(view.get(name)) for name in held if name.startswith("work "))
+        return any(each and (each["session"] or "") in {"", *sessions} for each in owners)
+
+    def _end(
+        self, session: Session, family: list[Session], acts: list[Act], wakes: list[int]
+    ) -> None:
+        """Plan its end, or when that is due."""
+        name, now = session["session"], world.now_ms()
+        stamps = [ts for each in family for ts in presence.stamps(each).values()]
+        last = min(_ms(max(stamps, default="")), now)
+        due = max(last, self._tried.get(name, 0)) + self._pause
+        if due > now:
+            wakes.append(due)
+        else:
+            act = Act("finish", f"finish:{name}:{due}", agent=session["agent"], session=name)
+            acts.append(act)
 
     def act(self, act: Act) -> None:
-        """Have it delivered; looked at again, there. Raises Fault."""
-        written = ran(self._agent, (0,), "coord-agent", "deliver", act.about["agent"])
+        """Have it done; looked at again, there. Raises Fault."""
+        if act.kind == "finish":
+            self._tried[act.about["session"]] = world.now_ms()
+            written = ran(self._agent, (0,), "coord-agent", "finish", act.about["session"])
+        else:
+            written = ran(self._agent, (0,), "coord-agent", "deliver", act.about["agent"])
         self._put(codec.loads(line) for line in written.splitlines() if line.startswith(b"{"))
 
     def draft(self, act: Act) -> Json:
@@ -122,6 +159,13 @@ def _families(
                 each for each in opened if (each["agent"], each["started"][2].get("parent")) == mine
             ]
             yield session, [session, *children]
+
+
+def _ms(ts: str) -> int:
+    try:
+        return world.parse_ts(ts)
+    except ValueError:
+        return 0
 
 
 def _status(family: list[Session]) -> str:

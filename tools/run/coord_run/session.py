@@ -60,6 +60,8 @@ def started(run: str, n: int, command: Command) -> Json | None:
         "cwd": os.path.normpath(os.path.join(command.root, command.below)),
         "run": run,
     }
+    work = command.env.get("COORD_WORK")
+    body |= {"work": work[:256]} if work else {}
     return {"type": "session.started", "refs": {"run_id": run}, "body": body}
 
 

@@ -6,6 +6,8 @@
 3. A permission is a question to the project's person (`wk ask`). It is closed when an editor has
    answered it, or when nobody waits for it any more.
 4. It ends with the program, and at SIGTERM ends it.
+5. When it is asked to end and nothing is going on, it closes what the program reads; a program that
+   does not end by that is ended. Only here is it known that no turn begins meanwhile.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ class Driver:
         self._beat = "", 0
         self._said: list[str] = []
         """What was printed about the conversation."""
-        self._stopped = False
+        self._stopped = self._ending = False
 
     async def run(self, argv: Sequence[str]) -> int:
         """Run the program; the status to exit with. Raises Unreachable, OSError."""
@@ -85,6 +87,8 @@ class Driver:
             raise Unreachable(self._protocol.failure, where=argv[0])
         if not self._protocol.is_ready and not self._stopped:
             raise Unreachable("ended before it took input", where=argv[0])
+        if self._ending:
+            return 0
         if self._stopped:
             return 128 + signal.SIGTERM
         return status if status >= 0 else 128 - status
@@ -133,7 +137,8 @@ class Driver:
         """Do what the protocol has collected."""
         protocol = self._protocol
         for message in _taken(protocol.out):
-            self._input.write(codec.dumps(message) + b"\n")
+            if not self._ending:
+                self._input.write(codec.dumps(message) + b"\n")
         for editor, writer in self._editors.items():
             for message in _taken(editor.out):
                 writer.write(codec.dumps(message) + b"\n")
@@ -176,6 +181,8 @@ class Driver:
             hello = codec.loads(await reader.readline() or b"{}")
             if hello.get("op") == "say":
                 writer.write(_result(self._say(str(hello.get("text", "")))))
+            elif hello.get("op") == "end":
+                writer.write(_result(self._end()))
             elif hello.get("op") == "attach" and isinstance(self._protocol, Acp):
                 writer.write(_result("attached"))
                 await self._attached(
@@ -192,9 +199,21 @@ class Driver:
 
     def _say(self, text: str) -> str:
         protocol = self._protocol
-        taken = protocol.is_ready and not self._questions.open and protocol.say(text)
+        listens = protocol.is_ready and not self._questions.open and not self._ending
+        taken = listens and protocol.say(text)
         self._flush()
         return "delivered" if taken else "busy"
+
+    def _end(self) -> str:
+        protocol = self._protocol
+        if self._ending:
+            return "ended"
+        if not protocol.is_ready or protocol.is_busy or self._questions.open or self._editors:
+            return "busy"
+        self._ending = True
+        self._input.close()
+        asyncio.get_running_loop().call_later(GRACE_S, self._stop)
+        return "ended"
 
     async def _attached(
         self,

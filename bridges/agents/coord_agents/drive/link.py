@@ -2,6 +2,7 @@
 
 local/agents/SESSION.sock    of this user only; the first line says what for, as JSON:
 {"op": "say", "text": …}     answered by {"result": "delivered" | "busy"}
+{"op": "end"}                answered by {"result": "ended" | "busy"}
 {"op": "attach", "as": …}    answered by {"result": "attached"}, then the protocol of editors
 """
 
@@ -79,7 +80,16 @@ def answer(sock: socket.socket) -> str:
 
 def say(store: Store, session: str, text: str) -> str:
     """Give the program of a session a line: delivered, busy; empty if its driver is gone."""
-    sock = connect(store, session, {"op": "say", "text": text})
+    return _asked(store, session, {"op": "say", "text": text})
+
+
+def end(store: Store, session: str) -> str:
+    """Have the program of a session end: ended, busy; empty if its driver is gone."""
+    return _asked(store, session, {"op": "end"})
+
+
+def _asked(store: Store, session: str, hello: Json) -> str:
+    sock = connect(store, session, hello)
     if sock is None:
         return ""
     with sock:
