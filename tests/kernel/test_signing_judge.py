@@ -12,6 +12,7 @@ from coord_envelope import Event, event, ids
 from coord_kernel.rules import signing
 from coord_kernel.rules.signing import Claimed, Statement
 from coord_kernel.store.directory import Store
+from coord_kernel.streams.redaction import Redactions
 from coord_kernel.streams.stream import Stream
 from coord_kernel.streams.trusted import Trusted
 from coord_kernel.sync.signed.judge import Judge
@@ -280,6 +281,43 @@ def test_what_a_remote_gives_of_a_stream_that_was_this_stores_is_not_its_own(sto
     assert signed(store, own) == [1]
     put(store, own, line(3, writer=own))
     assert Trusted(store).refresh().end(Stream(store, "journal", own)) == 2, "3 was not judged"
+
+
+def redacting(number: int, target: str) -> bytes:
+    head = ("acme", NAME, number)
+    draft: Any = {"type": "coord.redacted", "body": {"target": target, "reason": "secret"}}
+    stamp = (1_700_000_000_000 + number) << 16
+    made = event.build(draft, ids.mint(stamp, b"%08d" % number), 0, head, {"agent_id": "agent:ada"})
+    return made.raw + b"\n"
+
+
+def test_a_redaction_counts_once_somebody_who_may_has_signed_it(store: Store) -> None:
+    ada, redactions = Ada(), Redactions(store)
+    put(store, NAME, ada.writes(1))
+    put(store, SIGNER, ada.signs())
+    target = event.parse(ada.data.split(b"\n")[0]).id
+    line_ = redacting(2, target)
+    put(store, NAME, line_)
+    judged(store)
+    assert redactions.refresh().targets == {} == Redactions(store).refresh().targets
+    ada.data += line_
+    put(store, SIGNER, ada.signs())
+    judged(store)
+    assert redactions.refresh().targets.keys() == {target}
+    assert Redactions(store).refresh().targets == redactions.targets
+    store.save(f"agent:mal {MAL}\n".encode(), "local", ".git", "allowed_signers")
+    judged(store)
+    assert redactions.refresh().targets == {} == Redactions(store).refresh().targets
+
+
+def test_a_redaction_in_a_stream_of_this_store_needs_no_signature(store: Store) -> None:
+    with store.lock():
+        replica = store.replica()
+    own = f"agent.ada~{replica}"
+    target = event.parse(line(1).rstrip()).id
+    put(store, NAME, line(1))
+    put(store, own, redacting(2, target).replace(NAME.encode(), own.encode()))
+    assert Redactions(store).refresh().targets.keys() == {target}
 
 
 def test_what_a_store_has_signed_itself_is_verified_when_something_of_others_comes(

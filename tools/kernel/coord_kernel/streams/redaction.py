@@ -3,11 +3,13 @@
 A `coord.redacted` event may arrive by an append, a sync or a copy. So the bytes that were added to
 the journal since the last look are searched for its type, 1 ms for 2 MB, without a database.
 `local/redacted` remembers the redactions (first line) and how far each stream was read (second
-line, which is parsed only if something changed); it may be deleted.
+line, which is parsed only if something changed); it may be deleted. In a store that knows signers
+a redaction that nobody has signed does not count (spec/trust.md).
 """
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import os
 
@@ -22,11 +24,15 @@ from coord_kernel.streams.stream import SUFFIX, Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
     from coord_envelope.codec import Json
     from coord_kernel.store.directory import Store
+    from coord_kernel.streams.trusted import Trusted
+
+    _Redaction = tuple[str, str, str, int, str]
+    """Its id and reason; its stream, seq and agent."""
 
 TYPE = "coord.redacted"
 CHUNK = 1 << 20
@@ -59,6 +65,13 @@ class Redactions:
         self._store = store
         self.targets: dict[str, tuple[str, str]] = {}
         """Id of each redacted event: the id of the (first) event that redacts it, its reason."""
+        self._known: dict[str, list[_Redaction]] = {}
+        """The same with all events that redact it, by id, also those that nobody has signed."""
+        self._rows = 0
+        """How many these are."""
+        self._trusted: Trusted | None = None
+        self._chosen: tuple[int, tuple[int, ...] | None] = 0, ()
+        """By how many of these, and by which judgement, `targets` are."""
         self._read: dict[str, list[int]] = {}
         """Stream: segment and offset up to which it was read. `_unread` may have it still."""
         self._unread: bytes | None = None
@@ -71,8 +84,9 @@ class Redactions:
             self._load()
         since = changes.Changes(self._store, self._place, self._count)
         if since.none():
+            self._choose()
             return self
-        before = dict(self.targets)
+        before = self._rows
         names = since.among(lambda: [f"journal/{name}" for name in self._places()])
         anew = names is None or since.moved
         if names is None:
@@ -84,9 +98,28 @@ class Redactions:
         self._place = since.place
         self._count = self._count if self._unread else len(self._read)
         logged = anew and self._count >= changes.MANY
-        if self._unsaved_bytes >= MUCH or self.targets != before or logged or len(names) > MANY:
+        more = self._rows > before
+        if more or self._unsaved_bytes >= MUCH or logged or len(names) > MANY:
             self._save()
+        self._choose()
         return self
+
+    def _choose(self) -> None:
+        """Of each event the first redaction that counts."""
+        judged: Callable[[str, int, str], bool] | None = None
+        version: tuple[int, ...] | None = ()
+        if self._known and self._store.signers():
+            from coord_kernel.streams.trusted import Trusted  # only with signers
+
+            self._trusted = self._trusted or Trusted(self._store)
+            judged, version = self._trusted.refresh().counts, self._trusted.version
+        if self._chosen == (self._rows, version):
+            return
+        self._chosen, self.targets = (self._rows, version), {}
+        for target, known in self._known.items():
+            counting = (each for each in known if judged is None or judged(*each[2:]))
+            if first := next(counting, None):
+                self.targets[target] = first[:2]
 
     def apply(self, event: Event) -> Event:
         """The event, or its tombstone. The arbiter's events have no text and cannot be redacted."""
@@ -114,9 +147,16 @@ class Redactions:
             saved = codec.loads(head)
             # After a power loss the journal may be shorter than what was read of it.
             if saved["boot"] == machine.boot_id():
-                targets = {id_: (by, reason) for id_, (by, reason) in saved["by"].items()}
+                known = {
+                    target: [
+                        (by, reason, stream, int(seq), agent)
+                        for by, reason, stream, seq, agent in each
+                    ]
+                    for target, each in saved["known"].items()
+                }
                 self._count, self._place = int(saved["streams"]), str(saved["place"])
-                self.targets, self._unread = targets, read
+                self._known, self._unread = known, read
+                self._rows = sum(map(len, known.values()))
 
     def _places(self) -> dict[str, list[int]]:
         if self._unread:
@@ -133,7 +173,7 @@ class Redactions:
         places = self._places()
         saved = {
             "boot": machine.boot_id(),
-            "by": self.targets,
+            "known": self._known,
             "streams": len(places),
             "place": self._place,
         }
@@ -167,20 +207,26 @@ class Redactions:
             at = data.find(_MARK, 0, end)
             while at >= 0:
                 stop = data.index(b"\n", at)
-                self._add(data[data.rfind(b"\n", 0, at) + 1 : stop], name.partition("!")[0])
+                self._add(data[data.rfind(b"\n", 0, at) + 1 : stop], name)
                 at = data.find(_MARK, stop, end)
             offset += end or len(data)  # without a newline: longer than any event
             self._unsaved_bytes += end or len(data)
         return offset
 
-    def _add(self, line: bytes, writer: str) -> None:
+    def _add(self, line: bytes, stream: str) -> None:
         redacting = parse_or_reason(line)
         if isinstance(redacting, str):
             return
         target, reason = redacting["body"].get("target"), redacting["body"].get("reason")
-        if redacting["type"] == TYPE and redacting["writer"] == writer and ids.valid(target):
-            redaction = (redacting.id, reason if isinstance(reason, str) else "")
-            self.targets[target] = min(self.targets.get(target, redaction), redaction)
+        ours = redacting["writer"] == stream.partition("!")[0]
+        if redacting["type"] == TYPE and ours and ids.valid(target):
+            text = reason if isinstance(reason, str) else ""
+            agent = redacting["actor"]["agent_id"]
+            known = self._known.setdefault(target, [])
+            row = (redacting.id, text, stream, redacting["seq"], agent)
+            if row not in known:
+                bisect.insort(known, row)
+                self._rows += 1
 
 
 def tombstone(event: Event, by: str, reason: str) -> Event:

@@ -45,7 +45,8 @@ class Trusted:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._seen: tuple[int, ...] | None = None
+        self.version: tuple[int, ...] | None = None
+        """Which table it is."""
         self.era = ""
         self.ends: dict[str, int] = {}
         self._ranges: dict[str, dict[str, list[list[int]]]] = {}
@@ -65,7 +66,7 @@ class Trusted:
             for place in (TABLE, OWN, ("local", "replica"))
             for number in _stamp(self._store, place)
         )
-        if seen != self._seen:
+        if seen != self.version:
             table = loaded(self._store, *TABLE)
             self.judged = bool(table)
             self.era = str(table.get("era", "-"))
@@ -75,7 +76,7 @@ class Trusted:
             self._forked = {name.partition("!")[0] for name in self._ranges if "!" in name}
             self._own = loaded(self._store, *OWN)
             self._replicas = self._store.all_replicas()
-            self._seen = seen
+            self.version = seen
         return self
 
     def own(self, stream: str, seq: int) -> bool:
@@ -95,6 +96,10 @@ class Trusted:
         known = (self.keys[who] for who, _ in self._signed(event) if who < len(self.keys))
         return min(known, default=None)
 
+    def counts(self, stream: str, seq: int, agent: str) -> bool:
+        """May an event at this place do what it says: was it written here, or signed there?"""
+        return self.own(stream, seq) or any(self._at(stream, seq, agent))
+
     def _signed(self, event: Event) -> Iterator[tuple[int, str]]:
         """Place in `who`, and pattern, of each key."""
         found = False
@@ -105,13 +110,14 @@ class Trusted:
             yield from self._here(same)
 
     def _here(self, event: Event) -> Iterator[tuple[int, str]]:
-        ranges = self._ranges.get(event.stream)
-        if not ranges:
-            return
-        seq, agent = event["seq"], event["actor"]["agent_id"]
         # Who moves the arbiter acts for all: any of the keys may.
         anyone = event["type"] == _MOVED and claims.is_arbiter(event.stream)
-        for number, rows in ranges.items():
+        return self._at(event.stream, event["seq"], event["actor"]["agent_id"], anyone)
+
+    def _at(
+        self, stream: str, seq: int, agent: str, anyone: bool = False
+    ) -> Iterator[tuple[int, str]]:
+        for number, rows in self._ranges.get(stream, {}).items():
             at = bisect.bisect_right(rows, [seq, _MOST]) - 1
             if at < 0 or seq > rows[at][1]:
                 continue
@@ -145,6 +151,16 @@ class Trusted:
         if not self.judged or stream.kind == "live" or (own and stream.name not in self._own):
             return None
         return max(judged, self._own[stream.name] - 1) if own else judged
+
+    def reach(self, stream: str) -> int:
+        """The seq up to which it is known who has signed a stream: of an own one what was signed.
+
+        What others have written is judged when it comes; what is written here is signed later.
+        """
+        if _replica(stream) not in self._replicas:
+            return self.ends.get(stream, 0)
+        signed = self._ranges.get(stream, {}).values()
+        return max((last for rows in signed for _, last in rows), default=0)
 
     def _elsewhere(self, event: Event) -> Event | None:
         """The same line in another stream of its writer, where a key has signed it.

@@ -105,6 +105,9 @@ class Taken:
     checks = True
     """Are many lines checked at once, or by who reads them first?"""
 
+    redacted = True
+    """May a redaction have come since `finish`, or before this process?"""
+
     def __init__(self, store: Store) -> None:
         self._store = store
         self.stamp = 0
@@ -118,12 +121,12 @@ class Taken:
 
         And delete views that were made before a redaction which came with it.
         """
-        if self.sources:
-            shown.purge(self._store)
         if self.sources and self._store.signers():
             from coord_kernel.sync.signed.judge import judge  # only with signers
 
-            self.warnings += judge(self._store)
+            self.warnings += judge(self._store)  # also whose redactions count
+        if self.sources and (self.redacted or self._store.signers()):
+            shown.purge(self._store)
         if self.checks and sum(self.sources.values()) >= MANY:
             from coord_kernel.streams import lines  # who reads them first need not check them
 

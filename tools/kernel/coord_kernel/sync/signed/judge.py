@@ -28,6 +28,7 @@ from coord_kernel.streams.stream import SUFFIX, Stream
 from coord_kernel.sync.signed import agreed, keygen
 from coord_kernel.sync.signed.copies import copies
 from coord_kernel.sync.signed.lock import locked
+from coord_kernel.views import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Judge:
         self.state: dict[str, Any] = {}
         self._own = trusted.Trusted(store).refresh().own
         self._anew, self._digest = False, agreed.digest(store)
+        self._covered = set[str]()
         rows = (store.load(*trusted.TABLE, most=1 << 28) or b"").split(b"\n")
         with suppress(ValueError, IndexError):
             self.state = codec.loads(rows[1])
@@ -101,7 +103,7 @@ class Judge:
             last = Stream(self._store, "journal", name).last()
             self.table["ends"][name] = last["seq"] if last else 0
         self.state["sizes"] = sizes
-        self._save(changed)
+        self._save(changed | self._covered)
 
     def _save(self, changed: Collection[str]) -> None:
         data = codec.dumps(self.table) + b"\n" + codec.dumps(self.state) + b"\n"
@@ -266,6 +268,7 @@ class Judge:
         if not rows:
             return
         first, last = rows[0]["seq"], rows[-1]["seq"]
+        self._covered.add(stream)
         if first <= before.get(stream, 0) and not self._anew and not self._own(stream, first):
             self.table["era"] += 1
             self._anew = True  # once is enough
@@ -289,6 +292,7 @@ def judge(store: Store, own: bool = True) -> list[str]:
     with locked(store, "judge.lock"):
         judging = Judge(store)
         judging.run(own)
+    shown.purge(store)  # a redaction may count now
     return judging.warnings
 
 
