@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from coord_kernel.store.directory import Store
 from coord_kernel.streams.redaction import Redactions
 from coord_kernel.streams.stream import Stream
 from coord_kernel.streams.trusted import Trusted
+from coord_kernel.sync import seat as seats
 from coord_kernel.sync.signed.judge import Judge
 
 ADA, MAL = ("ssh-ed25519 " + letter * 60 for letter in "AM")
@@ -43,7 +45,10 @@ def put(store: Store, stream: str, data: bytes, file: str = FILE) -> None:
 class Ada:
     """A writer elsewhere: her stream's bytes, and her chain of statements."""
 
-    def __init__(self, key: str = ADA, stream: str = SIGNER) -> None:
+    def __init__(
+        self, key: str = ADA, stream: str = SIGNER, file: str = f"journal/{NAME}/{FILE}"
+    ) -> None:
+        self.file = file
         self.key, self.data, self.signed, self.previous, self.said = key, b"", 0, "-", 0
         self.stream = stream
 
@@ -55,7 +60,7 @@ class Ada:
     def signs(self, signature: str = "good", **more: str) -> bytes:
         """The line of a statement over what is new."""
         end = len(self.data)
-        claimed = Claimed(f"journal/{NAME}/{FILE}", self.signed, end, _sha(self.data))
+        claimed = Claimed(self.file, self.signed, end, _sha(self.data))
         head = {
             "project": "acme",
             "replica": REPLICA,
@@ -318,6 +323,42 @@ def test_a_redaction_in_a_stream_of_this_store_needs_no_signature(store: Store) 
     put(store, NAME, line(1))
     put(store, own, redacting(2, target).replace(NAME.encode(), own.encode()))
     assert Redactions(store).refresh().targets.keys() == {target}
+
+
+ARBITER = "arbiter.main~00000000"
+
+
+def moving(number: int, to: str, stream: str = ARBITER, forced: bool = False) -> bytes:
+    draft: Any = {"type": seats.MOVED, "body": {"to": to, "forced": forced}}
+    stamp = (1_700_000_000_000 + number) << 16
+    actor = {"agent_id": "agent:arbiter"}
+    head = ("acme", stream, number)
+    return event.build(draft, ids.mint(stamp, b"%08d" % number), 0, head, actor).raw + b"\n"
+
+
+def test_a_move_of_the_arbiter_counts_if_a_key_has_signed_it(store: Store) -> None:
+    ada = Ada(file=f"journal/{ARBITER}/{FILE}")
+    before = moving(1, "old")
+    put(store, ARBITER, before)
+    judged(store)
+    assert seats.seat(store).place == "old", "nobody signs yet"
+    ada.data, ada.signed = before, len(before)
+    ada.data += (signed_ := moving(2, "new"))
+    put(store, ARBITER, signed_)
+    put(store, SIGNER, ada.signs())
+    put(store, ARBITER, moving(3, "mallory"))
+    judged(store)
+    assert seats.seat(store) == (ARBITER, "new", False)
+
+    # A stream of her own, by force, and a fork are passed over, too.
+    other = "arbiter.main~mmmmmmmm"
+    put(store, other, moving(9, "mallory", other, forced=True))
+    put(store, f"{ARBITER}!{_sha(b'x')}", moving(2, "mallory"), "000000000002.jsonl")
+    judged(store)
+    assert seats.seat(store) == (ARBITER, "new", False)
+    store.save(b"", "local", ".git", "allowed_signers")
+    os.unlink(Path(store.path) / "local/.git/allowed_signers")
+    assert seats.seat(store).diverged or seats.seat(store).place == "mallory"
 
 
 def test_what_a_store_has_signed_itself_is_verified_when_something_of_others_comes(

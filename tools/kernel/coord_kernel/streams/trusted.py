@@ -100,6 +100,20 @@ class Trusted:
         """May an event at this place do what it says: was it written here, or signed there?"""
         return self.own(stream, seq) or any(self._at(stream, seq, agent))
 
+    def moves(self, stream: str, seq: int) -> bool:
+        """May an event at this place of the arbiter's stream move it?
+
+        If a key that may write as somebody has signed it; or before the first line that one has:
+        what stands there is from before there were signers.
+        """
+        first = self.first(stream)
+        return first is None or seq < first or any(self._at(stream, seq, "", anyone=True))
+
+    def first(self, stream: str) -> int | None:
+        """The seq of the first event that a key has signed which may write as somebody."""
+        ranges = self._ranges.get(stream, {}).items()
+        return min((rows[0][0] for who, rows in ranges if self._who[int(who)]), default=None)
+
     def _signed(self, event: Event) -> Iterator[tuple[int, str]]:
         """Place in `who`, and pattern, of each key."""
         found = False

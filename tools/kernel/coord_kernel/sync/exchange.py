@@ -66,6 +66,8 @@ class Exchange(Rounds):
         tip = self.refs.fetch().get(self.refs.arbiter_ref, "")
         move = seats.moved(seats.GIT, agent_id, forced=True)
         commits = self.refs.extended(tip, [move], new=True)
+        if (signer := self._signer()) and self.refs.added:
+            signer.sign([self.refs.added])
         step = Plan(push={self.refs.arbiter_ref: tip})
         return self.refs.arbiter_ref in self.refs.publish(commits, step)
 

@@ -88,6 +88,7 @@ def take(journal: Journal, to: str, agent_id: str, seconds: float = BUDGET_S) ->
     """
     to = _configured(journal.store, to)
     rounds = _synced(journal, to, seconds)
+    rounds.check_fit()
     with rounds.locked():
         if not rounds.take(agent_id):
             raise TryAgain("the arbiter has moved meanwhile", where=to, todo="try again")

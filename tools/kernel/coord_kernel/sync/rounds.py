@@ -186,6 +186,11 @@ class Rounds(ABC):
             self._with = Signer(self.journal, self.signing_key)
         return self._with
 
+    def check_fit(self) -> None:
+        """Raise Unreachable if others would not believe what this store adds to the arbiter."""
+        if self._unfit() and self.unconfirmed:
+            raise self.unconfirmed
+
     def _unfit(self) -> bool:
         """May this store confirm nothing, since others would not believe it? Then it says so."""
         if not self.store.signers():

@@ -9,6 +9,8 @@
 4. Taken by force it is a new stream, whose first line says so (`"forced": true`). Of several
    arbiter streams the one with the newest such line counts, and the others are dead. Of several
    without one none counts: nothing is confirmed until a person decides.
+5. A store that knows signers passes over moves that no key has signed, behind the first line that
+   one has, and over streams and forks without such a line as long as there is one with it.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_envelope.event import Event
     from coord_kernel.store.directory import Store
+    from coord_kernel.streams.trusted import Trusted
 
 MOVED = "coord.arbiter_moved"
 GIT = "git"
@@ -48,10 +51,18 @@ class Seat(NamedTuple):
 def seat(store: Store) -> Seat:
     """Where the arbiter lives, as far as this store has taken in."""
     names = [name for name in store.listdir("journal") if claims.is_arbiter(name)]
+    trusted = _trusted(store) if names else None
+    if trusted:
+        names = [name for name in names if trusted.first(name)] or names
     plain = [name for name in names if "!" not in name]
     if not plain:
         return Seat("", "", diverged=bool(names))
-    moves = {name: list(_moves(store, name)) for name in plain}
+    moves = {
+        name: [
+            move for move in _moves(store, name) if not trusted or trusted.moves(name, move["seq"])
+        ]
+        for name in plain
+    }
     forced = [
         (move.id, name)
         for name in plain
@@ -85,6 +96,15 @@ def moved(to: str, agent_id: str, forced: bool = False) -> Json:
     """The draft of the line that says where the arbiter lives from then on."""
     body: Json = {"to": to, "agent_id": agent_id, **({"forced": True} if forced else {})}
     return {"type": MOVED, "body": body}
+
+
+def _trusted(store: Store) -> Trusted | None:
+    """Who has signed what; None: this store knows no signers."""
+    if not store.signers():
+        return None
+    from coord_kernel.streams.trusted import Trusted  # only with signers
+
+    return Trusted(store).refresh()
 
 
 def _moves(store: Store, name: str) -> Iterator[Event]:

@@ -80,7 +80,10 @@ class LiveExchange(Rounds):
 
     def take(self, agent_id: str) -> bool:
         self.live.pull()
-        return self.live.take(agent_id)
+        chunk = self.live.begun(agent_id)
+        if signer := self._signer():
+            signer.sign([self.live.added(chunk)])
+        return self.live.add(chunk)
 
     def elapsed(self, claims: Sequence[str]) -> dict[str, int] | None:
         return self.live.elapsed(claims)

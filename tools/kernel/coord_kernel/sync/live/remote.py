@@ -243,12 +243,10 @@ class Live:
         before = self._store.load(*chunk.path.split("/"), most=chunk.offset) or b""
         return chunk.path, chunk.offset, before[: chunk.offset] + chunk.data
 
-    def take(self, agent_id: str) -> bool:
-        """Begin a new arbiter's stream here, by force. False: others were faster."""
-        chunk = arbiter.lines(
-            self._store, "", [seats.moved(self.epoch, agent_id, forced=True)], self._replica()
-        )
-        return self.add(chunk)
+    def begun(self, agent_id: str) -> Chunk:
+        """The chunk that begins a new arbiter's stream here, by force."""
+        move = seats.moved(self.epoch, agent_id, forced=True)
+        return arbiter.lines(self._store, "", [move], self._replica())
 
     def add(self, chunk: Chunk) -> bool:
         """Put a chunk of the arbiter's stream, and take it in. False: others were faster."""
