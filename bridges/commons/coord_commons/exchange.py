@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 class Offers(View):
     """The offers of a commons: of each event the view knows who has signed it.
 
-    Also of this store's own: they are taken in when they were judged, as everywhere. So all towns
-    see the same.
+    Also of this store's own: they are taken in when they were signed. So all towns see the same.
     """
 
     commutes = True
@@ -56,7 +55,7 @@ class Offers(View):
     def _chosen(self, known: Collection[str], names: Collection[str] | None) -> list[Stream]:
         chosen = super()._chosen(known, names)
         for stream in chosen:
-            stream.end = self._signed.ends.get(stream.name, 0)
+            stream.end = self._signed.reach(stream.name)
         return chosen
 
     def _shown(self, event: Event) -> Event:
@@ -154,7 +153,7 @@ class Commons:
     def sync(self, remote: str | None = None) -> Json:
         """Exchange with the remote, all of it. Raises Fault."""
         rounds = remotes.sync(self.journal, remote)
-        self._tell(rounds.warnings)
+        self._tell([*rounds.warnings, *judge(self.store)])  # also what it has signed itself
         row: Json = {"commons": self.place.name, "received": sum(rounds.received.values())}
         return row | {"sent": rounds.sent}
 
@@ -163,7 +162,7 @@ class Commons:
         for line in lines:
             warn(line)
 
-    def take(self, text: str, may: Callable[[Offer], None]) -> tuple[Offer, Event]:
+    def take(self, text: str, may: Callable[[Offer, Market], None]) -> tuple[Offer, Event]:
         """Claim an offer, confirmed by the arbiter. `may` raises if it is not to be.
 
         What this town has already is its own. Raises No if another has it, and Unreachable if the
@@ -171,10 +170,10 @@ class Commons:
         """
         self.sync()
         market = self.market()
-        offer, mine = self.offer(text, market), self.mine(market)
-        if held := self._held(offer, mine, market, text):
+        offer = self.offer(text, market)
+        if held := self._held(offer, market, text):
             return offer, held
-        may(offer)
+        may(offer, market)
         with self.transaction() as t:
             state = self.claims(offer.id)
             claim = t.add(draft.claimed(offer, state, claims.owner(state) is not None))
@@ -188,18 +187,18 @@ class Commons:
             raise Unreachable(what, where=text, todo="take it again later")
         self.give()
         offer = self.offer(text, market := self.market())
-        if held := self._held(offer, mine, market, text):
+        if held := self._held(offer, market, text):
             return offer, held
         raise No("was not taken: your claim does not count", where=text, code="held")
 
-    def _held(self, offer: Offer, mine: str, market: Market, text: str) -> Event | None:
+    def _held(self, offer: Offer, market: Market, text: str) -> Event | None:
         """This town's claim of it; None if it is free. Raises No."""
         if offer.over:
             raise No(f"is {offer.status}", where=text, code="closed")
         holder = offer.holder
         if holder is None:
             return None
-        if market.parties.of(holder["key"]) == mine:
+        if market.parties.of(holder["key"]) == self.mine(market):
             place = self.journal.index.refresh().by_id(holder["id"])
             assert place is not None
             return place.event

@@ -7,8 +7,8 @@
    line, and the file with it counts in a store when its person has agreed to it, by its digest.
 2. A proposal is what the file says, and a line for each key that somebody in it has admitted. So
    stores with equal events, whose persons agreed to the same keys, propose the same file.
-3. A party is all keys that may be one town: that stand for the same principals, or have written
-   under one name.
+3. A party is all keys that may be one town: that stand for one principal, or have written under one
+   name. It is called by the first of its names in the file.
 4. Who founded the commons has the seed 1. A party keeps half of its seed and gives the other half,
    in equal parts, to those that it has admitted. So whoever admits puppets shares what is theirs.
 """
@@ -146,7 +146,8 @@ class Parties:
         self._over: dict[str, str] = {}
         self.members = members(text)
         for member in self.members:
-            self._join(f"key {member.fingerprint}", f"who {member.principals}")
+            for name in member.principals.split(","):
+                self._join(f"key {member.fingerprint}", f"who {name}")
         for key, name in sorted(set(written)):
             self._join(f"key {key}", f"who {name}")
         self.keys: dict[str, list[str]] = {}
@@ -156,11 +157,12 @@ class Parties:
         groups: dict[str, list[str]] = {}
         for each in self._over:
             groups.setdefault(self._top(each), []).append(each)
+        first = [name for member in self.members for name in member.principals.split(",")]
         for group in groups.values():
             keys = sorted(each[4:] for each in group if each.startswith("key "))
             names = sorted(each[4:] for each in group if each.startswith("who "))
-            plain = [name for name in names if not set("*?!,") & set(name)]
-            party = (plain or names or keys)[0]
+            plain = [name for name in first if name in names and not set("*?!") & set(name)]
+            party = (plain or keys or names)[0]
             self.keys[party] = keys
             self._named |= dict.fromkeys((*keys, *names), party)
 

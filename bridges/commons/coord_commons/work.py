@@ -113,16 +113,14 @@ def take(call: Call, id_: o.Id, commons: o.Commons = None) -> None:
     """
     mine = opened(call, commons)
     here = Here(call, mine.place.name)
-    party = ""
 
-    def may(offer: Offer) -> None:
-        if offer.party == party:
+    def may(offer: Offer, market: Market) -> None:
+        if offer.party == mine.mine(market):
             raise No("is your own offer", where=id_, code="wrong_state")
         if offer.status == "over quota":
             raise No("is over the quota of its town", where=id_, code="wrong_state")
         here.allowed(offer, mine.place.trusted)
 
-    party = mine.mine(mine.market())
     taken, claim = mine.take(id_, may)
     item = here.mirror(taken)
     call.put([{**offer_row(taken, mine.market()), "claim": claim.id, "item_id": item}])
