@@ -113,19 +113,15 @@ class Connection:
         asked = asyncio.ensure_future(
             self.client.request(subject, payload, timeout=self._place.seconds, headers=headers)
         )
-        gone = asyncio.ensure_future(self.lost.wait())
         try:
-            await asyncio.wait((asked, self._trouble, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((asked, self._trouble), return_when=asyncio.FIRST_COMPLETED)
             if asked.done():
                 return asked.result()
-            if self._trouble.done():
-                raise self._trouble.result()
-            raise Unreachable("the connection broke", where=self._place.public)
+            raise self._trouble.result()
         except (errors.Error, OSError, TimeoutError) as error:
             raise self.fault(error) from None
         finally:
             asked.cancel()
-            gone.cancel()
 
     async def api(self, subject: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
         """The answer of JetStream, which may be an `error` in it. Raises Unreachable, Refused."""
@@ -199,3 +195,4 @@ class Connection:
 
     async def _gone(self) -> None:
         self.lost.set()
+        await self._error(Unreachable("the connection broke", where=self._place.public))

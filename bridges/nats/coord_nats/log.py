@@ -7,8 +7,9 @@
 - Reading is by a pull consumer that is made for it, up to the last sequence that the leader had; a
   few entries are asked of the leader one by one, which is quicker. (A push consumer of large
   entries is cut off by the server; a direct get may lag behind.)
-- A follower is another connection with a push consumer of headers. The server drops such a consumer
-  when it restarts: no heartbeat for some seconds, and it is made again.
+- A follower is another connection with a push consumer. The server drops such a consumer when it
+  restarts: no heartbeat for some seconds, and it is made again. So it is if more comes at once than
+  is taken in.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from coord_envelope.errors import Refused, Unreachable
+from coord_kernel.sync.live.heard import Heard
 from coord_kernel.sync.live.log import TOLD_S, Birth, Entry, Moved
 from coord_nats import names
 from coord_nats.connection import Connection, Loop
-from coord_nats.reader import Reader
+from coord_nats.reader import Reader, entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -61,7 +63,7 @@ class NatsLog:
         self._connection: Connection | None = None
         self._follower: asyncio.Task[None] | None = None
         self._epoch = ""
-        self._hears = False
+        self._hears, self._heard = False, Heard()
         """May what others tell be heard? It needs permissions of its own."""
 
     def open(self) -> Birth:
@@ -114,6 +116,9 @@ class NatsLog:
             loop = self._running().loop
             following = asyncio.run_coroutine_threadsafe(self._begin_following(wake), loop)
             self._follower = following.result()
+
+    def heard(self, at: str) -> list[Entry] | None:
+        return self._heard.behind(at)
 
     def close(self) -> None:
         if self._loop:
@@ -266,24 +271,36 @@ class NatsLog:
             except (Unreachable, Refused):
                 failures += 1
             finally:
+                self._heard.lost()
                 await connection.close()
             wake()
-            await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1])
+            await asyncio.sleep(_PAUSES[min(max(failures, 1), len(_PAUSES)) - 1])
 
     async def _hear(self, connection: Connection, wake: Callable[[], None]) -> None:
-        """Wake for each new entry. Raises Unreachable when the connection or consumer is gone."""
+        """Wake for each new entry. Raises Unreachable when the connection or consumer is gone.
+
+        Or when more comes than is taken in: then it is read, and followed again.
+        """
         heard, inbox = asyncio.Event(), connection.client.new_inbox()
+        told, last, full = names.live_subject(self._place.name, ""), "", False
 
         async def hear(message: Msg) -> None:
+            nonlocal last, full
             heard.set()
-            if not (message.headers and "Status" in message.headers):
-                wake()
+            if full or (message.headers and "Status" in message.headers):
+                return
+            if not message.subject.startswith(told):
+                entry = entry_of(message)
+                before = str(int(entry.at) - 1)
+                if before != last:
+                    self._heard.begin(before)
+                last, full = entry.at, not self._heard.add([entry])
+            wake()
 
         await connection.client.subscribe(inbox, cb=hear)
         config = {
             "deliver_policy": "new",
             "deliver_subject": inbox,
-            "headers_only": True,
             "ack_policy": "none",
             "replay_policy": "instant",
             "idle_heartbeat": _BEAT_S * 1_000_000_000,
@@ -295,7 +312,7 @@ class NatsLog:
         if self._hears:
             await connection.client.subscribe(names.live_subject(self._place.name, "*"), cb=hear)
         wake()  # what came before the consumer did
-        while True:
+        while not full:
             heard.clear()
             await connection.wait(heard, _BEAT_S * 2.5)
 

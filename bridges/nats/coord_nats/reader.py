@@ -80,11 +80,12 @@ class Reader:
             # Without an entry yet it is the end of the request before.
             self._ended = bool(self._entries)
         else:
-            self._entries.append(_entry(message))
+            self._entries.append(entry_of(message))
         self._more.set()
 
 
-def _entry(message: Msg) -> Entry:
+def entry_of(message: Msg) -> Entry:
+    """The entry that a consumer has delivered."""
     metadata = message.metadata
     at, ms = str(metadata.sequence.stream), int(metadata.timestamp.timestamp() * 1000)
     return Entry(at, names.ours(message.subject), message.data, ms)

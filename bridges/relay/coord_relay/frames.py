@@ -9,6 +9,7 @@
     {"do":"told"}                                     {"entries":[[0, R, MS, BYTES], …]} PAYLOADS
     {"do":"now"}                                      {"now":MS}
     {"do":"follow"}                                   {"end":N} now and after each change
+    {"do":"follow","at":N}                            the same, with {"entries":…} PAYLOADS
 
 A request is one frame: the object, a line feed, the payload. An answer is a frame with the object;
 the bytes of its payloads follow in frames of at most 64 KiB, so that a slow line is not taken for a
@@ -17,8 +18,10 @@ dead one. ENTRY is `[AT, SUBJECT, MS, BYTES]`.
 `open` comes first, and makes the log of the path for the project if there is none; its N is the
 place of the first entry, 0 without one. `tell` keeps a payload of a replica beside the log, in
 memory, for some minutes. `read` gives a page: entries from AT on, and the place of
-the last one there is. A request that fails is answered with `{"error":CODE,"what":TEXT}`. Each
-request has one answer, in order; after `follow` there are no more requests.
+the last one there is. `follow` with `at` also gives the entries behind those that it told of
+before, from N on (0: from its first answer on), if they fit into one frame. A request that fails is
+answered with `{"error":CODE,"what":TEXT}`. Each request has one answer, in order; after `follow`
+there are no more requests.
 """
 
 from __future__ import annotations

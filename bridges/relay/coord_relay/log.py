@@ -133,6 +133,10 @@ class Log:
         """Where the subject's last entry is; 0: it has none."""
         return self._ends.get(subject, 0)
 
+    def length(self, first: int) -> int:
+        """Bytes of the entries from a place on, with their lines."""
+        return self._size - self._starts[min(max(first, self.begin), self.end + 1) - self.begin]
+
     def read(self, first: int, most: int = PAGE) -> list[Entry]:
         """The entries from a place on: one if there is one, and more up to `most` bytes in all."""
         entries: list[Entry] = []

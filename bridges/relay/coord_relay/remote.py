@@ -16,6 +16,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect as websocket
 
 from coord_envelope.errors import Refused, Unreachable
+from coord_kernel.sync.live.heard import Heard
 from coord_kernel.sync.live.log import Birth, Entry, Moved
 from coord_relay import frames
 
@@ -59,7 +60,7 @@ class RelayLog:
             place = 1
             head, body = self._ask({"do": "read", "at": place})
         while place <= end:
-            entries = self._entries(head, body)
+            entries = _entries(head, body)
             if not entries:
                 raise self._broken("it left out entries")
             for entry in entries:
@@ -80,7 +81,7 @@ class RelayLog:
         return str(_number(head, "at"))
 
     def last(self, subject: str) -> Entry | None:
-        entries = self._entries(*self._ask({"do": "last", "subject": subject}))
+        entries = _entries(*self._ask({"do": "last", "subject": subject}))
         return entries[0] if entries else None
 
     def now(self) -> int:
@@ -90,12 +91,15 @@ class RelayLog:
         self._ask({"do": "tell", "replica": replica}, payload)
 
     def told(self) -> dict[str, bytes]:
-        entries = self._entries(*self._ask({"do": "told"}))
+        entries = _entries(*self._ask({"do": "told"}))
         return {entry.subject: entry.payload for entry in entries}
 
     def follow(self, wake: Callable[[], None]) -> None:
         if not self._follower:
             self._follower = _Follower(self._place, wake)
+
+    def heard(self, at: str) -> list[Entry] | None:
+        return self._follower.heard.behind(at) if self._follower else None
 
     def close(self) -> None:
         self._drop()
@@ -147,13 +151,6 @@ class RelayLog:
             _close(self._connection)
             self._connection = None
 
-    def _entries(self, head: dict[str, Any], body: bytes) -> list[Entry]:
-        entries, begin = [], 0
-        for at, subject, ms, size in frames.rows(head):
-            entries.append(Entry(str(at), subject, body[begin : begin + size], ms))
-            begin += size
-        return entries
-
     def _broken(self, what: str) -> Unreachable:
         self._drop()
         return Unreachable(what, where=self._place.public)
@@ -164,7 +161,7 @@ class _Follower(threading.Thread):
 
     def __init__(self, place: Place, wake: Callable[[], None]) -> None:
         super().__init__(name="relay-follower", daemon=True)
-        self._place, self._wake = place, wake
+        self._place, self._wake, self.heard = place, wake, Heard()
         self._stopped = threading.Event()
         self._connection: ClientConnection | None = None
         self.start()
@@ -184,6 +181,7 @@ class _Follower(threading.Thread):
                 self._hear(self._connection)
             except Exception:  # wake is what there is to say; the next call says why
                 failures += 1
+            self.heard.lost()
             if self._stopped.is_set():
                 return
             self._wake()
@@ -192,8 +190,20 @@ class _Follower(threading.Thread):
     def _hear(self, connection: ClientConnection) -> None:
         with connection:
             connection.send(frames.pack({"do": "open", "project": self._place.project}))
-            connection.send(frames.pack({"do": "follow"}))
-            while not self._stopped.is_set() and "error" not in frames.unpack(connection.recv())[0]:
+            frames.unpack(connection.recv())
+            connection.send(frames.pack({"do": "follow", "at": 0}))
+            end = -1
+            while not self._stopped.is_set():
+                head, _ = frames.unpack(connection.recv())
+                if "error" in head:
+                    return
+                size = sum(size for *_, size in frames.rows(head))
+                body = connection.recv() if size else b""
+                entries = _entries(head, body if isinstance(body, bytes) else b"")
+                if end != _number(head, "end"):
+                    if not entries or int(entries[0].at) != end + 1 or not self.heard.add(entries):
+                        self.heard.begin(str(head["end"]))
+                    end = head["end"]
                 self._wake()
 
 
@@ -246,6 +256,14 @@ def _fault(place: Place, error: Exception) -> Unreachable | Refused:
 def _close(connection: ClientConnection) -> None:
     with contextlib.suppress(OSError, WebSocketException):
         connection.close()
+
+
+def _entries(head: dict[str, Any], body: bytes) -> list[Entry]:
+    entries, begin = [], 0
+    for at, subject, ms, size in frames.rows(head):
+        entries.append(Entry(str(at), subject, body[begin : begin + size], ms))
+        begin += size
+    return entries
 
 
 def _number(head: dict[str, Any], name: str) -> int:

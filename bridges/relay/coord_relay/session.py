@@ -124,8 +124,9 @@ class Session:
         return {"now": (await self._current()).log.now()}, b""
 
     async def _follow(self, head: dict[str, Any], _: bytes) -> Answer:
-        """Tell of each change, until the other side is gone."""
+        """Tell of each change, until the other side is gone; and what it is, if it is little."""
         project = await self._current()
+        at = _number(head, "at") if "at" in head else None
         seen = (-1, -1)
         gone = asyncio.create_task(self._socket.receive())
         try:
@@ -138,7 +139,14 @@ class Session:
                 seen = change.result()
                 if project.closed:
                     break
-                await self._socket.send_bytes(frames.pack({"end": seen[0]}))
+                head, body = {"end": seen[0]}, b""
+                if at and at <= seen[0] and project.log.length(at) <= frames.PART:
+                    head, body = frames.page(project.log.read(at), project.log.end)
+                    seen = (head["end"], seen[1])
+                at = None if at is None else seen[0] + 1
+                await self._socket.send_bytes(frames.pack(head))
+                for part in frames.parts(body):
+                    await self._socket.send_bytes(part)
         finally:
             gone.cancel()
         raise WebSocketDisconnect(1000)

@@ -311,7 +311,8 @@ class Intake(Taken):
                 disk.fdatasync(fd)
             finally:
                 os.close(fd)
-            self._store.sync_directory(*names[:-1])
+            if not have:  # the file may be new
+                self._store.sync_directory(*names[:-1])
         self._count(writer, data[len(have) :])
 
     def _blob(self, source: Source, path: str, data: bytes) -> None:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from coord_kernel.rules import claims
 from coord_kernel.store import disk
-from coord_kernel.streams import changes
+from coord_kernel.streams import changes, redaction
 from coord_kernel.streams.rows import readable
 from coord_kernel.streams.stream import SUFFIX
 from coord_kernel.sync import layout
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from coord_kernel.sync.live.state import State
 
 _TAIL = 1 << 16
+_REDACTED = redaction.TYPE.encode()
 _NOWHERE = ""
 _REPORTED = 20
 
@@ -100,6 +101,7 @@ class Intake(Taken):
         self._entered.clear()
         if self.stamp:
             self.finish()
+            self.redacted = False
 
     def waits(self) -> bool:
         """Is there something of the arbiter's stream that came early?"""
@@ -340,6 +342,7 @@ class Intake(Taken):
         """Note what was appended at `size`."""
         _, name, file = path.split("/")
         self._unsettled.add(path)
+        self.redacted = self.redacted or _REDACTED in data
         writer = name.partition("!")[0]
         event = self._count(writer, data)
         known = event if event is not None and event["writer"] == writer else None

@@ -163,7 +163,7 @@ class Live:
     def _take(self, entries: Iterator[Entry]) -> None:
         self.intake.full = False
         last: Entry | None = None
-        size = 0
+        size, mine = 0, ""
         try:
             for entry in entries:
                 self.intake.take(entry)
@@ -171,7 +171,8 @@ class Live:
                 self.stirred = self.stirred or _CLAIMED in entry.payload
                 if entry.subject == ARBITER:
                     self.state.confirmed(entry)
-                if entry.subject == ARBITER or entry.subject.startswith(self._mine()):
+                mine = mine or self._mine()  # known once something was taken in
+                if entry.subject == ARBITER or entry.subject.startswith(mine):
                     self.state.ends[entry.subject] = entry.at
                 if not self.intake.full:
                     last = entry
