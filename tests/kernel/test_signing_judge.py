@@ -18,6 +18,7 @@ from coord_kernel.streams.stream import Stream
 from coord_kernel.streams.trusted import Trusted
 from coord_kernel.sync import seat as seats
 from coord_kernel.sync.signed.judge import Judge
+from coord_kernel.views.index import Index
 
 ADA, MAL = ("ssh-ed25519 " + letter * 60 for letter in "AM")
 REPLICA = "k3f9x2ab"
@@ -323,6 +324,30 @@ def test_a_redaction_in_a_stream_of_this_store_needs_no_signature(store: Store) 
     put(store, NAME, line(1))
     put(store, own, redacting(2, target).replace(NAME.encode(), own.encode()))
     assert Redactions(store).refresh().targets.keys() == {target}
+
+
+def test_a_key_of_idempotency_is_the_first_signed_events(store: Store) -> None:
+    def keyed(number: int, writer: str = NAME) -> bytes:
+        draft: Any = {"type": "a.b", "body": {}, "idempotency_key": "k"}
+        mark, head = (
+            ids.mint((1_700_000_000_000 + number) << 16, b"%08d" % number),
+            ("acme", writer, number),
+        )
+        return event.build(draft, mark, 0, head, {"agent_id": "agent:ada"}).raw + b"\n"
+
+    other = "agent.ada~mmmmmmmm"
+    ada, index = Ada(), Index(store)
+    put(store, other, keyed(1, other))
+    judged(store)
+    assert index.refresh().by_key("a.b", "k") is None
+    assert not index.has_any([("a.b", "k")]) and not index.has_key("k")
+    ada.data = keyed(2)
+    put(store, NAME, ada.data)
+    put(store, SIGNER, ada.signs())
+    judged(store)
+    known = index.refresh().by_key("a.b", "k")
+    assert known and known.event["seq"] == 2
+    assert index.has_any([("a.b", "k")]) and index.has_key("k")
 
 
 ARBITER = "arbiter.main~00000000"

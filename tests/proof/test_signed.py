@@ -147,6 +147,35 @@ def test_what_a_key_that_may_not_has_pushed_decides_nothing(team: Team) -> None:
     assert {"signed:agent:ada": 2} in mine and any("signed:agent:bob" in row for row in mine)
 
 
+def test_what_nobody_has_signed_hides_nothing_and_moves_no_arbiter(team: Team) -> None:
+    """Eve can push, and has a key that nobody knows."""
+    ada, bob = team.store("ada"), team.store("bob")
+    team.keys["eve"] = team.key("eve")
+    eve = team.store("eve", honest=False)
+    one, two = (ada(f"wk new {title}").one["event_id"] for title in ("one", "two"))
+    assert ada(f"wk claim {one} --require confirmed").one["$level"] == "confirmed"
+    team.sync(eve)
+    eve(f"ev redact {one} --reason 'a password'")
+    eve(f"ev redact {two} --reason 'a password' --as ada")
+    place = team.server.url if team.server else str(team.root / "hub.git")
+    eve(f"ev sync --take-arbiter {place} && wk claim {two} --require confirmed && ev sync")
+    assert eve(f"wk show {one}").one["title"] == "(redacted)"
+
+    ada(f"wk comment {one} 'Going on.' && ev sync")
+    late = team.store("late", "bob")
+    team.sync(bob)
+    for shell in (ada, bob, late):
+        assert [item(shell, work)["title"] for work in (one, two)] == ["one", "two"]
+        assert item(shell, one)["owner"] == "agent:ada" and "owner" not in item(shell, two)
+        rows = shell("ev replay --type coord.redacted --type coord.arbiter_moved | ev show").lines
+        forged = [row for row in rows if row.get("$trust") == "unsigned"]
+        assert len(forged) >= 3, "they are shown as what they are"
+    assert bob(f"wk claim {two} --require confirmed").one["$level"] == "confirmed"
+    bob(f"ev redact {one} --reason 'a password' && ev sync")
+    team.sync(ada)
+    assert item(ada, two)["owner"] == "agent:bob" and item(ada, one)["title"] == "(redacted)"
+
+
 def test_lines_that_were_put_behind_a_writers_own_leave_what_it_adds_signed(git_team: Team) -> None:
     """Mallory's copy of Ada's stream is longer than hers, and is read first."""
     team = git_team

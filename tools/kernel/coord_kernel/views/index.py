@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from coord_kernel.store.directory import Store
+    from coord_kernel.streams.trusted import Trusted
     from coord_kernel.views.fill import Located, Stored
 
-VERSION = "3"
+VERSION = "4"
 MUCH = 1 << 18
 """Bytes that are read as lines where orjson is loaded already."""
 _WHERE = "SELECT stream, first, offset FROM event JOIN segment ON no = segment WHERE id = ?"
+_WITH_KEY = "SELECT id FROM key WHERE type = ? AND key = ?"
 _EVENT = "INSERT OR IGNORE INTO event VALUES (?, ?, ?)"
-_FIRST_KEY = "INSERT INTO key VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET id = min(id, excluded.id)"
+_KEY = "INSERT OR IGNORE INTO key VALUES (?, ?, ?)"
 # CROSS: in this order. The other way it would read all keys of the type.
 _ANY_KEY = """SELECT 1 FROM json_each(?) AS wanted CROSS JOIN key
               WHERE key.type = ? AND key.key = wanted.value LIMIT 1"""
@@ -60,7 +62,7 @@ def _take(db: sqlite3.Connection, groups: list[tuple[list[bytes], bool, int, lis
             for item in parsed
             if isinstance(item, event.Event)
         ]
-        db.executemany(_FIRST_KEY, [row for row in pairs if isinstance(row[1], str)])
+        db.executemany(_KEY, [row for row in pairs if isinstance(row[1], str)])
 
 
 class Index(Derived):
@@ -68,11 +70,12 @@ class Index(Derived):
 
     tables = """
     CREATE TABLE event (id TEXT PRIMARY KEY, segment INTEGER, offset INTEGER) WITHOUT ROWID;
-    CREATE TABLE key (type TEXT, key TEXT, id TEXT, PRIMARY KEY (type, key)) WITHOUT ROWID;
+    CREATE TABLE key (type TEXT, key TEXT, id TEXT, PRIMARY KEY (type, key, id)) WITHOUT ROWID;
     """
 
     def __init__(self, store: Store) -> None:
         super().__init__(store, "index", VERSION)
+        self._trusted: Trusted | None = None
 
     def add(self, db: sqlite3.Connection, located: Iterator[Located]) -> None:
         """OR IGNORE: the same event may stand in two streams, a writer's and its fork's."""
@@ -83,7 +86,7 @@ class Index(Derived):
             if isinstance(key, str):
                 keys.append((item["type"], key, event_id))
         db.executemany(_EVENT, events)
-        db.executemany(_FIRST_KEY, keys)
+        db.executemany(_KEY, keys)
 
     def _fill(self, db: sqlite3.Connection) -> None:
         if self._behind >= (MUCH if codec.is_bulk() else codec.MANY):
@@ -93,26 +96,49 @@ class Index(Derived):
         super()._fill(db)
 
     def by_key(self, kind: str, key: str) -> Stored | None:
-        """The first event (by event_id) that has this type and idempotency key."""
+        """The first event (by event_id) that has this type and idempotency key.
+
+        In a store that knows signers of those that somebody has signed: who cannot prove a name
+        takes no key from others.
+        """
         for _ in range(2):
-            rows = self.query("SELECT id FROM key WHERE type = ? AND key = ?", kind, key)
-            stored = self.by_id(min(row[0] for row in rows)) if rows else None
-            if stored or not rows:
-                break  # else its line was damaged since: ask the rebuilt index once more
-        return stored
+            rows, damaged = self.query(_WITH_KEY, kind, key), False
+            for event_id in sorted({row[0] for row in rows}):
+                stored = self.by_id(event_id)
+                if stored and self._counts(stored.event):
+                    return stored
+                damaged = damaged or stored is None
+            if not damaged:
+                break  # else a line was damaged since: ask the rebuilt index once more
+        return None
+
+    def _counts(self, item: event.Event) -> bool:
+        if not self._store.signers():
+            return True
+        from coord_kernel.streams.trusted import Trusted  # only with signers
+
+        self._trusted = self._trusted or Trusted(self._store)
+        return not self._trusted.refresh().unsigned(item)
 
     def has_any(self, pairs: Iterable[tuple[str, str]]) -> bool:
         """Is there an event with any of these (type, idempotency key)?"""
         keys: dict[str, list[str]] = {}
         for kind, key in pairs:
             keys.setdefault(kind, []).append(key)
-        return any(
+        known = any(
             self.query(_ANY_KEY, codec.dumps(some).decode(), kind) for kind, some in keys.items()
         )
+        if known and self._store.signers():
+            return any(self.by_key(kind, key) for kind, some in keys.items() for key in some)
+        return known
 
     def has_key(self, key: str) -> bool:
         """Is there an event of any type with this idempotency key?"""
-        return bool(self.query(_OF_ANY_TYPE, key))
+        known = bool(self.query(_OF_ANY_TYPE, key))
+        if known and self._store.signers():
+            kinds = self.query("SELECT DISTINCT type FROM key WHERE key = ?", key)
+            return any(self.by_key(kind, key) for (kind,) in kinds)
+        return known
 
     def by_id(self, event_id: str) -> Stored | None:
         """The event with this full id."""
