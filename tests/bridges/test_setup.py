@@ -109,8 +109,8 @@ BEFORE = {
 @pytest.mark.parametrize("program", OTHERS)
 def test_each_program_that_has_hooks_is_set_up_where_it_reads_them(program: str) -> None:
     path, form = HOOKED[program]
-    (entry,) = entries(program, "qa", printed(program), True)
-    (renamed,) = entries(program, "other", printed(program, "other"), True)
+    entry, *_ = entries(program, "qa", printed(program), False)
+    renamed, *_ = entries(program, "other", printed(program, "other"), False)
     for before in ("", BEFORE[form]):
         done = entry.add(before)
         assert entry.path == path and done != before and entry.add(done) == done
@@ -126,6 +126,57 @@ def test_each_program_that_has_hooks_is_set_up_where_it_reads_them(program: str)
             assert entry.remove(done) == ""
 
 
+SERVER = {"command": "coord-mcp", "args": ["stdio", "--default", "qa"]}
+SERVED_HERE: dict[str, tuple[str, str, Json]] = {
+    "gemini": (".gemini/settings.json", "mcpServers", SERVER),
+    "qwen": (".qwen/settings.json", "mcpServers", SERVER),
+    "droid": (".factory/mcp.json", "mcpServers", {"type": "stdio", **SERVER}),
+    "copilot": (".github/mcp.json", "mcpServers", {"type": "local", **SERVER, "tools": ["*"]}),
+    "kimi": (".kimi-code/mcp.json", "mcpServers", SERVER),
+    "opencode": (
+        "opencode.json",
+        "mcp",
+        {"type": "local", "command": ["coord-mcp", "stdio", "--default", "qa"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("program", SERVED_HERE)
+def test_each_program_that_speaks_mcp_is_told_of_the_server(program: str) -> None:
+    path, key, server = SERVED_HERE[program]
+    made = {each.path: each for each in entries(program, "qa", printed(program), True)}
+    renamed = {each.path: each for each in entries(program, "dev", printed(program, "dev"), True)}
+    assert set(made) == {path, HOOKED[program][0]}
+    before = json.dumps({"theme": "dark", key: {"mine": {"command": "x"}}}, indent=4) + "\n"
+    for text in ("", before):
+        done = made[path].add(text)
+        assert json.loads(done)[key]["coord"] == server and made[path].add(done) == done
+        changed = json.loads(renamed[path].add(done))[key]["coord"]
+        assert json.dumps(changed) == json.dumps(server).replace('"qa"', '"dev"')
+        assert renamed[path].remove(done) == text
+    named = "command" if isinstance(server["command"], list) else "args"
+    words = ["/opt/coord-mcp"] * (named == "command") + ["stdio", "--errors", "json"]
+    own = {**server, "timeout": 9, named: words}
+    kept = json.loads(made[path].add(json.dumps({key: {"coord": own}})))[key]["coord"]
+    assert kept == {**own, named: [*words, "--default", "qa"]}, "a user's own words stay"
+    with pytest.raises(BadData, match=f"{key}.coord is another program's"):
+        made[path].add(json.dumps({key: {"coord": {"command": ["other"]}}}))
+
+
+def test_the_server_acts_as_who_is_named_around_it_or_else_by_default(shell: Shell) -> None:
+    for around, agent in (("", "agent:qa"), ("fixer", "agent:fixer")):
+        shell("coord-mcp stdio --default qa </dev/null", COORD_AGENT=around, expect=None)
+        joined = shell("ev replay --type agent.registered").lines
+        assert joined[-1]["actor"]["agent_id"] == agent
+
+
+def test_a_program_without_mcp_has_hooks_only() -> None:
+    assert len(entries("pi", "qa", printed("pi"), True)) == 1
+    assert [each.path for each in entries("droid", "qa", printed("droid"), False)] == [
+        ".factory/settings.json"
+    ]
+
+
 @pytest.mark.parametrize(
     ("program", "text", "says"),
     [
@@ -137,7 +188,7 @@ def test_each_program_that_has_hooks_is_set_up_where_it_reads_them(program: str)
     ],
 )
 def test_what_another_wrote_in_our_place_is_refused(program: str, text: str, says: str) -> None:
-    (entry,) = entries(program, "qa", printed(program), True)
+    entry, *_ = entries(program, "qa", printed(program), True)
     with pytest.raises(BadData, match=re.escape(says)):
         entry.add(text)
 
@@ -147,16 +198,19 @@ def test_it_is_checked_and_a_file_of_the_home_is_given_back(shell: Shell, tmp_pa
     config = tmp_path / ".kimi-code/config.toml"
     config.parent.mkdir()
     config.write_text(BEFORE["toml"])
-    (row,) = shell("coord setup kimi --check", expect=1).lines
+    row, server = shell("coord setup kimi --check", expect=1).lines
     assert (row["file"], row["change"]) == ("~/.kimi-code/config.toml", "changed")
+    assert (server["file"], server["change"]) == (".kimi-code/mcp.json", "added")
     assert config.read_text() == BEFORE["toml"]
     shell("coord setup kimi --yes --as builder")
-    assert shell("coord setup kimi --check").one["change"] == "unchanged"
+    rows = shell("coord setup kimi --check").lines
+    assert [each["change"] for each in rows] == ["unchanged", "unchanged"]
     assert "coord-hooks start kimi --as" in config.read_text()
     shell("coord setup kimi --undo --yes")
     assert config.read_text() == BEFORE["toml"]
     shell("coord setup opencode --yes && coord setup opencode --undo --yes")
     assert not (shell.cwd / ".opencode").exists()
+    assert state(shell) == {}, "no file is left"
 
 
 def test_a_hook_of_ours_is_corrected_where_it_is() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from coord_coord import machine, tools
 from coord_coord.entries import PROGRAMS
-from coord_coord.setup import SERVED, Setup, present
+from coord_coord.setup import Setup, present
 from coord_coord.status import age
 from coord_envelope import VERSION, ids, world
 from coord_envelope.errors import Fault
@@ -246,11 +246,15 @@ def _remote(call: Call, name: str) -> Iterator[Json]:
     yield row("remote", "ok" if last else "note", f"{settings.public(name)} answers, {when}", todo)
 
 
+ALWAYS = ("claude", "codex")
+"""Programs whose settings are looked at even if they are not installed here."""
+
+
 def hooks(call: Call) -> Iterator[Json]:
     """Are the coding agents that are installed here set up?"""
     for program in PROGRAMS:
         check = f"hooks of {program}"
-        if program not in SERVED and not (
+        if program not in ALWAYS and not (
             tools.on_path(program) or present(call.journal.store, program)
         ):
             continue

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SERVER = "coord"
 """What the MCP server is called in a program's settings."""
+DEFAULT = "--default"
+"""The option of the server with the name of its agent, where COORD_AGENT names none."""
 
 
 def with_hooks(settings: Json, wanted: Json) -> Json:
@@ -103,8 +105,21 @@ def with_server(settings: Json, key: str, entry: Json) -> Json:
     if not is_server(known):
         todo = "rename or remove it, then run this again"
         raise BadData(f"{key}.{SERVER} is another program's", todo=todo)
-    _table(known, "env")["COORD_AGENT"] = entry["env"]["COORD_AGENT"]
+    if "env" in entry:
+        _table(known, "env")["COORD_AGENT"] = entry["env"]["COORD_AGENT"]
+    else:
+        _rename(known, entry)
     return done
+
+
+def _rename(known: Json, entry: Json) -> None:
+    """Give a server of ours the name that the words of `entry` have."""
+    for field, words in entry.items():
+        present = known.get(field)
+        if isinstance(words, list) and DEFAULT in words and isinstance(present, list):
+            at = present.index(DEFAULT) if DEFAULT in present else len(present)
+            named = words.index(DEFAULT)
+            present[at : at + 2] = words[named : named + 2]
 
 
 def without_server(settings: Json, key: str) -> Json:
@@ -121,6 +136,8 @@ def without_server(settings: Json, key: str) -> Json:
 def is_server(entry: object) -> bool:
     """Does this entry of an MCP server start ours?"""
     command = entry.get("command") if isinstance(entry, dict) else None
+    if isinstance(command, list) and command:
+        command = command[0]
     return isinstance(command, str) and command.rpartition("/")[2] == "coord-mcp"
 
 

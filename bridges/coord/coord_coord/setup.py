@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from coord_coord import tools
-from coord_coord.entries import PROGRAMS, Entry, entries
+from coord_coord.entries import PROGRAMS, SERVED, Entry, entries
 from coord_coord.files import Files
 from coord_envelope import world
 from coord_envelope.errors import BadData, Fault, No, TryAgain, Usage
@@ -47,8 +47,6 @@ _NAME = re.compile(
 CONTEXT = 2
 """Lines around a change that are shown."""
 COLOURS = {"+": "\033[32m", "-": "\033[31m", "@": "\033[36m"}
-SERVED = ("claude", "codex")
-"""Programs that are set up with the MCP server, too."""
 ADVICE = {
     "claude": "start `claude` in this directory",
     "codex": "start `codex` in this directory; it asks whether you trust it and its hooks",

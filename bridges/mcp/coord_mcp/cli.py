@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from coord_mcp import options as o
 
 
-def stdio(call: Call) -> None:
+def stdio(call: Call, default: o.Default = None) -> None:
     """Serve the MCP client that started this program.
 
     On standard input and output, as MCP clients start it. All calls act as --as or COORD_AGENT.
     """
+    if default and not call.named:
+        os.environ["COORD_AGENT"] = default
     _server(call).run("stdio")
 
 

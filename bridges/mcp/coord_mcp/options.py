@@ -6,6 +6,10 @@ from typing import Annotated
 
 import typer
 
+Default = Annotated[
+    str | None,
+    typer.Option("--default", metavar="NAME", help="The agent, if COORD_AGENT names none."),
+]
 Port = Annotated[
     int,
     typer.Option("--port", metavar="N", min=0, max=65_535, help="Port to listen on; 0: any."),
