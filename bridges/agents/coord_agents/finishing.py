@@ -1,7 +1,7 @@
 """Ending sessions whose work is done: those of programs that would go on by themselves.
 
 1. A session was started for an item, and it holds no item any more: it closed it, or gave it back.
-   One that was started without work stays.
+   A session started without work stays.
 2. It is idle, and no question of it is open: a driver looks at that and ends its program in one
    step, so it never does so within a turn. Of a terminal the last sign of life counts.
 3. Nobody looks on: no terminal and no editor is attached to it.

@@ -91,7 +91,7 @@ def _is_shared(program: str) -> bool:
 
 
 def _of_agent(program: str, agent: str) -> tuple[str, str, Json]:
-    """What a program is to be told of the server of this agent."""
+    """Where a program has its servers, the key there, and our entry for this agent."""
     path, key, entry = SERVERS[program]
     return (
         path,

@@ -11,7 +11,7 @@ disturbed, and hooks show an agent its mail while it works. It is `coord-agent d
    is tried again when the session is idle.
 3. A session that was started for an item, holds none any more, and has been idle for `done`, with
    no mail to be delivered, is ended; if somebody is attached to it, that is tried again after the
-   same time. One that was started without work stays.
+   same time. A session without an item at its start stays.
 """
 
 from __future__ import annotations
