@@ -11,7 +11,7 @@ PYTHON ?= python3
 ROUNDS ?= 30
 STAMP := .venv/.installed
 
-.PHONY: demo idle dispatch flow test test-real test-pythons proof live land forge bench picture session web-picture top-picture pyz check table clean
+.PHONY: demo idle dispatch flow test test-real test-pythons proof live land commons forge bench picture session web-picture top-picture pyz check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -61,6 +61,10 @@ flow: $(STAMP)
 # A merge queue: 20,000 batches, 2,000 random days, real git with every subset and killed at every step.
 land: $(STAMP)
 	@.venv/bin/python -m pytest tests/proof/test_land.py tests/land --long --numprocesses auto -rs
+
+# Three towns in a commons over git and the relay: 50 offers, races, processes killed at random.
+commons: $(STAMP)
+	@.venv/bin/python -m pytest tests/commons --long --numprocesses auto -rs
 
 # bench/growth.svg: the cost of a command against history.
 picture: $(STAMP)

@@ -11,8 +11,8 @@ import pytest
 from live.engines import CREDENTIALS, Server
 from support import Done, Json, Shell, git
 
-from coord_commons import place
 from coord_commons.exchange import Commons
+from coord_commons.place import Place
 from coord_commons.rows import shown
 
 NAMES = ("springfield", "shelbyville", "ogdenville")
@@ -111,11 +111,11 @@ class Towns:
             *commons.flags(),
         ]
 
-    def store(self, name: str) -> place.Place:
+    def store(self, name: str) -> Place:
         """A town's commons, in this process."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_DATA_HOME", self.town[name].env["XDG_DATA_HOME"])
-            return place.Place("acme")
+            return Place("acme")
 
     def same_views(self) -> list[Json]:
         """All see the same, when they have exchanged everything."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coord_commons.argv import TABLE
 from coord_kernel.cli import process
 from coord_kernel.cli.command import elsewhere
 
@@ -15,4 +16,4 @@ ABOUT = "Work shared between towns, with a reputation one can check."
 
 
 def main() -> None:
-    process.run("coord-commons", ABOUT, COMMANDS, "coord_commons.options", {})
+    process.run("coord-commons", ABOUT, COMMANDS, "coord_commons.options", TABLE)

@@ -196,9 +196,10 @@ def trust(call: Call, digest: o.Digest = None, commons: o.Commons = None) -> Non
 
 
 def sync(call: Call, commons: o.Commons = None) -> None:
-    """Exchange events with the commons that you have joined, or with one.
+    """Exchange events with the commons.
 
-    Commands that write do it themselves; those that read show what is here.
+    With all that you have joined, or with that of --commons. Commands that write do it themselves;
+    those that read show what is here.
     """
     names = [place.chosen(commons)] if commons else place.joined()
     if not names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from coord_commons.market import DIMENSIONS
 from coord_envelope import world
 from coord_kernel.cli import words
 from coord_kernel.cli.terminal import age_ms
@@ -11,11 +12,13 @@ from coord_kernel.cli.terminal import age_ms
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
-    from coord_kernel.cli.terminal import Page
+    from coord_kernel.cli.terminal import Page, Said
 
 
 def rows(items: list[Json], now_ms: int) -> list[dict[str, str]] | None:
     """Lines of a list; None for what this bridge does not print."""
+    if all("town" in item and "by" in item and "digest" in item for item in items):
+        return _members(items)
     for marks, row in _ROWS:
         if all(all(mark in item for mark in marks) for item in items):
             return [row(item, now_ms) for item in items]
@@ -55,14 +58,20 @@ def _flag(item: Json, _: int) -> dict[str, str]:
     }
 
 
-def _member(item: Json, _: int) -> dict[str, str]:
-    return {
-        "town": words.who(item["town"]),
-        "status": item["status"],
-        "fingerprint": item["key"],
-        "by": item["by"],
-        "digest": item["digest"],
-    }
+def _members(items: list[Json]) -> list[dict[str, str]]:
+    """The keys, and the digest of the file: both in full, since a person compares them."""
+    named = {item["key"]: words.who(item["town"]) for item in items}
+    lines = [
+        {
+            "town": words.who(item["town"]),
+            "status": item["status"],
+            "by": named.get(item["by"], item["by"]),
+            "fingerprint": item["key"],
+        }
+        for item in items
+    ]
+    file = {"town": "(file)", "status": "", "by": "", "fingerprint": items[0]["digest"]}
+    return [*lines, file]
 
 
 def _commons(item: Json, _: int) -> dict[str, str]:
@@ -80,11 +89,40 @@ _ROWS = (
     (("work_id", "needs", "key"), _offer),
     (("subject", "standing"), _reputation),
     (("flag", "evidence"), _flag),
-    (("town", "by", "digest"), _member),
     (("commons", "town", "path"), _commons),
 )
 
 
-def page(_item: Json, _call: Call) -> Page | None:
-    """There is none: `show` is drawn as all its fields."""
-    return None
+def page(item: Json, _call: Call) -> Page | None:
+    """An offer; None for what is not one."""
+    if "submissions" not in item:
+        return None
+    said: list[Said] = []
+    for each in item["submissions"]:
+        text = "\n".join([*each["evidence"], each.get("note", ""), each.get("why", "")]).strip()
+        said.append({**_by(each), "what": f"submitted, {each['status']}", "text": text})
+    for each in item["stamps"]:
+        values = ", ".join(f"{name} {each[name]}" for name in DIMENSIONS)
+        said.append({**_by(each), "what": f"stamp: {values}", "text": each.get("note", "")})
+    said += [
+        {**_by(each), "what": f"stamp refused: {each['why']}", "text": ""}
+        for each in item.get("refused", ())
+    ]
+    shared = item.get("shared", {})
+    return {
+        "title": words.line(item["title"]),
+        "state": [item["status"]],
+        "facts": [
+            ("id", item["id"]),
+            ("by", f"{words.who(item['by'])} {item['key']}"),
+            ("taken by", words.who(item.get("taken_by", ""))),
+            ("needs", words.line(" ".join(item["needs"]))),
+            ("reward", words.line(item.get("reward", ""))),
+            *((name, words.line(str(shared[name]))) for name in shared),
+        ],
+        "said": sorted(said, key=lambda each: each["ts"]),
+    }
+
+
+def _by(each: Json) -> Said:
+    return {"ts": each["ts"], "by": each["by"], "what": "", "text": ""}

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 def stamp(call: Call, valence: g.Valence, id_: o.Id, commons: o.Commons = None) -> None:
-    """Stamp an accepted submission: how good it is, in three dimensions.
+    """Say how good an accepted submission is.
 
-    Once for each offer, and never your own: neither under another name nor with another key of
-    yours. Stamping the same again prints the first; `withdraw STAMP` takes it back.
+    In three dimensions, from 0 to 5. Once for each offer, and never your own: neither under another
+    name nor with another key of yours. Stamping the same again prints the first; `withdraw STAMP`
+    takes it back.
     """
     values = {name: getattr(valence, name) for name in DIMENSIONS}
     missing = [f"--{name}" for name, value in values.items() if value is None]

@@ -90,7 +90,7 @@ def wanted(call: Call, listed: g.Wanted, at: o.At = None, commons: o.Commons = N
 
 
 def show(call: Call, id_: o.Id, at: o.At = None, commons: o.Commons = None) -> None:
-    """Show an offer: who has it, what was submitted, its stamps."""
+    """Show an offer, its submissions and its stamps."""
     mine = opened(call, commons)
     market = mine.market(call.moment(at) if at else "")
     call.put([shown(which(call, mine, market, id_), market)])
@@ -248,7 +248,7 @@ def return_(call: Call, id_: o.Id, why: o.Why = None, commons: o.Commons = None)
 
 
 def withdraw(call: Call, id_: o.Id, commons: o.Commons = None) -> None:
-    """Withdraw an offer, or what you have taken, or a stamp.
+    """Withdraw an offer, a claim or a stamp.
 
     Of your own offer: nobody can take or submit it any more. Of another town's offer: you give it
     back. A stamp is named by its own id.
