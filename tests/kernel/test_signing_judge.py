@@ -289,6 +289,87 @@ def test_what_a_remote_gives_of_a_stream_that_was_this_stores_is_not_its_own(sto
     assert Trusted(store).refresh().end(Stream(store, "journal", own)) == 2, "3 was not judged"
 
 
+def test_a_statement_that_was_refused_does_not_stop_what_its_author_signs_with_another_key(
+    store: Store,
+) -> None:
+    """Ada signed twice with an expired key, and goes on in the same stream with a new one."""
+    ada = Ada()
+    expiring = f'agent:ada valid-before="20260101000001Z" {ADA}\nagent:ada {MAL}\n'
+    store.save(expiring.encode(), "local", ".git", "allowed_signers")
+    for number in (1, 2, 3):
+        put(store, NAME, ada.writes(number))
+        put(store, SIGNER, ada.signs())
+    late, behind = judged(store)
+    assert "was not valid at" in late and "follows one that was refused" in behind
+    assert signed(store) == [1] and judged(store) == []
+
+    ada.key, ada.previous, ada.signed = MAL, "-", 0
+    for number in (4, 5):
+        put(store, NAME, ada.writes(number))
+        put(store, SIGNER, ada.signs())
+        assert judged(store) == [] and signed(store) == list(range(1, number + 1))
+        assert len(VERIFIED) == 1
+    put(store, NAME, line(6, "forged"))
+    assert judged(store) == [] and signed(store)[-1] == 5
+    Judge(store, verify).begin()
+    assert signed(store) == [1, 2, 3, 4, 5]
+
+
+def test_a_later_good_statement_of_its_chain_heals_one_without_a_good_signature(
+    store: Store,
+) -> None:
+    """So whoever judges one after the other comes to what a late clone does."""
+    ada = Ada()
+    for number, signature in enumerate(("good", "bad", "good"), 1):
+        put(store, NAME, ada.writes(number))
+        put(store, SIGNER, ada.signs(signature))
+        warnings = judged(store)
+        assert bool(warnings) is (signature == "bad")
+    assert signed(store) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("hostile", ["bad", "no previous", "other previous", "no statement"])
+def test_a_hostile_statement_between_good_ones_blocks_no_later_one(
+    store: Store, hostile: str
+) -> None:
+    """In the same stream, as whoever takes its ref over may have it."""
+    ada, mal = Ada(), Ada()
+    put(store, NAME, ada.writes(1))
+    put(store, SIGNER, ada.signs())
+    mal.previous = {"no previous": "-", "other previous": "0" * 64}.get(hostile, ada.previous)
+    mal.said, mal.data = 5, ada.data + line(9, "forged")
+    forged = mal.signs("bad")
+    put(store, SIGNER, b'{"no":"event"}\n' if hostile == "no statement" else forged)
+    judged(store)
+    ada.said = 9  # behind it
+    for number in (2, 3):
+        put(store, NAME, ada.writes(number))
+        put(store, SIGNER, ada.signs())
+        assert judged(store) == [] and signed(store) == list(range(1, number + 1))
+        assert len(VERIFIED) == 1, "what was bad is not verified again"
+    assert judged(store) == [] and VERIFIED == []
+
+
+def test_what_follows_a_stolen_key_s_rotation_counts_neither_when_it_comes_later(
+    store: Store,
+) -> None:
+    ada = Ada()
+    new = "ssh-ed25519 " + "N" * 60
+    put(store, NAME, ada.writes(1))
+    put(store, SIGNER, ada.signs(next=MAL))
+    stolen = ada.previous
+    text = f"agent:ada {ADA}\nagent:ada {new}\n@revoked {ADA}\n"
+    store.save(text.encode(), "local", ".git", "allowed_signers")
+    assert judged(store) == []
+    ada.key, ada.previous, ada.signed = new, "-", 0
+    put(store, SIGNER, ada.signs())
+    assert judged(store) == [] and signed(store) == [1]
+    ada.key, ada.previous = MAL, stolen  # the thief goes on
+    put(store, NAME, ada.writes(2))
+    put(store, SIGNER, ada.signs())
+    assert judged(store) == [] and signed(store) == [1]
+
+
 def redacting(number: int, target: str) -> bytes:
     head = ("acme", NAME, number)
     draft: Any = {"type": "coord.redacted", "body": {"target": target, "reason": "secret"}}

@@ -41,8 +41,7 @@ def verify(store: Store) -> tuple[list[Json], list[str]]:
         for name, chain in judge.state["chains"].items()
     ]
     rows += [
-        {"refused": name, "seq": seq, "reason": reason}
-        for name, (seq, reason) in judge.state["refused"].items()
+        {"refused": name, "seq": seq, "reason": reason} for name, seq, reason in judge.refusals()
     ]
     return [*rows, *_streams(store)], judge.warnings
 

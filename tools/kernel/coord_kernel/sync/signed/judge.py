@@ -1,12 +1,13 @@
 """Whose statements are good, and which events they cover. Costs what is new.
 
 1. If the user agreed to another allowed_signers file, everything is judged again.
-2. The new statements of each `bridge.signer~REPLICA` stream, forks too, are taken in order up
-   to the first that does not follow (`signing.follows`), or waits for the last good one of a
-   revoked key. What cannot count because of a revocation is passed over (`signing.passed`).
+2. The new statements of each `bridge.signer~REPLICA` stream, forks too, are taken in order. One
+   that cannot count whatever comes (`signing.follows`, `signing.passed`) is refused, and what
+   names it as the previous one. One whose previous one is not here, or whose revoked key has its
+   last good one to come, waits. What follows neither goes on.
 3. Of each chain among them the newest signature is verified. If it is good, so are all before
-   it, since each names the one before it. If not, the last good one is found by bisection. What
-   is behind it in that stream is refused for good: its author's own go on in a fork.
+   it, since each names the one before it. If not, the last good one is found by bisection, and
+   what is behind it waits for a good one. No bad signature is verified twice.
 4. What a good statement says of a file is matched with the copies of the file that are here, by
    the digest of its beginning. What matches nothing waits: the bytes may come later.
 5. Events that match belong to the key. If they had been judged before, the era changes.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import bisect
 import os
+from typing import NamedTuple
 
 from coord_envelope import codec, event
 from coord_envelope.errors import Unreachable
@@ -32,7 +34,7 @@ from coord_kernel.views import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from typing import Any
 
     from coord_kernel.rules.signing import Chain, Signers, Statement
@@ -40,10 +42,19 @@ if TYPE_CHECKING:
 
     Verify = Callable[[Statement], bool]
 
+_UNPROVED = "has no good signature"
 WAITING = 4_096
 """Claims about a file whose bytes have not come, at most, of each file."""
 _ANY_SEQ = 1 << 62
 """Behind the last of a stream's."""
+
+
+class _Row(NamedTuple):
+    """A statement in its stream, and its chain up to it."""
+
+    seq: int
+    statement: Statement
+    chain: Chain
 
 
 class Judge:
@@ -57,19 +68,21 @@ class Judge:
         self.state: dict[str, Any] = {}
         self._own = trusted.Trusted(store).refresh().own
         self._anew, self._digest = False, agreed.digest(store)
+        self._counted = 0
+        """Statements that count, of those judged by `run`."""
         self._covered = set[str]()
         rows = (store.load(*trusted.TABLE, most=1 << 28) or b"").split(b"\n")
         with suppress(ValueError, IndexError):
             self.state = codec.loads(rows[1])
-        if self.state.get("signers") != self._digest or "keys" not in self.table:
-            self.begin()  # there are none in the table of an earlier version
+        if self.state.get("signers") != self._digest or "ahead" not in self.state:
+            self.begin()  # not in that of an earlier version
 
     def begin(self) -> None:
         """Judge everything, from nothing."""
         era, self._anew = self.table["era"] + 1, True
         self.table = {"era": era, "ends": {}, "ranges": {}, "who": [], "keys": []}
-        empty: dict[str, Any] = {name: {} for name in ("chains", "streams", "refused", "open")}
-        self.state = {"signers": self._digest, **empty, "sizes": {}}
+        names = ("chains", "streams", "ahead", "refused", "doubted", "bad", "open", "sizes")
+        self.state = {"signers": self._digest, **{name: {} for name in names}}
 
     def run(self, own: bool = True) -> None:
         """Judge what is new, and save it. Without `own` only if something of others is new."""
@@ -88,9 +101,9 @@ class Judge:
         ]
         said = set[str]()
         try:
-            reached: dict[str, int] | None = None
-            while reached != self.state["streams"]:
-                reached = dict(self.state["streams"])
+            reached = -1
+            while reached != self._counted:
+                reached = self._counted
                 said.update(path for name in names for path in self._stream(name))
         except Unreachable as fault:  # they are verified by a later sync
             self.warnings.append(f"signatures are not verified: {fault.what}; {fault.todo}")
@@ -115,74 +128,116 @@ class Judge:
     # ---- statements
 
     def _stream(self, name: str) -> list[str]:
-        """The files that the new good statements of a stream name."""
-        if name in self.state["refused"]:
-            return []
-        batch, seqs, refusal = self._linked(name)
-        if any(statement.key in self.signers.revoked for statement, _ in batch):
-            statements = [statement for statement, _ in batch]
+        """The files that the new good statements of a stream name.
+
+        Of the state `streams` has the seq up to which nothing waits, and `ahead` the statements
+        that count behind it: digest → seq. `refused` are those that never will, `doubted` those
+        without a good signature: digest → seq and reason, which is empty if nobody need know.
+        """
+        rows, waiting, last = self._linked(name)
+        if any(row.statement.key in self.signers.revoked for row in rows):
+            statements = [row.statement for row in rows]
             known = {*self._counting(name), *(statement.digest for statement in statements)}
             never = signing.passed(statements, self.signers, known)
-            places = [at for at, (each, _) in enumerate(batch) if each.digest not in never]
-            seqs = [*(seqs[at] for at in places), *seqs[len(batch) :]]
-            batch = [batch[at] for at in places]
-        good = signing.sound([statement for statement, _ in batch], self.signers)
-        if good < len(batch):
-            refusal = signing.RefusedError("its key was revoked", later=True)
-        proved, cut = self._signed([statement for statement, _ in batch[:good]])
-        refusal, paths = cut or refusal, []
-        for (statement, chain), seq in zip(batch[:proved], seqs, strict=False):
+            for row in rows:
+                if row.statement.digest in never:
+                    self._refuse(name, row.statement.digest, row.seq, "")
+            rows = [row for row in rows if row.statement.digest not in never]
+        sound = signing.sound([row.statement for row in rows], self.signers)
+        waiting += [row.seq for row in rows[sound:]]
+        rows, paths = rows[:sound], list[str]()
+        proved, doubted = self._signed([row.statement for row in rows])
+        ahead = self.state["ahead"].get(name, {})
+        for place, (seq, statement, chain) in enumerate(rows):
+            if place not in proved:
+                waiting.append(seq)
+                continue
+            self._counted += 1
+            ahead[statement.digest] = seq
             self.state["chains"][f"{statement.replica} {chain['root']}"] = chain
-            self.state["streams"][name] = seq
             paths += self._said(statement, chain["root"])
-        if refusal and not refusal.later:
-            at = seqs[proved]
-            self.state["refused"][name] = [at, str(refusal)]
-            self.warnings.append(f"{name}: statement {at} {refusal}; refused")
+        before = self.state["doubted"].pop(name, {})
+        for row in (rows[place] for place in doubted):
+            those = self.state["doubted"].setdefault(name, {})
+            those[row.statement.digest] = [row.seq, _UNPROVED]
+            if row.statement.digest not in before:
+                self.warnings.append(f"{name}: statement {row.seq} {_UNPROVED}; refused")
+        end = min(waiting) - 1 if waiting else last
+        self.state["streams"][name] = end
+        self.state["ahead"][name] = {digest: seq for digest, seq in ahead.items() if seq > end}
         return paths
 
-    def _linked(
-        self, name: str
-    ) -> tuple[list[tuple[Statement, Chain]], list[int], signing.RefusedError | None]:
-        """The new statements of a stream that follow others, each with its chain; the seqs of these
-        and of the next one, and why that one does not."""
+    def _linked(self, name: str) -> tuple[list[_Row], list[int], int]:
+        """The new statements of a stream that follow others that count, or each other; the seqs of
+        those that wait; and the seq of the last event."""
         chains: dict[str, Chain] = {chain["tip"]: chain for chain in self.state["chains"].values()}
-        batch: list[tuple[Statement, Chain]] = []
-        seqs = list[int]()
-        seq = self.state["streams"].get(name, 0)
-        for item in Stream(self._store, "journal", name).after(seq).read():
-            if not isinstance(item, Event) or item["seq"] <= seq:
+        ahead, rows, waiting = self.state["ahead"].get(name, {}), list[_Row](), list[int]()
+        begin = last = self.state["streams"].get(name, 0)
+        for item in Stream(self._store, "journal", name).after(begin).read():
+            if not isinstance(item, Event) or item["seq"] <= begin:
                 continue
-            seqs.append(item["seq"])
+            last, digest = item["seq"], f"seq {item['seq']}"
             try:
                 if item["type"] != signing.TYPE:
                     raise signing.RefusedError("is of another type")
                 statement = signing.read(item["body"])
-                before = statement.previous
+                digest, before = statement.digest, statement.previous
+                if digest in ahead or digest in self.state["refused"].get(name, {}):
+                    continue
                 if before != "-" and before not in chains:
                     chains |= self._counting(name)
+                if before not in chains and (gone := self._gone(name, before)):
+                    self._refuse(name, digest, last, gone[1] and "follows one that was refused")
+                    continue
                 chain = signing.follows(
                     statement, chains.get(before), self.signers, self._store.project, name
                 )
-            except signing.RefusedError as refusal:
-                return batch, seqs, refusal
             except ValueError as reason:
-                return batch, seqs, signing.RefusedError(str(reason))
-            chains[statement.digest] = chain
-            batch.append((statement, chain))
-        return batch, seqs, None
+                if isinstance(reason, signing.RefusedError) and reason.later:
+                    waiting.append(last)
+                else:
+                    self._refuse(name, digest, last, str(reason))
+                continue
+            chains[digest] = chain
+            rows.append(_Row(last, statement, chain))
+        return rows, waiting, last
+
+    def _refuse(self, name: str, digest: str, seq: int, reason: str) -> None:
+        known = self.state["refused"].setdefault(name, {})
+        if reason and digest not in known:
+            self.warnings.append(f"{name}: statement {seq} {reason}; refused")
+        known[digest] = [seq, reason]
+
+    def _gone(self, name: str, digest: str) -> list[Any] | None:
+        """The seq and reason of a refused statement of this stream's writer."""
+        for stream, known in self.state["refused"].items():
+            if stream.partition("!")[0] == name.partition("!")[0] and digest in known:
+                row: list[Any] = known[digest]
+                return row
+        return None
+
+    def refusals(self) -> Iterator[tuple[str, int, str]]:
+        """The statements that do not count: stream, seq, reason."""
+        for known in (self.state["refused"], self.state["doubted"]):
+            for name, rows in known.items():
+                yield from ((name, seq, reason) for seq, reason in rows.values() if reason)
 
     def _counting(self, name: str) -> dict[str, Chain]:
         """The chains up to each statement of this stream's writer that counts. Reads all of them:
-        only where a chain divides."""
+        only where a chain divides, or one behind it waits."""
         chains: dict[str, Chain] = {}
         for stream, end in sorted(self.state["streams"].items()):
             if stream.partition("!")[0] != name.partition("!")[0]:
                 continue
+            refused, ahead = self.state["refused"].get(stream, {}), self.state["ahead"][stream]
             for item in Stream(self._store, "journal", stream).read():
-                if not isinstance(item, Event) or item["seq"] > end:
+                if not isinstance(item, Event) or f"seq {item['seq']}" in refused:
                     continue
-                statement = signing.read(item["body"])
+                statement = signing.read(item["body"]) if item["seq"] <= end or ahead else None
+                if statement is None or statement.digest in refused:
+                    continue
+                if item["seq"] > end and statement.digest not in ahead:
+                    continue
                 before = chains.get(statement.previous)
                 chains[statement.digest] = {
                     "key": statement.next or statement.key,
@@ -192,36 +247,50 @@ class Judge:
                 }
         return chains
 
-    def _signed(self, batch: Sequence[Statement]) -> tuple[int, signing.RefusedError | None]:
-        """How many of the statements, from the first on, a good signature proves."""
-        count = 0
+    def _signed(self, batch: Sequence[Statement]) -> tuple[set[int], list[int]]:
+        """The places of the statements that a good signature proves; and of the first one in each
+        run that has a bad one."""
+        proved, doubted, unproved, begin = set[int](), list[int](), set[str](), 0
         for run in signing.runs(batch):
-            end = len(run)
-            for key in dict.fromkeys(statement.key for statement in run):
+            end = 0 if run[0].previous in unproved else len(run)
+            for key in dict.fromkeys(statement.key for statement in run[:end]):
                 # A key proves what it has signed, and not what the one before it has.
                 places = [at for at in range(end) if run[at].key == key]
-                proved = self._proved(run, places)
-                unproved = [at for at in places if at >= proved]
-                end = unproved[0] if unproved else end
-            count += end
-            if end < len(run):
-                later = not any(statement.signature for statement in run[end:])
-                return count, signing.RefusedError("has no good signature", later=later)
-        return count, None
+                good = self._proved(run, places)
+                behind = [at for at in places if at >= good]
+                end = behind[0] if behind else end
+            proved.update(range(begin, begin + end))
+            unproved.update(statement.digest for statement in run[end:])
+            if any(statement.signature for statement in run[end:]):
+                doubted.append(begin + end)
+            begin += len(run)
+        return proved, doubted
 
     def _proved(self, batch: Sequence[Statement], places: Sequence[int]) -> int:
         """The place behind the last of these statements of one key whose signature is good."""
         signed = [at for at in places if batch[at].signature]
-        if not signed or self._verify(batch[signed[-1]]):
+        if not signed or self._good(batch[signed[-1]]):
             return signed[-1] + 1 if signed else 0
+        if _mark(batch[signed[0]]) in self.state["bad"]:
+            return 0  # none was good before, and the newest is not
         low, high = 0, len(signed) - 1  # signed[:low] are good, signed[high] is not
         while low < high:
             middle = (low + high) // 2
-            if self._verify(batch[signed[middle]]):
+            if self._good(batch[signed[middle]]):
                 low = middle + 1
             else:
                 high = middle
         return signed[low - 1] + 1 if low else 0
+
+    def _good(self, statement: Statement) -> bool:
+        """Is its signature good?"""
+        mark = _mark(statement)
+        if mark in self.state["bad"]:
+            return False
+        good = self._verify(statement)
+        if not good:
+            self.state["bad"][mark] = 1
+        return good
 
     def _said(self, statement: Statement, root: str) -> list[str]:
         pair = self.signers.principals(root, statement.time), root
@@ -294,6 +363,11 @@ def judge(store: Store, own: bool = True) -> list[str]:
         judging.run(own)
     shown.purge(store)  # a redaction may count now
     return judging.warnings
+
+
+def _mark(statement: Statement) -> str:
+    """What stands for a statement with this signature."""
+    return signing.digest(f"{statement.text}{statement.signature}")
 
 
 def _of(stream: str, path: str) -> bool:
