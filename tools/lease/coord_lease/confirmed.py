@@ -38,6 +38,7 @@ SCOPE = "git"
 """How events call the scope."""
 CLOCK = "arbiter"
 name, version = "gitleases", "5"
+needles = (b'"type":"lease.',)
 
 
 def entities(event: Event) -> Iterable[str]:

@@ -91,6 +91,7 @@ class Fold:
     """The leases of one boot, for a view."""
 
     name, version = "leases", "4"
+    needles = (b'"type":"lease.',)
 
     def __init__(self, boot: str) -> None:
         self._boot = boot

@@ -86,6 +86,8 @@ if TYPE_CHECKING:
 
 
 name, version = "mail", "6"
+needles = (b'"type":"msg.', b'"type":"agent.updated"', b'"to"', b"\\u00")
+"""An address is in `to`, of whatever type; a letter of it may be escaped."""
 DIRECT = ("agent:", "human:", "bridge:")
 VISIBILITY_MS, DELIVERIES = 600_000, 5
 """Defaults of a message in a queue: how long a claim hides it, and how often it is delivered."""

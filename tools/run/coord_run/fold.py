@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from coord_run.types import Attempt, Job, Result
 
 name, version = "run", "6"
+needles = (b'"type":"run.',)
 TIMEOUT_MS, ATTEMPTS, BACKOFF_MS, GRACE_MS = 3_600_000, 3, 10_000, 10_000
 """The defaults of a request."""
 LEAST_BACKOFF_MS, LONGEST_BACKOFF_MS = 1_000, 15 * 60_000

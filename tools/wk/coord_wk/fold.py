@@ -54,6 +54,7 @@ __all__ = [
     "version",
 ]
 name, version = "work", "10"
+needles = (b'"type":"work.', b'"type":"artifact.')
 
 
 def step(state: State | None, event: Event) -> State:

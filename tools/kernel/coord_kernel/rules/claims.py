@@ -99,6 +99,7 @@ TOKENS = 1 << 53
 _VERBS = frozenset(("claimed", "closed", "completed", "released", "conceded", "confirmed"))
 
 name, version = "claims", "5"  # of the fold whose view sync keeps
+needles = tuple(b'"type":"%b.' % kind.encode() for kind in ENTITY)
 
 
 def entities(event: Event) -> Iterable[str]:

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 
 
 name, version = "control", "2"
+needles = (b'"type":"control.', b'"type":"patrol.', b'"type":"provider.')
 ENTITY = "control"
 MOST = 20
 """Newest deaths that are kept of an agent, and limits of a pool."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 
 name, version = "usage", "1"
+needles = (b'"type":"run.claimed"', b'"type":"usage.', b'"type":"budget.')
 BUCKET_MS = 5 * 60_000
 _MOST = 1 << 53
 """Greater numbers are not counts."""

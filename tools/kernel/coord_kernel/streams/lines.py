@@ -117,13 +117,17 @@ def is_settled(ctime_ns: int, now_ns: int) -> bool:
 class Block:
     """Lines of one stream in order, of the wanted types; and the id up to which it was read.
 
-    Of all types they follow each other in the segment, from the offset `begin` on.
+    Of all types they follow each other in the segment, from the offset `begin` on; `bad_cost` is
+    what the segment's bad lines before them count for.
     """
 
-    __slots__ = ("begin", "end", "plain", "rows")
+    __slots__ = ("bad_cost", "begin", "end", "plain", "rows")
 
-    def __init__(self, rows: list[bytes], end: bytes, plain: bool, begin: int) -> None:
+    def __init__(
+        self, rows: list[bytes], end: bytes, plain: bool, begin: int = 0, bad_cost: int = 0
+    ) -> None:
         self.rows, self.end, self.plain, self.begin = rows, end, plain, begin
+        self.bad_cost = bad_cost
 
     def first(self) -> bytes:
         """The id of its first line."""
@@ -172,7 +176,7 @@ def _packed(pack: Pack, types: Collection[str]) -> Iterator[Block]:
         last = data[data.rfind(b"\n", 0, end) + 1 : end]
         rows = _of_types(data[:end], types) if types else data[:end].split(b"\n")
         offset += end + 1
-        yield Block(rows, last[_ID], True, 0)
+        yield Block(rows, last[_ID], True)
 
 
 def make_pack(store: Store) -> None:
@@ -225,7 +229,7 @@ def _merge(sources: list[Iterator[Block]]) -> Iterator[tuple[list[bytes], bool]]
             if block.rows:
                 heapq.heappush(firsts, (block.first(), number))
 
-    current = [Block([], b"", True, 0)] * len(sources)
+    current = [Block([], b"", True)] * len(sources)
     for number in range(len(sources)):
         enter(number)
     rows, plain = list[bytes](), True
@@ -279,7 +283,8 @@ def _of_known(stream: Stream, types: Collection[str]) -> Iterator[Block]:
         last = data[data.rfind(b"\n") + 1 :]
         stream.offset += len(data) + 1
         rows = _of_types(data, types) if types else data.split(b"\n")
-        yield Block(rows, last[_ID], True, stream.offset - len(data) - 1)
+        begin = stream.offset - len(data) - 1
+        yield Block(rows, last[_ID], True, begin, stream.bad_cost)
     if last:
         newest = event.parse(last)
         stream.seq, stream.last_id, stream.bad_since = newest["seq"], newest.id, 0
@@ -310,29 +315,23 @@ def _checked(stream: Stream, rows: list[bytes], types: Collection[str]) -> Block
         wanted = [
             raw for raw, record in zip(wanted, records, strict=False) if record["type"] in types
         ]
-    return Block(wanted, stream.last_id.encode(), True, begin)
+    return Block(wanted, stream.last_id.encode(), True, begin, stream.bad_cost)
 
 
 def _in_doubt(stream: Stream, sealed: bool, types: Collection[str]) -> Iterator[Block | BadLine]:
     """What `Stream` reads in the rest of the segment."""
-    group, begin = list[Event](), 0
-    for item in stream.read_segment(sealed):
-        if group and (isinstance(item, BadLine) or len(group) == GROUP):
-            yield _block(group, types, begin)
+    group, begin, cost = list[Event](), 0, 0
+    for item in chain(stream.read_segment(sealed), (None,)):
+        if group and (not isinstance(item, Event) or len(group) == GROUP):
+            rows = [item.raw for item in group if not types or item["type"] in types]
+            plain = all(_is_plain(item.raw, item) for item in group)
+            yield Block(rows, group[-1].id.encode(), plain, begin, cost)
             group = []
         if isinstance(item, BadLine):
             yield item
-            continue
-        begin = begin if group else stream.start
-        group.append(item)
-    if group:
-        yield _block(group, types, begin)
-
-
-def _block(group: list[Event], types: Collection[str], begin: int) -> Block:
-    rows = [item.raw for item in group if not types or item["type"] in types]
-    plain = all(_is_plain(item.raw, item) for item in group)
-    return Block(rows, group[-1].id.encode(), plain, begin)
+        elif item:
+            begin, cost = begin if group else stream.start, stream.bad_cost
+            group.append(item)
 
 
 def _chunks(stream: Stream) -> Iterator[bytes]:

@@ -1,13 +1,16 @@
-"""Much that is new, given to a database as lines, in no particular order.
+"""Much that is new, read as lines, of which most are not parsed. What this leaves, `fill` takes.
 
-The index needs of most events their id and place alone, which a known segment has at fixed places
-(see `streams.lines`). So nothing of it is parsed. What this leaves, `fill` takes.
+1. The index needs of most events their id and place alone, which a known segment has at fixed
+   places (see `streams.lines`). It takes them in no particular order.
+2. A fold with `needles` needs only the lines that contain one of these: those are parsed, and all
+   that are not plain.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import re
 
 from coord_envelope import codec, event
 from coord_kernel.streams import lines
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from coord_kernel.streams.lines import Block
     from coord_kernel.streams.stream import Stream
 
+    Position = tuple[str | int | None, ...]
     Take = Callable[[sqlite3.Connection, list[tuple[list[bytes], bool, int, list[int]]]], None]
     """Takes in groups of lines: the lines, whether they are plain, their segment, the offsets."""
 
@@ -44,8 +48,7 @@ def fill_lines(
             groups, positions, count, size = [], {}, 0, 0
             with fill.writing(db):
                 for stream, block in itertools.chain((first,), read):
-                    ends = list(itertools.accumulate(map(len, block.rows), initial=block.begin))
-                    offsets = [end + number for number, end in enumerate(ends)]
+                    offsets = _offsets(block)
                     segment = fill.segment_no(db, stream.path, stream.segment)
                     groups.append((block.rows, block.plain, segment, offsets[:-1]))
                     positions[stream.path] = _position(stream, block, offsets)
@@ -56,6 +59,62 @@ def fill_lines(
                 db.executemany(_PUT, positions.values())
             advance(size)
     known.save(others=True)
+
+
+def fill_matching(
+    store: Store, db: sqlite3.Connection, streams: fill.Streams, add: fill.Add, needles: Needles
+) -> None:
+    """As `fill.fill`, but gives `add` matching events alone. Raises StaleError."""
+    found, _ = fill.resumed(store, db, streams)
+    new = [stream for stream in found if stream.end is None]
+    ahead = sum(stream.size() for stream in new)
+    codec.bulk()
+    known, ends = lines.KnownSegments(store), dict[str, "Position"]()
+    rows = heapq.merge(*(_rows(stream, known, needles.search, ends) for stream in new))
+    what = f"reading the journal into {needles.name}"
+    with fill.undisturbed(), store.progress(what, ahead) as advance:
+        for first in rows:
+            batch = itertools.chain((first,), itertools.islice(rows, fill.BATCH - 1))
+            advance(fill.commit(db, add, batch))
+    # Only now: what was read is not yet taken in.
+    with fill.writing(db):
+        db.executemany(_PUT, ends.values())
+    known.save(others=True)
+
+
+class Needles:
+    """Whose fold it is, and the bytes of which each event's line has one that the fold needs."""
+
+    def __init__(self, name: str, needles: tuple[bytes, ...]) -> None:
+        self.name = name
+        self.search = re.compile(b"|".join(map(re.escape, needles))).search
+
+
+def _rows(
+    stream: Stream,
+    known: lines.KnownSegments,
+    search: Callable[[bytes], object],
+    ends: dict[str, Position],
+) -> Iterator[fill.Row]:
+    """The events of lines that are found; `ends` has how far the stream was read."""
+    for block in lines.blocks(stream, known, ()):
+        offsets = _offsets(block)
+        ends[stream.path] = _position(stream, block, offsets)
+        place, cost = (stream.path, stream.segment), block.bad_cost
+        found = list(zip(block.rows, offsets, strict=False))
+        if block.plain:
+            found = [pair for pair in found if search(pair[0])]
+        items = event.parse_all([raw for raw, _ in found])
+        for (raw, start), item in zip(found, items, strict=True):
+            if isinstance(item, event.Event):
+                item.stream = stream.name
+                yield item.id, *place, start, start + len(raw) + 1, cost, item
+
+
+def _offsets(block: Block) -> list[int]:
+    """Where its lines begin in their segment, and where the last one ends."""
+    ends = itertools.accumulate(map(len, block.rows), initial=block.begin)
+    return [end + number for number, end in enumerate(ends)]
 
 
 def _in_turns(streams: list[Stream], known: lines.KnownSegments) -> Iterator[tuple[Stream, Block]]:
@@ -73,7 +132,7 @@ def _in_turns(streams: list[Stream], known: lines.KnownSegments) -> Iterator[tup
             heapq.heappush(ends, (block.end, number))
 
 
-def _position(stream: Stream, block: Block, offsets: list[int]) -> tuple[str | int | None, ...]:
+def _position(stream: Stream, block: Block, offsets: list[int]) -> Position:
     newest = event.parse(block.rows[-1])
     place = stream.path, stream.segment, offsets[-1], newest["seq"], offsets[-2], newest.id
-    return *place, 0, stream.bad_cost, None
+    return *place, 0, block.bad_cost, None

@@ -19,6 +19,7 @@ import os
 import stat
 import time
 
+from coord_envelope import codec
 from coord_envelope.platform import contextmanager, suppress
 from coord_kernel.store import machine
 from coord_kernel.streams.stream import Stream, streams
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 MUCH = 1 << 22
 """Bytes from which waiting for the process that reads them is cheaper than to read them as well."""
 WAIT_S = 10.0
+LINES = 1 << 18
+"""Bytes from which reading lines repays the modules for it, once orjson is loaded."""
 
 
 class Derived:
@@ -47,6 +50,8 @@ class Derived:
 
     tables: str
     """SQL that makes the subclass's own tables."""
+    needles: tuple[bytes, ...] = ()
+    """If there are any: nothing is kept of an event whose line is plain and contains none."""
     lasting = False
     """Does it say something that cannot be derived again? Then it outlives a restart of the
     machine, and is waited for while another process writes it."""
@@ -267,7 +272,16 @@ class Derived:
             self._close()
             self.from_nothing()
 
+    def _is_much(self) -> bool:
+        """Is so much new that reading it as lines repays the modules for that?"""
+        return self._behind >= (LINES if codec.is_bulk() else codec.MANY)
+
     def _fill(self, db: sqlite3.Connection) -> None:
+        if self.needles and self._is_much():
+            from coord_kernel.views import bulk
+
+            needles = bulk.Needles(self._name, self.needles)
+            bulk.fill_matching(self._store, db, self._chosen, self.add, needles)
         fill.fill(self._store, db, self._chosen, self.add, self._name)
 
     def _boot(self) -> str:

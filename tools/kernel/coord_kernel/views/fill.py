@@ -148,7 +148,7 @@ def fill(store: Store, db: sqlite3.Connection, streams: Streams, add: Add, name:
     with undisturbed(), store.progress(f"reading the journal into {name}", ahead) as advance:
         for first in rows:
             batch = itertools.chain((first,), itertools.islice(rows, BATCH - 1))
-            advance(_commit(db, add, batch))
+            advance(commit(db, add, batch))
     places = zip(ours, before, strict=True)
     bad = [_behind_bad(stream) for stream, place in places if _ends_in_bad_lines(stream, place)]
     if bad:
@@ -242,7 +242,7 @@ def _rows(stream: Stream) -> Iterator[Row]:
             yield line["event_id"], *place, stream.bad_cost, line
 
 
-def _commit(db: sqlite3.Connection, add: Add, rows: Iterator[Row]) -> int:
+def commit(db: sqlite3.Connection, add: Add, rows: Iterator[Row]) -> int:
     """Rows and the positions after them in one transaction. Returns how many bytes they are."""
     ends: dict[str, Row] = {}
     size, segment, number = 0, ("", 0), 0

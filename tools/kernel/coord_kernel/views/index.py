@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from coord_kernel.views.fill import Located, Stored
 
 VERSION = "4"
-MUCH = 1 << 18
-"""Bytes that are read as lines where orjson is loaded already."""
 _WHERE = "SELECT stream, first, offset FROM event JOIN segment ON no = segment WHERE id = ?"
 _WITH_KEY = "SELECT id FROM key WHERE type = ? AND key = ?"
 _EVENT = "INSERT OR IGNORE INTO event VALUES (?, ?, ?)"
@@ -89,7 +87,7 @@ class Index(Derived):
         db.executemany(_KEY, keys)
 
     def _fill(self, db: sqlite3.Connection) -> None:
-        if self._behind >= (MUCH if codec.is_bulk() else codec.MANY):
+        if self._is_much():
             from coord_kernel.views import bulk
 
             bulk.fill_lines(self._store, db, self._chosen, _take, "index")
