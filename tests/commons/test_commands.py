@@ -176,3 +176,20 @@ def test_without_the_remote_what_was_written_waits_and_nothing_is_taken(towns: T
     assert towns.town[B](f"coord-commons take {work}").one["work_id"] == work
     towns.sync(A, B)
     assert "Later" in [row["title"] for row in towns.listed(B)]
+
+
+def test_a_key_that_was_rotated_is_the_same_town(tmp_path: Path) -> None:
+    towns = Towns(tmp_path, names=(A, B))
+    towns.join()
+    before = towns.town[A]("coord-commons ls").one
+    towns.town[A](f"ssh-keygen -q -t ed25519 -N '' -f {tmp_path}/next")
+    towns.there(A, f"ev sync --next-key {tmp_path}/next.pub")
+    config = tmp_path / f"{A}.gitconfig"
+    config.write_text(config.read_text().replace(f"{tmp_path / A}.pub", f"{tmp_path}/next.pub"))
+    after = towns.town[A]("coord-commons ls").one
+    assert after["key"] != before["key"] and after["fingerprint"] == before["fingerprint"]
+    assert after["status"] == "member"
+    work = towns.offer(A)
+    towns.sync(B)
+    (row,) = [row for row in towns.listed(B) if row["work_id"] == work]
+    assert row["key"] == before["fingerprint"]

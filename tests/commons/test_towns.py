@@ -60,6 +60,18 @@ def test_equal_events_give_equal_files_whoever_admitted_first() -> None:
     }
 
 
+def test_nobody_becomes_the_founder_later() -> None:
+    agreed = file_of("ada", "mal")
+    alone: dict[str, object] = {
+        **record("mal", "mal", "0"),
+        "body": {"town": "mal", "key": public("mal")},
+    }
+    backdated = record("mal", "ada", "00")
+    assert towns.proposal(agreed, [alone, backdated]).text == agreed
+    first = [record("ada", "ada", "1", signed=False), record("ada", "mal", "2", signed=False)]
+    assert towns.proposal("", [*first, alone]).text == agreed
+
+
 def test_what_a_person_has_added_stays() -> None:
     agreed = f"# ours\n@revoked {public('mal')}\n{file_of('ada', 'mal')}"
     found = towns.proposal(agreed, [record("ada", "mal"), record("ada", "bob")])

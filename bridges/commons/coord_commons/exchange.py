@@ -125,14 +125,26 @@ class Commons:
         """The full id for a short one; the text itself if there is none."""
         return self.journal.index.refresh().resolve(text) or text
 
+    def fingerprint(self) -> str:
+        """That of this town's key, as the signers have it. Raises Refused if there is no key."""
+        return towns.fingerprint(Signer(self.journal).root())
+
+    def admitted(self) -> bool:
+        """Is this town's key one of the signers that were agreed to?"""
+        known = {member.fingerprint for member in towns.members(self.place.agreed)}
+        return self.fingerprint() in known
+
     def mine(self, market: Market) -> str:
         """This town's party."""
-        return market.parties.of(towns.fingerprint(self.place.key()))
+        return market.parties.of(self.fingerprint())
 
     # ---- writing
 
     def transaction(self) -> Transaction:
-        """A transaction as this town."""
+        """A transaction as this town. Raises Refused: nobody would believe it."""
+        if not self.admitted():
+            todo = "have a town of the commons admit it, and see `coord-commons trust`"
+            raise Refused("your key was not admitted", where=self.place.name, todo=todo)
         return self.journal.transaction(self.place.actor)
 
     def give(self, quiet: bool = False) -> str:

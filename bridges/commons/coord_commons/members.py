@@ -40,12 +40,12 @@ def join(
     if signers and not towns.members(text):
         raise BadData("has no key", where=signers, todo="ask a town of the commons for its file")
     if local in place.joined():
-        commons = Commons(place.Place(local))
+        commons, made = Commons(place.Place(local)), False
         if commons.journal.end(live=False) and not _unfinished(commons):
             todo = "--name calls another one otherwise"
             raise Refused("was joined already", where=local, todo=todo)
     else:
-        place.make(local, project, place.town(town))
+        made = place.make(local, project, place.town(town))
         commons = Commons(place.Place(local))
     here = os.path.abspath(remote) if os.path.isdir(remote) else remote
     try:
@@ -53,16 +53,16 @@ def join(
         if not commons.store.signers():
             # Nothing is believed or written before it is known whether somebody was here first.
             _look(commons, here)
-            known = list(commons.proposal().rows)
-            if text or not known:
+            first = not text and not commons.proposal().rows
+            if text or first:
                 commons.place.agree(text or f"{towns.line(commons.place.town, key, '')}\n")
-            if not text and not known:
+            if first:
                 with commons.transaction() as t:
                     t.add(draft.admitted(commons.place.town, key, ""))
-        if towns.fingerprint(key) in _fingerprints(commons):
+        if commons.admitted():
             commons.sync(here)
     except (Refused, Unreachable, BadData):
-        if not commons.journal.end(live=False):
+        if made and not commons.journal.end(live=False):
             shutil.rmtree(commons.place.root, ignore_errors=True)
         raise
     call.put([_row(commons)])
@@ -84,10 +84,6 @@ def _look(commons: Commons, remote: str) -> None:
     remotes.remember(rounds)
 
 
-def _fingerprints(commons: Commons) -> set[str]:
-    return {member.fingerprint for member in towns.members(commons.place.agreed)}
-
-
 def _row(commons: Commons) -> Json:
     """A commons in a line."""
     from coord_kernel.store import locate
@@ -96,17 +92,12 @@ def _row(commons: Commons) -> Json:
     row: Json = {"commons": where.name, "town": where.town}
     row["remote"] = public(next(iter(locate.remotes(commons.store)), ""))
     try:
-        key = where.key()
-        row |= {"key": key, "fingerprint": towns.fingerprint(key)}
-        if not agreed:
-            row["status"] = "no signers agreed"
-        elif row["fingerprint"] in _fingerprints(commons):
-            row["status"] = "member"
-        else:
-            row["status"] = "not admitted"
+        row |= {"key": where.key(), "fingerprint": commons.fingerprint()}
+        how = "member" if commons.admitted() else "not admitted"
+        row["status"] = how if agreed else "no signers agreed"
     except Refused as fault:
         row["status"] = str(fault)
-    row |= {"towns": len(_fingerprints(commons))}
+    row |= {"towns": len(towns.members(agreed))}
     row |= {"digest": towns.digest(agreed)} if agreed else {}
     return row | {"path": where.root}
 
@@ -119,16 +110,12 @@ def ls(call: Call) -> None:
 def leave(call: Call, name: o.Left, force: o.Force = False) -> None:
     """Leave a commons: its store here is deleted.
 
-    What was given stays with the others. Refused while something was not given, unless --force.
+    What was given stays with the others. What was not is given first, unless --force.
     """
-    where = place.Place(place.chosen(name))
-    if not force:
-        from coord_kernel.sync.signed.sign import Signer
-
-        if Signer(where.journal).pending():
-            todo = "`coord-commons sync`, or --force"
-            raise Refused("has events that were not given", where=name, todo=todo)
-    shutil.rmtree(where.root)
+    mine = Commons(place.Place(place.chosen(name)))
+    if not force and mine.admitted():
+        mine.sync()
+    shutil.rmtree(mine.place.root)
     call.put([{"commons": name, "left": True}])
 
 
@@ -147,13 +134,11 @@ def admit(call: Call, town: o.NewTown, key: o.NewKey, commons: o.Commons = None)
     text = key if " " in key.strip() else place.read(key)
     public_key = " ".join(text.split()[:2])
     mine = Commons(place.Place(place.chosen(commons)))
-    by = towns.fingerprint(mine.place.key())
+    by = mine.fingerprint()
     row = towns.line(town, public_key, by)
     if [member.key for member in towns.members(row)] != [public_key]:
         raise BadData("not an SSH public key", where=visible(key)[:80], todo="give its .pub file")
     mine.sync()
-    if by not in _fingerprints(mine):
-        raise Refused("your own key was not admitted", where=mine.place.name)
     known = {member.key: member for member in towns.members(mine.place.proposed)}
     if public_key not in known:
         with mine.transaction() as t:
@@ -190,7 +175,7 @@ def trust(call: Call, digest: o.Digest = None, commons: o.Commons = None) -> Non
 
     for line in judge(mine.store):
         call.warn(line)
-    if towns.fingerprint(mine.place.key()) in _fingerprints(mine):
+    if mine.admitted():
         mine.give()
     call.put({**row, "status": "agreed", "digest": proposal.digest} for row in proposal.rows)
 
@@ -209,7 +194,7 @@ def sync(call: Call, commons: o.Commons = None) -> None:
     for name in names:
         mine = Commons(place.Place(name))
         try:
-            if towns.fingerprint(mine.place.key()) in _fingerprints(mine):
+            if mine.admitted():
                 call.put([mine.sync()])
                 continue
             rounds = remotes.exchange(mine.journal)

@@ -34,7 +34,7 @@ Signers = Annotated[
     typer.Option("--signers", metavar="FILE", help="Agree to this allowed_signers file."),
 ]
 Left = Annotated[str, typer.Argument(metavar="NAME", help="A commons that you have joined.")]
-Force = Annotated[bool, typer.Option("--force", help="Also with events that were not given.")]
+Force = Annotated[bool, typer.Option("--force", help="Also what was not given.")]
 NewTown = Annotated[str, typer.Argument(metavar="TOWN", help="What the town is called.")]
 NewKey = Annotated[
     str, typer.Argument(metavar="KEY", help="Its public SSH key, or a file with it.")

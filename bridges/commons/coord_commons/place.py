@@ -129,11 +129,10 @@ def signing_key(store: Store) -> Key:
     return Key(named, locate.root(store.path))
 
 
-def make(name: str, project: str, town: str) -> None:
-    """Make the directory of a commons. Raises Refused, DiskFault, Unreachable."""
+def make(name: str, project: str, town: str) -> bool:
+    """Make the directory of a commons; False: it was there. Raises Refused, DiskFault."""
     root = os.path.join(home(), name)
-    if os.path.lexists(os.path.join(root, ".coord")):
-        raise Refused("was joined already", where=name, todo="--name calls another one otherwise")
+    new = not os.path.lexists(root)
     try:
         os.makedirs(root, mode=0o700, exist_ok=True)
     except OSError as error:
@@ -148,6 +147,7 @@ def make(name: str, project: str, town: str) -> None:
     )
     _run(root, "git", "init", "-q", ".")
     _run(root, "ev", "init")
+    return new
 
 
 def _run(root: str, *argv: str) -> None:

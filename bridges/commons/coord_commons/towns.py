@@ -108,13 +108,21 @@ def proposal(agreed: str, records: Iterable[Json]) -> Proposal:
     before = {member.key: member for member in members(agreed)}
     known = {member.fingerprint for member in before.values()}
     admitted: dict[str, str] = {}
-    for record in sorted(records, key=lambda each: (each["id"], each["key"])):
+    ordered = sorted(records, key=lambda each: (each["id"], each["key"]))
+    others = {_text(each["body"], "key") for each in ordered if _text(each["body"], "by")}
+    for record in ordered:
         body = record["body"]
         town, key, by = (_text(body, name) for name in ("town", "key", "by"))
         if not is_town(town) or not re.fullmatch(KEY, key, re.ASCII) or not fingerprint(key):
             continue
-        signed = record["key"] in known and record["key"] == (by or fingerprint(key))
-        if signed if before else (not by or by.startswith("SHA256:")):
+        if before:
+            # Who founded it stays so, and nobody becomes it later.
+            founder = key in before and not before[key].by
+            counts = record["key"] in known and record["key"] == by != fingerprint(key)
+            counts = counts and not founder
+        else:
+            counts = by.startswith("SHA256:") or key not in others
+        if counts:
             admitted.setdefault(key, line(town, key, by))
     rows = [row.strip() for row in agreed.split("\n") if row.strip()]
     kept = [row for row in rows if getattr(_member(row), "key", "") not in admitted]

@@ -70,18 +70,19 @@ class Signer:
         signers = agreed.signers(self._store)
         if self._key.public in signers.revoked:
             return []
-        return signers.principals(self._root(), _now())
+        return signers.principals(self.root(), _now())
 
     def unfit(self) -> str:
         """Why nobody would believe what the key signs now, as far as this store knows; ""."""
         signers = agreed.signers(self._store)
         if self._key.public in signers.revoked:
             return "this key was revoked"
-        if self._root() not in signers.entries:
+        if self.root() not in signers.entries:
             return "this key is not in allowed_signers"
         return "" if self.principals() else "this key is not valid now"
 
-    def _root(self) -> str:
+    def root(self) -> str:
+        """The key that allowed_signers has: this one, or the first of those rotated to it."""
         return self._mine(self._replica())["root"] or self._key.public
 
     def sign(self, added: Sequence[Added] = (), after: str = "") -> bool:
