@@ -87,6 +87,7 @@ def test_only_what_is_named_is_shared(towns: Towns) -> None:
     again = shell(f"coord-commons offer {item} --share area --needs rust --reward 'a beer'").one
     assert again["event_id"] == offered["event_id"] and again["$dup"]
 
+    refused(towns, A, f"coord-commons offer {item} --reward more", 65, "offer:")
     towns.sync(B)
     work = offered["event_id"]
     for can, listed in (("python", False), ("python --can rust", True)):
@@ -126,6 +127,7 @@ def test_a_submission_is_returned_and_submitted_again(towns: Towns) -> None:
     refused(towns, A, f"coord-commons take {work}", 1, "is your own offer")
     mirrored = towns.town[B](f"coord-commons take {work}").one["item_id"]
     refused(towns, B, f"coord-commons submit {mirrored}", 2, "--evidence is missing")
+    refused(towns, B, f"coord-commons offer {mirrored}", 1, "stands for an offer of agent:")
     submit = f"coord-commons submit {mirrored} --evidence commit=abc --evidence https://x.example/l"
     first = towns.town[B](submit).one
     assert towns.town[B](submit).one["$dup"]

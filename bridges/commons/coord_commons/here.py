@@ -59,6 +59,9 @@ class Here:
         detail: Json = {**items.detail(item)}
         if "question" in items.known(item):
             raise No("is a question", where=text, code="wrong_state")
+        mirror = str(detail.get("fields", {}).get("mirror", ""))
+        if mirror and not mirror.startswith(f"{self._commons}#"):
+            raise No(f"stands for {plain(mirror, 80)}", where=text, code="wrong_state")
         known = {**detail.get("fields", {}), **{name: detail.get(name) for name in _PLAIN}}
         fields: Json = {}
         for name in share:

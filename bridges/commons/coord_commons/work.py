@@ -49,8 +49,10 @@ def offer(call: Call, said: g.Offering, id_: o.Id, commons: o.Commons = None) ->
     item, title, fields = here.offered(id_, said.share or ())
     fields |= {"reward": text(said.reward, "--reward")} if said.reward else {}
     fields |= {"needs": " ".join(map(_capability, said.needs))} if said.needs else {}
-    before = here.offer_of(id_)
-    known = mine.market().with_id(before)
+    before, market = here.offer_of(id_), mine.market()
+    known = market.with_id(before)
+    if known and all(each.party != mine.mine(market) for each in known):
+        raise No(f"stands for an offer of {known[0].party}", where=id_, code="wrong_state")
     ended = bool(known) and all(each.withdrawn for each in known)
     mine.journal.index.refresh()
     with mine.transaction() as t:
