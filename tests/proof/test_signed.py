@@ -373,11 +373,16 @@ def test_a_consumer_and_a_policy_can_demand_who_signed(git_team: Team) -> None:
     ada('ev emit a.done --body \'{"text":"true"}\' && run request -- echo signed && ev sync')
     mal('ev emit a.done --body \'{"text":"forged"}\' --as ada && ev sync')
     team.sync(bob)
-    (bob.cwd / "c.toml").write_text(
-        'name = "c"\n[match]\ntypes = ["a.done"]\ntrust = ["signed:agent:ada"]\n[run]\nargv = ["cat"]\nstdin = "{{body.text}}"\n'
-    )
-    (row,) = bob("ev consume c.toml --once --dry-run").lines
-    assert row["stdin"] == "true"
+    for trust, texts in (
+        ('trust = ["signed:agent:ada"]', {"true"}),
+        ('trust = ["*"]', {"true", "forged"}),
+        ("", {"true"}),
+    ):
+        run = '[run]\nargv = ["cat"]\nstdin = "{{body.text}}"\n'
+        match = f'[match]\ntypes = ["a.done"]\n{trust}\n'
+        (bob.cwd / "c.toml").write_text(f'name = "c"\n{match}{run}')
+        rows = bob("ev consume c.toml --once --dry-run").lines
+        assert {row["stdin"] for row in rows} == texts, trust
     home = bob.cwd.parent / "home"
     (home / ".config/coord").mkdir(parents=True)
     policy = home / ".config/coord/runner.toml"

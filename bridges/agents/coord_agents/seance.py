@@ -105,6 +105,8 @@ def _handover(call: Call, state: fold.Session) -> list[Event]:
     found = [
         event
         for event in call.journal.replay()
-        if event["type"] == "handoff.written" and event["body"].get("session") in sessions
+        if event["type"] == "handoff.written"
+        and event["body"].get("session") in sessions
+        and "$trust" not in call.journal.shown(event)  # an unsigned one may say anything
     ]
     return found[-1:]

@@ -257,7 +257,8 @@ class Bridge(Pair):
         self._new = [
             work for work in self._new if work not in self.book.numbers and exportable(items, work)
         ]
-        works = self._new
+        named = bool(self.mode.new)  # by a person
+        works = [work for work in self._new if named or not items.unsigned(work)]
         self.over = len(works) if len(works) > self.mode.most else 0
         if self.over and not self.mode.dry:
             return

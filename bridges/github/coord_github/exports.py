@@ -139,6 +139,8 @@ class Exports:
         for comment in items.known(link["work"])["comments"]:
             if comment["by"] == me or comment["event_id"] in link["sent"]:
                 continue
+            if "trust" in comment:
+                continue  # nobody has signed it
             if comment["text"] or "blob" in comment:
                 yield comment["event_id"]
 

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
         """Hold → the first event that ended it."""
 
 
-name, version = "land", "1"
+name, version = "land", "2"
 MOST = 512
 """Newest verdicts of a base that are kept."""
 LONGEST = 2_000
@@ -91,7 +91,8 @@ def entities(event: Event) -> Iterable[str]:
         return (f"base {target} {base}",) if is_commit(base) else ()
     if kind in _OF_QUEUE:
         return (f"queue {target}",)
-    known = not kind.startswith("land.") and is_commit(body.get("commit"))
+    signed = "$trust" not in event  # a verdict that nobody has signed is none
+    known = signed and not kind.startswith("land.") and is_commit(body.get("commit"))
     return (f"commit {body['commit']}",) if known else ()
 
 

@@ -37,7 +37,7 @@ class Fold:
     name = "slack"
 
     def __init__(self, settings: Settings) -> None:
-        self._posted, self.version = settings.posted, f"1.{settings.digest}"
+        self._posted, self.version = settings.posted, f"2.{settings.digest}"
 
     def entities(self, event: Event) -> Iterable[str]:
         """See above."""
@@ -61,6 +61,8 @@ class Fold:
         """The state after one event more. Its fields say of which entity it is."""
         state = {} if state is None else state
         kind, body = event["type"], event["body"]
+        if "$trust" in event:
+            return state  # nobody has signed it: nothing of it is posted
         if kind == "msg.sent":
             _message(state, event, self._posted)
         elif kind == "work.created" and isinstance(body.get("question"), dict):

@@ -72,7 +72,7 @@ class Consumer:
             since=section.good("since", lambda: Call.moment(since)) if since else None,
         )
         trust = section.take("trust", list, [])
-        if trust:
+        if trust or self._store.signers():
             from coord_ev.demand import Trusting  # few demand it
 
             self.wanted = Trusting(self.wanted, self._store, trust)

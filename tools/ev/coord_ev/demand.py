@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Trusting(Filter):
     """Of what passes a filter, the events that fit: `store`, `signed`, `signed:human:*`, `synced`.
 
+    Without patterns all but those that are unsigned.
     Without an agent of its own a consumer knows no `self`: what its store has written is `store`.
     """
 
@@ -31,7 +32,11 @@ class Trusting(Filter):
     _trusted: Trusted | None
 
     def __call__(self, event: Event) -> bool:
-        return self._wanted(event) and trust.wanted(self._of(event), self._patterns)
+        if not self._wanted(event):
+            return False
+        if not self._patterns:
+            return self._of(event) != trust.UNSIGNED
+        return trust.wanted(self._of(event), self._patterns)
 
     def _of(self, event: Event) -> str:
         if self._store.signers():

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         """Idempotency key of a patrol's event about it → its ts."""
 
 
-name, version = "sessions", "1"
+name, version = "sessions", "2"
 STATUSES = ("idle", "busy", "waiting", "blocked")
 TOLD = 64
 """Newest events of patrols about a session that are kept."""
@@ -63,6 +63,8 @@ _AROUND = frozenset(
 
 def entities(event: Event) -> Iterable[str]:
     """The session that an event is a sign of life of, or is about."""
+    if "$trust" in event and event.get("$type") != "agent.seen":
+        return ()  # nobody has signed it; nor does anybody sign a beat
     space = event["type"].partition(".")[0]
     if space in ("session", "patrol"):
         about = _about(event)
