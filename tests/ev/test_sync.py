@@ -961,6 +961,33 @@ def test_what_a_later_version_put_into_the_own_ref_is_carried_over(hub: Path, on
 # ---- the store's own repository
 
 
+def test_many_refs_are_taken_in_at_once_and_only_their_authors_give_them(
+    hub: Path, one: Shell, two: Shell
+) -> None:
+    """What is known of others' refs may be lost between any two syncs."""
+    emit(one, 1)
+    emit(two, 2)
+    sync(one, two)
+    (line,) = (one.cwd / ".coord/journal").glob("agent.one~*/*.jsonl")
+    for name in [f"abcdef{number}" for number in range(10, 22)]:
+        data = line.read_bytes().replace(line.parent.name.encode(), f"agent.x~{name}".encode())
+        file = f"journal/agent.x~{name}/000000000001.jsonl"
+        tip = commit(hub, {file: (0o100644, data)})
+        git("update-ref", f"{NS}/replica/{name}", tip, cwd=hub)
+    sync(one, two)
+    assert (one.cwd / ".coord/.git/packed-refs").read_text().count("/replica/abcdef") == 12
+    assert len(list((one.cwd / ".coord/journal").iterdir())) == 14
+    for step, shell in enumerate((one, two, one)):
+        (shell.cwd / ".coord/.git/manifests").write_bytes((b"", b"{}", b"[")[step])
+        emit(shell, 3 + step)
+        sync(one, two, one)
+    assert alike(one, two)
+    for shell in (one, two):
+        listed = git("ls-tree", "-r", "--name-only", own(shell), cwd=hub).splitlines()
+        assert len(listed) == 1
+    assert "error" not in one("git --git-dir=.coord/.git fsck 2>&1").out
+
+
 @pytest.mark.parametrize("how", ["gone", "empty", "no HEAD", "corrupt", "missing", "locked"])
 def test_the_stores_own_repository_mends_itself(
     hub: Path, one: Shell, two: Shell, how: str

@@ -73,6 +73,48 @@ def test_refs_are_those_that_git_lists(shell: Shell, repository: Path) -> None:
     assert sorted(f"{oid} {ref}" for ref, oid in ours.items()) == sorted(listed.split("\n")[:2])
 
 
+def test_many_refs_are_one_file_that_git_reads_too(
+    shell: Shell, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file of its own waits for the disk twice: a hundred refs took a second."""
+    store, objects = open_store(shell.cwd), Objects(str(repository))
+    root = tree.write_tree(objects, {"a": tree.regular(tree.write(objects, "blob", b"x"))})
+    old, new = (tree.write_commit(objects, root, [], why) for why in "ab")
+    names = [f"refs/seen/coord/replica/{number:08d}" for number in range(80)]
+    git("update-ref", "refs/fetched/x", old, cwd=repository)
+    git("pack-refs", "--all", cwd=repository)
+    for name in names[:3]:
+        assert loose.written(store, {name: old})
+    waits: list[int] = []
+    fsync = os.fsync
+
+    def counted(fd: int) -> None:
+        waits.append(fd)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", counted)
+    assert loose.written(store, dict.fromkeys(names[:10], new))
+    few = len(waits)
+    assert loose.written(store, dict.fromkeys(names, new))
+    assert len(waits) == 2 * few
+    assert loose.refs(str(repository), "refs/seen/") == dict.fromkeys(names, new)
+    listed = git("for-each-ref", "--format=%(refname) %(objectname)", cwd=repository)
+    assert listed.split("\n")[:81] == [f"refs/fetched/x {old}", *(f"{ref} {new}" for ref in names)]
+    git("update-ref", names[0], old, new, cwd=repository)
+    assert (loose.refs(str(repository), "refs/seen/") or {})[names[0]] == old
+    git("fsck", "--strict", cwd=repository)
+
+
+def test_refs_that_cannot_stand_together_are_left_to_git(shell: Shell, repository: Path) -> None:
+    store = open_store(shell.cwd)
+    many = {f"refs/seen/r{number}": "0" * 40 for number in range(9)}
+    assert not loose.written(store, many | {"refs/seen/r1/below": "0" * 40})
+    assert not (repository / "packed-refs").exists()
+    (repository / "packed-refs").write_text("no ref\n")
+    assert not loose.written(store, many)
+    assert (repository / "packed-refs").read_text() == "no ref\n"
+
+
 def test_what_is_unusual_is_left_to_git(shell: Shell, repository: Path) -> None:
     store, oid = open_store(shell.cwd), "0" * 40
     for ref in ("refs/seen/../x", "refs/seen/", "refs/seen/.x", "refs/seen/a b", "/refs/seen/x"):

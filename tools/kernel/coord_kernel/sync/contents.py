@@ -20,17 +20,19 @@ class Contents:
     def __init__(self, store: Store, objects: Objects, held: Held, replica: str) -> None:
         self._store, self._objects, self._held, self._replica = store, objects, held, replica
 
-    def files(self, others: dict[str, Manifest], before: Manifest) -> dict[str, tuple[int, str]]:
+    def files(
+        self, others: dict[str, dict[str, str]], before: Manifest
+    ) -> dict[str, tuple[int, str]]:
         """What the ref is to hold, as `tree.write_tree` takes it; its blobs are written.
 
-        `others` are the manifests of all other refs by replica (the arbiter's is `arbiter`),
+        `others` are the files of all other refs by replica (the arbiter's is `arbiter`),
         `before` is what the ref holds now. What a later version put there is kept.
         """
         files = dict(before.others)
         for path in publish.paths(self._store):
             oid = self._held.oid(path)
             if oid and not self._given(path, oid, others):
-                files[path] = tree.regular(self._stored(path, oid))
+                files[path] = tree.regular(self._stored(path, oid, before))
         return files
 
     def lines(self, files: dict[str, tuple[int, str]], before: Manifest) -> int:
@@ -44,7 +46,7 @@ class Contents:
                     count -= tree.read(self._objects, old).count(b"\n") if old else 0
         return count
 
-    def _given(self, path: str, oid: str, others: dict[str, Manifest]) -> bool:
+    def _given(self, path: str, oid: str, others: dict[str, dict[str, str]]) -> bool:
         """Does a ref hold the file whose task it is: its author's, or a smaller replica's?
 
         Not any ref: two stores that hold a file of neither would each leave it to the other.
@@ -52,11 +54,12 @@ class Contents:
         author = path.split("/")[1].partition("!")[0].rpartition("~")[2]
         if author == self._replica:
             return False
-        by = {name for name, manifest in others.items() if manifest.files.get(path) == oid}
+        by = {name for name, files in others.items() if files.get(path) == oid}
         return author in by or "arbiter" in by or any(name < self._replica for name in by)
 
-    def _stored(self, path: str, oid: str) -> str:
-        if self._objects.has(oid):
+    def _stored(self, path: str, oid: str, before: Manifest) -> str:
+        # What is new is written without a look at packs, which loads 60 modules.
+        if before.files.get(path) == oid and self._objects.has(oid):
             return oid
         data = self._store.load(*path.split("/"), most=layout.SEGMENT_BYTES) or b""
         return tree.write(self._objects, "blob", whole(data, path))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 
+from coord_envelope.platform import suppress
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from coord_kernel.store.directory import Store
 
@@ -18,6 +20,8 @@ _HEX = frozenset("0123456789abcdef")
 _USUAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _PACKS = 50
 """Packs from which git packs them as one."""
+_TOGETHER = 8
+"""Refs from which they are written as one file: each file of its own waits for the disk twice."""
 
 
 def refs(repository: str, prefix: str) -> dict[str, str] | None:
@@ -55,11 +59,40 @@ def written(store: Store, tips: Mapping[str, str]) -> bool:
         parts = ref.split("/")
         if not _is_object(oid) or not all(part and _USUAL.issuperset(part) for part in parts):
             return False
+    if len(tips) >= _TOGETHER:
+        return _written_together(store, tips)
+    for ref, oid in tips.items():
+        parts = ref.split("/")
         try:
             store.save(f"{oid}\n".encode(), ".git", *parts)
         except OSError:
             return False
     return True
+
+
+def _written_together(store: Store, tips: Mapping[str, str]) -> bool:
+    """As one file, `packed-refs`, in place of a file for each ref, which would hide it.
+
+    A ref whose own file is left there by a crash has its former object, and is taken in again.
+    """
+    repository = os.path.join(store.path, ".git")
+    try:
+        refs = {**_packed(repository, ""), **tips}
+        if not all(map(_is_object, refs.values())) or _nested(refs):
+            return False
+        lines = [f"{oid} {ref}\n" for ref, oid in sorted(refs.items())]
+        store.save("".join(lines).encode(), ".git", "packed-refs")
+        for ref in tips:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                os.unlink(os.path.join(repository, ref))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _nested(refs: Collection[str]) -> bool:
+    """Is one of these refs a directory of another? git has no such refs."""
+    return any(ref[:at] in refs for ref in refs for at, char in enumerate(ref) if char == "/")
 
 
 def many(repository: str, most: int) -> bool:

@@ -21,6 +21,7 @@ from coord_kernel.sync.contents import Contents
 from coord_kernel.sync.git import DamagedError
 from coord_kernel.sync.held import Held
 from coord_kernel.sync.intake import Intake, Source
+from coord_kernel.sync.manifests import Manifests
 from coord_kernel.sync.wire import Wire
 
 TYPE_CHECKING = False
@@ -46,6 +47,7 @@ class Refs:
     def __init__(self, store: Store, remote: Remote, seconds: float) -> None:
         self._store, self._remote, self.wire = store, remote, Wire(store, remote, seconds)
         self.arbiter_ref = f"{remote.namespace}/arbiter"
+        self._manifests = Manifests(store)
         self.received = dict[str, int]()
         """Lines that arrived, by writer."""
         self.sent = 0
@@ -132,6 +134,7 @@ class Refs:
         intake, taken, seen = Intake(self._store, held), dict[str, str](), self.wire.seen()
         manifests = {ref: tree.manifest(self.objects, tip) for ref, tip in sorted(tips.items())}
         for ref, manifest in manifests.items():
+            self._manifests.note(tips[ref], manifest)
             self.warnings += manifest.report(self.name(ref))
             if ref == self.own() and manifest.root is None:
                 with self._store.lock():  # a push cannot continue it, and is never forced
@@ -207,10 +210,11 @@ class Refs:
         publish.make_durable(self._store, replica)
         tip, held = tips.get(own), Held(self._store)
         others = {
-            self.name(ref): tree.manifest(self.objects, oid)
+            self.name(ref): self._manifests.files(self.objects, oid)
             for ref, oid in tips.items()
             if ref != own
         }
+        self._manifests.save(tips.values())
         before = tree.manifest(self.objects, tip) if tip else tree.Manifest()
         contents = Contents(self._store, self.objects, held, replica)
         files = contents.files(others, before)
