@@ -87,7 +87,7 @@ def test_only_what_is_named_is_shared(towns: Towns) -> None:
     again = shell(f"coord-commons offer {item} --share area --needs rust --reward 'a beer'").one
     assert again["event_id"] == offered["event_id"] and again["$dup"]
 
-    refused(towns, A, f"coord-commons offer {item} --reward more", 65, "offer:")
+    refused(towns, A, f"coord-commons offer {item} --reward more", 1, "was offered otherwise")
     towns.sync(B)
     work = offered["event_id"]
     for can, listed in (("python", False), ("python --can rust", True)):

@@ -32,6 +32,8 @@ def join(
     whom: by --signers, or later by `trust`. Prints what the others need. Joining again at the same
     remote goes on where it was cut short.
     """
+    if not remote.strip():
+        raise Usage("empty value: REMOTE", todo="is a variable unset?")
     project = place.name_of(remote)
     local = name or project
     if not towns.is_town(local):

@@ -54,9 +54,13 @@ def offer(call: Call, said: g.Offering, id_: o.Id, commons: o.Commons = None) ->
     if known and all(each.party != mine.mine(market) for each in known):
         raise No(f"stands for an offer of {known[0].party}", where=id_, code="wrong_state")
     ended = bool(known) and all(each.withdrawn for each in known)
-    mine.journal.index.refresh()
+    event = draft.offered(title, item, before if ended else "", fields)
+    first = mine.journal.index.refresh().by_key("work.created", event["idempotency_key"])
+    if first and first.event["body"] != event["body"]:
+        todo = f"`coord-commons withdraw {id_}`, and offer it again"
+        raise No("was offered otherwise", where=id_, todo=todo, code="wrong_state")
     with mine.transaction() as t:
-        made = t.add(draft.offered(title, item, before if ended else "", fields))
+        made = t.add(event)
     here.link(item, made.id)
     mine.give()
     call.put([made])
