@@ -4,9 +4,10 @@
 
 In turn: a claim that the arbiter confirms through the mirror, a claim without a remote, one that
 is confirmed through git on this disk, `redis-cli XADD`, and bare Python. Then a hop: an append in
-one store until `ev tail -f` prints it in another, beside the same in one store and beside `XREAD
-BLOCK`. Then a claim whose mirror is stopped; a server that is killed and comes back; and events
-given to a log and taken by a new store (--long: 1,000,000 of them). The server syncs every answer.
+one store until `ev tail -f` prints it in another, beside the same in one store, beside `XREAD
+BLOCK`, and beside bare clients of the same engine on a server of their own. Then a claim whose
+mirror is stopped; a server that is killed and comes back; and events given to a log and taken by a
+new store (--long: 1,000,000 of them). The server syncs every answer.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from subprocess import PIPE, Popen
 
+import bare
 import engines
 import history
 import measure
@@ -32,7 +34,7 @@ from measure import PYTHON, Act, Place, Row
 EACH, COUNTS, LONG = 5, (100_000,), (100_000, 1_000_000)
 CLAIM, HOP, IDLE_S = 4.0, 3.0, 20.0
 TENTATIVE_S, TAKEN = 2.0, 200_000
-LOG = "live"
+LOG, BARE = "live", "a bare client puts, another prints"
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
@@ -50,9 +52,8 @@ def mirror(place: Place) -> Iterator[Popen[bytes]]:
 
 def joined(path: str, remote: str, agent: str, env: dict[str, str] | None = None) -> Place:
     """A store of project acme that syncs with a remote."""
-    place = Place(path, agent)
+    place = Place(f"{path}/acme", agent)  # without a coord.toml: to load tomllib takes 20 ms
     place.env |= env or {}
-    Path(path, "coord.toml").write_text('project = "acme"\n')
     place.run("ev", "init")
     place.run("ev", "sync", "--remote", remote)
     return place
@@ -110,19 +111,24 @@ def hops(rounds: int, scratch: str, engine: Engine, path: str) -> Iterator[Row]:
     other = joined(f"{scratch}/other", url, "other", engine.env)
     Path(one.path, "reader.py").write_text(READER)
     with ExitStack() as stack:
+        floor = stack.enter_context(engines.running(engine.name, scratch))
+        password = floor.env.get("COORD_WS_PASSWORD", "")
+        put, plain = bare.writer(floor.url(LOG), password), Place(f"{scratch}/bare")
+        plain.env |= floor.env
         first = stack.enter_context(mirror(one))
         stack.enter_context(mirror(other))
-        names = ("hop", "one store", REDIS)
+        names = ("hop", "one store", REDIS, BARE)
         followers = {
             "hop": Follower(other, "exec ev tail -n 0 -f --type bench.hop"),
             "one store": Follower(one, "exec ev tail -n 0 -f --type bench.here"),
             REDIS: Follower(one, f"exec {sys.executable} reader.py {path}"),
+            BARE: Follower(plain, f"exec {sys.executable} {bare.__file__} {floor.url(LOG)}"),
         }
         stack.enter_context(measure.running(*(follower.process for follower in followers.values())))
         writes = dict(
             zip(
                 names,
-                (appender(one, "bench.hop"), appender(one, "bench.here"), adder(path)),
+                (appender(one, "bench.hop"), appender(one, "bench.here"), adder(path), put),
                 strict=True,
             )
         )
@@ -134,6 +140,8 @@ def hops(rounds: int, scratch: str, engine: Engine, path: str) -> Iterator[Row]:
         what = f"{engine.name}: append → line of `ev tail -f` in another store"
         yield took.row(what, "hop", "one store", HOP, "two mirrors and the server are in it")
         yield took.row(what, "hop", REDIS, label=f"`{REDIS}`")
+        yield took.row(what, "hop", BARE)
+        yield took.row(f"{engine.name}: the floor: {BARE}", BARE, "one store")
         before = cpu_s(first)
         time.sleep(IDLE_S)
         share = (cpu_s(first) - before) / IDLE_S

@@ -98,9 +98,9 @@ class Project:
                 for _, future in batch:
                     _settle(future, fault)
             else:
+                self._wake()  # who follows has further to go than who put
                 for (_, future), place in zip(batch, places, strict=True):
                     _settle(future, place)
-            self._wake()
         self._writer = None
 
     def _batch(self) -> list[tuple[Put, asyncio.Future[int | None]]]:

@@ -104,12 +104,11 @@ def _loop(
         ready = dict(poll.poll(min([*pauses, beside.wait_ms()] if beside else pauses)))
         if ready.get(1, 0) & _ENDED:
             return
-        for fd in desk.fds():  # commands wait for it
-            if fd in ready:
-                desk.serve(fd)
+        desk.serve()
         changed = watcher.changed() if watcher.fd in ready or polls else set()
         if changed is None or changed:
             mirror.give(changed)
+            desk.serve()  # often of the claim that was given
         for fd, link in remotes_fds.items():
             if fd in ready:
                 link.live.woken()

@@ -46,10 +46,11 @@ class Confirm:
         """
         if locate.remote(self._call.journal.store) is None and not self._required:
             return claim.annotated(level="local", token=claim["body"].get("gen"))
-        state, why = self._state(claim), None
-        if claim.id not in state["confirmed"] and not self._no_sync:
-            why = self._ask(claim, where)
-            state = self._state(claim)
+        why = None
+        # What was claimed just now is asked for without a look: the view is read once, behind it.
+        state = self._state(claim) if self._no_sync or "$dup" in claim else None
+        if state is None or not (self._no_sync or claim.id in state["confirmed"]):
+            state, why = self._ask(claim, where)
         holder = claims.owner(state)
         if holder is None or holder["id"] != claim.id:
             named = self._work.named(holder, self._actor) if holder else "nobody any more"
@@ -60,15 +61,17 @@ class Confirm:
             self._call.warn(f"{where}: claimed, tentatively: {cause}")
         return claim.annotated(level=level, token=holder["n"])
 
-    def _ask(self, claim: Event, where: str) -> Fault | None:
+    def _ask(self, claim: Event, where: str) -> tuple[State, Fault | None]:
         """Ask the arbiter. Why it did not answer, if it did not and need not."""
-        from coord_kernel.sync.ask import ask
+        from coord_kernel.sync import ask
 
-        (verdict,), warnings = ask(self._call.journal, [claim])
-        for warning in warnings:
+        outcome = ask.settled(self._call.journal)
+        for warning in outcome.warnings:
             self._call.warn(warning)
+        state = self._state(claim)
+        verdict = ask.verdict(state, claim, outcome)
         if verdict.level != "tentative" or not self._required:
-            return verdict.why if verdict.level == "tentative" else None
+            return state, verdict.why if verdict.level == "tentative" else None
         if "$dup" in claim:  # it was held before: it still is
             means, todo = self.weaker or ("", "")
             raise Unreachable(f"is not confirmed: {verdict.why}{means}", where=where, todo=todo)

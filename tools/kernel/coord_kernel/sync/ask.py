@@ -43,6 +43,17 @@ class Verdict:
         self.level, self.token, self.why = level, token, why
 
 
+class Outcome:
+    """How a sync for claims ended."""
+
+    def __init__(self) -> None:
+        self.why: Fault | None = None
+        """Why the remote could not be asked."""
+        self.warnings: list[str] = []
+        self.withheld: Mapping[str, Fault] = {}
+        """Agents whose claims this store's key may not confirm."""
+
+
 class Clock:
     """The clock of the server where the arbiter lives, while that is asked: for a `settle`."""
 
@@ -82,10 +93,26 @@ def ask(
     Prints nothing. A Fault of the remote becomes the `why` of the verdicts; it is raised only if
     `asked` is empty.
     """
-    why, warnings = None, list[str]()
-    withheld: Mapping[str, Fault] = {}
+    outcome = settled(journal, settle, seconds, clock)
+    if outcome.why and not asked:
+        raise outcome.why
+    entities = _Claimed.current(View(journal.store, claims))
+    verdicts = []
+    for claim in asked:
+        (entity,) = claims.entities(claim)
+        verdicts.append(verdict(entities.state(entity) or claims.nothing(), claim, outcome))
+    return verdicts, outcome.warnings
+
+
+def settled(
+    journal: Journal,
+    settle: Settle | None = None,
+    seconds: float = BUDGET_S,
+    clock: Clock | None = None,
+) -> Outcome:
+    """As `ask`, for who has a view of its own to see in it what became of the claims."""
+    outcome, clock = Outcome(), clock or Clock()
     try:
-        clock = clock or Clock()
         if not _by_mirror(journal.store, settle, clock):
             from coord_kernel.sync import remotes  # git, subprocess, filelock: some 100 ms
 
@@ -94,13 +121,10 @@ def ask(
             )
             clock.by(rounds.elapsed)
             rounds.run()
-            warnings, withheld = rounds.warnings, rounds.withheld
+            outcome.warnings, outcome.withheld = rounds.warnings, rounds.withheld
     except Fault as fault:
-        if not asked:
-            raise
-        why = fault
-    entities = _Claimed.current(View(journal.store, claims))
-    return [_verdict(entities, claim, why, withheld) for claim in asked], warnings
+        outcome.why = fault
+    return outcome
 
 
 def _by_mirror(store: Store, settle: Settle | None, clock: Clock) -> bool:
@@ -138,17 +162,15 @@ def _done(answer: Json) -> bool | None:
     return None if answer.get("elsewhere") else "done" in answer
 
 
-def _verdict(
-    entities: Entities, claim: Event, why: Fault | None, withheld: Mapping[str, Fault]
-) -> Verdict:
-    (entity,) = claims.entities(claim)
-    state: ClaimsState = entities.state(entity) or claims.nothing()
-    holder = claims.owner(state)
+def verdict(state: ClaimsState, claim: Event, outcome: Outcome) -> Verdict:
+    """What became of a claim on an entity that is in this state now."""
+    why, holder = outcome.why, claims.owner(state)
     if holder and holder["id"] == claim.id and holder["n"] is not None:
         return Verdict("confirmed", holder["n"])
     known = state["claims"].get(claim.id)
     if not why and known and claims.verdict(state, claim.id) == "confirm":
-        why = withheld.get(known["agent"]) or Refused("the arbiter did not confirm it")
+        doubt = outcome.withheld.get(known["agent"])
+        why = doubt or Refused("the arbiter did not confirm it")
     if why and not claims.over(state, claim.id):
         return Verdict("tentative", why=why)
     return Verdict("lost", why=No(f"held by {holder['agent']}" if holder else "no longer held"))

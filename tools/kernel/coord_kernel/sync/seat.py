@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 MOVED = "coord.arbiter_moved"
 GIT = "git"
 _MARK = f'"type":"{MOVED}"'.encode()
+_READ: dict[tuple[str, str], tuple[tuple[int, ...], list[Event]]] = {}
+"""By stream and file: the mark of the file when it was read, and the moves in it. For a mirror,
+which looks at each claim."""
 
 
 class Seat(NamedTuple):
@@ -110,11 +113,19 @@ def _trusted(store: Store) -> Trusted | None:
 def _moves(store: Store, name: str) -> Iterator[Event]:
     """The events of a stream that say where the arbiter lives, in order."""
     for file in store.listdir("journal", name):
-        data = store.load("journal", name, file, most=1 << 26) or b""
-        at = data.find(_MARK)
-        while at >= 0:
-            line = data[data.rfind(b"\n", 0, at) + 1 : max(data.find(b"\n", at), 0)]
-            known = event.parse_or_reason(line)
-            if not isinstance(known, str) and known["type"] == MOVED and known["writer"] == name:
-                yield known
-            at = data.find(_MARK, at + 1)
+        mark = store.mark("journal", name, file)
+        known = _READ.get((name, file))
+        if known is None or known[0] != mark:
+            _READ[name, file] = known = mark, [*_moves_of(store, name, file)]
+        yield from known[1]
+
+
+def _moves_of(store: Store, name: str, file: str) -> Iterator[Event]:
+    data = store.load("journal", name, file, most=1 << 26) or b""
+    at = data.find(_MARK)
+    while at >= 0:
+        line = data[data.rfind(b"\n", 0, at) + 1 : max(data.find(b"\n", at), 0)]
+        known = event.parse_or_reason(line)
+        if not isinstance(known, str) and known["type"] == MOVED and known["writer"] == name:
+            yield known
+        at = data.find(_MARK, at + 1)

@@ -24,7 +24,8 @@ from coord_kernel.sync.rounds import BUDGET_S, Rounds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
 
     from coord_envelope.codec import Json
     from coord_kernel.journal.journal import Journal
@@ -60,6 +61,8 @@ class LiveExchange(Rounds):
         """How many entries that were, if nothing had to be read."""
         self.rests = False
         """Was nothing else looked at?"""
+        self._open = 0
+        """How many claims were open."""
         self._sent, self._repeated = live.sent, False
         live.intake.sources.clear()
         live.intake.warnings.clear()
@@ -104,9 +107,11 @@ class LiveExchange(Rounds):
 
     def _round(self) -> bool:
         quick, self.quick = self.quick and bool(self.live.state.at), False
-        hears, self.hears = self.hears, False
-        if hears and (count := self.live.hear()) is not None:
-            self.heard, self.rests, quick = count, not self.live.stirred, True
+        hears, self.hears, self.heard, still = self.hears, False, None, False
+        if hears:
+            self.heard, still = self._still(self.live.hear)
+        if self.heard is not None:
+            self.rests, quick = still, True
         elif not quick:
             self.live.pull()
         try:
@@ -120,10 +125,19 @@ class LiveExchange(Rounds):
     def _hastened(self) -> bool:
         """Was all given that was appended? A signature, or a claim, needs a whole round."""
         directories, self.hastes = self.hastes, ()
-        signs = bool(directories) and (self.signs or self.store.signers())
-        self.rests = bool(directories) and not signs and self.live.hasten(directories)
-        self.rests = self.rests and not self.live.stirred
+        if not directories or self.signs or self.store.signers():
+            return False
+        done, still = self._still(lambda: self.live.hasten(directories))
+        self.rests = done and still
         return self.rests
+
+    def _still(self, step: Callable[[], Any]) -> tuple[Any, bool]:
+        """What a step gives; was there no claim in it? What was open before waits a moment."""
+        before, self.live.stirred = self.live.stirred, False
+        try:
+            return step(), not self.live.stirred
+        finally:
+            self.live.stirred = before or self.live.stirred
 
     def _given(self, quick: bool) -> bool:
         """Give, and ask the arbiter; what others wait for first. False: others were faster."""
@@ -146,6 +160,8 @@ class LiveExchange(Rounds):
             done = done and (not wishes or self.live.confirm(seat, drafts))
         if not done:
             return False
+        if not signer and self._open == len(confirm):
+            self.live.stirred = False  # all are confirmed; what came meanwhile is not given yet
         self.confirmed += [claim for claim, _ in wishes]
         self.live.state.ts = world.format_ts(world.now_ms())
         return True
@@ -163,6 +179,7 @@ class LiveExchange(Rounds):
         if not self.live.stirred and not self._settle:
             return (), ()
         tentative = settle.tentative(self.store)
+        self._open = len(tentative)
         self.live.stirred = bool(tentative)
         if (tentative or self._settle) and not self._may_confirm(seat):
             self._explain(seat)

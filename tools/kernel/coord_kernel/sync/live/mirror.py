@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import time
 
@@ -152,10 +153,16 @@ class Mirror:
                         link.live.share(hear=False)
 
     def _of_others(self, directory: str) -> bool:
-        """Is it a stream that this store does not write, and not the arbiter's?"""
+        """Is it a stream that this store does not write?
+
+        What came of the arbiter's stream is given at once, if it came by another remote.
+        """
         kind, _, name = directory.partition("/")
-        foreign = kind == "journal" and name and not claims.is_arbiter(name)
-        return bool(foreign) and name.rpartition("~")[2] not in self._replicas()
+        if kind != "journal" or not name:
+            return False
+        if claims.is_arbiter(name):
+            return self._alone and len(self.links) == 1
+        return name.rpartition("~")[2] not in self._replicas()
 
     def _replicas(self) -> list[str]:
         mark = self.store.mark("local", "replica")
@@ -282,8 +289,19 @@ class Desk:
         """Descriptors that are readable when there is something to do."""
         return [self._socket.fileno(), *self._clients]
 
-    def serve(self, fd: int) -> None:
-        """Take a new client, or answer one."""
+    def serve(self) -> None:
+        """Take the clients that wait, and answer them: commands."""
+        while True:
+            poll = select.poll()
+            for fd in self.fds():
+                poll.register(fd, select.POLLIN)
+            ready = poll.poll(0)
+            if not ready:
+                return
+            for fd, _ in ready:
+                self._serve(fd)
+
+    def _serve(self, fd: int) -> None:
         if fd == self._socket.fileno():
             with contextlib.suppress(OSError):
                 client, _ = self._socket.accept()

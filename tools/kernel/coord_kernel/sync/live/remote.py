@@ -167,8 +167,8 @@ class Live:
         try:
             for entry in entries:
                 self.intake.take(entry)
-                self.state.see(entry)
-                self.stirred = self.stirred or _CLAIMED in entry.payload
+                own = self.state.see(entry)
+                self.stirred = self.stirred or (not own and _CLAIMED in entry.payload)
                 if entry.subject == ARBITER:
                     self.state.confirmed(entry)
                 mine = mine or self._mine()  # known once something was taken in

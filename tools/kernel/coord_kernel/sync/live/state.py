@@ -150,7 +150,9 @@ class State:
         self.ends[entry.subject] = entry.at
         self.unseen[entry.at] = check(entry)
 
-    def see(self, entry: Entry) -> None:
-        """An entry was read: what this store has put is there."""
-        if self.unseen and self.unseen.get(entry.at) == check(entry):
+    def see(self, entry: Entry) -> bool:
+        """An entry was read: what this store has put is there. Is it that?"""
+        own = bool(self.unseen) and self.unseen.get(entry.at) == check(entry)
+        if own:
             del self.unseen[entry.at]
+        return own
