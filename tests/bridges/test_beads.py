@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from support import BIN, Shell, check_invariants, git, open_store
 
-from coord_bd import cli
+from coord_bd import cli, expression
 from coord_bd.answer import cut
 from coord_bd.cli import CHANGING, OUTSIDE
 from coord_bd.issue import Issues
@@ -452,7 +452,8 @@ def test_a_status_that_is_written_is_a_claim_or_its_end(bd: Bd) -> None:
         "--set-metadata x",
         "--metadata '[]'",
     ):
-        assert bd(f"update {item} {line}", expect=1) is None
+        answer = bd(f"update {item} {line}", expect=1) or {"error": "one of several ids: a line"}
+        assert answer.keys() <= {"error", "schema_version"}
 
 
 def test_close_refuses_what_is_not_done(bd: Bd) -> None:
@@ -547,6 +548,65 @@ FILTERS = {
 }
 
 
+ROW: dict[str, Any] = {
+    "id": "ax-1",
+    "title": "Draw the bench",
+    "status": "open",
+    "priority": 1,
+    "issue_type": "feature",
+    "created_at": "2026-06-01T09:00:00Z",
+    "updated_at": "2026-06-02T09:00:00Z",
+    "labels": ["ui", "big"],
+    "metadata": {"n": 3},
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "fits"),
+    [
+        ("status=open", True),
+        ("status=open and priority<2", True),
+        ("status=closed OR priority <= P1", True),
+        ("NOT status=closed AND NOT (priority=1 OR label=none)", False),
+        ("status=closed OR status=open AND priority=4", False),
+        ("(status=closed OR status=open) AND priority=1", True),
+        ('title="draw THE"', True),
+        ("title='and more'", False),
+        ("assignee=none AND description=none", True),
+        ("assignee!=none", False),
+        ("label=ui AND label!=small", True),
+        ("type=feat", True),
+        ("metadata.n=3", True),
+        ("created<2026-06-02 AND updated>=2026-06-02T09:00:00Z", True),
+        ("closed=none AND NOT closed>2020-01-01", True),
+    ],
+)
+def test_an_expression_of_query(asked: str, fits: bool) -> None:
+    assert expression.test(asked)(ROW) is fits
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("", "a condition is missing"),
+        ("status=open AND", "a condition is missing"),
+        ("status=open priority=1", "unexpected 'priority=1'"),
+        ("(status=open", "missing )"),
+        ("status=open)", "unexpected ')'"),
+        ("frob", "not a condition: 'frob'"),
+        ("frob=1", "unknown field 'frob'"),
+        ("title>a", "title cannot be compared by >"),
+        ("priority=9", "invalid priority '9'"),
+        ("(" * 99, "nested too deeply"),
+        ("NOT " * 99, "nested too deeply"),
+    ],
+)
+def test_what_is_no_expression_is_one_line(asked: str, says: str) -> None:
+    with pytest.raises(Usage) as refused:
+        expression.test(asked)
+    assert says in str(refused.value) and "\n" not in str(refused.value)
+
+
 def test_each_filter_of_list(bd: Bd) -> None:
     bd('create one -t bug -l ui --metadata \'{"k":"v"}\'')
     bd("create two -p 1 -l ui,big --metadata '{\"n\":2}'")
@@ -569,7 +629,14 @@ def test_each_filter_of_list(bd: Bd) -> None:
     )
     assert [r["title"] for r in bd("query 'status=open AND priority<2'")] == ["two"]
     assert [r["title"] for r in bd("query 'assignee=none AND type!=bug AND priority<2'")] == ["two"]
-    bd("query 'a=1 OR b=2'", expect=1)
+    both = {r["title"] for r in bd("query 'label=big OR (type=bug AND NOT assignee=ada)'")}
+    assert both == {"two", "one"}
+    assert [r["title"] for r in bd("query status=closed")] == ["four"]
+    assert bd("query 'a=1 OR b=2'", expect=1) is None
+    assert bd("show --current")[0]["title"] == "robot", "the last that was touched"
+    refused = bd.shell("coord-bd create x --id zz-1 --json", expect=1)
+    assert json.loads(refused.err)["error"].startswith("ID 'zz-1' does not have"), "on stderr"
+    assert "unknown dependency type" in bd.shell("coord-bd create x --deps frob:a", expect=1).err
     assert bd("count") == {"count": 5, "schema_version": 1}
     assert {g["group"]: g["count"] for g in bd("count --by-status")["groups"]} == {
         "open": 4,

@@ -193,6 +193,20 @@ def test_a_conversation_is_resumed_by_a_message(town: Shell, via: str, noted: st
     assert town("coord-agent show ada").one["provider_session"] == "its-own"
 
 
+def test_a_program_that_needs_a_pause_is_resumed_after_it(town: Shell) -> None:
+    presets = Path(town.env["XDG_CONFIG_HOME"]) / "coord/presets.toml"
+    presets.write_text(f"{presets.read_text()}rest_ms = 60000\n")  # of the last: acp-refuses
+    start(town, "acp", "one", "refuses")
+    until_seen(town, "one\n")
+    town("coord-agent stop ada")
+    done = town("coord-agent resume ada --prompt two", expect=75)
+    assert "needs a pause between two starts; try again in " in done.err
+    (first,) = town("ev replay --type session.started -n 1").lines
+    now = first["ts"].replace(first["ts"][:4], str(int(first["ts"][:4]) + 1))
+    town("coord-agent resume ada --prompt two", COORD_NOW=now)
+    until_seen(town, "two\n")
+
+
 def test_a_line_without_an_end_ends_the_program_that_prints_it(town: Shell, tmp_path: Path) -> None:
     program = "#!/bin/sh\nread x; echo '{\"type\":\"system\"}'; exec tr '\\0' x </dev/zero\n"
     (tmp_path / "bin/driven").write_text(program)

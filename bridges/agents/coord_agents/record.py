@@ -48,6 +48,7 @@ WAY = {
     "ready": _TEXT,
     "busy": _TEXT,
     "enter_ms": _MS,
+    "rest_ms": _MS,
 }
 USAGE = {
     "match": _TABLE,
@@ -74,6 +75,8 @@ class Way:
         """A pattern that is on its screen when it takes input."""
         self.enter_ms: int = fields.get("enter_ms", 100)
         """Pause between a text and Enter: sent at once, some programs take both for a paste."""
+        self.rest_ms: int = fields.get("rest_ms", 0)
+        """Least time between two starts of a conversation: before, its record would be lost."""
 
     def argv(self, verb: str, args: Sequence[str], **places: str) -> list[str]:
         """The words of the program, with these places filled. Raises Usage if one has no place."""
@@ -203,7 +206,7 @@ def _check(fields: Json, known: Mapping[str, str], name: str, where: str) -> Non
             _WORDS: texts,
             _TABLE: isinstance(value, dict),
             _FLAG: isinstance(value, bool),
-            _MS: type(value) is int and 0 <= value < 60_000,
+            _MS: type(value) is int and 0 <= value <= 60_000,
         }
         if not right[known[field]]:
             raise BadData(f"{name}.{field} is not {known[field]}", where)

@@ -11,7 +11,7 @@ from coord_agents.rows import Rows
 from coord_agents.settings import Settings
 from coord_agents.sling import Order, Sling, Taken, undo
 from coord_agents.tools import Tools
-from coord_envelope import No, Usage, ids
+from coord_envelope import No, Usage, ids, world
 from coord_envelope.errors import Fault, TryAgain, Unreachable
 from coord_envelope.platform import suppress
 from coord_kernel.cli import values
@@ -185,12 +185,23 @@ def again(call: Call, name: str, running: g.Running, verb: str) -> Json:
         order.provider = rows.evidence.provider(state)
         if order.provider is None:
             raise No("the id of its conversation is not known", where=state["session"])
-    via, _ = order.way()
+    via, way = order.way()
     if via == "headless" and not asked:
         raise Usage("without a terminal it needs a task", todo="add --prompt")
+    if verb == "resume":
+        _rested(state, way.rest_ms)
     if not fold.over(state):
         end(call.journal, tools_of(call), state, "restarted", call.actor()["agent_id"])
     return _started(call, tools_of(call), order)
+
+
+def _rested(state: fold.Session, rest_ms: int) -> None:
+    """Raise TryAgain if its program would lose the conversation by going on so soon."""
+    begun = max(world.parse_ts(ts) for ts, *_ in state["starts"].values())
+    left = begun + rest_ms - world.now_ms()
+    if left > 0:
+        todo = f"try again in {(left + 999) // 1_000} s"
+        raise TryAgain("its program needs a pause between two starts", state["session"], todo)
 
 
 def _is_open(call: Call, work: str) -> bool:

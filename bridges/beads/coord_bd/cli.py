@@ -65,7 +65,7 @@ def main() -> None:
 
 def run(argv: list[str]) -> int:
     """The exit status of a command line."""
-    verb, json = "", "--json" in argv
+    verb, json, asked = "", "--json" in argv, False
     try:
         table = VERBS | {alias: VERBS[name] for alias, name in ALIASES.items()}
         verb, args, values = parse(table, COMMON, argv)
@@ -77,9 +77,10 @@ def run(argv: list[str]) -> int:
             status = 0 if verb or values.get("help") or not argv else 1
             answer, values = helped(verb, status), {}
         else:
+            asked = True
             answer = answered(verb, args, values)
     except Usage as fault:
-        return complain(str(fault), "", False)
+        return complain(str(fault), verb if asked else "", json)
     except Unreachable as fault:
         return complain(str(fault), "", False)
     except Fault as fault:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from coord_bd import text
+from coord_bd import expression, text
 from coord_bd.answer import Answer, cut
-from coord_bd.query import Query, kind, listed, moment, number, ordered, ready
+from coord_bd.query import Query, kind, listed, number, ordered, ready
+from coord_bd.write import touched
 from coord_envelope import No, Usage, world
 from coord_wk.desk import owner_of
 
@@ -50,6 +49,8 @@ def ready_(issues: Issues, _: list[str], values: Values) -> Answer:
 def show(issues: Issues, args: list[str], values: Values) -> Answer:
     """show: an array, also for one id"""
     asked = [*args, *values.get("id", ())]
+    if values.get("current"):
+        asked.append(touched(issues.desk))
     if not asked:
         raise Usage("at least one issue ID is required")
     answer = Answer([], [])
@@ -103,74 +104,17 @@ def search(issues: Issues, args: list[str], values: Values) -> Answer:
 
 
 def query(issues: Issues, args: list[str], values: Values) -> Answer:
-    """query: conditions joined by AND"""
-    wanted: Values = dict(values)
-    tests: list[Callable[[Json], bool]] = []
-    for condition in _conditions(" ".join(args)):
-        _condition(condition, wanted, tests)
-    mine = Query(issues, wanted)
-    closed = bool(values.get("all")) or "closed" in wanted.get("status", ())
-    found = ordered(mine, mine.names(closed), values.get("sort", ""), bool(values.get("reverse")))
-    rows = [row for row in (issues.counted(item) for item in found) if all(t(row) for t in tests)]
+    """query: an expression"""
+    asked = " ".join(args)
+    fits = expression.test(asked)
+    everything = bool(values.get("all") or expression.CLOSED.search(asked))
+    mine = Query(issues, {})
+    names = ordered(
+        mine, mine.names(everything), values.get("sort", ""), bool(values.get("reverse"))
+    )
+    rows = [row for row in map(issues.counted, names) if fits(row)]
     rows, note = cut(rows, _limit({k: v for k, v in values.items() if k != "all"}, LIMIT))
     return Answer(rows, text.tree(rows, values), note=note)
-
-
-def _conditions(expression: str) -> list[str]:
-    words = expression.replace("(", " ( ").replace(")", " ) ").split(" ")
-    if {"OR", "NOT", "(", ")"} & {word.upper() for word in words}:
-        raise Usage("OR, NOT and parentheses are not there: ask for each part")
-    parts: list[list[str]] = [[]]
-    for word in filter(None, words):
-        if word.upper() == "AND":
-            parts.append([])
-        else:
-            parts[-1].append(word)
-    return [" ".join(part) for part in parts if part]
-
-
-def _condition(condition: str, wanted: Values, tests: list[Callable[[Json], bool]]) -> None:
-    name, sign, content = _split(condition)
-    plain = {"type": "type", "assignee": "assignee", "parent": "parent"}
-    if sign == "=" and name == "assignee" and content == "none":
-        wanted["no_assignee"] = True
-    elif sign == "=" and name in plain:
-        wanted[plain[name]] = content
-    elif sign == "=" and name in ("status", "label", "id"):
-        wanted.setdefault(name, []).append(content)
-    elif name == "priority":
-        tests.append(_compared("priority", sign, number(content, "priority")))
-    elif name in ("created", "updated", "closed") and sign in ("<", ">"):
-        wanted[f"{name}_{'after' if sign == '>' else 'before'}"] = moment(
-            content if content[-1:] not in "mhdw" or content[:1] in "+-" else f"-{content}"
-        )
-    elif name in ("title", "description") and sign == "=":
-        wanted["title" if name == "title" else "desc_contains"] = content.strip("\"'")
-    elif sign == "!=" and name in ("status", "type", "assignee"):
-        field = "issue_type" if name == "type" else name
-        tests.append(lambda row: row.get(field, "") != content)
-    else:
-        raise Usage(f"not a condition that is there: {condition!r}")
-
-
-def _split(condition: str) -> tuple[str, str, str]:
-    for sign in ("!=", "<=", ">=", "=", "<", ">"):
-        name, found, content = condition.partition(sign)
-        if found:
-            return name.strip().lower(), sign, content.strip()
-    raise Usage(f"not a condition: {condition!r}")
-
-
-def _compared(field: str, sign: str, level: int) -> Callable[[Json], bool]:
-    tests: dict[str, Callable[[int], bool]] = {
-        "=": lambda n: n == level,
-        "!=": lambda n: n != level,
-        "<": lambda n: n < level,
-        "<=": lambda n: n <= level,
-        ">": lambda n: n > level,
-        ">=": lambda n: n >= level,
-    }
-    return lambda row: tests[sign](row[field])
 
 
 def children(issues: Issues, args: list[str], values: Values) -> Answer:

@@ -166,9 +166,19 @@ def _check_id(desk: Desk, items: Items, alias: str, force: bool) -> None:
         raise Usage(f"issue {alias} already exists")
 
 
+KNOWN = (
+    *("blocks", "depends-on", "blocked-by", "parent-child", "conditional-blocks", "waits-for"),
+    *("related", "relates-to", "discovered-from", "tracks", "supersedes", "duplicates"),
+    *("replies-to", "caused-by", "validates", "until", "delegated-from"),
+)
+"""What `--deps` takes before a colon; `dep add -t` takes any word."""
+
+
 def _edge(text: str) -> tuple[str, str]:
     """(type, id) of `--deps`: `ID` and `blocked-by:ID` wait on ID, `blocks:ID` is the reverse."""
     how, colon, to = text.partition(":")
+    if colon and how not in KNOWN:
+        raise Usage(f"unknown dependency type {how!r} (valid: {', '.join(KNOWN)})")
     return (how, to) if colon else ("depends-on", text)
 
 
