@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import re
 
 from coord_envelope import codec, event
 from coord_kernel.streams import lines
@@ -19,7 +18,7 @@ from coord_kernel.views import fill
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from coord_kernel.store.directory import Store
     from coord_kernel.streams.lines import Block
@@ -62,17 +61,23 @@ def fill_lines(
 
 
 def fill_matching(
-    store: Store, db: sqlite3.Connection, streams: fill.Streams, add: fill.Add, needles: Needles
+    store: Store,
+    db: sqlite3.Connection,
+    streams: fill.Streams,
+    add: fill.Add,
+    needles: Sequence[bytes],
 ) -> None:
-    """As `fill.fill`, but gives `add` matching events alone. Raises StaleError."""
+    """As `fill.fill`, but may leave out events whose plain line has none of these.
+
+    Raises StaleError.
+    """
     found, _ = fill.resumed(store, db, streams)
     new = [stream for stream in found if stream.end is None]
     ahead = sum(stream.size() for stream in new)
     codec.bulk()
     known, ends = lines.KnownSegments(store), dict[str, "Position"]()
-    rows = heapq.merge(*(_rows(stream, known, needles.search, ends) for stream in new))
-    what = f"reading the journal into {needles.name}"
-    with fill.undisturbed(), store.progress(what, ahead) as advance:
+    rows = heapq.merge(*(_rows(stream, known, needles, ends) for stream in new))
+    with fill.undisturbed(), store.progress("reading the journal", ahead) as advance:
         for first in rows:
             batch = itertools.chain((first,), itertools.islice(rows, fill.BATCH - 1))
             advance(fill.commit(db, add, batch))
@@ -82,28 +87,22 @@ def fill_matching(
     known.save(others=True)
 
 
-class Needles:
-    """Whose fold it is, and the bytes of which each event's line has one that the fold needs."""
-
-    def __init__(self, name: str, needles: tuple[bytes, ...]) -> None:
-        self.name = name
-        self.search = re.compile(b"|".join(map(re.escape, needles))).search
-
-
 def _rows(
     stream: Stream,
     known: lines.KnownSegments,
-    search: Callable[[bytes], object],
+    needles: Sequence[bytes],
     ends: dict[str, Position],
 ) -> Iterator[fill.Row]:
-    """The events of lines that are found; `ends` has how far the stream was read."""
+    """The events that may be needed; `ends` has how far the stream was read."""
     for block in lines.blocks(stream, known, ()):
         offsets = _offsets(block)
         ends[stream.path] = _position(stream, block, offsets)
         place, cost = (stream.path, stream.segment), block.bad_cost
         found = list(zip(block.rows, offsets, strict=False))
         if block.plain:
-            found = [pair for pair in found if search(pair[0])]
+            every = b"\n".join(block.rows)
+            here = [needle for needle in needles if needle in every]
+            found = [pair for pair in found if any(map(pair[0].__contains__, here))] if here else []
         items = event.parse_all([raw for raw, _ in found])
         for (raw, start), item in zip(found, items, strict=True):
             if isinstance(item, event.Event):

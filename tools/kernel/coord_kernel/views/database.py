@@ -280,8 +280,7 @@ class Derived:
         if self.needles and self._is_much():
             from coord_kernel.views import bulk
 
-            needles = bulk.Needles(self._name, self.needles)
-            bulk.fill_matching(self._store, db, self._chosen, self.add, needles)
+            bulk.fill_matching(self._store, db, self._chosen, self.add, self.needles)
         fill.fill(self._store, db, self._chosen, self.add, self._name)
 
     def _boot(self) -> str:
