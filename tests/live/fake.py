@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from coord_envelope import world
 from coord_envelope.errors import Unreachable
+from coord_kernel.sync.live.heard import Heard
 from coord_kernel.sync.live.log import TOLD_S, Birth, Entry, Log, Moved, Place
 
 
@@ -30,7 +31,7 @@ class Fake:
 
     def __init__(self, place: Place) -> None:
         self._place, self.directory = place, Path(urlsplit(place.url).path)
-        self._done = threading.Event()
+        self._done, self._heard = threading.Event(), Heard()
 
     def open(self) -> Birth:
         self._reach()
@@ -105,15 +106,32 @@ class Fake:
 
     def follow(self, wake: Callable[[], None]) -> None:
         before = self._identity()
+        self._heard.begin("")
+        last = self._hear("")
 
         def look() -> None:
-            seen = before
+            seen, at = before, last
             while not self._done.wait(0.01):
                 if (now := self._identity()) != seen:
                     seen = now
+                    at = self._hear(at)
                     wake()
 
         threading.Thread(target=look, daemon=True).start()
+
+    def heard(self, at: str) -> list[Entry] | None:
+        return self._heard.behind(at)
+
+    def _hear(self, at: str) -> str:
+        """Tell what came behind a position; the last one. A log that was replaced is not told of."""
+        with contextlib.suppress(OSError, ValueError, Unreachable), self._locked():
+            entries = list(self._entries())
+            places = [entry.at for entry in entries]
+            new = entries[places.index(at) + 1 :] if at else entries
+            self._heard.add(new)
+            return new[-1].at if new else at
+        self._heard.lost()
+        return at
 
     def close(self) -> None:
         self._done.set()

@@ -10,7 +10,7 @@ import pytest
 from live.engines import SERVERS, Server, connected, copied, put_back, serving
 
 from coord_envelope.errors import Unreachable
-from coord_kernel.sync.live.log import PAYLOAD, Log, Moved
+from coord_kernel.sync.live.log import PAYLOAD, Entry, Log, Moved
 
 GIVER = "k3f9x2ab"
 SUBJECT = f"{GIVER}/agent.tester~{GIVER}"
@@ -159,6 +159,24 @@ def test_whoever_follows_is_woken(server: Server, log: Log) -> None:
         (place,) = filled(other, 1)
         assert woken.wait(30)
         assert list(log.read(""))[-1].at == place
+    other.close()
+
+
+def test_whoever_follows_is_told_the_entries(server: Server, log: Log) -> None:
+    woken = threading.Event()
+    (at,) = filled(log, 1)
+    log.follow(woken.set)
+    other, told = connected(server.url), list[Entry]()
+    other.open()
+    while not told:  # what is put before the follower listens is read
+        woken.clear()
+        filled(other, 1)
+        assert woken.wait(30)
+        told = log.heard(at) or []
+        at = at if told else list(log.read(""))[-1].at
+    there = [(entry.at, entry.subject, entry.payload) for entry in log.read(at)]
+    assert there[1:] == [(entry.at, entry.subject, entry.payload) for entry in told]
+    assert log.heard("1" * 30) is None
     other.close()
 
 
