@@ -247,6 +247,21 @@ def test_mail_is_unread_read_archived(gc: Gc) -> None:
     gc.fails("mail get nope", "not found")
 
 
+def test_a_notice_about_an_item_is_mail_too(gc: Gc) -> None:
+    """Who holds a bead that another closes is told so: by an event that is no message of a sender."""
+    bead = gc("beads create", '{"title": "Cut", "assignee": "nux"}')["id"]
+    gc(f"beads update {bead}", '{"status": "in_progress"}')
+    gc(f"beads close {bead}")
+    (notice,) = gc("mail inbox nux")
+    assert (notice["from"], notice["to"], notice["subject"]) == ("gascity", "nux", "work.closed")
+    assert notice["body"].startswith("about ") and not notice["read"]
+    assert gc("mail count nux") == {"total": 1, "unread": 1}
+    assert gc(f"mail get {notice['id']}") == notice == gc("mail all nux")[0]
+    assert gc(f"mail read {notice['id']}")["read"] and gc("mail inbox nux") is None
+    gc(f"mail archive {notice['id']}")
+    assert gc("mail all nux") is None
+
+
 def test_events_have_one_rising_number(gc: Gc) -> None:
     before = int(gc("events latest-seq"))
     gc("events record", {"seq": 0, "type": "bead.created", "ts": "0001-01-01T00:00:00Z", "actor": "me",

@@ -34,23 +34,24 @@ class Box:
     def event(self, message: str) -> Event:
         """The event of a message. Raises No."""
         found = self.call.event(message)
-        if found is None or not found.get("to") or found["type"] != "msg.sent":
+        if found is None or not found.get("to") or not self.mail.state(found.id):
             raise No(f"not found: {message}", code="not_found")
         event: Event = found
         return event
 
     def shown(self, event: Event) -> Json:
-        """A message."""
+        """A message. Of a notice, such as that an item was closed, its type is the subject."""
         body, refs = event["body"], event.get("refs", {})
         to = event["to"][0]
         state = self.mail.state(event.id)
         seen = state and to in Mail.fold.read_by(state)
+        work = refs.get("work_id") if event["type"] != "msg.sent" else None
         message = {
             "id": event.id,
             "from": body.get("gc_from") or event["actor"]["agent_id"].removeprefix("agent:"),
             "to": body.get("gc_to") or to.removeprefix("agent:"),
-            "subject": body.get("subject", ""),
-            "body": body.get("text", ""),
+            "subject": str(body.get("subject", event["type"] if work else "")),
+            "body": str(body.get("text", f"about {work}" if work else "")),
             "created_at": event["ts"],
             "read": bool(seen),
             "thread_id": refs.get("thread_id", event.id),
