@@ -6,7 +6,7 @@ import os
 import sys
 
 from coord_envelope.platform import signal, suppress
-from coord_kernel.cli import process
+from coord_kernel.cli import process, values
 from coord_kernel.cli.extra import extra
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ def stdio(call: Call, default: o.Default = None) -> None:
     On standard input and output, as MCP clients start it. All calls act as --as or COORD_AGENT.
     """
     if default and not call.named:
-        os.environ["COORD_AGENT"] = default
+        os.environ["COORD_AGENT"] = values.agent_id(default, "--default")
     _server(call).run("stdio")
 
 
