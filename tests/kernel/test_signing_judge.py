@@ -300,7 +300,7 @@ def test_a_statement_that_was_refused_does_not_stop_what_its_author_signs_with_a
         put(store, NAME, ada.writes(number))
         put(store, SIGNER, ada.signs())
     late, behind = judged(store)
-    assert "was not valid at" in late and "follows one that was refused" in behind
+    assert "was not valid at" in late and "follows a refused statement" in behind
     assert signed(store) == [1] and judged(store) == []
 
     ada.key, ada.previous, ada.signed = MAL, "-", 0

@@ -1,8 +1,8 @@
 """Whose statements are good, and which events they cover. Costs what is new.
 
 1. If the user agreed to another allowed_signers file, everything is judged again.
-2. The new statements of each `bridge.signer~REPLICA` stream, forks too, are taken in order. One
-   that cannot count whatever comes (`signing.follows`, `signing.passed`) is refused, and what
+2. The new statements of each `bridge.signer~REPLICA` stream, forks too, are taken in order. What
+   cannot count whatever comes (`signing.follows`, `signing.passed`) is refused, and what
    names it as the previous one. One whose previous one is not here, or whose revoked key has its
    last good one to come, waits. What follows neither goes on.
 3. Of each chain among them the newest signature is verified. If it is good, so are all before
@@ -187,7 +187,7 @@ class Judge:
                 if before != "-" and before not in chains:
                     chains |= self._counting(name)
                 if before not in chains and (gone := self._gone(name, before)):
-                    self._refuse(name, digest, last, gone[1] and "follows one that was refused")
+                    self._refuse(name, digest, last, gone[1] and "follows a refused statement")
                     continue
                 chain = signing.follows(
                     statement, chains.get(before), self.signers, self._store.project, name
