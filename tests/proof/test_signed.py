@@ -355,6 +355,8 @@ def test_a_store_that_knows_signers_and_does_not_sign_confirms_nothing(git_team:
     work = ada("wk new x").one["event_id"]
     done = ada(f"wk claim {work} --require confirmed", expect=69)
     assert "this store does not sign" in done.err
+    done = ada(f"ev sync --take-arbiter {team.root / 'hub.git'}", expect=69)
+    assert "this store does not sign" in done.err
 
 
 def test_who_does_not_agree_to_signers_sees_what_was_always_seen(git_team: Team) -> None:

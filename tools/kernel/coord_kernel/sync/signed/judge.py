@@ -173,6 +173,7 @@ class Judge:
         chains: dict[str, Chain] = {chain["tip"]: chain for chain in self.state["chains"].values()}
         ahead, rows, waiting = self.state["ahead"].get(name, {}), list[_Row](), list[int]()
         begin = last = self.state["streams"].get(name, 0)
+        whole = False
         for item in Stream(self._store, "journal", name).after(begin).read():
             if not isinstance(item, Event) or item["seq"] <= begin:
                 continue
@@ -184,8 +185,9 @@ class Judge:
                 digest, before = statement.digest, statement.previous
                 if digest in ahead or digest in self.state["refused"].get(name, {}):
                     continue
-                if before != "-" and before not in chains:
+                if before != "-" and before not in chains and not whole:
                     chains |= self._counting(name)
+                    whole = True  # once: what counts does not change here
                 if before not in chains and (gone := self._gone(name, before)):
                     self._refuse(name, digest, last, gone[1] and "follows a refused statement")
                     continue
