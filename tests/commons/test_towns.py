@@ -48,16 +48,17 @@ def test_nobody_is_in_the_file_of_who_has_just_joined_so_the_digest_decides() ->
     assert more.digest != found.digest
 
 
-def test_equal_events_give_equal_files_whoever_admitted_first() -> None:
+def test_equal_events_give_equal_files_and_what_was_agreed_to_stays() -> None:
     both = [record("ada", "kim", "3"), record("bob", "kim", "2")]
-    first = towns.proposal(file_of("ada", "bob", "kim"), both)
-    second = towns.proposal(file_of("ada", "bob"), both[::-1])
-    assert first.text == second.text
+    first = towns.proposal(file_of("ada", "bob"), both)
+    assert first.text == towns.proposal(file_of("ada", "bob"), both[::-1]).text
     assert {member.by for member in towns.members(first.text)} == {
         "",
         fingerprint("ada"),
         fingerprint("bob"),
     }
+    agreed = file_of("ada", "bob", "kim")
+    assert towns.proposal(agreed, both).text == agreed
 
 
 def test_nobody_becomes_the_founder_later() -> None:

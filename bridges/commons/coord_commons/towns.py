@@ -5,8 +5,9 @@
 
 1. A town is admitted by an event `commons.admitted`. It changes nothing by itself: it proposes a
    line, and the file with it counts in a store when its person has agreed to it, by its digest.
-2. A proposal is what the file says, and a line for each key that somebody in it has admitted. So
-   stores with equal events, whose persons agreed to the same keys, propose the same file.
+2. A proposal is what the file says, and a line for each further key that somebody in it has
+   admitted: of several admissions that with the smallest id. So stores with equal events and equal
+   files propose the same file.
 3. A party is all keys that may be one town: that stand for one principal, or have written under one
    name. It is called by the first of its names in the file.
 4. Who founded the commons has the seed 1. A party keeps half of its seed and gives the other half,
@@ -116,10 +117,8 @@ def proposal(agreed: str, records: Iterable[Json]) -> Proposal:
         if not is_town(town) or not re.fullmatch(KEY, key, re.ASCII) or not fingerprint(key):
             continue
         if before:
-            # Who founded it stays so, and nobody becomes it later.
-            founder = key in before and not before[key].by
-            counts = record["key"] in known and record["key"] == by != fingerprint(key)
-            counts = counts and not founder
+            # What was agreed to stays: an id may be written so that it comes before others.
+            counts = key not in before and record["key"] in known and record["key"] == by
         else:
             counts = by.startswith("SHA256:") or key not in others
         if counts:
