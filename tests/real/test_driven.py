@@ -38,15 +38,18 @@ def test_a_driven_program_is_woken_by_mail_when_idle_and_resumed(
     own = preset(program, *args, secret=secret)
     program.write(shell.cwd.parent / "conf/coord/presets.toml", own)
     model.script(program.run("wk new 'made by it' >&2"), say("Done."), say("Mail is read."))
+    work = shell("wk new 'its item' -o id").out.strip()
     with Watched(shell, "ev tail -f -n 0 --type agent.seen --agent qa") as beats:
         row = shell(
-            f"coord-agent start qa --preset {name} --via {via} --prompt 'Do it.'", expect=None
+            f"coord-agent start qa --preset {name} --via {via} --work {work} --prompt 'Do it.'",
+            expect=None,
         )
         logs = shell("run logs $(coord-agent show qa | jq -r .run)", expect=None)
         assert row.status == 0, f"{row.err}{logs.out[-3_000:]}{logs.err[-3_000:]}"
         while b'"idle"' not in beats.line(90):
             pass
-    assert shell("wk ls").one["title"] == "made by it", logs.out[-3_000:]
+    titles = {row["title"] for row in shell("wk ls").lines}
+    assert titles == {"its item", "made by it"}, logs.out[-3_000:]
     news = "ev tail -f -n 0 --type session.nudged"
     with Watched(shell, news) as outcomes, Watched(shell, "coord-patrol"):
         before = len(model.requests)
@@ -57,7 +60,13 @@ def test_a_driven_program_is_woken_by_mail_when_idle_and_resumed(
     assert [n for n in model.told("1 message waits for you") if n >= before]
     first = shell("coord-agent show qa").one
     assert first["provider_session"]
-    shell("coord-agent stop qa")
+    shell(f"wk close {work} --as qa", COORD_SESSION=first["session_id"])
+    (shell.cwd / "coord.toml").write_text('[patrol]\ndone = "1ms"\n')
+    with Watched(shell, "coord-patrol") as patrol:
+        while b'"status":"ended"' not in patrol.line(60):
+            pass
+    over = shell("coord-agent show qa").one
+    assert (over["how"], over["code"]) == ("exit", 0), "its program ends when nothing is to be read"
     used = shell("ev replay --type usage.reported").lines
     # Each of its answers was of one token, and each request, too.
     assert name == "gemini" or used[0]["body"]["output"] == len(model.requests), used
