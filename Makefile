@@ -11,7 +11,7 @@ PYTHON ?= python3
 ROUNDS ?= 30
 STAMP := .venv/.installed
 
-.PHONY: demo idle dispatch flow test test-real test-pythons proof live land commons forge bench picture session web-picture top-picture pyz check table clean
+.PHONY: demo idle dispatch flow scale test test-real test-pythons proof live land commons forge bench picture session web-picture top-picture pyz check table clean
 
 demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
@@ -53,6 +53,10 @@ idle: $(STAMP)
 # What 30 agents cost that coord-dispatch starts, 5 at once.
 dispatch: $(STAMP)
 	.venv/bin/python bench/dispatch.py
+
+# What a sync costs with 100 replicas of one project, and in a simulation with 10,000; 20 minutes.
+scale: $(STAMP)
+	.venv/bin/python bench/scale $(SCALE)
 
 # What a formula of 2,000 steps costs to cook and apply.
 flow: $(STAMP)

@@ -41,6 +41,10 @@ class Engine:
 
         peers.until(listens)
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     def kill(self) -> None:
         """SIGKILL."""
         self._child.kill()
