@@ -21,7 +21,7 @@ KERNEL = ("work", "lease", "msg", "run", "agent", "artifact", "coord")
 USERLAND = (
     *("session", "handoff", "patrol", "control"),
     *("usage", "provider", "budget", "alert", "mountain", "land", "notify", "slack"),
-    *("convoy", "flow", "cron", "github"),
+    *("convoy", "flow", "cron", "github", "commons"),
 )
 """Namespaces of which spec/userland.md defines some types."""
 FEW = 16
