@@ -62,8 +62,8 @@ def main() -> int:
     else:
         short = "--short" in words
         sizes, races = (SHORT, SHORT_RACES) if short else (SIZES, RACES)
-        figures = {"sizes": sizes, "machine": measure.machine(tempfile.gettempdir())}
-        figures |= {"date": time.strftime("%Y-%m-%d"), "kinds": {}}
+        figures = {"date": time.strftime("%Y-%m-%d"), "kinds": {}}
+        figures["machine"] = measure.machine(tempfile.gettempdir())
         for kind in KINDS:
             try:
                 figures["kinds"][kind] = measured(kind, sizes, races)

@@ -20,11 +20,11 @@ BURSTS, OWN_MACHINES = (10, 100, 1_000), 1e9
 
 def show(figures: dict[str, Any]) -> int:
     """Print everything."""
-    sizes = [int(size) for size in figures["sizes"]]
     print(f"{figures['date']}; {figures['machine']}\n")
     missed = 0
     for kind, measured in figures["kinds"].items():
         points = [Point(*point) for point in measured["points"]]
+        sizes = sorted({point.refs for point in points})
         model, checks = checked(points, sizes)
         print(f"{kind}: CPU of one act, measured and simulated; {sizes[-1]} is held out\n")
         print("\n".join(curve(checks)))
@@ -34,7 +34,7 @@ def show(figures: dict[str, Any]) -> int:
             if name in measured:
                 print(f"{name}: {measured[name]}")
         missed += sum(not check.holds for check in checks)
-        if kind == "git":
+        if "manifests" in measured:
             gain = measured["manifests"]["without_s"] / measured["manifests"]["with_s"]
             print(f"a sync that reads every manifest costs {gain:.2f} times; at least {LEAST_GAIN}")
             missed += gain < LEAST_GAIN
