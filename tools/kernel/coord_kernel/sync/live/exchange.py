@@ -56,7 +56,7 @@ class LiveExchange(Rounds):
         self.quick, self.foreign, self.saves = False, True, True
         """Ask before pulling; give what others have written, too; save the state."""
         self.hears, self.hastes = False, tuple[str, ...]()
-        """Begin with what the engine was told; with what was appended in these directories."""
+        """Begin with what the engine received; with what was appended in these directories."""
         self.heard: int | None = None
         """How many entries that were, if nothing had to be read."""
         self.rests = False

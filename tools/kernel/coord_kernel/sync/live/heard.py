@@ -1,4 +1,4 @@
-"""What a follower of a log was told, between its thread and the one that takes it in."""
+"""What a follower of a log received, from its thread to the thread that takes it in."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Heard:
         self._size = 0
 
     def begin(self, after: str) -> None:
-        """What is told from now on follows this position."""
+        """What comes from now on follows this position."""
         with self._lock:
             self._after, self._entries, self._size = after, [], 0
 
     def add(self, entries: Sequence[Entry]) -> bool:
-        """These were told next. False: there is no room, and nothing is known any more."""
+        """These came next. False: there is no room, and nothing is known any more."""
         with self._lock:
             self._size += sum(len(entry.payload) for entry in entries)
             self._entries += entries
@@ -45,7 +45,7 @@ class Heard:
             self._after, self._entries, self._size = None, [], 0
 
     def behind(self, at: str) -> list[Entry] | None:
-        """What was told behind this position, once; None if that is not known."""
+        """What came behind this position, once; None if that is not known."""
         with self._lock:
             if self._after is None:
                 return None

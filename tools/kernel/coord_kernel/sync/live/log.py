@@ -172,7 +172,7 @@ class Log(Protocol):
         """
 
     def heard(self, at: str) -> list[Entry] | None:
-        """Entries right behind this position that the follower was told, without asking the server.
+        """Entries right behind this position that the follower received, without a request.
 
         None: that is not known, and `read` says it. See `heard.Heard`. An engine may lack this.
         Never raises.

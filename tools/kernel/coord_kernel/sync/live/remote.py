@@ -111,7 +111,7 @@ class Live:
             raise
 
     def hear(self) -> int | None:
-        """Take in what the engine was told since, without asking it; how many entries that was.
+        """Take in what the engine received since, without a request; how many entries that was.
 
         None: `pull`. A log that was deleted meanwhile is found by the next `look`: until then what
         comes is recognised or waits, as everything that is taken in.
