@@ -125,8 +125,8 @@ class Intake(Taken):
         if last is None or (last.file, last.size) != (file, chunk.offset) or not last.mark:
             return False
         diverted = self._state.diverted
-        odd = diverted and any(f"{source} {each}" in diverted for each in (path, path[:-19]))
-        if odd or (source, path) in self._pending.pieces or data[-1:] != b"\n":
+        forked = diverted and any(f"{source} {each}" in diverted for each in (path, path[:-19]))
+        if forked or (source, path) in self._pending.pieces or data[-1:] != b"\n":
             return False
         if readable(data) != (len(data), 0):
             return False
