@@ -1,7 +1,7 @@
 """Run a program to its end: bytes to its standard input, bytes from its two outputs.
 
     1. It gets three pipes, a session of its own, and the default action of the signals that Python
-       or we ignore. One that may ask the user something stays in this session instead, and what
+       or we ignore. A program that may ask the user something stays in this session, and what
        it says on standard error is shown, if that is a terminal.
     2. One poll loop writes its input and reads both outputs, so no full pipe can block either side.
     3. It is done when it has ended, even if a process that it left behind (ssh's ControlPersist)

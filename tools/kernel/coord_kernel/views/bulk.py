@@ -67,7 +67,7 @@ def fill_matching(
     add: fill.Add,
     needles: Sequence[bytes],
 ) -> None:
-    """As `fill.fill`, but may leave out events whose plain line has none of these.
+    """As `fill.fill`, but may leave out events whose plain line has no needle.
 
     Raises StaleError.
     """

@@ -45,9 +45,9 @@ if TYPE_CHECKING:
         def step(self, state: Any, event: Event) -> Any: ...
         def indexed(self, state: Any) -> Iterable[tuple[str, str]]: ...
 
-        # It may have `needles`: the plain line of an event that has entities contains one of them.
-        # It may have `EVER`, names of pairs, and `ever(event)`: the pairs of these names that
-        # `indexed` can have of the entities of an event after it, or after a later one.
+        # It may have `needles`: one is in the plain line of each event that has entities; `EVER`,
+        # names of pairs, and `ever(event)`: the pairs of these names that `indexed` can have of
+        # the entities of an event after it, or after a later one.
 
     class Source(Protocol):
         """A View or a Snapshot."""
@@ -117,8 +117,7 @@ class View(Shown):
         super().__init__(store, fold.name, f"{fold.version}.6")  # .6: of the tables above
         self._fold, self._ever = fold, getattr(fold, "ever", None)
         self.needles = getattr(fold, "needles", ())
-        # Of all entities this process has those whose last character is, modulo the second number,
-        # the first.
+        # It has the entities whose last character is the first number, modulo the second.
         self._share = (0, 1)
         self._alone = False
 
