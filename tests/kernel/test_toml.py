@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
-from support import Shell
+from support import Json, Shell, open_store
 
 from coord_envelope import BadData
 from coord_envelope.errors import Fault
-from coord_kernel.store import toml
+from coord_kernel.store import locate, toml
 
 FAULTS = {
     "nesting": (b"x = " + b"[" * 5_000, "nested too deeply"),
@@ -83,3 +84,47 @@ def test_all_three_files_are_read_so(shell: Shell, tmp_path: Path, kind: str) ->
             odd(path, kind)
         err = shell(f"timeout 60 {line}", expect=65).err
         assert err.count("\n") == 1 and path.name in err
+
+
+def settings(shell: Shell, text: str) -> Json:
+    (shell.cwd / "coord.toml").write_text(text)
+    return locate.section(open_store(shell.cwd), "patrol")
+
+
+def test_settings_are_those_of_the_file_whatever_was_kept(shell: Shell) -> None:
+    """Kept beside their text: a change of it counts at once, and damage of what is kept is none."""
+    kept, text = shell.cwd / ".coord/local/settings", '[patrol]\nstalled = "15m"\n'
+    for _ in range(2):
+        assert settings(shell, text) == {"stalled": "15m"}
+    assert kept.read_bytes().startswith(text.encode() + b"\0")
+    for harm in (
+        b"",
+        b"\0",
+        text.encode(),
+        text.encode() + b"\0",
+        text.encode() + b"\0{",
+        text.encode() + b"\0[]",
+        b"x\0{}",
+    ):
+        kept.write_bytes(harm)
+        assert settings(shell, text) == {"stalled": "15m"}
+    assert settings(shell, text.replace("15", "16")) == {"stalled": "16m"}
+    kept.unlink()
+    kept.mkdir()
+    assert settings(shell, text) == {"stalled": "15m"}
+
+
+@pytest.mark.parametrize("value", ["2025-01-01", "inf", "nan", "10:00:00"])
+def test_what_json_has_not_is_read_each_time(shell: Shell, value: str) -> None:
+    for _ in range(2):
+        found = settings(shell, f"[patrol]\nx = {value}\n")
+        assert found.keys() == {"x"} and not isinstance(found["x"], str)
+    assert not (shell.cwd / ".coord/local/settings").exists()
+
+
+def test_settings_that_are_kept_spare_a_command_tomllib(shell: Shell) -> None:
+    (shell.cwd / "coord.toml").write_text('project = "web"\n')
+    code = "import sys; from coord_kernel.store.locate import find; print(find().project, *sys.modules)"
+    for parses in (True, False):
+        project, *modules = shell(f'{sys.executable} -c "{code}"').out.split()
+        assert project == "web" and ("tomllib" in modules) is parses

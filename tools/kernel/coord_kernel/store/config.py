@@ -14,25 +14,33 @@ import os
 
 from coord_envelope.errors import BadData
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from coord_kernel.store.directory import Store
+
 CONFIG = "coord.toml"
 KEYS = ("mirror", "project")
 TABLES = (
-    *("agents", "beads", "budgets", "dispatch", "escalation", "github", "land", "patrol", "sync"),
-    *("tbd", "wk"),
+    *("agents", "beads", "budgets", "commons", "dispatch", "escalation", "github", "land"),
+    *("patrol", "sync", "tbd", "wk"),
 )
 """What a file may have at its top: commands pass over what they do not know."""
 
 
 class Config:
-    """The settings in a project's root directory. Raises as `toml.load`."""
+    """The settings in a project's root directory. Raises as `toml.load`.
 
-    def __init__(self, root: str) -> None:
+    With the project's store they are not parsed again until the file changes.
+    """
+
+    def __init__(self, root: str, store: Store | None = None) -> None:
         self._root, self.path = root, os.path.join(root, CONFIG)
         self._settings: dict[str, object] = {}
         if os.path.lexists(self.path):
             from coord_kernel.store import toml
 
-            self._settings = toml.load(self.path) or {}
+            found = toml.load_kept(self.path, store) if store else toml.load(self.path)
+            self._settings = found or {}
 
     def project(self, recorded: str = "") -> str:
         """The project's slug: `project`, or what the store recorded, or else the root's name."""

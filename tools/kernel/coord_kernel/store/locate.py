@@ -28,8 +28,8 @@ def find(directory: str | None = None) -> Store:
     $COORD_DIR counts for the current directory only. A directory may be a store itself.
     """
     path = place() if directory is None else of(directory)
-    config = Config(root(path))
-    store = Store(path, config.project())
+    store = Store(path, "")
+    config = Config(root(path), store)
     store.project = config.project(recorded(store))
     store.mirrors = config.mirrors()
     return store
@@ -153,7 +153,7 @@ def remotes(store: Store) -> list[str]:
 
 def section(store: Store, name: str) -> dict[str, object]:
     """A table of the project's coord.toml; empty if it is missing. Raises as `Config`."""
-    return Config(root(store.path)).section(name)
+    return Config(root(store.path), store).section(name)
 
 
 def _beside(common: str) -> str:

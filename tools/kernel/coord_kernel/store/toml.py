@@ -6,17 +6,21 @@ import errno
 import os
 import stat
 
+from coord_envelope import codec
 from coord_envelope.errors import BadData
+from coord_envelope.platform import suppress
 from coord_kernel.store.disk import fault_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope.codec import Json
+    from coord_kernel.store.directory import Store
 
 LARGEST = 1 << 16
 """Bytes; more than any file of settings has."""
 MOST_DOTS = 500
 """In a line. tomllib takes memory by the square of a dotted key's parts: 64 KiB take 4 GB."""
+_KEPT = ("local", "settings")
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -24,6 +28,29 @@ def load(path: str) -> Json | None:
     """The file's table; None if it does not exist. Raises BadData, Refused, DiskFault."""
     fd = opened(path)
     return None if fd is None else parsed(fd, path)
+
+
+def load_kept(path: str, store: Store) -> Json | None:
+    """As `load`, but what the file says is kept below the store's `local/`, beside its text.
+
+    tomllib takes as long to load as Python itself, and each command reads the settings.
+    """
+    fd = opened(path)
+    if fd is None:
+        return None
+    data = contents(fd, path)
+    with suppress(OSError, ValueError):
+        text, _, kept = (store.load(*_KEPT) or b"").partition(b"\0")  # which no TOML contains
+        settings = codec.loads(kept) if text == data and kept else None
+        if isinstance(settings, dict):
+            return settings
+    found = table(data, path)
+    # Not if it has what JSON has not (a date, inf); nor if the disk is full or read-only.
+    with suppress(OSError, ValueError, TypeError, RecursionError):
+        kept = codec.dumps(found)
+        if codec.loads(kept) == found:
+            store.save(data + b"\0" + kept, *_KEPT, durable=False)
+    return found
 
 
 def opened(path: str) -> int | None:
@@ -44,12 +71,16 @@ def opened(path: str) -> int | None:
 
 def parsed(fd: int, path: str) -> Json:
     """The table in an open file, which is closed."""
+    return table(contents(fd, path), path)
+
+
+def contents(fd: int, path: str) -> bytes:
+    """Up to one byte more than LARGEST of an open file, which is closed."""
     try:
         with open(fd, "rb") as file:
-            data = file.read(LARGEST + 1)
+            return file.read(LARGEST + 1)
     except OSError as error:
         raise fault_of(error, where=path) from None
-    return table(data, path)
 
 
 def table(data: bytes, path: str) -> Json:
