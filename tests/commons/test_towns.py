@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from commons.market_of import file_of, fingerprint, public
 
 from coord_commons import towns
@@ -117,5 +118,53 @@ def test_seeds_end_also_where_towns_admitted_each_other() -> None:
         towns.line("b", public("b"), fingerprint("a")),
         towns.line("c", public("c"), fingerprint("gone")),
     ]
-    assert abs(sum(Parties("\n".join(lines)).seeds().values()) - 1) < 1e-9
+    assert Parties("\n".join(lines)).seeds() == {"agent:a": 0.0, "agent:b": 0.0, "agent:c": 1.0}
+    assert Parties("\n".join(lines[:2])).seeds() == {"agent:a": 0.5, "agent:b": 0.5}
     assert Parties("").seeds() == {}
+
+
+def seeds(*rows: str) -> dict[str, float]:
+    """Of lines `TOWN KEY BY`: without BY the town has founded the commons."""
+    lines = [row.split() for row in rows]
+    text = "\n".join(
+        towns.line(town, public(key), fingerprint(by[0]) if by else "") for town, key, *by in lines
+    )
+    found = Parties(text).seeds()
+    assert abs(sum(found.values()) - 1) < 1e-9
+    return {name.removeprefix("agent:"): seed for name, seed in found.items()}
+
+
+TREE = ("ada a", "bob b a", "eve e a", "kim k b")
+SEEDS = {"ada": 0.5, "bob": 0.125, "eve": 0.25, "kim": 0.125}
+
+
+@pytest.mark.parametrize("key", ["0", "z"])
+@pytest.mark.parametrize(
+    ("town", "by"),
+    [
+        ("ada", "k"),
+        ("ada", "b"),
+        ("bob", "k"),
+        ("bob", "a"),
+        ("bob", "b"),
+        ("eve", "e"),
+        ("kim", "b"),
+        ("kim", "k"),
+    ],
+)
+def test_a_second_key_of_a_town_changes_no_seed_and_founds_nothing(
+    town: str, by: str, key: str
+) -> None:
+    assert seeds(*TREE) == SEEDS
+    for lines in ((f"{town} {key} {by}", *TREE), (*TREE, f"{town} {key} {by}")):
+        assert seeds(*lines) == SEEDS
+
+
+def test_who_is_admitted_by_two_takes_nothing_from_either_ones_others() -> None:
+    assert seeds(*TREE, "kim z e") == {"ada": 0.5, "bob": 0.125, "eve": 0.125, "kim": 0.25}
+
+
+def test_who_has_lost_their_way_to_a_founder_does_not_become_one() -> None:
+    orphans = seeds("ada a", "bob b gone", "mal m b", "eve e k", "kim k e")
+    assert orphans == {"ada": 1.0, "bob": 0.0, "eve": 0.0, "kim": 0.0, "mal": 0.0}
+    assert seeds("ada a", "bob b", "eve e k", "kim k e", "kim z b")["kim"] == 0.125

@@ -10,8 +10,10 @@
    files propose the same file.
 3. A party is all keys that may be one town: that stand for one principal, or have written under one
    name. It is called by the first of its names in the file.
-4. Who founded the commons has the seed 1. A party keeps half of its seed and gives the other half,
-   in equal parts, to those that it has admitted. So whoever admits puppets shares what is theirs.
+4. Who founded the commons has the seed 1: each party with a line without `by`. A party keeps half
+   of its seed and gives the other half, in equal parts, to those that it has admitted and that are
+   farther from the founders than itself. So whoever admits puppets shares what is theirs, and who
+   admits a second key of a town takes nothing from that, and founds nothing.
 """
 
 from __future__ import annotations
@@ -194,30 +196,32 @@ class Parties:
 
     def seeds(self) -> dict[str, float]:
         """What each party has without a single stamp. They sum to 1."""
-        children: dict[str, set[str]] = {party: set() for party in self.keys}
-        above: dict[str, str] = {}
+        admitted: dict[str, set[str]] = {
+            self.of(member.fingerprint): set() for member in self.members
+        }
+        founders, strays = set[str](), set[str]()
         for member in self.members:
             party, parent = self.of(member.fingerprint), self.of(member.by) if member.by else ""
-            if parent in children and parent != party and party not in above:
-                above[party] = parent
-        roots = []
-        for party in sorted(self.keys):
-            chain, at = {party}, party
-            while (at := above.get(at, "")) and at not in chain:
-                chain.add(at)
-            if at:  # they have admitted each other in a circle: nobody else has
-                above.pop(party, None)
-        own = {self.of(member.fingerprint) for member in self.members}
-        for party in sorted(own):
-            if party in above:
-                children[above[party]].add(party)
+            if not parent:
+                founders.add(party)
+            elif parent not in admitted:
+                strays.add(party)
             else:
-                roots.append(party)
-        seeds: dict[str, float] = {}
-        todo = [(party, 1.0 / len(roots)) for party in roots]
-        while todo:
-            party, seed = todo.pop()
-            below = sorted(children[party])
-            seeds[party] = seed / 2 if below else seed
-            todo += [(each, seed / 2 / len(below)) for each in below]
+                admitted[parent].add(party)
+        # A file without a founder is what a person has made by hand: some line was taken out.
+        order = sorted(founders or strays or admitted)
+        distance = dict.fromkeys(order, 0)
+        for party in order:  # it grows: who founded it, whom they have admitted, and so on
+            new = sorted(admitted[party] - distance.keys())
+            distance |= dict.fromkeys(new, distance[party] + 1)
+            order += new
+        seeds = dict.fromkeys(sorted(admitted), 0.0)
+        first = [party for party in order if not distance[party]]
+        seeds |= dict.fromkeys(first, 1.0 / max(len(first), 1))
+        for party in order:
+            below = sorted(each for each in admitted[party] if distance[each] > distance[party])
+            if below:
+                seeds[party] /= 2
+            for each in below:
+                seeds[each] += seeds[party] / len(below)
         return seeds
