@@ -40,13 +40,20 @@ class World:
         self._seq, self.ms = 0, 1_800_000_000_000
 
     def add(
-        self, key: str, kind: str, work: str, body: Json, by: str = "", writer: str = ""
+        self,
+        key: str,
+        kind: str,
+        work: str,
+        body: Json,
+        by: str = "",
+        writer: str = "",
+        id: str = "",
     ) -> str:
-        """An event; its id. `work`: SELF for its own."""
+        """An event; its id. `work`: "" for its own; `id`: as somebody writes it who copies one."""
         self._seq += 1
         self.ms += 1_000
         actor = {"agent_id": by or f"agent:{key}"}
-        at = ids.mint(self.ms << 16, b"%08d" % self._seq)
+        at = id or ids.mint(self.ms << 16, b"%08d" % self._seq)
         draft: Json = {"type": kind, "body": body, "refs": {"work_id": work or at}}
         stream = writer or f"agent.{key or 'x'}~k3f9x2ab"
         built = event.build(draft, at, self.ms, ("acme", stream, self._seq), actor)
@@ -64,9 +71,17 @@ class World:
         """A claim that the arbiter has confirmed."""
         whole = {"gen": 1, "offerer": fingerprint(owner), **body}
         at = self.add(key, "work.claimed", work, whole)
-        confirmed = {"claim": at, "n": n, "agent_id": f"agent:{key}"}
-        self.add(key, "work.confirmed", work, confirmed, writer="arbiter.main~k3f9x2ab")
+        self.confirm(key, work, at, n)
         return at
+
+    def confirm(
+        self, key: str, work: str, claim: str, n: int = 1, writer: str = "arbiter.main~k3f9x2ab"
+    ) -> str:
+        body = {"claim": claim, "n": n, "agent_id": f"agent:{key}"}
+        return self.add(key, "work.confirmed", work, body, writer=writer)
+
+    def redact(self, key: str, target: str) -> str:
+        return self.add(key, "coord.redacted", "", {"target": target, "reason": "secret"})
 
     def submit(self, key: str, work: str, owner: str, claim: str, by: str = "") -> str:
         return self.about(key, "submitted", work, {"claim": claim, "artifacts": []}, owner, by)
@@ -99,7 +114,7 @@ class World:
         for each in self.events if events is None else events:
             for entity in fold.entities(each):
                 states[entity] = fold.step(states.get(entity), each)
-        return Market(self.text, [states[at] for at in states if at != fold.TOWNS], then)
+        return Market(self.text, states.values(), then)
 
     def reputations(self) -> dict[str, Json]:
         market = self.market()

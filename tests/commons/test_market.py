@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from commons.market_of import World, fingerprint
 
 from coord_commons import market as markets
+from coord_commons.rows import shown
 
 
 def status(world: World, work: str) -> str:
@@ -104,6 +106,104 @@ def test_the_order_and_copies_of_events_do_not_matter(seed: int) -> None:
     assert [each.status for each in market.offers.values()] == [
         each.status for each in other.offers.values()
     ]
+
+
+# ---- what others redact, reorder and copy
+
+
+def everything(world: World) -> Any:
+    """What a person can see of all offers, with the texts."""
+    market = world.market()
+    return [shown(offer, market) for offer in market.offers.values()]
+
+
+def test_whoever_redacts_anothers_events_changes_nothing() -> None:
+    world = World("ada", "bob", "mal")
+    world.stamp("ada", world.done("ada", "bob"), "ada", "bob")
+    before, written = everything(world), [each.id for each in world.events]
+    for target in written:
+        world.redact("mal", target)
+        world.redact("", target)
+    assert everything(world) == before
+
+
+def test_a_redaction_of_ones_own_empties_the_texts_and_nothing_else() -> None:
+    world = World("ada", "bob")
+    work = world.offer("ada", "a secret", fields={"share.desc": "more"})
+    claim = world.claim("bob", work, "ada")
+    body = {"claim": claim, "note": "a secret", "artifacts": []}
+    submission = world.about("bob", "submitted", work, body, "ada")
+    world.accept("ada", work, submission)
+    stamp = world.stamp("ada", work, "ada", "bob")
+    for each in list(world.events):
+        world.redact("ada" if each["$key"] == fingerprint("ada") else "bob", each.id)
+    (row,) = everything(world)
+    assert "secret" not in str(row) and "more" not in str(row)
+    assert (row["status"], row["title"], row["taken_by"]) == ("accepted", "", "agent:bob")
+    assert [(each["event_id"], each["quality"]) for each in row["stamps"]] == [(stamp, 4)]
+    assert len(list(world.market().stamps())) == 1
+
+
+@pytest.mark.parametrize("n", [-5, 0, 1, 2**53])
+def test_the_number_of_a_confirmation_takes_nothing(n: int) -> None:
+    world = World("ada", "bob", "mal")
+    work = world.offer("ada")
+    submission = world.submit("bob", work, "ada", world.claim("bob", work, "ada", n=1))
+    stolen = world.claim("mal", work, "ada", n=n, steal=True)
+    (offer,) = world.market().with_id(work)
+    assert offer.holder and offer.holder["by"] == "agent:bob"
+    assert [each["id"] for each in offer.lost] == [stolen]
+    world.accept("ada", work, submission)
+    assert status(world, work) == "accepted"
+
+
+@pytest.mark.parametrize("stream", ["arbiter.main~00000000", "arbiter.main~zzzzzzzz"])
+def test_an_arbiter_stream_of_ones_own_comes_after_that_of_all(stream: str) -> None:
+    world = World("ada", "bob", "mal")
+    work, early = world.offer("ada"), world.offer("ada")
+    whole = {"gen": 1, "offerer": fingerprint("ada")}
+    claim = world.add("mal", "work.claimed", work, whole)
+    world.confirm("mal", work, claim, -1, writer=stream)
+    world.claim("bob", work, "ada", n=7)
+    world.claim("ada", early, "ada")
+    (offer,) = world.market().with_id(work)
+    assert offer.holder and offer.holder["by"] == "agent:bob"
+    assert [each["id"] for each in offer.lost] == [claim]
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_an_event_copied_under_its_id_replaces_nothing(first: bool) -> None:
+    """Each of them, by a key that sorts after and by one that sorts before the original's."""
+    world = World("ada", "bob", "mal", "eve")
+    work = world.offer("ada")
+    claim = world.claim("bob", work, "ada")
+    artifact = world.add("bob", "artifact.added", work, {"kind": "url", "uri": "https://real"})
+    body = {"claim": claim, "artifacts": [artifact]}
+    submission = world.about("bob", "submitted", work, body, "ada")
+    world.accept("ada", work, submission)
+    world.stamp("ada", work, "ada", "bob")
+    before = everything(world)
+    for each in list(world.events):
+        changed = {**each["body"], "uri": "https://forged", "note": "forged", "n": -1}
+        for key in ("mal", "eve"):
+            if each["type"] not in ("work.created", "commons.stamped"):
+                writer = each["writer"] if "arbiter" in each["writer"] else ""
+                world.add(key, each["type"], work, changed, writer=writer, id=each.id)
+    if first:
+        world.events.reverse()
+    (offer,) = everything(world)
+    assert [each["why"] for each in offer.pop("lost")] == ["was taken"] * 2
+    assert [offer] == before
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_lines_with_one_id_by_one_key_are_one_in_any_order(seed: int) -> None:
+    world = World("ada", "bob")
+    work = world.offer("ada")
+    world.add("ada", "work.created", work, {"title": "other", "kind": "offer"}, id=work)
+    before = everything(world)
+    random.Random(seed).shuffle(world.events)
+    assert everything(world) == before and len(before) == 1
 
 
 # ---- stamps

@@ -39,6 +39,7 @@ class Offers(View):
     """The offers of a commons: of each event the view knows who has signed it.
 
     Also of this store's own: they are taken in when they were signed. So all towns see the same.
+    The fold sees also what was redacted: what that does depends on who did it (`market`).
     """
 
     commutes = True
@@ -59,7 +60,6 @@ class Offers(View):
         return chosen
 
     def _shown(self, event: Event) -> Event:
-        event = self._redactions.apply(event)
         key = self._signed.key(event) or ""
         if key not in self._names:
             self._names[key] = towns.fingerprint(key) if key else ""
@@ -91,8 +91,7 @@ class Commons:
     def market(self, then: str = "") -> Market:
         """All offers, by the events up to a time."""
         view = self.view()
-        found = [entity for entity in view.entities() if entity != fold.TOWNS]
-        return Market(self.place.agreed, view.states(found), then)
+        return Market(self.place.agreed, view.states(list(view.entities())), then)
 
     def proposal(self) -> towns.Proposal:
         """The signers that one may agree to: those of the file, and whom they have admitted."""
@@ -174,7 +173,7 @@ class Commons:
         for line in lines:
             warn(line)
 
-    def take(self, text: str, may: Callable[[Offer, Market], None]) -> tuple[Offer, Event]:
+    def take(self, text: str, may: Callable[[Offer, Market], None]) -> tuple[Offer, Json]:
         """Claim an offer, confirmed by the arbiter. `may` raises if it is not to be.
 
         What this town has already is its own. Raises No if another has it, and Unreachable if the
@@ -203,7 +202,7 @@ class Commons:
             return offer, held
         raise No("was not taken: your claim does not count", where=text, code="held")
 
-    def _held(self, offer: Offer, market: Market, text: str) -> Event | None:
+    def _held(self, offer: Offer, market: Market, text: str) -> Json | None:
         """This town's claim of it; None if it is free. Raises No."""
         if offer.over:
             raise No(f"is {offer.status}", where=text, code="closed")
@@ -211,9 +210,7 @@ class Commons:
         if holder is None:
             return None
         if market.parties.of(holder["key"]) == self.mine(market):
-            place = self.journal.index.refresh().by_id(holder["id"])
-            assert place is not None
-            return place.event
+            return holder
         raise No(f"was taken by {holder['by']}", where=text, code="held")
 
     # ---- stamps

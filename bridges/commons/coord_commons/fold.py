@@ -1,16 +1,17 @@
 """The events of an offer, as a fold. Pure and total; `market` says what they mean.
 
     work.created of kind `offer`, and all that names it     the offer: its id is the entity
-    commons.admitted                                        all of them: the entity `towns`
+    coord.redacted                                          the event that it names
 
 A state is a union of events, so it is the same in any order and with copies. Each stands under its
 id and the key that has signed it: who writes an event with another one's id hides nothing. Of what
 one key has written about an offer the oldest are kept: who floods it loses only what is theirs.
+The fold sees events as they were written: whose redaction counts is the market's to say.
 """
 
 from __future__ import annotations
 
-from coord_envelope import ids
+from coord_envelope import codec, ids
 from coord_kernel.rules import claims
 
 TYPE_CHECKING = False
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
     from coord_envelope.event import Event
 
     State = dict[str, Json]
-    """`ID KEY` → {id, work, key, type, by, ts, body}, and `arbiter` of what its stream has."""
+    """`ID KEY` → {id, work, key, type, by, ts, body}, and of what stands in an arbiter's stream
+    `arbiter`: stream → seq."""
 
 
-name, version = "commons", "1"
+name, version = "commons", "2"
 KIND = "offer"
 SHARED = "share."
 """What the fields of an offer are called that have what is shared of the item."""
-TOWNS = "towns"
+REDACTED = "coord.redacted"
 MOST = 256
 """Events of a key about one offer."""
 LONGEST = 2_000
@@ -41,8 +43,9 @@ _OWN = frozenset(("submitted", "returned", "stamped", "stamp.withdrawn"))
 def entities(event: Event) -> Iterable[str]:
     """The offer that an event is about."""
     space, _, verb = event["type"].partition(".")
-    if event["type"] == "commons.admitted":
-        return (TOWNS,)
+    if event["type"] == REDACTED:
+        target = event["body"].get("target")
+        return (target,) if isinstance(target, str) and ids.valid(target) else ()
     if not (
         (space == "work" and verb in _WORK)
         or (space == "commons" and verb in _OWN)
@@ -70,9 +73,15 @@ def step(state: Any, event: Event) -> State:
         "ts": event["ts"],
         "body": _plain(event["body"]),
     }
+    at = f"{event.id} {key}"
+    known = events.get(at, record)
+    places = {**known.get("arbiter", {})}
     if claims.is_arbiter(event["writer"]):
-        record["arbiter"] = True
-    events[f"{event.id} {key}"] = record
+        stream = event.stream or event["writer"]
+        places[stream] = min(event["seq"], places.get(stream, event["seq"]))
+    # Of two with one id by one key the lesser: so their order does not matter.
+    plain = min(({**each, "arbiter": {}} for each in (known, record)), key=codec.dumps)
+    events[at] = plain | {"arbiter": places}
     if len(events) > MOST:
         of_key = [at for at, each in events.items() if each["key"] == key]
         if len(of_key) > MOST:
@@ -81,10 +90,8 @@ def step(state: Any, event: Event) -> State:
 
 
 def indexed(state: State) -> Iterable[tuple[str, str]]:
-    """`offer`: those that have an offer, by its id."""
-    for record in state.values():
-        if record["type"] == "work.created" and record["key"]:
-            yield "offer", record["id"]
+    """Nothing: all offers are asked for."""
+    return ()
 
 
 def _plain(body: Json) -> Json:

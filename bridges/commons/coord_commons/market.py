@@ -5,10 +5,14 @@ keys and names.
 
 1. An offer is its author's party's. Only that party withdraws it, returns and accepts. If two have
    given offers one id, these are two: what others write about one names whose it is (`offerer`).
-2. Whose it is: the confirmed claims in the arbiter's order. A claim counts if nobody has the offer
-   then: no claim before it, or that one was given back by its own party, or is over quota. What
-   others write (a steal, a close, a release) changes nothing.
-3. A submission counts if its party's claim counts, and the offer is not its own.
+2. Whose it is: the confirmed claims in the arbiter's order. That is where they stand in its stream,
+   whatever numbers they have. Of several streams that comes first whose lines the parties with the
+   most seed have signed, and a fork comes last. A claim counts if nobody has the offer then: no
+   claim before it, or that one was given back by its own party, or is over quota. What others
+   write (a steal, a close, a release) changes nothing.
+3. A submission counts if its party's claim counts, and the offer is not its own. Its evidence is
+   what its own party has added. An event names another by its id, and means that of the party
+   which it can be about: a copy under that id, by another party, is another event.
 4. An offer is accepted by the first close as done, of its owner, that names a submission that
    counts. It is withdrawn if its owner has closed it otherwise.
 5. A stamp counts if
@@ -18,11 +22,15 @@ keys and names.
    d. it is the first of its party about this offer, those that its party has withdrawn left out.
 6. Quotas: over it, and for ever, is an offer or a claim of a party that had so many open when it
    was made, and a stamp after so many of the same day.
+7. Who redacts an event of their own party empties its texts. Nothing else of it goes, and nothing
+   of another party's: what was accepted, and every stamp, stays what it is.
 
 What is refused stays visible, with the reason.
 """
 
 from __future__ import annotations
+
+from math import fsum
 
 from coord_commons import fold
 from coord_commons.towns import Parties
@@ -33,6 +41,9 @@ if TYPE_CHECKING:
 
     from coord_envelope.codec import Json
 
+    At = tuple[str, str]
+    """What an event is known by: its id, and its party."""
+
 OFFERS = 100
 """Open offers of a party."""
 CLAIMS = 50
@@ -42,6 +53,18 @@ STAMPS = 100
 DIMENSIONS = ("quality", "reliability", "creativity")
 HIGHEST = 5
 UNSIGNED = "unsigned"
+TEXTS = ("title", "note", "why", "uri", "fields")
+"""What a redaction empties."""
+
+
+def at(record: Json) -> At:
+    """What an event is known by."""
+    return record["id"], record["party"]
+
+
+def names(record: Json, field: str) -> At:
+    """The event of the same party that an event names."""
+    return str(record["body"].get(field)), record["party"]
 
 
 class Offer:
@@ -56,10 +79,10 @@ class Offer:
         """Those that count, in order. The last one has the offer, if it is not in `ended`."""
         self.lost: list[Json] = []
         """Confirmed claims on what another party had."""
-        self.ended: dict[str, str] = {}
+        self.ended: dict[At, str] = {}
         """Claim → the event that gave it back."""
         self.submissions: list[Json] = []
-        self.returned: dict[str, Json] = {}
+        self.returned: dict[At, Json] = {}
         """Submission → the last return."""
         self.accepted: Json | None = None
         self.submission: Json | None = None
@@ -73,7 +96,7 @@ class Offer:
     def holder(self) -> Json | None:
         """The claim that has the offer."""
         last = self.claims[-1] if self.claims else None
-        return None if last is None or last["id"] in self.ended or self.over else last
+        return None if last is None or at(last) in self.ended or self.over else last
 
     @property
     def over(self) -> str:
@@ -85,8 +108,8 @@ class Offer:
     def waiting(self) -> Json | None:
         """The submission that the owner is to look at."""
         holder, last = self.holder, self.submissions[-1] if self.submissions else None
-        mine = holder and last and last["body"].get("claim") == holder["id"]
-        return last if last and mine and last["id"] not in self.returned else None
+        mine = holder and last and names(last, "claim") == at(holder)
+        return last if last and mine and at(last) not in self.returned else None
 
     @property
     def status(self) -> str:
@@ -108,18 +131,22 @@ class Market:
         known = [_then(state, then) for state in states]
         rows = [record for records in known for record in records]
         self.parties = Parties(text, ((row["key"], row["by"]) for row in rows if row["key"]))
-        self.offers: dict[tuple[str, str], Offer] = {}
+        for row in rows:
+            row["party"] = self.parties.of(row["key"])
+        _redact(rows)
+        self._streams = self._ranked(rows)
+        self.offers: dict[At, Offer] = {}
         """By id and party."""
-        self._records: dict[tuple[str, str], list[Json]] = {}
+        self._records: dict[At, list[Json]] = {}
         self._nowhere: list[tuple[Json, str]] = []
         for records in known:
             made = [each for each in records if each["type"] == "work.created" and each["key"]]
             for record in made:
-                offer = Offer(record, self._party(record))
+                offer = Offer(record, record["party"])
                 if offer.at not in self.offers:
                     self.offers[offer.at] = offer
                     self._records[offer.at] = list(self._about(offer, records))
-            parties = {self._party(record) for record in made}
+            parties = {record["party"] for record in made}
             self._nowhere += [
                 (record, "of no offer" if record["key"] else UNSIGNED)
                 for record in records
@@ -134,15 +161,23 @@ class Market:
     def _about(self, offer: Offer, records: Iterable[Json]) -> Iterator[Json]:
         """What is about this offer, and not about another party's with the same id."""
         for record in records:
-            names = record["type"] == "work.claimed" or record["type"].startswith("commons.")
-            if not names or self._offerer(record) == offer.party:
+            said = record["type"] == "work.claimed" or record["type"].startswith("commons.")
+            if not said or self._offerer(record) == offer.party:
                 yield record
 
-    def _party(self, record: Json) -> str:
-        return self.parties.of(record["key"])
+    def _ranked(self, rows: Iterable[Json]) -> dict[str, int]:
+        """The arbiter's streams, each with its place among them."""
+        signed: dict[str, set[str]] = {}
+        for row in rows:
+            for stream in row["arbiter"] if row["key"] else ():
+                signed.setdefault(stream, set()).add(row["party"])
+        seeds = self.parties.seeds() if len(signed) > 1 else {}
+        weight = {name: fsum(seeds.get(party, 0) for party in signed[name]) for name in signed}
+        order = sorted(signed, key=lambda name: ("!" in name, -weight[name], name))
+        return {name: place for place, name in enumerate(order)}
 
     def _decide(self) -> None:
-        confirmed = {at: self._confirmed(offer) for at, offer in self.offers.items()}
+        confirmed = {offer.at: self._confirmed(offer) for offer in self.offers.values()}
         for offer in self.offers.values():
             self._end(offer, confirmed[offer.at])
         over = self._over_quota(confirmed)
@@ -166,57 +201,52 @@ class Market:
 
     def _confirmed(self, offer: Offer) -> list[Json]:
         """Its confirmed claims, in the arbiter's order."""
-        claims = {each["id"]: each for each in self._signed(offer, "work.claimed")}
-        found: dict[str, tuple[int, str]] = {}
+        claims: dict[At, Json] = {}
+        for each in self._signed(offer, "work.claimed"):
+            claims.setdefault(at(each), each)
+        found: dict[At, tuple[int, int, str]] = {}
         for record in self._signed(offer, "work.confirmed"):
-            claim = claims.get(str(record["body"].get("claim")))
-            n = record["body"].get("n")
-            if not claim or not record.get("arbiter") or type(n) is not int:
-                continue
-            if self._party(claim) == self._party(record) and claim["by"] == record["by"]:
-                found[claim["id"]] = min(
-                    found.get(claim["id"], (n, record["id"])), (n, record["id"])
-                )
-        return [claims[at] for at in sorted(found, key=found.__getitem__)]
+            claim = claims.get(names(record, "claim"))
+            if claim and claim["by"] == record["by"] and record["arbiter"]:
+                places = ((self._streams[name], seq) for name, seq in record["arbiter"].items())
+                place = *min(places), record["id"]
+                found[at(claim)] = min(found.get(at(claim), place), place)
+        return [claims[each] for each in sorted(found, key=found.__getitem__)]
 
     def _end(self, offer: Offer, confirmed: Sequence[Json]) -> None:
         """Which claims their own party gave back."""
-        parties = {claim["id"]: self._party(claim) for claim in confirmed}
+        known = {at(claim) for claim in confirmed}
         for kind in ("work.released", "work.conceded"):
             for record in self._signed(offer, kind):
-                claim = str(record["body"].get("claim"))
-                if parties.get(claim) == self._party(record):
+                if (claim := names(record, "claim")) in known:
                     offer.ended[claim] = min(offer.ended.get(claim, record["id"]), record["id"])
 
-    def _over_quota(self, confirmed: Mapping[tuple[str, str], Sequence[Json]]) -> set[str]:
+    def _over_quota(self, confirmed: Mapping[At, Sequence[Json]]) -> set[At]:
         """The claims that were made when their party had taken as much as it may."""
         spans = []
-        for at, claims in confirmed.items():
-            offer = self.offers[at]
+        for place, claims in confirmed.items():
+            offer = self.offers[place]
             closed = [
                 each["id"]
                 for each in self._signed(offer, "work.closed")
-                if self._party(each) == offer.party
+                if each["party"] == offer.party
             ]
             submitted = [
-                (str(each["body"].get("claim")), self._party(each), each["id"])
+                (names(each, "claim"), each["id"])
                 for each in self._signed(offer, "commons.submitted")
             ]
             for claim in claims:
-                party = self._party(claim)
-                ends = [offer.ended[claim["id"]]] if claim["id"] in offer.ended else []
-                ends += [end for *of, end in submitted if of == [claim["id"], party]]
-                spans.append((party, claim["id"], min(ends + closed, default="")))
-        return {at for _, at in _beyond(spans, CLAIMS)}
+                ends = [offer.ended[at(claim)]] if at(claim) in offer.ended else []
+                ends += [end for of, end in submitted if of == at(claim)]
+                spans.append((claim["party"], claim["id"], min(ends + closed, default="")))
+        return {(each, party) for party, each in _beyond(spans, CLAIMS)}
 
-    def _take(self, offer: Offer, confirmed: Iterable[Json], over: set[str]) -> None:
+    def _take(self, offer: Offer, confirmed: Iterable[Json], over: set[At]) -> None:
         for claim in confirmed:
             last = offer.claims[-1] if offer.claims else None
-            if claim["id"] in over:
+            if at(claim) in over:
                 offer.lost.append({**claim, "why": "over quota"})
-            elif (
-                last is None or last["id"] in offer.ended or self._party(last) == self._party(claim)
-            ):
+            elif last is None or at(last) in offer.ended or last["party"] == claim["party"]:
                 offer.claims.append(claim)
             else:
                 offer.lost.append({**claim, "why": "was taken"})
@@ -224,21 +254,27 @@ class Market:
     # ---- submissions
 
     def _submitted(self, offer: Offer) -> None:
-        claims = {claim["id"]: self._party(claim) for claim in offer.claims}
+        claims = [at(claim) for claim in offer.claims]
         for record in self._signed(offer, "commons.submitted"):
-            party = self._party(record)
-            if claims.get(str(record["body"].get("claim"))) == party != offer.party:
+            if names(record, "claim") in claims and record["party"] != offer.party:
                 offer.submissions.append(record)
-        known = {each["id"] for each in offer.submissions}
+        known = self._submissions(offer)
         for record in self._signed(offer, "commons.returned"):
-            submission = str(record["body"].get("submission"))
-            if submission in known and self._party(record) == offer.party:
-                offer.returned[submission] = record
+            submission = known.get(str(record["body"].get("submission")))
+            if submission and record["party"] == offer.party:
+                offer.returned[at(submission)] = record
+
+    @staticmethod
+    def _submissions(offer: Offer) -> dict[str, Json]:
+        """By id: of several parties' that of the latest claim, as the others had it no longer."""
+        claims = {at(claim): n for n, claim in enumerate(offer.claims)}
+        order = sorted(offer.submissions, key=lambda each: claims[names(each, "claim")])
+        return {each["id"]: each for each in order}
 
     def _close(self, offer: Offer) -> None:
-        submissions = {each["id"]: each for each in offer.submissions}
+        submissions = self._submissions(offer)
         for record in self._signed(offer, "work.closed"):
-            if self._party(record) != offer.party:
+            if record["party"] != offer.party:
                 continue
             submission = submissions.get(str(record["body"].get("submission")))
             if record["body"].get("resolution") != "done":
@@ -250,8 +286,7 @@ class Market:
 
     def _stamped(self, offer: Offer) -> None:
         withdrawn = {
-            (str(each["body"].get("stamp")), self._party(each))
-            for each in self._signed(offer, "commons.stamp.withdrawn")
+            names(each, "stamp") for each in self._signed(offer, "commons.stamp.withdrawn")
         }
         records = self._records[offer.at]
         signed = {each["id"] for each in records if each["key"]}
@@ -263,8 +298,8 @@ class Market:
                 if record["id"] not in signed:  # else it is a copy of one
                     offer.refused.append((record, UNSIGNED))
                 continue
-            party = self._party(record)
-            if (record["id"], party) in withdrawn:
+            party = record["party"]
+            if at(record) in withdrawn:
                 continue
             why = self._why_not(offer, record) or ("repeated" if party in givers else "")
             if why:
@@ -281,7 +316,7 @@ class Market:
         accepted, submission = offer.accepted, offer.submission
         if not accepted or not submission or record["id"] < accepted["id"]:
             return "not accepted"
-        if self._party(record) == self._party(submission):
+        if record["party"] == submission["party"]:
             return "self"
         return "" if body.get("subject") == submission["by"] else "of another subject"
 
@@ -289,7 +324,7 @@ class Market:
         rows = [(record, offer) for offer in self.offers.values() for record in offer.stamps]
         counts: dict[tuple[str, str], int] = {}
         for record, offer in sorted(rows, key=lambda row: str(row[0]["id"])):
-            day = self._party(record), str(record["ts"])[:10]
+            day = record["party"], str(record["ts"])[:10]
             counts[day] = counts.get(day, 0) + 1
             if counts[day] > STAMPS:
                 offer.stamps.remove(record)
@@ -299,7 +334,7 @@ class Market:
 
     def with_id(self, work: str) -> list[Offer]:
         """The offers with this id: several, if towns have copied it."""
-        return [offer for (at, _), offer in self.offers.items() if at == work]
+        return [offer for offer in self.offers.values() if offer.id == work]
 
     def records(self, offer: Offer) -> list[Json]:
         """The events about an offer, in order."""
@@ -308,7 +343,7 @@ class Market:
     def stamps(self) -> Iterator[tuple[str, str, Json]]:
         """(giver, subject, stamp) of those that count, oldest first."""
         rows = [
-            (self._party(record), self._party(offer.submission), record)
+            (record["party"], offer.submission["party"], record)
             for offer in self.offers.values()
             for record in offer.stamps
             if offer.submission
@@ -324,7 +359,16 @@ class Market:
 def _then(state: Mapping[str, Json], then: str) -> list[Json]:
     """The records up to a time, in order."""
     rows = sorted(state.values(), key=lambda record: (record["id"], record["key"]))
-    return [row for row in rows if not then or row["ts"] <= then]
+    return [{**row} for row in rows if not then or row["ts"] <= then]
+
+
+def _redact(rows: Iterable[Json]) -> None:
+    """Empty the texts of what its own party has redacted."""
+    rows = list(rows)
+    redacted = {names(row, "target") for row in rows if row["type"] == fold.REDACTED and row["key"]}
+    for row in rows:
+        if redacted and row["key"] and at(row) in redacted:
+            row["body"] = {name: row["body"][name] for name in row["body"] if name not in TEXTS}
 
 
 def _beyond(spans: Iterable[tuple[str, str, str]], most: int) -> Iterator[tuple[str, str]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from coord_commons import fold
-from coord_commons.market import DIMENSIONS
+from coord_commons.market import DIMENSIONS, at
 from coord_envelope import ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_commons.market import Market, Offer
+    from coord_commons.market import At, Market, Offer
     from coord_envelope.codec import Json
 
 
@@ -29,7 +29,7 @@ def offer_row(offer: Offer, market: Market) -> Json:
     }
     row |= {"reward": _text(fields["reward"])} if "reward" in fields else {}
     shared = {
-        name.removeprefix(fold.SHARED): value
+        name.removeprefix(fold.SHARED): _text(value)
         for name, value in fields.items()
         if name.startswith(fold.SHARED)
     }
@@ -41,7 +41,7 @@ def offer_row(offer: Offer, market: Market) -> Json:
 def shown(offer: Offer, market: Market) -> Json:
     """All there is to know of an offer."""
     row = offer_row(offer, market)
-    records = {record["id"]: record for record in market.records(offer)}
+    records = {at(each): each for each in market.records(offer)}
     row["submissions"] = [_submission(each, offer, records) for each in offer.submissions]
     row["stamps"] = [_stamp(each) for each in offer.stamps]
     refused = [{**_stamp(each), "why": why} for each, why in offer.refused]
@@ -50,15 +50,18 @@ def shown(offer: Offer, market: Market) -> Json:
     return row | ({"lost": lost} if lost else {})
 
 
-def _submission(record: Json, offer: Offer, records: dict[str, Json]) -> Json:
+def _submission(record: Json, offer: Offer, records: dict[At, Json]) -> Json:
     body = record["body"]
-    artifacts = [records[str(at)]["body"] for at in body.get("artifacts", ()) if str(at) in records]
+    said = body.get("artifacts")
+    named = [(str(each), record["party"]) for each in said] if isinstance(said, list) else []
+    artifacts = [records[each]["body"] for each in named if each in records]
     row: Json = {"event_id": record["id"], "by": record["by"], "ts": record["ts"]}
     row["evidence"] = [f"{_text(each.get('kind'))}={_text(each.get('uri'))}" for each in artifacts]
-    row |= {"note": body["note"]} if "note" in body else {}
-    if record["id"] in offer.returned:
-        row |= {"status": "returned", "why": offer.returned[record["id"]]["body"].get("why", "")}
-    elif offer.submission and offer.submission["id"] == record["id"]:
+    row |= {"note": _text(body["note"])} if "note" in body else {}
+    if at(record) in offer.returned:
+        why = _text(offer.returned[at(record)]["body"].get("why"))
+        row |= {"status": "returned", "why": why}
+    elif offer.submission and at(offer.submission) == at(record):
         row["status"] = "accepted"
     else:
         row["status"] = "waiting"
@@ -68,8 +71,8 @@ def _submission(record: Json, offer: Offer, records: dict[str, Json]) -> Json:
 def _stamp(record: Json) -> Json:
     body = record["body"]
     row = {"event_id": record["id"], "by": record["by"], "ts": record["ts"]}
-    row |= {name: body[name] for name in (*DIMENSIONS, "note") if name in body}
-    return row
+    row |= {name: body[name] for name in DIMENSIONS if type(body.get(name)) is int}
+    return row | ({"note": _text(body["note"])} if "note" in body else {})
 
 
 def _text(value: object) -> str:

@@ -129,7 +129,7 @@ def take(call: Call, id_: o.Id, commons: o.Commons = None) -> None:
 
     taken, claim = mine.take(id_, may)
     item = here.mirror(taken)
-    call.put([{**offer_row(taken, mine.market()), "claim": claim.id, "item_id": item}])
+    call.put([{**offer_row(taken, mine.market()), "claim": claim["id"], "item_id": item}])
 
 
 def submit(
