@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from support import BIN, Shell, check_invariants, git, open_store
 
-from coord_bd import cli, expression
+from coord_bd import cli
 from coord_bd.answer import cut
 from coord_bd.cli import CHANGING, OUTSIDE
+from coord_bd.expression import Expression
 from coord_bd.issue import Issues
 from coord_bd.query import Query, listed
 from coord_bd.read import READING
@@ -557,8 +558,9 @@ ROW: dict[str, Any] = {
     "created_at": "2026-06-01T09:00:00Z",
     "updated_at": "2026-06-02T09:00:00Z",
     "labels": ["ui", "big"],
-    "metadata": {"n": 3},
+    "metadata": {"n": 3, "Team-2": "x"},
 }
+SPELLED = {"id": str.lower, "parent": str.lower, "assignee": str.lower}
 
 
 @pytest.mark.parametrize(
@@ -577,12 +579,15 @@ ROW: dict[str, Any] = {
         ("label=ui AND label!=small", True),
         ("type=feat", True),
         ("metadata.n=3", True),
+        ("metadata.Team-2=x AND METADATA.n!=4", True),
+        ("id=AX-1 AND parent=none", True),
+        ("id!=AX-1 OR parent=AX-1", False),
         ("created<2026-06-02 AND updated>=2026-06-02T09:00:00Z", True),
         ("closed=none AND NOT closed>2020-01-01", True),
     ],
 )
 def test_an_expression_of_query(asked: str, fits: bool) -> None:
-    assert expression.test(asked)(ROW) is fits
+    assert Expression(asked, SPELLED).fits(ROW) is fits
 
 
 @pytest.mark.parametrize(
@@ -597,14 +602,53 @@ def test_an_expression_of_query(asked: str, fits: bool) -> None:
         ("frob=1", "unknown field 'frob'"),
         ("title>a", "title cannot be compared by >"),
         ("priority=9", "invalid priority '9'"),
+        ("NOT status=nonsense", "invalid status 'nonsense' (valid: open, in_progress, "),
+        ("status!=none", "invalid status 'none'"),
+        ("priority=1 OR type='a b'", "invalid type 'a b'"),
+        ("type=", "invalid type ''"),
+        ('title="draw', 'missing "'),
+        ("(title='it is) OR status=open", "missing '"),
         ("(" * 99, "nested too deeply"),
         ("NOT " * 99, "nested too deeply"),
     ],
 )
 def test_what_is_no_expression_is_one_line(asked: str, says: str) -> None:
     with pytest.raises(Usage) as refused:
-        expression.test(asked)
+        Expression(asked, SPELLED)
     assert says in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_query_knows_an_issue_and_an_agent_by_any_name(bd: Bd) -> None:
+    top = bd("create top -t epic -a ada")["id"]
+    part = bd(f"create part --parent {top} -l closed")["id"]
+    bd(f"close {bd.q('ended')}")
+    full = bd.shell(f"wk show {part} -o id").out.strip()
+    for asked in (full, part, part.removeprefix("ax-"), full[-8:]):
+        assert [row["id"] for row in bd(f"query id={asked}")] == [part], asked
+    for asked in (bd.shell(f"wk show {top} -o id").out.strip(), top.removeprefix("ax-")):
+        assert [row["id"] for row in bd(f"query parent={asked}")] == [part]
+    for asked in ("agent:ada", "ADA"):
+        assert [row["id"] for row in bd(f"query assignee={asked}")] == [top]
+    for asked in ("parent=nonsense", "id=nonsense", "NOT id=none"):
+        bd(f"query '{asked}'", expect=1)
+        assert "no issue found" in bd.err
+    bd("query 'status=nonsense'", expect=1)
+    assert "invalid status 'nonsense'" in bd.err
+
+
+def test_only_a_condition_makes_query_look_at_closed_issues(bd: Bd) -> None:
+    a, b = bd.q("'status closed'"), bd.q("'closed door'")
+    bd(f"close {b}")
+    for asked in (
+        "title=closed",
+        "title=status OR label=closed",
+        "priority<4 AND NOT title='a status'",
+    ):
+        assert [row["id"] for row in bd(f'query "{asked}"')] == [a], asked
+    for asked in ("Closed>2020-01-01", "NOT status=open", f"id={b} AND title=door"):
+        assert [row["id"] for row in bd(f"query '{asked}'")] == [b], asked
+    assert [row["id"] for row in bd(f"query id!={a}")] == [], "a closed one is not named"
+    assert len(bd("query title=closed --all")) == 2
 
 
 def test_each_filter_of_list(bd: Bd) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from coord_bd import expression, text
+from coord_bd import text
 from coord_bd.answer import Answer, cut
+from coord_bd.expression import Expression
+from coord_bd.issue import name_of
 from coord_bd.query import Query, kind, listed, number, ordered, ready
 from coord_bd.write import touched
 from coord_envelope import No, Usage, world
-from coord_wk.desk import owner_of
+from coord_envelope.event import address
+from coord_wk.desk import agent_of, owner_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,14 +108,26 @@ def search(issues: Issues, args: list[str], values: Values) -> Answer:
 
 def query(issues: Issues, args: list[str], values: Values) -> Answer:
     """query: an expression"""
-    asked = " ".join(args)
-    fits = expression.test(asked)
-    everything = bool(values.get("all") or expression.CLOSED.search(asked))
-    mine = Query(issues, {})
-    names = ordered(
-        mine, mine.names(everything), values.get("sort", ""), bool(values.get("reverse"))
+    named: list[str] = []
+
+    def issue(asked: str) -> str:
+        named.append(issues.desk.resolve(issues.items, asked))
+        return issues.id(named[-1])
+
+    parsed = Expression(
+        " ".join(args),
+        {
+            "id": issue,
+            "parent": lambda asked: issues.id(issues.desk.resolve(issues.items, asked)),
+            "assignee": lambda asked: name_of(address(agent_of(asked))),
+        },
     )
-    rows = [row for row in map(issues.counted, names) if fits(row)]
+    closed = bool(values.get("all")) or not parsed.fields.isdisjoint(("status", "closed"))
+    mine = Query(issues, {})
+    # A closed issue that is named is there, too, as with `list --id`.
+    items = {*mine.names(closed), *(item for item in named if not issues.gone(item))}
+    names = ordered(mine, iter(items), values.get("sort", ""), bool(values.get("reverse")))
+    rows = [row for row in map(issues.counted, names) if parsed.fits(row)]
     rows, note = cut(rows, _limit({k: v for k, v in values.items() if k != "all"}, LIMIT))
     return Answer(rows, text.tree(rows, values), note=note)
 
