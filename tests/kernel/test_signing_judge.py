@@ -526,3 +526,91 @@ def test_what_follows_a_statement_of_a_revoked_key_is_passed_over(store: Store) 
     put(store, SIGNER, ada.signs())
     store.save(f"{SIGNERS}@revoked {ADA}\n".encode(), "local", ".git", "allowed_signers")
     assert judged(store) == [] and signed(store) == []
+
+
+def behind(kind: str, seq: int) -> bytes:
+    """What somebody puts behind the statements of a stream: nothing, or what is none."""
+    if kind == "nothing":
+        return b""
+    stamp, mark = (1_700_000_000_000 + seq) << 16, b"%08d" % seq
+    bodies = {"another type": ("a.b", {"x": 1}), "no text": (signing.TYPE, {"statement": 3})}
+    form, body = bodies.get(kind, (signing.TYPE, {"statement": f"coord-statement 2\n{kind}"}))
+    draft: Any = {"type": form, "body": body}
+    head = ("acme", SIGNER, seq)
+    made = event.build(draft, ids.mint(stamp, mark), 0, head, {"agent_id": "bridge:signer"})
+    return made.raw + b"\n"
+
+
+@pytest.mark.parametrize("kind", ["nothing", "another type", "no text", "other"])
+def test_what_is_no_statement_behind_one_that_waits_refuses_none_that_follows(
+    store: Store, kind: str
+) -> None:
+    """A chain divides where the stream has a statement that waits for another."""
+    ada, mal = Ada(), Ada()
+    put(store, NAME, ada.writes(1))
+    put(store, SIGNER, ada.signs())
+    first = ada.previous
+    mal.data, mal.previous, mal.said = ada.data, "0" * 64, ada.said
+    put(store, SIGNER, mal.signs())
+    ada.said = 2
+    put(store, NAME, ada.writes(2))
+    put(store, SIGNER, ada.signs())
+    assert judged(store) == [] and signed(store) == [1, 2]
+    ada.previous = first  # its disk was put back
+    put(store, NAME, ada.writes(3))
+    put(store, SIGNER, ada.signs() + behind(kind, 5))
+    assert not any("follow" in warning for warning in judged(store))
+    ada.said = 5
+    put(store, NAME, ada.writes(4))
+    put(store, SIGNER, ada.signs())
+    assert judged(store) == [] and signed(store) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("kind", ["nothing", "another type", "no text", "other"])
+def test_what_is_no_statement_in_a_fork_stops_nobody_when_a_key_is_revoked(
+    store: Store, kind: str
+) -> None:
+    text = f"{SIGNERS}@revoked {MAL}\n"
+    store.save(text.encode(), "local", ".git", "allowed_signers")
+    ada, mal = Ada(), Ada()
+    put(store, NAME, ada.writes(1))
+    put(store, SIGNER, ada.signs())
+    mal.data, mal.previous, mal.said = ada.data, "0" * 64, ada.said
+    waits = mal.signs()
+    fork, file = f"{SIGNER}!{_sha(waits[:-1])}", "000000000002.jsonl"
+    put(store, NAME, ada.writes(2))
+    ada.said = 2
+    put(store, fork, waits + ada.signs(), file)
+    assert judged(store) == [] and signed(store) == [1, 2]
+    late = Ada(MAL)
+    late.data, late.said = ada.data, 1
+    put(store, SIGNER, late.signs())
+    put(store, fork, behind(kind, 4), file)
+    judged(store)
+    put(store, NAME, ada.writes(3))
+    ada.said = 4
+    put(store, fork, ada.signs(), file)
+    judged(store)
+    assert judged(store) == [] and signed(store) == [1, 2, 3]
+
+
+def test_a_chain_whose_first_statement_is_in_a_fork_only_keeps_its_key(store: Store) -> None:
+    """Somebody wrote a line in the place of the first statement, and then the key was rotated."""
+    store.save(f"agent:ada {ADA}\n".encode(), "local", ".git", "allowed_signers")
+    ada = Ada()
+    put(store, NAME, ada.writes(1))
+    first = ada.signs(next=MAL)
+    put(store, f"{SIGNER}!{_sha(first[:-1])}", first)
+    ada.key = MAL
+    put(store, NAME, ada.writes(2))
+    put(store, SIGNER, behind("another type", 1) + ada.signs())
+    second = ada.previous
+    put(store, NAME, ada.writes(3))
+    put(store, SIGNER, ada.signs())
+    judged(store)
+    assert signed(store) == [1, 2, 3]
+    ada.previous, ada.said = second, 2  # its disk was put back
+    put(store, NAME, ada.writes(4))
+    other = ada.signs()
+    put(store, f"{SIGNER}!{_sha(other[:-1])}", other, "000000000003.jsonl")
+    assert judged(store) == [] and signed(store) == [1, 2, 3, 4]

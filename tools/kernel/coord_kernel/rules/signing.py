@@ -217,23 +217,41 @@ def follows(
         raise RefusedError(f"is of project {statement.project}")
     if stream.partition("!")[0] != STREAM + statement.replica:
         raise RefusedError(f"is of replica {statement.replica}")
+    if statement.previous != (chain["tip"] if chain else "-"):
+        raise RefusedError("does not follow a statement that counts", later=True)
     root = chain["root"] if chain else statement.key
     if root not in signers.entries:
         raise RefusedError("its key is not in allowed_signers")
-    if statement.previous != (chain["tip"] if chain else "-"):
-        raise RefusedError("does not follow a statement that counts", later=True)
     if chain and statement.key != chain["key"]:
         raise RefusedError("is not by the key of its chain")
     if chain and statement.time < chain["time"]:
         raise RefusedError("is older than the one before it")
     if not signers.principals(root, statement.time):
         raise RefusedError(f"its key was not valid at {statement.time}")
+    return _chain(statement, root)
+
+
+def _chain(statement: Statement, root: str) -> Chain:
     return {
         "key": statement.next or statement.key,
         "root": root,
         "tip": statement.digest,
         "time": statement.time,
     }
+
+
+def linked(counting: Mapping[str, Statement]) -> dict[str, Chain]:
+    """The chains up to each of these statements that count, by digest. They come in any order:
+    what one follows may be in another stream."""
+    chains: dict[str, Chain] = {}
+    for statement in counting.values():
+        row = [statement]
+        while (before := row[-1].previous) in counting and before not in chains:
+            row.append(counting[before])
+        for each in reversed(row):
+            chain = chains.get(each.previous)
+            chains[each.digest] = _chain(each, chain["root"] if chain else each.key)
+    return chains
 
 
 def sound(batch: Sequence[Statement], signers: Signers) -> int:

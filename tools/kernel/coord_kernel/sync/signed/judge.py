@@ -227,27 +227,22 @@ class Judge:
     def _counting(self, name: str) -> dict[str, Chain]:
         """The chains up to each statement of this stream's writer that counts. Reads all of them:
         only where a chain divides, or one behind it waits."""
-        chains: dict[str, Chain] = {}
-        for stream, end in sorted(self.state["streams"].items()):
+        counting: dict[str, Statement] = {}
+        for stream, end in self.state["streams"].items():
             if stream.partition("!")[0] != name.partition("!")[0]:
                 continue
             refused, ahead = self.state["refused"].get(stream, {}), self.state["ahead"][stream]
             for item in Stream(self._store, "journal", stream).read():
-                if not isinstance(item, Event) or f"seq {item['seq']}" in refused:
+                if not isinstance(item, Event) or item["type"] != signing.TYPE:
                     continue
-                statement = signing.read(item["body"]) if item["seq"] <= end or ahead else None
-                if statement is None or statement.digest in refused:
+                if item["seq"] > end and not ahead:
                     continue
-                if item["seq"] > end and statement.digest not in ahead:
-                    continue
-                before = chains.get(statement.previous)
-                chains[statement.digest] = {
-                    "key": statement.next or statement.key,
-                    "root": before["root"] if before else statement.key,
-                    "tip": statement.digest,
-                    "time": statement.time,
-                }
-        return chains
+                with suppress(ValueError):  # nobody has judged what is behind `end`
+                    statement = signing.read(item["body"])
+                    judged = item["seq"] <= end or statement.digest in ahead
+                    if judged and statement.digest not in refused:
+                        counting[statement.digest] = statement
+        return signing.linked(counting)
 
     def _signed(self, batch: Sequence[Statement]) -> tuple[set[int], list[int]]:
         """The places of the statements that a good signature proves; and of the first one in each
