@@ -988,7 +988,20 @@ def test_many_refs_are_taken_in_at_once_and_only_their_authors_give_them(
     assert "error" not in one("git --git-dir=.coord/.git fsck 2>&1").out
 
 
-@pytest.mark.parametrize("how", ["gone", "empty", "no HEAD", "corrupt", "missing", "locked"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "gone",
+        "empty",
+        "no HEAD",
+        "corrupt",
+        "missing",
+        "locked",
+        "packed-refs cut",
+        "packed-refs garbage",
+        "packed-refs directory",
+    ],
+)
 def test_the_stores_own_repository_mends_itself(
     hub: Path, one: Shell, two: Shell, how: str
 ) -> None:
@@ -1006,6 +1019,15 @@ def test_the_stores_own_repository_mends_itself(
         home.mkdir()
     if how == "no HEAD":
         (home / "HEAD").write_text("")
+    if how.startswith("packed-refs"):
+        git("pack-refs", "--all", cwd=home)
+        whole = (home / "packed-refs").read_bytes()
+        (home / "packed-refs").unlink()
+        if how.endswith("directory"):
+            (home / "packed-refs").mkdir()
+        else:
+            cut = whole[:-20] if how.endswith("cut") else b"\xff\xfe no ref\n"
+            (home / "packed-refs").write_bytes(cut)
     for path in files if how in ("corrupt", "missing") else ():
         path.chmod(0o600)
         path.write_bytes(b"x" * 40) if how == "corrupt" else path.unlink()

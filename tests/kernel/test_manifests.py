@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,20 @@ def test_a_damaged_file_of_them_costs_only_time(
     one = tip(objects, "1")
     (repository / "manifests").write_bytes(harm.replace(b"TIP", one.encode()))
     assert Manifests(store).files(objects, one) == {FILE: BLOB}
+
+
+@pytest.mark.parametrize("kind", ["a link", "a directory", "a fifo"])
+def test_what_is_no_file_in_their_place_costs_only_time(
+    shell: Shell, repository: Path, kind: str
+) -> None:
+    store, objects, path = open_store(shell.cwd), Objects(str(repository)), repository / "manifests"
+    one = tip(objects, "1")
+    if kind == "a link":
+        path.symlink_to("nowhere")
+    else:
+        (os.mkfifo if kind == "a fifo" else os.mkdir)(path)
+    manifests = Manifests(store)
+    assert manifests.files(objects, one) == {FILE: BLOB}
+    manifests.save([one])
+    assert Manifests(store).files(objects, one) == {FILE: BLOB}
+    assert path.is_file() or kind == "a directory"

@@ -28,7 +28,7 @@ class Manifests:
     def __init__(self, store: Store) -> None:
         self._store, self._new = store, False
         self._known: Json = {}
-        with suppress(ValueError):
+        with suppress(ValueError, OSError):
             saved = codec.loads(store.load(*_PLACE, most=1 << 28) or b"{}")
             self._known = saved if isinstance(saved, dict) else {}
 
@@ -48,5 +48,6 @@ class Manifests:
         """Keep those of these tips, if there are new ones. It costs only time if they are lost."""
         if self._new:
             kept = {tip: self._known[tip] for tip in tips if tip in self._known}
-            self._store.save(codec.dumps(kept), *_PLACE, durable=False)
+            with suppress(OSError):  # as what is in its place: a directory
+                self._store.save(codec.dumps(kept), *_PLACE, durable=False)
             self._new = False

@@ -159,8 +159,8 @@ class Wire:
         return True
 
     def sound(self) -> bool:
-        """Is the store's repository complete? (If the remote was not reached: is it one at all?)"""
-        check = ["rev-parse", "--git-dir"]
+        """Is the store's repository complete? (If the remote was not reached: can its refs be read?)"""
+        check = ["for-each-ref", "--format=%(refname)"]  # git reads them for a remote, too
         if self._reached:
             check = ["fsck", "--no-dangling", "--no-progress"]
         return self.git.attempt(*check)[0] == 0
