@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from commons.three_towns import Towns, rows_of
 
+from coord_commons.exchange import Commons
+from coord_envelope import SELF, ids
+
 A, B, MAL = "springfield", "shelbyville", "ogdenville"
 
 
@@ -118,6 +121,33 @@ def test_who_signs_nothing_and_replays_counts_for_nothing(towns: Towns, tmp_path
 def _replica(towns: Towns, name: str) -> str:
     streams = (towns.place(name) / ".coord/journal").glob(f"agent.{name}~*")
     return next(streams).name.partition("~")[2]
+
+
+def test_who_copies_an_offer_or_redacts_it_stops_nobody(towns: Towns) -> None:
+    work = towns.offer(A)
+    towns.sync(MAL)
+    towns.there(MAL, f"ev redact {work} --reason secret")
+    commons = Commons(towns.store(MAL))
+    draft = {"type": "work.created", "refs": {"work_id": SELF}}
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        commons.journal.transaction({"agent_id": f"agent:{MAL}"}) as t,
+    ):
+        patch.setattr(ids, "mint", lambda *_: work)
+        t.add({**draft, "body": {"title": "copy", "kind": "offer"}})
+    towns.there(MAL, "ev sync")
+    refusal = towns.town[B](f"coord-commons sync && coord-commons take {work}", expect=2)
+    assert f"{work}@{MAL} or {work}@{A}" in refusal.err
+    towns.town[B](f"coord-commons take {work}@{A}")
+    towns.town[B](f"coord-commons submit {work} --evidence commit=abc")
+    towns.town[A](f"coord-commons accept {work}")
+    towns.town[A](f"coord-commons accept {work}")
+    towns.sync()
+    rows = [row for row in towns.listed(B) if row["work_id"] == work]
+    assert {(row["status"], row["title"]) for row in rows} == {
+        ("accepted", "a thing"),
+        ("wanted", "copy"),
+    }
 
 
 def test_text_of_others_does_not_reach_the_terminal_or_run(towns: Towns) -> None:

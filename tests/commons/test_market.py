@@ -206,6 +206,22 @@ def test_two_lines_with_one_id_by_one_key_are_one_in_any_order(seed: int) -> Non
     assert everything(world) == before and len(before) == 1
 
 
+def test_of_offers_with_one_id_ones_own_is_meant_or_what_one_took_or_as_one_says() -> None:
+    world = World("ada", "bob", "mal", "eve")
+    work = world.offer("ada")
+    world.add("mal", "work.created", work, {"title": "copy", "kind": "offer"}, id=work)
+    world.claim("bob", work, "ada")
+    market = world.market()
+
+    def meant(mine: str, town: str = "") -> list[str]:
+        found = market.meant(market.with_id(work), f"agent:{mine}", town)
+        return [offer.party for offer in found]
+
+    assert meant("ada") == meant("bob") == meant("eve", "ada") == ["agent:ada"]
+    assert meant("mal") == meant("bob", "mal") == meant("ada", "agent:mal") == ["agent:mal"]
+    assert meant("eve") == ["agent:ada", "agent:mal"] and meant("eve", "bob") == []
+
+
 # ---- stamps
 
 

@@ -110,15 +110,26 @@ class Commons:
         return entities.state(f"work {work}") or claims.nothing()
 
     def offer(self, text: str, market: Market) -> Offer:
-        """The offer with an id. Raises No, Usage."""
-        work = self.resolve(text)
-        found = market.with_id(work)
+        """The offer with an id, `ID` or `ID@TOWN`. Raises No, Usage."""
+        work, _, town = text.partition("@")
+        known = market.with_id(self.resolve(work))
+        found = market.meant(known, self.mine(market), town)
         if not found:
             raise No("no such offer", where=text, todo="see `coord-commons wanted --all`")
         if len(found) > 1:
-            names = " and ".join(offer.party for offer in found)
-            raise Usage(f"{names} have an offer with this id", where=text)
+            names = [offer.party.removeprefix("agent:") for offer in found]
+            todo = " or ".join(f"{work}@{name}" for name in names)
+            raise Usage("several towns have an offer with this id", where=text, todo=todo)
         return found[0]
+
+    def written(self, at: str) -> Event:
+        """An event of this town's, by its id: another town's may have the same."""
+        trusted = Trusted(self.store).refresh()
+        place = self.journal.index.refresh().by_id(at)
+        if place and trusted.own(place.event.stream, place.event["seq"]):
+            return place.event
+        own = (each for each in self.journal.replay() if each.id == at)
+        return next(each for each in own if trusted.own(each.stream, each["seq"]))
 
     def resolve(self, text: str) -> str:
         """The full id for a short one; the text itself if there is none."""

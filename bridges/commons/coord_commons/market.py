@@ -336,6 +336,14 @@ class Market:
         """The offers with this id: several, if towns have copied it."""
         return [offer for offer in self.offers.values() if offer.id == work]
 
+    def meant(self, offers: Sequence[Offer], mine: str, town: str = "") -> Sequence[Offer]:
+        """Which of these with one id a town means: as it says, its own, or what it has taken."""
+        if town:
+            return [offer for offer in offers if offer.party == self.parties.named(town)]
+        own = [offer for offer in offers if offer.party == mine]
+        taken = [each for each in offers if mine in {claim["party"] for claim in each.claims}]
+        return own or taken or offers
+
     def records(self, offer: Offer) -> list[Json]:
         """The events about an offer, in order."""
         return self._records[offer.at]

@@ -38,12 +38,11 @@ def stamp(call: Call, valence: g.Valence, id_: o.Id, commons: o.Commons = None) 
     body = draft.stamped(offer, values, note)["body"]
     for record in offer.stamps:
         if market.parties.of(record["key"]) == party:
-            found = mine.journal.index.refresh().by_id(record["id"])
-            assert found is not None
-            if found.event["body"] != body:
+            found = mine.written(record["id"])
+            if found["body"] != body:
                 todo = f"`coord-commons withdraw {record['id']}` first"
                 raise No("was stamped by you already", where=id_, todo=todo)
-            call.put([found.event.annotated(dup=True)])
+            call.put([found.annotated(dup=True)])
             return
     with mine.transaction() as t:
         done = t.add(draft.stamped(offer, values, note))

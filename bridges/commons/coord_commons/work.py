@@ -51,9 +51,10 @@ def offer(call: Call, said: g.Offering, id_: o.Id, commons: o.Commons = None) ->
     fields |= {"needs": " ".join(map(_capability, said.needs))} if said.needs else {}
     before, market = here.offer_of(id_), mine.market()
     known = market.with_id(before)
-    if known and all(each.party != mine.mine(market) for each in known):
+    own = [each for each in known if each.party == mine.mine(market)]
+    if known and not own:
         raise No(f"stands for an offer of {known[0].party}", where=id_, code="wrong_state")
-    ended = bool(known) and all(each.withdrawn for each in known)
+    ended = any(each.withdrawn for each in own)
     event = draft.offered(title, item, before if ended else "", fields)
     first = mine.journal.index.refresh().by_key("work.created", event["idempotency_key"])
     if first and first.event["body"] != event["body"]:
@@ -105,8 +106,9 @@ def show(call: Call, id_: o.Id, at: o.At = None, commons: o.Commons = None) -> N
 def which(call: Call, mine: Commons, market: Market, text: str) -> Offer:
     """The offer with an id, or that an item of this repository stands for. Raises No, Usage."""
     with suppress(Unreachable):  # no store here
-        if known := Here(call, mine.place.name).offer_of(text):
-            return mine.offer(known, market)
+        item, at, town = text.partition("@")
+        if known := Here(call, mine.place.name).offer_of(item):
+            return mine.offer(f"{known}{at}{town}", market)
     return mine.offer(text, market)
 
 
@@ -171,11 +173,9 @@ def _same(mine: Commons, offer: Offer, artifacts: Sequence[tuple[str, str]], not
     last = offer.waiting
     if not last or last["body"].get("note", "") != note:
         return {}
-    index = mine.journal.index.refresh()
-    places = [index.by_id(str(at)) for at in last["body"].get("artifacts", ())]
-    known = [(each.event["body"]["kind"], each.event["body"]["uri"]) for each in places if each]
-    found = index.by_id(last["id"]) if known == list(artifacts) else None
-    return found.event.annotated(dup=True) if found else {}
+    added = [mine.written(str(at))["body"] for at in last["body"].get("artifacts", ())]
+    known = [(each["kind"], each["uri"]) for each in added]
+    return mine.written(last["id"]).annotated(dup=True) if known == list(artifacts) else {}
 
 
 def _artifact(text: str) -> tuple[str, str]:
@@ -197,7 +197,7 @@ def accept(call: Call, id_: o.Id, note: o.Note = None, commons: o.Commons = None
     offer, _ = _own(call, mine, id_)
     submission = offer.waiting
     if offer.accepted:
-        call.put([_again(mine, offer.accepted["id"])])
+        call.put([mine.written(offer.accepted["id"]).annotated(dup=True)])
     elif submission is None:
         what = f"nothing was submitted: it is {offer.status}"
         raise No(what, where=id_, code="wrong_state")
@@ -220,12 +220,6 @@ def _own(call: Call, mine: Commons, text: str) -> tuple[Offer, Market]:
     if offer.party != mine.mine(market):
         raise Refused(f"is an offer of {offer.record['by']}", where=text)
     return offer, market
-
-
-def _again(mine: Commons, at: str) -> Json:
-    found = mine.journal.index.refresh().by_id(at)
-    assert found is not None
-    return found.event.annotated(dup=True)
 
 
 def _close_here(call: Call, mine: Commons, offer: Offer, how: str, note: str) -> None:
