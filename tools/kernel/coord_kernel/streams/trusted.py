@@ -13,6 +13,9 @@ is loaded. It is written by `sync.signed.judge`, which alone verifies anything.
 
 What this store has written itself is not judged. Its former streams are its own up to the seq in
 `local/signed/own`: what is behind that came from a remote.
+
+All of this is by seq. A line claims its seq, and whoever can push can claim any; so a seq is that
+of an event as `Stream` gives it out. Who searches raw lines asks `joined` which of them are events.
 """
 
 from __future__ import annotations
@@ -24,11 +27,11 @@ from coord_envelope import codec
 from coord_envelope.event import Event
 from coord_envelope.platform import suppress
 from coord_kernel.rules import claims, trust
-from coord_kernel.streams.stream import Stream
+from coord_kernel.streams.stream import SUFFIX, Stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any, Self
 
     from coord_kernel.store.directory import Store
@@ -204,14 +207,45 @@ def limited(store: Store, streams: list[Stream]) -> list[Stream]:
     return streams
 
 
-def begin_of_others(store: Store, stream: str, seq: int) -> None:
-    """From this seq on the events of a stream come from a remote, though it was this store's own.
+def joined(store: Store, stream: str, segment: int, rows: Iterable[bytes]) -> list[Event]:
+    """Those of these lines of a segment that join the stream, in order. (`stream`, 2. and 3.)"""
+    wanted, found = set(rows), list[Event]()
+    for item in _read(store, stream, segment) if wanted else ():
+        if item.raw in wanted:
+            found.append(item)
+            wanted.remove(item.raw)
+            if not wanted:
+                break  # often the first line of a long segment
+    return found
 
-    Before they are there. Under the store's lock.
+
+def begin_of_others(store: Store, stream: str, segment: int) -> None:
+    """What follows in this segment comes from a remote, though the stream was this store's own.
+
+    Before it is there. Under the store's lock. The seq from which on events are not the store's is
+    by what it holds, and not by what the others' lines claim.
     """
     known = loaded(store, *OWN)
-    if seq < known.get(stream, seq + 1):
-        store.save(codec.dumps(known | {stream: seq}), *OWN)
+    if stream not in known:  # else what is held is theirs, too
+        store.save(codec.dumps(known | {stream: _free(store, stream, segment)}), *OWN)
+
+
+def _free(store: Store, stream: str, segment: int) -> int:
+    """A seq that no line has, nor one below it, that readers give out of what is added."""
+    data = store.load("journal", stream, f"{segment:012d}{SUFFIX}", most=_MOST)
+    if not data:
+        return segment
+    seqs = [segment - 1, *(int(item["seq"]) for item in _read(store, stream, segment))]
+    # Behind a hole in seq the next line can refute the last one, and take a place in the hole.
+    end = seqs[-1] if len(seqs) < 2 or seqs[-1] == seqs[-2] + 1 else seqs[-2]
+    # Backwards a line can have the seq of its number in the segment.
+    return min(end, segment - 1 + data.count(b"\n")) + 1
+
+
+def _read(store: Store, stream: str, segment: int) -> Iterator[Event]:
+    part = Stream(store, "journal", stream, segment)
+    part.seq = segment - 1
+    return (item for item in part.read_segment(sealed=True) if isinstance(item, Event))
 
 
 def loaded(store: Store, *place: str) -> Any:

@@ -162,17 +162,18 @@ class Taken:
         forked = last is None and len(name.partition("!")[2]) > OLD_HEX
         if begin["seq"] < first or (forked and begin["seq"] != first):
             raise ValueError(f"segment {first} begins with seq {begin['seq']}")
-        if last and begin.id <= last.id:
+        if last and (first <= last["seq"] or begin.id <= last.id):
             raise ValueError(f"segment {first} begins before what is held ends")
 
-    def _not_ours(self, name: str, data: bytes) -> None:
-        """A remote gives more of a stream that was this store's own. Under the store's lock."""
-        if "!" not in name and name.rpartition("~")[2] in self._store.all_replicas():
-            first = first_event(data)
-            if first:
-                from coord_kernel.streams import trusted  # a disk was restored: seldom
+    def _not_ours(self, name: str, first: int) -> None:
+        """A remote adds to this segment. If the stream was this store's own, that is not.
 
-                trusted.begin_of_others(self._store, name, first["seq"])
+        Before anything was added. Under the store's lock.
+        """
+        if "!" not in name and name.rpartition("~")[2] in self._store.all_replicas():
+            from coord_kernel.streams import trusted  # a disk was restored: seldom
+
+            trusted.begin_of_others(self._store, name, first)
 
     def _count(self, writer: str, data: bytes) -> Event | None:
         """Note that these lines were taken in. The last one, if it is an event."""
@@ -305,7 +306,7 @@ class Intake(Taken):
                     # Half a line is not written yet; ended with a newline it would be a fork.
                     os.ftruncate(fd, len(have))
                     there = have
-                self._not_ours(names[1], data[len(have) :])
+                self._not_ours(names[1], int(names[2][:12]))
                 os.lseek(fd, 0, os.SEEK_END)
                 disk.write_all(fd, data[len(there) :])
                 disk.fdatasync(fd)

@@ -322,7 +322,7 @@ class Intake(Taken):
             self._store.renew_replica()  # nobody writes this stream any more
             what = "has events of this store that are missing here; taking a new replica id"
             self._warn(f"{path}: {what}")
-        self._not_ours(names[1], data)
+        self._not_ours(names[1], int(names[2][:12]))
         changes.add(self._store, f"journal/{names[1]}")
         fd = self._store.open(*names, flags=os.O_RDWR | os.O_CREAT)
         try:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 
-from coord_envelope import codec, event, world
+from coord_envelope import codec, world
 from coord_envelope.errors import Fault, Refused
 from coord_envelope.event import Event
 from coord_envelope.platform import sha256, suppress
@@ -228,9 +228,18 @@ class Signer:
                     self._store.load(*path.split("/"), most=layout.SEGMENT_BYTES) or b"", path
                 )
                 if name in own:
-                    data = _before(data, own[name])
+                    data = data[: self._end(name, first, own[name])]
                 if len(data) > begin:
                     yield path, begin, data
+
+    def _end(self, name: str, first: int, seq: int) -> int:
+        """Where the last event before this seq ends in a segment."""
+        part, end = Stream(self._store, "journal", name, first), 0
+        part.seq = first - 1
+        for item in part.read_segment(sealed=True):
+            if isinstance(item, Event) and item["seq"] < seq:
+                end = part.offset
+        return end
 
     def _names(self) -> list[str]:
         """The streams that this store writes, or has written under a former id."""
@@ -263,17 +272,6 @@ def _claimed(added: Added) -> Claimed:
     hashing = sha256(len(data))
     hashing.update(data)
     return Claimed(path, begin, len(data), str(hashing.hexdigest()))
-
-
-def _before(data: bytes, seq: int) -> bytes:
-    """The lines before the first event with this seq or a greater one."""
-    at = 0
-    for row in data.split(b"\n")[:-1]:
-        item = event.parse_or_reason(row)
-        if isinstance(item, Event) and item["seq"] >= seq:
-            return data[:at]
-        at += len(row) + 1
-    return data
 
 
 def _size(store: Store, path: str) -> int:
