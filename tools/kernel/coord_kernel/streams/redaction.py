@@ -4,7 +4,8 @@ A `coord.redacted` event may arrive by an append, a sync or a copy. So the bytes
 the journal since the last look are searched for its type, 1 ms for 2 MB, without a database.
 `local/redacted` remembers the redactions (first line) and how far each stream was read (second
 line, which is parsed only if something changed); it may be deleted. In a store that knows signers
-a redaction that nobody has signed does not count (spec/trust.md).
+a redaction that nobody has signed does not count, nor a line that does not join its stream: it has
+not the place that it claims (spec/trust.md).
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ class Redactions:
         """The same with all events that redact it, by id, also those that nobody has signed."""
         self._rows = 0
         """How many these are."""
+        self._joined = False
+        """Are these only of lines that join their streams? So in a store that knows signers."""
         self._trusted: Trusted | None = None
         self._chosen: tuple[int, tuple[int, ...] | None] = 0, ()
         """By how many of these, and by which judgement, `targets` are."""
@@ -80,7 +83,9 @@ class Redactions:
 
     def refresh(self) -> Self:
         """Read what was added since. Raises OSError if the disk fails."""
-        if self._unread is None:
+        joined = self._store.signers()
+        if self._unread is None or joined != self._joined:
+            self._joined = joined
             self._load()
         since = changes.Changes(self._store, self._place, self._count)
         if since.none():
@@ -140,13 +145,16 @@ class Redactions:
             size = max(min(2 * size, MANY), self._count)
 
     def _load(self) -> None:
-        self._unread = b""
+        self._unread, self._known, self._rows, self._read = b"", {}, 0, {}
+        self._count, self._place, self._chosen = 0, "", (0, ())
+        self.targets = {}
         with suppress(ValueError, KeyError, TypeError, AttributeError, OSError):
             data = self._store.load(*_FILE, most=1 << 26) or b"{}"
             head, _, read = data.partition(b"\n")
             saved = codec.loads(head)
             # After a power loss the journal may be shorter than what was read of it.
-            if saved["boot"] == machine.boot_id():
+            same = saved.get("joined", False) == self._joined
+            if same and saved["boot"] == machine.boot_id():
                 known = {
                     target: [
                         (by, reason, stream, int(seq), agent)
@@ -173,6 +181,7 @@ class Redactions:
         places = self._places()
         saved = {
             "boot": machine.boot_id(),
+            **({"joined": True} if self._joined else {}),
             "known": self._known,
             "streams": len(places),
             "place": self._place,
@@ -200,6 +209,7 @@ class Redactions:
 
     def _search(self, name: str, segment: int, offset: int) -> int:
         """Search the segment's whole lines from an offset on. Returns where they end."""
+        found = list[bytes]()
         while data := self._store.pread(CHUNK, offset, "journal", name, f"{segment:012d}{SUFFIX}"):
             end = data.rfind(b"\n") + 1
             if not end and len(data) < CHUNK:
@@ -207,10 +217,16 @@ class Redactions:
             at = data.find(_MARK, 0, end)
             while at >= 0:
                 stop = data.index(b"\n", at)
-                self._add(data[data.rfind(b"\n", 0, at) + 1 : stop], name)
+                found.append(data[data.rfind(b"\n", 0, at) + 1 : stop])
                 at = data.find(_MARK, stop, end)
             offset += end or len(data)  # without a newline: longer than any event
             self._unsaved_bytes += end or len(data)
+        if found and self._joined:
+            from coord_kernel.streams.trusted import joined  # only with signers
+
+            found = [item.raw for item in joined(self._store, name, segment, found)]
+        for line in found:
+            self._add(line, name)
         return offset
 
     def _add(self, line: bytes, stream: str) -> None:
