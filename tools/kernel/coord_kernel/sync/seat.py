@@ -10,7 +10,8 @@
    arbiter streams the one with the newest such line counts, and the others are dead. Of several
    without one none counts: nothing is confirmed until a person decides.
 5. A store that knows signers passes over moves that no key has signed, behind the first line that
-   one has, and over streams and forks without such a line as long as there is one with it.
+   one has; over lines that do not join their stream; and over streams and forks without a signed
+   line as long as there is one with it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import NamedTuple
 from coord_envelope import event
 from coord_kernel.rules import claims
 from coord_kernel.store import locate
-from coord_kernel.streams.stream import Stream
+from coord_kernel.streams.stream import SUFFIX, Stream
 from coord_kernel.sync import transport
 
 TYPE_CHECKING = False
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
 MOVED = "coord.arbiter_moved"
 GIT = "git"
 _MARK = f'"type":"{MOVED}"'.encode()
-_READ: dict[tuple[str, str], tuple[tuple[int, ...], list[Event]]] = {}
-"""By stream and file: the mark of the file when it was read, and the moves in it. For a mirror,
-which looks at each claim."""
+_READ: dict[tuple[str, int, bool], tuple[tuple[int, ...], list[Event]]] = {}
+"""By stream, segment, and whether signers are known: the mark of the file when it was read, and the
+moves in it. For a mirror, which looks at each claim."""
 
 
 class Seat(NamedTuple):
@@ -62,7 +63,9 @@ def seat(store: Store) -> Seat:
         return Seat("", "", diverged=bool(names))
     moves = {
         name: [
-            move for move in _moves(store, name) if not trusted or trusted.moves(name, move["seq"])
+            move
+            for move in _moves(store, name, trusted is not None)
+            if not trusted or trusted.moves(name, move["seq"])
         ]
         for name in plain
     }
@@ -110,18 +113,23 @@ def _trusted(store: Store) -> Trusted | None:
     return Trusted(store).refresh()
 
 
-def _moves(store: Store, name: str) -> Iterator[Event]:
+def _moves(store: Store, name: str, signers: bool) -> Iterator[Event]:
     """The events of a stream that say where the arbiter lives, in order."""
-    for file in store.listdir("journal", name):
-        mark = store.mark("journal", name, file)
-        known = _READ.get((name, file))
+    for first in Stream(store, "journal", name).segments():
+        mark = store.mark("journal", name, f"{first:012d}{SUFFIX}")
+        known = _READ.get((name, first, signers))
         if known is None or known[0] != mark:
-            _READ[name, file] = known = mark, [*_moves_of(store, name, file)]
+            moves = [*_moves_of(store, name, first)]
+            if moves and signers:
+                from coord_kernel.streams.trusted import joined  # only with signers
+
+                moves = joined(store, name, first, [move.raw for move in moves])
+            _READ[name, first, signers] = known = mark, moves
         yield from known[1]
 
 
-def _moves_of(store: Store, name: str, file: str) -> Iterator[Event]:
-    data = store.load("journal", name, file, most=1 << 26) or b""
+def _moves_of(store: Store, name: str, first: int) -> Iterator[Event]:
+    data = store.load("journal", name, f"{first:012d}{SUFFIX}", most=1 << 26) or b""
     at = data.find(_MARK)
     while at >= 0:
         line = data[data.rfind(b"\n", 0, at) + 1 : max(data.find(b"\n", at), 0)]
