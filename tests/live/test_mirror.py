@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -114,6 +115,34 @@ def test_what_one_writes_the_other_has_and_claims_are_confirmed(
     assert one(f"wk claim {item}", expect=1).err
     wait_for(one, lambda: not one("ev sync --status").one["unpushed"])
     assert not (one.cwd / ".coord/.git/held").exists()  # git was not used
+
+
+@pytest.mark.parametrize("form", ["spaces", "escapes"])
+def test_a_claim_is_confirmed_however_its_writer_wrote_the_line(
+    fake: Server, tmp_path: Path, watched: Watch, form: str
+) -> None:
+    """Another implementation in the same store."""
+    one = clone(tmp_path, "one", fake)
+    mine = one("wk new x").one
+    watched(one)
+    writer = f"agent.other~{mine['writer'].partition('~')[2]}"
+    claim = {
+        **{name: mine[name] for name in ("ts", "project")},
+        "event_id": mine["event_id"][:10] + "Z" * 16,
+        "type": "work.claimed",
+        "writer": writer,
+        "seq": 1,
+        "actor": {"agent_id": "agent:other"},
+        "refs": mine["refs"],
+        "base": [mine["event_id"]],
+        "body": {"gen": 1},
+    }
+    line = json.dumps(claim, separators=None if form == "spaces" else (",", ":"))
+    line = line.replace(".claimed", "\\u002eclaimed" if form == "escapes" else ".claimed")
+    stream = one.cwd / ".coord/journal" / writer
+    stream.mkdir(mode=0o700)
+    (stream / "000000000001.jsonl").write_text(f"{line}\n")
+    wait_for(one, lambda: one("ev replay --type work.confirmed").lines)
 
 
 def test_a_claim_through_the_mirror_loads_no_client(

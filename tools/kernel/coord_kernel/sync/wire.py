@@ -159,7 +159,7 @@ class Wire:
         return True
 
     def sound(self) -> bool:
-        """Is the store's repository complete? (If the remote was not reached: can its refs be read?)"""
+        """Is the store's repository complete? (Without an answer: can its refs be read?)"""
         check = ["for-each-ref", "--format=%(refname)"]  # git reads them for a remote, too
         if self._reached:
             check = ["fsck", "--no-dangling", "--no-progress"]

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 SETTLED = 1 << 25
 """Bytes that are taken in between two writes to the disk."""
-_CLAIMED = b'.claimed","'
+_CLAIMS = b".claimed", b"\\u00"
+"""What the line of a claim has one of, whoever wrote it: JSON has escapes and any white space."""
 SURE_S = 20.0
 """How long a log is taken to be the same, while every call succeeds."""
 TOGETHER = 1_000
@@ -168,7 +169,7 @@ class Live:
             for entry in entries:
                 self.intake.take(entry)
                 own = self.state.see(entry)
-                self.stirred = self.stirred or (not own and _CLAIMED in entry.payload)
+                self.stirred = self.stirred or (not own and _claims(entry.payload))
                 if entry.subject == ARBITER:
                     self.state.confirmed(entry)
                 mine = mine or self._mine()  # known once something was taken in
@@ -273,7 +274,7 @@ class Live:
     def _put_chunk(self, chunk: Chunk, replica: str, subject: str = "") -> bool:
         if self._put(subject or outbox.subject(chunk.path, replica), chunk) is None:
             return False
-        self.stirred = self.stirred or _CLAIMED in chunk.data
+        self.stirred = self.stirred or _claims(chunk.data)
         has = self.state.has
         has[chunk.path] = spans.added(has.get(chunk.path, []), chunk.offset, chunk.end)
         self.sent += 0 if chunk.size else chunk.data.count(b"\n")
@@ -380,3 +381,8 @@ class Live:
         # Not in `close`: an engine's thread may be about to wake, and holds this object until then.
         for fd in filter(lambda fd: fd >= 0, self._pipe):
             os.close(fd)
+
+
+def _claims(data: bytes) -> bool:
+    """May there be a claim in these lines?"""
+    return any(mark in data for mark in _CLAIMS)
