@@ -163,6 +163,53 @@ def test_each_program_that_speaks_mcp_is_told_of_the_server(program: str) -> Non
         made[path].add(json.dumps({key: {"coord": {"command": ["other"]}}}))
 
 
+@pytest.mark.parametrize(
+    ("words", "after"),
+    [
+        (["http", "--port", "9"], ["stdio", "--default", "qa"]),
+        (["stdio", "--default=joe"], ["stdio", "--default", "qa"]),
+        (["stdio", "--default", "joe", "--errors", "json"], ["stdio", "--default", "qa", "--errors", "json"]),
+        (["--as", "joe", "stdio", 7], ["stdio", "--default", "qa", 7]),
+        (["stdio", "--as=joe", "--default", "a", "--default"], ["stdio", "--default", "qa"]),
+        (["stdio", 7], ["stdio", 7, "--default", "qa"]),
+        ("stdio", ["stdio", "--default", "qa"]),
+        (None, ["stdio", "--default", "qa"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("program", SERVED_HERE)
+def test_an_entry_of_ours_that_does_not_fit_is_corrected(
+    program: str, words: Any, after: list[object]
+) -> None:
+    """In the form of the program, whichever it is written in; a user's other fields stay."""
+    path, key, server = SERVED_HERE[program]
+    made = {each.path: each for each in entries(program, "qa", printed(program), True)}[path]
+    apart: Json = {"command": "/opt/coord-mcp"} | ({"args": words} if words is not None else {})
+    joined = {"command": ["/opt/coord-mcp", *(words if isinstance(words, list) else ())]}
+    for own in (apart, joined):
+        for field in ("env", "environment"):
+            known = {**own, "type": "http", "timeout": 9, field: {"COORD_AGENT": "joe", "A": "b"}}
+            done = made.add(json.dumps({key: {"coord": known}}))
+            assert made.add(done) == done
+            entry = json.loads(done)[key]["coord"]
+            is_list = isinstance(server["command"], list)
+            assert (
+                [entry.pop("command")] if is_list else [entry.pop("command"), entry.pop("args")]
+            ) == ([["/opt/coord-mcp", *after]] if is_list else ["/opt/coord-mcp", after])
+            assert entry.pop("type", None) == server.get("type")
+            assert entry == {"timeout": 9, field: {"A": "b"}}
+    alone = {"coord": {**apart, "env": {"COORD_AGENT": "joe"}}}
+    assert "env" not in json.loads(made.add(json.dumps({key: alone})))[key]["coord"]
+
+
+def test_claude_code_s_entry_is_corrected_too() -> None:
+    made = {each.path: each for each in entries("claude", "qa", printed("claude"), True)}[SERVERS]
+    for args in ({}, {"args": ["http"]}, {"args": ["stdio", "--as", "joe"]}):
+        known = {"command": "coord-mcp", **args, "env": {"COORD_AGENT": "joe", "A": "b"}}
+        entry = json.loads(made.add(json.dumps({"mcpServers": {"coord": known}})))["mcpServers"]
+        env = {"COORD_AGENT": "${COORD_AGENT:-qa}", "A": "b"}
+        assert entry["coord"] == {"command": "coord-mcp", "args": ["stdio"], "env": env}
+
+
 def test_the_server_acts_as_who_is_named_around_it_or_else_by_default(shell: Shell) -> None:
     for around, agent in (("", "agent:qa"), ("fixer", "agent:fixer")):
         shell("coord-mcp stdio --default qa </dev/null", COORD_AGENT=around, expect=None)

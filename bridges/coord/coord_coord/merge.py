@@ -21,6 +21,7 @@ SERVER = "coord"
 """What the MCP server is called in a program's settings."""
 DEFAULT = "--default"
 """The option of the server with the name of its agent, where COORD_AGENT names none."""
+NAMING = (DEFAULT, "--as")
 
 
 def with_hooks(settings: Json, wanted: Json) -> Json:
@@ -96,8 +97,9 @@ _MAIL = ("msg", "hook")
 def with_server(settings: Json, key: str, entry: Json) -> Json:
     """The settings with our MCP server in the table `key`.
 
-    Of a server by our name that starts our program, only the agent is changed. Raises BadData, also
-    if another program has our name.
+    Of a server by our name that starts our program, only what keeps it from starting as `entry`
+    says is changed: the transport and the agent. Raises BadData, also if another program has our
+    name.
     """
     done = copy.deepcopy(settings)
     servers = _table(done, key)
@@ -105,21 +107,66 @@ def with_server(settings: Json, key: str, entry: Json) -> Json:
     if not is_server(known):
         todo = "rename or remove it, then run this again"
         raise BadData(f"{key}.{SERVER} is another program's", todo=todo)
-    if "env" in entry:
-        _table(known, "env")["COORD_AGENT"] = entry["env"]["COORD_AGENT"]
-    else:
-        _rename(known, entry)
+    _start(known, entry)
+    _name(known, entry)
     return done
 
 
-def _rename(known: Json, entry: Json) -> None:
-    """Give a server of ours the name that the words of `entry` have."""
-    for field, words in entry.items():
-        present = known.get(field)
-        if isinstance(words, list) and DEFAULT in words and isinstance(present, list):
-            at = present.index(DEFAULT) if DEFAULT in present else len(present)
-            named = words.index(DEFAULT)
-            present[at : at + 2] = words[named : named + 2]
+def _start(known: Json, entry: Json) -> None:
+    """Give a server of ours the command, the words and the type with which it starts."""
+    program, words = _command(known)
+    _, wanted = _command(entry)
+    started = _words(words, wanted)
+    if isinstance(entry["command"], list):
+        known["command"] = [program, *started]
+        known.pop("args", None)
+    else:
+        known |= {"command": program, "args": started}
+    if "type" in entry:
+        known["type"] = entry["type"]
+    elif known.get("type", "stdio") != "stdio":
+        del known["type"]
+
+
+def _command(entry: Json) -> tuple[str, list[object]]:
+    """The program that an entry starts and its words, in either form."""
+    command, args = entry["command"], entry.get("args")
+    words = args if isinstance(args, list) else []
+    return (command[0], command[1:] + words) if isinstance(command, list) else (command, words)
+
+
+def _words(present: list[object], wanted: list[object]) -> list[object]:
+    """The words of a user with the wanted name for the agent; all of `wanted` if they do not fit.
+
+    They fit if they start the server on standard input and output, as these programs speak to it.
+    """
+    words, at = list[object](), None
+    rest = iter(present)
+    for word in rest:
+        if str(word).partition("=")[0] in NAMING:
+            at = len(words) if at is None else at
+            if "=" not in str(word):
+                next(rest, None)
+        else:
+            words.append(word)
+    if wanted[0] not in words:
+        return [*wanted]
+    # The options of `stdio` are valid behind it only.
+    at = len(words) if at is None else max(at, words.index(wanted[0]) + 1)
+    return [*words[:at], *wanted[1:], *words[at:]]
+
+
+def _name(known: Json, entry: Json) -> None:
+    """Let the environment of a server of ours name no other agent than `entry` does."""
+    if "env" in entry:
+        _table(known, "env")["COORD_AGENT"] = entry["env"]["COORD_AGENT"]
+        return
+    for field in ("env", "environment"):
+        variables = known.get(field)
+        if isinstance(variables, dict) and "COORD_AGENT" in variables:
+            del variables["COORD_AGENT"]
+            if not variables:
+                del known[field]
 
 
 def without_server(settings: Json, key: str) -> Json:
