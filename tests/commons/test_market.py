@@ -9,6 +9,7 @@ import pytest
 from commons.market_of import World, fingerprint
 
 from coord_commons import market as markets
+from coord_commons import quota
 from coord_commons.rows import shown
 
 
@@ -360,3 +361,52 @@ def test_what_is_over_quota_is_shown_and_does_not_count(monkeypatch: pytest.Monk
     )
     assert [each["id"] for _, _, each in world.market().stamps()] == [first]
     assert world.refused() == {second: "over quota"}
+
+
+def test_an_offer_over_quota_is_not_taken_accepted_or_stamped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(markets, "OFFERS", 1)
+    world = World("ada", "bob", "eve")
+    first, over = world.offer("ada"), world.offer("ada")
+    claim = world.claim("bob", over, "ada")
+    world.accept("ada", over, world.submit("bob", over, "ada", claim))
+    stamp = world.stamp("eve", over, "ada", "bob")
+    (offer,) = world.market().with_id(over)
+    assert (offer.status, offer.holder, offer.accepted) == ("over quota", None, None)
+    assert [(each["id"], each["why"]) for each in offer.lost] == [(claim, "over quota")]
+    assert world.refused() == {stamp: "not accepted"}
+    assert status(world, first) == "wanted"
+
+
+def test_what_was_submitted_and_returned_is_open_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markets, "CLAIMS", 1)
+    world = World("ada", "bob", "eve")
+    works = [world.offer("ada") for _ in range(4)]
+    junk = world.submit("bob", works[0], "ada", world.claim("bob", works[0], "ada"))
+    # A return by another than the owner opens nothing.
+    world.about("eve", "returned", works[0], {"submission": junk, "why": "no"}, "ada")
+    assert world.market().full("agent:bob", "claims") == ""
+    world.about("ada", "returned", works[0], {"submission": junk, "why": "no"}, "ada")
+    assert world.market().full("agent:bob", "claims") == "1 claims of 1"
+    world.claim("bob", works[1], "ada")
+    assert [status(world, work) for work in works[:2]] == ["taken", "wanted"]
+    world.add("ada", "work.closed", works[0], {"resolution": "cancelled"})
+    world.claim("bob", works[2], "ada")
+    assert [status(world, work) for work in works[1:3]] == ["wanted", "taken"]
+
+
+@pytest.mark.parametrize(
+    ("closing", "opening", "end", "open_"),
+    [
+        ("", "", "", [("b", "")]),
+        ("c", "", "", [("b", "c")]),
+        ("c", "d", "", [("b", "c"), ("d", "")]),
+        ("ce", "d", "f", [("b", "c"), ("d", "e")]),
+        ("c", "d", "e", [("b", "c"), ("d", "e")]),
+        ("a", "a", "", [("b", "")]),
+        ("f", "g", "d", [("b", "d")]),
+    ],
+)
+def test_when_a_claim_is_open(closing: str, opening: str, end: str, open_: Any) -> None:
+    assert quota.times("b", closing, opening, end) == open_

@@ -20,8 +20,8 @@ keys and names.
    b. it is about an offer that was accepted before, and about who had submitted,
    c. its party is not the subject's,
    d. it is the first of its party about this offer, those that its party has withdrawn left out.
-6. Quotas: over it, and for ever, is an offer or a claim of a party that had so many open when it
-   was made, and a stamp after so many of the same day.
+6. Quotas (`quota`): over it, and for ever, is an offer or a claim of a party that had so many open
+   when it was made, and a stamp after so many of the same day. An offer over it is never taken.
 7. Who redacts an event of their own party empties its texts. Nothing else of it goes, and nothing
    of another party's: what was accepted, and every stamp, stays what it is.
 
@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from math import fsum
 
-from coord_commons import fold
+from coord_commons import fold, quota
 from coord_commons.towns import Parties
 
 TYPE_CHECKING = False
@@ -91,6 +91,13 @@ class Offer:
         self.stamps: list[Json] = []
         self.refused: list[tuple[Json, str]] = []
         """Stamps that do not count, and forged ones; each with the reason."""
+
+    def refuse(self) -> None:
+        """It is over the quota of its party: nobody takes it, and nothing of it is accepted."""
+        self.over_quota = True
+        self.lost += [{**claim, "why": "over quota"} for claim in self.claims]
+        self.claims, self.submissions, self.returned = [], [], {}
+        self.accepted = self.submission = None
 
     @property
     def holder(self) -> Json | None:
@@ -180,15 +187,18 @@ class Market:
         confirmed = {offer.at: self._confirmed(offer) for offer in self.offers.values()}
         for offer in self.offers.values():
             self._end(offer, confirmed[offer.at])
-        over = self._over_quota(confirmed)
+        taken = list(self._taken(confirmed))
+        over = quota.beyond(taken, CLAIMS)
         for offer in self.offers.values():
             self._take(offer, confirmed[offer.at], over)
             self._submitted(offer)
             self._close(offer)
-        opened = [(each.party, each.id, each.over) for each in self.offers.values()]
-        beyond = set(_beyond(opened, OFFERS))
+        given = [(each.party, each.id, [(each.id, each.over)]) for each in self.offers.values()]
+        beyond = quota.beyond(given, OFFERS)
         for offer in self.offers.values():
-            offer.over_quota = (offer.party, offer.id) in beyond
+            if offer.at in beyond:
+                offer.refuse()
+        self._open = {"offers": (given, beyond, OFFERS), "claims": (taken, over, CLAIMS)}
         for offer in self.offers.values():
             self._stamped(offer)
         self._limit_stamps()
@@ -221,25 +231,24 @@ class Market:
                 if (claim := names(record, "claim")) in known:
                     offer.ended[claim] = min(offer.ended.get(claim, record["id"]), record["id"])
 
-    def _over_quota(self, confirmed: Mapping[At, Sequence[Json]]) -> set[At]:
-        """The claims that were made when their party had taken as much as it may."""
-        spans = []
+    def _taken(self, confirmed: Mapping[At, Sequence[Json]]) -> Iterator[quota.Span]:
+        """When each claim is open. What was submitted and returned is open again."""
         for place, claims in confirmed.items():
             offer = self.offers[place]
-            closed = [
-                each["id"]
-                for each in self._signed(offer, "work.closed")
-                if each["party"] == offer.party
-            ]
-            submitted = [
-                (names(each, "claim"), each["id"])
-                for each in self._signed(offer, "commons.submitted")
-            ]
+            owner = [each for each in self._records[place] if each["party"] == offer.party]
+            closed = [each["id"] for each in owner if each["type"] == "work.closed"]
+            submitted = self._signed(offer, "commons.submitted")
             for claim in claims:
+                done = [each["id"] for each in submitted if names(each, "claim") == at(claim)]
+                again = [
+                    each["id"]
+                    for each in owner
+                    if each["type"] == "commons.returned"
+                    and str(each["body"].get("submission")) in done
+                ]
                 ends = [offer.ended[at(claim)]] if at(claim) in offer.ended else []
-                ends += [end for of, end in submitted if of == at(claim)]
-                spans.append((claim["party"], claim["id"], min(ends + closed, default="")))
-        return {(each, party) for party, each in _beyond(spans, CLAIMS)}
+                end = min(ends + closed, default="")
+                yield claim["party"], claim["id"], quota.times(claim["id"], done, again, end)
 
     def _take(self, offer: Offer, confirmed: Iterable[Json], over: set[At]) -> None:
         for claim in confirmed:
@@ -348,6 +357,19 @@ class Market:
         """The events about an offer, in order."""
         return self._records[offer.at]
 
+    def full(self, party: str, what: str, day: str = "") -> str:
+        """Why one more of a party's would be over quota; "": it would not.
+
+        `what`: offers, claims or stamps; these of a day, as `2026-01-31`.
+        """
+        if what == "stamps":
+            given = [row for who, _, row in self.stamps() if who == party]
+            count, most = sum(str(row["ts"])[:10] == day for row in given), STAMPS
+        else:
+            spans, over, most = self._open[what]
+            count = quota.still(spans, over, party)
+        return f"{count} {what} of {most}" if count >= most else ""
+
     def stamps(self) -> Iterator[tuple[str, str, Json]]:
         """(giver, subject, stamp) of those that count, oldest first."""
         rows = [
@@ -370,22 +392,9 @@ def _then(state: Mapping[str, Json], then: str) -> list[Json]:
     return [{**row} for row in rows if not then or row["ts"] <= then]
 
 
-def _redact(rows: Iterable[Json]) -> None:
+def _redact(rows: Sequence[Json]) -> None:
     """Empty the texts of what its own party has redacted."""
-    rows = list(rows)
     redacted = {names(row, "target") for row in rows if row["type"] == fold.REDACTED and row["key"]}
     for row in rows:
         if redacted and row["key"] and at(row) in redacted:
             row["body"] = {name: row["body"][name] for name in row["body"] if name not in TEXTS}
-
-
-def _beyond(spans: Iterable[tuple[str, str, str]], most: int) -> Iterator[tuple[str, str]]:
-    """Of these (party, id, end) those that were made when so many of the party's were open."""
-    opened: dict[str, list[str]] = {}
-    for party, at, end in sorted(spans, key=lambda span: span[1]):
-        before = [each for each in opened.get(party, ()) if not each or each > at]
-        if len(before) >= most:
-            yield party, at
-        else:
-            before.append(end)
-        opened[party] = before
