@@ -1023,6 +1023,7 @@ def test_the_stores_own_repository_mends_itself(
         git("pack-refs", "--all", cwd=home)
         whole = (home / "packed-refs").read_bytes()
         (home / "packed-refs").unlink()
+        (home / "packed-refs.lock").touch()  # of a git that was killed
         if how.endswith("directory"):
             (home / "packed-refs").mkdir()
         else:

@@ -151,10 +151,9 @@ class Wire:
         At worst it is created again, and everything fetched again. Under the sync's lock, so that a
         lock file in it is one of a process that was killed.
         """
-        if self.git.sweep(""):
-            return True
+        swept = self.git.sweep("")
         if self.sound():
-            return False
+            return swept
         self.anew()
         return True
 
