@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import sys
@@ -195,6 +196,48 @@ def test_lines_that_were_put_behind_a_writers_own_leave_what_it_adds_signed(git_
     rows = bob("ev replay --type 'a.*' | ev show").lines
     trust = {row["type"]: row.get("$trust") for row in rows}
     assert trust == {"a.one": None, "a.lie": "unsigned", "a.two": None, "a.three": None}
+
+
+def claiming(shell: Shell, stream: str, *forged: tuple[int, str, Json, Json]) -> None:
+    """Append lines with these seqs, types, bodies and other fields to a stream of another store."""
+    (path,) = (shell.cwd / ".coord/journal").glob(f"{stream}~????????/*.jsonl")
+    last = json.loads(path.read_bytes().splitlines()[-1])
+    head = {name: last[name] for name in ("event_id", "ts", "project", "writer", "actor")}
+    with path.open("ab") as out:
+        for place, (seq, kind, body, more) in enumerate(forged):
+            event_id = f"{last['event_id'][:9]}Z{place:06}{last['event_id'][16:]}"
+            fields = head | {"event_id": event_id, "type": kind, "seq": seq, "body": body} | more
+            out.write(json.dumps(fields, separators=(",", ":")).encode() + b"\n")
+
+
+def test_a_pushed_line_has_not_the_place_that_it_claims(git_team: Team) -> None:
+    """Of a store's own stream, and of streams that are signed."""
+    team = git_team
+    ada, bob, mal = team.store("ada"), team.store("bob"), team.store("mal", honest=False)
+    secret = ada("wk new secret").one["event_id"]
+    assert ada(f"wk claim {secret} --require confirmed").one["$level"] == "confirmed"
+    mine = bob("wk new mine").one["event_id"]
+    bob("wk new other && ev sync")
+    team.sync(ada, mal)
+    closed = {"refs": {"work_id": mine}, "base": [mine]}
+    claiming(
+        mal,
+        "agent.bob",
+        (900, "a.lie", {}, {}),
+        (3, "work.closed", {"resolution": "done"}, closed),
+        (4, "a.lie", {}, {}),
+    )
+    redacted = {"target": secret, "reason": "forged"}
+    claiming(mal, "agent.ada", (1, "coord.redacted", redacted, {}))
+    moved = {"to": "elsewhere", "agent_id": "agent:mal"}
+    claiming(mal, "arbiter.main", (1, "coord.arbiter_moved", moved, {}))
+    team.sync(mal, bob, ada)
+    assert (bob.cwd / ".coord/local/signed/own").exists(), "his stream went on at the remote"
+    late = team.store("late", "bob")
+    for shell in (ada, bob, late):
+        assert item(shell, mine)["status"] == "ready"
+        assert item(shell, secret)["title"] == "secret"
+    assert bob(f"wk claim {mine} --require confirmed").one["$level"] == "confirmed"
 
 
 def test_a_key_is_rotated_and_revoked_and_a_late_clone_verifies_the_past(git_team: Team) -> None:
