@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from commons.market_of import World, fingerprint
 
+from coord_commons import here, quota, screen
 from coord_commons import market as markets
-from coord_commons import quota
 from coord_commons.rows import shown
 
 
@@ -221,6 +221,64 @@ def test_of_offers_with_one_id_ones_own_is_meant_or_what_one_took_or_as_one_says
     assert meant("ada") == meant("bob") == meant("eve", "ada") == ["agent:ada"]
     assert meant("mal") == meant("bob", "mal") == meant("ada", "agent:mal") == ["agent:mal"]
     assert meant("eve") == ["agent:ada", "agent:mal"] and meant("eve", "bob") == []
+
+
+ODD: list[Any] = [5, True, None, 2.5, "text", [], ["x", 5, ["y"]], {}, {"quality": "x", "a": [1]}]
+FIELDS: tuple[str, ...] = (
+    "title",
+    "kind",
+    "fields",
+    "offerer",
+    "claim",
+    "n",
+    "submission",
+    "resolution",
+    "subject",
+)
+FIELDS += ("artifacts", "note", "why", "uri", "quality", "stamp", "target")
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize("field", FIELDS)
+def test_whatever_a_body_has_everything_can_be_shown(field: str, odd: Any) -> None:
+    world = World("ada", "bob", "eve")
+    work = world.offer("ada", fields={"needs": "rust"})
+    body = {"claim": world.claim("bob", work, "ada"), "artifacts": [], "note": "fine"}
+    submission = world.about("bob", "submitted", work, body, "ada")
+    world.about("ada", "returned", work, {"submission": submission, "why": "no"}, "ada")
+    world.accept("ada", work, submission)
+    withdrawn = world.stamp("eve", work, "ada", "bob")
+    world.about("eve", "stamp.withdrawn", work, {"stamp": withdrawn}, "ada")
+    world.stamp("eve", work, "ada", "bob")
+    events = list(world.events)
+    for each in events:
+        for changed in (
+            {**each["body"], field: odd},
+            {name: each["body"][name] for name in each["body"] if name != field},
+        ):
+            world.events = list(events)
+            world.events[events.index(each)] = type(each)(
+                each.raw, {**each, "body": changed}, each.stream
+            )
+            lines = everything(world)
+            for row in lines:
+                assert screen.page(row, None) is not None  # type: ignore[arg-type]
+                texts = [said.get("note", "") for said in (*row["submissions"], *row["stamps"])]
+                assert all(isinstance(text, str) for text in texts)
+            assert lines == [] or screen.rows(lines, world.ms) is not None
+            world.reputations()
+            assert screen.rows(world.flags(), world.ms) is not None
+            for offer in world.market().offers.values():
+                assert here.quoted(offer).startswith("> ")
+
+
+def test_a_long_offer_is_cut_where_it_is_quoted() -> None:
+    world = World("ada")
+    world.offer("ada", fields={f"share.{n}": "\x1b" * 2_000 for n in range(5)})
+    (offer,) = world.market().offers.values()
+    text = here.quoted(offer)
+    assert len(text) < here.QUOTED + 100 and f"show {offer.id}`)" in text
+    assert all(line.startswith("> ") for line in text.split("\n")[:-1]) and "\x1b" not in text
 
 
 # ---- stamps

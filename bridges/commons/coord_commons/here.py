@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LONGEST = 2_000
 """Characters of a field that is shared."""
+QUOTED = 8_000
+"""Characters of an offer that are quoted: a question is one argument, and one event."""
 
 
 class Here:
@@ -152,11 +154,14 @@ def plain(text: object, most: int = 180) -> str:
 
 
 def quoted(offer: Offer) -> str:
-    """The words of an offer, each line quoted."""
+    """The words of an offer, each line quoted; what is too long is cut, and it says so."""
     body = offer.record["body"]
     fields = body.get("fields", {})
     rows = [str(body.get("title", ""))]
     if isinstance(fields, dict):
         rows += [f"{name.removeprefix(fold.SHARED)}: {fields[name]}" for name in sorted(fields)]
     lines = [visible(line) for row in rows for line in str(row).split("\n")]
-    return "\n".join(f"> {line}" for line in lines)
+    text = "\n".join(f"> {line}" for line in lines)
+    if len(text) <= QUOTED:
+        return text
+    return f"{text[:QUOTED]}…\n(cut: see `coord-commons show {offer.id}`)"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def rows(items: list[Json], now_ms: int) -> list[dict[str, str]] | None:
     """Lines of a list; None for what this bridge does not print."""
-    if all("town" in item and "by" in item and "digest" in item for item in items):
+    if items and all("town" in item and "by" in item and "digest" in item for item in items):
         return _members(items)
     for marks, row in _ROWS:
         if all(all(mark in item for mark in marks) for item in items):
