@@ -16,7 +16,8 @@ FOUNDER = "ada"
 
 def public(name: str) -> str:
     """A public key, of the right form."""
-    return f"ssh-ed25519 {base64.b64encode(name.encode().ljust(32)).decode()}"
+    blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + name.encode().ljust(32)
+    return f"ssh-ed25519 {base64.b64encode(blob).decode()}"
 
 
 def fingerprint(name: str) -> str:

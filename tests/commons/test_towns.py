@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 from commons.market_of import file_of, fingerprint, public
+from commons.three_towns import Towns
 
-from coord_commons import towns
+from coord_commons import place, towns
 from coord_commons.towns import Parties
+from coord_envelope.errors import Usage
 
 
 def record(
@@ -168,3 +173,106 @@ def test_who_has_lost_their_way_to_a_founder_does_not_become_one() -> None:
     orphans = seeds("ada a", "bob b gone", "mal m b", "eve e k", "kim k e")
     assert orphans == {"ada": 1.0, "bob": 0.0, "eve": 0.0, "kim": 0.0, "mal": 0.0}
     assert seeds("ada a", "bob b", "eve e k", "kim k e", "kim z b")["kim"] == 0.125
+
+
+@pytest.mark.parametrize(
+    ("key", "holds"),
+    [
+        (public("ada"), True),
+        ("x " + public("ada").partition(" ")[2], False),
+        ("ssh-rsa " + public("ada").partition(" ")[2], False),
+        ("x AAAAAAAAAAAAAAAAAAAA", False),
+        ("ssh-ed25519 " + "A" * 17, False),
+        ("ssh-ed25519", False),
+    ],
+)
+def test_the_blob_of_a_key_begins_with_its_type(key: str, holds: bool) -> None:
+    assert towns.is_key(key) is holds
+
+
+def test_who_admits_is_a_fingerprint_and_not_a_line_of_the_file() -> None:
+    forged = f"SHA256:x\nagent:* {public('mal')}"
+    assert towns.proposal("", [record("ada", "bob", signed=False, by=forged)]).rows == []
+
+
+def test_a_further_key_of_a_town_is_marked_and_one_line_can_be_left_out() -> None:
+    agreed = file_of("ada", "bob")
+    again = {
+        **record("ada", "bob"),
+        "body": {"town": "bob", "key": public("mal"), "by": fingerprint("ada")},
+    }
+    found = towns.proposal(agreed, [again, record("ada", "kim", "2")])
+    marks = {row["key"]: row["status"] for row in found.rows}
+    assert marks[fingerprint("mal")] == "new key of bob" and marks[fingerprint("kim")] == "new"
+    rest = towns.left_out(agreed, found, [fingerprint("mal")])
+    assert rest.text == file_of("ada", "bob", "kim") and rest.digest == towns.digest(rest.text)
+    assert statuses(rest) == {"agent:ada": "agreed", "agent:bob": "agreed", "agent:kim": "new"}
+    assert towns.left_out(agreed, found, []) == found
+
+
+@pytest.mark.parametrize("name", ["Ünal", "project", "\u5f20\u4f1f", "---", "\x1b[1m\u5f20"])
+def test_a_name_without_latin_letters_asks_for_one(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "of_git", lambda: name)
+    wanted = {"Ünal": "nal", "project": "project", "\x1b[1m\u5f20": "1m"}
+    if name in wanted:
+        assert place.town(None) == wanted[name]
+        return
+    with pytest.raises(Usage) as caught:
+        place.town(None)
+    assert "--town" in str(caught.value.todo)
+
+
+CUT = """
+import os, sys
+from coord_commons import cli, place
+agree = place.Place.agree
+def cut(self, text):
+    {before}
+    os.kill(os.getpid(), 9)
+place.Place.agree = cut
+sys.argv[0] = "coord-commons"
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("before", ["agree(self, text)", "pass"])
+def test_a_founder_whose_join_was_cut_short_has_still_founded_the_commons(
+    tmp_path: Path, before: str
+) -> None:
+    towns_ = Towns(tmp_path, names=("springfield", "shelbyville"))
+    (tmp_path / "cut.py").write_text(CUT.format(before=before))
+    first, second = towns_.town["springfield"], towns_.town["shelbyville"]
+    first(f"{sys.executable} {tmp_path}/cut.py join {towns_.remote}", expect=None)
+    assert first(f"coord-commons join {towns_.remote}").one["status"] == "member"
+    assert second(f"coord-commons join {towns_.remote}").one["status"] == "no signers agreed"
+    (row,) = second("coord-commons trust").lines
+    assert (row["town"], row["by"]) == ("agent:springfield", "founder")
+
+    # Somebody without a key who can push blocks nobody: the file itself is agreed to.
+    stranger = tmp_path / "acme"
+    stranger.mkdir()
+    mal = '{"town":"mal","key":"' + public("mal") + '"}'
+    second(
+        f"cd {stranger} && git init -q && ev init && ev emit commons.admitted --as mal"
+        f" --body '{mal}' && ev sync --remote {towns_.remote}"
+    )
+    digest = first(f"coord-commons admit shelbyville {tmp_path}/shelbyville.pub").one["digest"]
+    second("coord-commons sync")
+    assert "--signers FILE" in second(f"coord-commons trust {digest}", expect=77).err
+    file = towns_.place("springfield") / place.SIGNERS
+    agreed = second(f"coord-commons trust {digest} --signers {file}").lines
+    assert {row["town"] for row in agreed} == {"agent:springfield", "agent:shelbyville"}
+    assert second("coord-commons ls").one["status"] == "member"
+
+
+def test_a_founder_who_is_alone_learns_of_another_one(tmp_path: Path) -> None:
+    towns_ = Towns(tmp_path, names=("springfield", "shelbyville"))
+    first, second = towns_.town["springfield"], towns_.town["shelbyville"]
+    first(f"coord-commons join {towns_.remote}")
+    own = tmp_path / "own"
+    own.write_text(f"agent:shelbyville {towns_.key('shelbyville')}\n")
+    warning = second(f"coord-commons join {towns_.remote} --signers {own}").err
+    assert "springfield (SHA256:" in warning and "coord-commons leave acme" in warning
+    assert "shelbyville (SHA256:" in first("coord-commons sync").err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from coord_commons import fold
-from coord_commons.towns import fingerprint
 from coord_envelope import SELF
 from coord_kernel.rules import claims
 
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 def admitted(town: str, key: str, by: str) -> Json:
     """A town's key is to be one of the commons'; `by`: the fingerprint of the key that says so."""
     body = {"town": town, "key": key, **({"by": by} if by else {})}
-    about = f"admit:{fingerprint(key)}:{by}"
-    return {"type": "commons.admitted", "body": body, "idempotency_key": about}
+    return {"type": "commons.admitted", "body": body}
 
 
 def offered(title: str, item: str, before: str, fields: Json) -> Json:

@@ -9,10 +9,14 @@ from coord_commons import draft, place, towns
 from coord_commons.exchange import Commons
 from coord_envelope.errors import BadData, No, Refused, Unreachable, Usage
 from coord_kernel.cli.escape import visible
+from coord_kernel.streams.trusted import Trusted
 from coord_kernel.sync.settings import public
+from coord_kernel.sync.signed.sign import Signer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from coord_commons import options as o
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
@@ -38,12 +42,11 @@ def join(
     local = name or project
     if not towns.is_town(local):
         raise Usage(f"not a valid name: {local!r}", where="--name", todo="use a-z 0-9 . _ -")
-    text = place.read(signers) if signers else ""
-    if signers and not towns.members(text):
-        raise BadData("has no key", where=signers, todo="ask a town of the commons for its file")
+    text = _signers(signers) if signers else ""
     if local in place.joined():
         commons, made = Commons(place.Place(local)), False
-        if commons.journal.end(live=False) and not _unfinished(commons):
+        agreed = commons.store.signers() and commons.journal.end(live=False)
+        if agreed and not _unfinished(commons):
             todo = "--name calls another one otherwise"
             raise Refused("was joined already", where=local, todo=todo)
     else:
@@ -55,14 +58,17 @@ def join(
         if not commons.store.signers():
             # Nothing is believed or written before it is known whether somebody was here first.
             _look(commons, here)
-            first = not text and not commons.proposal().rows
-            if text or first:
-                commons.place.agree(text or f"{towns.line(commons.place.town, key, '')}\n")
-            if first:
-                with commons.transaction() as t:
-                    t.add(draft.admitted(commons.place.town, key, ""))
+            own = {commons.fingerprint()}
+            if not text and {row["key"] for row in commons.proposal().rows} <= own:
+                text = f"{towns.line(commons.place.town, key, '')}\n"
+            if text:
+                # The record first: whoever has agreed to be a founder has told so.
+                _found(commons, text)
+                commons.place.agree(text)
+        _found(commons, commons.place.agreed)
         if commons.admitted():
             commons.sync(here)
+            _warn_of_founders(call, commons)
     except (Refused, Unreachable, BadData):
         if made and not commons.journal.end(live=False):
             shutil.rmtree(commons.place.root, ignore_errors=True)
@@ -70,10 +76,59 @@ def join(
     call.put([_row(commons)])
 
 
+def _signers(path: str) -> str:
+    """The text of a file of signers. Raises BadData, DiskFault."""
+    text = place.read(path)
+    if not towns.members(text):
+        raise BadData("has no key", where=path, todo="ask a town of the commons for its file")
+    return text
+
+
 def _unfinished(commons: Commons) -> bool:
+    """Was a join cut short: before the remote was remembered, or what was written was signed?"""
     from coord_kernel.store import locate
 
-    return not locate.remotes(commons.store)
+    return not locate.remotes(commons.store) or Signer(commons.journal).pending()
+
+
+def _found(commons: Commons, text: str) -> None:
+    """Tell the others that this town founds the commons, if the file says so; once.
+
+    Who finds no such record founds a commons of their own.
+    """
+    own = commons.fingerprint()
+    mine = [each for each in towns.members(text) if each.fingerprint == own and not each.by]
+    if not mine or any(_founders(commons, own=True)):
+        return
+    with commons.journal.transaction(commons.place.actor) as t:
+        t.add(draft.admitted(commons.place.town, mine[0].key, ""))
+
+
+def _founders(commons: Commons, own: bool) -> Iterator[towns.Member]:
+    """Who says that they founded the commons: what this store has written, or others."""
+    trusted = Trusted(commons.store).refresh()
+    for event in commons.journal.replay():
+        if event["type"] != "commons.admitted" or trusted.own(event.stream, event["seq"]) != own:
+            continue
+        if founder := towns.founder(event["body"]):
+            yield founder
+
+
+def _warn_of_founders(call: Call, commons: Commons) -> None:
+    """Warn whoever is alone in the file if others have founded the commons, too.
+
+    That happens when two join at one moment. Anybody who can push may say so: later it is noise.
+    """
+    name, known = commons.place.name, towns.members(commons.place.agreed)
+    if len(known) != 1 or known[0].by:
+        return
+    others = {each.fingerprint: each for each in _founders(commons, own=False)}
+    others.pop(known[0].fingerprint, None)
+    for other in others.values():
+        town = other.principals.removeprefix("agent:")
+        todo = f"`coord-commons leave {name}`, then `join REMOTE --signers FILE`, a file of {town}"
+        call.warn(f"{name}: {town} ({other.fingerprint}) founded it, too; if you know it: {todo}")
+        return
 
 
 def _look(commons: Commons, remote: str) -> None:
@@ -133,16 +188,19 @@ def admit(call: Call, town: o.NewTown, key: o.NewKey, commons: o.Commons = None)
         raise Refused("only a person admits a town", where=who, todo="--as human:NAME")
     if not towns.is_town(town):
         raise Usage(f"not a valid name: {town!r}", where="TOWN", todo="use a-z 0-9 . _ -")
-    text = key if " " in key.strip() else place.read(key)
+    text = key if " " in key.strip() and not os.path.lexists(key) else place.read(key)
     public_key = " ".join(text.split()[:2])
     mine = Commons(place.Place(place.chosen(commons)))
     by = mine.fingerprint()
     row = towns.line(town, public_key, by)
-    if [member.key for member in towns.members(row)] != [public_key]:
+    if not towns.is_key(public_key):
         raise BadData("not an SSH public key", where=visible(key)[:80], todo="give its .pub file")
     mine.sync()
+    _warn_of_founders(call, mine)
     known = {member.key: member for member in towns.members(mine.place.proposed)}
     if public_key not in known:
+        if f"agent:{town}" in towns.names(known.values()):
+            call.warn(f"{town}: is a town already; this is a further key of it, not another town")
         with mine.transaction() as t:
             t.add(draft.admitted(town, public_key, by))
         mine.place.agree("".join(sorted(f"{line}\n" for line in _lines(mine, row))))
@@ -155,23 +213,34 @@ def _lines(mine: Commons, more: str) -> set[str]:
     return {line for line in (*mine.place.proposed.split("\n"), more) if line.strip()}
 
 
-def trust(call: Call, digest: o.Digest = None, commons: o.Commons = None) -> None:
+def trust(
+    call: Call,
+    digest: o.Digest = None,
+    signers: o.Signers = None,
+    without: o.Without = None,
+    commons: o.Commons = None,
+) -> None:
     """Show who may write as whom, or agree to it.
 
     Without DIGEST: each town, whether it is new, and the digest of the file that the admissions
-    make. With it: agree to the file, if that is its digest. Take the digest of your first file from
-    somebody of the commons whom you know: nothing in the commons can be believed before that.
+    make. With it: agree to the file, if that is its digest. Take the digest of your first file, or
+    by --signers the file itself, from somebody of the commons whom you know: nothing in the commons
+    can be believed before that, and whoever can push can propose a town.
     """
     mine = Commons(place.Place(place.chosen(commons)))
-    proposal = mine.proposal()
+    proposal = _proposed(mine, signers, without or ())
     if not proposal.rows:
         raise No("nobody was admitted yet", where=mine.place.name, todo="`coord-commons sync`")
-    if digest is None:
+    if digest is None and not signers:
         call.put({**row, "digest": proposal.digest} for row in proposal.rows)
         return
-    if digest.removeprefix("sha256:") != proposal.digest:
+    if digest is not None and digest.removeprefix("sha256:") != proposal.digest:
         what = f"the digest is {proposal.digest}: nothing was agreed to"
-        raise Refused(what, where=digest[:80], todo="look again: `coord-commons trust`")
+        todo = "look again: `coord-commons trust`"
+        if not mine.place.agreed and not signers:
+            todo += ", or agree to the file of a town that you know: --signers FILE"
+        raise Refused(what, where=digest[:80], todo=todo)
+    _found(mine, proposal.text)
     mine.place.agree(proposal.text)
     from coord_kernel.sync.signed.judge import judge
 
@@ -180,6 +249,21 @@ def trust(call: Call, digest: o.Digest = None, commons: o.Commons = None) -> Non
     if mine.admitted():
         mine.give()
     call.put({**row, "status": "agreed", "digest": proposal.digest} for row in proposal.rows)
+
+
+def _proposed(mine: Commons, signers: str | None, without: Sequence[str]) -> towns.Proposal:
+    """What one may agree to. Raises Refused, BadData, Usage."""
+    if signers and mine.place.agreed:
+        todo = f"edit {os.path.join(mine.place.root, place.SIGNERS)}, and see `coord-commons trust`"
+        raise Refused("you have agreed to a file already", where="--signers", todo=todo)
+    proposal = towns.proposal(_signers(signers), ()) if signers else mine.proposal()
+    new = {row["key"] for row in proposal.rows if row["status"].startswith("new")}
+    for key in without:
+        if key not in new:
+            raise Usage(
+                "not the key of a new town", where=key[:80], todo="see `coord-commons trust`"
+            )
+    return towns.left_out(mine.place.proposed, proposal, without)
 
 
 def sync(call: Call, commons: o.Commons = None) -> None:
@@ -197,7 +281,9 @@ def sync(call: Call, commons: o.Commons = None) -> None:
         mine = Commons(place.Place(name))
         try:
             if mine.admitted():
+                _found(mine, mine.place.agreed)
                 call.put([mine.sync()])
+                _warn_of_founders(call, mine)
                 continue
             rounds = remotes.exchange(mine.journal)
             rounds.signs = False

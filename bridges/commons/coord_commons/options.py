@@ -42,6 +42,10 @@ NewKey = Annotated[
 Digest = Annotated[
     _Text, typer.Argument(metavar="[DIGEST]", help="Agree to the file with this digest.")
 ]
+Without = Annotated[
+    _Texts,
+    typer.Option("--without", metavar="KEY", help="Leave out this new key; repeatable."),
+]
 Commons = Annotated[
     _Text, typer.Option("--commons", metavar="NAME", help="Which commons (the only one).")
 ]

@@ -16,6 +16,7 @@ import subprocess
 
 from coord_commons import towns
 from coord_envelope.errors import BadData, No, Refused, Unreachable, Usage
+from coord_kernel.cli.escape import visible
 from coord_kernel.cli.person import of_git
 from coord_kernel.journal.journal import Journal
 from coord_kernel.store import locate, machine
@@ -193,7 +194,11 @@ def town(given: str | None) -> str:
         if not towns.is_town(given):
             raise Usage(f"not a valid name: {given!r}", where="--town", todo="use a-z 0-9 . _ -")
         return given
-    return slug(of_git() or machine.login())[:63]
+    name = of_git() or machine.login()
+    if not any(each.isascii() and each.isalnum() for each in name):
+        todo = "name your town: --town NAME, of a-z 0-9 . _ -"
+        raise Usage(f"not a valid name: {visible(name)[:80]!r}", where="user.name", todo=todo)
+    return slug(name)[:63]
 
 
 def _texts(value: object, where: str) -> Sequence[str]:

@@ -28,13 +28,14 @@ from coord_kernel.rules.signing import Signers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from coord_envelope.codec import Json
 
 KEY = r"[a-z0-9@.-]{1,64} [A-Za-z0-9+/=]{16,12000}"
 _LINE = re.compile(rf'(?:"([^"]*)"|(\S+))[ \t]+(?:.*?[ \t]+)?({KEY})(?:[ \t]+(.*))?', re.ASCII)
-_BY = re.compile(r"(?:^|\s)by=(SHA256:[A-Za-z0-9+/]{43})(?:\s|$)", re.ASCII)
+_FINGERPRINT = r"SHA256:[A-Za-z0-9+/]{43}"
+_BY = re.compile(rf"(?:^|\s)by=({_FINGERPRINT})(?:\s|$)", re.ASCII)
 _TOWN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 
 
@@ -67,6 +68,14 @@ def fingerprint(key: str) -> str:
     except (ValueError, binascii.Error):
         return ""
     return "SHA256:" + base64.b64encode(sha256(data).digest()).decode().rstrip("=")
+
+
+def is_key(key: str) -> bool:
+    """Is this a public SSH key: a type, and a blob that begins with the same type?"""
+    kind, _, data = key.partition(" ")
+    if not re.fullmatch(KEY, key, re.ASCII) or not fingerprint(key):
+        return False
+    return base64.b64decode(data).startswith(len(kind).to_bytes(4, "big") + kind.encode())
 
 
 def is_town(name: str) -> bool:
@@ -116,13 +125,13 @@ def proposal(agreed: str, records: Iterable[Json]) -> Proposal:
     for record in ordered:
         body = record["body"]
         town, key, by = (_text(body, name) for name in ("town", "key", "by"))
-        if not is_town(town) or not re.fullmatch(KEY, key, re.ASCII) or not fingerprint(key):
+        if not is_town(town) or not is_key(key) or not re.fullmatch(rf"(?:{_FINGERPRINT})?", by):
             continue
         if before:
             # What was agreed to stays: an id may be written so that it comes before others.
             counts = key not in before and record["key"] in known and record["key"] == by
         else:
-            counts = by.startswith("SHA256:") or key not in others
+            counts = bool(by) or key not in others
         if counts:
             admitted.setdefault(key, line(town, key, by))
     rows = [row.strip() for row in agreed.split("\n") if row.strip()]
@@ -132,12 +141,38 @@ def proposal(agreed: str, records: Iterable[Json]) -> Proposal:
     return Proposal(text, digest(text), list(_rows(before, after)))
 
 
+def founder(body: Json) -> Member | None:
+    """Who says with this `commons.admitted` that they have founded the commons."""
+    town, key, by = (_text(body, name) for name in ("town", "key", "by"))
+    return Member(f"agent:{town}", key, "") if is_town(town) and is_key(key) and not by else None
+
+
+def left_out(agreed: str, proposal: Proposal, keys: Collection[str]) -> Proposal:
+    """The same proposal without the lines of these fingerprints."""
+    if not keys:
+        return proposal
+    rows = [row for row in proposal.text.split("\n") if row]
+    text = "".join(
+        f"{row}\n" for row in rows if not (found := _member(row)) or found.fingerprint not in keys
+    )
+    before, after = ({each.key: each for each in members(file)} for file in (agreed, text))
+    return Proposal(text, digest(text), list(_rows(before, after)))
+
+
+def names(known: Iterable[Member]) -> set[str]:
+    """The principals of these lines."""
+    return {name for member in known for name in member.principals.split(",")}
+
+
 def _rows(before: Mapping[str, Member], after: Mapping[str, Member]) -> Iterable[Json]:
+    towns = names(before.values())
     for key in sorted({*before, *after}, key=lambda each: after.get(each) or before[each]):
         was, now = before.get(key), after.get(key)
         shown = now or was
         assert shown is not None
-        how = "removed" if now is None else "new" if was is None else "agreed"
+        again = sorted(towns & names([shown]))
+        new = f"new key of {again[0].removeprefix('agent:')}" if again else "new"
+        how = "removed" if now is None else new if was is None else "agreed"
         row = {"town": shown.principals, "key": shown.fingerprint, "by": shown.by or "founder"}
         yield {**row, "status": "changed" if how == "agreed" and was != now else how}
 
