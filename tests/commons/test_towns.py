@@ -9,7 +9,7 @@ import pytest
 from commons.market_of import file_of, fingerprint, public
 from commons.three_towns import Towns
 
-from coord_commons import place, towns
+from coord_commons import draft, place, towns
 from coord_commons.towns import Parties
 from coord_envelope.errors import Usage
 
@@ -276,3 +276,21 @@ def test_a_founder_who_is_alone_learns_of_another_one(tmp_path: Path) -> None:
     warning = second(f"coord-commons join {towns_.remote} --signers {own}").err
     assert "springfield (SHA256:" in warning and "coord-commons leave acme" in warning
     assert "shelbyville (SHA256:" in first("coord-commons sync").err
+
+    # With a broken configuration it can still be left.
+    (towns_.place("shelbyville") / place.CONFIG).write_text("[commons\n")
+    assert second("coord-commons leave acme", expect=65).err.count("\n") == 1
+    assert second("coord-commons leave acme --force").one["left"]
+    (tmp_path / "away").mkdir()
+    towns_.place("shelbyville").symlink_to(tmp_path / "away")
+    (tmp_path / "away/.coord").mkdir()
+    assert str(towns_.place("shelbyville")) in second("coord-commons leave acme", expect=77).err
+    assert (tmp_path / "away/.coord").is_dir()
+
+
+def test_an_offer_does_not_tell_what_its_item_is_called_here() -> None:
+    item, other = "01M8ZZZZZZ0000000000000001", "01M8ZZZZZZ0000000000000002"
+    rows = [draft.offered("T", item, "", {}), draft.offered("T", item, other, {})]
+    assert not any(item in str(row) for row in rows)
+    assert rows[0]["idempotency_key"] != rows[1]["idempotency_key"]
+    assert draft.offered("T", item, "", {}) == rows[0]

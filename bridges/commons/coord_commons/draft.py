@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from coord_commons import fold
 from coord_envelope import SELF
 from coord_kernel.rules import claims
@@ -22,10 +24,13 @@ def admitted(town: str, key: str, by: str) -> Json:
 
 
 def offered(title: str, item: str, before: str, fields: Json) -> Json:
-    """An offer of an item; `before`: the offer of it that was withdrawn."""
+    """An offer of an item; `before`: the offer of it that was withdrawn.
+
+    Its key names the item by a digest: what it is called here is nobody else's.
+    """
     body: Json = {"title": title, "kind": fold.KIND}
     body |= {"fields": fields} if fields else {}
-    key = f"offer:{item}:{before}"
+    key = f"offer:{sha256(f'{item}:{before}'.encode()).hexdigest()}"
     return {"type": "work.created", "refs": {"work_id": SELF}, "body": body, "idempotency_key": key}
 
 

@@ -169,10 +169,14 @@ def leave(call: Call, name: o.Left, force: o.Force = False) -> None:
 
     What was given stays with the others. What was not is given first, unless --force.
     """
-    mine = Commons(place.Place(place.chosen(name)))
-    if not force and mine.admitted():
-        mine.sync()
-    shutil.rmtree(mine.place.root)
+    root = os.path.join(place.home(), place.chosen(name))
+    if os.path.islink(root):
+        raise Refused("is a symbolic link: nothing was deleted", where=root, todo="remove it")
+    if not force:
+        mine = Commons(place.Place(name))
+        if mine.admitted():
+            mine.sync()
+    shutil.rmtree(root)
     call.put([{"commons": name, "left": True}])
 
 
