@@ -57,8 +57,10 @@ PUBLIC = {
     "coord_lease": ("fold", "board"),
     "coord_msg": ("mail",),
     "coord_run": ("jobs",),
+    "coord_agents": ("duties",),
 }
-"""What a bridge may import of each tool: its fold and its queries, and wk's desk, which writes."""
+"""What a bridge may import of each tool: its fold and its queries, and wk's desk, which writes.
+Of coord-agent what is left for a session: the patrol plans by it."""
 SHARED = {"coord_shop"}
 """Packages of bridges that other bridges import: several screens show one model."""
 FAST = {"_json", "_signal", "_socket", "_sqlite3"}

@@ -173,12 +173,19 @@ def test_one_at_work_attached_or_without_work_is_not_ended(town: Shell, tmp_path
             editor.tell(b'{"id":0,"method":"initialize","params":{}}\n')
             editor.line()
             assert town("coord-agent finish").lines == [], "an editor shows it"
+            assert "busy, or attached" in town("coord-agent finish ada").err
+    mail = town("msg send --to ada --subject next --as bob -o id").out.strip()
+    assert town("coord-agent finish").err == "", "nobody asked about it"
+    kept = town("coord-agent finish ada")
+    assert (kept.out, "goes on: has mail that it was not told of" in kept.err) == ("", True)
+    town(f"msg ack {mail} --as ada")
     (ended,) = town("coord-agent finish ada").lines
     assert (ended["status"], ended["how"]) == ("ended", "exit")
     with Watched(town, "ev tail -f -n 0 --type agent.seen") as beats:
         start(town, "rpc", "two")
         beat(beats, "idle")
-    assert town("coord-agent finish ada").lines == [], "it was started without work"
+    kept = town("coord-agent finish ada")
+    assert (kept.lines, "was started without work" in kept.err) == ([], True)
 
 
 @pytest.mark.parametrize(

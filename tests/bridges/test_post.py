@@ -165,6 +165,45 @@ def test_one_whose_work_is_done_is_ended_when_it_was_idle_for_long(shell: Shell,
     assert ending(shell) == ["s1"]
 
 
+def test_one_with_an_item_that_is_assigned_or_a_question_that_is_open_is_not_ended(
+    shell: Shell, job: int
+) -> None:
+    started(shell, DONE)
+
+    def without_mail() -> list[str]:
+        shell("msg recv --as ada", expect=None)
+        return ending(shell)
+
+    item = shell("wk new x --as boss --assignee ada -o id").out.strip()
+    assert without_mail() == [], "it is to do it"
+    shell(f"wk claim {item} --as bob")
+    assert without_mail() == ["s1"], "another does it"
+    shell(f"wk release {item} --as bob")
+    assert without_mail() == []
+    shell(f"wk update {item} --assignee bob --as boss")
+    assert without_mail() == ["s1"]
+    asked = shell("wk ask Which? --to human:eve --as ada -o id", COORD_SESSION="s1").out.strip()
+    assert without_mail() == [], "it waits for the answer"
+    shell(f"wk close {asked} --resolution cancelled --as ada", COORD_SESSION="s1")
+    assert without_mail() == ["s1"]
+
+
+def test_a_sign_of_life_of_a_clock_that_is_ahead_counts_from_when_it_was_seen(
+    shell: Shell, job: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(shell, DONE)
+    body = json.dumps({"status": "idle"})
+    live = f"ev emit agent.seen --live --as ada --body '{body}'"
+    shell(live, COORD_SESSION="s1", COORD_NOW="2098-01-01T00:00:00Z")
+    post = Post(open_journal(shell.cwd), "bridge:patrol", lambda _: None)
+    now = 4_000_000_000_000  # of 2096
+    monkeypatch.setattr("coord_envelope.world.now_ms", lambda: now)
+    plan = post.plan()
+    assert (plan.acts, plan.wake) == ([], now + 120_000)
+    monkeypatch.setattr("coord_envelope.world.now_ms", lambda: now + 120_000)
+    assert [act.kind for act in post.plan().acts] == ["finish"]
+
+
 def test_the_pause_before_an_end_is_a_setting(shell: Shell, job: int) -> None:
     started(shell, DONE)
     (shell.cwd / "coord.toml").write_text('[patrol]\ndone = "100d"\n')

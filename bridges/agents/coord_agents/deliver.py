@@ -22,11 +22,36 @@ if TYPE_CHECKING:
     from coord_agents.record import Record
     from coord_envelope import Event
     from coord_envelope.codec import Json
-    from coord_kernel import Journal
+    from coord_kernel import Journal, Store
 
 PATIENCE_S = 30
 MOST = 1_000
 """Messages that are counted."""
+
+
+class Waiting:
+    """The mail that sessions do not know of yet."""
+
+    def __init__(self, store: Store, evidence: Evidence) -> None:
+        self._evidence, self._mail = evidence, View(store, Mail.fold)
+
+    def due(self, agent: str, state: fold.Session | None) -> delivery.Mail | None:
+        """What an agent's session was not told of."""
+        mail = self._unread(agent, state)
+        told = state["nudges"] if state else ()
+        due = mail is not None and delivery.is_due(state["session"] if state else "", mail, told)
+        return mail if due else None
+
+    def _unread(self, agent: str, state: fold.Session | None) -> delivery.Mail | None:
+        """What it has not read, and no hook has shown to its session."""
+        mail = Mail.current(self._mail)
+        family = [state, *self._evidence.children(state)] if state else []
+        untold = mail.untold(agent, [each["session"] for each in family])
+        messages = [each["mail"] for _, each in zip(range(MOST), untold, strict=False)]
+        if not messages:
+            return None
+        newest = messages[-1]
+        return {"count": len(messages), "newest": newest["id"], "sender": newest["from"]}
 
 
 class Deliverer:
@@ -36,7 +61,7 @@ class Deliverer:
         """`agent` writes the outcomes."""
         self._journal, self._records, self._agent = journal, records, agent
         self._evidence = Evidence(journal.store, records)
-        self._mail = View(journal.store, Mail.fold)
+        self._waiting = Waiting(journal.store, self._evidence)
 
     def agents(self) -> list[str]:
         """The agents that have a session which is not over."""
@@ -49,7 +74,7 @@ class Deliverer:
         Of two that do so at once, one does.
         """
         state = self._session(agent)
-        mail = self._due(agent, state)
+        mail = self._waiting.due(agent, state)
         if mail is None:
             return []
         record = self._records.get(fold.facts(state).get("preset", "")) if state else None
@@ -64,7 +89,7 @@ class Deliverer:
         try:
             # At the last moment: it may have been read meanwhile, or the session be over.
             again = self._session(agent)
-            mail = self._due(agent, again)
+            mail = self._waiting.due(agent, again)
             if mail is None:
                 return []
             if again is None or again["session"] != state["session"]:
@@ -74,13 +99,6 @@ class Deliverer:
             return self._note(delivery.nudged(target, agent, mail, way, result))
         finally:
             os.close(lock)
-
-    def _due(self, agent: str, state: fold.Session | None) -> delivery.Mail | None:
-        """The mail that its session does not know of yet."""
-        mail = self._waiting(agent, state)
-        told = state["nudges"] if state else ()
-        due = mail is not None and delivery.is_due(state["session"] if state else "", mail, told)
-        return mail if due else None
 
     def _note(self, draft: Json) -> list[Event]:
         with self._journal.transaction({"agent_id": self._agent}) as t:
@@ -106,17 +124,6 @@ class Deliverer:
             "lives": True,
             "provider": self._evidence.provider(state),
         }
-
-    def _waiting(self, agent: str, state: fold.Session | None) -> delivery.Mail | None:
-        """What it has not read, and no hook has shown to its session."""
-        mail = Mail.current(self._mail)
-        family = [state, *self._evidence.children(state)] if state else []
-        untold = mail.untold(agent, [each["session"] for each in family])
-        messages = [each["mail"] for _, each in zip(range(MOST), untold, strict=False)]
-        if not messages:
-            return None
-        newest = messages[-1]
-        return {"count": len(messages), "newest": newest["id"], "sender": newest["from"]}
 
     def _send(self, way: str, state: fold.Session, record: Record, line: str) -> str:
         """Give the program a line; the outcome."""

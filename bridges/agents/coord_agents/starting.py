@@ -134,7 +134,10 @@ def stop(call: Call, name: str) -> Json:
 
 
 def finished(call: Call, names: Sequence[str] | None) -> Iterator[Json]:
-    """End sessions whose work is done; their rows. Raises Fault."""
+    """End sessions whose work is done; their rows. Of those in `names` that go on it says why.
+
+    Raises Fault: TryAgain at the end, as the others are looked at, too.
+    """
     from coord_agents.finishing import Finisher
 
     evidence = rows_of(call).evidence
@@ -144,12 +147,22 @@ def finished(call: Call, names: Sequence[str] | None) -> Iterator[Json]:
         states = [rows.named(name) for name in names]
     else:
         states = finisher.opened()
+    late: TryAgain | None = None
     for state in states:
-        if finisher.is_done(state) and finisher.finish(state["session"]):
+        try:
+            why = finisher.kept(state) or finisher.finish(state["session"])
+        except TryAgain as error:
+            late = late or error
+            continue
+        if why is None:
             rows = rows_of(call)
             state = rows.named(state["session"])
             report(call.journal, rows.evidence, state, call.actor()["agent_id"])
             yield rows.row(state)
+        elif names:
+            call.warn(f"{state['session']}: goes on: {why}")
+    if late:
+        raise late
 
 
 def end(journal: Journal, tools: Tools, state: fold.Session, why: str, by: str | None) -> None:

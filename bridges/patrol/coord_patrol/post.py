@@ -9,16 +9,17 @@ disturbed, and hooks show an agent its mail while it works. It is `coord-agent d
 2. What came of that is an event of `coord-agent`, with a key of the session and the newest message.
    After `delivered`, `unknown` and `gone` nothing more is done about that message; after `busy` it
    is tried again when the session is idle.
-3. A session that was started for an item, holds none any more, and has been idle for `done`, with
-   no mail to be delivered, is ended; if somebody is attached to it, that is tried again after the
-   same time. A session without an item at its start stays.
+3. A session that was started for an item, has nothing left to do (`coord_agents.duties`), and has
+   been idle for `done`, with no mail to be delivered, is ended; if somebody is attached to it, that
+   is tried again after the same time. A session without an item at its start stays.
 """
 
 from __future__ import annotations
 
+from coord_agents.duties import Duties
 from coord_envelope import codec, ids, world
 from coord_kernel.controller import Act, Plan
-from coord_kernel.rules import claims, control, presence
+from coord_kernel.rules import control, presence
 from coord_kernel.store import pins
 from coord_kernel.views import look
 from coord_kernel.views.presence import Sessions, Stops
@@ -52,10 +53,12 @@ class Post:
         self._journal, self._store, self._agent, self._put = journal, store, agent, put
         self._sessions, self._stops = Sessions(store), Stops(store)
         self._mail = View(store, Mail.fold)
-        self._claims, self._pause = View(store, claims), policy.load(store).done
+        self._duties, self._pause = Duties(store), policy.load(store).done
         self._agents, self._expecting = set[str](), set[str]()
         self._tried = dict[str, int]()
         """Session → when it was to be ended last; Unix milliseconds."""
+        self._ahead = dict[str, tuple[str, int]]()
+        """Session → its last sign of life, of a clock that is ahead, and when that was seen."""
 
     def wakes(self, event: Event) -> bool:
         """Can the event change the plan? Mail for an agent that runs; its turn is over."""
@@ -86,16 +89,9 @@ class Post:
                     acts.append(Act("deliver", key, agent=agent, mail=newest))
             elif session["started"][2].get("work"):
                 self._expecting.add(agent)
-                if is_idle and not self._holds(agent, {each["session"] for each in family}):
+                if is_idle and not self._duties.left(agent, {each["session"] for each in family}):
                     self._end(session, family, acts, wakes)
         return Plan(acts, min(wakes, default=None))
-
-    def _holds(self, agent: str, sessions: set[str]) -> bool:
-        """Does one of these sessions hold an item?"""
-        view = self._claims.refresh()
-        held = (entity for _, entity in view.find("owner", f"{agent} ", f"{agent}!"))
-        owners = (claims.owner(view.get(name)) for name in held if name.startswith("work "))
-        return any(each and (each["session"] or "") in {"", *sessions} for each in owners)
 
     def _end(
         self, session: Session, family: list[Session], acts: list[Act], wakes: list[int]
@@ -103,7 +99,12 @@ class Post:
         """Plan its end, or when that is due."""
         name, now = session["session"], world.now_ms()
         stamps = [ts for each in family for ts in presence.stamps(each).values()]
-        last = min(_ms(max(stamps, default="")), now)
+        stamp = max(stamps, default="")
+        last = _ms(stamp)
+        if last > now:  # of a clock that is ahead: it counts from when it was seen first
+            if self._ahead.get(name, ("", 0))[0] != stamp:
+                self._ahead[name] = stamp, now
+            last = self._ahead[name][1]
         due = max(last, self._tried.get(name, 0)) + self._pause
         if due > now:
             wakes.append(due)

@@ -183,7 +183,9 @@ class Driver:
                 writer.write(_result(self._say(str(hello.get("text", "")))))
             elif hello.get("op") == "end":
                 writer.write(_result(self._end()))
-            elif hello.get("op") == "attach" and isinstance(self._protocol, Acp):
+            elif (
+                hello.get("op") == "attach" and isinstance(self._protocol, Acp) and not self._ending
+            ):
                 writer.write(_result("attached"))
                 await self._attached(
                     self._protocol, Editor(str(hello.get("as", ""))), (reader, writer)
