@@ -10,6 +10,7 @@ from __future__ import annotations
 from coord_commons import draft, fold, fraud, standing, towns
 from coord_commons.market import Market
 from coord_commons.place import Place
+from coord_envelope import world
 from coord_envelope.errors import No, Refused, TryAgain, Unreachable, Usage
 from coord_kernel.cli.complaints import warn
 from coord_kernel.rules import claims
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
     from coord_kernel.rules.claims import ClaimsState
     from coord_kernel.store.directory import Store
     from coord_kernel.streams.stream import Stream
+
+
+_ROOM = {
+    "offers": "withdraw one",
+    "claims": "submit one, or withdraw it",
+    "stamps": "stamp it tomorrow",
+}
 
 
 class Offers(View):
@@ -196,22 +204,37 @@ class Commons:
         if held := self._held(offer, market, text):
             return offer, held
         may(offer, market)
+        self.room(market, "claims", text)
         with self.transaction() as t:
             state = self.claims(offer.id)
             claim = t.add(draft.claimed(offer, state, claims.owner(state) is not None))
         (verdict,), warnings = ask(self.journal, [claim])
         self._tell(warnings)
         if verdict.level == "tentative":
-            with self.transaction() as t:
-                t.add(draft.released(offer, self.claims(offer.id), claim.id))
-            self.give(quiet=True)
+            self._release(offer, claim)
             what = f"is not confirmed: {verdict.why}; the claim was given back"
             raise Unreachable(what, where=text, todo="take it again later")
         self.give()
         offer = self.offer(text, market := self.market())
+        holder = offer.holder
+        if not holder or holder["party"] != self.mine(market):
+            self._release(offer, claim)  # else it would hold the offer when that is free again
         if held := self._held(offer, market, text):
             return offer, held
         raise No("was not taken: your claim does not count", where=text, code="held")
+
+    def _release(self, offer: Offer, claim: Event) -> None:
+        state = self.claims(offer.id)
+        if not claims.over(state, claim.id):
+            with self.transaction() as t:
+                t.add(draft.released(offer, state, claim.id))
+            self.give(quiet=True)
+
+    def room(self, market: Market, what: str, where: str) -> None:
+        """Raises No if one more of this town's (stamps: of today) would not count."""
+        today = world.format_ts(world.now_ms())[:10]
+        if full := market.full(self.mine(market), what, today):
+            raise No(f"over quota: you have {full}", where=where, todo=_ROOM[what])
 
     def _held(self, offer: Offer, market: Market, text: str) -> Json | None:
         """This town's claim of it; None if it is free. Raises No."""

@@ -33,16 +33,15 @@ from __future__ import annotations
 from math import fsum
 
 from coord_commons import fold, quota
+from coord_commons.records import at, names, redact
 from coord_commons.towns import Parties
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from coord_commons.records import At
     from coord_envelope.codec import Json
-
-    At = tuple[str, str]
-    """What an event is known by: its id, and its party."""
 
 OFFERS = 100
 """Open offers of a party."""
@@ -53,18 +52,6 @@ STAMPS = 100
 DIMENSIONS = ("quality", "reliability", "creativity")
 HIGHEST = 5
 UNSIGNED = "unsigned"
-TEXTS = ("title", "note", "why", "uri", "fields")
-"""What a redaction empties."""
-
-
-def at(record: Json) -> At:
-    """What an event is known by."""
-    return record["id"], record["party"]
-
-
-def names(record: Json, field: str) -> At:
-    """The event of the same party that an event names."""
-    return str(record["body"].get(field)), record["party"]
 
 
 class Offer:
@@ -140,11 +127,12 @@ class Market:
         self.parties = Parties(text, ((row["key"], row["by"]) for row in rows if row["key"]))
         for row in rows:
             row["party"] = self.parties.of(row["key"])
-        _redact(rows)
+        redact(rows)
         self._streams = self._ranked(rows)
         self.offers: dict[At, Offer] = {}
         """By id and party."""
-        self._records: dict[At, list[Json]] = {}
+        self.records: dict[At, list[Json]] = {}
+        """Of each offer the events about it, in order."""
         self._nowhere: list[tuple[Json, str]] = []
         for records in known:
             made = [each for each in records if each["type"] == "work.created" and each["key"]]
@@ -152,7 +140,7 @@ class Market:
                 offer = Offer(record, record["party"])
                 if offer.at not in self.offers:
                     self.offers[offer.at] = offer
-                    self._records[offer.at] = list(self._about(offer, records))
+                    self.records[offer.at] = list(self._about(offer, records))
             parties = {record["party"] for record in made}
             self._nowhere += [
                 (record, "of no offer" if record["key"] else UNSIGNED)
@@ -206,7 +194,7 @@ class Market:
     # ---- claims
 
     def _signed(self, offer: Offer, kind: str) -> list[Json]:
-        records = self._records[offer.at]
+        records = self.records[offer.at]
         return [each for each in records if each["type"] == kind and each["key"]]
 
     def _confirmed(self, offer: Offer) -> list[Json]:
@@ -235,7 +223,7 @@ class Market:
         """When each claim is open. What was submitted and returned is open again."""
         for place, claims in confirmed.items():
             offer = self.offers[place]
-            owner = [each for each in self._records[place] if each["party"] == offer.party]
+            owner = [each for each in self.records[place] if each["party"] == offer.party]
             closed = [each["id"] for each in owner if each["type"] == "work.closed"]
             submitted = self._signed(offer, "commons.submitted")
             for claim in claims:
@@ -297,7 +285,7 @@ class Market:
         withdrawn = {
             names(each, "stamp") for each in self._signed(offer, "commons.stamp.withdrawn")
         }
-        records = self._records[offer.at]
+        records = self.records[offer.at]
         signed = {each["id"] for each in records if each["key"]}
         givers = set[str]()
         for record in records:
@@ -353,9 +341,15 @@ class Market:
         taken = [each for each in offers if mine in {claim["party"] for claim in each.claims}]
         return own or taken or offers
 
-    def records(self, offer: Offer) -> list[Json]:
-        """The events about an offer, in order."""
-        return self._records[offer.at]
+    def stamped(self, stamp: str, party: str) -> tuple[Offer, Json] | None:
+        """The stamp with an id, also a refused one: of several that of this party."""
+        found = [
+            (offer, row)
+            for offer in self.offers.values()
+            for row in (*offer.stamps, *(row for row, _ in offer.refused))
+            if row["id"] == stamp
+        ]
+        return min(found, key=lambda each: each[1]["party"] != party, default=None)
 
     def full(self, party: str, what: str, day: str = "") -> str:
         """Why one more of a party's would be over quota; "": it would not.
@@ -390,11 +384,3 @@ def _then(state: Mapping[str, Json], then: str) -> list[Json]:
     """The records up to a time, in order."""
     rows = sorted(state.values(), key=lambda record: (record["id"], record["key"]))
     return [{**row} for row in rows if not then or row["ts"] <= then]
-
-
-def _redact(rows: Sequence[Json]) -> None:
-    """Empty the texts of what its own party has redacted."""
-    redacted = {names(row, "target") for row in rows if row["type"] == fold.REDACTED and row["key"]}
-    for row in rows:
-        if redacted and row["key"] and at(row) in redacted:
-            row["body"] = {name: row["body"][name] for name in row["body"] if name not in TEXTS}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from coord_commons import fold
-from coord_commons.market import DIMENSIONS, at
+from coord_commons.market import DIMENSIONS
+from coord_commons.records import at
 from coord_envelope import ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from coord_commons.market import At, Market, Offer
+    from coord_commons.market import Market, Offer
+    from coord_commons.records import At
     from coord_envelope.codec import Json
 
 
@@ -41,7 +43,7 @@ def offer_row(offer: Offer, market: Market) -> Json:
 def shown(offer: Offer, market: Market) -> Json:
     """All there is to know of an offer."""
     row = offer_row(offer, market)
-    records = {at(each): each for each in market.records(offer)}
+    records = {at(each): each for each in market.records[offer.at]}
     row["submissions"] = [_submission(each, offer, records) for each in offer.submissions]
     row["stamps"] = [_stamp(each) for each in offer.stamps]
     refused = [{**_stamp(each), "why": why} for each, why in offer.refused]

@@ -44,6 +44,7 @@ def stamp(call: Call, valence: g.Valence, id_: o.Id, commons: o.Commons = None) 
                 raise No("was stamped by you already", where=id_, todo=todo)
             call.put([found.annotated(dup=True)])
             return
+    mine.room(market, "stamps", id_)
     with mine.transaction() as t:
         done = t.add(draft.stamped(offer, values, note))
     mine.give()

@@ -60,6 +60,8 @@ def offer(call: Call, said: g.Offering, id_: o.Id, commons: o.Commons = None) ->
     if first and first.event["body"] != event["body"]:
         todo = f"`coord-commons withdraw {id_}`, and offer it again"
         raise No("was offered otherwise", where=id_, todo=todo, code="wrong_state")
+    if not first:
+        mine.room(market, "offers", id_)
     with mine.transaction() as t:
         made = t.add(event)
     here.link(item, made.id)
@@ -258,10 +260,9 @@ def withdraw(call: Call, id_: o.Id, commons: o.Commons = None) -> None:
     market = mine.market()
     party = mine.mine(market)
     stamp = mine.resolve(id_)
-    for _, _, record in market.stamps():
-        if record["id"] == stamp:
-            _unstamp(call, mine, market, record)
-            return
+    if known := market.stamped(stamp, party):
+        _unstamp(call, mine, party, *known)
+        return
     offer = which(call, mine, market, id_)
     if offer.over:
         raise No(f"is {offer.status}", where=id_, code="closed")
@@ -281,10 +282,9 @@ def withdraw(call: Call, id_: o.Id, commons: o.Commons = None) -> None:
         _close_here(call, mine, offer, "cancelled", "given back to the commons")
 
 
-def _unstamp(call: Call, mine: Commons, market: Market, record: Json) -> None:
-    if market.parties.of(record["key"]) != mine.mine(market):
+def _unstamp(call: Call, mine: Commons, party: str, offer: Offer, record: Json) -> None:
+    if record["party"] != party:
         raise Refused(f"is a stamp of {record['by']}", where=record["id"])
-    (offer,) = [each for each in market.offers.values() if record in each.stamps]
     with mine.transaction() as t:
         done = t.add(draft.unstamped(offer, record["id"]))
     mine.give()
