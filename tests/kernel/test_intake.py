@@ -11,6 +11,7 @@ from support import Shell, open_store
 
 from coord_envelope import codec, event, ids
 from coord_kernel import Journal, Store
+from coord_kernel.store import disk
 from coord_kernel.streams.rows import readable
 from coord_kernel.streams.stream import OVER, BadLine, Stream
 from coord_kernel.sync import intake as rules
@@ -250,3 +251,25 @@ def test_what_many_lines_were_taken_in_is_known_to_the_first_replay(
     rows = [raw for rows in Journal(store).lines(()) for raw in rows]
     assert sorted(rows) == sorted(raw for raw in (few + many).split(b"\n") if raw)
     assert set(parsed) == {1}, "a segment that is known is not parsed"
+
+
+def test_a_new_file_has_a_durable_name_before_it_has_bytes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file with bytes is not looked at again: killed in between, its name could be lost."""
+    steps: list[str] = []
+    name, write = store.sync_directory, disk.write_all
+
+    def named(*names: str) -> None:
+        steps.append("name")
+        name(*names)
+
+    def wrote(fd: int, lines: bytes) -> None:
+        steps.append("bytes")
+        write(fd, lines)
+
+    monkeypatch.setattr(store, "sync_directory", named)
+    monkeypatch.setattr(disk, "write_all", wrote)
+    take(store, {file(): line(1, "a")})
+    assert notes(store) == ["a"]
+    assert steps[-2:] == ["name", "bytes"]

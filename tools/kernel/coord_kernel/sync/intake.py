@@ -301,6 +301,8 @@ class Intake(Taken):
                 there = os.pread(fd, os.fstat(fd).st_size, 0)
                 if layout.whole(there, file) != have:
                     return  # it has grown meanwhile: the next sync compares again
+                if not have:  # the file may be new: nobody looks again once it has bytes
+                    self._store.sync_directory(*names[:-1])
                 changes.add(self._store, "/".join(names[:2]))
                 if not data.startswith(there):
                     # Half a line is not written yet; ended with a newline it would be a fork.
@@ -312,8 +314,6 @@ class Intake(Taken):
                 disk.fdatasync(fd)
             finally:
                 os.close(fd)
-            if not have:  # the file may be new
-                self._store.sync_directory(*names[:-1])
         self._count(writer, data[len(have) :])
 
     def _blob(self, source: Source, path: str, data: bytes) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 DIRECTORY = ("local", "live")
 _FORMER = 16
 _TIMES = 1_000
-_TIMED = b'"clock":"arbiter"'
+_TIMED = b'"clock"'
 
 
 def name(url: str) -> str:
@@ -139,7 +139,9 @@ class State:
         """Note when the server added the confirmations of an entry. The last time counts."""
         for line in entry.payload.partition(b"\n")[2].split(b"\n"):
             event = parse_or_reason(line) if _TIMED in line else ""
-            if not isinstance(event, str) and isinstance(claim := event["body"].get("claim"), str):
+            if isinstance(event, str) or event["body"].get("clock") != "arbiter":
+                continue
+            if isinstance(claim := event["body"].get("claim"), str):
                 self.times.pop(claim, None)
                 self.times[claim] = entry.ms
         for claim in [*self.times][:-_TIMES]:
