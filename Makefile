@@ -17,7 +17,7 @@ demo: $(STAMP)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" bash tests/demo.sh
 
 test: $(STAMP) check
-	@echo "Running the tests on $$(nproc 2>/dev/null || echo '?') processors: about 20 minutes on two."
+	@echo "Running the tests on $$(nproc 2>/dev/null || echo '?') processors: about half an hour on two."
 	@.venv/bin/python -m pytest --numprocesses auto -rs
 
 # The suite on every Python >= 3.11 on PATH, or on those that PYTHONS names.
