@@ -78,9 +78,7 @@ def fill_matching(
     known, ends = lines.KnownSegments(store), dict[str, "Position"]()
     rows = heapq.merge(*(_rows(stream, known, needles, ends) for stream in new))
     with fill.undisturbed(), store.progress("reading the journal", ahead) as advance:
-        for first in rows:
-            batch = itertools.chain((first,), itertools.islice(rows, fill.BATCH - 1))
-            advance(fill.commit(db, add, batch))
+        fill.commit(db, add, rows, advance)
     # Only now: what was read is not yet taken in.
     with fill.writing(db):
         db.executemany(_PUT, ends.values())

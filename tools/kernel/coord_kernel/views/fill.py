@@ -146,9 +146,7 @@ def fill(store: Store, db: sqlite3.Connection, streams: Streams, add: Add, name:
 
         rows = merge(*map(_rows, ours))  # type: ignore[assignment]
     with undisturbed(), store.progress(f"reading the journal into {name}", ahead) as advance:
-        for first in rows:
-            batch = itertools.chain((first,), itertools.islice(rows, BATCH - 1))
-            advance(commit(db, add, batch))
+        commit(db, add, rows, advance)
     places = zip(ours, before, strict=True)
     bad = [_behind_bad(stream) for stream, place in places if _ends_in_bad_lines(stream, place)]
     if bad:
@@ -242,7 +240,15 @@ def _rows(stream: Stream) -> Iterator[Row]:
             yield line["event_id"], *place, stream.bad_cost, line
 
 
-def commit(db: sqlite3.Connection, add: Add, rows: Iterator[Row]) -> int:
+def commit(
+    db: sqlite3.Connection, add: Add, rows: Iterator[Row], advance: Callable[[int], object]
+) -> None:
+    """Rows in order of event_id, BATCH of them in a transaction. `advance` learns the bytes."""
+    for first in rows:
+        advance(_commit(db, add, itertools.chain((first,), itertools.islice(rows, BATCH - 1))))
+
+
+def _commit(db: sqlite3.Connection, add: Add, rows: Iterator[Row]) -> int:
     """Rows and the positions after them in one transaction. Returns how many bytes they are."""
     ends: dict[str, Row] = {}
     size, segment, number = 0, ("", 0), 0
