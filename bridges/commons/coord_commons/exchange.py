@@ -1,6 +1,6 @@
 """What a town does in a commons: read it, write to it, and have the arbiter decide.
 
-with commons.writing() as t:      durable here
+with commons.transaction() as t:  durable here
     t.add(…)
 commons.give()                    signed, judged, given; what came is taken in
 """
@@ -243,7 +243,7 @@ class Commons:
         holder = offer.holder
         if holder is None:
             return None
-        if market.parties.of(holder["key"]) == self.mine(market):
+        if holder["party"] == self.mine(market):
             return holder
         raise No(f"was taken by {holder['by']}", where=text, code="held")
 

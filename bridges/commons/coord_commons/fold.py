@@ -35,7 +35,7 @@ REDACTED = "coord.redacted"
 MOST = 256
 """Events of a key about one offer."""
 LONGEST = 2_000
-"""Characters of a text that is kept."""
+"""Characters of a text that is kept: of a note, a piece of evidence, a field that is shared."""
 _WORK = frozenset(("created", "claimed", "confirmed", "released", "conceded", "closed"))
 _OWN = frozenset(("submitted", "returned", "stamped", "stamp.withdrawn"))
 

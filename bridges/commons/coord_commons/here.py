@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from coord_envelope.codec import Json
     from coord_kernel.cli.call import Call
 
-LONGEST = 2_000
-"""Characters of a field that is shared."""
 QUOTED = 8_000
 """Characters of an offer that are quoted: a question is one argument, and one event."""
 
@@ -71,8 +69,8 @@ class Here:
             if value is None or value == "":
                 raise BadData(f"the item has no {name}", where="--share", todo="see `wk show`")
             words = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-            if len(words) > LONGEST:
-                raise BadData(f"{name} exceeds {LONGEST:,} characters", where="--share")
+            if len(words) > fold.LONGEST:
+                raise BadData(f"{name} exceeds {fold.LONGEST:,} characters", where="--share")
             fields[f"{fold.SHARED}{name}"] = words
         return item, str(detail["title"]), fields
 
@@ -104,11 +102,12 @@ class Here:
             )
             entity = line.strip()
         items: Items = self._desk.items()
-        row = items.row(items.resolve(entity))
+        question = items.resolve(entity)
+        row = items.row(question)
         answer = row.get("answer", "")
         if answer == "yes":
             return
-        if answer or not items.is_open(items.resolve(entity)):
+        if answer or not items.is_open(question):
             raise Refused(f"a person answered {answer or 'nothing'}", where=row["id"])
         todo = f"take it again when {row['id']} is answered"
         raise TryAgain("a person is asked first", where=row["id"], todo=todo)

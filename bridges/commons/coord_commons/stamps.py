@@ -33,11 +33,11 @@ def stamp(call: Call, valence: g.Valence, id_: o.Id, commons: o.Commons = None) 
     if not offer.submission:
         raise No(f"nothing was accepted: it is {offer.status}", where=id_, code="wrong_state")
     party = mine.mine(market)
-    if market.parties.of(offer.submission["key"]) == party:
+    if offer.submission["party"] == party:
         raise Refused("is your own submission", where=id_)
     body = draft.stamped(offer, values, note)["body"]
     for record in offer.stamps:
-        if market.parties.of(record["key"]) == party:
+        if record["party"] == party:
             found = mine.written(record["id"])
             if found["body"] != body:
                 todo = f"`coord-commons withdraw {record['id']}` first"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from coord_commons import draft, place
 from coord_commons import groups as g
 from coord_commons.exchange import Commons
+from coord_commons.fold import LONGEST
 from coord_commons.here import Here
 from coord_commons.rows import offer_row, shown
 from coord_envelope.errors import BadData, No, Refused, Unreachable, Usage
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from coord_kernel.cli.call import Call
 
 ARTIFACTS = ("commit", "branch", "pr", "diff", "log", "file", "url", "trace")
-LONGEST = 2_000
-"""Characters of a note, and of a piece of evidence."""
 
 
 def opened(call: Call, name: str | None) -> Commons:
@@ -157,7 +156,7 @@ def submit(
     market = mine.market()
     offer = which(call, mine, market, id_)
     holder = offer.holder
-    if not holder or market.parties.of(holder["key"]) != mine.mine(market):
+    if not holder or holder["party"] != mine.mine(market):
         who = f"was taken by {holder['by']}" if holder else f"is {offer.status}"
         raise No(f"you have not taken it: it {who}", where=id_, code="not_held")
     if known := _same(mine, offer, artifacts, note):
@@ -267,7 +266,7 @@ def withdraw(call: Call, id_: o.Id, commons: o.Commons = None) -> None:
     if offer.over:
         raise No(f"is {offer.status}", where=id_, code="closed")
     holder = offer.holder
-    if offer.party != party and (not holder or market.parties.of(holder["key"]) != party):
+    if offer.party != party and (not holder or holder["party"] != party):
         raise Refused("is neither your offer nor taken by you", where=id_)
     with mine.transaction() as t:
         state = mine.claims(offer.id)
