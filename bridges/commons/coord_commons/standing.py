@@ -3,8 +3,8 @@
 1. An opinion is what one party has stamped of another: of each dimension the mean. A hundred stamps
    say as much as one, only better founded.
 2. Standing is a share of 1. In each of ROUNDS rounds a party gets half of its seed
-   (`towns.Parties.seeds`), and half of the standing of each party is passed on: to those of whom it
-   has an opinion, in proportion to the opinions' sums. Who has none, or only zeros, keeps it.
+   (`towns.Parties.seeds`), and half of the standing of each party is passed on: to the subjects
+   of its opinions, in proportion to the opinions' sums. Who has none, or only zeros, keeps it.
 
        s(p) = seed(p) / 2 + sum over g of s(g) / 2 * o(g, p) / sum over q of o(g, q)
 

@@ -34,7 +34,7 @@ _TODO = {
 
 
 def draft(act: Act, target: str, person: str) -> Json:
-    """The event of an act, with its key. `person`: the address of whom a hold concerns."""
+    """The event of an act, with its key. `person`: the address that a hold is sent to."""
     # The name of a file or a branch may look like a credential: the end is written all the same.
     event: Json = masked(_DRAFTS[act.kind](target=target, person=person, **act.about))
     return event
