@@ -26,7 +26,6 @@ DEMAND = {
     "run exec": 4.0,
 }
 WHY = {
-    "msg send": "it also loads the modules that receive and show",
     "wk claim": "it opens two databases: items and keys",
     "wk close": "it opens two databases: items and keys",
 }

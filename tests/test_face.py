@@ -123,6 +123,11 @@ BRIEF = [
         {"remote": "origin", "unpushed": 0, "from": {}, "refs": ["a", "b"], "kept": True},
         ["remote origin unpushed 0 refs a b kept"],
     ),
+    (
+        {"commons": "acme", "town": "x", "status": "joined", "towns": 2},
+        ["commons acme town x status joined towns 2"],
+    ),
+    ({"subject": "agent:ada", "standing": 0.5}, ["subject agent:ada standing 0.5"]),
 ]
 
 
