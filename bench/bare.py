@@ -85,7 +85,6 @@ async def _follow(url: str) -> None:
     await socket.send(json.dumps({"do": "follow", "at": 0}).encode())
     while True:
         if json.loads((await socket.recv()).partition(b"\n")[0]).get("entries"):
-            await socket.recv()
             print("entry", flush=True)
 
 

@@ -15,8 +15,9 @@ import pytest
 
 from coord_envelope import BadData, Fault
 from coord_envelope.errors import DiskFault, Refused, TryAgain
+from coord_relay import frames
 from coord_relay import log as relay_log
-from coord_relay.log import Log, Put
+from coord_relay.log import Entry, Log, Put
 from coord_relay.projects import Project, Projects
 
 A, B = "aaaaaaaa/agent.a~aaaaaaaa", "bbbbbbbb/agent.b~bbbbbbbb"
@@ -308,3 +309,40 @@ def test_what_is_told_is_bounded_replaced_and_forgotten(
         await project.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [0, 1, frames.PART - 1, frames.PART, frames.PART + 1, 200_000])
+def test_an_answer_is_whole_whatever_its_frames(size: int) -> None:
+    body = os.urandom(size)
+    head, _ = frames.page([Entry(1, "arbiter", 5, body)], 1)
+    sent = list(frames.answer(head, body))
+    assert max(len(frame) for frame in sent) < frames.PART + 200
+    received = iter(sent)
+    assert frames.answered(lambda: next(received)) == (head, body)
+    assert not [*received]
+
+
+ENTRY = {"entries": [[1, "arbiter", 5, 10]], "end": 1}
+HOSTILE = [
+    [frames.pack(ENTRY, b"short"), ""],
+    [frames.pack(ENTRY, b"short"), "text"],
+    [frames.pack(ENTRY, b"more than ten bytes")],
+    [frames.pack(ENTRY, b"short"), b"more than five"],
+    [frames.pack({"entries": [[1, "arbiter", 5, 1e999]], "end": 1})],
+    [frames.pack({"entries": [[1, "arbiter", 5, -1], [2, "arbiter", 5, 1]], "end": 1})],
+    [frames.pack({"entries": [[1, "arbiter", 5, 1 << 60]], "end": 1}), *[b"x" * 100] * 5],
+    [frames.pack({"entries": 5})],
+]
+
+
+@pytest.mark.parametrize("sent", HOSTILE)
+def test_an_answer_of_other_bytes_than_it_says_is_none(sent: list[bytes | str]) -> None:
+    received = iter(sent)
+    with pytest.raises(ValueError):
+        frames.answered(lambda: next(received))
+
+
+def test_an_answer_whose_payloads_follow_is_read() -> None:
+    """As a relay sends it that is older than this client."""
+    received = iter([frames.pack(ENTRY), b"0123456789"])
+    assert frames.answered(lambda: next(received)) == (ENTRY, b"0123456789")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from websockets.exceptions import InvalidStatus, WebSocketException
@@ -117,11 +118,9 @@ class RelayLog:
         seconds = self._place.seconds
         try:
             self._connection.send(frames.pack(head, body))
+            # The relay answers once it has all of a request.
             patience = seconds + len(body) / frames.SLOWEST
-            head, _ = frames.unpack(self._connection.recv(patience))
-            size = sum(size for *_, size in frames.rows(head))
-            parts = [self._connection.recv(seconds) for _ in range(0, size, frames.PART)]
-            body = b"".join(part for part in parts if isinstance(part, bytes))
+            head, body = frames.answered(partial(self._connection.recv, patience))
         except (OSError, WebSocketException, ValueError) as error:
             self._drop()
             raise _fault(self._place, error) from None
@@ -194,12 +193,10 @@ class _Follower(threading.Thread):
             connection.send(frames.pack({"do": "follow", "at": 0}))
             end = -1
             while not self._stopped.is_set():
-                head, _ = frames.unpack(connection.recv())
+                head, body = frames.answered(connection.recv)
                 if "error" in head:
                     return
-                size = sum(size for *_, size in frames.rows(head))
-                body = connection.recv() if size else b""
-                entries = _entries(head, body if isinstance(body, bytes) else b"")
+                entries = _entries(head, body)
                 if end != _number(head, "end"):
                     if not entries or int(entries[0].at) != end + 1 or not self.heard.add(entries):
                         self.heard.begin(str(head["end"]))

@@ -39,10 +39,8 @@ class Session:
                 message = await self._socket.receive()
                 if message["type"] != "websocket.receive":
                     return
-                head, body = await self._answer(message.get("bytes"))
-                await self._socket.send_bytes(frames.pack(head))
-                for part in frames.parts(body):
-                    await self._socket.send_bytes(part)
+                for frame in frames.answer(*await self._answer(message.get("bytes"))):
+                    await self._socket.send_bytes(frame)
         except WebSocketDisconnect:
             pass
 
@@ -144,9 +142,8 @@ class Session:
                     head, body = frames.page(project.log.read(at), project.log.end)
                     seen = (head["end"], seen[1])
                 at = None if at is None else seen[0] + 1
-                await self._socket.send_bytes(frames.pack(head))
-                for part in frames.parts(body):
-                    await self._socket.send_bytes(part)
+                for frame in frames.answer(head, body):
+                    await self._socket.send_bytes(frame)
         finally:
             gone.cancel()
         raise WebSocketDisconnect(1000)
