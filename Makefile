@@ -54,7 +54,7 @@ idle: $(STAMP)
 dispatch: $(STAMP)
 	.venv/bin/python bench/dispatch.py
 
-# What a sync costs with 100 replicas of one project, and in a simulation with 10,000; 20 minutes.
+# What a sync costs with 100 replicas of one project, and in a simulation with 10,000; 10 minutes.
 scale: $(STAMP)
 	.venv/bin/python bench/scale $(SCALE)
 

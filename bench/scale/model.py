@@ -8,13 +8,13 @@ of N. So four acts are measured at each size, and their cost in CPU seconds is t
     one     a + b N              gives one event, takes in one ref
     some    one(N) + c (k - 1)   gives one event, takes in k refs
 
-and a few other acts (`ready`, `tail`, …) for a line, too. The lines are fitted to some sizes and
-checked at the others.
+and a few other acts (`ready`, `tail`, …) for a line, too. The lines are fitted to all sizes; how
+well those through the smaller ones foretell the last one is shown beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 MOST_OFF = 0.2
@@ -97,22 +97,22 @@ class Check(NamedTuple):
 
     point: Point
     simulated_s: float
-    held_out: bool
+    foretold_s: float | None = None
+    """At the last size: what the lines through the other sizes say. Not a demand."""
 
     @property
     def off(self) -> float:
-        """The difference as a part of what was measured."""
-        return self.simulated_s / self.point.cpu_s - 1
+        return _off(self.simulated_s, self.point)
+
+    @property
+    def foretold(self) -> str:
+        return "" if self.foretold_s is None else f"{_off(self.foretold_s, self.point):+.0%}"
 
     @property
     def holds(self) -> bool:
         return abs(self.off) <= MOST_OFF
 
 
-def parted(points: Iterable[Point], held_out: Collection[int]) -> tuple[list[Point], list[Point]]:
-    """The points to fit, and those of the sizes that are held out."""
-    points = list(points)
-    return (
-        [point for point in points if point.refs not in held_out],
-        [point for point in points if point.refs in held_out],
-    )
+def _off(said_s: float, point: Point) -> float:
+    """The difference as a part of what was measured."""
+    return said_s / point.cpu_s - 1

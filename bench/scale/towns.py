@@ -79,7 +79,7 @@ class Replica:
         return self._model.cost("some", refs, self.taken)
 
 
-PROBES = 3
+PROBES = 5
 """Replicas that sync only at the sizes at which is measured; the first ones."""
 
 
