@@ -195,3 +195,18 @@ def test_a_key_that_was_rotated_is_the_same_town(tmp_path: Path) -> None:
     towns.sync(B)
     (row,) = [row for row in towns.listed(B) if row["work_id"] == work]
     assert row["key"] == before["fingerprint"]
+
+
+def test_an_offer_over_quota_is_refused_until_there_is_room(tmp_path: Path) -> None:
+    towns = Towns(tmp_path, names=(A,))
+    towns.join()
+    last = towns.offer(A)
+    lines = """for n in $(seq 99); do echo '{"title":"one of many","kind":"offer"}'; done"""
+    towns.there(A, f"{lines} | wk new --as {A} -o id")
+    towns.sync(A)  # which signs them
+    item = towns.town[A]("wk new 'one too many' -o id").out.strip()
+    refused(towns, A, f"coord-commons offer {item}", 1, "over quota: you have 100 offers of 100")
+    assert len(towns.town[A]("coord-commons wanted -n 200").lines) == 100
+    towns.town[A](f"coord-commons withdraw {last}")
+    towns.town[A](f"coord-commons offer {item}")
+    assert "one too many" in {row["title"] for row in towns.listed(A)}
