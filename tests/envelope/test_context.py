@@ -1,8 +1,10 @@
-"""Our `suppress` and `contextmanager` do what contextlib's do."""
+"""Our `suppress`, `contextmanager` and `NamedTuple` do what the standard library's do."""
 
 from __future__ import annotations
 
 import contextlib
+import pickle
+import typing
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -69,3 +71,50 @@ def test_what_is_suppressed_is_what_contextlib_suppresses(raised: BaseException 
         return ""
 
     assert ends(platform) == ends(contextlib)
+
+
+class Ours(platform.NamedTuple):
+    name: str
+    size: int = 5
+    parts: tuple[str, ...] = ()
+
+
+class Theirs(typing.NamedTuple):
+    name: str
+    size: int = 5
+    parts: tuple[str, ...] = ()
+
+
+GIVEN: list[tuple[tuple[object, ...], dict[str, object]]] = [
+    (("a",), {}),
+    (("a", 3), {"parts": ("x",)}),
+    ((), {"size": 1, "name": "b"}),
+    ((), {"size": 1}),
+    (("a", 1, (), 4), {}),
+    (("a",), {"name": "b"}),
+    (("a",), {"other": 1}),
+    ((), {}),
+]
+
+
+@pytest.mark.parametrize(("values", "named"), GIVEN)
+def test_a_named_tuple_is_that_of_typing(
+    values: tuple[object, ...], named: dict[str, object]
+) -> None:
+    def made(kind: typing.Any) -> typing.Any:
+        try:
+            return kind(*values, **named)
+        except TypeError:
+            return None
+
+    ours, theirs = made(Ours), made(Theirs)
+    assert ours == theirs
+    if ours is None:
+        return
+    assert (ours.name, ours.size, ours.parts) == (theirs.name, theirs.size, theirs.parts)
+    assert repr(ours).removeprefix("Ours") == repr(theirs).removeprefix("Theirs")
+    assert ours._replace(size=9) == theirs._replace(size=9)
+    assert type(ours._replace()) is type(pickle.loads(pickle.dumps(ours))) is Ours
+    assert hash(ours) == hash(theirs)
+    with pytest.raises(AttributeError):
+        ours.size = 1

@@ -181,7 +181,7 @@ def test_an_address_is_good_or_not_and_has_one_file_form(vector: dict[str, Any])
     assert event.address(text) == text
     assert event.file_form(text) == form == form.lower()
     assert form.replace("%2f", "/").replace(".", ":", 1) == text
-    assert layout.JOURNAL.fullmatch(f"journal/{form}~k3f9x2ab/000000000001.jsonl")
+    assert layout.segment(f"journal/{form}~k3f9x2ab/000000000001.jsonl")
     writer = Draft202012Validator(schema["properties"]["writer"])
     assert writer.is_valid(f"{form}~k3f9x2ab+live")
     assert len(f"{form}~k3f9x2ab+live!{'0' * 64}") <= 255
@@ -193,5 +193,5 @@ def test_an_address_is_good_or_not_and_has_one_file_form(vector: dict[str, Any])
      "agent.a%00b", "agent.a%2e%2e", "agent.a\0", "agent.A", "agent.a\n", "agent." + "a" * 201, "robot.a"],
 )  # fmt: skip
 def test_a_stream_with_a_hostile_name_is_no_part_of_a_store(stream: str) -> None:
-    assert not layout.JOURNAL.fullmatch(f"journal/{stream}~k3f9x2ab/000000000001.jsonl")
-    assert not layout.DIRECTORY.fullmatch(f"journal/{stream}~k3f9x2ab")
+    assert not layout.segment(f"journal/{stream}~k3f9x2ab/000000000001.jsonl")
+    assert not layout.is_directory(f"journal/{stream}~k3f9x2ab")

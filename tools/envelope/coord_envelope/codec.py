@@ -46,13 +46,16 @@ class _Rules:
 _scan, _encode, _sorted = scanner(_Rules()), encoder(), encoder(sort=True)
 
 
+_SPACE = " \t\r\n"
+
+
 def _decode(text: str) -> Any:
     # SystemError: until 3.12 the scanner reports errors only if json.decoder is loaded.
     with suppress(StopIteration, SystemError):
-        value, end = _scan(text, 0)
-        if end == len(text):
+        value, end = _scan(text, len(text) - len(text.lstrip(_SPACE)))
+        if end == len(text.rstrip(_SPACE)):
             return value
-    import json  # white space around the value, or not JSON
+    import json  # it says what is wrong, and where
 
     return json.loads(text, parse_constant=_constant, parse_float=_finite)
 

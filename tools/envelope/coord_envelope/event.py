@@ -202,6 +202,12 @@ def recipient(text: str) -> str:
     return text if text == "all" else address(text, _ADDRESS)
 
 
+def direct(address: str) -> bool:
+    """Is this the address of one reader: an agent, a human or a bridge?"""
+    kind, colon, _ = address.partition(":")
+    return bool(colon) and kind in _DIRECT
+
+
 def shown_address(text: str) -> str:
     """An agent's address if it is valid, else `?`: for a line that a reader takes as the tool's."""
     try:

@@ -2,9 +2,9 @@
 
 The public modules load others first: `json` its patterns (`re`, 5 ms), `sqlite3` 7 ms of dates,
 `signal` its enum (3 ms), `socket` that and selectors (8 ms), `contextlib` functools and collections
-(3 ms). A command that lives 30 ms goes through the C module below instead. Where this Python lacks
-it, or calls it otherwise, the public module answers in the same way; nothing else may import one of
-these names.
+(3 ms), `typing` them all. A command that lives 30 ms goes through the C module below instead. Where
+this Python lacks it, or calls it otherwise, the public module answers in the same way; nothing else
+may import one of these names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
     from contextlib import contextmanager, suppress
-    from typing import Any, NoReturn
+    from typing import Any, NamedTuple, NoReturn
 else:
 
     class suppress:  # noqa: N801
@@ -30,6 +30,34 @@ else:
 
         def __exit__(self, kind, error, trace):
             return kind is not None and issubclass(kind, self._kinds)
+
+    class NamedTuple(tuple):
+        """A tuple with a name for each place, as `typing.NamedTuple`."""
+
+        __slots__ = ()
+
+        def __init_subclass__(cls):
+            cls._fields = tuple(cls.__annotations__)
+            cls._defaults = {name: vars(cls)[name] for name in cls._fields if name in vars(cls)}
+            for place, name in enumerate(cls._fields):
+                setattr(cls, name, property(lambda self, place=place: self[place]))
+
+        def __new__(cls, *values, **named):
+            given = dict(zip(cls._fields, values, strict=False))
+            whole = cls._defaults | given | named
+            if given.keys() & named or len(values) > len(given) or whole.keys() != {*cls._fields}:
+                raise TypeError(f"{cls.__name__}: not its fields: {values} {named}")
+            return tuple.__new__(cls, [whole[name] for name in cls._fields])
+
+        def _replace(self, **named):
+            return type(self)(**(dict(zip(self._fields, self, strict=True)) | named))
+
+        def __getnewargs__(self):
+            return tuple(self)
+
+        def __repr__(self):
+            pairs = zip(self._fields, self, strict=True)
+            return f"{type(self).__name__}({', '.join(f'{n}={v!r}' for n, v in pairs)})"
 
     class _Steps:
         def __init__(self, steps):
@@ -164,6 +192,7 @@ def _refuse(value: object) -> NoReturn:
 
 
 __all__ = [
+    "NamedTuple",
     "contextmanager",
     "encoder",
     "scanner",
