@@ -8,12 +8,12 @@ import sys
 from itertools import islice
 
 from coord_envelope import BadData, Fault, No, Usage, world
-from coord_envelope.event import recipient
+from coord_envelope.event import direct, recipient
 from coord_kernel.cli import process, stdin
 from coord_kernel.cli.call import Call
 from coord_kernel.cli.command import elsewhere, name_of
 from coord_kernel.store.blobs import Blobs
-from coord_msg import draft, fold
+from coord_msg import draft
 from coord_msg import groups as g
 from coord_msg.post import MSG, Post
 
@@ -219,7 +219,7 @@ def ls(call: Call, selection: g.Selection, address: o.Address = None, at: o.At =
 
 def _reader(call: Call, recipient: str | None) -> str:
     reader: str = recipient or call.actor()["agent_id"]
-    if not reader.startswith(fold.DIRECT):
+    if not direct(reader):
         raise Usage(f"--unread cannot be used with {reader}", todo="it is of an agent's own mail")
     return reader
 
@@ -231,6 +231,7 @@ def search(call: Call, text: o.Words, lines: o.Lines = None) -> None:
     by side; a word with * begins so.
     """
     from coord_kernel.views.text import Texts, words
+    from coord_msg import fold
 
     asked = words(" ".join(text))
     if not asked:
@@ -246,6 +247,7 @@ def show(call: Call, ids: o.Ids = None, text: o.AsText = False, at: o.At = None)
 
     Exits 1 if a message does not exist.
     """
+    from coord_msg import fold
     from coord_msg.show import Printer
 
     post, printer = Post(call), Printer(call, text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from coord_envelope import SELF, BadData, codec, world
 from coord_envelope.codec import Json
 from coord_envelope.event import caused_by, recipient
-from coord_msg.fold import SEVERITIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,9 +173,12 @@ def _limit(name: str, value: object) -> object:
     least = int(name == "max_deliveries")
     if name == "ack" and value not in ("none", "required"):
         raise BadData("ack is neither none nor required")
-    if name == "severity" and value not in SEVERITIES:
-        what, valid = f"not a valid severity: {str(value)[:80]!r}", ", ".join(SEVERITIES)
-        raise BadData(what, todo=f"use one of {valid}")
+    if name == "severity":
+        from coord_msg.fold import SEVERITIES  # who sends without one needs no fold
+
+        if value not in SEVERITIES:
+            what, valid = f"not a valid severity: {str(value)[:80]!r}", ", ".join(SEVERITIES)
+            raise BadData(what, todo=f"use one of {valid}")
     if name == "fingerprint":
         text = _text(name, value, FINGERPRINT_BYTES)
         if not text.strip():

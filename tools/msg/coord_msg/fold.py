@@ -20,6 +20,7 @@ Two replicas that each claim without the arbiter both give the message out: a qu
 from __future__ import annotations
 
 from coord_envelope import world
+from coord_envelope.event import direct
 from coord_kernel.rules import causality, claims
 
 TYPE_CHECKING = False
@@ -88,7 +89,6 @@ if TYPE_CHECKING:
 name, version = "mail", "6"
 needles = (b'"type":"msg.', b'"type":"agent.updated"', b'"to"', b"\\u00")
 """An address is in `to`, of whatever type; a letter of it may be escaped."""
-DIRECT = ("agent:", "human:", "bridge:")
 VISIBILITY_MS, DELIVERIES = 600_000, 5
 """Defaults of a message in a queue: how long a claim hides it, and how often it is delivered."""
 SEVERITIES = ("low", "medium", "high", "critical")
@@ -352,7 +352,7 @@ def waits_for(state: MessageState) -> list[str]:
     mail, done = state["mail"], done_by(state)
     if not mail["wants"]:
         return []
-    agents = [to for to in mail["to"] if to.startswith(DIRECT) and to not in done]
+    agents = [to for to in mail["to"] if direct(to) and to not in done]
     return agents + [to for to in mail["to"] if to.startswith("queue:") and not processed(state)]
 
 

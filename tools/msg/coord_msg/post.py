@@ -6,10 +6,10 @@ import os
 
 from coord_envelope import BadData, Event, Fault, No, Usage, world
 from coord_envelope.errors import NoAddressee
+from coord_envelope.event import direct
 from coord_kernel.cli.call import Call
 from coord_kernel.store.blobs import Blobs
 from coord_msg import draft as drafts
-from coord_msg import fold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Post:
     def _view(self) -> View:
         if self._opened is None:
             from coord_kernel.views.view import View  # who only sends needs none
+            from coord_msg import fold
 
             self._opened = View(self.call.journal.store, fold)
         return self._opened
@@ -64,6 +65,8 @@ class Post:
 
     def retained_ms(self, agent: str, channel: str) -> int | None:
         """How old what the agent reads of a channel may be, as of the last `mail`."""
+        from coord_msg import fold
+
         return fold.retained_ms(self._view.get(agent), channel)
 
     def since(self, channel: str) -> Callable[[], str]:
@@ -113,7 +116,7 @@ class Post:
         if "to" not in draft:  # it only raises an alert
             return draft
         me = self.call.actor()["agent_id"]
-        agents = [address for address in draft["to"] if address.startswith(fold.DIRECT)]
+        agents = [address for address in draft["to"] if direct(address)]
         unknown = [agent for agent in agents if not self._knows(agent, me)]
         if unknown and not force:
             raise NoAddressee(
