@@ -9,7 +9,6 @@ from coord_envelope.errors import Fault
 from coord_envelope.event import KERNEL, USERLAND
 from coord_envelope.ids import AHEAD_MS
 from coord_ev import groups as g
-from coord_ev.draft import addresses, from_record, references, with_pairs
 from coord_kernel.cli import process, stdin
 from coord_kernel.cli.command import elsewhere
 
@@ -17,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from coord_envelope import Event, Filter
     from coord_envelope.codec import Json
+    from coord_envelope.cursor import Cursor
     from coord_ev import options as o
     from coord_kernel.cli.call import Call
 
@@ -56,6 +56,8 @@ def emit(
             )
         _emit_lines(call, asked=type_ == "-", allow_secret=allow_secret)
         return
+    from coord_ev.draft import addresses, references, with_pairs  # who reads needs none
+
     optional = {
         "refs": fields.ref and references(fields.ref),
         "to": fields.to and addresses(fields.to),
@@ -104,6 +106,8 @@ def _emit_lines(call: Call, asked: bool, allow_secret: bool) -> None:
 
 
 def _draft(call: Call, raw: bytes, agent: str, allow_secret: bool) -> Json | Fault:
+    from coord_ev.draft import from_record
+
     try:
         return _checked(call, from_record(stdin.record(raw), agent), allow_secret)
     except Fault as fault:
@@ -138,29 +142,36 @@ def tail(
     printed (a reader that dies loses what was in its pipe), or with --ack-fd past the ids that
     were acknowledged (nothing is lost).
     """
-    from coord_ev import place
-    from coord_kernel.cli.deliver import deliver
-
     name, ack_fd = position.cursor_, position.ack_fd
     if ack_fd is not None and not name:
         raise Usage("--ack-fd moves a cursor", todo="give --cursor NAME too")
     if ack_fd is not None and lines is not None:
         raise Usage("-n cannot be used with --ack-fd", todo="the cursor is the starting point")
-    begin = place.cursor(call, position.after)
+    begin = None
+    if position.after is not None:
+        from coord_ev import place
+
+        begin = place.cursor(call, position.after)
     if name and begin is not None:
         raise Usage("--after cannot be used with --cursor", todo="leave one of them out")
     if name and lines is None:
         from coord_kernel.store import cursors
 
         begin = cursors.load(call.journal.store, name)
+
+    def go_on(after: Cursor) -> None:
+        from coord_kernel.cli.deliver import deliver
+
+        deliver(call, after, wanted, follow, name, ack_fd)
+
     if begin is not None and lines is None:
-        deliver(call, begin, wanted, follow, name, ack_fd)
+        go_on(begin)
         return
     end = call.journal.end() if follow or name else None
     newest = call.journal.tail(10 if lines is None else lines, wanted, end)
     call.put(event for event in newest if begin is None or not begin.has(event))
     if end is not None:
-        deliver(call, end, wanted, follow, name, ack_fd)
+        go_on(end)
 
 
 def replay(call: Call, wanted: Filter, part: g.Part) -> None:

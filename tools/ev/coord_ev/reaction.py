@@ -14,11 +14,11 @@ event ── job 1 ──▶ fits the schema? ── no ──▶ job 2, with th
 
 from __future__ import annotations
 
-import contextlib
 import functools
 
 from coord_envelope import BadData, No, ids
 from coord_envelope.errors import Fault, Refused
+from coord_envelope.platform import suppress
 from coord_ev.bounded import bounded
 from coord_ev.jobs import Command
 from coord_ev.payload import text_or_blob
@@ -228,7 +228,7 @@ class Reaction:
         wanted = []
         for event in events:
             if not self.result(event) and not self.job(event):
-                with contextlib.suppress(Fault, OSError):  # `go_on` meets it, too, and tells
+                with suppress(Fault, OSError):  # `go_on` meets it, too, and tells
                     command = self._command(event, "", self._consumer.max_attempts)
                     wanted.append((self.key(event, "1"), event, command))
         if len(wanted) > 1:
@@ -268,7 +268,7 @@ class Reaction:
         run, reason = more.get("run_id"), reason.encode("utf-8", "replace").decode()
         fields = {name: value for name, value in more.items() if name != "run_id"}
         kind = self._consumer.failed
-        with contextlib.suppress(BadData):
+        with suppress(BadData):
             try:
                 self._emit(event, kind, {"reason": reason[:REASON], **fields}, run)
             except Refused as refusal:

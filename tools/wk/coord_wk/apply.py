@@ -18,7 +18,6 @@ from __future__ import annotations
 from coord_envelope import BadData, Fault, No
 from coord_envelope.platform import contextmanager
 from coord_kernel.cli import stdin
-from coord_kernel.journal.keys import keyed
 from coord_kernel.rules import claims
 from coord_wk import draft as drafts
 from coord_wk import fold
@@ -100,8 +99,7 @@ class Changes:
 
     def _written(self, operations: list[Prepared], whole: bool = False) -> list[Event | Fault]:
         good = [operation for operation in operations if not isinstance(operation, Fault)]
-        if keyed(good):
-            self._call.journal.index.refresh()  # a long way to go is gone before the lock is taken
+        self._call.journal.prepare(good)
         if not good:
             return [fault for fault in operations if isinstance(fault, Fault)]
         linked = any(map(_needs_items, good))

@@ -14,7 +14,6 @@ from coord_kernel.cli.groups import Group
 from coord_kernel.cli.output import FORMS, Output
 from coord_kernel.cli.values import agent_id, content, moment, span, text
 from coord_kernel.journal.journal import Journal
-from coord_kernel.journal.keys import keyed
 from coord_kernel.store import machine
 from coord_kernel.store.locate import find
 
@@ -246,8 +245,7 @@ class Call:
         `add` replaces `Transaction.add`.
         """
         good = [draft for _, draft in drafts if not isinstance(draft, Fault)]
-        if keyed(good):
-            self.journal.index.refresh()
+        self.journal.prepare(good)
         answers: list[Event | Fault] = [fault for _, fault in drafts if isinstance(fault, Fault)]
         if good:
             with self.printing_accepted(), self.transaction(allow_secret) as t:

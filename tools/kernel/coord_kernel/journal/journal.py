@@ -6,8 +6,6 @@ from itertools import islice, takewhile
 
 from coord_envelope import codec
 from coord_envelope.event import file_form
-from coord_kernel.journal.keys import Keys, keyed
-from coord_kernel.journal.transaction import Transaction
 from coord_kernel.streams import stream
 from coord_kernel.streams.stream import Stream
 
@@ -19,6 +17,8 @@ if TYPE_CHECKING:
     from coord_envelope.cursor import Cursor
     from coord_envelope.event import Event
     from coord_envelope.filter import Filter
+    from coord_kernel.journal.keys import Keys
+    from coord_kernel.journal.transaction import Transaction
     from coord_kernel.store.directory import Store
     from coord_kernel.streams.follow import Follower
     from coord_kernel.streams.redaction import Redactions
@@ -39,7 +39,7 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._index: Index | None = None
-        self.keys = Keys(store, lambda: self.index)
+        self._keys: Keys | None = None
         self._redactions: Redactions | None = None
         self._trusted: Trusted | None = None
 
@@ -51,6 +51,15 @@ class Journal:
 
             self._index = Index(self.store)
         return self._index
+
+    @property
+    def keys(self) -> Keys:
+        """Which idempotency keys are taken."""
+        if self._keys is None:
+            from coord_kernel.journal.keys import Keys  # who only reads needs none
+
+            self._keys = Keys(self.store, lambda: self.index)
+        return self._keys
 
     @property
     def redactions(self) -> Redactions:
@@ -70,16 +79,24 @@ class Journal:
         wait_s: float | None = None,
     ) -> Transaction:
         """Write events of `actor` under one lock; see `coord_kernel.journal.transaction`."""
+        from coord_kernel.journal.transaction import Transaction
+
         return Transaction(
             self.store, self.keys, actor, live=live, allow_secret=allow_secret, wait_s=wait_s
         )
+
+    def prepare(self, drafts: Sequence[Json]) -> None:
+        """Before a transaction: read what drafts with a key need. The first time it is long."""
+        from coord_kernel.journal.keys import keyed
+
+        if keyed(drafts):
+            self.index.refresh()
 
     def append(
         self, actor: Json, drafts: Sequence[Json], allow_secret: bool = False
     ) -> list[Event]:
         """Write drafts in a transaction of their own, all or none. Raises as `Transaction`."""
-        if keyed(drafts):
-            self.index.refresh()  # the first time it is long: not under the lock
+        self.prepare(drafts)
         with self.transaction(actor, allow_secret=allow_secret) as t:
             for draft in drafts:
                 t.add(draft)
