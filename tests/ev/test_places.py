@@ -298,3 +298,19 @@ def test_the_line_of_ssh_is_the_reason() -> None:
     assert reason(b"fatal: Could not read from remote repository.\n")
     assert reason(b"warning: x\nfatal: y\n") == "y"
     assert reason(b"") == ""
+
+
+def test_a_repository_on_this_disk_is_packed_as_we_pack(hub: Path) -> None:
+    """git looked for deltas among full segments: a clone of 300,000 events took 19 s, of which 17."""
+    one = clone(hub, "one")
+    seen = hub.parent / "seen"
+    for end in ("upload", "receive"):
+        program = hub.parent / end
+        asked = f"git config pack.window >>{seen}; git config core.bigFileThreshold >>{seen}"
+        program.write_text(f'#!/bin/sh\n{asked}\nexec git-{end}-pack "$@"\n')
+        program.chmod(0o755)
+        config(one, f"remote.origin.{end}pack", str(program))
+    one("ev emit a.b")
+    one("ev sync --remote origin")
+    assert set(seen.read_text().split()) == {"1", "1m"}
+    assert len(seen.read_text().split()) >= 4  # both programs were asked

@@ -154,8 +154,8 @@ def _brief(item: Json, names: Names) -> Iterator[str]:
         text = item.get("$desc")
     else:
         head, name, text = [*_row(item)], titled(item), item.get("desc")
-        if not any((*head, name)):
-            head = [*_plainly(item)]
+        if not head[0] and head[1:] in ([], [item.get("status")]):  # what it is, its fields say
+            head, name = [*_plainly(item)], ""
     yield " · ".join(filter(None, (" ".join(filter(None, head)), line(name, LONGEST))))
     if isinstance(text, str):
         yield from (QUOTE.decode() + visible(each) for each in text[:LONGEST_TEXT].splitlines())
