@@ -6,7 +6,7 @@ import os
 
 from coord_envelope.errors import Refused, Unreachable
 from coord_envelope.platform import suppress
-from coord_kernel.store import consent, origin
+from coord_kernel.store import consent
 from coord_kernel.store.config import Config
 from coord_kernel.store.directory import Store, sweep
 from coord_kernel.store.disk import fault_of, known_local
@@ -70,8 +70,11 @@ def _complete(store: Store, unsafe_fs: bool, common: str | None) -> None:
     repository(store)
     with store.lock():
         # Before the first replica: the events of a store that has one keep their project.
-        if common and not store.all_replicas() and (name := origin.name(common)):
-            store.save(name.encode(), "local", "project")
+        if common and not store.all_replicas():
+            from coord_kernel.store import origin  # only a new store asks
+
+            if name := origin.name(common):
+                store.save(name.encode(), "local", "project")
         store.replica()
 
 

@@ -40,7 +40,7 @@ class Contents:
         count = 0
         for path, (_, oid) in files.items():
             old = before.files.get(path)
-            if old != oid and layout.JOURNAL.fullmatch(path):
+            if old != oid and layout.segment(path):
                 count += tree.read(self._objects, oid).count(b"\n")
                 with suppress(ValueError):
                     count -= tree.read(self._objects, old).count(b"\n") if old else 0
