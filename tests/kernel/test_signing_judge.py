@@ -207,10 +207,10 @@ def test_many_ranges_of_two_keys_are_each_found_and_joined(store: Store) -> None
     judge = Judge(store, verify)
     for who in (0, 1):
         for seq in [*range(1 + who, 41, 4), *range(3 + who, 41, 4)]:
-            judge._cover(NAME, line(seq), who, {})
+            judge._cover(NAME, (seq, seq), who, {})
     ranges = judge.table["ranges"][NAME]
     assert ranges["0"] == [[seq, seq] for seq in range(1, 41, 2)]
-    judge._cover(NAME, line(2) + line(20), 0, {})
+    judge._cover(NAME, (2, 20), 0, {})
     assert ranges["0"] == [[1, 21], *([seq, seq] for seq in range(23, 41, 2))]
     assert ranges["1"] == [[seq, seq] for seq in range(2, 41, 2)]
 
@@ -614,3 +614,25 @@ def test_a_chain_whose_first_statement_is_in_a_fork_only_keeps_its_key(store: St
     other = ada.signs()
     put(store, f"{SIGNER}!{_sha(other[:-1])}", other, "000000000003.jsonl")
     assert judged(store) == [] and signed(store) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_line_that_takes_a_place_left_free_in_what_was_signed_is_not_signed(
+    store: Store, damaged: bool
+) -> None:
+    """Each of these seqs lies between signed ones; none of these lines was among the signed bytes."""
+    ada = Ada()
+    for numbers in ((1, 2, 3), (5, 6), (9,)):
+        ada.writes(*numbers)
+        if damaged:  # as many lines as seqs
+            ada.data += b'{"event_id":"damaged"}\n' * (1 + (numbers[-1] == 6))
+    put(store, NAME, ada.data)
+    put(store, SIGNER, ada.signs())
+    judged(store)
+    assert signed(store) == [1, 2, 3, 5, 6, 9]
+    for number in (8, 7, 4):
+        put(store, NAME, line(number, "forged"))
+        judged(store)
+        trusted = Trusted(store).refresh()
+        assert not trusted.counts(NAME, number, "agent:ada")
+        assert not {4, 7, 8}.intersection(signed(store))

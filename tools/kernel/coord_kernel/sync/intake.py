@@ -24,11 +24,11 @@ Else lines are not judged here: readers skip bad ones and report them, as at the
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
 from coord_envelope import event, ids, world
+from coord_envelope.platform import contextmanager, suppress
 from coord_kernel.store import disk, stamp
 from coord_kernel.streams import changes
 from coord_kernel.streams.rows import MOST_BAD, readable
@@ -121,16 +121,16 @@ class Taken:
 
         And delete views that were made before a redaction which came with it.
         """
+        if self.checks and sum(self.sources.values()) >= MANY:
+            from coord_kernel.streams import lines  # who reads them first need not, nor who judges
+
+            lines.check(self._store, self.sources)
         if self.sources and self._store.signers():
             from coord_kernel.sync.signed.judge import judge  # only with signers
 
             self.warnings += judge(self._store)  # also whose redactions count
         if self.sources and (self.redacted or self._store.signers()):
             shown.purge(self._store)
-        if self.checks and sum(self.sources.values()) >= MANY:
-            from coord_kernel.streams import lines  # who reads them first need not check them
-
-            lines.check(self._store, self.sources)
         with self._store.lock():
             known = stamp.load(self._store)
             if known is None or known >= self.stamp:
@@ -201,9 +201,8 @@ class Intake(Taken):
         self._budget, self._reported = _Budget(source), 0
         streams: dict[str, Segments] = {}
         for path, oid in sorted(source.files.items()):
-            segment = layout.JOURNAL.fullmatch(path)
-            if segment:
-                streams.setdefault(segment[1], []).append((int(segment[2]), oid))
+            if segment := layout.segment(path):
+                streams.setdefault(segment[0], []).append((segment[1], oid))
             elif self._held.oid(path) is None:
                 with self._warned(source, path):
                     data = source.read(oid, layout.BLOB_BYTES)
@@ -216,7 +215,7 @@ class Intake(Taken):
             more = f"{self._reported - _REPORTED:,} more like these"
             self.warnings.append(f"{source.name}: {more}")
 
-    @contextlib.contextmanager
+    @contextmanager
     def _warned(self, source: Source, path: str) -> Iterator[None]:
         try:
             yield
@@ -352,7 +351,7 @@ def first_event(data: bytes) -> Event | None:
     start = 0
     while (end := data.find(b"\n", start)) >= 0:
         if end - start < event.LIMIT:
-            with contextlib.suppress(ValueError):
+            with suppress(ValueError):
                 return event.parse(data[start:end])
         start = end + 1
     return None

@@ -74,7 +74,7 @@ class Intake(Taken):
         """Take in the chunk of an entry. Whatever is wrong with it is a warning."""
         try:
             chunk = chunks.unpack(entry.payload)
-            if layout.BLOB.fullmatch(chunk.path):
+            if layout.is_blob(chunk.path):
                 self._blob(entry.subject, chunk)
                 return
             if self._continues(entry.subject, chunk):

@@ -85,3 +85,23 @@ def _places(data: bytes, seq: int) -> list[int]:
 
 def _bytes(store: Store, path: str) -> bytes:
     return layout.whole(store.load(*path.split("/"), most=layout.SEGMENT_BYTES) or b"", path)
+
+
+def runs(data: bytes, in_step: bool) -> list[tuple[int, int]]:
+    """The seqs that these lines have, in runs: (first, last). In step they are one run.
+
+    A seq between those of two signed events that no signed line has is not signed: whoever can push
+    can add a line that claims it.
+    """
+    rows = data.split(b"\n")[:-1]
+    items = event.parse_all(rows[:1] + rows[-1:] if in_step else rows)
+    seqs = sorted({int(item["seq"]) for item in items if isinstance(item, Event)})
+    if in_step and seqs:
+        return [(seqs[0], seqs[-1])]
+    found: list[tuple[int, int]] = []
+    for seq in seqs:
+        if found and seq == found[-1][1] + 1:
+            found[-1] = found[-1][0], seq
+        else:
+            found.append((seq, seq))
+    return found

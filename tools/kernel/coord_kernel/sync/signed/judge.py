@@ -20,7 +20,7 @@ import bisect
 import os
 from typing import NamedTuple
 
-from coord_envelope import codec, event
+from coord_envelope import codec
 from coord_envelope.errors import Unreachable
 from coord_envelope.event import Event
 from coord_envelope.platform import suppress
@@ -28,23 +28,26 @@ from coord_kernel.rules import signing
 from coord_kernel.streams import changes, trusted
 from coord_kernel.streams.stream import SUFFIX, Stream
 from coord_kernel.sync.signed import agreed, keygen
-from coord_kernel.sync.signed.copies import copies
+from coord_kernel.sync.signed.copies import Copy, copies, runs
 from coord_kernel.sync.signed.lock import locked
 from coord_kernel.views import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from typing import Any
 
     from coord_kernel.rules.signing import Chain, Signers, Statement
     from coord_kernel.store.directory import Store
+    from coord_kernel.streams.lines import KnownSegments
 
     Verify = Callable[[Statement], bool]
 
 _UNPROVED = "has no good signature"
 WAITING = 4_096
 """Claims about a file whose bytes have not come, at most, of each file."""
+_FORM = 2
+"""Of what is saved: another one is judged from nothing."""
 _ANY_SEQ = 1 << 62
 """Behind the last of a stream's."""
 
@@ -71,18 +74,19 @@ class Judge:
         self._counted = 0
         """Statements that count, of those judged by `run`."""
         self._covered = set[str]()
+        self._segments: KnownSegments | None = None
         rows = (store.load(*trusted.TABLE, most=1 << 28) or b"").split(b"\n")
         with suppress(ValueError, IndexError):
             self.state = codec.loads(rows[1])
-        if self.state.get("signers") != self._digest or "ahead" not in self.state:
-            self.begin()  # not in that of an earlier version
+        if self.state.get("signers") != self._digest or self.state.get("form") != _FORM:
+            self.begin()
 
     def begin(self) -> None:
         """Judge everything, from nothing."""
         era, self._anew = self.table["era"] + 1, True
         self.table = {"era": era, "ends": {}, "ranges": {}, "who": [], "keys": []}
         names = ("chains", "streams", "ahead", "refused", "doubted", "bad", "open", "sizes")
-        self.state = {"signers": self._digest, **{name: {} for name in names}}
+        self.state = {"signers": self._digest, "form": _FORM, **{name: {} for name in names}}
 
     def run(self, own: bool = True) -> None:
         """Judge what is new, and save it. Without `own` only if something of others is new."""
@@ -312,6 +316,7 @@ class Judge:
         for copy in copies(self._store, path, streams) if waiting else ():
             digest, at, rest = hashlib.sha256(), 0, []
             data = memoryview(copy.data)
+            in_step = self._is_known(copy, int(path.rpartition("/")[2][:12]))
             for begin, end, sha256, who in waiting:
                 if end > len(data):
                     rest.append([begin, end, sha256, who])
@@ -322,18 +327,28 @@ class Judge:
                     rest.append([begin, end, sha256, who])
                     continue
                 for stream, part in copy.parts(begin, end):
-                    self._cover(stream, part, who, before)
+                    for covered in runs(part, in_step):
+                        self._cover(stream, covered, who, before)
             waiting = rest
         if waiting:
             self.state["open"][path] = waiting
         else:
             self.state["open"].pop(path, None)
 
-    def _cover(self, stream: str, data: bytes, who: int, before: dict[str, int]) -> None:
-        rows = [row for row in (_event(data), _event(data, last=True)) if row]
-        if not rows:
-            return
-        first, last = rows[0]["seq"], rows[-1]["seq"]
+    def _is_known(self, copy: Copy, segment: int) -> bool:
+        """Was it found, when it came, that each line of the file follows the one before?"""
+        if self._segments is None:
+            from coord_kernel.streams.lines import KnownSegments
+
+            self._segments = KnownSegments(self._store)
+        at = Stream(self._store, "journal", copy.pieces[0][1], segment)
+        try:
+            return len(copy.pieces) == 1 and self._segments.size(at) is not None
+        except OSError:
+            return False
+
+    def _cover(self, stream: str, run: tuple[int, int], who: int, before: dict[str, int]) -> None:
+        first, last = run
         self._covered.add(stream)
         if first <= before.get(stream, 0) and not self._anew and not self._own(stream, first):
             self.table["era"] += 1
@@ -383,13 +398,3 @@ def _sizes(store: Store) -> dict[str, list[int]]:
                 path = os.path.join(store.path, "journal", name, f"{first:012d}{SUFFIX}")
                 sizes[name] = [first, os.stat(path, follow_symlinks=False).st_size]
     return sizes
-
-
-def _event(data: bytes, last: bool = False) -> Event | None:
-    """The first event of these lines, or the last one."""
-    rows: Iterable[bytes] = data.split(b"\n")[:-1]
-    for row in reversed(rows) if last else rows:  # type: ignore[call-overload]
-        item = event.parse_or_reason(row)
-        if isinstance(item, Event):
-            return item
-    return None
