@@ -17,9 +17,8 @@ Every step may be cut off and done again.
 
 from __future__ import annotations
 
-import contextlib
-
 from coord_envelope.errors import Unreachable
+from coord_envelope.platform import contextmanager
 from coord_kernel.sync import quiet, settings, settle
 from coord_kernel.sync import seat as seats
 from coord_kernel.sync.git import UnsupportedError
@@ -74,7 +73,7 @@ class Exchange(Rounds):
     def left(self) -> float:
         return self.refs.left()
 
-    @contextlib.contextmanager
+    @contextmanager
     def locked(self) -> Iterator[None]:
         with super().locked():
             self.refs.open()

@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
-import re
+from coord_envelope.event import name_ok
 
-_WORD = "[a-z0-9][a-z0-9._-]*"
-_WRITER = (
-    r"journal/((?:agent|human|bridge|arbiter)\.(?=[^~]{1,160}~)"
-    rf"{_WORD}(?:%2f{_WORD})*(?:%2f)?~[0-9a-z]{{8}}(?:![0-9a-f]{{8}}(?:[0-9a-f]{{56}})?)?)"
-)
-JOURNAL = re.compile(rf"{_WRITER}/([0-9]{{12}})\.jsonl")
-"""A segment; its groups are the stream and the first seq."""
-BLOB = re.compile(r"blobs/sha256/([0-9a-f]{2})/([0-9a-f]{62})")
-DIRECTORY = re.compile(rf"journal|blobs|blobs/sha256|blobs/sha256/[0-9a-f]{{2}}|{_WRITER}")
+_KINDS = ("agent", "human", "bridge", "arbiter")
+_LONGEST = 160
+"""Of the name in a stream's, whose `/` is `%2f`."""
+_HEX, _DIGITS = frozenset("0123456789abcdef"), frozenset("0123456789")
+_REPLICA = frozenset("0123456789abcdefghijklmnopqrstuvwxyz")
 SEGMENT_BYTES = 1 << 26
 BLOB_BYTES = 1 << 20
+
+
+def segment(path: str) -> tuple[str, int] | None:
+    """The stream and the first seq of the segment with this path; None if it is of none."""
+    home, _, below = path.partition("/")
+    stream, _, file = below.partition("/")
+    seq = file.removesuffix(".jsonl")
+    sound = len(seq) == 12 and _DIGITS.issuperset(seq) and file == f"{seq}.jsonl"
+    return (stream, int(seq)) if home == "journal" and sound and stream_ok(stream) else None
+
+
+def stream_ok(stream: str) -> bool:
+    """Is this a stream's name: `KIND.NAME~REPLICA`, of a fork with `!` and 8 or 64 hex digits?"""
+    writer, _, rest = stream.partition("~")
+    kind, _, name = writer.partition(".")
+    replica, fork, digest = rest.partition("!")
+    return (
+        kind in _KINDS
+        and len(name) <= _LONGEST
+        and all(name_ok(word, _LONGEST) for word in name.removesuffix("%2f").split("%2f"))
+        and (len(replica) == 8 and _REPLICA.issuperset(replica))
+        and (not fork or (len(digest) in (8, 64) and _HEX.issuperset(digest)))
+    )
+
+
+def is_blob(path: str) -> bool:
+    """Is this the path of a blob?"""
+    begin, _, rest = path.rpartition("/")
+    return _is_shard(begin) and len(rest) == 62 and _HEX.issuperset(rest)
+
+
+def is_directory(path: str) -> bool:
+    """Are there segments, blobs or directories of them in a directory with this path?"""
+    home, _, stream = path.partition("/")
+    known = path in ("journal", "blobs", "blobs/sha256") or _is_shard(path)
+    return known or (home == "journal" and stream_ok(stream))
+
+
+def _is_shard(path: str) -> bool:
+    begin, _, shard = path.rpartition("/")
+    return begin == "blobs/sha256" and len(shard) == 2 and _HEX.issuperset(shard)
 
 
 def limit(path: str) -> int:

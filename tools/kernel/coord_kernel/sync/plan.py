@@ -24,8 +24,7 @@ plan asks for is carried out by `exchange`, with the network, the disk and the c
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from coord_envelope.platform import NamedTuple
 from coord_kernel.rules import claims
 
 TYPE_CHECKING = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coord_kernel.streams.stream import SUFFIX, Stream
+from coord_kernel.streams.stream import Stream
 from coord_kernel.sync import layout
 
 TYPE_CHECKING = False
@@ -17,12 +17,12 @@ def paths(store: Store) -> Iterator[str]:
     for name in store.listdir("journal"):
         for file in store.listdir("journal", name):
             path = f"journal/{name}/{file}"
-            if file.endswith(SUFFIX) and layout.JOURNAL.fullmatch(path):
+            if layout.segment(path):
                 yield path
     for group in store.listdir("blobs", "sha256"):
         for file in store.listdir("blobs", "sha256", group):
             path = f"blobs/sha256/{group}/{file}"
-            if layout.BLOB.fullmatch(path):
+            if layout.is_blob(path):
                 yield path
 
 

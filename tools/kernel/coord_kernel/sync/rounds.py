@@ -7,13 +7,13 @@ most TRIES.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from abc import ABC, abstractmethod
 
 from coord_envelope import world
 from coord_envelope.errors import Refused, TryAgain, Unreachable
+from coord_envelope.platform import contextmanager
 from coord_kernel.rules import claims
 from coord_kernel.store import pins
 from coord_kernel.sync import settle
@@ -105,7 +105,7 @@ class Rounds(ABC):
         if self.unconfirmed:
             raise self.unconfirmed
 
-    @contextlib.contextmanager
+    @contextmanager
     def locked(self) -> Iterator[None]:
         """Only one sync of a store with this remote runs at a time. Raises TryAgain."""
         lock = pins.take(self.store, *self.lock)

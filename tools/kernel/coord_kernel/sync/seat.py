@@ -16,9 +16,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from coord_envelope import event
+from coord_envelope.platform import NamedTuple
 from coord_kernel.rules import claims
 from coord_kernel.store import locate
 from coord_kernel.streams.stream import SUFFIX, Stream

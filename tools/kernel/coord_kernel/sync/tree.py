@@ -9,7 +9,7 @@ from __future__ import annotations
 from coord_envelope import world
 from coord_envelope.platform import sha1
 from coord_kernel.sync.git import DamagedError
-from coord_kernel.sync.layout import BLOB, DIRECTORY, JOURNAL, SEGMENT_BYTES
+from coord_kernel.sync.layout import SEGMENT_BYTES, is_blob, is_directory, segment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def manifest(objects: Objects, tip: str) -> Manifest:
             return nothing
         for mode, name, sha in rows or ():
             path = f"{above}/{name}" if above else name
-            if mode == _TREE and DIRECTORY.fullmatch(path):
+            if mode == _TREE and is_directory(path):
                 todo.append((path, sha))
             else:
                 _sort(whole, path, mode, sha)
@@ -79,7 +79,7 @@ def manifest(objects: Objects, tip: str) -> Manifest:
 
 
 def _sort(whole: Manifest, path: str, mode: int, sha: str) -> None:
-    if not BLOB.fullmatch(path) and not JOURNAL.fullmatch(path):
+    if not is_blob(path) and not segment(path):
         safe = _UNSAFE.isdisjoint(path.lower().split("/"))
         if not safe or path.startswith(("journal/", "blobs/")):
             whole.refused[path] = "not a path of a store"

@@ -61,10 +61,10 @@ def unpack(payload: bytes) -> Chunk:
     chunk = Chunk(path, int(offset), int(size), giver, data)
     if len(giver) != 8 or not giver.isalnum() or giver != giver.lower():
         raise ValueError("names no replica")
-    if layout.JOURNAL.fullmatch(path):
+    if layout.segment(path):
         if chunk.size or chunk.end > layout.SEGMENT_BYTES:
             raise ValueError(f"{path} is too large")
-    elif not layout.BLOB.fullmatch(path) or not chunk.end <= chunk.size <= layout.BLOB_BYTES:
+    elif not layout.is_blob(path) or not chunk.end <= chunk.size <= layout.BLOB_BYTES:
         raise ValueError("names no file that is synced")
     return chunk
 

@@ -10,11 +10,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 
 from coord_envelope import world
 from coord_envelope.errors import Unreachable
+from coord_envelope.platform import contextmanager, suppress
 from coord_kernel.sync import seat as seats
 from coord_kernel.sync import settle
 from coord_kernel.sync.live import state as states
@@ -78,7 +78,7 @@ class LiveExchange(Rounds):
     def run(self) -> None:
         super().run()
         if self.shares:
-            with contextlib.suppress(Unreachable):  # they come again
+            with suppress(Unreachable):  # they come again
                 self.live.share()
 
     def take(self, agent_id: str) -> bool:
@@ -94,7 +94,7 @@ class LiveExchange(Rounds):
     def left(self) -> float:
         return self._deadline - time.monotonic()
 
-    @contextlib.contextmanager
+    @contextmanager
     def locked(self) -> Iterator[None]:
         with super().locked():
             self.live.load()

@@ -15,7 +15,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import socket
@@ -23,6 +22,7 @@ import time
 
 from coord_envelope import codec, world
 from coord_envelope.errors import Fault, Refused, TryAgain, Unreachable
+from coord_envelope.platform import suppress
 from coord_kernel.rules import claims
 from coord_kernel.sync import bus, settle
 from coord_kernel.sync import seat as seats
@@ -113,7 +113,7 @@ class Mirror:
 
     def pull(self, link: Link) -> None:
         """A whole round."""
-        with contextlib.suppress(Unreachable, TryAgain):
+        with suppress(Unreachable, TryAgain):
             if self._round(link, foreign=link.live.later):
                 link.due = min(link.due, time.monotonic() + _LATER_S)  # more may follow it at once
             else:
@@ -123,7 +123,7 @@ class Mirror:
         """Something has come: take in what is known of it, else a whole round."""
         if link.down:
             return self.pull(link)
-        with contextlib.suppress(Unreachable, TryAgain):
+        with suppress(Unreachable, TryAgain):
             exchange = self._exchange(link)
             exchange.hears, exchange.foreign = True, False
             self._run(link, exchange)
@@ -144,7 +144,7 @@ class Mirror:
             return
         for link in self.links:
             if not link.down:
-                with contextlib.suppress(Unreachable, TryAgain):
+                with suppress(Unreachable, TryAgain):
                     exchange = self._exchange(link)
                     exchange.quick, exchange.foreign = True, False
                     exchange.hastes = tuple(ours or ())
@@ -273,7 +273,7 @@ class Desk:
         except Timeout:
             raise TryAgain("another mirror of this store is running") from None
         self._directory = store.directory("local", make=True)
-        with contextlib.suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
             os.unlink(bus.NAME, dir_fd=self._directory)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
@@ -303,7 +303,7 @@ class Desk:
 
     def _serve(self, fd: int) -> None:
         if fd == self._socket.fileno():
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 client, _ = self._socket.accept()
                 client.settimeout(1)
                 self._clients[client.fileno()] = client, b""
@@ -323,7 +323,7 @@ class Desk:
 
     def close(self) -> None:
         """Nobody is answered any more."""
-        with contextlib.suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
             os.unlink(bus.NAME, dir_fd=self._directory)
         os.close(self._directory)
         self._socket.close()

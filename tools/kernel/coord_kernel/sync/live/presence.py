@@ -129,7 +129,7 @@ def take(store: Store, replica: str, data: bytes) -> int:
         writer = line["writer"]
         plain = writer.removesuffix(_LIVE)
         theirs = writer == f"{plain}{_LIVE}" and plain.endswith(f"~{replica}")
-        sound = theirs and layout.JOURNAL.fullmatch(f"journal/{plain}/{1:012d}{SUFFIX}")
+        sound = theirs and layout.stream_ok(plain)
         if sound and (line["type"] == "agent.seen" or line["type"].startswith("lease.")):
             by_writer.setdefault(writer, []).append(line)
     count = 0

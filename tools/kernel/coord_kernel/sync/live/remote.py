@@ -9,11 +9,11 @@ now       the server's clock
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
 from coord_envelope.errors import Refused
+from coord_envelope.platform import suppress
 from coord_kernel.store import disk
 from coord_kernel.sync import seat as seats
 from coord_kernel.sync.live import arbiter, outbox, presence, spans
@@ -318,12 +318,12 @@ class Live:
         return self._pipe[0]
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full: it is readable
+        with suppress(OSError):  # full: it is readable
             os.write(self._pipe[1], b"x")
 
     def woken(self) -> None:
         """Take note: what comes from now on wakes again."""
-        with contextlib.suppress(BlockingIOError):
+        with suppress(BlockingIOError):
             while len(os.read(self._pipe[0], 4096)) == 4096:
                 pass
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
 from coord_envelope.errors import TryAgain
+from coord_envelope.platform import contextmanager
 from coord_kernel.store import pins
 from coord_kernel.streams import trusted
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _WAIT_S = 60.0
 
 
-@contextlib.contextmanager
+@contextmanager
 def locked(store: Store, name: str) -> Iterator[None]:
     """One process of a store at a time. Raises TryAgain."""
     deadline = time.monotonic() + _WAIT_S
