@@ -72,8 +72,8 @@ def tab(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
 
 
 def live(page: Page) -> None:
-    """Wait until the page follows the store."""
-    page.wait_for_selector('#live[data-state="on"]')
+    """Wait until the page follows the store: on a busy machine it asks a few times, 10 s each."""
+    page.wait_for_selector('#live[data-state="on"]', timeout=90_000)
 
 
 def events(shell: Shell, *drafts: dict[str, Any]) -> None:
